@@ -1,0 +1,104 @@
+"""What can be called: models, deployments and providers, as frozen data.
+
+Invariant: a catalog never changes; a new one replaces it.
+This module does not know how a provider is spoken to, nor whether it is up.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from turnout.catalog.price import Price
+
+Family = Literal["openai", "anthropic", "embedded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Who is called: base URL, wire family and key (None when the key is not set)."""
+
+    name: str
+    base_url: str
+    family: Family = "openai"
+    api_key: str | None = field(default=None, repr=False)
+    api_key_env: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Timeless facts about a model.
+
+    Sizes are tokens; ``tokenizer`` counts its prompts and ``token_factor`` corrects the count
+    where the model's own tokenizer is not public. ``quality`` is a prior in [0, 1].
+    """
+
+    id: str
+    context_window: int = 128_000
+    max_output: int = 8_192
+    modalities: frozenset[str] = frozenset({"text"})
+    tools: bool = True
+    json: bool = True
+    tokenizer: str = "o200k_base"
+    token_factor: float = 1.0
+    quality: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A model at a provider: a thing one can call. ``price`` is None when declared unknown."""
+
+    id: str
+    card: ModelCard
+    provider: Provider
+    price: Price | None
+
+    @property
+    def model(self) -> str:
+        """The model's id, as the provider knows it."""
+        return self.card.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All deployments by id, in the order of the configuration."""
+
+    deployments: Mapping[str, Deployment]
+
+    def find(self, name: str) -> Deployment | None:
+        """The deployment with this id, or serving this model, compared without case."""
+        exact = self.deployments.get(name)
+        if exact is not None:
+            return exact
+        folded = name.casefold()
+        for deployment in self.deployments.values():
+            if folded in (deployment.id.casefold(), deployment.model.casefold()):
+                return deployment
+        return None
+
+    def nearest(self, name: str) -> str | None:
+        """The known name closest to ``name``, for a message that suggests it."""
+        known = [*self.deployments, *(d.model for d in self.deployments.values())]
+        by_fold = {k.casefold(): k for k in known}
+        close = difflib.get_close_matches(name.casefold(), list(by_fold), n=1, cutoff=0.4)
+        return by_fold[close[0]] if close else None
+
+    def strongest(self) -> Deployment:
+        """The deployment with the best quality prior; without priors, the dearest."""
+        return max(self.deployments.values(), key=_strength)
+
+    def cheapest(self) -> Deployment:
+        """The deployment with the lowest price; an unknown price counts as the dearest."""
+        return min(self.deployments.values(), key=lambda d: _blend(d, unknown=float("inf")))
+
+
+def _strength(deployment: Deployment) -> tuple[float, float]:
+    return deployment.card.quality or 0.0, _blend(deployment, unknown=0.0)
+
+
+def _blend(deployment: Deployment, *, unknown: float) -> float:
+    """Price of a call with three prompt tokens to each answer token."""
+    if deployment.price is None:
+        return unknown
+    return float(3 * deployment.price.rates.input + deployment.price.rates.output)

@@ -1,0 +1,61 @@
+"""Prices as dated data, resolved once to whole pico-dollars a token.
+
+Invariant: the cost of a call is exact integer arithmetic over disjoint token buckets.
+This module does not know where prices come from, nor the time.
+"""
+
+from dataclasses import dataclass
+
+from turnout.core import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Pico-dollars a token; a cache class without a rate is billed as plain input."""
+
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+    def cost(self, usage: Usage) -> int:
+        """Pico-dollars for ``usage``; reasoning tokens are billed as output."""
+        read = self.input if self.cache_read is None else self.cache_read
+        write = self.input if self.cache_write is None else self.cache_write
+        return (
+            usage.input * self.input
+            + usage.cache_read * read
+            + usage.cache_write * write
+            + usage.total_output * self.output
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A model's rates with their provenance.
+
+    ``tiers`` are (prompt tokens, rates) in rising order: the last whose threshold the prompt
+    exceeds bills the whole call. ``assumed`` marks a price nobody published for this provider.
+    """
+
+    rates: Rates
+    source: str
+    date: str
+    assumed: bool = False
+    tiers: tuple[tuple[int, Rates], ...] = ()
+
+    def rates_for(self, input_tokens: int) -> Rates:
+        """The rates that bill a call with a prompt of ``input_tokens``."""
+        chosen = self.rates
+        for above, rates in self.tiers:
+            if input_tokens > above:
+                chosen = rates
+        return chosen
+
+    def cost(self, usage: Usage) -> int:
+        """Pico-dollars for one call."""
+        return self.rates_for(usage.total_input).cost(usage)
+
+    def expected_cost(self, input_tokens: int, output_tokens: int) -> int:
+        """Pico-dollars for a call of this size with a cold cache."""
+        return self.cost(Usage(input=input_tokens, output=output_tokens))

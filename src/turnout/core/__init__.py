@@ -1,0 +1,70 @@
+"""The nouns of routing; frozen, and made of the standard library only."""
+
+from turnout.core.decision import Candidate, Decision, Role, Route, Snapshot
+from turnout.core.errors import (
+    AllRoutesFailed,
+    BadResponse,
+    BudgetExceeded,
+    ConfigError,
+    ContentFiltered,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NoEligibleDeployment,
+    ProviderError,
+    RateLimited,
+    RequestError,
+    RouterError,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
+from turnout.core.money import format_usd, pico_from_usd, pico_per_token, usd_from_pico
+from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
+from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.request import AUTO, Constraints, Message, Request, check_body, strings, text_of
+from turnout.core.stream import Chunk, Delta, ToolCallDelta
+
+__all__ = [
+    "AUTO",
+    "UNSAFE",
+    "AllRoutesFailed",
+    "BadResponse",
+    "BudgetExceeded",
+    "Candidate",
+    "Chunk",
+    "ConfigError",
+    "Constraints",
+    "ContentFiltered",
+    "ContextLengthExceeded",
+    "Decision",
+    "Delta",
+    "Fault",
+    "FaultKind",
+    "Features",
+    "InvalidRequest",
+    "Message",
+    "NoEligibleDeployment",
+    "Outcome",
+    "Prediction",
+    "ProviderError",
+    "RateLimited",
+    "Ref",
+    "Request",
+    "RequestError",
+    "Role",
+    "Route",
+    "RouterError",
+    "Snapshot",
+    "Timeout",
+    "ToolCallDelta",
+    "Unauthorized",
+    "Unavailable",
+    "Usage",
+    "check_body",
+    "format_usd",
+    "pico_from_usd",
+    "pico_per_token",
+    "strings",
+    "text_of",
+    "usd_from_pico",
+]

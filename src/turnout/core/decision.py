@@ -1,0 +1,124 @@
+"""The decision: every candidate with its reason, and the plan to walk.
+
+Invariant: a decision holds all that is needed to explain it and to make it again.
+This module does not know how a decision is made or carried out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from turnout.core.money import format_usd
+from turnout.core.prediction import Features, Prediction, Ref
+
+Role = Literal["primary", "fallback", "verifier"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that changes with time and may influence a decision.
+
+    ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
+    cannot take a request now; ``latency_ms`` maps one to its median latency.
+    """
+
+    as_of: float = 0.0
+    version: int = 0
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One deployment as the decision saw it; ``excluded`` is None when it was eligible."""
+
+    deployment: str
+    model: str
+    cost_pico_usd: int | None = None
+    quality: float | None = None
+    latency_ms: float | None = None
+    score: float | None = None
+    propensity: float = 0.0
+    reason: str = ""
+    excluded: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One step of the plan: the deployment to call, and its place in the order."""
+
+    deployment: str
+    model: str
+    provider: str
+    role: Role
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do with a request, and why.
+
+    ``blocked`` is the reason when the request is refused, and then there are no routes and
+    ``refusal`` is the text to answer with. ``intent`` is the label as served.
+    """
+
+    id: str
+    request_id: str
+    policy: Ref
+    intent: str
+    confidence: float
+    reason: str
+    features: Features
+    prediction: Prediction
+    candidates: tuple[Candidate, ...]
+    routes: tuple[Route, ...]
+    snapshot: Snapshot
+    bundle: str = ""
+    blocked: str | None = None
+    refusal: str = ""
+
+    @property
+    def model(self) -> str | None:
+        """The chosen model, or None when the request is blocked."""
+        return self.routes[0].model if self.routes else None
+
+    @property
+    def deployment(self) -> str | None:
+        """The chosen deployment, or None when the request is blocked."""
+        return self.routes[0].deployment if self.routes else None
+
+    @property
+    def expected_cost_pico_usd(self) -> int | None:
+        """Expected cost of the chosen route; 0 when blocked, None when the price is unknown."""
+        if not self.routes:
+            return 0
+        return next(c.cost_pico_usd for c in self.candidates if c.deployment == self.deployment)
+
+    def explain(self) -> str:
+        """The decision in words, a line for each candidate, for people to read."""
+        head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
+        lines = [head, f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"]
+        if self.prediction.unsafe is not None:
+            lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
+        if self.prediction.label_failure:
+            lines.append(f"label classifier: {self.prediction.label_failure}")
+        lines += [_candidate_line(c) for c in self.candidates]
+        lines += [f"route {r.ordinal}: {r.model} ({r.role})" for r in self.routes]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The decision as JSON-ready values."""
+        record = asdict(self)
+        record["features"]["modalities"] = sorted(self.features.modalities)
+        record["prediction"]["intents"] = dict(self.prediction.intents)
+        record["prediction"]["unsafe"] = self.prediction.unsafe
+        record["model"] = self.model
+        return record
+
+
+def _candidate_line(candidate: Candidate) -> str:
+    if candidate.excluded:
+        return f"  {candidate.model}: excluded, {candidate.excluded}"
+    cost = format_usd(candidate.cost_pico_usd)
+    note = f", {candidate.reason}" if candidate.reason else ""
+    return f"  {candidate.model}: expected cost {cost}{note}"

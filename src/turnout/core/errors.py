@@ -1,0 +1,105 @@
+"""The error tree; exceptions appear only at the public edge, inside failures are values.
+
+RouterError
+├── ConfigError                 the configuration, an artefact or a price cannot be used
+├── RequestError                the caller's request cannot be served as it stands
+│   ├── InvalidRequest
+│   ├── NoEligibleDeployment
+│   └── BudgetExceeded
+├── ProviderError               one deployment failed, with its fault
+│   ├── Unauthorized
+│   ├── RateLimited
+│   ├── ContextLengthExceeded
+│   ├── ContentFiltered
+│   ├── Timeout
+│   ├── Unavailable
+│   └── BadResponse
+└── AllRoutesFailed             every route of the plan failed, with all outcomes
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout.core.decision import Candidate
+    from turnout.core.outcome import Fault, Outcome
+
+
+class RouterError(Exception):
+    """Base of everything Turnout raises on purpose; ``str()`` is one line for people."""
+
+
+class ConfigError(RouterError):
+    """The configuration names something that cannot be used; the message names the fix."""
+
+
+class RequestError(RouterError):
+    """The request cannot be served as it stands; ``field`` names the part at fault."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidRequest(RequestError):
+    """The request is malformed."""
+
+
+class NoEligibleDeployment(RequestError):
+    """Hard constraints exclude every deployment; ``candidates`` carry the reasons."""
+
+    def __init__(self, candidates: Sequence["Candidate"]) -> None:
+        reasons = "; ".join(f"{c.deployment}: {c.excluded}" for c in candidates)
+        super().__init__(f"no model can take this request ({reasons or 'none configured'})")
+        self.candidates = tuple(candidates)
+
+
+class BudgetExceeded(RequestError):
+    """The request would cost more than its budget allows."""
+
+
+class ProviderError(RouterError):
+    """A deployment failed; ``fault`` says how, and whose fault it was."""
+
+    def __init__(self, fault: "Fault") -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+class Unauthorized(ProviderError):
+    """The provider refused the key or the account has no credit."""
+
+
+class RateLimited(ProviderError):
+    """The provider asks to come back later."""
+
+
+class ContextLengthExceeded(ProviderError):
+    """The prompt does not fit the model's context window."""
+
+
+class ContentFiltered(ProviderError):
+    """The provider's own filter refused the request."""
+
+
+class Timeout(ProviderError):
+    """A deadline passed."""
+
+
+class Unavailable(ProviderError):
+    """The provider could not be reached or answered with a server error."""
+
+
+class BadResponse(ProviderError):
+    """The provider answered with something that is not a valid reply."""
+
+
+class AllRoutesFailed(RouterError):
+    """Every route of the plan failed; ``outcomes`` holds each attempt in order."""
+
+    def __init__(self, outcomes: Sequence["Outcome"]) -> None:
+        attempts = "; ".join(
+            f"{o.route.deployment}: {o.error.detail if o.error else o.status}" for o in outcomes
+        )
+        super().__init__(f"every model failed ({attempts})")
+        self.outcomes = tuple(outcomes)

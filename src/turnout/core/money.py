@@ -1,0 +1,41 @@
+"""Money as whole pico-dollars.
+
+Invariant: an amount is an ``int`` of pico-dollars (1 USD = 10**12), so sums never drift.
+This module does not know prices, tokens or currencies other than the US dollar.
+"""
+
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+
+PICO_PER_USD = 10**12
+_TOKENS_PER_MTOK = 10**6
+
+
+def pico_from_usd(usd: Decimal | str | int) -> int:
+    """Whole pico-dollars for an amount in USD, rounded up.
+
+    Raises ValueError when ``usd`` is not a finite decimal number.
+    """
+    try:
+        amount = Decimal(usd) * PICO_PER_USD
+        return int(amount.to_integral_value(rounding=ROUND_CEILING))
+    except (InvalidOperation, OverflowError, ValueError) as error:
+        raise ValueError(f"not an amount in USD: {usd!r}") from error
+
+
+def pico_per_token(usd_per_mtok: Decimal | str | int) -> int:
+    """Pico-dollars a token for a price in USD per million tokens, rounded up."""
+    return -(-pico_from_usd(usd_per_mtok) // _TOKENS_PER_MTOK)
+
+
+def usd_from_pico(pico_usd: int) -> Decimal:
+    """The exact amount in USD."""
+    return Decimal(pico_usd).scaleb(-12)
+
+
+def format_usd(pico_usd: int | None, *, places: int = 6) -> str:
+    """A dollar figure for people, rounded up in the last place; ``unknown`` for None."""
+    if pico_usd is None:
+        return "unknown"
+    step = Decimal(1).scaleb(-places)
+    rounded = usd_from_pico(pico_usd).quantize(step, rounding=ROUND_CEILING)
+    return f"${rounded:f}" if rounded >= 0 else f"-${-rounded:f}"

@@ -1,0 +1,94 @@
+"""What happened when a route was tried.
+
+Invariant: a failure is a value with a retry decision and a blame; every token is in one bucket.
+This module does not know HTTP, prices or clocks.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from turnout.core.decision import Route
+
+Retry = Literal["no", "transient", "rate_limit"]
+Scope = Literal["request", "deployment", "provider"]
+Blame = Literal["client", "provider", "us"]
+Status = Literal["ok", "failed", "cancelled"]
+FaultKind = Literal[
+    "invalid_request",
+    "unauthorized",
+    "no_credit",
+    "not_found",
+    "rate_limited",
+    "context_length_exceeded",
+    "content_filtered",
+    "timeout",
+    "unavailable",
+    "bad_response",
+    "interrupted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call in disjoint buckets whose sum is what is billed.
+
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``estimated`` says
+    that the provider did not report them.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+    @property
+    def total_input(self) -> int:
+        """All prompt tokens, cached or not."""
+        return self.input + self.cache_read + self.cache_write
+
+    @property
+    def total_output(self) -> int:
+        """All generated tokens, reasoning included."""
+        return self.output + self.reasoning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """How a call failed.
+
+    ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
+    says what else the failure rules out: only this request, this deployment, or its provider.
+    """
+
+    kind: FaultKind
+    detail: str
+    retry: Retry = "no"
+    retry_after_s: float | None = None
+    scope: Scope = "deployment"
+    blame: Blame = "provider"
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One attempt's result.
+
+    ``released`` says that part of the answer has left for the caller, after which no other route
+    may be tried. ``cost_pico_usd`` is None when the price is unknown; ``model`` is the one that
+    the provider says it served.
+    """
+
+    decision_id: str
+    route: Route
+    status: Status
+    ordinal: int
+    usage: Usage = Usage()
+    cost_pico_usd: int | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    ttft_ms: float | None = None
+    latency_ms: float = 0.0
+    released: bool = False
+    error: Fault | None = None

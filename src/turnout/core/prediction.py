@@ -1,0 +1,74 @@
+"""What is observed (features) and what is estimated (predictions) about a request.
+
+Invariant: facts and estimates are data; nothing here chooses.
+This module does not know models, prices or how the values came about.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+UNSAFE = "unsafe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ref:
+    """Names what produced a value, so that it can be created again: name, version, digest."""
+
+    name: str
+    version: str = "1"
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Facts about a request.
+
+    ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
+    ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer.
+    """
+
+    input_tokens: Mapping[str, int]
+    output_tokens: int
+    turns: int = 1
+    characters: int = 0
+    modalities: frozenset[str] = frozenset({"text"})
+    needs_tools: bool = False
+    needs_json: bool = False
+    schema: str = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Estimates about a request.
+
+    ``intents`` is a calibrated distribution over benign intents, most likely first. ``unsafe`` in
+    [0, 1] is the larger of ``harm`` and ``injection``, the number a block compares with its
+    threshold; None means that no verdict could be had, which blocks. ``label`` is the answer of
+    a label classifier where one was asked (None: none asked, missing or garbled), and
+    ``label_failure`` says why it is missing. ``success`` maps a model to P(it answers well).
+    """
+
+    classifier: Ref
+    intents: tuple[tuple[str, float], ...] = ()
+    harm: float | None = None
+    injection: float | None = None
+    language: str = ""
+    label: str | None = None
+    label_failure: str | None = None
+    success: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def unsafe(self) -> float | None:
+        """The larger of harm and injection; None when there is no verdict at all."""
+        known = [score for score in (self.harm, self.injection) if score is not None]
+        return max(known) if known else None
+
+    @property
+    def intent(self) -> str | None:
+        """The most likely benign intent, or None where the classifier gave none."""
+        return self.intents[0][0] if self.intents else None
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most likely benign intent, 0 where there is none."""
+        return self.intents[0][1] if self.intents else 0.0

@@ -1,0 +1,170 @@
+"""The request: what the caller asks for, untouched, plus what limits the choice.
+
+Invariant: ``body`` is the caller's own object and is forwarded as it is, except for ``model``.
+This module does not know models, prices or providers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.core.errors import InvalidRequest
+
+Message = Mapping[str, Any]
+Body = Mapping[str, Any]
+
+AUTO = "auto"
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """Limits the caller puts on the choice; None means no limit.
+
+    ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
+    expected latency, ``quality`` is a share of the best single model's quality in [0, 1].
+    """
+
+    max_cost_pico_usd: int | None = None
+    max_latency_ms: float | None = None
+    quality: float | None = None
+    allow: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it."""
+
+    id: str
+    body: Body
+    model: str = AUTO
+    constraints: Constraints = field(default_factory=Constraints)
+    session: str | None = None
+    tenant: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The conversation, oldest first."""
+        return self.body["messages"]  # type: ignore[no-any-return]
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The tool definitions offered to the model."""
+        return self.body.get("tools") or ()
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the caller asks for JSON or for a JSON schema."""
+        return (self.body.get("response_format") or {}).get("type") in (
+            "json_object",
+            "json_schema",
+        )
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The caller's own cap on the answer's length, in tokens."""
+        cap = self.body.get("max_completion_tokens")
+        return cap if cap is not None else self.body.get("max_tokens")
+
+
+def check_body(body: object) -> Body:
+    """The body itself when it is a usable chat request.
+
+    Raises InvalidRequest naming the field, the value and the fix.
+    """
+    if not isinstance(body, Mapping):
+        raise InvalidRequest("the request body must be a JSON object", field="body")
+    messages = body.get("messages")
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        raise InvalidRequest("messages must be a list with at least one message", field="messages")
+    for index, message in enumerate(messages):
+        _check_message(message, f"messages[{index}]")
+    if not any(_has_text(message) for message in messages):
+        raise InvalidRequest("the prompt is empty: give messages some content", field="messages")
+    _check_cap(body)
+    _check_shape(body)
+    return body
+
+
+def _check_message(message: object, where: str) -> None:
+    if not isinstance(message, Mapping):
+        raise InvalidRequest(f"{where} must be an object with role and content", field=where)
+    role = message.get("role")
+    if role not in _ROLES:
+        known = ", ".join(sorted(_ROLES))
+        raise InvalidRequest(f"{where}.role is {role!r}; use one of {known}", field=f"{where}.role")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list | tuple):
+        kind = type(content).__name__
+        raise InvalidRequest(
+            f"{where}.content must be text or a list of parts, not {kind}", field=f"{where}.content"
+        )
+    if not isinstance(content, str) and any(not isinstance(p, Mapping) for p in content or ()):
+        raise InvalidRequest(f"{where}.content parts must be objects", field=f"{where}.content")
+    for text in strings(message):
+        _check_text(text, where)
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"{where} holds a lone surrogate at character {error.start}; send valid Unicode text",
+            field=where,
+        ) from error
+
+
+def _check_cap(body: Body) -> None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        cap = body.get(name)
+        if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
+            raise InvalidRequest(f"{name} is {cap!r}; use a whole number of at least 1", field=name)
+
+
+def _check_shape(body: Body) -> None:
+    tools = body.get("tools")
+    if tools is not None and not (
+        isinstance(tools, list | tuple) and all(isinstance(tool, Mapping) for tool in tools)
+    ):
+        raise InvalidRequest("tools must be a list of objects", field="tools")
+    wanted = body.get("response_format")
+    if wanted is not None and not isinstance(wanted, Mapping):
+        raise InvalidRequest("response_format must be an object", field="response_format")
+
+
+def _has_text(message: Message) -> bool:
+    content = message.get("content")
+    if isinstance(content, str):
+        return bool(content.strip())
+    return any(
+        part.get("type") != "text" or str(part.get("text", "")).strip() for part in content or ()
+    )
+
+
+def strings(value: object) -> list[str]:
+    """Every string inside a JSON value, keys left out, in document order."""
+    found: list[str] = []
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, Mapping):
+            pending.extend(reversed(list(item.values())))
+        elif isinstance(item, list | tuple):
+            pending.extend(reversed(item))
+    return found
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its content string, or its text parts joined by newlines."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = (
+        part.get("text") for part in content or () if part.get("type") in ("text", "input_text")
+    )
+    return "\n".join(part for part in parts if isinstance(part, str))

@@ -1,0 +1,54 @@
+"""The internal event stream: one shape for answers of every provider, streamed or not.
+
+Invariant: a chunk carries everything its wire bytes said; ``raw`` keeps what has no field here.
+This module does not know wire formats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.core.outcome import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of a tool call: ``index`` says which call, ``arguments`` is a fragment of JSON."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of one choice's message."""
+
+    choice: int = 0
+    text: str = ""
+    reasoning: str = ""
+    signature: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    finish_reason: str | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether this piece carries anything a reader would see."""
+        return bool(self.text or self.reasoning or self.tool_calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One event of an answer; a whole answer is a single chunk with finished deltas."""
+
+    deltas: tuple[Delta, ...] = ()
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether any delta carries content."""
+        return any(delta.has_content for delta in self.deltas)

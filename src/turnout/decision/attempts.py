@@ -1,0 +1,84 @@
+"""The walk through a plan: yields the next attempt, is sent its outcome.
+
+Invariant: the walk chooses only among the decision's routes, and ends once anything was released.
+This module does not know clocks: a wait is yielded as a number of seconds for the shell to spend.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from turnout.core import Decision, Fault, Outcome, Route
+from turnout.decision.decide import draw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRules:
+    """How often and how patiently a route is tried again.
+
+    ``retries`` counts further tries of one route after a transient fault; waits start at
+    ``base_s``, double up to ``cap_s`` and are drawn with full jitter. A provider's own
+    ``Retry-After`` up to ``longest_wait_s`` wins over them.
+    """
+
+    retries: int = 1
+    base_s: float = 0.5
+    cap_s: float = 8.0
+    longest_wait_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Call ``route`` after waiting ``delay_s`` seconds; ``ordinal`` counts attempts from 0."""
+
+    route: Route
+    ordinal: int
+    delay_s: float = 0.0
+
+
+def attempts(
+    decision: Decision, rules: RetryRules
+) -> Generator[Attempt, Outcome, tuple[Outcome, ...]]:
+    """Walks the decision's routes until one answers, the answer has begun, or none is left.
+
+    Returns every outcome in order; the last one tells how the walk ended.
+    """
+    outcomes: list[Outcome] = []
+    dead_providers: set[str] = set()
+    for place, route in enumerate(decision.routes):
+        if route.provider in dead_providers:
+            continue
+        delay_s = 0.0
+        for retry in range(rules.retries + 1):
+            outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
+            outcomes.append(outcome)
+            if _is_final(outcome):
+                return tuple(outcomes)
+            fault = outcome.error
+            if fault is not None and fault.scope == "provider":
+                dead_providers.add(route.provider)
+            others = any(r.provider not in dead_providers for r in decision.routes[place + 1 :])
+            wait_s = _wait(decision, fault, rules, retry, others=others)
+            if wait_s is None:
+                break
+            delay_s = wait_s
+    return tuple(outcomes)
+
+
+def _is_final(outcome: Outcome) -> bool:
+    if outcome.status != "failed" or outcome.released:
+        return True
+    return outcome.error is not None and outcome.error.scope == "request"
+
+
+def _wait(
+    decision: Decision, fault: Fault | None, rules: RetryRules, retry: int, *, others: bool
+) -> float | None:
+    """Seconds to wait before the same route is tried again, or None to go on to the next."""
+    if fault is None or fault.retry == "no":
+        return None
+    if fault.retry == "rate_limit" and others:
+        return None
+    if fault.retry_after_s is not None:
+        return fault.retry_after_s if fault.retry_after_s <= rules.longest_wait_s else None
+    ceiling = min(rules.cap_s, rules.base_s * (1 << retry))
+    return ceiling * draw(decision.request_id, f"retry {retry}")

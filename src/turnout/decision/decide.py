@@ -1,0 +1,165 @@
+"""The one place that chooses: a pure function from request and rules to an explained plan.
+
+Invariant: equal arguments give an equal decision; chance is a hash of the request's id.
+This module does not know clocks, the network, storage or learned classifiers.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from turnout.catalog import Catalog
+from turnout.core import (
+    AUTO,
+    UNSAFE,
+    Candidate,
+    Decision,
+    Features,
+    InvalidRequest,
+    Prediction,
+    Request,
+    Route,
+    Snapshot,
+)
+from turnout.decision.eligible import candidate
+from turnout.decision.safety import SafetyRule
+from turnout.policies import Fixed, Policy, Score, Situation
+
+# A label that is not configured is served as its parent where that one is.
+PARENTS = {"writing": "creative"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """Everything fixed that a decision depends on, named by ``bundle``, its content hash.
+
+    ``policies`` are callable by name as ``model``; ``intents`` are the configured labels.
+    """
+
+    catalog: Catalog
+    policy: Policy
+    safety: SafetyRule
+    intents: frozenset[str] = frozenset()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    bundle: str = ""
+
+
+def decide(
+    request: Request,
+    features: Features,
+    prediction: Prediction,
+    snapshot: Snapshot,
+    rules: Rulebook,
+) -> Decision:
+    """The plan for ``request``, with every candidate and its reason.
+
+    A blocked request and one that no deployment can take have no routes. Raises InvalidRequest
+    when the request names a model that does not exist.
+    """
+    policy = _policy_for(request, rules)
+    intent, confidence = _served_intent(request, prediction, rules)
+    unsafe = rules.safety.verdict(prediction)
+    candidates = [
+        candidate(request, features, prediction, d, snapshot)
+        for d in rules.catalog.deployments.values()
+    ]
+    situation = Situation(
+        request=request,
+        features=features,
+        prediction=prediction,
+        snapshot=snapshot,
+        intent=UNSAFE if unsafe else intent,
+        draw=draw(request.id, policy.ref.name),
+    )
+    blocked = unsafe if rules.safety.block else None
+    scores = () if blocked else policy.rank([c for c in candidates if not c.excluded], situation)
+    ranked = sorted(scores, key=lambda s: -s.value)
+    return Decision(
+        id="d_" + _digest(f"{request.id}\n{rules.bundle}")[:24],
+        request_id=request.id,
+        policy=policy.ref,
+        intent=situation.intent or "unknown",
+        confidence=_block_confidence(prediction) if unsafe else confidence,
+        reason=blocked or (ranked[0].reason if ranked else "no model can take this request"),
+        features=features,
+        prediction=prediction,
+        candidates=_with_scores(candidates, scores),
+        routes=_plan(ranked, rules.catalog),
+        snapshot=snapshot,
+        bundle=rules.bundle,
+        blocked=blocked,
+        refusal=rules.safety.refusal if blocked else "",
+    )
+
+
+def draw(request_id: str, salt: str) -> float:
+    """A request's lot: uniform in [0, 1), the same at every replay."""
+    return int(_digest(f"{request_id}\n{salt}")[:13], 16) / 16**13
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _policy_for(request: Request, rules: Rulebook) -> Policy:
+    name = request.model
+    if name == AUTO or name in rules.intents:
+        return rules.policy
+    if name in rules.policies:
+        return rules.policies[name]
+    deployment = rules.catalog.find(name)
+    if deployment is None:
+        near = rules.catalog.nearest(name)
+        hint = f"did you mean {near!r}? " if near else ""
+        raise InvalidRequest(
+            f"model {name!r} is not configured; {hint}use {AUTO!r} to let the router choose",
+            field="model",
+        )
+    return Fixed(deployment=deployment.id)
+
+
+def _served_intent(
+    request: Request, prediction: Prediction, rules: Rulebook
+) -> tuple[str | None, float]:
+    """The label to route on with its probability; None when a label was asked for and missed."""
+    if request.model in rules.intents:
+        return request.model, 1.0
+    if prediction.label is not None:
+        return prediction.label, 1.0
+    if prediction.label_failure is not None or not prediction.intents:
+        return None, 0.0
+    folded: dict[str, float] = {}
+    for label, probability in prediction.intents:
+        parent = PARENTS.get(label)
+        served = parent if parent in rules.intents and label not in rules.intents else label
+        folded[served or label] = folded.get(served or label, 0.0) + probability
+    return max(folded.items(), key=lambda item: item[1])
+
+
+def _block_confidence(prediction: Prediction) -> float:
+    if prediction.label == UNSAFE or prediction.unsafe is None:
+        return 1.0
+    return prediction.unsafe
+
+
+def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tuple[Candidate, ...]:
+    by_id = {score.deployment: score for score in scores}
+    return tuple(
+        replace(c, score=s.value, propensity=s.propensity, reason=s.reason)
+        if (s := by_id.get(c.deployment))
+        else c
+        for c in candidates
+    )
+
+
+def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            deployment=score.deployment,
+            model=catalog.deployments[score.deployment].model,
+            provider=catalog.deployments[score.deployment].provider.name,
+            role="fallback" if ordinal else "primary",
+            ordinal=ordinal,
+        )
+        for ordinal, score in enumerate(ranked)
+    )

@@ -1,0 +1,109 @@
+"""Hard constraints: which deployments can take a request at all, and why the others cannot.
+
+Invariant: a constraint returns None or the reason in words; the first reason excludes.
+This module does not know policies, clocks or the network.
+"""
+
+import math
+from collections.abc import Callable
+
+from turnout.catalog import Deployment
+from turnout.core import Candidate, Features, Prediction, Request, Snapshot
+
+Constraint = Callable[[Request, Features, Deployment, Snapshot], str | None]
+
+
+def input_tokens(features: Features, deployment: Deployment) -> int:
+    """The prompt's tokens as the deployment's model counts them, rounded up."""
+    card = deployment.card
+    return math.ceil(features.input_tokens[card.tokenizer] * card.token_factor)
+
+
+def expected_cost(features: Features, deployment: Deployment) -> int | None:
+    """Expected pico-dollars of one call with a cold cache; None when the price is unknown."""
+    if deployment.price is None:
+        return None
+    prompt = input_tokens(features, deployment)
+    return deployment.price.expected_cost(prompt, features.output_tokens)
+
+
+def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
+    limits, names = request.constraints, {deployment.id, deployment.model}
+    if limits.allow is not None and not names & limits.allow:
+        return "not in the request's allow list"
+    return "in the request's deny list" if names & limits.deny else None
+
+
+def _fits(request: Request, features: Features, deployment: Deployment, _: Snapshot) -> str | None:
+    prompt, window = input_tokens(features, deployment), deployment.card.context_window
+    reserve = request.max_output_tokens or features.output_tokens
+    if prompt + reserve > window:
+        return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
+    return None
+
+
+def _long_enough(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
+    cap, most = request.max_output_tokens or 0, deployment.card.max_output
+    return f"answers at most {most:,} of the {cap:,} tokens asked for" if cap > most else None
+
+
+def _capable(_: Request, features: Features, deployment: Deployment, __: Snapshot) -> str | None:
+    missing = features.modalities - deployment.card.modalities
+    if missing:
+        return f"does not take {', '.join(sorted(missing))}"
+    if features.needs_tools and not deployment.card.tools:
+        return "does not call tools"
+    return "does not promise JSON" if features.needs_json and not deployment.card.json else None
+
+
+def _affordable(
+    request: Request, features: Features, deployment: Deployment, _: Snapshot
+) -> str | None:
+    limit = request.constraints.max_cost_pico_usd
+    if limit is None:
+        return None
+    cost = expected_cost(features, deployment)
+    if cost is None:
+        return "its price is unknown and the request has a cost limit"
+    return "costs more than the request's limit" if cost > limit else None
+
+
+def _quick(request: Request, _: Features, deployment: Deployment, now: Snapshot) -> str | None:
+    limit, latency = request.constraints.max_latency_ms, now.latency_ms.get(deployment.id)
+    if limit is not None and latency is not None and latency > limit:
+        return f"takes {latency:.0f} ms of the {limit:.0f} ms allowed"
+    return None
+
+
+def _available(_: Request, __: Features, deployment: Deployment, now: Snapshot) -> str | None:
+    return now.unavailable.get(deployment.id)
+
+
+CONSTRAINTS: tuple[Constraint, ...] = (
+    _allowed,
+    _fits,
+    _long_enough,
+    _capable,
+    _affordable,
+    _quick,
+    _available,
+)
+
+
+def candidate(
+    request: Request,
+    features: Features,
+    prediction: Prediction,
+    deployment: Deployment,
+    snapshot: Snapshot,
+) -> Candidate:
+    """The deployment as this request sees it, excluded by the first constraint it fails."""
+    reasons = (check(request, features, deployment, snapshot) for check in CONSTRAINTS)
+    return Candidate(
+        deployment=deployment.id,
+        model=deployment.model,
+        cost_pico_usd=expected_cost(features, deployment),
+        quality=prediction.success.get(deployment.model, deployment.card.quality),
+        latency_ms=snapshot.latency_ms.get(deployment.id),
+        excluded=next((reason for reason in reasons if reason), None),
+    )

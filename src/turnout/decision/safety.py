@@ -1,0 +1,32 @@
+"""The safety rule: when a request is refused before any model sees it.
+
+Invariant: no verdict means blocked.
+This module does not know how a score is made.
+"""
+
+from dataclasses import dataclass
+
+from turnout.core import UNSAFE, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyRule:
+    """Refuse when the unsafe score reaches ``threshold`` or a label says unsafe.
+
+    ``block`` is False only where the configuration sends ``unsafe`` to a model on purpose.
+    """
+
+    threshold: float
+    refusal: str
+    block: bool = True
+
+    def verdict(self, prediction: Prediction) -> str | None:
+        """Why the request is unsafe, or None."""
+        if prediction.label == UNSAFE:
+            return "the label classifier says unsafe"
+        score = prediction.unsafe
+        if score is None:
+            return None if prediction.label else "no safety verdict could be had"
+        if score >= self.threshold:
+            return f"unsafe score {score:.3f} reaches {self.threshold:.3f}"
+        return None

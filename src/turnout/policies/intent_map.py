@@ -1,0 +1,54 @@
+"""The recipe: a label chooses a model, an unknown label the default.
+
+Does not know how the label was found.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from turnout.core import Candidate, Ref
+from turnout.policies.protocol import Score, Situation, cost_of, in_order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentMap:
+    """Sends each intent to its deployment, and everything else to ``default``.
+
+    ``fallbacks`` lists what to try after a deployment, by its id; where nothing is listed, the
+    default and then the others follow, cheapest first.
+    """
+
+    routes: Mapping[str, str]
+    default: str
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        """``intent_map`` and the digest of the map."""
+        return Ref(name="intent_map", digest=self.digest)
+
+    def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
+        """The intent's deployment first, then its fallbacks."""
+        target, reason = self._target(situation)
+        places = {name: place for place, name in enumerate(self._order(target, candidates))}
+        kept = [c for c in candidates if c.deployment in places]
+        kept.sort(key=lambda c: places[c.deployment])
+        if kept and kept[0].deployment != target:
+            reason = f"{reason}, which cannot take it: first fallback"
+        return in_order(kept, (reason, f"fallback of {target}"))
+
+    def _target(self, situation: Situation) -> tuple[str, str]:
+        if situation.intent is None:
+            return self.default, f"no label → default {self.default}"
+        target = self.routes.get(situation.intent)
+        if target is None:
+            return self.default, f"{situation.intent} is not mapped → default {self.default}"
+        return target, f"{situation.intent} → {target}"
+
+    def _order(self, target: str, candidates: Sequence[Candidate]) -> list[str]:
+        listed = self.fallbacks.get(target)
+        if listed is None:
+            others = sorted(candidates, key=cost_of)
+            listed = (self.default, *(c.deployment for c in others))
+        return list(dict.fromkeys((target, *listed)))

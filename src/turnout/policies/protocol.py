@@ -1,0 +1,74 @@
+"""What a policy is: a pure ranking of eligible candidates.
+
+Invariant: a policy scores only what it is given, deterministically; chance comes in as ``draw``.
+This module does not know classifiers' classes, clocks or I/O.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a policy may look at besides the candidates.
+
+    ``intent`` is the label as served, None when it could not be had; ``draw`` is the request's lot,
+    uniform in [0, 1) and the same at every replay.
+    """
+
+    request: Request
+    features: Features
+    prediction: Prediction
+    snapshot: Snapshot
+    intent: str | None
+    draw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One candidate's place: a higher ``value`` is tried earlier.
+
+    ``propensity`` is the probability with which this policy puts the candidate first, given the
+    request but not the draw; the propensities of a ranking sum to 1.
+    """
+
+    deployment: str
+    value: float
+    propensity: float = 0.0
+    reason: str = ""
+
+
+class Policy(Protocol):
+    """The rule that chooses."""
+
+    @property
+    def ref(self) -> Ref:
+        """Name and parameters' digest, enough to create the policy again."""
+        ...
+
+    def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
+        """Scores of the candidates that may be tried; one left out is not a fallback either."""
+        ...
+
+
+def in_order(
+    candidates: Sequence[Candidate], reasons: Sequence[str] = ("", "fallback")
+) -> list[Score]:
+    """Scores that keep the given order: the first is certain, the rest are its fallbacks."""
+    return [
+        Score(
+            deployment=candidate.deployment,
+            value=1.0 / (1 + place),
+            propensity=1.0 if place == 0 else 0.0,
+            reason=reasons[min(place, len(reasons) - 1)],
+        )
+        for place, candidate in enumerate(candidates)
+    ]
+
+
+def cost_of(candidate: Candidate) -> float:
+    """Expected cost for ordering; an unknown price counts as dearer than any other."""
+    return float("inf") if candidate.cost_pico_usd is None else float(candidate.cost_pico_usd)

@@ -1,0 +1,98 @@
+"""What a provider is made of: a pure codec per wire family, and a transport, the one door.
+
+Invariant: a codec never does I/O; a transport never looks into a body.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from turnout.catalog import Deployment
+from turnout.core import Chunk, Fault, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """The bytes to send. ``headers`` may hold secrets and are left out of ``repr``."""
+
+    url: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Deadlines in seconds: to connect, to the first token, between tokens, for the whole call."""
+
+    connect_s: float = 5.0
+    first_token_s: float = 30.0
+    inter_token_s: float = 20.0
+    total_s: float = 600.0
+
+
+class TransportError(Exception):
+    """The exchange failed below the provider's protocol; carries the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+class WireResponse(Protocol):
+    """An answer whose head has arrived; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, decompressed. Raises TransportError."""
+        ...
+
+    async def aclose(self, *, reuse: bool = False) -> None:
+        """End the exchange; unless ``reuse`` and the body ended, the connection is destroyed."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends bytes and brings the answer's bytes back."""
+
+    async def send(self, request: WireRequest, timeouts: Timeouts) -> WireResponse:
+        """The answer's head. Raises TransportError with a classified fault."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of one streamed answer into chunks, whatever way they are split."""
+
+    def feed(self, data: bytes) -> Iterable[Chunk | Fault]:
+        """The events completed by ``data``; a Fault is final."""
+        ...
+
+    def end(self) -> Fault | None:
+        """The fault of a stream that ended without its terminator, else None."""
+        ...
+
+
+class Codec(Protocol):
+    """One wire family, as pure functions."""
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``."""
+        ...
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """A whole answer, or the fault of a body that is none."""
+        ...
+
+    def decoder(self) -> StreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        ...
+
+    def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+        """The fault that an error answer means."""
+        ...
