@@ -38,6 +38,11 @@ class OpenAIStreamDecoder:
         self._done = False
         self._fault: Fault | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether ``[DONE]`` came after all that must come before it."""
+        return self._done
+
     def feed(self, data: bytes) -> Iterator[Chunk | Fault]:
         """The chunks completed by ``data``; a Fault is final, and so is ``[DONE]``."""
         if self._over():
