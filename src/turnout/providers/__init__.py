@@ -1,5 +1,6 @@
 """Providers: pure wire codecs and the one door to the network."""
 
+from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import (
     Codec,
     StreamDecoder,
@@ -9,9 +10,12 @@ from turnout.providers.protocol import (
     WireRequest,
     WireResponse,
 )
+from turnout.providers.transport import HttpTransport
 
 __all__ = [
     "Codec",
+    "HttpTransport",
+    "OpenAIChatCodec",
     "StreamDecoder",
     "Timeouts",
     "Transport",
