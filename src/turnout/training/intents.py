@@ -99,11 +99,12 @@ def _heads(
     rows: Sequence[Row], features: NDArray[np.float32], chosen: NDArray[np.bool_]
 ) -> dict[str, Any]:
     index = np.flatnonzero(chosen)
-    benign = [i for i in index if rows[i].intent in INTENTS]
-    heads = _choice(rows, features, benign)
+    whole = [i for i in index if not rows[i].follows]
+    heads = _choice(rows, features, [i for i in whole if rows[i].intent in INTENTS])
+    heads |= _score(rows, features, "follow", index, [rows[i].follows for i in index])
     for name in ("harm", "injection"):
-        wanted = [_safety(rows[i], name) for i in index]
-        kept = [(i, y) for i, y in zip(index, wanted, strict=True) if y is not None]
+        wanted = [_safety(rows[i], name) for i in whole]
+        kept = [(i, y) for i, y in zip(whole, wanted, strict=True) if y is not None]
         heads |= _score(rows, features, name, [i for i, _ in kept], [y for _, y in kept])
     return heads
 
@@ -153,8 +154,6 @@ def _fitted(
     pieces, scores = vocabulary.read()
     arrays = {name: np.asarray(value, dtype=np.float32) for name, value in heads.items()}
     arrays |= {
-        "follow_w": np.zeros(features.shape[1], np.float32),
-        "follow_b": np.float32(-20.0),
         "pieces": np.frombuffer("\n".join(pieces).encode(), dtype=np.uint8),
         "scores": np.asarray(scores, dtype=np.float32),
     }
@@ -169,13 +168,13 @@ def _fitted(
 
 def _cut(rows: Sequence[Row], scores: Floats, share: float) -> float:
     """The log-odds above which ``share`` of the benign rows lie."""
-    benign = np.array([not row.unsafe for row in rows])
+    benign = np.array([not row.unsafe and not row.follows for row in rows])
     return float(np.quantile(scores[benign], 1.0 - share))
 
 
 def _temperature(rows: Sequence[Row], logits: Floats) -> float:
     """The divisor of the logits that makes them likeliest (Guo et al. 2017, arXiv:1706.04599)."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS]
+    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and not row.follows]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
     sample = weights([rows[i] for i in index], labels)
     grid = np.geomspace(0.3, 6.0, 40)

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import UNSAFE, ConfigError, Message
+from turnout.core import UNSAFE, ConfigError, Message, text_of
 
 INTENTS = (
     "simple_qa",
@@ -28,6 +28,7 @@ INTENTS = (
 )
 INJECTION = "injection"
 HARM = "harm"
+SWITCH = "switch"
 # Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
 INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
 
@@ -44,9 +45,19 @@ class Row:
     kind: str = ""
 
     @property
+    def turns(self) -> tuple[str, ...]:
+        """The texts of the user's turns, oldest first."""
+        return tuple(text_of(m) for m in self.messages if m.get("role") == "user")
+
+    @property
     def text(self) -> str:
-        """The last message's text."""
-        return str(self.messages[-1].get("content") or "")
+        """The user's last turn."""
+        return self.turns[-1]
+
+    @property
+    def follows(self) -> bool:
+        """Whether the last turn goes on with the task of the turns before it."""
+        return len(self.turns) > 1 and self.kind != SWITCH
 
     @property
     def unsafe(self) -> bool:
@@ -89,8 +100,8 @@ def _row(value: Any) -> Row:
         known = ", ".join((*INTENTS, UNSAFE))
         raise ValueError(f"intent is {intent!r}; use one of {known}, or null")
     messages = value.get("messages") or [{"role": "user", "content": value.get("text")}]
-    if not messages or not isinstance(messages[-1].get("content"), str):
-        raise ValueError("text or messages is missing; give the prompt as a string")
+    if not any(m.get("role") == "user" and m.get("content") for m in messages):
+        raise ValueError("text or messages is missing; give at least one user turn")
     return Row(
         messages=tuple(messages),
         intent=intent,
