@@ -101,12 +101,17 @@ def _heads(
     index = np.flatnonzero(chosen)
     whole = [i for i in index if not rows[i].follows]
     heads = _choice(rows, features, [i for i in whole if rows[i].intent in INTENTS])
-    heads |= _score(rows, features, "follow", index, [rows[i].follows for i in index])
     for name in ("harm", "injection"):
         wanted = [_safety(rows[i], name) for i in whole]
         kept = [(i, y) for i, y in zip(whole, wanted, strict=True) if y is not None]
         heads |= _score(rows, features, name, [i for i, _ in kept], [y for _, y in kept])
     return heads
+
+
+def _follow(rows: Sequence[Row], features: Any, index: Sequence[int]) -> dict[str, Any]:
+    """Whether a turn goes on with the task before it; small talk never ends one."""
+    told = [i for i in index if rows[i].follows or rows[i].intent not in ("chat", None)]
+    return _score(rows, features, "follow", told, [rows[i].follows for i in told])
 
 
 def _safety(row: Row, name: str) -> bool | None:
@@ -145,6 +150,7 @@ def _fitted(
     rows: Sequence[Row], features: Any, usable: NDArray[np.bool_], found: Scores
 ) -> Artefact:
     heads = _heads(rows, features, usable)
+    heads |= _follow(rows, features, np.flatnonzero(usable).tolist())
     temperature = _temperature(rows, found.intents)
     heads["intent_w"] /= temperature
     heads["intent_b"] /= temperature
