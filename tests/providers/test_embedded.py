@@ -3,15 +3,15 @@
 import asyncio
 import hashlib
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
-from tests.providers.worlds import call, deployment, fault_of, request, text_of, usage_of
+from tests.providers.worlds import PATIENT, call, deployment, fault_of, request, text_of, usage_of
 from turnout.core import Chunk, ConfigError
-from turnout.providers import EmbeddedTransport, Timeouts, Weights, weights
+from turnout.providers import EmbeddedTransport, OpenAIChatCodec, Timeouts, Weights, weights
 from turnout.providers.llama import default_threads
 
 HERE = deployment("embedded://local", "deepseek-ai/DeepSeek-V3.2", family="embedded", api_key=None)
@@ -64,13 +64,28 @@ async def test_the_file_s_own_system_prompt_is_not_used(embedded: EmbeddedTransp
 
 
 async def test_it_streams_as_it_writes(embedded: EmbeddedTransport) -> None:
-    """The first text arrives well before the last."""
-    codec_chunks: list[float] = []
-    asked = request("Write about trains.", max_tokens=40)
-    started = time.monotonic()
-    found = await call(embedded, HERE, asked, stream=True)
-    codec_chunks.append(time.monotonic() - started)
-    assert len([item for item in found if isinstance(item, Chunk) and item.has_content]) > 20
+    """When the first text arrives, the rest is not yet written."""
+    codec = OpenAIChatCodec()
+    wire = codec.encode(request("Write about trains.", max_tokens=60), HERE, stream=True)
+    response = await embedded.send(wire, PATIENT)
+    decoder, seen, ahead = codec.decoder(), 0, 0
+    async for piece in response.chunks():
+        seen += sum(isinstance(c, Chunk) and c.has_content for c in decoder.feed(piece))
+        if seen == 1:
+            ahead = response._job._items.qsize()
+    assert decoder.done
+    assert seen > 20
+    assert ahead < 10
+
+
+async def test_its_own_port_is_locked(embedded: EmbeddedTransport) -> None:
+    """The listener that llama.cpp opens is on loopback and answers nobody without its key."""
+    await call(embedded, HERE, request("Hi", max_tokens=1))
+    (engine,) = embedded._engines.values()
+    address = engine._server.listening_address
+    assert address.startswith("http://127.0.0.1:")
+    async with ClientSession() as session, session.post(f"{address}/v1/chat/completions") as got:
+        assert got.status == 401
 
 
 async def test_a_cancelled_answer_makes_room_for_the_next(embedded: EmbeddedTransport) -> None:
