@@ -236,19 +236,22 @@ async def test_a_key_with_a_line_break_is_refused_not_sent(
     assert not upstream.requests
 
 
+def packed(encoding: str, body: bytes) -> bytes:
+    """An answer with this Content-Encoding, after which the connection closes."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 async def test_an_unknown_encoding_is_refused(transport: HttpTransport) -> None:
     """An answer compressed in a way nobody asked for is a bad response."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"
-    async with answering(head) as port:
+    async with answering(packed("br", b"x")) as port:
         with pytest.raises(TransportError, match="br was not asked for"):
             await transport.send(WireRequest(url=f"http://127.0.0.1:{port}/", body=b""), PATIENT)
 
 
 async def test_gzip_is_understood_though_not_asked_for(transport: HttpTransport) -> None:
     """A server that compresses anyway is read, in steps."""
-    body = gzip.compress(b"a" * 200_000)
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n" % len(body)
-    async with answering(head + b"Connection: close\r\n\r\n" + body) as port:
+    async with answering(packed("gzip", gzip.compress(b"a" * 200_000))) as port:
         wire = WireRequest(url=f"http://127.0.0.1:{port}/", body=b"")
         response = await transport.send(wire, PATIENT)
         pieces = [piece async for piece in response.chunks()]
@@ -259,8 +262,7 @@ async def test_gzip_is_understood_though_not_asked_for(transport: HttpTransport)
 
 async def test_broken_gzip_is_a_bad_response(transport: HttpTransport) -> None:
     """Bytes that are no gzip end the answer with a fault."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope"
-    async with answering(head) as port:
+    async with answering(packed("gzip", b"nope")) as port:
         where = deployment(f"http://127.0.0.1:{port}/v1", "m")
         fault = fault_of(await call(transport, where, request()))
     assert fault is not None
