@@ -1,6 +1,7 @@
 """Models, deployments, providers and their dated prices."""
 
+from turnout.catalog.build import build
 from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.price import Price, Rates
 
-__all__ = ["Catalog", "Deployment", "ModelCard", "Price", "Provider", "Rates"]
+__all__ = ["Catalog", "Deployment", "ModelCard", "Price", "Provider", "Rates", "build"]

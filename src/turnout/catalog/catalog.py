@@ -30,13 +30,14 @@ class Provider:
 class ModelCard:
     """Timeless facts about a model.
 
-    Sizes are tokens; ``tokenizer`` counts its prompts and ``token_factor`` corrects the count
-    where the model's own tokenizer is not public. ``quality`` is a prior in [0, 1].
+    Sizes are tokens; ``max_output`` is None where only the window limits an answer. ``tokenizer``
+    counts its prompts and ``token_factor`` corrects the count where the model's own tokenizer is
+    not public. ``quality`` is a prior in [0, 1].
     """
 
     id: str
     context_window: int = 128_000
-    max_output: int = 8_192
+    max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
     tools: bool = True
     json: bool = True
@@ -86,7 +87,11 @@ class Catalog:
 
     def strongest(self) -> Deployment:
         """The deployment with the best quality prior; without priors, the dearest."""
-        return max(self.deployments.values(), key=_strength)
+        return self.by_strength()[0]
+
+    def by_strength(self) -> list[Deployment]:
+        """All deployments, strongest first."""
+        return sorted(self.deployments.values(), key=_strength, reverse=True)
 
     def cheapest(self) -> Deployment:
         """The deployment with the lowest price; an unknown price counts as the dearest."""

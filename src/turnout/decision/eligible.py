@@ -43,8 +43,10 @@ def _fits(request: Request, features: Features, deployment: Deployment, _: Snaps
 
 
 def _long_enough(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
-    cap, most = request.max_output_tokens or 0, deployment.card.max_output
-    return f"answers at most {most:,} of the {cap:,} tokens asked for" if cap > most else None
+    cap, most = request.max_output_tokens, deployment.card.max_output
+    if cap is None or most is None or cap <= most:
+        return None
+    return f"answers at most {most:,} of the {cap:,} tokens asked for"
 
 
 def _capable(_: Request, features: Features, deployment: Deployment, __: Snapshot) -> str | None:

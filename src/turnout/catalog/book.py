@@ -1,0 +1,117 @@
+"""The price book: the configuration's own prices, then the preset's, then genai-prices.
+
+Invariant: a price is found with its source and date, or it is a ConfigError; never zero by
+default. This module does not know the time: a price that depends on it is taken at its dearest.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from turnout.catalog.price import Price, Rates
+from turnout.config import PriceSection
+from turnout.core import ConfigError, pico_per_token
+
+FREE = Rates(input=0, output=0, cache_read=0, cache_write=0)
+
+
+def price_from(section: PriceSection) -> Price:
+    """The price written in a configuration or a preset."""
+    return Price(
+        rates=Rates(
+            input=pico_per_token(section.input),
+            output=pico_per_token(section.output),
+            cache_read=_optional(section.cache_read),
+            cache_write=_optional(section.cache_write),
+        ),
+        source=section.source,
+        date=section.date,
+        assumed=section.assumed,
+    )
+
+
+def free_price(reason: str) -> Price:
+    """The price of a model that costs nothing to call, and why."""
+    return Price(rates=FREE, source=reason, date="always")
+
+
+def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price | None:
+    """The price in genai-prices of ``model`` at this provider, or None when it has none.
+
+    The provider is the preset's catalogue id, else the one whose API lives at ``base_url``.
+    """
+    from genai_prices import data_snapshot
+
+    try:
+        _, info = data_snapshot.get_snapshot().find_provider_model(
+            model, None, catalogue, None if catalogue else base_url
+        )
+    except LookupError:
+        return None
+    options = info.prices if isinstance(info.prices, list) else [info.prices]
+    offers: list[Any] = [getattr(option, "prices", option) for option in options]
+    offers = [offer for offer in offers if _base(offer.input_mtok) is not None]
+    if not offers:
+        return None
+    dearest = max(offers, key=lambda offer: _base(offer.output_mtok) or Decimal(0))
+    return _price_of(dearest)
+
+
+def unpriced(model: str, provider: str) -> ConfigError:
+    """The error for a model whose price nobody knows."""
+    return ConfigError(
+        f"models: {model!r} at {provider!r} has no known price; add "
+        "'price: {input: USD_PER_MTOK, output: USD_PER_MTOK}' or 'price: unknown'"
+    )
+
+
+def _optional(usd_per_mtok: Decimal | None) -> int | None:
+    return None if usd_per_mtok is None else pico_per_token(usd_per_mtok)
+
+
+def _price_of(offer: Any) -> Price:
+    starts = sorted({tier.start for value in _prices(offer).values() for tier in _tiers(value)})
+    return Price(
+        rates=_rates_above(offer, 0),
+        tiers=tuple((start, _rates_above(offer, start)) for start in starts),
+        source=f"genai-prices {_catalogue_version()}",
+        date=_catalogue_version(),
+    )
+
+
+def _prices(offer: Any) -> Mapping[str, Any]:
+    names = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+    return {name.removesuffix("_mtok"): getattr(offer, name, None) for name in names}
+
+
+def _rates_above(offer: Any, start: int) -> Rates:
+    at = {name: _at(value, start) for name, value in _prices(offer).items()}
+    return Rates(
+        input=pico_per_token(at["input"] or 0),
+        output=pico_per_token(at["output"] or 0),
+        cache_read=_optional(at["cache_read"]),
+        cache_write=_optional(at["cache_write"]),
+    )
+
+
+def _tiers(value: Any) -> list[Any]:
+    return list(getattr(value, "tiers", ()))
+
+
+def _base(value: Any) -> Decimal | None:
+    base: Decimal | None = getattr(value, "base", value)
+    return base
+
+
+def _at(value: Any, start: int) -> Decimal | None:
+    chosen = _base(value)
+    for tier in sorted(_tiers(value), key=lambda t: t.start):
+        if tier.start <= start:
+            chosen = tier.price
+    return chosen
+
+
+def _catalogue_version() -> str:
+    from importlib.metadata import version
+
+    return version("genai-prices")

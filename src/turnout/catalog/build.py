@@ -1,0 +1,108 @@
+"""From a configuration to a catalogue: providers, models and prices resolved once.
+
+Raises ConfigError where a provider has no address or a model no price.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.catalog.book import catalogue_price, free_price, price_from, unpriced
+from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider
+from turnout.catalog.presets import canonical_model, model_facts, presets
+from turnout.catalog.price import Price
+from turnout.config import Config, ModelSection, PriceSection, ProviderSection
+from turnout.core import ConfigError
+
+DEFAULT_PRESET = "runcrate"
+
+
+def build(config: Config, environ: Mapping[str, str]) -> Catalog:
+    """Every configured model as a deployment, keyed by its name in the configuration."""
+    providers: dict[str, tuple[Provider, Mapping[str, Any]]] = {}
+    deployments = {}
+    for name, section in config.models.items():
+        chosen = section.provider or config.provider or next(iter(config.providers), DEFAULT_PRESET)
+        if chosen not in providers:
+            providers[chosen] = _provider(chosen, config.providers.get(chosen), environ)
+        deployments[name] = _deployment(name, section, *providers[chosen])
+    return Catalog(deployments=deployments)
+
+
+def _provider(
+    name: str, section: ProviderSection | None, environ: Mapping[str, str]
+) -> tuple[Provider, Mapping[str, Any]]:
+    """The provider and the preset's facts about it."""
+    section = section or ProviderSection()
+    preset = section.preset or (name if name in presets() else None)
+    if preset is not None and preset not in presets():
+        raise ConfigError(
+            f"providers.{name}.preset: {preset!r} is unknown; use one of {', '.join(presets())}"
+        )
+    facts = presets()[preset] if preset else {}
+    base_url = section.base_url or facts.get("base_url")
+    if not base_url:
+        raise ConfigError(
+            f"providers.{name}: unknown provider; give it a base_url or use a preset "
+            f"({', '.join(presets())})"
+        )
+    env = facts.get("api_key_env")
+    provider = Provider(
+        name=name,
+        base_url=base_url.rstrip("/"),
+        family=section.family or facts.get("family", "openai"),
+        api_key=section.api_key or (environ.get(env) if env else None) or None,
+        api_key_env=env,
+        headers=section.headers,
+    )
+    return provider, {**facts, "preset": preset or ""}
+
+
+def _deployment(
+    name: str, section: ModelSection, provider: Provider, facts: Mapping[str, Any]
+) -> Deployment:
+    model = canonical_model(facts["preset"], section.model)
+    known = dict(model_facts(facts["preset"], model))
+    return Deployment(
+        id=name,
+        card=_card(model, section, known),
+        provider=provider,
+        price=_price(model, section, provider, facts, known),
+    )
+
+
+def _card(model: str, section: ModelSection, known: Mapping[str, Any]) -> ModelCard:
+    own: dict[str, Any] = {
+        "context_window": section.context_window,
+        "max_output": section.max_output,
+        "tools": section.tools,
+        "json": section.json_output,
+        "modalities": section.modalities,
+        "tokenizer": section.tokenizer,
+        "quality": section.quality,
+    }
+    chosen: dict[str, Any] = {k: v if v is not None else known.get(k) for k, v in own.items()}
+    chosen["token_factor"] = None if section.tokenizer else known.get("token_factor")
+    if chosen["modalities"] is not None:
+        chosen["modalities"] = frozenset(chosen["modalities"])
+    return ModelCard(id=model, **{k: v for k, v in chosen.items() if v is not None})
+
+
+def _price(
+    model: str,
+    section: ModelSection,
+    provider: Provider,
+    facts: Mapping[str, Any],
+    known: Mapping[str, Any],
+) -> Price | None:
+    if section.price == "unknown":
+        return None
+    if section.price is not None:
+        return price_from(section.price)
+    if "free" in facts:
+        return free_price(facts["free"])
+    if "price" in known:
+        return price_from(PriceSection.model_validate(known["price"]))
+    found = catalogue_price(model, facts.get("catalogue"), provider.base_url)
+    if found is None:
+        raise unpriced(model, provider.name)
+    return found

@@ -1,0 +1,57 @@
+"""Providers and models known by name, from dated data in the package.
+
+Does not know the user's configuration.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+# Tokenizer family by a part of the model's id; the first that fits wins. Claude's tokenizer is not
+# public: o200k_base undercounts it, and the factor keeps the count on the safe side.
+_FAMILIES: tuple[tuple[str, str, float], ...] = (
+    ("deepseek", "deepseek_v3", 1.0),
+    ("qwen", "qwen3", 1.0),
+    ("claude", "o200k_base", 1.2),
+    ("llama", "llama3", 1.0),
+    ("gpt-oss", "gpt-oss", 1.0),
+    ("kimi", "kimi_k2", 1.0),
+    ("glm", "glm4", 1.0),
+    ("mistral", "mistral_v3", 1.0),
+    ("mixtral", "mistral_v1", 1.0),
+    ("gemini", "o200k_base", 1.1),
+)
+
+
+@cache
+def presets() -> Mapping[str, Any]:
+    """Preset providers by name."""
+    text = files("turnout.catalog").joinpath("presets.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)  # type: ignore[no-any-return]
+
+
+def canonical_model(preset: str, model: str) -> str:
+    """The preset's own spelling of a model id; the id itself where the preset does not know it."""
+    folded = model.casefold()
+    for known, facts in presets().get(preset, {}).get("models", {}).items():
+        spellings = [known, *facts.get("aliases", ())]
+        if folded in (spelling.casefold() for spelling in spellings):
+            return str(known)
+    return model
+
+
+def model_facts(preset: str, model: str) -> Mapping[str, Any]:
+    """What the preset knows about a model, with the tokenizer of its family."""
+    known = presets().get(preset, {}).get("models", {}).get(model, {})
+    return {**_family(model), **known}
+
+
+def _family(model: str) -> dict[str, Any]:
+    folded = model.casefold()
+    for part, tokenizer, factor in _FAMILIES:
+        if part in folded:
+            return {"tokenizer": tokenizer, "token_factor": factor}
+    return {}

@@ -1,0 +1,26 @@
+"""The configuration: ``turnout.yaml`` to frozen, validated values."""
+
+from turnout.config.load import digest, load_file, load_mapping, load_text
+from turnout.config.schema import (
+    BLOCK,
+    ClassifierSection,
+    Config,
+    ModelSection,
+    PolicySection,
+    PriceSection,
+    ProviderSection,
+)
+
+__all__ = [
+    "BLOCK",
+    "ClassifierSection",
+    "Config",
+    "ModelSection",
+    "PolicySection",
+    "PriceSection",
+    "ProviderSection",
+    "digest",
+    "load_file",
+    "load_mapping",
+    "load_text",
+]

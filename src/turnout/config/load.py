@@ -1,0 +1,212 @@
+"""From YAML text to a validated configuration, with errors that name line, field, value and fix.
+
+Invariant: either the whole configuration is valid, or one ConfigError lists what is not.
+This module does not know presets, prices or models.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from turnout.config.schema import BLOCK, Config
+from turnout.core import UNSAFE, ConfigError
+
+_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
+
+# How pydantic names the two branches of a price in an error's path.
+_PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
+
+Lines = dict[tuple[str, ...], int]
+
+
+def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in ``path``. Raises ConfigError in one line a problem."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file; write one or run without --config") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+    return load_text(text, environ, name=str(path))
+
+
+def load_text(
+    text: str, environ: Mapping[str, str] = os.environ, *, name: str = "turnout.yaml"
+) -> Config:
+    """The configuration in ``text``; a pasted ``MODEL_MAP = {...}`` is one too."""
+    try:
+        node = yaml.compose(_PASTED_MAP.sub("MODEL_MAP: ", text), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{name}: {where}not valid YAML: {problem}") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{name}: holds no settings; start with 'provider: runcrate'")
+    lines: Lines = {}
+    try:
+        data = _plain(node, (), lines)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return load_mapping(data, environ, name=name, lines=lines)
+
+
+def load_mapping(
+    data: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    name: str = "configuration",
+    lines: Lines | None = None,
+) -> Config:
+    """The configuration in ``data``, with ``${NAME}`` replaced from ``environ``."""
+    lines = lines or {}
+    try:
+        config = Config.model_validate(_resolve(dict(data), environ, (), name, lines))
+    except ValidationError as error:
+        problems = [_explain(e, name, lines) for e in _worth_telling(error.errors())]
+        raise ConfigError("\n".join(dict.fromkeys(problems))) from error
+    _check_names(config, name, lines)
+    return config
+
+
+def digest(config: Config) -> str:
+    """The configuration's content hash, secrets left out."""
+    public = config.model_dump(
+        mode="json", exclude={"providers": {"__all__": {"api_key", "headers"}}}
+    )
+    text = json.dumps(public, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
+    """The node as plain values, each path's line noted; duplicate keys are refused."""
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in found:
+                line = key_node.start_mark.line + 1
+                raise ValueError(f"line {line}: {'.'.join((*path, key))} is given twice; keep one")
+            lines[*path, key] = key_node.start_mark.line + 1
+            found[key] = _plain(value_node, (*path, key), lines)
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _resolve(
+    value: Any, environ: Mapping[str, str], path: tuple[str, ...], name: str, lines: Lines
+) -> Any:
+    if isinstance(value, dict):
+        return {k: _resolve(v, environ, (*path, str(k)), name, lines) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolve(v, environ, (*path, str(i)), name, lines) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for variable in _ENV.findall(value):
+        if not environ.get(variable):
+            raise ConfigError(
+                f"{_at(path, name, lines)} environment variable {variable} is not set; export it"
+            )
+    return _ENV.sub(lambda match: environ[match[1]], value)
+
+
+def _at(path: tuple[str, ...], name: str, lines: Lines) -> str:
+    """``file: line N: a.b:`` for the closest place that is in the file."""
+    known = path
+    while known and known not in lines:
+        known = known[:-1]
+    line = f" line {lines[known]}:" if known in lines else ""
+    return f"{name}:{line} {'.'.join(path) or 'configuration'}:"
+
+
+def _worth_telling(errors: Sequence[Any]) -> list[Any]:
+    """The errors without the other branches of a union that was plainly not meant."""
+    inside = any(_PRICE in e["loc"] and e["type"] != "model_type" for e in errors)
+    other = _UNKNOWN if inside else _PRICE
+    return [e for e in errors if other not in e["loc"]]
+
+
+def _explain(error: Any, name: str, lines: Lines) -> str:
+    path = tuple(
+        str(part) for part in error["loc"] if part not in ("PriceSection", "literal['unknown']")
+    )
+    at = _at(path, name, lines)
+    if error["type"] == "extra_forbidden":
+        return f"{at} unknown key {path[-1]!r}; {_did_you_mean(path)}"
+    if error["type"] == "missing":
+        return f"{at} is missing; add {path[-1]}"
+    value = error["input"]
+    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f" {value!r}:"
+    return f"{at}{shown} {_lower_first(error['msg'].removeprefix('Value error, '))}"
+
+
+def _is_secret(path: tuple[str, ...]) -> bool:
+    return "api_key" in path or "headers" in path
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _did_you_mean(path: tuple[str, ...]) -> str:
+    known = list(_fields_at(Config, path[:-1]))
+    close = difflib.get_close_matches(path[-1], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(sorted(known))}"
+
+
+def _fields_at(section: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
+    for part in path:
+        field = section.model_fields.get(part)
+        if field is None:
+            continue
+        for candidate in _sections_in(field.annotation):
+            section = candidate
+            break
+    for key, field in section.model_fields.items():
+        yield field.alias or key
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _sections_in(inner)
+
+
+def _check_names(config: Config, name: str, lines: Lines) -> None:
+    """Every name used is a model of the configuration."""
+    used: list[tuple[tuple[str, ...], str]] = [(("default",), config.default)]
+    used += [
+        (("intents", k), v) for k, v in config.intents.items() if not (k == UNSAFE and v == BLOCK)
+    ]
+    used += [(("fallbacks", k), k) for k in config.fallbacks]
+    used += [(("fallbacks", k), v) for k, vs in config.fallbacks.items() for v in vs]
+    used += [
+        ((section, "model"), model)
+        for section, model in (
+            ("policy", config.policy.model),
+            ("classifier", config.classifier.model),
+        )
+        if model is not None
+    ]
+    for path, model in used:
+        if model not in config.models:
+            close = difflib.get_close_matches(model, config.models, n=1)
+            fix = (
+                f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(config.models)}"
+            )
+            if model == BLOCK:
+                fix = f"only {UNSAFE} can be blocked; {fix}"
+            raise ConfigError(f"{_at(path, name, lines)} {model!r} is not in models; {fix}")

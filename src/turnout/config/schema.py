@@ -1,0 +1,175 @@
+"""The shape of ``turnout.yaml``: every key there is, with its type and default.
+
+Invariant: unknown keys are errors, and a validated configuration is frozen.
+This module does not know files, the environment, presets or classes of other rooms.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """Base of every section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceSection(Section):
+    """A price in USD per million tokens, with where and when it was read."""
+
+    input: UsdPerMtok
+    output: UsdPerMtok
+    cache_read: UsdPerMtok | None = None
+    cache_write: UsdPerMtok | None = None
+    source: str = "turnout.yaml"
+    date: str = "undated"
+    assumed: bool = False
+
+
+class ProviderSection(Section):
+    """Who is called: a preset, or any OpenAI-compatible base URL."""
+
+    preset: Name | None = None
+    base_url: Name | None = None
+    api_key: str | None = None
+    family: Literal["openai", "embedded"] | None = None
+    headers: dict[str, str] = {}
+
+
+class ModelSection(Section):
+    """One model that can be called; what is left out comes from the preset."""
+
+    model: Name
+    provider: Name | None = None
+    price: PriceSection | Literal["unknown"] | None = None
+    context_window: Annotated[int, Field(gt=0)] | None = None
+    max_output: Annotated[int, Field(gt=0)] | None = None
+    tools: bool | None = None
+    json_output: Annotated[bool | None, Field(alias="json")] = None
+    modalities: tuple[Literal["text", "image", "audio", "file"], ...] | None = None
+    tokenizer: Name | None = None
+    quality: Share | None = None
+
+
+class ClassifierSection(Section):
+    """How the intent is found: the local artefact, or a model asked for a label."""
+
+    kind: Literal["local", "llm"] = "local"
+    model: Name | None = None
+    deadline_s: Seconds = 2.0
+    artefact: Name | None = None
+
+    @model_validator(mode="after")
+    def _llm_names_its_model(self) -> Self:
+        if self.kind == "llm" and self.model is None:
+            raise ValueError("kind llm needs model: the name of the model to ask")
+        return self
+
+
+class SafetySection(Section):
+    """When a request is refused; without a threshold the classifier's own applies."""
+
+    threshold: Share | None = None
+
+
+class PolicySection(Section):
+    """The rule that chooses; ``model`` is the one of ``fixed``."""
+
+    name: Literal["intent_map", "fixed", "cheapest", "strongest", "random"] = "intent_map"
+    model: Name | None = None
+
+    @model_validator(mode="after")
+    def _fixed_names_its_model(self) -> Self:
+        if self.name == "fixed" and self.model is None:
+            raise ValueError("policy fixed needs model: the name of the model to use")
+        return self
+
+
+class TimeoutSection(Section):
+    """Deadlines in seconds."""
+
+    connect_s: Seconds = 5.0
+    first_token_s: Seconds = 30.0
+    inter_token_s: Seconds = 20.0
+    total_s: Seconds = 600.0
+
+
+class RetrySection(Section):
+    """How patiently a model is tried again before the next one."""
+
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+    base_s: Seconds = 0.5
+    cap_s: Seconds = 8.0
+    longest_wait_s: Seconds = 20.0
+
+
+class Config(Section):
+    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``."""
+
+    provider: Name | None = None
+    providers: dict[str, ProviderSection] = {}
+    models: Annotated[dict[str, ModelSection], Field(min_length=1)]
+    intents: dict[str, Name] = {}
+    default: Name
+    refusal: str = "I can't help with that."
+    fallbacks: dict[str, tuple[Name, ...]] = {}
+    policy: PolicySection = PolicySection()
+    classifier: ClassifierSection = ClassifierSection()
+    safety: SafetySection = SafetySection()
+    timeouts: TimeoutSection = TimeoutSection()
+    retries: RetrySection = RetrySection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthands(cls, data: Any) -> Any:
+        return expand(data) if isinstance(data, dict) else data
+
+
+BLOCK = "block"
+
+
+def expand(data: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with its shorthands written out.
+
+    ``MODEL_MAP`` and ``routes`` are other names for ``intents``; an intent may name a model's id
+    directly; a model may be just its id; ``policy``, ``classifier`` and ``fallbacks`` may be short.
+    """
+    full = dict(data)
+    for other in ("MODEL_MAP", "routes"):
+        if other in full and "intents" not in full:
+            full["intents"] = full.pop(other)
+    if isinstance(full.get("models"), dict):
+        full["models"] = {k: _model(v) for k, v in full["models"].items()}
+    if isinstance(full.get("intents"), dict):
+        full["intents"] = {k: BLOCK if v is None else v for k, v in full["intents"].items()}
+        _models_of_map(full)
+    for section, key in (("policy", "name"), ("classifier", "kind")):
+        if isinstance(full.get(section), str):
+            full[section] = {key: full[section]}
+    fallbacks = full.get("fallbacks")
+    if isinstance(fallbacks, list):
+        full["fallbacks"] = {name: list(fallbacks) for name in full.get("models", {})}
+    return full
+
+
+def _model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _models_of_map(full: dict[str, Any]) -> None:
+    """Give a pasted map the models and the default that it implies."""
+    if "models" in full:
+        return
+    ids = [v for v in full["intents"].values() if isinstance(v, str) and v != BLOCK]
+    if isinstance(full.get("default"), str):
+        ids.append(full["default"])
+    full["models"] = {model: {"model": model} for model in ids}
+    if ids and "default" not in full:
+        full["default"] = full["intents"].get("simple_qa", ids[0])

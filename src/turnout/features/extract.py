@@ -1,0 +1,83 @@
+"""Facts about a request, read off its body.
+
+Invariant: pure and total for every checked body; facts only, no opinions.
+This module does not know models, prices or providers.
+"""
+
+from collections.abc import Collection, Iterator
+
+from turnout.core import Features, Message, Request, strings
+from turnout.features.tokens import TOKENS_PER_MESSAGE, count
+
+# An answer's length is unknown before it is written: the median of public chat logs is near this.
+EXPECTED_OUTPUT_TOKENS = 400
+
+_MODALITY_OF_PART = {
+    "image_url": "image",
+    "input_image": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "file": "file",
+    "input_file": "file",
+}
+
+
+def extract(request: Request, tokenizers: Collection[str]) -> Features:
+    """The request's features, its prompt counted by each of ``tokenizers``."""
+    texts = list(_prompt_texts(request))
+    overhead = TOKENS_PER_MESSAGE * len(request.messages)
+    cap = request.max_output_tokens
+    return Features(
+        input_tokens={name: overhead + count(texts, name) for name in tokenizers},
+        output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
+        turns=sum(message["role"] == "user" for message in request.messages),
+        characters=sum(map(len, texts)),
+        modalities=frozenset(_modalities(request)),
+        needs_tools=bool(request.tools) or bool(request.body.get("functions")),
+        needs_json=request.wants_json,
+    )
+
+
+def _prompt_texts(request: Request) -> Iterator[str]:
+    for message in request.messages:
+        yield from _message_texts(message)
+    for tool in request.tools:
+        yield from strings(tool)
+        yield from _keys(tool)
+
+
+def _message_texts(message: Message) -> Iterator[str]:
+    for field, value in message.items():
+        if field == "role":
+            continue
+        if field == "content" and not isinstance(value, str):
+            yield from (s for part in value or () for s in _part_texts(part))
+        else:
+            yield from strings(value)
+
+
+def _part_texts(part: Message) -> list[str]:
+    # The bytes of an image or a file are not text: a provider counts them by their size.
+    return [] if part.get("type") in _MODALITY_OF_PART else strings(part)
+
+
+def _keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
+
+
+def _modalities(request: Request) -> Iterator[str]:
+    yield "text"
+    for message in request.messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            continue
+        for part in content or ():
+            kind = _MODALITY_OF_PART.get(part.get("type", ""))
+            if kind:
+                yield kind
