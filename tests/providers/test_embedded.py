@@ -96,9 +96,24 @@ async def test_a_cancelled_answer_makes_room_for_the_next(embedded: EmbeddedTran
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    limits = Timeouts(connect_s=1, first_token_s=10, inter_token_s=10, total_s=10)
-    found = await call(embedded, HERE, request("Hi", max_tokens=3), timeouts=limits)
-    assert fault_of(found) is None
+    assert fault_of(await call(embedded, HERE, request("Hi", max_tokens=3))) is None
+
+
+async def test_a_cancel_ends_the_reading_of_a_long_prompt(embedded: EmbeddedTransport) -> None:
+    """A request cancelled while its prompt is read stops after a batch, before any token."""
+    await call(embedded, HERE, request("Hi", max_tokens=1))
+    (engine,) = embedded._engines.values()
+    written: list[object] = []
+    asked: list[bool] = []
+
+    def is_cancelled() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    body = request("tree " * 400, max_tokens=1).body
+    await asyncio.to_thread(engine.generate, body, written.append, is_cancelled)
+    assert not written
+    assert len(asked) == 2
 
 
 async def test_answers_queue_up(embedded: EmbeddedTransport) -> None:
