@@ -132,7 +132,7 @@ class LocalClassifier:
     def _prediction(self, reading: _Reading, second: Mapping[str, Floats]) -> Prediction:
         if not reading.chunks:
             return Prediction(classifier=self.ref)
-        if reading.turns and reading.turns[-1] in second or not reading.turns:
+        if (reading.turns and reading.turns[-1] in second) or not reading.turns:
             return self._examined(reading, second)
         gate = self._gate
         return Prediction(

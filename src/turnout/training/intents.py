@@ -7,6 +7,7 @@ the heads never saw; the heads that are saved are then fitted on all usable rows
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def _chosen(
     rows: Sequence[Row], features: Features, chosen: NDArray[np.bool_]
 ) -> tuple[list[Row], Features]:
     index = np.flatnonzero(chosen)
-    return [rows[i] for i in index], features.only(index)
+    return [rows[int(i)] for i in index], features.only(index)
 
 
 def _known(features: Features, heads: Heads) -> Floats:
@@ -128,7 +129,7 @@ def _artefact(heads: Heads, calibration: Calibration, text: str) -> Artefact:
     shift = np.zeros(len(OUTPUTS))
     shift[HARM], shift[INJECTION] = calibration.harm_cut, calibration.injection_cut
     pieces, scores = vocabulary.read()
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "rarity": heads.rarity.astype(np.float16),
         "first_w": (heads.first_w * scale).astype(np.float16),
         "first_b": (heads.first_b * scale - shift).astype(np.float32),
