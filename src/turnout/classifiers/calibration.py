@@ -118,9 +118,7 @@ def _threshold(rows: Sequence[Labelled], threshold: float, over_block: float) ->
 def _macro_f1(rows: Sequence[Labelled], calibration: Calibration) -> float:
     given = [calibration.label(prediction) for prediction, _ in rows]
     scores = [
-        2 * q.precision * q.recall / (q.precision + q.recall)
-        if q.precision and q.recall
-        else 0.0
+        2 * q.precision * q.recall / (q.precision + q.recall) if q.precision and q.recall else 0.0
         for q in qualities(given, [label for _, label in rows])
         if q.prompts
     ]

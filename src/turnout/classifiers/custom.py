@@ -93,7 +93,7 @@ def _head(
     left_out = y - (dual[:, 0] / np.diag(inverse)) / root[:, 0]
     inside = float(np.median(left_out[: len(spec.examples)]))
     outside = float(np.quantile(left_out[y == 0.0], _BACKGROUND_QUANTILE))
-    threshold = spec.threshold if spec.threshold is not None else max(
-        outside, (inside + outside) / 2
+    threshold = (
+        spec.threshold if spec.threshold is not None else max(outside, (inside + outside) / 2)
     )
     return (scaled.T @ dual)[:, 0].astype(np.float32), threshold

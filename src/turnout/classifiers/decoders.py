@@ -37,7 +37,7 @@ _MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,
 _LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 _LEET_SIGNS = frozenset("0134578@$!|+€")
 _LEETED = re.compile(r"[\w@$|+€!]+(?<![!+])")
-_MORSE_LETTERS = dict(
+MORSE = dict(
     zip(
         ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
         "...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. "
@@ -46,11 +46,7 @@ _MORSE_LETTERS = dict(
         strict=True,
     )
 )
-_BRAILLE = dict(
-    zip(
-        "⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True
-    )
-)
+_BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
 
@@ -175,9 +171,34 @@ _LETTER_LOG = dict(
         _LOWER,
         (
             math.log(per_mille)
-            for per_mille in (80.4, 14.8, 33.4, 38.2, 124.9, 24.0, 18.7, 50.5, 75.7, 1.6, 5.4, 40.7,
-                              25.1, 72.3, 76.4, 21.4, 1.2, 62.8, 65.1, 92.8, 27.3, 10.5, 16.8, 2.3,
-                              16.6, 0.9)
+            for per_mille in (
+                80.4,
+                14.8,
+                33.4,
+                38.2,
+                124.9,
+                24.0,
+                18.7,
+                50.5,
+                75.7,
+                1.6,
+                5.4,
+                40.7,
+                25.1,
+                72.3,
+                76.4,
+                21.4,
+                1.2,
+                62.8,
+                65.1,
+                92.8,
+                27.3,
+                10.5,
+                16.8,
+                2.3,
+                16.6,
+                0.9,
+            )
         ),
         strict=True,
     )
@@ -232,4 +253,4 @@ def _padded(run: str, group: int) -> str:
 def _morse(run: str) -> str:
     plain = run.replace("·", ".").replace("–", "-").replace("_", "-")
     words = re.split(r"\s*[/|]\s*|\s{3,}|\n", plain)
-    return " ".join("".join(_MORSE_LETTERS.get(s, "") for s in word.split()) for word in words)
+    return " ".join("".join(MORSE.get(s, "") for s in word.split()) for word in words)

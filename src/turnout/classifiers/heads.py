@@ -62,5 +62,4 @@ def softmax(logits: Floats) -> Floats:
 
 def logistic(logits: Floats) -> Floats:
     """Log-odds as probabilities."""
-    out: Floats = 1.0 / (1.0 + np.exp(-logits))
-    return out
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=logits.dtype)

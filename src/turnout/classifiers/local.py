@@ -6,7 +6,6 @@ embedded. Does not know what is done with a prediction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,7 +60,8 @@ class _Reading:
 class LocalClassifier:
     """Predicts intents and safety of conversations in OpenAI's message shape."""
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, custom: CustomIntents | None = None) -> None:
+        self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._tokenizer = _tokenizer(arrays)
         self._first = Table(
@@ -70,9 +70,9 @@ class LocalClassifier:
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
         self._background = arrays["background"]
-        self._custom: CustomIntents | None = None
+        self._custom = custom
         self._gate = Gate(**meta["gate"])
-        self.intents: tuple[str, ...] = tuple(meta["intents"])
+        self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
         self.card = artefact.card
@@ -82,12 +82,10 @@ class LocalClassifier:
         """The artefact at ``path``, or the shipped one. Raises ConfigError."""
         return cls(Artefact.load(path))
 
-    def with_intents(self, specs: Sequence[IntentSpec]) -> "LocalClassifier":
-        """This classifier with intents of the user's own. Raises ConfigError for a bad spec."""
-        joined = copy(self)
-        joined._custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
-        joined.intents = self.intents + joined._custom.names
-        return joined
+    def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
+        """The same classifier with intents of the user's own. Raises ConfigError."""
+        custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
+        return type(self)(self._artefact, custom)
 
     def warm(self) -> None:
         """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""

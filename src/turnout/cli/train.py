@@ -35,11 +35,12 @@ def intents(
     try:
         from turnout.training.intents import train as run
     except ImportError as error:
-        raise ConfigError(
-            f"training needs {error.name}: pip install 'turnout[train]'"
-        ) from error
+        raise ConfigError(f"training needs {error.name}: pip install 'turnout[train]'") from error
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=err,
         disable=not err.is_terminal,
     ) as bar:
         task = bar.add_task("reading", total=None)
@@ -65,6 +66,9 @@ def intents(
             [name.replace("_", " "), f"{value:.3f}", f"{others[name]:.3f}" if others else "-"]
             for name, value in measured.items()
         ]
-        print_table(f"{out} {trained.artefact.digest[:19]}",
-                    ["figure on unseen sources", "this artefact", "all rows"], rows)
+        print_table(
+            f"{out} {trained.artefact.digest[:19]}",
+            ["figure on unseen sources", "this artefact", "all rows"],
+            rows,
+        )
     return 0

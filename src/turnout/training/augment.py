@@ -21,9 +21,7 @@ def attacked(rows: Sequence[Row]) -> list[Row]:
         return []
     step = max(1, len(prompts) // max(1, len(moulds) * _FILLED))
     chosen = prompts[::step]
-    return [
-        _filled(moulds[i % len(moulds)], row) for i, row in enumerate(chosen) if moulds
-    ]
+    return [_filled(moulds[i % len(moulds)], row) for i, row in enumerate(chosen) if moulds]
 
 
 def _filled(mould: Row, row: Row) -> Row:

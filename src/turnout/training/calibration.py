@@ -107,7 +107,10 @@ def _gate(
             stops = open_ & (likeliest >= confidence)
             share = float(stops.sum() / max(told.sum(), 1))
             if stops.any() and 1.0 - same[stops].mean() <= GATE_DISAGREES and share > best[1]:
-                limits = {"confidence": float(confidence), "known": least_known,
-                          "unsafe": safe_below}
+                limits = {
+                    "confidence": float(confidence),
+                    "known": least_known,
+                    "unsafe": safe_below,
+                }
                 best = (limits, share)
     return best

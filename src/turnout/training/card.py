@@ -69,7 +69,7 @@ def _figures(shipped: Figures, others: Figures | None) -> str:
 
 
 def _cell(value: float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else f"{value}"
+    return f"{value:.3f}"
 
 
 def _sources(rows: Sequence[Row], usable: NDArray[np.bool_]) -> str:

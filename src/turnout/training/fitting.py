@@ -85,8 +85,9 @@ def _column(
     labels = [bool(wanted[i]) for i in index]
     if len(set(labels)) < 2:
         return None
-    sample = weights([rows[i] for i in index], [_class(rows[i], output) for i in index],
-                     _SOURCE_POWER)
+    sample = weights(
+        [rows[i] for i in index], [_class(rows[i], output) for i in index], _SOURCE_POWER
+    )
     first = _logistic(counts[index], labels, sample, FIRST_STRENGTH, "liblinear")
     if output in INTENTS:
         return first.coef_[0], first.intercept_[0], np.zeros(features.vectors.shape[1]), 0.0

@@ -7,6 +7,7 @@ the heads never saw; the heads that are saved are then fitted on all usable rows
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ from turnout.training.folds import FOLDS, by_source
 from turnout.training.follows import fit_follows
 from turnout.training.licences import permissive
 from turnout.training.rows import INTENTS, Row, load
-
 
 _CLUSTERS = 400
 
@@ -121,7 +121,7 @@ def _chosen(
     rows: Sequence[Row], features: Features, chosen: NDArray[np.bool_]
 ) -> tuple[list[Row], Features]:
     index = np.flatnonzero(chosen)
-    return [rows[i] for i in index], features.only(index)
+    return [rows[int(i)] for i in index], features.only(index)
 
 
 def _known(features: Features, heads: Heads) -> Floats:
@@ -140,14 +140,18 @@ def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _artefact(
-    heads: Heads, follow: tuple[NDArray[np.float32], float], background: NDArray[np.float16], calibration: Calibration, text: str
+    heads: Heads,
+    follow: tuple[NDArray[np.float32], float],
+    background: NDArray[np.float16],
+    calibration: Calibration,
+    text: str,
 ) -> Artefact:
     scale = np.ones(len(OUTPUTS))
     scale[: len(INTENTS)] = 1.0 / calibration.temperature
     shift = np.zeros(len(OUTPUTS))
     shift[HARM], shift[INJECTION] = calibration.harm_cut, calibration.injection_cut
     pieces, scores = vocabulary.read()
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "rarity": heads.rarity.astype(np.float16),
         "first_w": (heads.first_w * scale).astype(np.float16),
         "first_b": (heads.first_b * scale - shift).astype(np.float32),
@@ -155,7 +159,7 @@ def _artefact(
         "second_b": (heads.second_b * scale).astype(np.float32),
         "background": background,
         "follow_w": follow[0],
-        "follow_b": np.float32(follow[1]),
+        "follow_b": np.array(follow[1], dtype=np.float32),
         "pieces": np.frombuffer("\n".join(pieces).encode(), dtype=np.uint8),
         "scores": np.asarray(scores, dtype=np.float32),
     }
