@@ -47,14 +47,16 @@ def main() -> None:
     options = parser.parse_args()
     wanted = options.part or list(PARTS)
     found = {part: _RUN[part](options.data) for part in wanted if part in _RUN}
-    report = {"machine": describe("turnout", "numpy", "scikit-learn"), **found}
+    report = {"machine": describe("numpy", "scikit-learn"), **found}
     if options.json:
         print(json.dumps(report, indent=2))
         return
     for part, values in report.items():
         print(f"\n{part}")
         for name, value in values.items():
-            print(f"  {name:<44} {value:.4f}" if isinstance(value, float) else f"  {name:<44} {value}")
+            print(
+                f"  {name:<44} {value:.4f}" if isinstance(value, float) else f"  {name:<44} {value}"
+            )
 
 
 def _folds(data: Sequence[Path]) -> dict[str, Any]:
@@ -128,8 +130,9 @@ def _attacks(_data: Sequence[Path]) -> dict[str, Any]:
     flips, blocks, total = 0, 0, 0
     for mould in moulds:
         texts = [mould.text.replace("{prompt}", prompt) for prompt in prompts]
-        for before, after in zip(plain, classifier.predict_batch([_user(t) for t in texts]),
-                                 strict=True):
+        for before, after in zip(
+            plain, classifier.predict_batch([_user(t) for t in texts]), strict=True
+        ):
             blocked = (after.unsafe or 0.0) >= classifier.threshold
             flips += before != after.intent and not blocked
             blocks += blocked
