@@ -62,7 +62,7 @@ def main() -> None:
 def _peer(routes: dict[str, list[str]]) -> Any:
     from semantic_router import Route
     from semantic_router.encoders import DenseEncoder
-    from semantic_router.routers import SemanticRouter
+    from semantic_router.routers import IndexedRouter
 
     embed = _minilm()
 
@@ -75,10 +75,9 @@ def _peer(routes: dict[str, list[str]]) -> Any:
         def __call__(self, docs: list[str]) -> list[list[float]]:
             return [embed(doc) for doc in docs]
 
-    return SemanticRouter(
+    return IndexedRouter(
         encoder=Packaged(),
         routes=[Route(name=name, utterances=texts) for name, texts in routes.items()],
-        auto_sync="local",
     )
 
 
