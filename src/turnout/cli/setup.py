@@ -11,7 +11,6 @@ from turnout.cli.options import JsonOption, err, out, print_json
 from turnout.core import ConfigError
 
 
-
 def setup(
     *,
     path: Annotated[Path | None, typer.Option(help="A GGUF file to add.")] = None,

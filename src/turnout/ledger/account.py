@@ -92,9 +92,7 @@ def _twins(
     return tuple(twins(decision, answer, catalog))
 
 
-def _events(
-    recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | None
-) -> list[Event]:
+def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | None) -> list[Event]:
     found = []
     for _, call in recorded:
         if call.served is not None and stand_in is None:

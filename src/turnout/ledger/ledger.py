@@ -194,13 +194,13 @@ class Ledger:
             lease_until_ms=now + int(self._lease_s * 1000),
             owner=self._owner,
         )
-        entry = self._open.setdefault(decision_id, _Open(hold=hold, lease_until=0.0, session=request.session))
+        entry = self._open.setdefault(
+            decision_id, _Open(hold=hold, lease_until=0.0, session=request.session)
+        )
         entry.hold, entry.lease_until = hold, time.monotonic() + self._lease_s
         return hold
 
-    def _attempt(
-        self, outcome: Outcome, loop: asyncio.AbstractEventLoop | None
-    ) -> Ticket | None:
+    def _attempt(self, outcome: Outcome, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.get(outcome.decision_id)
         if entry is None:
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
@@ -215,9 +215,7 @@ class Ledger:
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
         return None if outcome.route.role == "classifier" else self._stand_in
 
-    def _settle(
-        self, decision: Decision, loop: asyncio.AbstractEventLoop | None
-    ) -> Ticket | None:
+    def _settle(self, decision: Decision, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
         if entry is None:
             return None
@@ -246,9 +244,7 @@ class Ledger:
         fresh = 0 <= entry.hold.at_ms - at_ms <= CACHE_LIFE_MS
         return tokens if fresh and deployment != here else 0
 
-    def _abandon(
-        self, decision_id: str, loop: asyncio.AbstractEventLoop | None
-    ) -> Ticket | None:
+    def _abandon(self, decision_id: str, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision_id, None)
         if entry is None:
             return None
@@ -304,14 +300,10 @@ class Ledger:
         )
         costs = self.fetch("SELECT cost FROM calls WHERE id = $1", (hold.id,))
         intent, model, at_ms = known[0] if known else (UNDECIDED, "", hold.at_ms)
-        return _released(
-            hold.id, self._now_ms(), at_ms, intent, model, [row[0] for row in costs]
-        )
+        return _released(hold.id, self._now_ms(), at_ms, intent, model, [row[0] for row in costs])
 
 
-def release(
-    hold: Hold, at_ms: int, calls: Sequence[Call], unwritten: Sequence[Call]
-) -> Settlement:
+def release(hold: Hold, at_ms: int, calls: Sequence[Call], unwritten: Sequence[Call]) -> Settlement:
     """The end of a hold that came to no decision."""
     end = _released(
         hold.id, at_ms, hold.at_ms, UNDECIDED, "", [call.cost_pico_usd for call in calls]

@@ -66,8 +66,7 @@ class PostgresStore:
 
     async def _migrate(self) -> None:
         await self._writing.execute(
-            "CREATE TABLE IF NOT EXISTS migrations "
-            "(place SERIAL PRIMARY KEY, name TEXT NOT NULL)"
+            "CREATE TABLE IF NOT EXISTS migrations (place SERIAL PRIMARY KEY, name TEXT NOT NULL)"
         )
         rows = await self._writing.fetch("SELECT name FROM migrations ORDER BY place")
         for migration in missing([row[0] for row in rows], self.where):

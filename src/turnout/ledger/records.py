@@ -221,9 +221,7 @@ def _route(route: Route) -> list[Any]:
 
 def _as_route(fields: list[Any]) -> Route:
     deployment, model, provider, role, ordinal = fields
-    return Route(
-        deployment=deployment, model=model, provider=provider, role=role, ordinal=ordinal
-    )
+    return Route(deployment=deployment, model=model, provider=provider, role=role, ordinal=ordinal)
 
 
 def _ref(ref: Ref) -> list[str]:

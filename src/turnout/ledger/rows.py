@@ -8,7 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from turnout.ledger.entries import HOUR_MS, UNDECIDED, Call, Decided, Entry, Hold, Opinion, Settlement
+from turnout.ledger.entries import (
+    HOUR_MS,
+    UNDECIDED,
+    Call,
+    Decided,
+    Entry,
+    Hold,
+    Opinion,
+    Settlement,
+)
 from turnout.ledger.schema import HOURLY, TWINS
 
 Row = Sequence[Any]

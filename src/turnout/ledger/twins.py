@@ -37,8 +37,7 @@ def twins(decision: Decision, answer: Answer, catalog: Catalog) -> Iterator[Twin
     """A twin for each deployment, and one each for the strongest and the cheapest."""
     candidates = {c.deployment: c for c in decision.candidates}
     of = {
-        d.id: _twin(d, decision, answer, candidates.get(d.id))
-        for d in catalog.deployments.values()
+        d.id: _twin(d, decision, answer, candidates.get(d.id)) for d in catalog.deployments.values()
     }
     yield from of.values()
     for name, deployment in ((STRONGEST, catalog.strongest()), (CHEAPEST, catalog.cheapest())):

@@ -18,7 +18,10 @@ from turnout.ledger.entries import Entry, Settlement
 from turnout.ledger.rows import Batch
 from turnout.ledger.store import Conflict, Store, StoreFailure
 
-MOST_IN_BATCH = 512
+MOST_IN_BATCH = 1024
+LOADED = 16  # entries in a batch from which waiting a moment for more saves synchronisations
+LINGER_S = 0.001
+LONGEST_LINGER = 8
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
 
@@ -80,6 +83,7 @@ class Writer:
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._failure: RouterError | None = None
+        self._last_batch = 0
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
         """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
@@ -134,6 +138,7 @@ class Writer:
         if first is None:
             return None
         tickets = [first]
+        self._linger()
         while len(tickets) < MOST_IN_BATCH:
             try:
                 ticket = self._queue.get_nowait()
@@ -144,6 +149,17 @@ class Writer:
                 break
             tickets.append(ticket)
         return tickets
+
+    def _linger(self) -> None:
+        """Under load, let the callers that the last commit woke come along with this one."""
+        waiting = 0
+        for _ in range(LONGEST_LINGER):
+            if self._last_batch < LOADED or waiting >= MOST_IN_BATCH:
+                return
+            before, waiting = waiting, self._queue.qsize()
+            if waiting < before + LOADED:
+                return
+            time.sleep(LINGER_S)
 
     def _rest(self) -> None:
         if not self._is_open:
@@ -162,6 +178,7 @@ class Writer:
         if self._owed and not self._pay_owed():
             self._fail(tickets, self._failure)
             return
+        self._last_batch = len(tickets)
         entries = [t.entry for t in tickets if t.entry is not None]
         try:
             if entries:

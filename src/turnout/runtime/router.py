@@ -4,7 +4,6 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 """
 
 import os
-import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -32,6 +31,7 @@ from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
+from turnout.runtime.ids import new_id
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import receipt
@@ -117,7 +117,7 @@ class Router:
         asked = model or body.get("model") or AUTO
         body.pop("model", None)
         return Request(
-            id="r_" + secrets.token_hex(12),
+            id=new_id(),
             body=body,
             model=asked,
             constraints=constraints or Constraints(),
