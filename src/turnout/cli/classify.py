@@ -45,13 +45,12 @@ def classify(
 
 
 def _means(config: Path | None) -> tuple[LocalClassifier, SafetyRule]:
-    if config is None:
-        classifier = LocalClassifier.load()
+    loaded = load_file(config) if config else None
+    artefact = loaded.classifier.artefact if loaded else None
+    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    threshold = loaded.safety.threshold if loaded else None
+    if threshold is None:
         threshold = classifier.threshold
-    else:
-        loaded = load_file(config)
-        classifier = LocalClassifier.load(loaded.classifier.artefact)
-        threshold = loaded.safety.threshold or classifier.threshold
     return classifier, SafetyRule(threshold=threshold, refusal="")
 
 
