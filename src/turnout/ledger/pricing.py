@@ -5,23 +5,19 @@ Invariant: an unknown price gives an unknown cost, never zero. This module does 
 
 import hashlib
 import json
-import re
 from functools import lru_cache
 
-from turnout.catalog import Catalog, Deployment, Price, Rates
+from turnout.catalog import Catalog, Deployment, Price, Rates, billed, is_other
 from turnout.core import Outcome
 from turnout.ledger.entries import Call, PriceRow
-
-# A dated or tagged release of the model that was asked for: "-2024-08-06", "-20250514", ":free".
-_RELEASE = re.compile(r"([-@]\d{4}-?\d{2}-?\d{2}|[-@]\d{4}|-latest|-preview)*")
 
 
 def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | None) -> Call:
     """The ``n``-th call of a request, at the price of the model that served it."""
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     asked = stand_in or catalog.deployments.get(route.deployment)
-    served = _other_model(asked.model if asked else route.model, outcome.model)
-    priced = served_deployment(asked, served, catalog)
+    other = is_other(asked.model if asked else route.model, outcome.model)
+    priced = billed(asked, outcome.model, catalog) if asked else None
     price = priced.price if priced else None
     return Call(
         id=outcome.decision_id,
@@ -29,7 +25,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         role=route.role,
         deployment=route.deployment,
         model=route.model,
-        served=outcome.model if served or (stand_in and outcome.model != route.model) else None,
+        served=outcome.model if other or (stand_in and outcome.model != route.model) else None,
         status=outcome.status,
         input=usage.input,
         cache_read=usage.cache_read,
@@ -45,30 +41,6 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         fault=fault.kind if fault else None,
         http_status=fault.status if fault else None,
     )
-
-
-def served_deployment(
-    asked: Deployment | None, served: str | None, catalog: Catalog
-) -> Deployment | None:
-    """Whose price bills a call: the one asked, unless its provider ``served`` another model."""
-    if served is None or asked is None:
-        return asked
-    for deployment in catalog.deployments.values():
-        same_place = deployment.provider.name == asked.provider.name
-        if same_place and _other_model(deployment.model, served) is None:
-            return deployment
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _other_model(asked: str, served: str | None) -> str | None:
-    """``served`` when it is another model than ``asked``; releases and spellings are the same."""
-    if served is None:
-        return None
-    wanted, found = (name.casefold().rpartition("/")[2] for name in (asked, served))
-    short, long = sorted((wanted, found), key=len)
-    same = long.startswith(short) and _RELEASE.fullmatch(long[len(short) :]) is not None
-    return None if same else served
 
 
 def _cost(price: Price | None, outcome: Outcome) -> int | None:

@@ -26,7 +26,7 @@ Statements = list[tuple[str, list[Row]]]
 
 def _insert(table: str, count: int, conflict: str = "") -> str:
     marks = ", ".join(f"${place}" for place in range(1, count + 1))
-    return f"INSERT INTO {table} VALUES ({marks}) {conflict}".rstrip()
+    return f"INSERT INTO {table} VALUES ({marks}) {conflict}".rstrip()  # noqa: S608 -- constants
 
 
 def _adding(table: str, keys: Sequence[str], sums: Sequence[str]) -> str:

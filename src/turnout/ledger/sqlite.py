@@ -123,7 +123,7 @@ class SqliteStore:
         self._connection = connection
         connection.set_busy_timeout(BUSY_MS)
         if self._vfs:
-            # A VFS written in Python has no shared memory, which only an exclusive WAL does without.
+            # A VFS written in Python has no shared memory; an exclusive WAL does without.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -138,7 +138,7 @@ class SqliteStore:
     def _guard_wal(self, connection: apsw.Connection) -> None:
         """Shrink a log that readers kept from being written back, when it has grown too long."""
         try:
-            if os.stat(f"{self.where}-wal").st_size > MOST_WAL_BYTES:
+            if Path(f"{self.where}-wal").stat().st_size > MOST_WAL_BYTES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except FileNotFoundError:
             return

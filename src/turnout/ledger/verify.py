@@ -91,7 +91,7 @@ def _prices(store: Store) -> Iterator[str]:
         rows = store.fetch(
             "SELECT id, n, input, cache_read, cache_write, output, reasoning, cost, price "
             "FROM calls WHERE (id, n) > ($1, $2) AND price IS NOT NULL AND cost IS NOT NULL "
-            f"ORDER BY id, n LIMIT {_CALLS_A_PAGE}",  # noqa: S608 -- a constant
+            f"ORDER BY id, n LIMIT {_CALLS_A_PAGE}",
             after,
         )
         if not rows:

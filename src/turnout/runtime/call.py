@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import TypeVar
 
-from turnout.catalog import Deployment
+from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
@@ -32,6 +32,7 @@ class Call:
     deployment: Deployment
     answers: Deployment
     backend: Backend
+    catalog: Catalog
     timeouts: Timeouts
     input_tokens: int
     outcome: Outcome | None = None
@@ -184,7 +185,7 @@ class Call:
             status="cancelled" if cancelled else "failed" if fault else "ok",
             ordinal=self.attempt.ordinal,
             usage=usage,
-            cost_pico_usd=cost(self.answers, usage),
+            cost_pico_usd=self._cost(usage),
             model=self._model or (None if fault else self.answers.model),
             finish_reason=self._finish,
             ttft_ms=None if self._first is None else (self._first - self._started) * 1e3,
@@ -192,6 +193,13 @@ class Call:
             released=self._released,
             error=_after_release(fault) if self._released else fault,
         )
+
+    def _cost(self, usage: Usage) -> int | None:
+        """At the price of the model that served it; nothing was billed where nothing was used."""
+        if not usage.total_input and not usage.total_output:
+            return 0
+        priced = billed(self.answers, self._model, self.catalog)
+        return None if priced is None else cost(priced, usage)
 
     def _estimate(self, fault: Fault | None) -> Usage:
         """Tokens by our own count; none for a call that was refused before it produced any."""
