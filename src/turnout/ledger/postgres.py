@@ -35,6 +35,7 @@ class PostgresStore:
         self._asyncpg = _asyncpg()
         self._synchronous_commit = synchronous_commit
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._writing: Any = None
         self._reading: Any = None
@@ -53,9 +54,17 @@ class PostgresStore:
 
     def close(self) -> None:
         """As Store.close."""
-        if self._loop is not None:
-            with suppress(StoreFailure, ConfigError):
-                self._run(self._close())
+        loop = self._loop
+        if loop is None:
+            return
+        with suppress(StoreFailure, ConfigError):
+            self._run(self._close())
+        with self._starting:
+            self._loop, thread = None, self._thread
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
+            thread.join()
+        loop.close()
 
     async def _open(self) -> None:
         await self._close()
@@ -123,9 +132,10 @@ class PostgresStore:
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=self._loop.run_forever, name="ledger-postgres", daemon=True
-                ).start()
+                )
+                self._thread.start()
             return self._loop
 
 

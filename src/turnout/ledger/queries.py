@@ -55,9 +55,10 @@ def listed(
     intent: str | None = None,
     model: str | None = None,
     before: str | None = None,
+    only: str | None = None,
 ) -> list[Line]:
-    """The latest requests, newest first; ``before`` is an id to go on from."""
-    wanted = {"intent = ": intent, "model = ": model, "id < ": before}
+    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one wanted."""
+    wanted = {"intent = ": intent, "model = ": model, "id < ": before, "id = ": only}
     given = [(name, value) for name, value in wanted.items() if value is not None]
     tests = [f"{name}${place}" for place, (name, _) in enumerate(given, 1)]
     where = f"WHERE {' AND '.join(tests)}" if tests else ""
@@ -79,7 +80,7 @@ def shown(store: Store, id_: str) -> dict[str, Any]:
     Raises InvalidRequest when the ledger does not have it.
     """
     full = found_id(store, id_)
-    line = next(line for line in listed(store, limit=1, before=full + "\0") if line.id == full)
+    (line,) = listed(store, only=full)
     return {
         **line.as_dict(),
         "calls": _dicts(store, CALL_COLUMNS, "calls", full),

@@ -6,6 +6,7 @@ This module does not know entries or SQL.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from turnout.core import LedgerError
 from turnout.ledger.rows import Statements
 
 
@@ -13,7 +14,7 @@ class Conflict(Exception):
     """A row of the batch is already there; nothing of the batch was written."""
 
 
-class StoreFailure(Exception):
+class StoreFailure(LedgerError):
     """The database cannot write now; nothing of the batch may be taken as written."""
 
 
