@@ -33,9 +33,7 @@ def deployment(name: str, usd_in: int, usd_out: int, quality: float, **card: Any
         card=ModelCard(id=f"acme/{name}", quality=quality, **card),
         provider=ACME,
         price=Price(
-            rates=Rates(
-                input=usd_in * 10**6, output=usd_out * 10**6, cache_read=usd_in * 10**5
-            ),
+            rates=Rates(input=usd_in * 10**6, output=usd_out * 10**6, cache_read=usd_in * 10**5),
             source="this test",
             date="2026-11-01",
         ),

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 from tests.ledger.conftest import MakeStore
-from tests.ledger.money import CATALOG, USD, Told, asked, decided, failed, label_call, outcome, tell, traffic
+from tests.ledger.money import (
+    CATALOG,
+    USD,
+    Told,
+    asked,
+    decided,
+    failed,
+    label_call,
+    outcome,
+    tell,
+    traffic,
+)
 
 from turnout.catalog import Catalog
 from turnout.core import InvalidRequest, LedgerError, Usage

@@ -86,8 +86,9 @@ class Batch:
     def statements(self) -> Statements:
         """The statements with their rows, in the order to run them."""
         rows = dict(self._rows)
-        rows[HOUR] = [(*key, *sums) for key, sums in self._hours.items()]
-        rows[TWIN] = [(*key, *sums) for key, sums in self._twins.items()]
+        # Sorted, so that processes that share a database lock the sums in one order.
+        rows[HOUR] = [(*key, *sums) for key, sums in sorted(self._hours.items())]
+        rows[TWIN] = [(*key, *sums) for key, sums in sorted(self._twins.items())]
         return [(sql, rows[sql]) for sql in ORDER if rows.get(sql)]
 
     def add(self, entry: Entry) -> None:

@@ -90,7 +90,7 @@ class SqliteStore:
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
-        if not self.path.exists():
+        if not self._vfs and not self.path.exists():
             raise ConfigError(f"{self.where}: no ledger yet; the first recorded request makes it")
         with _explained(self.where):
             connection = self._connection if self._vfs else None
@@ -188,10 +188,10 @@ def check_file(path: Path) -> list[str]:
     with _explained(str(path)):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check(10)")]
+            rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
         finally:
             connection.close()
-    return [line for line in found if line != "ok"]
+    return [" ".join(row[0].split()) for row in rows if row[0] != "ok"]
 
 
 def _locked(lock: int) -> bool:

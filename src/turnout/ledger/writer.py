@@ -123,7 +123,8 @@ class Writer:
             tickets = self._gather()
             if tickets is None:
                 break
-            self._serve(tickets)
+            if tickets:
+                self._serve(tickets)
         if self._owed and self._ready():
             self._pay_owed()
         self._store.close()
