@@ -38,7 +38,7 @@ def ask(
     config: ConfigOption = None,
     ledger: LedgerOption = True,
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Route one prompt and print the answer as it comes."""
     more: dict[str, Any] = {"model": model}
     if max_tokens is not None:
@@ -50,8 +50,9 @@ def ask(
             print_json(answer_record(reply))
         else:
             reply = _streamed(r, text, more)
-            _after(r, reply, explain=explain)
-    return BLOCKED_EXIT if reply.decision.blocked else 0
+            _after(reply, explain=explain)
+    if reply.decision.blocked:
+        raise typer.Exit(BLOCKED_EXIT)
 
 
 def route(
@@ -121,8 +122,7 @@ def _streamed(r: Router, text: str, more: dict[str, Any]) -> Reply:
     return write_stream(r, text, more)
 
 
-def _after(r: Router, reply: Reply, *, explain: bool) -> None:
-    del r
+def _after(reply: Reply, *, explain: bool) -> None:
     paid, decision = reply.receipt, reply.decision
     if decision.blocked:
         err.print(f"blocked: {decision.blocked}", style="dim", markup=False)

@@ -25,7 +25,7 @@ def classify(
     target: Annotated[Path, typer.Option("--out", help="JSONL of verdicts; - is stdout.")],
     *,
     config: ConfigOption = None,
-) -> int:
+) -> None:
     """Label every line: {id, intent, intents, unsafe, injection, language}."""
     classifier, rule = _means(config)
     bad = 0
@@ -41,7 +41,7 @@ def classify(
                     err.print(f"turnout: {source}: line {line.number}: {line.error}", markup=False)
     if bad:
         err.print(f"turnout: {bad} bad lines were left out", markup=False)
-    return 1 if bad else 0
+        raise typer.Exit(1)
 
 
 def _means(config: Path | None) -> tuple[LocalClassifier, SafetyRule]:

@@ -43,6 +43,7 @@ class Call:
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
+    _free: bool = False  # whether the provider refused the call, or was never reached
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -132,6 +133,7 @@ class Call:
         return self._refused(response, body)
 
     def _refused(self, response: WireResponse, body: bytes) -> Fault:
+        self._free = True
         return self.backend.codec.classify_error(
             response.status, response.headers, body, now=time()
         )
@@ -202,9 +204,13 @@ class Call:
         return None if priced is None else cost(priced, usage)
 
     def _estimate(self, fault: Fault | None) -> Usage:
-        """Tokens by our own count; none for a call that was refused before it produced any."""
+        """Tokens by our own count; none for a call that the provider refused or never saw.
+
+        An answer that did not arrive may have been produced and billed all the same.
+        """
         text = "".join(self._text)
-        if fault is not None and not text:
+        unseen = fault is not None and fault.scope == "provider"
+        if not text and (self._free or unseen):
             return Usage()
         return Usage(
             input=self.input_tokens,
