@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, ledger, savings, setup
+from turnout.cli import ask, classify, compare, demo, inspect, ledger, prove, savings, setup
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -37,6 +37,7 @@ app.command()(inspect.prices)
 app.command()(savings.savings)
 app.command()(ledger.explain)
 app.add_typer(ledger.app)
+app.add_typer(prove.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

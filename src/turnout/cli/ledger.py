@@ -114,7 +114,7 @@ def export(
 @app.command("verify")
 def verify_(
     *, ledger: PlaceOption = None, config: ConfigOption = None, json: JsonOption = False
-) -> int:
+) -> None:
     """Check structure, links, states, prices and sums; exit 1 when something is wrong."""
     store = open_store(ledger, config)
     found = verify(store)
@@ -125,7 +125,8 @@ def verify_(
             out.print(f"{store.where}: {line}", markup=False, highlight=False)
     else:
         out.print(f"{store.where}: sound", markup=False, highlight=False)
-    return 1 if found else 0
+    if found:
+        raise typer.Exit(1)
 
 
 def explain(

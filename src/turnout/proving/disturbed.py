@@ -50,7 +50,8 @@ def fsync_errors(seed: int, folder: Path) -> Check:
     if shutil.which("strace") is None:
         return Check(name="fsync errors", result=NOT_RUN, detail="needs strace (apt)")
     tally, path = Tally(), folder / "ledger.db"
-    heard = _traced(path, f"inject=fdatasync:error=EIO:when={_FAILED}", "fdatasync", 0, seed)
+    injection = f"inject=fdatasync:error=EIO:when={_FAILED}"
+    heard = _traced(path, injection, "fdatasync", 0, seed, count=3_000)
     _look(path, heard, tally)
     kinds = [kind for kind, _, _ in heard]
     wrong = {
@@ -93,11 +94,11 @@ def full_disk(seed: int, folder: Path) -> Check:
 
 
 def _traced(
-    path: Path, injection: str, call: str, run: int, seed: int
+    path: Path, injection: str, call: str, run: int, seed: int, *, count: int = _COUNT
 ) -> list[tuple[str, str, int]]:
     done = subprocess.run(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection,
-         *_command(path, run, seed, _COUNT)],
+         *_command(path, run, seed, count)],
         capture_output=True, timeout=_DEADLINE_S, check=False,
     )  # fmt: skip
     return parsed(done.stdout)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from turnout.core import Decision, Request
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.crash_vfs import CrashDisk, Image
@@ -32,6 +33,7 @@ def power_losses(
     seed: int,
     *,
     synchronous: str = "FULL",
+    kind: type[Ledger] = Ledger,
     failing_syncs: bool = False,
     shown: Callable[[int], None] = lambda _: None,
 ) -> Check:
@@ -40,7 +42,7 @@ def power_losses(
     with tempfile.TemporaryDirectory() as folder:
         while done < count:
             chance = random.Random(f"{seed} {run}")
-            cuts = _run(Path(folder), run, chance, synchronous, failing_syncs=failing_syncs)
+            cuts = _run(Path(folder), run, chance, synchronous, kind, failing_syncs=failing_syncs)
             for cut in cuts[: count - done]:
                 _recover(Path(folder), cut, chance, tally)
             done += len(cuts[: count - done])
@@ -51,8 +53,24 @@ def power_losses(
                   holds=tally.held, refused=tally.refused)  # fmt: skip
 
 
-def _run(
-    folder: Path, run: int, chance: random.Random, synchronous: str, *, failing_syncs: bool
+class HoldsLater(Ledger):
+    """A ledger that promises its holds before they are written, as a sabotage."""
+
+    async def decided(
+        self, request: Request, decision: Decision, ceiling_pico_usd: int | None
+    ) -> None:
+        """At once."""
+        self._decide(request, decision, ceiling_pico_usd, None)
+
+
+def _run(  # noqa: PLR0917 -- one caller
+    folder: Path,
+    run: int,
+    chance: random.Random,
+    synchronous: str,
+    kind: type[Ledger],
+    *,
+    failing_syncs: bool,
 ) -> list[_Cut]:
     """One ledger from its creation on, photographed at random steps."""
     images: dict[str, Image] = {}
@@ -61,16 +79,16 @@ def _run(
     steps = 0
     at = set(chance.sample(range(60, 900), CUTS_A_RUN * 3))
 
-    def on_step(kind: str) -> bool:
+    def on_step(step: str) -> bool:
         nonlocal steps
         steps += 1
         if steps in at and len(cuts) < CUTS_A_RUN:
             cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
-        return failing_syncs and kind == "sync" and steps > 40 and chance.random() < _FAILING_SYNCS
+        return failing_syncs and step == "sync" and steps > 40 and chance.random() < _FAILING_SYNCS
 
     disk = CrashDisk(f"run{run}", images, on_step)
     store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
-    ledger = Ledger(store, catalog=RULES.catalog)
+    ledger = kind(store, catalog=RULES.catalog)
     try:
         ledger.start()
         asyncio.run(_working(ledger, run, heard))
