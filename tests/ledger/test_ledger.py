@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import (
     CATALOG,
@@ -17,7 +18,6 @@ from tests.ledger.money import (
     tell,
     traffic,
 )
-
 from turnout.catalog import Catalog
 from turnout.core import InvalidRequest, LedgerError, Usage
 from turnout.ledger import Ledger, decision_of, every, listed, pack, shown, verify

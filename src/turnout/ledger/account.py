@@ -67,7 +67,7 @@ def answering(recorded: Sequence[Recorded]) -> Recorded | None:
     return None
 
 
-def _twins(  # noqa: PLR0917 -- all required, called once
+def _twins(
     decision: Decision,
     final: Recorded | None,
     total: int | None,

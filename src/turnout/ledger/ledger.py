@@ -311,7 +311,7 @@ def release(hold: Hold, at_ms: int, calls: Sequence[Call], unwritten: Sequence[C
     return replace(end, calls=tuple(unwritten))
 
 
-def _released(  # noqa: PLR0917 -- all required, called by its two neighbours
+def _released(
     id_: str, at_ms: int, decided_ms: int, intent: str, model: str, costs: Sequence[int | None]
 ) -> Settlement:
     known = [cost for cost in costs if cost is not None]

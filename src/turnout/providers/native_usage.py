@@ -25,7 +25,7 @@ class _Wrong(Exception):
 
 
 def anthropic_usage(payload: object) -> Usage | None:
-    """The usage of an Anthropic message, or of a stream's ``message_delta`` with its start's counts.
+    """The usage of an Anthropic message, or of a stream's start and delta taken together.
 
     None where it is missing or garbage.
     """

@@ -63,7 +63,7 @@ class HoldsLater(Ledger):
         self._decide(request, decision, ceiling_pico_usd, None)
 
 
-def _run(  # noqa: PLR0917 -- one caller
+def _run(
     folder: Path,
     run: int,
     chance: random.Random,

@@ -10,8 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
-from turnout.core import Decision, Features, LedgerError, Outcome, Prediction, Ref, Request
-from turnout.core import RouterError, Route, Snapshot, Usage
+from turnout.core import (
+    Decision,
+    Features,
+    LedgerError,
+    Outcome,
+    Prediction,
+    Ref,
+    Request,
+    Route,
+    RouterError,
+    Snapshot,
+    Usage,
+)
 from turnout.decision import Rulebook, SafetyRule, decide
 from turnout.ledger import Ledger, Store, verify
 from turnout.policies import IntentMap
