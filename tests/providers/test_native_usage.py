@@ -145,10 +145,20 @@ def test_what_gemini_cannot_mean_is_missing(payload: object) -> None:
     assert gemini_usage(payload) is None
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-                    lambda inner: st.dictionaries(st.sampled_from(
-                        ["input_tokens", "output_tokens", "cache_creation", "promptTokenCount",
-                         "candidatesTokenCount", "totalTokenCount"]), inner) | st.lists(inner)))  # fmt: skip
+_NAMES = st.sampled_from(
+    [
+        "input_tokens",
+        "output_tokens",
+        "cache_creation",
+        "promptTokenCount",
+        "candidatesTokenCount",
+        "totalTokenCount",
+    ]
+)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@given(st.recursive(_LEAVES, lambda inner: st.dictionaries(_NAMES, inner) | st.lists(inner)))
 def test_no_payload_breaks_the_readers(payload: object) -> None:
     """Whatever comes, the answer is a usage without negative counts, or None."""
     for read in (anthropic_usage, gemini_usage):

@@ -248,10 +248,8 @@ class Ledger:
         entry = self._open.pop(decision_id, None)
         if entry is None:
             return None
-        calls = [call for _, call in entry.recorded]
-        return self._writer.submit(
-            release(entry.hold, self._now_ms(), calls, entry.unwritten()), loop
-        )
+        end = release(entry.hold, self._now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
+        return self._writer.submit(replace(end, calls=tuple(entry.unwritten())), loop)
 
     def _opinion(self, decision_id: str, metric: str, value: float, source: str) -> Opinion:
         if not self.fetch("SELECT 1 FROM requests WHERE id = $1", (decision_id,)):
@@ -298,30 +296,25 @@ class Ledger:
         known = self.fetch(
             "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
         )
-        costs = self.fetch("SELECT cost FROM calls WHERE id = $1", (hold.id,))
-        intent, model, at_ms = known[0] if known else (UNDECIDED, "", hold.at_ms)
-        return _released(hold.id, self._now_ms(), at_ms, intent, model, [row[0] for row in costs])
+        costs = [row[0] for row in self.fetch("SELECT cost FROM calls WHERE id = $1", (hold.id,))]
+        end = release(hold, self._now_ms(), costs)
+        if not known:
+            return end
+        intent, model, at_ms = known[0]
+        return replace(end, intent=intent, model=model, decided_ms=at_ms)
 
 
-def release(hold: Hold, at_ms: int, calls: Sequence[Call], unwritten: Sequence[Call]) -> Settlement:
-    """The end of a hold that came to no decision."""
-    end = _released(
-        hold.id, at_ms, hold.at_ms, UNDECIDED, "", [call.cost_pico_usd for call in calls]
-    )
-    return replace(end, calls=tuple(unwritten))
-
-
-def _released(
-    id_: str, at_ms: int, decided_ms: int, intent: str, model: str, costs: Sequence[int | None]
-) -> Settlement:
+def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
+    """The end of a hold that nobody settled; ``costs`` are those of its calls."""
     known = [cost for cost in costs if cost is not None]
     return Settlement(
-        id=id_,
+        id=hold.id,
+        request_id=hold.request_id,
         at_ms=at_ms,
         state="released",
-        decided_ms=decided_ms,
-        intent=intent,
-        model=model,
+        decided_ms=hold.at_ms,
+        intent=UNDECIDED,
+        model="",
         answered=False,
         blocked=False,
         stand_in=False,

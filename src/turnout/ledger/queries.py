@@ -57,7 +57,7 @@ def listed(
     before: str | None = None,
     only: str | None = None,
 ) -> list[Line]:
-    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one wanted."""
+    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one."""
     wanted = {"intent =": intent, "model =": model, "id <": before, "id =": only}
     given = [(name, value) for name, value in wanted.items() if value is not None]
     tests = [f"{name} ${place}" for place, (name, _) in enumerate(given, 1)]
