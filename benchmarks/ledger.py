@@ -22,6 +22,7 @@ from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.pricing import call_of
 from turnout.ledger.rows import Batch
 from turnout.ledger.sqlite import SqliteStore
+from turnout.ledger.twins import extremes
 from turnout.proving.workload import RULES, idents, request
 
 Told = tuple[Request, Decision, Sequence[Outcome]]
@@ -177,9 +178,16 @@ def _add(batch: Batch, told: Told, at_ms: int) -> int:
                       deployment=decision.deployment, blocked=False, tenant="tenant-1",
                       session=None, record=record))  # fmt: skip
     recorded = [(c, call_of(c, n, RULES.catalog, None)) for n, c in enumerate(calls)]
-    end = settlement(decision, recorded, unwritten=[call for _, call in recorded],
-                     catalog=RULES.catalog, stand_in=None, at_ms=at_ms + 900,
-                     decided_ms=at_ms)  # fmt: skip
+    end = settlement(
+        decision,
+        recorded,
+        unwritten=[call for _, call in recorded],
+        catalog=RULES.catalog,
+        marks=extremes(RULES.catalog),
+        stand_in=None,
+        at_ms=at_ms + 900,
+        decided_ms=at_ms,
+    )
     batch.add(end)
     return len(record)
 

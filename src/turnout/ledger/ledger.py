@@ -23,6 +23,7 @@ from turnout.ledger.entries import UNDECIDED, Call, Decided, Hold, Opinion, Sett
 from turnout.ledger.pricing import call_of
 from turnout.ledger.records import pack
 from turnout.ledger.store import Store
+from turnout.ledger.twins import extremes
 from turnout.ledger.writer import Ticket, Writer
 
 LEASE_S = 900.0
@@ -37,6 +38,7 @@ class _Open:
     hold: Hold
     lease_until: float
     session: str | None
+    decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
 
@@ -66,6 +68,7 @@ class Ledger:
     ) -> None:
         self.store = store
         self._catalog = catalog
+        self._marks = extremes(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self._now_ms = now_ms
@@ -124,7 +127,7 @@ class Ledger:
             await ticket.written()
 
     async def abandoned(self, decision_id: str) -> None:
-        """Free the hold of a request that came to no decision; its calls are kept."""
+        """Free the hold of a request that ended before its walk; its calls are kept."""
         ticket = self._abandon(decision_id, _loop())
         if ticket is not None:
             await ticket.written()
@@ -172,6 +175,7 @@ class Ledger:
             session=request.session,
             record=pack(request, decision) if self._keep_decisions else b"",
         )
+        self._open[decision.id].decision = decision
         return self._writer.submit(entry, loop)
 
     @contextmanager
@@ -224,6 +228,7 @@ class Ledger:
             entry.recorded,
             unwritten=entry.unwritten(),
             catalog=self._catalog,
+            marks=self._marks,
             stand_in=self._stand_in,
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
@@ -245,9 +250,12 @@ class Ledger:
         return tokens if fresh and deployment != here else 0
 
     def _abandon(self, decision_id: str, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
-        entry = self._open.pop(decision_id, None)
+        entry = self._open.get(decision_id)
         if entry is None:
             return None
+        if entry.decision is not None:
+            return self._settle(entry.decision, loop)
+        del self._open[decision_id]
         end = release(entry.hold, self._now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
         return self._writer.submit(replace(end, calls=tuple(entry.unwritten())), loop)
 
