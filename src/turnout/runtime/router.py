@@ -6,7 +6,7 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
