@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, setup
+from turnout.cli import ask, classify, compare, demo, inspect, ledger, prove, savings, setup
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -34,6 +34,10 @@ app.command()(compare.compare)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(savings.savings)
+app.command()(ledger.explain)
+app.add_typer(ledger.app)
+app.add_typer(prove.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
