@@ -1,0 +1,1 @@
+"""Learned estimators: what a request is, and which model will answer it well."""
