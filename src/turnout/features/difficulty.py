@@ -27,6 +27,8 @@ _DIGIT, _UPPER = re.compile(r"\d"), re.compile(r"[A-Z]")
 _MARK, _FOREIGN = re.compile(r"[^\w\s]"), re.compile(r"[^\x00-\x7f]")
 _OPERATOR, _LATEX = re.compile(r"[+=*/^<>]"), re.compile(r"[\\$]")
 _DECIMAL = re.compile(r"\d\.\d")
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+")
+_QUOTE = re.compile(r"[\"“‘]|(?<=\s)'")
 _VOCABULARIES = {
     "negations": "not except least never none neither nor without",
     "conditions": "if then when after before each every than twice half times more less remaining"
@@ -49,7 +51,9 @@ NAMES = (
     "options", "option_length", "numeric_options", "stem_length", "upper", "marks", "latex",
     *_VOCABULARY, "clauses", "lines", "question_marks", "operators", "foreign",
     "words_a_sentence", "distinct_words", "long_words", "ends_asking", "blanks", "decimals",
+    "names", "quotes",
     "functions", "function_length", "parameters", "required", "name_overlap", "text_overlap",
+    "parameter_overlap", "numbers_a_parameter",
 )  # fmt: skip
 
 
@@ -73,7 +77,9 @@ def difficulty(prompt: PromptText) -> list[float]:
         *_style(words, asked, stem),
         log1p(text.count("_")),
         log1p(len(_DECIMAL.findall(stem))),
-        *_tools(prompt.functions, asked),
+        log1p(len(_NAME.findall(stem))),
+        log1p(len(_QUOTE.findall(stem))),
+        *_tools(prompt.functions, asked, len(_NUMBER.findall(stem))),
     ]
 
 
@@ -130,21 +136,25 @@ def _style(words: Sequence[str], asked: Sequence[str], stem: str) -> list[float]
     ]
 
 
-def _tools(functions: str, asked: Sequence[str]) -> list[float]:
+def _tools(functions: str, asked: Sequence[str], numbers: int) -> list[float]:
     if not functions:
-        return [0.0] * 6
+        return [0.0] * 8
     tools = parse_tools(functions)
     stems = {word[:5] for word in asked if len(word) > 2}
     names = [_stems(str(tool.get("name", ""))) for tool in tools]
     texts = [_stems(str(tool.get("description", ""))) for tool in tools]
     schemas = [p for tool in tools if isinstance(p := tool.get("parameters"), Mapping)]
+    required = [set(map(str, p.get("required") or ())) for p in schemas]
+    most = max(map(len, required), default=0)
     return [
         log1p(len(tools)),
         log1p(len(functions)),
         log1p(sum(len(p.get("properties") or ()) for p in schemas)),
-        log1p(sum(len(p.get("required") or ()) for p in schemas)),
+        log1p(sum(map(len, required))),
         max((_overlap(name, stems) for name in names), default=0.0),
         max((_overlap(words, stems) for words in texts), default=0.0),
+        max((_overlap(_stems(" ".join(r)), stems) for r in required), default=0.0),
+        numbers / (most + 1),
     ]
 
 

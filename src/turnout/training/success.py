@@ -6,7 +6,7 @@ training data) and once on folds that leave whole groups of similar prompts out 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ _NEIGHBOURS = 80
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
+_WORTH_LEFT = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,6 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
     target = departures(examples.score)
     marks = marks_of(examples.encoded)
     centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
-    width = marks.shape[1]
     return Expert(
         name=examples.name,
         models=examples.models,
@@ -183,7 +183,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
             departures=target,
             count=min(_NEIGHBOURS, max(10, len(target) // 8)),
         ),
-        blend=Blend(weights=np.full((2, 2, 3), 1 / 3, np.float32), slope=0.0, offset=-float(width)),
+        blend=_plain_blend(len(examples.models)),
     )
 
 
@@ -225,10 +225,34 @@ def _out_of_fold(
     return _OutOfFold(members=members, truth=truth, closeness=closeness)
 
 
+def _plain_blend(models: int) -> Blend:
+    """The members' mean, with no notion of strangeness: what a fold's members start from."""
+    weights = np.full((2, 2, 3), 1 / 3, np.float32)
+    return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
+
+
 def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
     slope, offset = _gate(known.closeness, strange.closeness)
-    weights = np.stack([_weigh(known), _weigh(strange)])
-    return Blend(weights=weights.astype(np.float32), slope=slope, offset=offset)
+    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
+    full = np.eye(known.truth.shape[1], dtype=np.float32)
+    blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
+    departures_found = blend.departures(known.members, known.closeness)
+    return replace(blend, basis=_basis(departures_found, known.truth))
+
+
+def _basis(found: Floats, truth: Floats) -> Floats:
+    """The fewest main directions of ``found`` that keep nearly all of its worth out of fold."""
+    directions = np.linalg.svd(found, full_matrices=False)[2]
+    known = ~np.isnan(truth)
+    none = float((truth[known] ** 2).mean())
+    ranks = range(1, len(directions) + 1)
+    errors = [
+        float(((truth - (found @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
+        for r in ranks
+    ]
+    enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
+    rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
+    return np.asarray(directions[:rank].T, dtype=np.float32)
 
 
 def _weigh(found: _OutOfFold) -> Floats:
@@ -249,7 +273,7 @@ def _weigh(found: _OutOfFold) -> Floats:
         (contrast.T, (truth - level_truth)[known]),
     )
     weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
-    return np.array([w / max(1.0, float(w.sum()) / 1.25) for w in weights], np.float32)
+    return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
 
 
 def _gate(near: Floats, far: Floats) -> tuple[float, float]:

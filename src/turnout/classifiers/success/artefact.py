@@ -84,6 +84,7 @@ def _expert_arrays(expert: Expert) -> Arrays:
         "departures": near.departures.astype(np.float16),
         "count": np.array(near.count),
         "weights": expert.blend.weights,
+        "basis": expert.blend.basis,
         "gate": np.array([expert.blend.slope, expert.blend.offset]),
         **{f"forest.{name}": array for name, array in expert.forest.arrays().items()},
     }
@@ -105,7 +106,9 @@ def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
             departures=arrays["departures"].astype(np.float32),
             count=int(arrays["count"]),
         ),
-        blend=Blend(weights=arrays["weights"], slope=slope, offset=offset),
+        blend=Blend(
+            weights=arrays["weights"], basis=arrays["basis"], slope=slope, offset=offset
+        ),
     )
 
 

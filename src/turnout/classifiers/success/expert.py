@@ -50,10 +50,13 @@ class Neighbours:
 class Blend:
     """Weights of the members, ``[2 regimes, 2 parts, members]``: known, strange x level, contrast.
 
-    ``slope`` and ``offset`` turn closeness into the probability that a prompt is strange.
+    ``basis [m, r]`` holds the few directions in which models really depart together: what lies
+    outside is noise that a choice among many models would chase. ``slope`` and ``offset`` turn
+    closeness into the probability that a prompt is strange.
     """
 
     weights: Floats
+    basis: Floats
     slope: float
     offset: float
 
@@ -71,7 +74,8 @@ class Blend:
             for regime in self.weights
         )
         share = self.strangeness(closeness)[:, None]
-        return np.asarray((1 - share) * known + share * strange, dtype=np.float32)
+        departures = (1 - share) * known + share * strange
+        return np.asarray((departures @ self.basis) @ self.basis.T, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
