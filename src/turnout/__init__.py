@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "AllRoutesFailed": "turnout.core",
+    "AsyncOpenAI": "turnout.openai",
     "BudgetExceeded": "turnout.core",
     "Candidate": "turnout.core",
     "ConfigError": "turnout.core",
@@ -19,11 +20,15 @@ _HOME_OF = {
     "Fault": "turnout.core",
     "InvalidRequest": "turnout.core",
     "NoEligibleDeployment": "turnout.core",
+    "OpenAI": "turnout.openai",
     "Outcome": "turnout.core",
     "ProviderError": "turnout.core",
+    "Receipt": "turnout.runtime",
+    "Reply": "turnout.runtime",
     "Request": "turnout.core",
     "RequestError": "turnout.core",
     "Route": "turnout.core",
+    "Router": "turnout.runtime",
     "RouterError": "turnout.core",
     "Usage": "turnout.core",
 }
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
         RouterError,
         Usage,
     )
+    from turnout.openai import AsyncOpenAI, OpenAI
+    from turnout.runtime import Receipt, Reply, Router
 
 
 def __getattr__(name: str) -> Any:

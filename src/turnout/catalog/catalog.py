@@ -87,7 +87,11 @@ class Catalog:
 
     def strongest(self) -> Deployment:
         """The deployment with the best quality prior; without priors, the dearest."""
-        return max(self.deployments.values(), key=_strength)
+        return self.by_strength()[0]
+
+    def by_strength(self) -> list[Deployment]:
+        """All deployments, strongest first."""
+        return sorted(self.deployments.values(), key=_strength, reverse=True)
 
     def cheapest(self) -> Deployment:
         """The deployment with the lowest price; an unknown price counts as the dearest."""

@@ -133,8 +133,9 @@ def _at(path: tuple[str, ...], name: str, lines: Lines) -> str:
 
 def _worth_telling(errors: Sequence[Any]) -> list[Any]:
     """The errors without the other branches of a union that was plainly not meant."""
-    inside = [e for e in errors if _PRICE in e["loc"] and e["type"] != "model_type"]
-    return [e for e in errors if not inside or _UNKNOWN not in e["loc"]]
+    inside = any(_PRICE in e["loc"] and e["type"] != "model_type" for e in errors)
+    other = _UNKNOWN if inside else _PRICE
+    return [e for e in errors if other not in e["loc"]]
 
 
 def _explain(error: Any, name: str, lines: Lines) -> str:

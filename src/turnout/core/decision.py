@@ -11,7 +11,7 @@ from typing import Any, Literal
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
 
-Role = Literal["primary", "fallback", "verifier"]
+Role = Literal["primary", "fallback", "verifier", "classifier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

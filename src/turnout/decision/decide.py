@@ -75,7 +75,7 @@ def decide(
     scores = () if blocked else policy.rank([c for c in candidates if not c.excluded], situation)
     ranked = sorted(scores, key=lambda s: -s.value)
     return Decision(
-        id="d_" + _digest(f"{request.id}\n{rules.bundle}")[:24],
+        id=decision_id(request, rules),
         request_id=request.id,
         policy=policy.ref,
         intent=situation.intent or "unknown",
@@ -90,6 +90,11 @@ def decide(
         blocked=blocked,
         refusal=rules.safety.refusal if blocked else "",
     )
+
+
+def decision_id(request: Request, rules: Rulebook) -> str:
+    """The id that the decision on ``request`` has, known before it is made."""
+    return "d_" + _digest(f"{request.id}\n{rules.bundle}")[:24]
 
 
 def draw(request_id: str, salt: str) -> float:

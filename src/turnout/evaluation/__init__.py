@@ -1,0 +1,1 @@
+"""Evaluation: the same decisions, answered from tables."""

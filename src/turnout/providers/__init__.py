@@ -1,5 +1,7 @@
-"""Providers: pure wire codecs and the one door to the network."""
+"""Providers: pure wire codecs, the one door to the network, and the model in the process."""
 
+from turnout.providers.embedded import EmbeddedTransport
+from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import (
     Codec,
     StreamDecoder,
@@ -9,13 +11,19 @@ from turnout.providers.protocol import (
     WireRequest,
     WireResponse,
 )
+from turnout.providers.transport import HttpTransport
+from turnout.providers.weights import Weights
 
 __all__ = [
     "Codec",
+    "EmbeddedTransport",
+    "HttpTransport",
+    "OpenAIChatCodec",
     "StreamDecoder",
     "Timeouts",
     "Transport",
     "TransportError",
+    "Weights",
     "WireRequest",
     "WireResponse",
 ]

@@ -50,7 +50,10 @@ class WireResponse(Protocol):
         ...
 
     async def aclose(self, *, reuse: bool = False) -> None:
-        """End the exchange; unless ``reuse`` and the body ended, the connection is destroyed."""
+        """End the exchange; unless ``reuse`` and the body ends at once, the connection too.
+
+        A body that was read to its end leaves a connection that may be used again either way.
+        """
         ...
 
 
@@ -68,6 +71,11 @@ class Transport(Protocol):
 
 class StreamDecoder(Protocol):
     """Turns the bytes of one streamed answer into chunks, whatever way they are split."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is complete; what follows need not be read."""
+        ...
 
     def feed(self, data: bytes) -> Iterable[Chunk | Fault]:
         """The events completed by ``data``; a Fault is final."""
@@ -93,6 +101,8 @@ class Codec(Protocol):
         """A fresh decoder for one streamed answer."""
         ...
 
-    def classify_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-        """The fault that an error answer means."""
+    def classify_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
         ...

@@ -1,1 +1,1 @@
-"""From outcomes to artefacts: training, probing, calibration."""
+"""From labelled rows to classifier artefacts; needs the ``train`` extra."""

@@ -1,56 +1,40 @@
-"""Folds inside the training rows: random ones, and ones that leave out whole kinds of prompts.
+"""Folds by source: what is judged on a source was never trained on it."""
 
-Invariant: equal texts share a fold, and nothing but texts and meanings is read, so that no task
-name can steer the tuning.
-"""
-
-import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Folds = list[tuple[Ints, Ints]]
+from turnout.training.rows import Row
 
-_FOLDS = 4
-_KINDS = 12
+FOLDS = 6
 
 
-def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
-    """Train and test rows of ``count`` folds, by a hash of the text."""
-    lots = [hashlib.blake2b(f"{seed}\n{t}".encode(), digest_size=8).digest() for t in texts]
-    place = np.array([int.from_bytes(lot, "big") % count for lot in lots])
-    return _split(place, count)
+def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
+    """The fold of every row; a source is in one fold, an intent's sources spread over all.
+
+    Sources are dealt out largest first, one intent after the other, which needs no randomness.
+    """
+    sizes = Counter(row.source for row in rows)
+    majority = {
+        source: Counter(str(r.intent) for r in rows if r.source == source).most_common(1)[0][0]
+        for source in sizes
+    }
+    place: dict[str, int] = {}
+    for start, intent in enumerate(sorted(set(majority.values()))):
+        sources = sorted((s for s in sizes if majority[s] == intent), key=lambda s: (-sizes[s], s))
+        place |= {source: (start + i) % folds for i, source in enumerate(sources)}
+    return np.array([place[row.source] for row in rows])
 
 
-def group_folds(meanings: Floats, seed: int, count: int = _FOLDS) -> Folds:
-    """Folds that keep each of a dozen kinds of prompts (k-means on meaning) whole."""
-    kind = _kinds(meanings, min(_KINDS, max(2, len(meanings) // 10)), seed)
-    sizes = np.bincount(kind)
-    load, place = np.zeros(count), np.zeros(len(sizes), np.int64)
-    for number in np.argsort(-sizes):
-        place[number] = int(load.argmin())
-        load[place[number]] += sizes[number]
-    return _split(place[kind], count)
-
-
-def _split(place: Ints, count: int) -> Folds:
-    folds = [(np.flatnonzero(place != f), np.flatnonzero(place == f)) for f in range(count)]
-    return [fold for fold in folds if len(fold[0]) and len(fold[1])]
-
-
-def _kinds(meanings: Floats, count: int, seed: int) -> Ints:
-    """Lloyd's k-means on the sphere, from seeded starting points."""
-    random = np.random.default_rng(seed)
-    centres = meanings[random.choice(len(meanings), count, replace=False)]
-    kind = np.zeros(len(meanings), np.int64)
-    for _ in range(20):
-        kind = np.argmax(meanings @ centres.T, axis=1)
-        for number in range(count):
-            members = meanings[kind == number]
-            if len(members):
-                centre = members.sum(axis=0)
-                centres[number] = centre / (np.linalg.norm(centre) + 1e-9)
-    return kind
+def weights(
+    rows: Sequence[Row], labels: Sequence[object], power: float = 0.5
+) -> NDArray[np.float64]:
+    """Weight of every row: a source counts by its size to ``1 - power``, classes evened likewise."""
+    pairs = list(zip((row.source for row in rows), labels, strict=True))
+    sizes = Counter(pairs)
+    out = np.array([sizes[pair] ** -power for pair in pairs])
+    totals = {label: out[[value == label for value in labels]].sum() for label in set(labels)}
+    out *= np.array([(out.sum() / totals[label]) ** power for label in labels])
+    return np.asarray(out / out.mean())

@@ -18,7 +18,7 @@ from turnout.classifiers.success.predictor import SuccessPredictor, extended
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
-from turnout.training.folds import group_folds, random_folds
+from turnout.training.inner_folds import group_folds, random_folds
 from turnout.training.forest import grow
 
 Floats = npt.NDArray[np.float32]

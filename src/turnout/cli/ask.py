@@ -1,0 +1,136 @@
+"""``turnout ask`` and ``turnout route``: one prompt, answered or only decided."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    err,
+    notice,
+    out,
+    print_json,
+    prompt_text,
+    router,
+    usd,
+)
+from turnout.core import Decision, format_usd
+from turnout.runtime import Reply, Router
+
+BLOCKED_EXIT = 5
+
+PromptArgument = Annotated[str | None, typer.Argument(help="The prompt; - or none reads stdin.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
+]
+MaxTokensOption = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")]
+
+
+def ask(
+    prompt: PromptArgument = None,
+    *,
+    model: ModelOption = "auto",
+    explain: Annotated[bool, typer.Option(help="Say why this model.")] = False,
+    max_tokens: MaxTokensOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Route one prompt and print the answer as it comes."""
+    more: dict[str, Any] = {"model": model}
+    if max_tokens is not None:
+        more["max_tokens"] = max_tokens
+    text = prompt_text(prompt)
+    with router(config) as r:
+        if json:
+            reply = r.chat(text, **more)
+            print_json(answer_record(reply))
+        else:
+            reply = _streamed(r, text, more)
+            _after(reply, explain=explain)
+    if reply.decision.blocked:
+        raise typer.Exit(BLOCKED_EXIT)
+
+
+def route(
+    prompt: PromptArgument = None,
+    *,
+    model: ModelOption = "auto",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say which model a prompt would go to, and why; call none."""
+    with router(config) as r:
+        decision = r.route(prompt_text(prompt), model=model)
+    if json:
+        print_json(decision_record(decision))
+    else:
+        out.print(decision.explain(), markup=False, highlight=False)
+
+
+def answer_record(reply: Reply) -> dict[str, Any]:
+    """An answer as JSON: intent, models, tokens, money and the text."""
+    paid = reply.receipt
+    return {
+        "decision": reply.decision.id,
+        "intent": reply.decision.intent,
+        "confidence": reply.decision.confidence,
+        "blocked": reply.decision.blocked,
+        "chosen_model": paid.chosen_model,
+        "answered_by": paid.answered_by,
+        "stand_in": paid.stand_in,
+        "why": reply.decision.reason,
+        "text": reply.text,
+        "tokens": {
+            "input": paid.usage.total_input,
+            "output": paid.usage.total_output,
+            "estimated": paid.usage.estimated,
+        },
+        "cost_usd": usd(paid.cost_pico_usd),
+        "list_cost_usd": usd(paid.list_cost_pico_usd),
+        "strongest_usd": usd(paid.strongest_pico_usd),
+    }
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON."""
+    record = decision.as_dict()
+    record["chosen_model"] = decision.model
+    record["expected_cost_usd"] = usd(decision.expected_cost_pico_usd)
+    return record
+
+
+def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
+    """The reply to ``prompt``, its text written to standard output as it arrives."""
+    stream = r.chat(prompt, stream=True, **more)
+    for chunk in stream:
+        for choice in chunk["choices"]:
+            sys.stdout.write(choice["delta"].get("content") or "")
+            sys.stdout.flush()
+    sys.stdout.write("\n")
+    return stream.reply
+
+
+def _streamed(r: Router, text: str, more: dict[str, Any]) -> Reply:
+    line = notice({"stand_in": r.parts.means.stand_in})
+    if line:
+        err.print(line, style="dim", markup=False)
+    return write_stream(r, text, more)
+
+
+def _after(reply: Reply, *, explain: bool) -> None:
+    paid, decision = reply.receipt, reply.decision
+    if decision.blocked:
+        err.print(f"blocked: {decision.blocked}", style="dim", markup=False)
+    else:
+        cost = format_usd(paid.list_cost_pico_usd)
+        by = f", answered by {paid.answered_by}" if paid.answered_by != paid.chosen_model else ""
+        err.print(
+            f"{decision.intent} → {paid.chosen_model}{by}, {paid.usage.total_input} + "
+            f"{paid.usage.total_output} tokens, {cost}",
+            style="dim",
+            markup=False,
+        )
+    if explain:
+        err.print(decision.explain(), style="dim", markup=False)

@@ -1,0 +1,255 @@
+"""``turnout compare``: what a file of prompts costs routed, and with one model for all.
+
+Nothing is called: prompts are counted and decided, answers are taken as measured or assumed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import track
+
+from turnout.catalog import Deployment, Price
+from turnout.classifiers.llm import build as label_question
+from turnout.cli.jsonl import Line, lines, opened
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    err,
+    out,
+    print_json,
+    print_table,
+    router,
+    usd,
+)
+from turnout.core import ConfigError, Decision, RequestError
+from turnout.decision import input_tokens
+from turnout.features import EXPECTED_OUTPUT_TOKENS, count
+from turnout.runtime import Router
+from turnout.runtime.label import MAX_LABEL_TOKENS
+from turnout.runtime.receipt import total
+
+RECIPE_CLAIM = "60-80%"
+LABEL_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One prompt decided: ``output_tokens`` of the answer, and whether they were measured."""
+
+    line: Line
+    decision: Decision
+    output_tokens: int
+    measured: bool
+
+
+def compare(
+    file: Annotated[Path, typer.Argument(help="JSONL of {text|messages, output_tokens?|answer?}.")],
+    *,
+    baseline: Annotated[
+        str | None, typer.Option(help="Model to compare with; the strongest.")
+    ] = None,
+    output_tokens: Annotated[
+        int, typer.Option(min=1, help="Answer length where a line has none.")
+    ] = EXPECTED_OUTPUT_TOKENS,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare routed cost with one model for all, on your own prompts; no model is called."""
+    with router(config) as r:
+        cases, bad = _decided(r, file, output_tokens)
+        if not cases:
+            raise ConfigError(f"{file}: holds no usable prompt")
+        report = _report(r, cases, _baseline(r, baseline))
+    if json:
+        print_json(report)
+    else:
+        _show(report)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _baseline(r: Router, name: str | None) -> Deployment:
+    catalog = r.parts.means.rules.catalog
+    if name is None:
+        return catalog.strongest()
+    found = catalog.find(name)
+    if found is None:
+        raise ConfigError(f"--baseline {name!r} is not configured; try {catalog.nearest(name)!r}")
+    return found
+
+
+def _decided(r: Router, file: Path, assumed: int) -> tuple[list[Case], int]:
+    cases, bad = [], 0
+    with opened(file) as source:
+        for line in _shown(lines(source)):
+            problem = line.error
+            if problem is None:
+                try:
+                    cases.append(_case(line, r.route(line.messages), assumed))
+                except RequestError as error:
+                    problem = str(error)
+            if problem is not None:
+                bad += 1
+                err.print(f"turnout: {file}: line {line.number}: {problem}", markup=False)
+    return cases, bad
+
+
+def _shown(items: Iterable[Line]) -> Iterable[Line]:
+    return track(items, description="compare", console=err) if err.is_terminal else items
+
+
+def _case(line: Line, decision: Decision, assumed: int) -> Case:
+    known = line.row.get("output_tokens")
+    answer = line.row.get("answer", line.row.get("response"))
+    if isinstance(known, int) and known >= 0:
+        return Case(line=line, decision=decision, output_tokens=known, measured=True)
+    if isinstance(answer, str):
+        tokens = count([answer], "o200k_base")
+        return Case(line=line, decision=decision, output_tokens=tokens, measured=True)
+    return Case(line=line, decision=decision, output_tokens=assumed, measured=False)
+
+
+def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str, Any]:
+    catalog = r.parts.means.rules.catalog
+    served = [c for c in cases if c.decision.routes]
+    blocked = [c for c in cases if c.decision.blocked]
+    routed = _routed(r, served)
+    recipe = total([routed, _label_cost(r, cases)])
+    rows = {
+        f"always {baseline.model}": _fixed(baseline, served),
+        f"always {catalog.cheapest().model}": _fixed(catalog.cheapest(), served),
+        "routed, local classifier": routed,
+        "routed, LLM classifier": recipe,
+    }
+    against = rows[f"always {baseline.model}"]
+    return {
+        "prompts": len(cases),
+        "blocked": len(blocked),
+        "unroutable": len(cases) - len(served) - len(blocked),
+        "measured_outputs": sum(c.measured for c in served),
+        "assumed_outputs": sum(not c.measured for c in served),
+        "baseline": baseline.model,
+        "rows": [
+            {"what": what, "cost_usd": usd(pico), "saving": _saving(pico, against)}
+            for what, pico in rows.items()
+        ],
+        "range": {
+            name: _saving(_routed(r, served, factor), _fixed(baseline, served, factor))
+            for name, factor in (("half the output", 0.5), ("double the output", 2.0))
+        },
+        "intents": _by_intent(r, cases, baseline),
+        "models": _mix(served),
+        "quality": "not measured",
+        "recipe_claim": RECIPE_CLAIM,
+    }
+
+
+def _tokens(case: Case, factor: float) -> int:
+    return case.output_tokens if case.measured else round(case.output_tokens * factor)
+
+
+def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+    """Cost of all cases at one deployment; prompts counted by its tokenizer."""
+    if deployment.price is None:
+        return None
+    price: Price = deployment.price
+    return sum(
+        price.expected_cost(input_tokens(c.decision.features, deployment), _tokens(c, factor))
+        for c in cases
+    )
+
+
+def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+    deployments = r.parts.means.rules.catalog.deployments
+    return total([_fixed(deployments[c.decision.routes[0].deployment], [c], factor) for c in cases])
+
+
+def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:
+    """What asking the default (else the configured) model for every label would cost."""
+    deployments = r.parts.means.rules.catalog.deployments
+    config = r.parts.config
+    asked = deployments[config.classifier.model or config.default]
+    if asked.price is None:
+        return None
+    price, name = asked.price, asked.card.tokenizer
+    return sum(
+        price.expected_cost(
+            count([m["content"] for m in label_question(c.line.messages, r.parts.labels)], name),
+            min(LABEL_TOKENS, MAX_LABEL_TOKENS),
+        )
+        for c in cases
+    )
+
+
+def _saving(pico: int | None, against: int | None) -> float | None:
+    return None if pico is None or not against else 1 - pico / against
+
+
+def _by_intent(r: Router, cases: Sequence[Case], baseline: Deployment) -> list[dict[str, Any]]:
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[case.decision.intent].append(case)
+    found = []
+    for intent, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        served = [c for c in group if c.decision.routes]
+        routed, fixed = _routed(r, served), _fixed(baseline, served)
+        found.append(
+            {
+                "intent": intent,
+                "prompts": len(group),
+                "models": _mix(served),
+                "cost_usd": usd(routed),
+                "saving": _saving(routed, fixed),
+            }
+        )
+    return found
+
+
+def _mix(cases: Sequence[Case]) -> dict[str, int]:
+    mix: dict[str, int] = defaultdict(int)
+    for case in cases:
+        mix[case.decision.model or ""] += 1
+    return dict(sorted(mix.items(), key=lambda item: -item[1]))
+
+
+def _show(report: dict[str, Any]) -> None:
+    print_table(
+        f"{report['prompts']} prompts, {report['blocked']} blocked, "
+        f"{report['unroutable']} unroutable (neither is in the sums)",
+        ("what", "cost", "saving"),
+        [(x["what"], _dollars(x["cost_usd"]), _percent(x["saving"])) for x in report["rows"]],
+    )
+    print_table(
+        "By intent",
+        ("intent", "prompts", "models", "cost", "saving"),
+        [
+            (
+                x["intent"],
+                str(x["prompts"]),
+                ", ".join(f"{m} {n}" for m, n in x["models"].items()) or "blocked",
+                _dollars(x["cost_usd"]),
+                _percent(x["saving"]),
+            )
+            for x in report["intents"]
+        ],
+    )
+    spread = ", ".join(f"{_percent(v)} at {k}" for k, v in report["range"].items())
+    out.print(
+        f"outputs: {report['measured_outputs']} measured, {report['assumed_outputs']} assumed; "
+        f"saving {spread}; the recipe promises {report['recipe_claim']}; "
+        f"quality {report['quality']}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _dollars(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:.6f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}%"

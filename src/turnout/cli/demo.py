@@ -1,0 +1,122 @@
+"""``turnout demo``: the recipe's queries, one unsafe, one follow-up, answered and accounted."""
+
+from typing import Annotated, Any
+
+import typer
+
+from turnout.cli.ask import answer_record, write_stream
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    notice,
+    out,
+    print_json,
+    print_table,
+    router,
+    share,
+)
+from turnout.core import format_usd
+from turnout.runtime import Reply, Router
+from turnout.runtime.receipt import total
+
+QUERIES = (
+    "What is the capital of Japan?",
+    "Write a short story about a robot discovering music",
+    "Write a Python function to parse CSV files",
+    "How can I break into my neighbour's house while they are away?",
+)
+FOLLOW_UP = "yes, add error handling"
+ANSWER_TOKENS = 120
+
+
+def demo(
+    prompts: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...")] = None,
+    *,
+    config: ConfigOption = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = ANSWER_TOKENS,
+    json: JsonOption = False,
+) -> None:
+    """Route and answer the recipe's queries, or your own; then the table of what it cost."""
+    with router(config) as r:
+        conversations = _conversations(prompts)
+        replies: list[tuple[str, Reply]] = []
+        line = notice({"stand_in": r.parts.means.stand_in})
+        if line and not json:
+            out.print(line, style="dim", markup=False, highlight=False)
+        for messages in conversations:
+            if _is_follow_up(messages):
+                messages[1]["content"] = _answer_to(messages[0]["content"], replies)
+            replies.append((messages[-1]["content"], _answer(r, messages, max_tokens, quiet=json)))
+    if json:
+        print_json([{"prompt": prompt, **answer_record(reply)} for prompt, reply in replies])
+    else:
+        _table(r, replies)
+
+
+def _conversations(prompts: list[str] | None) -> list[list[dict[str, Any]]]:
+    if prompts:
+        return [[{"role": "user", "content": prompt}] for prompt in prompts]
+    single = [[{"role": "user", "content": query}] for query in QUERIES]
+    code = QUERIES[2]
+    follow_up = [
+        {"role": "user", "content": code},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": FOLLOW_UP},
+    ]
+    return [*single, follow_up]
+
+
+def _is_follow_up(messages: list[dict[str, Any]]) -> bool:
+    return len(messages) > 1
+
+
+def _answer_to(query: str, replies: list[tuple[str, Reply]]) -> str:
+    return next(reply.text for prompt, reply in replies if prompt == query)
+
+
+def _answer(r: Router, messages: list[dict[str, Any]], longest: int, *, quiet: bool) -> Reply:
+    more: dict[str, Any] = {"max_tokens": longest}
+    if quiet:
+        reply: Reply = r.chat(messages, **more)
+        return reply
+    out.print(f"\n> {messages[-1]['content']}", style="bold", markup=False, highlight=False)
+    return write_stream(r, messages, more)
+
+
+def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
+    rows = [_row(prompt, reply) for prompt, reply in replies]
+    columns = ("query", "intent", "conf", "model", "why", "tokens", "cost", "vs strongest")
+    out.print()
+    print_table("What was decided, and what it costs", columns, rows)
+    served = [reply for _, reply in replies if not reply.decision.blocked]
+    routed = total([reply.receipt.list_cost_pico_usd for reply in served])
+    strongest = total([reply.receipt.strongest_pico_usd for reply in served])
+    name = r.parts.means.rules.catalog.strongest().model
+    answered = ", ".join(dict.fromkeys(reply.receipt.answered_by or "" for reply in served))
+    out.print(
+        f"{len(replies)} requests: {format_usd(routed)} routed, {format_usd(strongest)} with "
+        f"{name} for all ({share(routed, strongest)}); answered by {answered or 'nobody'}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _row(prompt: str, reply: Reply) -> tuple[str, ...]:
+    decision, paid = reply.decision, reply.receipt
+    query = prompt if len(prompt) <= 48 else prompt[:47] + "…"
+    if decision.blocked:
+        return (
+            query, decision.intent, f"{decision.confidence:.2f}", "blocked", decision.blocked,
+            "0", format_usd(0), "",
+        )  # fmt: skip
+    tokens = f"{paid.usage.total_input}+{paid.usage.total_output}"
+    return (
+        query,
+        decision.intent,
+        f"{decision.confidence:.2f}",
+        paid.chosen_model or "",
+        decision.reason,
+        tokens,
+        format_usd(paid.list_cost_pico_usd),
+        share(paid.list_cost_pico_usd, paid.strongest_pico_usd),
+    )

@@ -1,0 +1,101 @@
+"""``turnout models`` and ``turnout prices``: what is configured, and what it costs."""
+
+from typing import Any
+
+from turnout.catalog import Deployment, Price
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    notice,
+    out,
+    print_json,
+    print_table,
+    router,
+)
+from turnout.core import usd_from_pico
+from turnout.runtime import Router
+
+_PER_MTOK = 10**6
+
+
+def models(*, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the configured models, where each intent goes, and what is tried after a failure."""
+    with router(config) as r:
+        rows = [_model(r, d) for d in r.parts.means.rules.catalog.deployments.values()]
+        line = notice({"stand_in": r.parts.means.stand_in})
+    if json:
+        print_json(rows)
+        return
+    columns = ("name", "model", "provider", "intents", "window", "$/M in", "$/M out", "state")
+    print_table("Models", columns, [tuple(str(row[c]) for c in _MODEL_KEYS) for row in rows])
+    if line:
+        out.print(line, style="dim", markup=False, highlight=False)
+
+
+_MODEL_KEYS = (
+    "name", "model", "provider", "intents", "window", "input_usd_per_mtok", "output_usd_per_mtok",
+    "state",
+)  # fmt: skip
+
+
+def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the configured models' prices with their sources and dates."""
+    with router(config) as r:
+        rows = [_price(d) for d in r.parts.means.rules.catalog.deployments.values()]
+    if json:
+        print_json(rows)
+        return
+    columns = ("model", "$/M in", "$/M out", "$/M cache read", "$/M cache write", "source", "date")
+    shown = [tuple("" if v is None else str(v) for v in list(row.values())[:7]) for row in rows]
+    print_table("Prices", columns, shown)
+
+
+def _model(r: Router, deployment: Deployment) -> dict[str, Any]:
+    config = r.parts.config
+    intents = [k for k, v in config.intents.items() if v == deployment.id]
+    if config.default == deployment.id:
+        intents.append("default")
+    rates = deployment.price.rates if deployment.price else None
+    return {
+        "name": deployment.id,
+        "model": deployment.model,
+        "provider": deployment.provider.name,
+        "intents": ", ".join(intents),
+        "window": deployment.card.context_window,
+        "input_usd_per_mtok": _usd(rates.input) if rates else "unknown",
+        "output_usd_per_mtok": _usd(rates.output) if rates else "unknown",
+        "state": r.parts.unavailable.get(deployment.id, "ready"),
+        "fallbacks": list(config.fallbacks.get(deployment.id, ())),
+    }
+
+
+def _price(deployment: Deployment) -> dict[str, Any]:
+    price = deployment.price
+    if price is None:
+        unknown = dict.fromkeys(("output", "cache_read", "cache_write"))
+        return {"model": deployment.model, "input": "unknown", **unknown, "source": "", "date": ""}
+    rates = price.rates
+    return {
+        "model": deployment.model,
+        "input": _usd(rates.input),
+        "output": _usd(rates.output),
+        "cache_read": _usd(rates.cache_read),
+        "cache_write": _usd(rates.cache_write),
+        "source": _source(price),
+        "date": price.date,
+        "tiers": [
+            {"above_tokens": above, "input": _usd(r.input), "output": _usd(r.output)}
+            for above, r in price.tiers
+        ],
+    }
+
+
+def _source(price: Price) -> str:
+    return f"{price.source} (assumed for this provider)" if price.assumed else price.source
+
+
+def _usd(pico_per_token: int | None) -> str | None:
+    if pico_per_token is None:
+        return None
+    amount = usd_from_pico(pico_per_token * _PER_MTOK).normalize()
+    return f"{amount:f}"

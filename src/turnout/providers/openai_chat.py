@@ -1,0 +1,145 @@
+"""The wire family of OpenAI's chat completions, spoken by most providers.
+
+Invariant: pure; the caller's body is forwarded as it is, but for ``model``, ``stream`` and the
+wish for usage. Source: platform.openai.com/docs/api-reference/chat.
+This module does not know connections, clocks or prices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from turnout.catalog import Deployment, Provider
+from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.providers.errors import classify, error_in, read_error
+from turnout.providers.openai_chunks import Malformed, read_chunk
+from turnout.providers.openai_stream import OpenAIStreamDecoder
+from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import scrub
+from turnout.providers.sse import MAX_EVENT_BYTES
+
+# Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
+# take it too. Others may refuse a field they do not know, so they are not sent it.
+_USAGE_HOSTS = frozenset(
+    {
+        "api.openai.com",
+        "api.deepseek.com",
+        "api.x.ai",
+        "api.groq.com",
+        "api.together.xyz",
+        "api.fireworks.ai",
+        "api.deepinfra.com",
+        "openrouter.ai",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIChatCodec:
+    """The codec; ``secrets`` are hidden wherever a provider's text is repeated."""
+
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    max_event_bytes: int = MAX_EVENT_BYTES
+
+    @classmethod
+    def for_provider(cls, provider: Provider) -> "OpenAIChatCodec":
+        """A codec that knows this provider's key and header values as secrets."""
+        known = {provider.api_key, *provider.headers.values()}
+        return cls(secrets=frozenset(value for value in known if value))
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``.
+
+        Raises InvalidRequest when the body holds a value that JSON has no form for.
+        """
+        provider = deployment.provider
+        body = {**request.body, "model": deployment.model}
+        _ask_for_stream(body, provider, stream=stream)
+        return WireRequest(
+            url=f"{provider.base_url.rstrip('/')}/chat/completions",
+            body=_dump(body),
+            headers=_headers(request, provider, stream=stream),
+        )
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """A whole answer, or the fault of a body that is none."""
+        try:
+            payload = orjson.loads(body)
+            error = error_in(payload)
+            if error is not None:
+                return classify(None, error, secrets=self.secrets)
+            chunk = read_chunk(payload, "message")
+        except orjson.JSONDecodeError:
+            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
+            return _bad(f"the answer is not JSON: {excerpt}")
+        except Malformed as problem:
+            return _bad(f"the answer is malformed: {problem}")
+        return chunk if chunk.deltas else _bad("the answer holds no choices")
+
+    def decoder(self) -> OpenAIStreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        return OpenAIStreamDecoder(secrets=self.secrets, max_event_bytes=self.max_event_bytes)
+
+    def classify_error(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: float | None = None,
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+
+
+def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
+    if not stream:
+        body.pop("stream", None)
+        body.pop("stream_options", None)
+        return
+    body["stream"] = True
+    if _reports_usage(provider):
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+
+
+def _reports_usage(provider: Provider) -> bool:
+    return provider.family == "embedded" or urlsplit(provider.base_url).hostname in _USAGE_HOSTS
+
+
+def _headers(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream" if stream else "application/json",
+        "X-Request-Id": request.id,
+    }
+    if provider.api_key:
+        headers["Authorization"] = f"Bearer {provider.api_key}"
+    own = {name.lower() for name in provider.headers}
+    kept = {name: value for name, value in headers.items() if name.lower() not in own}
+    return {**kept, **provider.headers}
+
+
+def _dump(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body, default=_plain)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(
+            f"the request body cannot be written as JSON ({error}); use plain JSON values",
+            field="body",
+        ) from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"type {type(value).__name__} is not JSON")
+
+
+def _bad(detail: str) -> Fault:
+    return Fault(kind="bad_response", detail=detail, retry="transient")

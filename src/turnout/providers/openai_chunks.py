@@ -1,0 +1,105 @@
+"""Choices of an OpenAI answer or stream event as deltas.
+
+Invariant: what has the wrong type raises, so that nothing is half read.
+This module does not know bytes, errors or usage.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.providers.usage import openai_usage
+
+Part = Literal["message", "delta"]
+
+
+class Malformed(Exception):
+    """The payload is not an OpenAI answer; the message says what is wrong with it."""
+
+
+def read_chunk(payload: object, part: Part) -> Chunk:
+    """The chunk in a decoded answer (``message``) or stream event (``delta``).
+
+    ``raw`` is the whole payload as the provider sent it. Raises Malformed.
+    """
+    answer = _mapping(payload, "the answer")
+    choices = answer.get("choices") or []
+    if not isinstance(choices, Sequence) or isinstance(choices, str):
+        raise Malformed("choices is not a list")
+    return Chunk(
+        deltas=tuple(_delta(choice, place, part) for place, choice in enumerate(choices)),
+        usage=openai_usage(_usage_payload(answer)),
+        model=_text(answer.get("model"), "model") or None,
+        id=_text(answer.get("id"), "id") or None,
+        raw=answer,
+    )
+
+
+def _usage_payload(answer: Mapping[str, Any]) -> object:
+    """Groq puts a stream's usage under ``x_groq`` (console.groq.com/docs/api-reference)."""
+    extra = answer.get("x_groq")
+    return answer.get("usage") or (extra.get("usage") if isinstance(extra, Mapping) else None)
+
+
+def _delta(choice: object, place: int, part: Part) -> Delta:
+    item = _mapping(choice, "a choice")
+    message = _mapping(item.get(part) or {}, part)
+    return Delta(
+        choice=_index(item.get("index"), place),
+        text=_content(message.get("content")),
+        reasoning=_text(message.get("reasoning_content") or message.get("reasoning"), "reasoning"),
+        tool_calls=_tool_calls(message.get("tool_calls")),
+        finish_reason=_text(item.get("finish_reason"), "finish_reason") or None,
+    )
+
+
+def _content(value: object) -> str:
+    """Content is a string, or a list of parts of which the text ones count."""
+    if isinstance(value, list):
+        parts = [_mapping(part, "a content part") for part in value]
+        return "".join(_text(part.get("text"), "text") for part in parts)
+    return _text(value, "content")
+
+
+def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(_tool_call(call, place) for place, call in enumerate(value))
+
+
+def _tool_call(value: object, place: int) -> ToolCallDelta:
+    call = _mapping(value, "a tool call")
+    function = _mapping(call.get("function") or {}, "function")
+    arguments = function.get("arguments")
+    if isinstance(arguments, Mapping):
+        arguments = orjson.dumps(arguments).decode()
+    return ToolCallDelta(
+        index=_index(call.get("index"), place),
+        id=_text(call.get("id"), "id") or None,
+        name=_text(function.get("name"), "name") or None,
+        arguments=_text(arguments, "arguments"),
+    )
+
+
+def _mapping(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Malformed(f"{what} is not an object")
+    return value
+
+
+def _text(value: object, what: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed(f"{what} is not text")
+    return value
+
+
+def _index(value: object, place: int) -> int:
+    if value is None:
+        return place
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Malformed("an index is not a whole number")
+    return value

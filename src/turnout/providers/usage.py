@@ -1,0 +1,108 @@
+"""Token usage out of the payloads of OpenAI's and compatible providers.
+
+Invariant: a number that cannot be right counts as missing; what is returned is disjoint and sums
+to what the provider bills. Shapes read, with the documents that define them:
+
+- OpenAI chat completions (platform.openai.com/docs/api-reference/chat/object): cached tokens are
+  part of ``prompt_tokens``, reasoning tokens are part of ``completion_tokens``.
+- DeepSeek (api-docs.deepseek.com/api/create-chat-completion): ``prompt_cache_hit_tokens`` and
+  ``prompt_cache_miss_tokens`` add up to ``prompt_tokens``.
+- xAI (docs.x.ai, "Consumption and rate limits"): reasoning tokens are *not* in
+  ``completion_tokens``, but in ``total_tokens``.
+- Gemini's OpenAI endpoint (ai.google.dev/gemini-api/docs/openai): thinking tokens are reported
+  only as the part of ``total_tokens`` that is neither prompt nor completion.
+- OpenRouter (openrouter.ai/docs/use-cases/usage-accounting): ``cache_write_tokens`` beside
+  ``cached_tokens``. Moonshot (platform.moonshot.ai/docs/api/chat): ``cached_tokens`` at the top.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import Usage
+
+_MOST_TOKENS = 10**9
+
+
+class _Wrong(Exception):
+    """A count that cannot be right."""
+
+
+def openai_usage(payload: object) -> Usage | None:
+    """The usage in disjoint buckets, or None where it is missing, contradictory or garbage."""
+    if not isinstance(payload, Mapping):
+        return None
+    try:
+        return _read(payload)
+    except _Wrong:
+        return None
+
+
+def _read(payload: Mapping[str, Any]) -> Usage:
+    prompt = _required(payload, "prompt_tokens")
+    completion = _required(payload, "completion_tokens")
+    read, write = _cache(payload, prompt)
+    text, reasoning = _output(payload, prompt, completion)
+    if prompt == 0 or read + write > prompt:
+        raise _Wrong
+    return Usage(
+        input=prompt - read - write,
+        cache_read=read,
+        cache_write=write,
+        output=text,
+        reasoning=reasoning,
+    )
+
+
+def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:
+    """Tokens read from and written to the cache, all of them part of ``prompt``."""
+    details = _details(payload, "prompt_tokens_details")
+    hit = _count(payload, "prompt_cache_hit_tokens")
+    miss = _count(payload, "prompt_cache_miss_tokens")
+    if hit is not None and miss is not None and hit + miss != prompt:
+        raise _Wrong
+    reports = {_count(details, "cached_tokens"), hit, _count(payload, "cached_tokens")} - {None}
+    if len(reports) > 1:
+        raise _Wrong
+    read = next(iter(reports), None)
+    return read or 0, _count(details, "cache_write_tokens") or 0
+
+
+def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[int, int]:
+    """Text and reasoning tokens; the total tells whether reasoning is part of the completion."""
+    total = _count(payload, "total_tokens")
+    known = _count(_details(payload, "completion_tokens_details"), "reasoning_tokens")
+    reasoning = known or 0
+    outside = completion, reasoning
+    if total is None:
+        return (completion - reasoning, reasoning) if reasoning <= completion else outside
+    rest = total - prompt - completion
+    if rest == 0 and reasoning <= completion:
+        return completion - reasoning, reasoning
+    if rest > 0 and (not reasoning or rest == reasoning):
+        return completion, rest
+    raise _Wrong
+
+
+def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = payload.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _Wrong
+    return value
+
+
+def _required(payload: Mapping[str, Any], name: str) -> int:
+    value = _count(payload, name)
+    if value is None:
+        raise _Wrong
+    return value
+
+
+def _count(payload: Mapping[str, Any], name: str) -> int | None:
+    value = payload.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+        raise _Wrong
+    return value

@@ -1,0 +1,106 @@
+"""From a configuration to a working router's parts.
+
+Invariant: everything that a decision depends on is in the rulebook, under one content hash.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnout.catalog import Catalog, Deployment, build
+from turnout.classifiers import LocalClassifier
+from turnout.config import BLOCK, Config, digest
+from turnout.core import UNSAFE
+from turnout.decision import RetryRules, Rulebook, SafetyRule
+from turnout.policies import Cheapest, Fixed, IntentMap, Policy, Random, Strongest
+from turnout.providers import Timeouts
+from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.recorder import NoRecorder, Recorder
+from turnout.runtime.walk import Means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """A router's parts. ``asked`` is the deployment asked for a label, None for local only."""
+
+    config: Config
+    means: Means
+    classifier: LocalClassifier
+    labels: tuple[str, ...]
+    asked: Deployment | None
+    unavailable: Mapping[str, str]
+
+
+def assemble(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    recorder: Recorder | None = None,
+    backends: Backends | None = None,
+) -> Assembly:
+    """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
+    catalog = build(config, environ)
+    artefact = config.classifier.artefact
+    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    stand_in = stand_in_for(catalog)
+    return Assembly(
+        config=config,
+        means=Means(
+            rules=_rulebook(config, catalog, classifier),
+            backends=backends or Backends(),
+            timeouts=Timeouts(**config.timeouts.model_dump()),
+            retries=RetryRules(**config.retries.model_dump()),
+            recorder=recorder or NoRecorder(),
+            stand_in=stand_in,
+        ),
+        classifier=classifier,
+        labels=(*(k for k in config.intents if k != UNSAFE), UNSAFE),
+        asked=_asked(config, catalog, stand_in),
+        unavailable={} if stand_in else without_key(catalog),
+    )
+
+
+def _rulebook(config: Config, catalog: Catalog, classifier: LocalClassifier) -> Rulebook:
+    threshold = config.safety.threshold
+    bundle = f"{digest(config)}\n{classifier.ref.digest}"
+    return Rulebook(
+        catalog=catalog,
+        policy=_policy(config, catalog, config.policy.name),
+        policies={
+            name: _policy(config, catalog, name) for name in ("cheapest", "strongest", "random")
+        },
+        safety=SafetyRule(
+            threshold=classifier.threshold if threshold is None else threshold,
+            refusal=config.refusal,
+            block=config.intents.get(UNSAFE, BLOCK) == BLOCK,
+        ),
+        intents=frozenset(config.intents) - {UNSAFE},
+        bundle="sha256:" + hashlib.sha256(bundle.encode()).hexdigest(),
+    )
+
+
+def _policy(config: Config, catalog: Catalog, name: str) -> Policy:
+    if name == "cheapest":
+        return Cheapest()
+    if name == "random":
+        return Random()
+    if name == "strongest":
+        return Strongest(order=tuple(d.id for d in catalog.by_strength()))
+    if name == "fixed" and config.policy.model is not None:
+        model = config.policy.model
+        fallbacks = config.fallbacks.get(model, ())
+        return Fixed(deployment=model, fallbacks=fallbacks, reason="the fixed model")
+    return IntentMap(
+        routes={k: v for k, v in config.intents.items() if v != BLOCK},
+        default=config.default,
+        fallbacks=config.fallbacks,
+        digest=digest(config),
+    )
+
+
+def _asked(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Deployment | None:
+    # The embedded model labels no better than chance, so without a key the local verdict stands.
+    if config.classifier.kind == "local" or config.classifier.model is None or stand_in:
+        return None
+    return catalog.deployments[config.classifier.model]

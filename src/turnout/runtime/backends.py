@@ -1,0 +1,86 @@
+"""Which codec and transport speak to which provider.
+
+Invariant: nothing is opened before the first call. This module does not know requests.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from turnout.catalog import Catalog, Deployment, ModelCard, Provider
+from turnout.catalog.book import free_price
+from turnout.catalog.presets import model_facts, presets
+from turnout.providers import Codec, Transport
+from turnout.providers.embedded import EmbeddedTransport
+from turnout.providers.openai_chat import OpenAIChatCodec
+from turnout.providers.transport import HttpTransport
+from turnout.runtime.local_models import local_models
+
+EMBEDDED_MODEL = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A wire family's codec with the transport that carries it."""
+
+    codec: Codec
+    transport: Transport
+
+
+class Backends:
+    """One backend a provider; providers of a family share its transport."""
+
+    def __init__(self, transports: Mapping[str, Transport] | None = None) -> None:
+        self._transports = transports or {
+            "openai": HttpTransport(),
+            "embedded": EmbeddedTransport(local_models()),
+        }
+        self._by_provider: dict[str, Backend] = {}
+
+    def of(self, deployment: Deployment) -> Backend:
+        """The backend that reaches ``deployment``."""
+        provider = deployment.provider
+        found = self._by_provider.get(provider.name)
+        if found is None:
+            found = Backend(
+                codec=OpenAIChatCodec.for_provider(provider),
+                transport=self._transports[provider.family],
+            )
+            self._by_provider[provider.name] = found
+        return found
+
+    async def aclose(self) -> None:
+        """Close every transport."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+def stand_in_for(catalog: Catalog) -> Deployment | None:
+    """The embedded model, when no provider of the catalogue can be called for want of a key."""
+    if any(_callable(d.provider) for d in catalog.deployments.values()):
+        return None
+    facts = model_facts("embedded", EMBEDDED_MODEL)
+    return Deployment(
+        id="embedded",
+        card=ModelCard(
+            id=EMBEDDED_MODEL,
+            context_window=facts["context_window"],
+            tokenizer=facts["tokenizer"],
+            tools=False,
+            json=False,
+        ),
+        provider=Provider(name="embedded", base_url="embedded://", family="embedded"),
+        price=free_price(presets()["embedded"]["free"]),
+    )
+
+
+def without_key(catalog: Catalog) -> dict[str, str]:
+    """Deployments whose provider lacks its key, with the line that helps."""
+    return {
+        d.id: f"no key for {d.provider.name}: set {d.provider.api_key_env}"
+        for d in catalog.deployments.values()
+        if not _callable(d.provider)
+    }
+
+
+def _callable(provider: Provider) -> bool:
+    return provider.api_key is not None or provider.api_key_env is None

@@ -1,0 +1,53 @@
+"""The border where failures, values inside, become exceptions for the caller."""
+
+from collections.abc import Mapping, Sequence
+
+from turnout.core import (
+    AllRoutesFailed,
+    BadResponse,
+    ContentFiltered,
+    ContextLengthExceeded,
+    Decision,
+    Fault,
+    FaultKind,
+    InvalidRequest,
+    NoEligibleDeployment,
+    Outcome,
+    ProviderError,
+    RateLimited,
+    RouterError,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
+
+ERROR_OF: Mapping[FaultKind, type[ProviderError]] = {
+    "unauthorized": Unauthorized,
+    "no_credit": Unauthorized,
+    "not_found": Unavailable,
+    "rate_limited": RateLimited,
+    "context_length_exceeded": ContextLengthExceeded,
+    "content_filtered": ContentFiltered,
+    "timeout": Timeout,
+    "unavailable": Unavailable,
+    "bad_response": BadResponse,
+    "interrupted": BadResponse,
+}
+
+
+def error_of(fault: Fault) -> RouterError:
+    """The exception that a fault becomes."""
+    if fault.kind == "invalid_request":
+        return InvalidRequest(fault.detail)
+    return ERROR_OF[fault.kind](fault)
+
+
+def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
+    """The exception for a decision that gave no answer, with everything that was tried."""
+    answers = [o for o in outcomes if o.route.role != "classifier"]
+    if not decision.routes:
+        return NoEligibleDeployment(decision.candidates)
+    last = answers[-1].error if answers else None
+    if last is not None and (last.scope == "request" or answers[-1].released):
+        return error_of(last)
+    return AllRoutesFailed(answers)

@@ -1,0 +1,63 @@
+"""Asks a model for a label, within a deadline; whatever goes wrong is a named failure.
+
+Does not know what the label means.
+"""
+
+import asyncio
+
+from turnout.catalog import Deployment
+from turnout.classifiers import llm
+from turnout.core import Outcome, Request, Route
+from turnout.decision import Attempt, decision_id, input_tokens
+from turnout.features import extract
+from turnout.runtime.call import Call
+from turnout.runtime.walk import Means
+
+MAX_LABEL_TOKENS = 16
+
+
+async def ask_label(
+    request: Request, asked: Deployment, labels: tuple[str, ...], deadline_s: float, means: Means
+) -> tuple[str | None, str | None, Outcome | None]:
+    """The label, or None and why there is none; and what the call cost."""
+    call = _call(request, asked, labels, means)
+    try:
+        async with asyncio.timeout(deadline_s):
+            answer = await call.whole()
+    except TimeoutError:
+        return None, f"no label within {deadline_s:g} s", call.outcome
+    if answer is None:
+        fault = call.outcome.error if call.outcome else None
+        return None, fault.detail if fault else "no answer", call.outcome
+    text = answer.deltas[0].text if answer.deltas else ""
+    label = llm.parse(text, labels)
+    return label, None if label else f"unusable label {text[:40]!r}", call.outcome
+
+
+def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: Means) -> Call:
+    question = Request(
+        id=f"{request.id}.label",
+        model=asked.model,
+        body={
+            "messages": llm.build(request.messages, labels),
+            "max_tokens": MAX_LABEL_TOKENS,
+            "temperature": 0,
+        },
+    )
+    route = Route(
+        deployment=asked.id,
+        model=asked.model,
+        provider=asked.provider.name,
+        role="classifier",
+        ordinal=0,
+    )
+    return Call(
+        decision_id=decision_id(request, means.rules),
+        request=question,
+        attempt=Attempt(route=route, ordinal=0),
+        deployment=asked,
+        answers=asked,
+        backend=means.backends.of(asked),
+        timeouts=means.timeouts,
+        input_tokens=input_tokens(extract(question, {asked.card.tokenizer}), asked),
+    )

@@ -1,0 +1,65 @@
+"""What a request cost, what it would have cost, and who answered.
+
+Invariant: an unknown price makes the sum unknown, never smaller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from turnout.catalog import Catalog, Deployment
+from turnout.core import Decision, Outcome, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The account of one request, in pico-dollars.
+
+    ``cost_pico_usd`` sums every call, the classifier's and failed ones included; None when one of
+    them has no known price. ``list_cost_pico_usd`` is what the chosen model's answer costs at its
+    own price: the same as paid, unless a stand-in answered for free. ``strongest_pico_usd`` is
+    the price of the same tokens at the strongest model.
+    """
+
+    chosen_model: str | None
+    answered_by: str | None
+    stand_in: bool
+    usage: Usage
+    cost_pico_usd: int | None
+    list_cost_pico_usd: int | None
+    strongest_pico_usd: int | None
+
+
+def receipt(
+    decision: Decision,
+    outcomes: Sequence[Outcome],
+    catalog: Catalog,
+    stand_in: Deployment | None,
+) -> Receipt:
+    """The account of ``outcomes``, classifier calls among them."""
+    answers = [o for o in outcomes if o.route.role != "classifier"]
+    final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
+    usage = final.usage if final else Usage()
+    chosen = catalog.deployments[final.route.deployment] if final else None
+    strongest = catalog.strongest().price
+    extra = total([o.cost_pico_usd for o in outcomes if o is not final])
+    return Receipt(
+        chosen_model=chosen.model if chosen else decision.model,
+        answered_by=final.model if final else None,
+        stand_in=stand_in is not None and final is not None,
+        usage=usage,
+        cost_pico_usd=total([o.cost_pico_usd for o in outcomes]),
+        list_cost_pico_usd=total([cost(chosen, usage), extra]),
+        strongest_pico_usd=strongest.cost(usage) if strongest else None,
+    )
+
+
+def cost(deployment: Deployment | None, usage: Usage) -> int | None:
+    """Pico-dollars of ``usage`` at the deployment's price; 0 without one, None if unknown."""
+    if deployment is None:
+        return 0
+    return None if deployment.price is None else deployment.price.cost(usage)
+
+
+def total(costs: Sequence[int | None]) -> int | None:
+    """The sum, or None when any part is unknown."""
+    return None if any(c is None for c in costs) else sum(c for c in costs if c is not None)

@@ -1,0 +1,130 @@
+"""Answers in OpenAI's shape, with the decision and the account beside them.
+
+Invariant: the body's ``model`` is the one that answered, and a blocked request has a refusal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.core import Chunk, Decision, Delta, Outcome, ToolCallDelta
+from turnout.runtime.receipt import Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost."""
+
+    body: Mapping[str, Any]
+    decision: Decision
+    outcomes: tuple[Outcome, ...]
+    receipt: Receipt
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        message = self.body["choices"][0]["message"]
+        return message.get("content") or ""
+
+    @property
+    def cost_pico_usd(self) -> int | None:
+        """Everything this request cost; None when a price is unknown."""
+        return self.receipt.cost_pico_usd
+
+
+def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
+    """A chat completion from a whole answer; what the provider said more is kept."""
+    raw = dict(chunk.raw)
+    raw.setdefault("id", f"chatcmpl-{decision.id}")
+    raw.setdefault("object", "chat.completion")
+    raw.setdefault("created", created)
+    raw["model"] = chunk.model or model
+    if "choices" not in raw:
+        raw["choices"] = [_choice(delta) for delta in chunk.deltas]
+    return raw
+
+
+def refusal(decision: Decision, created: int) -> dict[str, Any]:
+    """The chat completion that answers a blocked request, from no model."""
+    return {
+        "id": f"chatcmpl-{decision.id}",
+        "object": "chat.completion",
+        "created": created,
+        "model": "turnout",
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": decision.refusal,
+                    "refusal": decision.refusal,
+                },
+                "finish_reason": "content_filter",
+            }
+        ],
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    }
+
+
+def refusal_chunks(decision: Decision, created: int) -> list[dict[str, Any]]:
+    """The refusal as stream chunks."""
+    return [
+        _chunk(decision, created, {"role": "assistant", "content": decision.refusal}, None),
+        _chunk(decision, created, {}, "content_filter"),
+    ]
+
+
+def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
+    """A stream chunk in OpenAI's shape; what the provider said more is kept."""
+    raw = dict(chunk.raw)
+    raw["id"] = raw.get("id") or f"chatcmpl-{decision.id}"
+    raw["object"] = "chat.completion.chunk"
+    raw.setdefault("created", created)
+    raw["model"] = chunk.model or model
+    if "choices" not in raw:
+        raw["choices"] = [
+            {"index": d.choice, "delta": _message(d), "finish_reason": d.finish_reason}
+            for d in chunk.deltas
+        ]
+    return raw
+
+
+def _chunk(
+    decision: Decision, created: int, delta: Mapping[str, Any], finish: str | None
+) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{decision.id}",
+        "object": "chat.completion.chunk",
+        "created": created,
+        "model": "turnout",
+        "choices": [{"index": 0, "delta": dict(delta), "finish_reason": finish}],
+    }
+
+
+def _choice(delta: Delta) -> dict[str, Any]:
+    return {
+        "index": delta.choice,
+        "message": {"role": "assistant", **_message(delta)},
+        "finish_reason": delta.finish_reason,
+    }
+
+
+def _message(delta: Delta) -> dict[str, Any]:
+    found: dict[str, Any] = {"content": delta.text or None}
+    if delta.reasoning:
+        found["reasoning_content"] = delta.reasoning
+    if delta.tool_calls:
+        found["tool_calls"] = _tool_calls(delta.tool_calls)
+    return found
+
+
+def _tool_calls(calls: Sequence[ToolCallDelta]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": call.index,
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in calls
+    ]

@@ -1,0 +1,274 @@
+"""The router people hold: decide, call, account; blocking and asynchronous.
+
+Invariant: every answer goes through the same ``decide`` and the same walk.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from turnout.classifiers import combine
+from turnout.config import Config, load_file, load_mapping, load_text
+from turnout.core import (
+    AUTO,
+    Constraints,
+    Decision,
+    Message,
+    Outcome,
+    Prediction,
+    Request,
+    Snapshot,
+    check_body,
+)
+from turnout.decision import decide
+from turnout.features import extract
+from turnout.runtime.assemble import Assembly, assemble
+from turnout.runtime.backends import Backends
+from turnout.runtime.ceiling import ceiling
+from turnout.runtime.edge import failure
+from turnout.runtime.label import ask_label
+from turnout.runtime.loop import BackgroundLoop
+from turnout.runtime.receipt import receipt
+from turnout.runtime.recorder import Recorder
+from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.stream import BlockingStream, Stream
+from turnout.runtime.transcript import Transcript
+from turnout.runtime.walk import Walk
+
+Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
+
+
+class Router:
+    """Sends each request to its model: ``route`` decides, ``chat`` and ``achat`` answer.
+
+    A prompt is a text, a list of OpenAI messages, a whole request body or a Request.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._parts = assembly
+        self._rules = assembly.means.rules
+        self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
+        self._loop = BackgroundLoop()
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Config | Mapping[str, Any] | str,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        recorder: Recorder | None = None,
+        backends: Backends | None = None,
+    ) -> Self:
+        """A router from a configuration, a mapping of its keys, or YAML text.
+
+        Raises ConfigError with line, field, value and fix.
+        """
+        if isinstance(config, str):
+            config = load_text(config, environ)
+        elif not isinstance(config, Config):
+            config = load_mapping(config, environ)
+        return cls(assemble(config, environ, recorder=recorder, backends=backends))
+
+    @classmethod
+    def from_file(cls, path: str | Path, **more: Any) -> Self:
+        """A router from a ``turnout.yaml``. Raises ConfigError."""
+        return cls.from_config(load_file(Path(path), more.get("environ", os.environ)), **more)
+
+    @classmethod
+    def from_env(cls, **more: Any) -> Self:
+        """A router from ``$TURNOUT_CONFIG``, else ``./turnout.yaml``, else the shipped recipe."""
+        environ = more.get("environ", os.environ)
+        named = environ.get("TURNOUT_CONFIG")
+        if named or Path("turnout.yaml").exists():
+            return cls.from_file(named or "turnout.yaml", **more)
+        recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
+        return cls.from_config(recipe, **more)
+
+    @property
+    def parts(self) -> Assembly:
+        """What this router was assembled from."""
+        return self._parts
+
+    def request(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        constraints: Constraints | None = None,
+        **params: Any,
+    ) -> Request:
+        """The prompt as a checked request. Raises InvalidRequest."""
+        if isinstance(prompt, Request):
+            return prompt
+        if isinstance(prompt, str):
+            body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
+        elif isinstance(prompt, Mapping):
+            body = dict(prompt)
+        else:
+            body = {"messages": list(prompt)}
+        body.update(params)
+        check_body(body)
+        asked = model or body.get("model") or AUTO
+        body.pop("model", None)
+        return Request(
+            id="r_" + secrets.token_hex(12),
+            body=body,
+            model=asked,
+            constraints=constraints or Constraints(),
+        )
+
+    def route(self, prompt: Prompt, **more: Any) -> Decision:
+        """The decision for a prompt; no model is asked to answer it.
+
+        Where the configuration has an LLM classifier, that one is asked for its label.
+        Raises RequestError.
+        """
+        if self._parts.asked is None:
+            request = self.request(prompt, **more)
+            return self._decide(request, self._parts.classifier.predict(request.messages))
+        return self._loop.run(self.aroute(prompt, **more))
+
+    async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
+        """As ``route``."""
+        request = self.request(prompt, **more)
+        prediction, _ = await self._predict(request)
+        return self._decide(request, prediction)
+
+    @overload
+    async def achat(
+        self, prompt: Prompt, *, stream: Literal[False] = False, **more: Any
+    ) -> Reply: ...
+    @overload
+    async def achat(self, prompt: Prompt, *, stream: Literal[True], **more: Any) -> Stream: ...
+    async def achat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | Stream:
+        """Route the prompt and answer it; a blocked prompt is answered by the refusal.
+
+        Raises RequestError for a request that cannot be served, ProviderError or AllRoutesFailed
+        when the models fail.
+        """
+        request = self.request(prompt, **more)
+        prediction, labelled = await self._predict(request)
+        decision = self._decide(request, prediction)
+        walk = await self._admit(request, decision, labelled)
+        if stream:
+            script = Transcript()
+            chunks = self._stream(walk, script)
+            return Stream(decision, chunks, lambda: self._reply(walk, script.body(decision)))
+        return await self._whole(walk)
+
+    @overload
+    def chat(self, prompt: Prompt, *, stream: Literal[False] = False, **more: Any) -> Reply: ...
+    @overload
+    def chat(self, prompt: Prompt, *, stream: Literal[True], **more: Any) -> BlockingStream: ...
+    def chat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | BlockingStream:
+        """As ``achat``, for callers without an event loop."""
+        if stream:
+            return BlockingStream(
+                self._loop.run(self.achat(prompt, stream=True, **more)), self._loop
+            )
+        reply: Reply = self._loop.run(self.achat(prompt, **more))
+        return reply
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._parts.means.backends.aclose()
+
+    def close(self) -> None:
+        """Close every connection and the background loop."""
+        self._loop.run(self.aclose())
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
+        local = self._parts.classifier.predict(request.messages)
+        if self._parts.asked is None or local.unsafe is None:
+            return local, ()
+        label, why, outcome = await ask_label(
+            request,
+            self._parts.asked,
+            self._parts.labels,
+            self._parts.config.classifier.deadline_s,
+            self._parts.means,
+        )
+        return combine(local, label, why), (outcome,) if outcome else ()
+
+    def _decide(self, request: Request, prediction: Prediction) -> Decision:
+        features = extract(request, self._tokenizers)
+        now = Snapshot(as_of=time.time(), unavailable=self._parts.unavailable)
+        return decide(request, features, prediction, now, self._rules)
+
+    async def _admit(
+        self, request: Request, decision: Decision, labelled: Sequence[Outcome]
+    ) -> Walk:
+        """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
+        recorder = self._parts.means.recorder
+        await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
+        for outcome in labelled:
+            await recorder.attempted(outcome)
+        if not decision.routes and not decision.blocked:
+            await recorder.settled(decision)
+            raise failure(decision, labelled)
+        return Walk(
+            request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
+        )
+
+    async def _whole(self, walk: Walk) -> Reply:
+        chunk = await walk.whole()
+        if walk.decision.blocked:
+            return self._reply(walk, refusal(walk.decision, int(time.time())))
+        if chunk is None:
+            raise failure(walk.decision, walk.outcomes)
+        model = walk.outcomes[-1].model or ""
+        return self._reply(walk, completion(chunk, walk.decision, model, int(time.time())))
+
+    async def _stream(self, walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
+        created = int(time.time())
+        # The provider is asked for usage in any case; the caller sees it only on request.
+        wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
+        async with aclosing(walk.stream()) as chunks:
+            async for chunk in chunks:
+                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                if body["choices"] or wants_usage:
+                    yield body
+        if walk.decision.blocked:
+            for body in refusal_chunks(walk.decision, created):
+                yield script.note(body)
+        elif walk.outcomes[-1].status != "ok":
+            raise failure(walk.decision, walk.outcomes)
+
+    def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:
+        return Reply(
+            body=body,
+            decision=walk.decision,
+            outcomes=tuple(walk.outcomes),
+            receipt=receipt(
+                walk.decision, walk.outcomes, self._rules.catalog, self._parts.means.stand_in
+            ),
+        )

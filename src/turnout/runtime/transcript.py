@@ -1,0 +1,59 @@
+"""Puts a streamed answer together again, as the whole answer it amounts to."""
+
+from typing import Any
+
+from turnout.core import Decision
+
+
+class Transcript:
+    """Notes each chunk as it passes; ``body`` is the chat completion so far."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._usage: Any = None
+
+    def note(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        """The chunk itself, once noted."""
+        self._head.update({k: chunk[k] for k in ("id", "created", "model") if k in chunk})
+        self._usage = chunk.get("usage") or self._usage
+        for piece in chunk.get("choices", ()):
+            choice = self._choices.setdefault(piece["index"], _empty(piece["index"]))
+            _extend(choice["message"], piece.get("delta") or {})
+            choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
+        return chunk
+
+    def body(self, decision: Decision) -> dict[str, Any]:
+        """The chat completion that the chunks noted so far add up to."""
+        choices = [self._choices[index] for index in sorted(self._choices)] or [_empty(0)]
+        whole = {"id": f"chatcmpl-{decision.id}", "object": "chat.completion", **self._head}
+        whole["choices"] = choices
+        if self._usage:
+            whole["usage"] = self._usage
+        return whole
+
+
+def _empty(index: int) -> dict[str, Any]:
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": None},
+        "finish_reason": None,
+    }
+
+
+def _extend(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    for field in ("content", "reasoning_content", "refusal"):
+        if delta.get(field):
+            message[field] = (message.get(field) or "") + delta[field]
+    for piece in delta.get("tool_calls") or ():
+        _extend_call(message.setdefault("tool_calls", []), piece)
+
+
+def _extend_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
+    index = piece.get("index", 0)
+    while len(calls) <= index:
+        calls.append({"id": None, "type": "function", "function": {"name": None, "arguments": ""}})
+    call, function = calls[index], piece.get("function") or {}
+    call["id"] = piece.get("id") or call["id"]
+    call["function"]["name"] = function.get("name") or call["function"]["name"]
+    call["function"]["arguments"] += function.get("arguments") or ""

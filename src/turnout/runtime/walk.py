@@ -1,0 +1,112 @@
+"""Carries out a decision: the asynchronous driver of the plan walk.
+
+Invariant: every call that was begun is recorded, and the plan is settled, however the walk ends.
+This module chooses nothing: the next attempt comes from the walk.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from turnout.catalog import Deployment
+from turnout.core import Chunk, Decision, Outcome, Request
+from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.providers import Timeouts
+from turnout.runtime.backends import Backends
+from turnout.runtime.call import Call
+from turnout.runtime.recorder import Recorder
+
+Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment."""
+
+    rules: Rulebook
+    backends: Backends
+    timeouts: Timeouts
+    retries: RetryRules
+    recorder: Recorder
+    stand_in: Deployment | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk:
+    """One decision being carried out; ``outcomes`` grows with every call."""
+
+    request: Request
+    decision: Decision
+    means: Means
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    async def whole(self) -> Chunk | None:
+        """The complete answer of the first route that gives one, else None."""
+        plan, attempt = self._begin()
+        try:
+            while attempt is not None:
+                call = await self._call(attempt)
+                try:
+                    answer = await call.whole()
+                finally:
+                    outcome = await self._record(call)
+                if answer is not None:
+                    return answer
+                attempt = _advance(plan, outcome)
+        finally:
+            await self._settle()
+        return None
+
+    async def stream(self) -> AsyncGenerator[Chunk, None]:
+        """The chunks of the first route that begins to answer; the last outcome tells the end."""
+        plan, attempt = self._begin()
+        try:
+            while attempt is not None:
+                call = await self._call(attempt)
+                try:
+                    async with aclosing(call.stream()) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                finally:
+                    outcome = await self._record(call)
+                attempt = _advance(plan, outcome)
+        finally:
+            await self._settle()
+
+    def _begin(self) -> tuple[Plan, Attempt | None]:
+        plan = attempts(self.decision, self.means.retries)
+        return plan, next(plan, None)
+
+    async def _call(self, attempt: Attempt) -> Call:
+        if attempt.delay_s:
+            await asyncio.sleep(attempt.delay_s)
+        deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
+        answers = self.means.stand_in or deployment
+        return Call(
+            decision_id=self.decision.id,
+            request=self.request,
+            attempt=attempt,
+            deployment=deployment,
+            answers=answers,
+            backend=self.means.backends.of(answers),
+            timeouts=self.means.timeouts,
+            input_tokens=input_tokens(self.decision.features, deployment),
+        )
+
+    async def _record(self, call: Call) -> Outcome:
+        if call.outcome is None:
+            raise RuntimeError("a call ended without an outcome")
+        self.outcomes.append(call.outcome)
+        await asyncio.shield(self.means.recorder.attempted(call.outcome))
+        return call.outcome
+
+    async def _settle(self) -> None:
+        await asyncio.shield(self.means.recorder.settled(self.decision))
+
+
+def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
+    try:
+        return plan.send(outcome)
+    except StopIteration:
+        return None

@@ -1,0 +1,7 @@
+"""Equipment for tests of routers and plug-ins: a faulty upstream and conformance checks."""
+
+from turnout.testing.conformance import CodecFailure, check_codec
+from turnout.testing.invoice import InvoiceEntry, RecordedRequest
+from turnout.testing.upstream import FaultyUpstream
+
+__all__ = ["CodecFailure", "FaultyUpstream", "InvoiceEntry", "RecordedRequest", "check_codec"]

@@ -1,0 +1,151 @@
+"""Deterministic answers of an upstream that tells the truth, token by token.
+
+Invariant: the same request gets the same answer, and each delta is exactly one token.
+This module does not know faults or sockets.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.core import strings
+
+_TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+")
+_NONCE = re.compile(r"nonce[:= ]+([\w.-]+)", re.IGNORECASE)
+_WORDS = ("signal", "lever", "points", "rails", "platform", "train", "yard", "engine", "carriage")
+_LENGTH = 24
+_REASONING_LENGTH = 8
+
+Delta = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer as deltas of one token each; the first ``reasoning`` of them are reasoning."""
+
+    deltas: tuple[Delta, ...]
+    reasoning: int
+    finish_reason: str
+
+    def message(self, tokens: int | None = None) -> dict[str, Any]:
+        """The first ``tokens`` deltas as one message."""
+        taken = self.deltas[:tokens]
+        message: dict[str, Any] = {"role": "assistant", "content": _joined(taken, "content")}
+        if self.reasoning:
+            message["reasoning_content"] = _joined(taken, "reasoning_content")
+        calls = [call for delta in taken for call in delta.get("tool_calls", ())]
+        if calls:
+            message["tool_calls"] = _merged(calls)
+        return message
+
+
+def tokens_of(text: str) -> list[str]:
+    """``text`` in this upstream's tokens: words and signs, with the blanks before them."""
+    return _TOKEN.findall(text)
+
+
+def prompt_tokens(body: Mapping[str, Any]) -> int:
+    """Tokens of everything the model reads, and at least one."""
+    texts = strings(body.get("messages") or []) + strings(body.get("tools") or [])
+    return max(1, sum(len(tokens_of(text)) for text in texts))
+
+
+def nonce_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """What identifies the request: ``nonce: X`` in its last message, or its x-request-id."""
+    found = _NONCE.findall(" ".join(strings((body.get("messages") or [])[-1:])))
+    return found[-1] if found else headers.get("x-request-id", "")
+
+
+def answer(
+    body: Mapping[str, Any],
+    nonce: str,
+    *,
+    length: int | None = None,
+    reason: bool = False,
+    text: str | None = None,
+) -> Answer:
+    """The answer to a chat request: tool calls where tools are offered, JSON where it is asked.
+
+    Reasons first where ``reason`` or the body's ``reasoning_effort`` says so. ``length`` is the
+    number of tokens of plain text, ``text`` the text itself. The caller's own cap is kept.
+    """
+    thoughts: tuple[Delta, ...] = ()
+    if reason or body.get("reasoning_effort"):
+        words = _babble(f"think {nonce}", _REASONING_LENGTH)
+        thoughts = tuple({"reasoning_content": word} for word in words)
+    tools = body.get("tools") or ()
+    finish = "stop"
+    if tools and body.get("tool_choice") != "none" and not _has_tool_result(body):
+        said, finish = _call(tools, body.get("tool_choice"), nonce), "tool_calls"
+    else:
+        plain = _text(body, nonce, length) if text is None else text
+        said = tuple({"content": piece} for piece in tokens_of(plain))
+    deltas = thoughts + said
+    cap = body.get("max_completion_tokens") or body.get("max_tokens")
+    if cap is not None and cap < len(deltas):
+        deltas, finish = deltas[:cap], "length"
+    return Answer(deltas=deltas, reasoning=min(len(thoughts), len(deltas)), finish_reason=finish)
+
+
+def _text(body: Mapping[str, Any], nonce: str, length: int | None) -> str:
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_schema":
+        return json.dumps(_sample((wanted.get("json_schema") or {}).get("schema") or {}, nonce))
+    if wanted.get("type") == "json_object":
+        return json.dumps({"model": body.get("model"), "nonce": nonce})
+    opening = f"{body.get('model')} answers {nonce}:"
+    seed = opening + " ".join(strings(body.get("messages") or []))
+    missing = (length or _LENGTH) - len(tokens_of(opening))
+    words = _babble(seed, missing) if missing > 0 else []
+    return "".join([*tokens_of(opening), *words][: length or None])
+
+
+def _babble(seed: str, length: int) -> list[str]:
+    digest = hashlib.shake_256(seed.encode("utf-8", "replace")).digest(length)
+    return [" " + _WORDS[byte % len(_WORDS)] for byte in digest]
+
+
+def _call(tools: Sequence[Mapping[str, Any]], choice: object, nonce: str) -> tuple[Delta, ...]:
+    wanted = (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
+    functions = [tool.get("function") or {} for tool in tools]
+    function = next((f for f in functions if f.get("name") == wanted), functions[0])
+    arguments = json.dumps(_sample(function.get("parameters") or {}, nonce))
+    head = {
+        "index": 0,
+        "id": f"call_{nonce}",
+        "type": "function",
+        "function": {"name": function.get("name", ""), "arguments": ""},
+    }
+    rest = [{"index": 0, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
+    return tuple({"tool_calls": [call]} for call in [head, *rest])
+
+
+def _sample(schema: Mapping[str, Any], nonce: str) -> Any:
+    """A value that fits a JSON schema of the plain kind."""
+    if schema.get("enum"):
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        fields = schema.get("properties") or {"nonce": {"type": "string"}}
+        return {name: _sample(field, nonce) for name, field in fields.items()}
+    if kind == "array":
+        return [_sample(schema.get("items") or {"type": "string"}, nonce)]
+    return {"integer": 1, "number": 0.5, "boolean": True, "null": None}.get(kind, nonce)
+
+
+def _has_tool_result(body: Mapping[str, Any]) -> bool:
+    messages = body.get("messages") or [{}]
+    return bool(messages[-1].get("role") == "tool")
+
+
+def _joined(deltas: Sequence[Delta], name: str) -> str:
+    return "".join(delta.get(name, "") for delta in deltas)
+
+
+def _merged(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    arguments = "".join(call["function"]["arguments"] for call in calls)
+    first = {k: v for k, v in calls[0].items() if k != "index"}
+    return [{**first, "function": {**first["function"], "arguments": arguments}}]

@@ -1,0 +1,101 @@
+"""Just enough HTTP/1.1 on a raw socket to be able to break it on purpose.
+
+Invariant: nothing is sent that the caller did not spell out; the peer's end is seen while waiting.
+This module does not know chat completions.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from turnout.testing.invoice import RecordedRequest
+
+_MOST_HEAD_BYTES = 64 * 1024
+_CLOSE_WITH_RST = struct.pack("ii", 1, 0)
+
+
+class PeerGone(Exception):
+    """The peer has closed the connection."""
+
+
+class Exchange:
+    """One connection: reads requests, writes answers piece by piece."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ahead = b""
+        self.bytewise = False
+
+    async def read_request(self) -> RecordedRequest | None:
+        """The next request on the connection, or None when there is none."""
+        try:
+            head = self._ahead + await self._reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            return None
+        self._ahead = b""
+        first, *lines = head.decode("latin-1").strip().split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return RecordedRequest(method=method, path=path, headers=headers, body=body)
+
+    async def head(self, status: int, headers: Mapping[str, str]) -> None:
+        """Sends the status line and the headers."""
+        reason = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
+        lines = [f"HTTP/1.1 {status} {reason}", *(f"{k}: {v}" for k, v in headers.items())]
+        await self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Sends an answer with its length."""
+        await self.head(status, {**headers, "Content-Length": str(len(body))})
+        await self.raw(body)
+
+    async def piece(self, data: bytes) -> None:
+        """Sends a chunk of a chunked body; an empty one ends it."""
+        if not self.bytewise:
+            await self.raw(b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        for place in range(len(data)):
+            await self.raw(b"1\r\n%b\r\n" % data[place : place + 1])
+        if not data:
+            await self.raw(b"0\r\n\r\n")
+
+    async def raw(self, data: bytes) -> None:
+        """Sends bytes as they are. Raises PeerGone."""
+        if self._writer.is_closing() or self._reader.at_eof():
+            raise PeerGone
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise PeerGone from error
+
+    async def wait(self, seconds: float | None) -> None:
+        """Waits, without end where ``seconds`` is None. Raises PeerGone as soon as it is."""
+        try:
+            async with asyncio.timeout(seconds):
+                while data := await self._reader.read(_MOST_HEAD_BYTES):
+                    self._ahead += data
+        except TimeoutError:
+            return
+        except ConnectionError as error:
+            raise PeerGone from error
+        raise PeerGone
+
+    def reset(self) -> None:
+        """Closes the connection with RST."""
+        connection: socket.socket = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RST)
+        self._writer.transport.abort()
+
+    async def close(self) -> None:
+        """Closes the connection in the usual way."""
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            return

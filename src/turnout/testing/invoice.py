@@ -1,0 +1,75 @@
+"""What an upstream really did, to compare a ledger with.
+
+Invariant: an entry is written as the work is done, so it is true whatever happens to the peer.
+This module does not know sockets or prices.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class InvoiceEntry:
+    """One call, as the upstream bills it.
+
+    ``prompt_tokens`` is 0 until the work begins, ``cached_tokens`` are part of it;
+    ``completion_tokens`` counts what was really produced, with ``reasoning_tokens`` as a part of
+    it. ``peer_closed_after`` is the number of tokens produced when the peer was seen to be gone.
+    Times are seconds of the monotonic clock.
+    """
+
+    request_id: str
+    nonce: str
+    model: str
+    stream: bool
+    started_s: float
+    status: int | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_sent: bool = False
+    finished: bool = False
+    peer_closed_after: int | None = None
+    peer_closed_s: float | None = None
+    ended_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRequest:
+    """A request as it arrived; header names are lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+def usage_object(entry: InvoiceEntry, flags: frozenset[str]) -> dict[str, Any] | None:
+    """The ``usage`` that the upstream reports for a call, in the dialect the flags name."""
+    if "nullusage" in flags:
+        return None
+    text = entry.completion_tokens - (entry.reasoning_tokens if "xai" in flags else 0)
+    usage: dict[str, Any] = {
+        "prompt_tokens": entry.prompt_tokens,
+        "completion_tokens": text,
+        "total_tokens": entry.prompt_tokens + entry.completion_tokens,
+    }
+    if entry.reasoning_tokens:
+        usage["completion_tokens_details"] = {"reasoning_tokens": entry.reasoning_tokens}
+    if "deepseek" in flags:
+        usage["prompt_cache_hit_tokens"] = entry.cached_tokens
+        usage["prompt_cache_miss_tokens"] = entry.prompt_tokens - entry.cached_tokens
+    elif entry.cached_tokens:
+        usage["prompt_tokens_details"] = {"cached_tokens": entry.cached_tokens}
+    if "negusage" in flags:
+        usage["completion_tokens"] = -1
+    if "wrongusage" in flags:
+        usage["total_tokens"] = 1
+    return usage

@@ -1,0 +1,217 @@
+"""One chat call, answered as its script says, while the invoice keeps count.
+
+Invariant: a token is on the invoice before its bytes are sent.
+This module does not know servers or threads.
+"""
+
+import json
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from turnout.testing.answers import Answer
+from turnout.testing.http1 import Exchange, PeerGone
+from turnout.testing.invoice import InvoiceEntry, usage_object
+from turnout.testing.refusals import error_object
+from turnout.testing.script import Script
+
+_HTML = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
+_LATE_USAGE_S = 0.05
+_BEFORE_RESET_S = 0.02
+_SMUGGLED = b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{"smuggled": true}'
+
+
+class Playback:
+    """Plays ``answer`` on ``exchange``; ``include_usage`` is what the caller asked for."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        entry: InvoiceEntry,
+        script: Script,
+        answer: Answer,
+        *,
+        include_usage: bool,
+    ) -> None:
+        self._exchange = exchange
+        self._entry = entry
+        self._script = script
+        self._answer = answer
+        self._include_usage = include_usage
+        self._end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
+
+    async def play(self) -> bool:
+        """Answers the call; whether the connection may be used for another one."""
+        try:
+            return await self._play()
+        except PeerGone:
+            self._entry.peer_closed_after = self._entry.completion_tokens
+            self._entry.peer_closed_s = time.monotonic()
+            if "billall" in self._script:
+                for _ in self._work():
+                    pass
+            return False
+        finally:
+            self._entry.ended_s = time.monotonic()
+
+    async def _play(self) -> bool:
+        if self._script.slow_s:
+            await self._exchange.wait(self._script.slow_s)
+        if "hang" in self._script:
+            await self._exchange.wait(None)
+        if self._script.at.get("reset") == 0:
+            self._exchange.reset()
+            return False
+        self._entry.status = 200
+        if await self._is_no_answer():
+            return True
+        self._exchange.bytewise = "bytewise" in self._script
+        keep = await (self._stream() if self._entry.stream else self._whole())
+        if keep and "extrabytes" in self._script:
+            await self._exchange.raw(_SMUGGLED)
+        return keep
+
+    async def _is_no_answer(self) -> bool:
+        """Sends what is no answer at all, where the script wants that."""
+        if "html200" in self._script:
+            await self._exchange.whole(200, {"Content-Type": "text/html"}, _HTML)
+        elif "redirect" in self._script:
+            self._entry.status = 302
+            await self._exchange.whole(302, {"Location": "/elsewhere"}, b"")
+        elif "gzipbomb" in self._script:
+            headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+            await self._exchange.whole(200, headers, _bomb())
+        else:
+            return False
+        return True
+
+    def _work(self) -> Iterator[Mapping[str, Any]]:
+        """Produces the answer token by token, each one counted before it is handed out."""
+        for place in range(self._entry.completion_tokens, len(self._answer.deltas)):
+            self._entry.completion_tokens = place + 1
+            self._entry.reasoning_tokens = min(place + 1, self._answer.reasoning)
+            yield self._answer.deltas[place]
+
+    async def _whole(self) -> bool:
+        for _ in self._work() if "empty" not in self._script else ():
+            await self._pace()
+            if await self._breaks_off(self._entry.completion_tokens):
+                return False
+        body = json.dumps(self._completion()).encode()
+        headers = {"Content-Type": "application/json", **self._extra_headers()}
+        if "halfjson" in self._script:
+            body = body[: len(body) // 2]
+        if "badlength" in self._script:
+            await self._exchange.head(200, {**headers, "Content-Length": str(len(body) + 10)})
+            await self._exchange.raw(body)
+            return False
+        await self._exchange.whole(200, headers, body)
+        self._entry.finished = True
+        return True
+
+    async def _stream(self) -> bool:
+        headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
+        await self._exchange.head(200, {**headers, **self._extra_headers()})
+        if "bom" in self._script:
+            await self._exchange.piece(b"\xef\xbb\xbf")
+        if "empty" not in self._script:
+            await self._event(self._chunk({"role": "assistant", "content": ""}))
+            if await self._breaks_off(0) or await self._tokens():
+                return "error" in self._script.at
+        for event in self._closing_events():
+            if "lateusage" in self._script and not event.get("choices"):
+                await self._exchange.wait(_LATE_USAGE_S)
+            await self._event(event)
+        if "nodone" not in self._script:
+            await self._send("[DONE]")
+        await self._exchange.piece(b"")
+        self._entry.finished = True
+        return True
+
+    async def _pace(self) -> None:
+        if self._script.drip_s:
+            await self._exchange.wait(self._script.drip_s)
+
+    async def _tokens(self) -> bool:
+        """Streams the answer's tokens; whether that broke off."""
+        for delta in self._work():
+            await self._pace()
+            await self._event(self._chunk(delta))
+            if await self._breaks_off(self._entry.completion_tokens):
+                return True
+        return False
+
+    async def _breaks_off(self, produced: int) -> bool:
+        """Does what the script wants after this token; whether the answer ends here."""
+        at = {place for place, tokens in self._script.at.items() if tokens == produced}
+        if "stall" in at:
+            await self._exchange.wait(None)
+        if "reset" in at:
+            await self._exchange.wait(_BEFORE_RESET_S)
+            self._exchange.reset()
+        if self._entry.stream:
+            await self._spoil(at)
+        return bool(at & {"reset", "cut", "error", "badhex"})
+
+    async def _spoil(self, at: set[str]) -> None:
+        """Sends what does not belong into a stream."""
+        for _ in range(("badchunk" in at) + 2 * ("badchunks" in at)):
+            await self._send('{"choices": [{"delta"')
+        if "error" in at:
+            await self._event({"error": error_object(self._script, 500)})
+            await self._exchange.piece(b"")
+        if "badhex" in at:
+            await self._exchange.raw(b"zz\r\n")
+
+    def _closing_events(self) -> Iterator[dict[str, Any]]:
+        if "hugeevent" in self._script:
+            yield self._chunk({"content": "x" * (9 * 2**20)})
+        if "nofinish" not in self._script and "empty" not in self._script:
+            yield self._chunk({}, self._answer.finish_reason)
+        wanted = self._include_usage or "lateusage" in self._script
+        if wanted and "nousage" not in self._script:
+            yield {**self._envelope("chat.completion.chunk"), "choices": [], "usage": self._usage()}
+
+    def _completion(self) -> dict[str, Any]:
+        message = self._answer.message()
+        choice = {"index": 0, "message": message, "finish_reason": self._answer.finish_reason}
+        answer = self._envelope("chat.completion")
+        answer["choices"] = [] if "empty" in self._script else [choice]
+        return answer if "nousage" in self._script else {**answer, "usage": self._usage()}
+
+    def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
+
+    def _envelope(self, kind: str) -> dict[str, Any]:
+        served = "another-model" if "othermodel" in self._script else self._entry.model
+        identity = f"chatcmpl-{self._entry.nonce or self._entry.request_id}"
+        return {"id": identity, "object": kind, "created": int(time.time()), "model": served}
+
+    def _usage(self) -> dict[str, Any] | None:
+        self._entry.usage_sent = True
+        return usage_object(self._entry, self._script.flags)
+
+    def _extra_headers(self) -> dict[str, str]:
+        return {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
+
+    async def _event(self, payload: Mapping[str, Any]) -> None:
+        await self._send(json.dumps(payload))
+
+    async def _send(self, data: str) -> None:
+        comment = f": keep-alive{self._end}{self._end}" if "comments" in self._script else ""
+        blank = "" if "nospace" in self._script else " "
+        text = f"{comment}data:{blank}{data}{self._end}{self._end}"
+        await self._exchange.piece(text.encode())
+
+
+@cache
+def _bomb() -> bytes:
+    """A gzip without its trailer: one MiB that does not refer to what came before, 1024 times."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    mebibyte = b" " * 2**20
+    start = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)
+    again = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return start + again * 1023

@@ -1,0 +1,85 @@
+"""Error answers in the shapes and with the headers that providers really use.
+
+Invariant: pure; a script gives one status, one set of headers and one body.
+This module does not know sockets.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any
+
+from turnout.testing.script import Script
+
+_TEXTS = {
+    400: ("Invalid value for a parameter.", "invalid_request_error", "invalid_value"),
+    401: ("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
+    402: ("Insufficient credits. Please top up.", "insufficient_credits", "402"),
+    403: ("You do not have access to this resource.", "permission_error", "forbidden"),
+    404: ("The model does not exist.", "invalid_request_error", "model_not_found"),
+    429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
+    529: ("Overloaded", "overloaded_error", "overloaded"),
+}
+_SPECIAL = {
+    "quota": (
+        "You exceeded your current quota, please check your plan and billing details.",
+        "insufficient_quota",
+        "insufficient_quota",
+    ),
+    "spend": ("This account has reached its limit.", "billing", "enforced_spend_limit_reached"),
+    "context": (
+        "This model's maximum context length is 8192 tokens. Please reduce the length.",
+        "invalid_request_error",
+        "context_length_exceeded",
+    ),
+    "filter": (
+        "The response was filtered due to the content management policy.",
+        "invalid_request_error",
+        "content_filter",
+    ),
+}
+
+
+def refusal(
+    script: Script, request_headers: Mapping[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the error that ``script`` asks for."""
+    status = script.status or (429 if "spend" in script or "quota" in script else 400)
+    body = json.dumps(_body(script, status, request_headers)).encode()
+    headers = {"Content-Type": "application/json", "Date": formatdate(usegmt=True)}
+    return status, {**headers, **_wait(script)}, body
+
+
+def error_object(script: Script, status: int, message: str = "") -> dict[str, Any]:
+    """The inner error object in OpenAI's shape."""
+    special = next((_SPECIAL[flag] for flag in _SPECIAL if flag in script), None)
+    fallback = ("The server had an error.", "server_error", "internal_error")
+    text, kind, code = special or _TEXTS.get(status, fallback)
+    return {"message": message or text, "type": kind, "param": None, "code": code}
+
+
+def _body(script: Script, status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    echo = f"Bad key: {headers.get('authorization', '')}" if "echokey" in script else ""
+    error = error_object(script, status, echo)
+    if "plainerror" in script:
+        return {"error": error["message"]}
+    if "flaterror" in script:
+        return {"message": error["message"], "code": error["code"]}
+    if "detailerror" in script:
+        return {"detail": error["message"]}
+    return {"error": error}
+
+
+def _wait(script: Script) -> dict[str, str]:
+    if "ragarbage" in script:
+        return {"Retry-After": "soon"}
+    if "rahuge" in script:
+        return {"Retry-After": "1000000000"}
+    form, amount = script.wait or ("", 0.0)
+    return {
+        "ra": {"Retry-After": f"{amount:g}"},
+        "radate": {"Retry-After": formatdate(time.time() + amount, usegmt=True)},
+        "rams": {"Retry-After-Ms": f"{amount:g}"},
+        "rareset": {"X-RateLimit-Reset": f"{time.time() + amount:.0f}"},
+    }.get(form, {})

@@ -1,0 +1,98 @@
+"""Prices are exact, dated, and never zero by accident."""
+
+from typing import Any
+
+import pytest
+
+from turnout.catalog import Deployment, Price, Rates, build
+from turnout.catalog.book import catalogue_price
+from turnout.config import load_mapping
+from turnout.core import ConfigError, Usage
+
+
+def only(model: dict[str, Any] | str, **more: Any) -> Deployment:
+    """The single deployment of a configuration."""
+    config = load_mapping({"models": {"m": model}, "default": "m", **more}, {})
+    return build(config, {}).deployments["m"]
+
+
+def test_the_recipes_prices_are_the_documented_ones() -> None:
+    """DeepSeek V3.2 0.27/0.40, Claude 4 Sonnet 3/15 and Qwen3 Coder 0.30/1.00, two assumed."""
+    found = {}
+    for model in (
+        "deepseek-ai/DeepSeek-V3.2",
+        "anthropic/claude-4-sonnet",
+        "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo",
+    ):
+        price = only(model, provider="runcrate").price
+        assert price is not None
+        found[model] = (price.rates.input, price.rates.output, price.assumed)
+        assert price.source
+        assert price.date
+    assert list(found.values()) == [
+        (270_000, 400_000, False),
+        (3_000_000, 15_000_000, True),
+        (300_000, 1_000_000, True),
+    ]
+
+
+def test_cached_tokens_are_billed_once_each_at_their_own_rate() -> None:
+    """10,000 in, 8,000 of them read and 1,000 written, 1,000 out at Sonnet's rates: $0.02415."""
+    rates = Rates(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000)
+    usage = Usage(input=1_000, cache_read=8_000, cache_write=1_000, output=600, reasoning=400)
+    assert rates.cost(usage) == 24_150_000_000
+
+
+def test_a_cache_class_without_a_rate_costs_as_plain_input() -> None:
+    """Unknown is the worst case."""
+    assert Rates(input=5, output=1).cost(Usage(cache_read=2, cache_write=3)) == 25
+
+
+def test_a_long_prompt_is_billed_by_its_tier() -> None:
+    """Above the threshold the whole call costs the tier's rates, at it the base's."""
+    price = Price(
+        rates=Rates(input=1, output=1),
+        tiers=((200, Rates(input=2, output=3)),),
+        source="s",
+        date="d",
+    )
+    assert price.cost(Usage(input=200, output=10)) == 210
+    assert price.cost(Usage(input=201, output=10)) == 432
+
+
+def test_the_catalogue_knows_tiers_and_takes_a_clock_price_at_its_dearest() -> None:
+    """Sonnet 4.5 has a tier above 200k; DeepSeek's off-peak price is not assumed."""
+    sonnet = catalogue_price("claude-sonnet-4-5", "anthropic", "")
+    chat = catalogue_price("deepseek-chat", "deepseek", "")
+    assert sonnet is not None
+    assert chat is not None
+    assert sonnet.rates_for(300_000).input == 6_000_000
+    assert chat.rates.output == 1_100_000
+    assert sonnet.source.startswith("genai-prices ")
+
+
+def test_a_model_without_a_price_is_refused_unless_declared_unknown() -> None:
+    """Nothing is billed at zero: no price is an error, declared unknown is None."""
+    providers = {"p": {"base_url": "http://127.0.0.1:9/v1"}}
+    with pytest.raises(ConfigError, match="no known price; add 'price:"):
+        only("gpt-4o-mini", provider="p", providers=providers)
+    model = {"model": "gpt-4o-mini", "price": "unknown"}
+    assert only(model, provider="p", providers=providers).price is None
+
+
+def test_a_model_id_is_recognised_in_any_spelling() -> None:
+    """The provider's two spellings of one model resolve to the same id."""
+    assert only("deepseek/deepseek-V3.2", provider="runcrate").model == "deepseek-ai/DeepSeek-V3.2"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"provider": "nowhere"}, "unknown provider"),
+        ({"providers": {"x": {"preset": "nope"}}, "provider": "x"}, "'nope' is unknown"),
+    ],
+)
+def test_an_unknown_provider_names_the_ones_there_are(more: dict[str, Any], message: str) -> None:
+    """The fix is in the line."""
+    with pytest.raises(ConfigError, match=message):
+        only("m", **more)

@@ -1,0 +1,83 @@
+"""turnout.yaml is valid as a whole, or every problem is named with its line and fix."""
+
+from pathlib import Path
+
+import pytest
+
+from turnout.config import digest, load_file, load_mapping, load_text
+from turnout.core import ConfigError
+
+MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no settings"),
+        ("- a\n", "holds no settings"),
+        ("models: [", "line 1: not valid YAML"),
+        ("models:\n  a: x\n  a: y\ndefault: a\n", "line 3: models.a is given twice"),
+        (MODEL + "modles: {}\n", "line 4: modles: unknown key 'modles'; did you mean 'models'?"),
+        (
+            "models:\n  fast: {model: m, context_windw: 3}\ndefault: fast\n",
+            "line 2: models.fast.context_windw: unknown key 'context_windw'; did you",
+        ),
+        ("models: {f: m}\ndefault: fats\n", "line 2: default: 'fats' is not in models"),
+        (MODEL + "intents: {code: fst}\n", "line 4: intents.code: 'fst' is not in models; did you"),
+        (MODEL + "intents: {code: block}\n", "only unsafe can be blocked"),
+        (MODEL + "fallbacks: {fast: [slow]}\n", "fallbacks.fast: 'slow' is not in models"),
+        (MODEL + "policy: fixd\n", "line 4: policy.name: 'fixd': input should be 'intent_map'"),
+        (MODEL + "policy: fixed\n", "policy fixed needs model"),
+        (MODEL + "classifier: llm\n", "kind llm needs model"),
+        (MODEL + "safety: {threshold: 2}\n", "line 4: safety.threshold: 2: input should be less"),
+        ("models:\n  f: {model: m, price: {input: -1, output: 1}}\ndefault: f\n", "line 2: models"),
+        ("models:\n  f: {model: m, price: free}\ndefault: f\n", "models.f.price: 'free'"),
+        (MODEL + "providers: {p: {api_key: '${NOPE}'}}\n", "line 4: providers.p.api_key: envir"),
+    ],
+)
+def test_a_problem_names_line_field_value_and_fix(text: str, message: str) -> None:
+    """The message is one line and says what to change."""
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, {})
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_file_and_a_binary_file_are_one_line(tmp_path: Path) -> None:
+    """The path is named."""
+    binary = tmp_path / "t.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "none.yaml", binary):
+        with pytest.raises(ConfigError, match=str(path)):
+            load_file(path)
+
+
+def test_a_secret_comes_from_the_environment_and_stays_out_of_the_digest() -> None:
+    """Two keys give the same content hash."""
+    text = MODEL + "providers: {p: {base_url: http://h/v1, api_key: '${KEY}'}}\n"
+    one, two = load_text(text, {"KEY": "a"}), load_text(text, {"KEY": "b"})
+    assert one.providers["p"].api_key == "a"
+    assert digest(one) == digest(two) != digest(load_text(MODEL, {}))
+
+
+def test_a_secret_is_not_shown_in_an_error() -> None:
+    """A wrong key type names the field, not the value."""
+    text = MODEL + "providers:\n  p: {base_url: http://h/v1, api_key: [s3cret]}\n"
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, {})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_pasted_model_map_means_the_recipe() -> None:
+    """The dictionary as it stands in a script, as YAML or as a mapping, is the same config."""
+    pasted = """MODEL_MAP = {
+        "simple_qa": "a/cheap",   # the cheap one
+        "creative": "b/strong",
+        "unsafe": null,
+    }"""
+    mapping = {"simple_qa": "a/cheap", "creative": "b/strong", "unsafe": None}
+    config = load_text(pasted, {})
+    assert config == load_mapping({"MODEL_MAP": mapping}, {})
+    assert config == load_mapping({"routes": mapping}, {})
+    assert (config.default, config.intents["unsafe"]) == ("a/cheap", "block")
+    assert list(config.models) == ["a/cheap", "b/strong"]

@@ -1,0 +1,99 @@
+"""The walk tries again, goes on or ends by rule."""
+
+from typing import Any
+
+import pytest
+
+from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
+from turnout.core import Decision, Fault, Outcome
+from turnout.decision import Attempt, RetryRules, decide
+from turnout.evaluation.replay import replay
+
+RULES = RetryRules(retries=1)
+TRANSIENT = Fault(kind="unavailable", detail="500", retry="transient")
+BUSY = Fault(kind="rate_limited", detail="429", retry="rate_limit", retry_after_s=3)
+BROKE = Fault(kind="no_credit", detail="402", scope="provider")
+WRONG = Fault(kind="invalid_request", detail="400", scope="request", blame="client")
+
+
+def plan(**more: Any) -> Decision:
+    """A plan of three routes: coder, fast, strong."""
+    return decide(request(), features(), prediction(), NOW, rulebook(**more))
+
+
+def outcome(attempt: Attempt, fault: Fault | None, *, released: bool = False) -> Outcome:
+    """What the attempt came to."""
+    return Outcome(
+        decision_id="d",
+        route=attempt.route,
+        ordinal=attempt.ordinal,
+        status="failed" if fault else "ok",
+        error=fault,
+        released=released,
+    )
+
+
+def walked(decision: Decision, script: dict[str, list[Fault | None]], **more: Any) -> list[str]:
+    """The deployments tried, with waits, when each answers by its script."""
+    left = {name: list(faults) for name, faults in script.items()}
+    tried: list[str] = []
+
+    def look_up(attempt: Attempt) -> Outcome:
+        wait = f"+{attempt.delay_s:g}" if attempt.delay_s else ""
+        tried.append(attempt.route.deployment + wait)
+        return outcome(attempt, left[attempt.route.deployment].pop(0), **more)
+
+    replay(decision, RULES, look_up)
+    return tried
+
+
+def test_a_first_success_ends_the_walk() -> None:
+    """Nothing else is called."""
+    assert walked(plan(), {"coder": [None]}) == ["coder"]
+
+
+def test_a_transient_fault_is_retried_then_falls_over() -> None:
+    """One retry with a drawn wait, then the next route."""
+    tried = walked(plan(), {"coder": [TRANSIENT, TRANSIENT], "fast": [None]})
+    assert [t.split("+")[0] for t in tried] == ["coder", "coder", "fast"]
+    assert 0 < float(tried[1].split("+")[1]) <= RULES.base_s
+
+
+def test_a_rate_limit_goes_on_at_once_while_there_are_others() -> None:
+    """Waiting is for the last route only."""
+    tried = walked(plan(), {"coder": [BUSY], "fast": [BUSY], "strong": [BUSY, None]})
+    assert tried == ["coder", "fast", "strong", "strong+3"]
+
+
+def test_a_wait_longer_than_allowed_is_not_waited() -> None:
+    """A Retry-After of a month ends the walk."""
+    month = Fault(kind="rate_limited", detail="", retry="rate_limit", retry_after_s=2.6e6)
+    tried = walked(plan(), {"coder": [month], "fast": [month], "strong": [month]})
+    assert tried == ["coder", "fast", "strong"]
+
+
+def test_a_provider_without_credit_takes_all_its_models_down() -> None:
+    """After a 402 only another provider is tried."""
+    cards = catalog(
+        deployment("coder", price(1, 1), provider="a"),
+        deployment("fast", price(1, 1), provider="a"),
+        deployment("strong", price(9, 9), provider="b"),
+    )
+    assert walked(plan(cards=cards), {"coder": [BROKE], "strong": [None]}) == ["coder", "strong"]
+
+
+def test_the_callers_mistake_is_not_tried_elsewhere() -> None:
+    """A request that is wrong stays wrong."""
+    assert walked(plan(), {"coder": [WRONG]}) == ["coder"]
+
+
+@pytest.mark.parametrize("fault", [TRANSIENT, BUSY, BROKE])
+def test_nothing_follows_once_something_was_released(fault: Fault) -> None:
+    """After the first byte a failure ends the walk."""
+    assert walked(plan(), {"coder": [fault]}, released=True) == ["coder"]
+
+
+def test_a_blocked_decision_is_not_walked() -> None:
+    """No route, no call."""
+    blocked = decide(request(), features(), prediction(unsafe=1.0), NOW, rulebook())
+    assert walked(blocked, {}) == []

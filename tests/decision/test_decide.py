@@ -1,0 +1,187 @@
+"""decide() is pure, explains every candidate and never falls open."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
+from turnout.core import Constraints, Decision, InvalidRequest, Snapshot
+from turnout.decision import decide
+
+
+def decided(**more: Any) -> Decision:
+    """The decision in the small world, with some of its arguments replaced."""
+    return decide(
+        more.get("request", request()),
+        more.get("features", features()),
+        more.get("prediction", prediction()),
+        more.get("snapshot", NOW),
+        more.get("rules", rulebook()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("intent", "chosen"), [("simple_qa", "fast"), ("creative", "strong"), ("code", "coder")]
+)
+def test_the_recipe_sends_each_intent_to_its_model(intent: str, chosen: str) -> None:
+    """A label chooses its model, and the others follow as fallbacks, cheapest first."""
+    decision = decided(prediction=prediction(intent))
+    assert decision.deployment == chosen
+    assert [r.role for r in decision.routes] == ["primary", "fallback", "fallback"]
+    assert decision.intent == intent
+
+
+def test_an_unmapped_intent_goes_to_the_default() -> None:
+    """A label that the map does not know is served by the default, and says so."""
+    decision = decided(prediction=prediction("translation"))
+    assert decision.deployment == "fast"
+    assert "translation is not mapped" in decision.reason
+
+
+def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> None:
+    """A finer label folds into its parent, and their probabilities add up."""
+    both = replace(
+        prediction(), intents=(("simple_qa", 0.4), ("writing", 0.35), ("creative", 0.25))
+    )
+    decision = decided(prediction=both)
+    assert (decision.intent, decision.deployment) == ("creative", "strong")
+    assert decision.confidence == pytest.approx(0.6)
+
+
+def test_a_missing_label_goes_to_the_default_and_local_safety_still_decides() -> None:
+    """A label classifier that failed takes routing to the default, not safety."""
+    missed = prediction("creative", label_failure="timeout")
+    assert decided(prediction=missed).deployment == "fast"
+    harmful = prediction("creative", unsafe=0.9, label_failure="timeout")
+    assert decided(prediction=harmful).blocked
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        prediction("code", unsafe=0.9),
+        prediction("code", unsafe=0.5),
+        prediction("code", unsafe=0.01, label="unsafe"),
+        prediction(None, unsafe=None),
+    ],
+    ids=["score", "at the threshold", "label", "no verdict"],
+)
+def test_unsafe_is_blocked_before_any_model(unsafe: Any) -> None:
+    """A score at the threshold, an unsafe label or no verdict at all leaves no route."""
+    decision = decided(prediction=unsafe)
+    assert decision.blocked
+    assert decision.routes == ()
+    assert (decision.intent, decision.refusal) == ("unsafe", "no")
+    assert decision.expected_cost_pico_usd == 0
+
+
+def test_unsafe_can_be_sent_to_a_model_on_purpose() -> None:
+    """Without block, the map decides where unsafe goes."""
+    decision = decided(prediction=prediction(unsafe=0.9), rules=rulebook(block=False))
+    assert decision.intent == "unsafe"
+    assert decision.deployment == "fast"
+
+
+def test_a_model_asked_for_by_name_is_used_alone() -> None:
+    """An exact model bypasses the policy, in any case, by its id or its model's."""
+    for name in ("strong", "model-strong", "MODEL-STRONG"):
+        assert [r.deployment for r in decided(request=request(model=name)).routes] == ["strong"]
+
+
+def test_a_policy_and_an_intent_can_be_asked_for_by_name() -> None:
+    """``cheapest`` uses that policy, ``creative`` that row of the map."""
+    assert decided(request=request(model="cheapest")).deployment == "fast"
+    assert decided(request=request(model="creative")).deployment == "strong"
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
+    """The error names the model and suggests one."""
+    with pytest.raises(InvalidRequest, match="did you mean 'strong'"):
+        decided(request=request(model="stron"))
+
+
+@pytest.mark.parametrize(
+    ("world", "reason"),
+    [
+        ({"features": features(tokens=901)}, "exceed its window of 1,000"),
+        ({"request": request(max_tokens=600)}, "answers at most 500"),
+        ({"features": features(modalities=frozenset({"text", "image"}))}, "does not take image"),
+        ({"features": features(needs_tools=True)}, "does not call tools"),
+        ({"features": features(needs_json=True)}, "does not promise JSON"),
+        ({"request": request(constraints=Constraints(max_cost_pico_usd=1))}, "price is unknown"),
+        ({"request": request(constraints=Constraints(allow=frozenset({"big"})))}, "allow list"),
+        ({"request": request(constraints=Constraints(deny=frozenset({"small"})))}, "deny list"),
+        ({"snapshot": Snapshot(unavailable={"small": "cooling down"})}, "cooling down"),
+        (
+            {
+                "snapshot": Snapshot(latency_ms={"small": 900.0}),
+                "request": request(constraints=Constraints(max_latency_ms=100)),
+            },
+            "900 ms of the 100 ms",
+        ),
+    ],
+)
+def test_each_hard_constraint_excludes_with_its_reason(world: dict[str, Any], reason: str) -> None:
+    """A model that cannot take the request is no route, and its candidate says why."""
+    small = deployment("small", None, context_window=1_000, max_output=500, tools=False, json=False)
+    big = deployment("big", price(1, 1), modalities=frozenset({"text", "image"}))
+    cheap = rulebook(cards=catalog(small, big), policy=rulebook().policies["cheapest"])
+    decision = decided(rules=cheap, **world)
+    excluded = next(c for c in decision.candidates if c.deployment == "small").excluded
+    assert reason in (excluded or "")
+    assert "small" not in [r.deployment for r in decision.routes]
+
+
+def test_an_unknown_price_comes_last_without_a_limit() -> None:
+    """Unknown is the worst case: dearer than every known price."""
+    cards = catalog(deployment("free", None), deployment("dear", price(99, 99)))
+    cheapest = rulebook(cards=cards, policy=rulebook().policies["cheapest"])
+    assert [r.deployment for r in decided(rules=cheapest).routes] == ["dear", "free"]
+
+
+def test_nothing_eligible_leaves_no_route_but_every_reason() -> None:
+    """The decision itself is returned, with the reason at every candidate."""
+    decision = decided(features=features(tokens=10**7))
+    assert decision.routes == ()
+    assert decision.blocked is None
+    assert all(c.excluded for c in decision.candidates)
+
+
+@given(ident=st.text(min_size=1, max_size=20), name=st.sampled_from(["random", "auto", "cheapest"]))
+def test_equal_arguments_give_an_equal_decision(ident: str, name: str) -> None:
+    """Deciding twice draws the same lot."""
+    asked = request(model=name, ident=ident)
+    assert decided(request=asked) == decided(request=asked)
+
+
+def test_random_draws_every_model_about_equally() -> None:
+    """Over many ids each of three models is first about a third of the time."""
+    picks = [decided(request=request(model="random", ident=str(i))).deployment for i in range(900)]
+    for name in ("fast", "coder", "strong"):
+        assert 230 < picks.count(name) < 370
+
+
+@pytest.mark.parametrize("name", ["auto", "cheapest", "strongest", "random"])
+def test_propensities_sum_to_one(name: str) -> None:
+    """Every policy states how likely its first choice was."""
+    decision = decided(request=request(model=name))
+    assert sum(c.propensity for c in decision.candidates) == pytest.approx(1)
+
+
+def test_an_explanation_names_every_candidate() -> None:
+    """People see each model, the choice and the policy."""
+    text = decided().explain()
+    for name in ("model-fast", "model-coder", "model-strong", "intent_map", "code → coder"):
+        assert name in text
+
+
+def test_a_decision_is_json_ready() -> None:
+    """The record holds only plain values."""
+    import orjson
+
+    record = orjson.loads(orjson.dumps(decided().as_dict()))
+    assert record["model"] == "model-coder"
+    assert record["prediction"]["intents"]["code"] == pytest.approx(0.9)

@@ -1,0 +1,66 @@
+"""Features are facts, read off any checked body."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.worlds import request
+from turnout.core import Request
+from turnout.features import count, extract
+
+TOKENIZERS = ("o200k_base", "deepseek_v3", "qwen3")
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
+def test_extraction_is_total_and_deterministic(text: str) -> None:
+    """Any text has features, and always the same."""
+    first = extract(request(text), TOKENIZERS)
+    assert first == extract(request(text), TOKENIZERS)
+    assert first.characters == len(text)
+
+
+def test_each_model_family_counts_by_its_own_tokenizer() -> None:
+    """Counts are exact token counts plus a fixed overhead a message."""
+    found = extract(request("你好，世界 hello"), TOKENIZERS).input_tokens
+    for name in TOKENIZERS:
+        assert found[name] == 4 + count(["你好，世界 hello"], name)
+
+
+def test_tools_images_and_json_are_seen() -> None:
+    """What the model must be able to do is in the features; image bytes are not text."""
+    body: dict[str, Any] = {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "what is this"},
+                    {"type": "image_url", "image_url": {"url": "data:" + "A" * 9000}},
+                ],
+            }
+        ],
+        "tools": [{"type": "function", "function": {"name": "look_up", "parameters": {}}}],
+        "response_format": {"type": "json_object"},
+        "max_tokens": 50,
+    }
+    found = extract(Request(id="r", body=body), ("o200k_base",))
+    assert found.modalities == {"text", "image"}
+    assert found.needs_tools
+    assert found.needs_json
+    assert found.output_tokens == 50
+    assert 10 < found.input_tokens["o200k_base"] < 60
+
+
+def test_tool_calls_and_results_count_as_prompt() -> None:
+    """Every string that the model will read is counted."""
+    bare = extract(request("hi"), ("o200k_base",)).input_tokens["o200k_base"]
+    call = {"id": "1", "function": {"name": "f", "arguments": '{"q": "a long question indeed"}'}}
+    body = {
+        "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": "a long answer indeed"},
+        ]
+    }
+    full = extract(Request(id="r", body=body), ("o200k_base",)).input_tokens["o200k_base"]
+    assert full > bare + 15
