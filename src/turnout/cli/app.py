@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, setup
+from turnout.cli import ask, classify, compare, demo, inspect, predict, setup, train
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -34,6 +34,8 @@ app.command()(compare.compare)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(predict.predict)
+app.add_typer(train.app, name="train")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,7 +33,7 @@ def grow(
         max_features=_FEATURES,
         random_state=seed,
         n_jobs=2,
-    ).fit(encoded, target, sample_weight=weight)
+    ).fit(encoded, target if target.shape[1] > 1 else target[:, 0], sample_weight=weight)
     return _flatten([tree.tree_ for tree in model.estimators_], target.shape[1])
 
 

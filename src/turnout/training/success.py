@@ -14,7 +14,7 @@ import numpy.typing as npt
 from turnout.classifiers.success.encoding import encode_all, marks_of, meaning_of
 from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs
 from turnout.classifiers.success.forest import Forest
-from turnout.classifiers.success.predictor import SuccessPredictor, extended
+from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
@@ -31,6 +31,7 @@ _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
 _WORTH_LEFT = 0.02
+_SHARED_MODELS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def train(
     to learn from.
     """
     tell = progress or (lambda _step, _share: None)
-    examples = [_examples(table, tell) for table in tables]
+    examples = _families([_examples(table, tell) for table in tables])
     shared, extra = (None, None)
     if len(examples) > 1:
         tell("learning what all tables share", 0.1)
@@ -94,6 +95,42 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
         encoded=encode_all(prompts),
         score=kept.score.astype(np.float32),
         texts=tuple("\n".join(prompt) for prompt in prompts),
+    )
+
+
+def _families(examples: Sequence[Examples]) -> list[Examples]:
+    """The tables, those that share a good part of their models joined: one expert knows both.
+
+    A model that one of the tables lacks has missing outcomes on its rows.
+    """
+    joined: list[Examples] = []
+    for one in examples:
+        mates = [other for other in joined if _alike(other.models, one.models)]
+        for mate in mates:
+            joined.remove(mate)
+            one = _joined(mate, one)
+        joined.append(one)
+    return joined
+
+
+def _alike(some: Sequence[str], others: Sequence[str]) -> bool:
+    union = len(set(some) | set(others))
+    return len(set(some) & set(others)) >= _SHARED_MODELS * union
+
+
+def _joined(first: Examples, second: Examples) -> Examples:
+    models = tuple(dict.fromkeys([*first.models, *second.models]))
+    parts = []
+    for one in (first, second):
+        score = np.full((len(one.score), len(models)), np.nan, np.float32)
+        score[:, [models.index(model) for model in one.models]] = one.score
+        parts.append(score)
+    return Examples(
+        name=f"{first.name}+{second.name}",
+        models=models,
+        encoded=np.vstack([first.encoded, second.encoded]),
+        score=np.vstack(parts),
+        texts=first.texts + second.texts,
     )
 
 
@@ -132,8 +169,14 @@ def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Float
 
 
 def departures(score: Floats) -> Floats:
-    """How far each outcome lies from its model's mean, 0 where it is missing."""
-    return np.nan_to_num(score - means(score), nan=0.0)
+    """How far each outcome lies from its model's mean.
+
+    A missing one is taken to depart as the others on its row do.
+    """
+    departed = score - means(score)
+    known = ~np.isnan(score)
+    level = np.nansum(departed, axis=1) / np.maximum(1, known.sum(axis=1))
+    return np.where(known, departed, level[:, None]).astype(np.float32)
 
 
 def means(score: Floats) -> Floats:
@@ -288,6 +331,3 @@ def _gate(near: Floats, far: Floats) -> tuple[float, float]:
         hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs + 1e-2 * np.eye(2)
         solution -= np.linalg.solve(hessian, gradient)
     return float(solution[0]), float(solution[1])
-
-
-__all__ = ["Examples", "departures", "extended", "means", "train"]
