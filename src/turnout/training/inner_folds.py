@@ -1,6 +1,6 @@
 """Folds inside the training rows: random ones, and ones that leave out whole kinds of prompts.
 
-Invariant: equal texts share a fold, and nothing but texts and meanings is read, so that no task
+Invariant: equal texts share a fold, and nothing but texts and places is read, so that no task
 name can steer the tuning.
 """
 
@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 Folds = list[tuple[Ints, Ints]]
 
 _FOLDS = 4
-_KINDS = 12
+_KINDS = 6
 
 
 def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
@@ -25,9 +25,9 @@ def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
     return _split(place, count)
 
 
-def group_folds(meanings: Floats, seed: int, count: int = _FOLDS) -> Folds:
-    """Folds that keep each of a dozen kinds of prompts (k-means on meaning) whole."""
-    kind = _kinds(meanings, min(_KINDS, max(2, len(meanings) // 10)), seed)
+def group_folds(places: Floats, seed: int, count: int = _FOLDS) -> Folds:
+    """Folds that keep each of six kinds of prompts (k-means on their places) whole."""
+    kind = _kinds(places, min(_KINDS, max(2, len(places) // 10)), seed)
     sizes = np.bincount(kind)
     load, place = np.zeros(count), np.zeros(len(sizes), np.int64)
     for number in np.argsort(-sizes):
@@ -41,15 +41,15 @@ def _split(place: Ints, count: int) -> Folds:
     return [fold for fold in folds if len(fold[0]) and len(fold[1])]
 
 
-def _kinds(meanings: Floats, count: int, seed: int) -> Ints:
+def _kinds(places: Floats, count: int, seed: int) -> Ints:
     """Lloyd's k-means on the sphere, from seeded starting points."""
     random = np.random.default_rng(seed)
-    centres = meanings[random.choice(len(meanings), count, replace=False)]
-    kind = np.zeros(len(meanings), np.int64)
+    centres = places[random.choice(len(places), count, replace=False)]
+    kind = np.zeros(len(places), np.int64)
     for _ in range(20):
-        kind = np.argmax(meanings @ centres.T, axis=1)
+        kind = np.argmax(places @ centres.T, axis=1)
         for number in range(count):
-            members = meanings[kind == number]
+            members = places[kind == number]
             if len(members):
                 centre = members.sum(axis=0)
                 centres[number] = centre / (np.linalg.norm(centre) + 1e-9)

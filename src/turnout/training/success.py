@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import encode_all, marks_of, meaning_of
-from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs
+from turnout.classifiers.success.encoding import encode_all, marks_of
+from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.core import ConfigError
@@ -192,7 +192,7 @@ def means(score: Floats) -> Floats:
 def _expert(examples: Examples, seed: int) -> Expert:
     final = _members(examples, seed, _TREES)
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
-    groups = group_folds(meaning_of(examples.encoded), seed)
+    groups = group_folds(final.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
     blend = _blend(known, strange)
     return Expert(
@@ -222,7 +222,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
         forest=grow(examples.encoded, target, seed, trees),
         neighbours=Neighbours(
-            places=meaning_of(examples.encoded),
+            places=places(examples.encoded, centre, scale),
             departures=target,
             count=min(_NEIGHBOURS, max(10, len(target) // 8)),
         ),

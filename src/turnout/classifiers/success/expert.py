@@ -24,11 +24,12 @@ MEMBERS = ("forest", "linear", "neighbours")
 _NEAREST = 10
 _EDGE = 0.005
 _MARK_WEIGHT = 0.1
+_FORM_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
-    """Training prompts by meaning: ``places [n, d]`` of length 1, ``departures [n, m]``.
+    """Training prompts by place: ``places [n, d]`` of length 1, ``departures [n, m]``.
 
     A missing outcome is a departure of 0. ``count`` neighbours are averaged.
     """
@@ -37,9 +38,9 @@ class Neighbours:
     departures: Floats
     count: int
 
-    def look(self, encoded: Floats) -> tuple[Floats, Floats]:
+    def look(self, places: Floats) -> tuple[Floats, Floats]:
         """Mean departures ``[n, m]`` and mean closeness of the nearest ten ``[n]``."""
-        closeness = meaning_of(encoded) @ self.places.T
+        closeness = places @ self.places.T
         count = min(self.count, closeness.shape[1])
         nearest = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
         best = -np.sort(-np.take_along_axis(closeness, nearest, axis=1), axis=1)
@@ -103,13 +104,13 @@ class Expert:
 
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[members, n, m]``, and closeness ``[n]``."""
-        near, closeness = self.neighbours.look(encoded)
+        near, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
         linear = linear_inputs(encoded, self.centre, self.scale) @ self.coefficients
         return np.stack([self.forest.predict(encoded), linear, near]), closeness
 
     def uncertainty(self, encoded: Floats) -> Floats:
         """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
-        _, closeness = self.neighbours.look(encoded)
+        _, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
         trees = self.forest.spread(encoded) / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]
         return np.sqrt(trees**2 + strange * self.prior * (1 - self.prior) * 0.25)
@@ -122,3 +123,15 @@ def linear_inputs(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
     """
     marks = np.clip((marks_of(encoded) - centre) / scale, -4.0, 4.0) * _MARK_WEIGHT
     return np.hstack([marks, meaning_of(encoded), np.ones((len(encoded), 1), np.float32)])
+
+
+def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
+    """``[n, width]`` of length 1: meaning and standardised marks, each worth about a half.
+
+    Kinds of prompts differ in form as much as in subject: options, tools, code, length.
+    """
+    marks = np.clip((marks_of(encoded) - centre) / scale, -3.0, 3.0)
+    marks *= _FORM_WEIGHT / np.sqrt(marks.shape[1])
+    placed = np.hstack([meaning_of(encoded), marks])
+    length = np.linalg.norm(placed, axis=1, keepdims=True) + 1e-6
+    return np.asarray(placed / length, dtype=np.float32)
