@@ -14,7 +14,7 @@ import numpy.typing as npt
 from turnout.classifiers.success.encoding import encode_all, marks_of
 from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
 from turnout.classifiers.success.forest import Forest
-from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
@@ -76,7 +76,10 @@ def train(
         full = one if extra is None else _with_column(one, extra[number])
         experts.append(_expert(full, seed))
     tell("done", 1.0)
-    return SuccessPredictor(experts=tuple(experts), shared=shared)
+    prompts = [request_text(row) for table in tables for row in table.prompts]
+    return SuccessPredictor(
+        experts=tuple(experts), shared=shared, trained_on=np.unique(marks(prompts))
+    )
 
 
 def _examples(table: OutcomeTable, tell: Progress) -> Examples:

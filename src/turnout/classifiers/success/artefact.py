@@ -31,7 +31,7 @@ def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
         "shared": predictor.shared is not None,
         "newcomers": [_newcomer_record(n) for n in predictor.newcomers],
     }
-    arrays: Arrays = {}
+    arrays: Arrays = {"trained_on": predictor.trained_on}
     for number, expert in enumerate(predictor.experts):
         arrays |= _under(f"expert{number}", _expert_arrays(expert))
     if predictor.shared is not None:
@@ -63,6 +63,7 @@ def load(folder: str | Path) -> SuccessPredictor:
         ),
         shared=Forest.of(_within("shared", arrays)) if meta["shared"] else None,
         newcomers=tuple(_newcomer(record) for record in meta["newcomers"]),
+        trained_on=arrays["trained_on"],
         digest=artefact.digest,
     )
 

@@ -7,8 +7,9 @@ moved as the models most like it move.
 Invariant: pure after loading; an artefact of another schema is refused.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,13 @@ class SuccessPredictor:
     """The experts of a bundle and the models added to it; ``models`` lists every name once.
 
     ``shared`` is trained on all tables where there are several: one table's labels then tell the
-    others which prompts are hard.
+    others which prompts are hard. ``trained_on`` holds the sorted marks of the training prompts.
     """
 
     experts: tuple[Expert, ...]
     shared: Forest | None = None
     newcomers: tuple[Newcomer, ...] = ()
+    trained_on: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     digest: str = ""
 
     @property
@@ -86,6 +88,10 @@ class SuccessPredictor:
                 found[model] = min(error, found.get(model, error))
         return {m: found.get(m, 0.5) for m in self.models}
 
+    def seen(self, prompts: Sequence[PromptText]) -> float:
+        """The share of ``prompts`` that the predictor was trained on."""
+        return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
+
     def _combined(self, answers: Sequence[tuple[Floats, Floats]]) -> Floats:
         """The experts' answers, a model's tables weighted by closeness."""
         if len(self.experts) == 1:
@@ -105,3 +111,9 @@ class SuccessPredictor:
 def extended(encoded: Floats, shared: Forest | None) -> Floats:
     """The encoded prompts, led by what all tables together say about how easy each is."""
     return encoded if shared is None else np.hstack([shared.predict(encoded), encoded])
+
+
+def marks(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:
+    """A 64-bit mark of each prompt, to know it again without keeping it."""
+    digests = (hashlib.blake2b("\n".join(p).encode(), digest_size=8).digest() for p in prompts)
+    return np.array([int.from_bytes(d, "big") for d in digests], dtype=np.uint64)
