@@ -17,7 +17,7 @@ from turnout.features.prompt import PromptText
 SCHEMA = "difficulty/1"
 
 # Reading more than this changes no figure and would make long prompts slow.
-_CHARACTERS_READ = 8000
+_CHARACTERS_READ = 4000
 _OPTION = re.compile(r"(?m)^[ \t]*\(?[A-J][.)][ \t]*(.*)$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[A-Za-z']+")

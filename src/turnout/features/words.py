@@ -20,7 +20,7 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float32]
 
 DIMENSIONS = 64
-_CHARACTERS_READ = 4000
+_CHARACTERS_READ = 2500
 _TOKEN = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 
 

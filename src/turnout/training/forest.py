@@ -17,6 +17,7 @@ Floats = npt.NDArray[Any]
 
 _LEAF = 12
 _FEATURES = 0.4
+_DEPTH = 16
 
 
 def grow(
@@ -29,6 +30,7 @@ def grow(
         raise ConfigError("training needs scikit-learn: pip install 'turnout[train]'") from error
     model = ExtraTreesRegressor(
         n_estimators=trees,
+        max_depth=_DEPTH,
         min_samples_leaf=max(2, min(_LEAF, len(encoded) // 30)),
         max_features=_FEATURES,
         random_state=seed,
@@ -56,8 +58,7 @@ def _flatten(trees: list[Any], outputs: int) -> Forest:
         roots=starts.astype(np.int32),
         feature=np.concatenate([np.maximum(tree.feature, 0) for tree in trees]).astype(np.int32),
         threshold=np.concatenate([tree.threshold for tree in trees]).astype(np.float32),
-        left=children("children_left"),
-        right=children("children_right"),
+        children=np.stack([children("children_left"), children("children_right")], 1).ravel(),
         leaf=np.maximum(leaf, 0).astype(np.int32),
         values=values[is_leaf].astype(np.float32),
         depth=max(tree.max_depth for tree in trees),

@@ -27,11 +27,14 @@ Progress = Callable[[str, float], None]
 
 _RIDGE = 20.0
 _NEIGHBOURS = 80
+_REMEMBERED = 4000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
 _WORTH_LEFT = 0.02
 _SHARED_MODELS = 0.25
+# A new task is further from the training data than a group left out of it: half the level is kept.
+_PRUDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,12 +227,22 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         scale=scale,
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
         forest=grow(examples.encoded, target, seed, trees),
-        neighbours=Neighbours(
-            places=places(examples.encoded, centre, scale),
-            departures=target,
-            count=min(_NEIGHBOURS, max(10, len(target) // 8)),
-        ),
+        neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
         blend=_plain_blend(len(examples.models)),
+    )
+
+
+def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
+    """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
+
+    The forest and the linear member learn from every row.
+    """
+    count = len(placed)
+    if count > _REMEMBERED:
+        kept = np.sort(np.random.default_rng(seed).choice(count, _REMEMBERED, replace=False))
+        placed, target = placed[kept], target[kept]
+    return Neighbours(
+        places=placed, departures=target, count=min(_NEIGHBOURS, max(10, len(target) // 8))
     )
 
 
@@ -280,6 +293,7 @@ def _plain_blend(models: int) -> Blend:
 def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
     slope, offset = _gate(known.closeness, strange.closeness)
     weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
+    weights[1, 0] *= _PRUDENCE
     full = np.eye(known.truth.shape[1], dtype=np.float32)
     blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
     departures_found = blend.departures(known.members, known.closeness)

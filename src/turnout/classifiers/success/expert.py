@@ -69,14 +69,18 @@ class Blend:
     def departures(self, members: Floats, closeness: Floats) -> Floats:
         """``[n, m]`` from the members' ``[members, n, m]``."""
         level = members.mean(axis=2, keepdims=True)
-        parts = (level, members - level)
         known, strange = (
-            sum(np.tensordot(w, part, axes=1) for w, part in zip(regime, parts, strict=True))
-            for regime in self.weights
+            _mixed(of_level, level) + _mixed(of_contrast, members - level)
+            for of_level, of_contrast in self.weights
         )
         share = self.strangeness(closeness)[:, None]
         departures = (1 - share) * known + share * strange
         return np.asarray((departures @ self.basis) @ self.basis.T, dtype=np.float32)
+
+
+def _mixed(weights: Floats, members: Floats) -> Floats:
+    shape = members.shape[1:]
+    return np.asarray(weights @ members.reshape(len(weights), -1)).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

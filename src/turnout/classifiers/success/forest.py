@@ -17,32 +17,35 @@ Ints = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """Nodes of all trees in one list; ``values`` is ``[leaves, outputs]``."""
+    """Nodes of all trees in one list; ``values`` is ``[leaves, outputs]``.
+
+    ``children`` holds a node's left and right child side by side.
+    """
 
     roots: Ints
     feature: Ints
     threshold: Floats
-    left: Ints
-    right: Ints
+    children: Ints
     leaf: Ints
     values: Floats
     depth: int
 
     def predict(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: the mean over the trees, for rows ``[n, width]``."""
-        return self.values[self._leaves(encoded)].mean(axis=1)
+        return self.values.take(self._leaves(encoded), axis=0).mean(axis=1)
 
     def spread(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: how far the trees disagree, as a standard deviation."""
         return self.values[self._leaves(encoded)].std(axis=1)
 
     def _leaves(self, encoded: Floats) -> Ints:
-        rows = np.arange(len(encoded))[:, None]
         node = np.repeat(self.roots[None, :], len(encoded), axis=0)
+        start = np.arange(len(encoded), dtype=np.intp)[:, None] * encoded.shape[1]
+        flat = encoded.ravel()
         for _ in range(self.depth):
-            goes_left = encoded[rows, self.feature[node]] <= self.threshold[node]
-            node = np.where(goes_left, self.left[node], self.right[node])
-        return self.leaf[node]
+            value = flat.take(start + self.feature.take(node))
+            node = self.children.take(2 * node + (value > self.threshold.take(node)))
+        return self.leaf.take(node)
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What is stored; leaf values as half floats, precise to 0.0005 for a probability."""
@@ -50,8 +53,7 @@ class Forest:
             "roots": self.roots,
             "feature": self.feature.astype(np.int16),
             "threshold": self.threshold,
-            "left": self.left,
-            "right": self.right,
+            "children": self.children,
             "leaf": self.leaf,
             "values": self.values.astype(np.float16),
             "depth": np.array(self.depth),
@@ -62,7 +64,7 @@ class Forest:
         """The forest that was stored as ``arrays``."""
         ints = {
             name: arrays[name].astype(np.int32)
-            for name in ("roots", "feature", "left", "right", "leaf")
+            for name in ("roots", "feature", "children", "leaf")
         }
         return cls(
             **ints,
