@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, evaluate, inspect, predict, setup, train
+from turnout.cli import ask, calibrate, classify, compare, demo, evaluate, inspect, predict, setup, train
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -36,6 +36,8 @@ app.command()(inspect.models)
 app.command()(inspect.prices)
 app.command()(predict.predict)
 app.command("eval")(evaluate.evaluate)
+app.command()(calibrate.calibrate)
+app.command()(calibrate.probe)
 app.add_typer(train.app, name="train")
 
 

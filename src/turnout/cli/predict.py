@@ -29,9 +29,13 @@ def predict(
 
     predictor = open_bundle(bundle).predictor
     rows = read_jsonl(prompts)
-    for number, row in enumerate(rows, 1):
-        if not request_text(row).text.strip():
-            raise ConfigError(f"{prompts}, line {number}: no query, prompt or messages; add one")
+    empty = [n for n, row in enumerate(rows, 1) if not request_text(row).text.strip()]
+    if empty:
+        err.print(
+            f"turnout: {prompts}: {len(empty)} lines without query, prompt or messages (first: "
+            f"{empty[0]}): predicted from the models' means",
+            markup=False,
+        )
     starts = range(0, len(rows), _BATCH)
     try:
         with target.open("wb") as file:

@@ -21,7 +21,6 @@ _CHARACTERS_READ = 4000
 _OPTION = re.compile(r"(?m)^[ \t]*\(?[A-J][.)][ \t]*(.*)$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[A-Za-z']+")
-_LONG_WORD = re.compile(r"[A-Za-z']{10,}")
 _SENTENCE_END = re.compile(r"[.!?]+(?:\s|$)")
 _DIGIT, _UPPER = re.compile(r"\d"), re.compile(r"[A-Z]")
 _MARK, _FOREIGN = re.compile(r"[^\w\s]"), re.compile(r"[^\x00-\x7f]")
@@ -42,14 +41,15 @@ _VOCABULARIES = {
     " rate ratio equation integral derivative much many",
     "joins": "and also both respectively",
 }
-_VOCABULARY = {
-    kind: frozenset(words.split()) for kind, words in _VOCABULARIES.items()
-}  # fmt: skip
+_KINDS_OF: dict[str, list[int]] = {}
+for _number, _words in enumerate(_VOCABULARIES.values()):
+    for _word in _words.split():
+        _KINDS_OF.setdefault(_word, []).append(_number)
 
 NAMES = (
     "characters", "words", "sentences", "letters_a_word", "digits", "numbers", "longest_number",
     "options", "option_length", "numeric_options", "stem_length", "upper", "marks", "latex",
-    *_VOCABULARY, "clauses", "lines", "question_marks", "operators", "foreign",
+    *_VOCABULARIES, "clauses", "lines", "question_marks", "operators", "foreign",
     "words_a_sentence", "distinct_words", "long_words", "ends_asking", "blanks", "decimals",
     "names", "quotes",
     "functions", "function_length", "parameters", "required", "name_overlap", "text_overlap",
@@ -113,7 +113,11 @@ def _alphabet(text: str) -> list[float]:
 
 
 def _wording(asked: Sequence[str]) -> list[float]:
-    return [log1p(sum(word in kind for word in asked)) for kind in _VOCABULARY.values()]
+    counts = [0] * len(_VOCABULARIES)
+    for kinds in filter(None, map(_KINDS_OF.get, asked)):
+        for kind in kinds:
+            counts[kind] += 1
+    return [log1p(count) for count in counts]
 
 
 def _layout(text: str, stem: str) -> list[float]:

@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 
 _RIDGE = 20.0
 _NEIGHBOURS = 80
-_REMEMBERED = 4000
+_REMEMBERED = 3000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
