@@ -1,8 +1,8 @@
 """``python -m benchmarks.routing``: the shared routing tables as one benchmark.
 
-Five grouped folds (``bucket`` mod 5) over all rows, with all tuning inside the training folds, and
+Five grouped folds (``bucket`` mod 5) over all rows, with tuning inside the training folds, and
 whole tasks left out; floors are computed in the same run. ``--data`` names the folder with the
-tables, ``--stage`` runs one part, ``--out`` keeps what was measured (a rerun of one part updates it)
+tables, ``--stage`` runs one part, ``--out`` keeps the figures (a rerun of one part updates it)
 and ``--docs`` writes the table. Without the data it says so and measures nothing.
 """
 
@@ -190,7 +190,9 @@ def left_out(data: Path) -> Figures:
         figures[table.name] = {
             "pairs": pairs,
             "calibration error": metrics.calibration_error(success, table.score),
-            "AIQ gains": _gains_by_task(table, success, tasks) if table.cost_usd is not None else {},
+            "AIQ gains": _gains_by_task(table, success, tasks)
+            if table.cost_usd is not None
+            else {},
         }
     return figures
 
@@ -211,7 +213,10 @@ def cost_aware(data: Path) -> Figures:
     ]  # fmt: skip
     pooled = [table.columns(common) for table in (gsm, maths)]
     success = np.vstack(
-        [f[:, [t.models.index(m) for m in common]] for f, t in zip(found, (gsm, maths), strict=True)]
+        [
+            f[:, [t.models.index(m) for m in common]]
+            for f, t in zip(found, (gsm, maths), strict=True)
+        ]
     )
     both = OutcomeTable(
         name="zeroeval pooled",
@@ -300,13 +305,17 @@ def latency(data: Path) -> Figures:
             rules,
         )
 
-    return {"predict and decide, ms": {k: v / 1e3 for k, v in spread(timed(route, rounds=3000)).items()}}
+    return {
+        "predict and decide, ms": {k: v / 1e3 for k, v in spread(timed(route, rounds=3000)).items()}
+    }
 
 
 def _costs(table: OutcomeTable, success: Floats) -> Figures:
     priced = table.priced()
     place = {key: row for row, key in enumerate(table.ids)}
-    found = success[[place[key] for key in priced.ids]][:, [table.models.index(m) for m in priced.models]]
+    found = success[[place[key] for key in priced.ids]][
+        :, [table.models.index(m) for m in priced.models]
+    ]
     score, cost = priced.score, _grid(priced)
     routed = metrics.cost_quality(found, score, cost)
     low, high = metrics.bootstrap(
@@ -402,9 +411,7 @@ def _mean_cost(table: OutcomeTable) -> dict[str, float]:
     return dict(zip(table.models, np.nanmean(table.cost_usd, axis=0).tolist(), strict=True))
 
 
-def _choice(
-    predictor: SuccessPredictor, prompt: PromptText, mean_cost: Mapping[str, float]
-) -> str:
+def _choice(predictor: SuccessPredictor, prompt: PromptText, mean_cost: Mapping[str, float]) -> str:
     success = predictor.predict(prompt)
     needed = 0.95 * max(success.values())
     able = [model for model, p in success.items() if p >= needed]
@@ -459,15 +466,45 @@ def _rows(figures: Figures) -> list[tuple[str, str, str, str]]:
     rows += _left_out_rows(figures.get("left out", {}))
     for name, one in figures.get("cost", {}).items():
         bound = f"task oracle {one['task oracle']:+.4f}" if "task oracle" in one else ""
-        rows.append((f"AIQ above zero router, {name} ({one['models']} models)", _shown(one["gain"], "{:+.4f}"), bound, ""))
-        saved = f"{one['saving at 95 %']:.1%} of best single, {one['saving vs dearest']:.1%} of dearest"
-        rows.append((f"saving at 95 % of the best single, {name}", saved, f"mixing {one['saving by mixing']:.1%}", ""))
+        rows.append(
+            (
+                f"AIQ above zero router, {name} ({one['models']} models)",
+                _shown(one["gain"], "{:+.4f}"),
+                bound,
+                "",
+            )
+        )
+        saved = (
+            f"{one['saving at 95 %']:.1%} of best single, {one['saving vs dearest']:.1%} of dearest"
+        )
+        rows.append(
+            (
+                f"saving at 95 % of the best single, {name}",
+                saved,
+                f"mixing {one['saving by mixing']:.1%}",
+                "",
+            )
+        )
         rows.append((f"calibration error, {name}", f"{one['calibration error']:.3f}", "", "0.03"))
     if new := figures.get("newcomers"):
         worst = max(new["losses"].values())
-        rows.append(("AIQ lost by a model known from 200 probes", f"mean {new['mean']:.4f}, worst {worst:.4f}", "", "0.01"))
+        rows.append(
+            (
+                "AIQ lost by a model known from 200 probes",
+                f"mean {new['mean']:.4f}, worst {worst:.4f}",
+                "",
+                "0.01",
+            )
+        )
     for name, one in figures.get("paraphrases", {}).items():
-        rows.append((f"choice unchanged by paraphrase, {name}", f"{one['unchanged']:.1%} of {one['pairs']}", "", "90 %"))
+        rows.append(
+            (
+                f"choice unchanged by paraphrase, {name}",
+                f"{one['unchanged']:.1%} of {one['pairs']}",
+                "",
+                "90 %",
+            )
+        )
     for name, one in figures.get("latency", {}).items():
         rows.append((name, f"p50 {one['p50']:.2f}, p95 {one['p95']:.2f}", "", "1 / 5"))
     return rows
@@ -482,17 +519,42 @@ def _left_out_rows(tables: Figures) -> list[tuple[str, str, str, str]]:
             values += tasks.values()
             worst = min(tasks, key=tasks.get) if tasks else ""
             text = f"pooled {_shown(one['pooled'])}, task mean {np.mean(list(tasks.values())):.3f}"
-            rows.append((f"APGR left-out tasks, {name}, {pair}", text, f"worst {worst} {tasks.get(worst, 0):.2f}", ""))
-        rows.append((f"calibration error, left-out tasks, {name}", f"{table['calibration error']:.3f}", "", "0.08"))
+            rows.append(
+                (
+                    f"APGR left-out tasks, {name}, {pair}",
+                    text,
+                    f"worst {worst} {tasks.get(worst, 0):.2f}",
+                    "",
+                )
+            )
+        rows.append(
+            (
+                f"calibration error, left-out tasks, {name}",
+                f"{table['calibration error']:.3f}",
+                "",
+                "0.08",
+            )
+        )
         for task, gain in table["AIQ gains"].items():
-            rows.append((f"AIQ above zero router, {name}, {task} left out", f"{gain:+.4f}", "", "≥ 0"))
+            rows.append(
+                (f"AIQ above zero router, {name}, {task} left out", f"{gain:+.4f}", "", "≥ 0")
+            )
     if values:
-        rows.append(("APGR left-out tasks, mean of all", f"{np.mean(values):.3f}, worst {min(values):.2f}", "", "0.60, worst 0.50"))
+        rows.append(
+            (
+                "APGR left-out tasks, mean of all",
+                f"{np.mean(values):.3f}, worst {min(values):.2f}",
+                "",
+                "0.60, worst 0.50",
+            )
+        )
     return rows
 
 
 def _shown(one: Mapping[str, float], shape: str = "{:.3f}") -> str:
-    return f"{shape.format(one['value'])} ({shape.format(one['low'])} to {shape.format(one['high'])})"
+    return (
+        f"{shape.format(one['value'])} ({shape.format(one['low'])} to {shape.format(one['high'])})"
+    )
 
 
 if __name__ == "__main__":

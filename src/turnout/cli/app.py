@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, calibrate, classify, compare, demo, evaluate, inspect, predict, setup, train
+from turnout.cli import (
+    ask,
+    calibrate,
+    classify,
+    compare,
+    demo,
+    evaluate,
+    inspect,
+    predict,
+    setup,
+    train,
+)
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (

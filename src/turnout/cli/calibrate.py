@@ -43,8 +43,8 @@ def calibrate(
     costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
     if not any(model in costs for model in outcomes.models):
         raise ConfigError(
-            f"table {outcomes.name} and {bundle} have no prices or costs: there is nothing to save; "
-            "add cost_usd, or tokens and price_per_mtok"
+            f"table {outcomes.name} and {bundle} have no prices or costs: nothing can be "
+            "saved; add cost_usd, or tokens and price_per_mtok"
         )
     found = fit(
         outcomes,
@@ -55,16 +55,21 @@ def calibrate(
         confidence=confidence,
     )
     if found.promised:
-        policy = {"name": "cheapest_above_quality", "quality": quality, "calibration": asdict(found)}
+        policy = {
+            "name": "cheapest_above_quality",
+            "quality": quality,
+            "calibration": asdict(found),
+        }
         write_json(bundle / POLICY, {**policy, "threshold": found.threshold})
         digest = seal(bundle)
     if json:
         print_json(asdict(found))
     elif found.promised:
         out.print(
-            f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's quality "
-            f"(at least {found.low:.1%} with {confidence:.0%} confidence), {found.lost:.1%} of "
-            f"requests lose (at most {found.lost_high:.1%}), {found.saving:.1%} saved; {digest[:19]}",
+            f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
+            f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
+            f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
+            f"{found.saving:.1%} saved; {digest[:19]}",
             markup=False,
             highlight=False,
         )
@@ -72,8 +77,8 @@ def calibrate(
         target = f"{quality:.0%} quality" if lost is None else f"at most {lost:.0%} lost"
         out.print(
             f"{found.rows} rows are too few to promise {target} with {confidence:.0%} confidence "
-            f"(best: quality at least {found.low:.1%}, lost at most {found.lost_high:.1%}); nothing "
-            "changed: add rows, or ask for less",
+            f"(best: quality at least {found.low:.1%}, lost at most {found.lost_high:.1%}); "
+            "nothing changed: add rows, or ask for less",
             markup=False,
             highlight=False,
         )
@@ -101,7 +106,7 @@ def probe(
         Path | None, typer.Option("--out", help="Where the probes are written.")
     ] = None,
 ) -> None:
-    """Pick the most informative prompts for a new model, then add it by their results or a prior."""
+    """Pick the most informative prompts for a new model, then add it by results or a prior."""
     from turnout.classifiers.success import open_bundle
 
     opened = open_bundle(bundle)
@@ -113,8 +118,8 @@ def probe(
         _pick(opened, model, prompts, count, target)
     else:
         raise ConfigError(
-            "give --prompts and --out to pick probes, --outcomes to add the model by their results, "
-            "or --prior to add it by a guess"
+            "give --prompts and --out to pick probes, --outcomes to add the model by their "
+            "results, or --prior to add it by a guess"
         )
 
 
@@ -132,7 +137,9 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
         target.write_bytes(b"\n".join(lines) + b"\n")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
-    out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes", markup=False)
+    out.print(
+        f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes", markup=False
+    )
 
 
 def _add(

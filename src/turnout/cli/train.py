@@ -52,7 +52,9 @@ def success(
     digest = write_bundle(predictor, tables, bundle, seed=seed)
     rows = sum(len(one.prompts) for one in tables)
     if json:
-        print_json({"bundle": str(bundle), "hash": digest, "rows": rows, "models": predictor.models})
+        print_json(
+            {"bundle": str(bundle), "hash": digest, "rows": rows, "models": predictor.models}
+        )
         return
     out.print(
         f"{bundle}: {len(predictor.models)} models learned from {rows:,} prompts; {digest[:19]}",

@@ -182,7 +182,8 @@ def calibration_error(probability: Floats, outcome: Floats, bins: int = 15) -> f
     place = np.minimum((p * bins).astype(int), bins - 1)
     counts = np.bincount(place, minlength=bins)
     gaps = np.abs(
-        np.bincount(place, weights=p, minlength=bins) - np.bincount(place, weights=y, minlength=bins)
+        np.bincount(place, weights=p, minlength=bins)
+        - np.bincount(place, weights=y, minlength=bins)
     )
     return float(gaps[counts > 0].sum() / max(1, len(p)))
 

@@ -74,7 +74,8 @@ class OutcomeTable:
             raise ConfigError(f"table {self.name} prices {len(known)} models: at least 2 needed")
         kept = self.columns(known)
         assert kept.cost_usd is not None  # noqa: S101 - narrows the type, checked above
-        return kept.rows(~(np.isnan(kept.score) | np.isnan(kept.cost_usd)).any(axis=1))
+        whole = ~(np.isnan(kept.score) | np.isnan(kept.cost_usd)).any(axis=1)
+        return kept.rows(np.flatnonzero(whole))
 
     def _cut(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]

@@ -85,7 +85,7 @@ def _cheapest_best(values: Floats, table: OutcomeTable) -> npt.NDArray[np.int64]
     """The cheapest of the models that share the highest value of each row."""
     price = np.zeros(len(table.models)) if table.cost_usd is None else _means(table.cost_usd)
     top = values >= values.max(axis=1, keepdims=True) - 1e-9
-    return np.where(top, price, np.inf).argmin(axis=1)
+    return np.asarray(np.where(top, price, np.inf).argmin(axis=1), dtype=np.int64)
 
 
 def _row(

@@ -63,9 +63,11 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(
-            encoding="utf-8"
-        ) as lines:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as lines
+        ):
             return [_object(line, path, n) for n, line in enumerate(lines, 1) if line.strip()]
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
@@ -125,7 +127,8 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
             grid[kept, answered] = grid[row, answered]
     keep = [row for row in range(len(table.prompts)) if row not in halves]
     note = f"joined {len(halves)} rows with the other half of their outcomes"
-    joined = replace(table, score=score, notes=(*table.notes, note), **cells)
+    changes: dict[str, Any] = dict(cells)
+    joined = replace(table, score=score, notes=(*table.notes, note), **changes)
     return joined.rows(keep)
 
 
@@ -141,7 +144,7 @@ def _read_arrays(prefix: Path) -> OutcomeTable:
     models = tuple(str(model) for model in arrays["models"])
     shape = (len(rows), len(models))
     _check_order(prefix, rows, [str(i) for i in arrays["ids"]])
-    grids = {}
+    grids: dict[str, Any] = {}
     for name in ("score", *_ARRAYS):
         if name in arrays:
             grids[_ARRAYS.get(name, name)] = _grid(prefix, name, arrays[name], shape)
@@ -247,7 +250,7 @@ class _Builder:
     def table(self) -> OutcomeTable:
         if "score" not in self.cells:
             raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
-        grids = {name: self._grid(cells) for name, cells in self.cells.items()}
+        grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
         note = f"ignored columns: {', '.join(sorted(self.extra))}"
         return OutcomeTable(
             name=self.name,
@@ -275,7 +278,7 @@ def _from_records(name: str, records: Iterable[Mapping[str, Any]]) -> OutcomeTab
 
 
 def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    if _PAIR <= set(row):
+    if set(row) >= _PAIR:
         yield from _comparison(where, row)
         return
     if "score" not in row:

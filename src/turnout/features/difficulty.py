@@ -170,9 +170,7 @@ def parse_tools(functions: str) -> list[Mapping[str, Any]]:
         return []
     listed = parsed if isinstance(parsed, list) else [parsed]
     tools = [tool for tool in listed if isinstance(tool, Mapping)]
-    return [
-        inner if isinstance(inner := tool.get("function"), Mapping) else tool for tool in tools
-    ]
+    return [inner if isinstance(inner := tool.get("function"), Mapping) else tool for tool in tools]
 
 
 def _stems(text: str) -> set[str]:

@@ -2,8 +2,8 @@
 
 The table was distilled from all-MiniLM-L6-v2 (Wang et al., arXiv 2002.10957; Apache-2.0): each word
 alone through the model, projected on the main axes of sentence embeddings, then corrected by least
-squares towards the embeddings of public prompts. Reading it costs a dictionary look-up a word, where
-the model itself takes milliseconds. Static tables of this kind: Tulkens and van Dongen, Model2Vec.
+squares towards the embeddings of public prompts. Reading it costs a dictionary look-up a word; the
+model itself takes milliseconds. Static tables of this kind: Tulkens and van Dongen, Model2Vec.
 
 Invariant: pure, total; a text without a known word is the zero vector.
 """

@@ -50,7 +50,7 @@ class CheapestAboveQuality:
 class Utility:
     """The candidate with the most quality minus cost and latency at their prices.
 
-    ``per_usd`` is the quality that a dollar a request is worth, ``per_second`` the same for waiting.
+    ``per_usd`` is the quality that a dollar a request is worth, ``per_second`` that of a second.
     """
 
     per_usd: float = 0.0
@@ -59,10 +59,12 @@ class Utility:
     @property
     def ref(self) -> Ref:
         """``utility`` and its prices."""
-        return Ref(name="utility", digest=f"per_usd={self.per_usd:g},per_second={self.per_second:g}")
+        return Ref(
+            name="utility", digest=f"per_usd={self.per_usd:g},per_second={self.per_second:g}"
+        )
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """All candidates by falling utility; one without a price only where dollars cost nothing."""
+        """All candidates by falling utility; one without a price last where dollars count."""
         del situation
         ordered = sorted(candidates, key=lambda c: (-self._utility(c), cost_of(c)))
         return in_order(ordered, ("most useful for its price", "next most useful"))

@@ -45,4 +45,5 @@ def _drawn(shares: Mapping[str, float], draw: float) -> str | None:
         below += share
         if draw < below:
             return name
-    return next(reversed(shares), None) if shares else None
+    # Rounding can leave the shares a hair below 1.
+    return [*shares][-1] if shares else None

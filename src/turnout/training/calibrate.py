@@ -6,7 +6,7 @@ arXiv 2110.01052). When not even the strictest passes, the data is too small to 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -63,11 +63,19 @@ def calibrate(
     found = None
     for threshold in _GRID:
         chosen = choose(success, prices, float(threshold))
-        one = _measured(score, chosen, single, prices, float(threshold), confidence, seed)
+        one = _measured(
+            score,
+            chosen,
+            single,
+            prices,
+            threshold=float(threshold),
+            confidence=confidence,
+            seed=seed,
+        )
         kept = one.low >= quality if lost is None else one.lost_high <= lost
         if not kept:
             return found or one
-        found = _promised(one)
+        found = replace(one, promised=True)
     if found is None:
         raise ConfigError(f"table {table.name}: no rows to calibrate on")
     return found
@@ -89,6 +97,7 @@ def _measured(
     chosen: npt.NDArray[np.int64],
     single: int,
     prices: Floats,
+    *,
     threshold: float,
     confidence: float,
     seed: int,
@@ -108,12 +117,6 @@ def _measured(
         promised=False,
         rows=rows,
     )
-
-
-def _promised(one: Calibrated) -> Calibrated:
-    from dataclasses import replace
-
-    return replace(one, promised=True)
 
 
 def upper_bound(failures: int, rows: int, confidence: float) -> float:

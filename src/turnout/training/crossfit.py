@@ -5,7 +5,7 @@ the other tables given to train on. Only the folds read the bucket, never a pred
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ Floats = npt.NDArray[np.float64]
 Masks = npt.NDArray[np.bool_]
 
 
-def grouped_folds(
-    tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0, tell: Callable[[], None] = list
-) -> list[Floats]:
+def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:
     """``[n, m]`` for each table, from predictors trained on all tables' other folds."""
     places = [fold_of(table, folds) for table in tables]
     found = [np.zeros(table.score.shape) for table in tables]
@@ -32,7 +30,6 @@ def grouped_folds(
             columns = [predictor.models.index(model) for model in table.models]
             prompts = [request_text(table.prompts[row]) for row in rows]
             out[rows] = predictor.predict_all(prompts)[:, columns]
-        tell()
     return found
 
 
@@ -53,9 +50,7 @@ def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
     """Each row's fold, by its bucket where it has one, else by its text."""
     buckets = table.column("bucket")
     texts = [request_text(row).text for row in table.prompts]
-    keys = [
-        int(b) if b is not None else _lot(text) for b, text in zip(buckets, texts, strict=True)
-    ]
+    keys = [int(b) if b is not None else _lot(text) for b, text in zip(buckets, texts, strict=True)]
     return np.array(keys, dtype=np.int64) % folds
 
 

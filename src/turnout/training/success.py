@@ -7,6 +7,7 @@ training data) and once on folds that leave whole groups of similar prompts out 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
-from turnout.training.inner_folds import group_folds, random_folds
 from turnout.training.forest import grow
+from turnout.training.inner_folds import group_folds, random_folds
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -93,7 +94,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
             f"{_SMALLEST_TABLE}"
         )
     tell(f"reading {table.name}", 0.0)
-    kept = table.rows(answered)
+    kept = table.rows(np.flatnonzero(answered))
     prompts = [request_text(row) for row in kept.prompts]
     return Examples(
         name=table.name,
@@ -112,10 +113,8 @@ def _families(examples: Sequence[Examples]) -> list[Examples]:
     joined: list[Examples] = []
     for one in examples:
         mates = [other for other in joined if _alike(other.models, one.models)]
-        for mate in mates:
-            joined.remove(mate)
-            one = _joined(mate, one)
-        joined.append(one)
+        joined = [other for other in joined if not any(other is mate for mate in mates)]
+        joined.append(reduce(_joined, [*mates, one]))
     return joined
 
 
@@ -270,9 +269,7 @@ class _OutOfFold:
     closeness: Floats
 
 
-def _out_of_fold(
-    examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int
-) -> _OutOfFold:
+def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> _OutOfFold:
     members = np.zeros((3, *examples.score.shape), np.float32)
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)

@@ -117,7 +117,8 @@ class Expert:
         _, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
         trees = self.forest.spread(encoded) / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]
-        return np.sqrt(trees**2 + strange * self.prior * (1 - self.prior) * 0.25)
+        unknown = strange * self.prior * (1 - self.prior) / 4
+        return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
 
 
 def linear_inputs(encoded: Floats, centre: Floats, scale: Floats) -> Floats:

@@ -32,11 +32,13 @@ class Forest:
 
     def predict(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: the mean over the trees, for rows ``[n, width]``."""
-        return self.values.take(self._leaves(encoded), axis=0).mean(axis=1)
+        leaves = self.values.take(self._leaves(encoded), axis=0)
+        return np.asarray(leaves.mean(axis=1), dtype=np.float32)
 
     def spread(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: how far the trees disagree, as a standard deviation."""
-        return self.values[self._leaves(encoded)].std(axis=1)
+        leaves = self.values.take(self._leaves(encoded), axis=0)
+        return np.asarray(leaves.std(axis=1), dtype=np.float32)
 
     def _leaves(self, encoded: Floats) -> Ints:
         node = np.repeat(self.roots[None, :], len(encoded), axis=0)
@@ -63,8 +65,7 @@ class Forest:
     def of(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> "Forest":
         """The forest that was stored as ``arrays``."""
         ints = {
-            name: arrays[name].astype(np.int32)
-            for name in ("roots", "feature", "children", "leaf")
+            name: arrays[name].astype(np.int32) for name in ("roots", "feature", "children", "leaf")
         }
         return cls(
             **ints,
