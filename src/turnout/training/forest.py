@@ -34,7 +34,7 @@ def grow(
         min_samples_leaf=max(2, min(_LEAF, len(encoded) // 30)),
         max_features=_FEATURES,
         random_state=seed,
-        n_jobs=2,
+        n_jobs=1,
     ).fit(encoded, target if target.shape[1] > 1 else target[:, 0], sample_weight=weight)
     return _flatten([tree.tree_ for tree in model.estimators_], target.shape[1])
 
