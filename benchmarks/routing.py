@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -169,32 +170,28 @@ def unlabelled(data: Path) -> Figures:
     }
 
 
-def left_out(data: Path) -> Figures:
-    """APGR and AIQ on tasks that were left out of training, a table at a time."""
-    figures: Figures = {}
-    for table in _tables(data, *LEFT_OUT):
-        success = left_out_tasks(table)
-        tasks = np.array(table.column("task"))
-        pairs = {}
-        for pair in LEFT_OUT[table.name]:
-            weak, strong = (table.models.index(model) for model in pair)
-            strength = success[:, strong] - success[:, weak]
-            pairs[" → ".join(pair)] = {
-                "pooled": _apgr(table, strength, pair),
-                "tasks": {
-                    str(task): _apgr(table, strength, pair, tasks == task)["value"]
-                    for task in np.unique(tasks)
-                    if _gap(table, pair, tasks == task) > LEAST_GAP
-                },
-            }
-        figures[table.name] = {
-            "pairs": pairs,
-            "calibration error": metrics.calibration_error(success, table.score),
-            "AIQ gains": _gains_by_task(table, success, tasks)
-            if table.cost_usd is not None
-            else {},
+def left_out(data: Path, name: str) -> Figures:
+    """APGR and AIQ on the tasks of one table, each left out of training in turn."""
+    (table,) = _tables(data, name)
+    success = left_out_tasks(table)
+    tasks = np.array(table.column("task"))
+    pairs = {}
+    for pair in LEFT_OUT[name]:
+        weak, strong = (table.models.index(model) for model in pair)
+        strength = success[:, strong] - success[:, weak]
+        pairs[" → ".join(pair)] = {
+            "pooled": _apgr(table, strength, pair),
+            "tasks": {
+                str(task): _apgr(table, strength, pair, tasks == task)["value"]
+                for task in np.unique(tasks)
+                if _gap(table, pair, tasks == task) > LEAST_GAP
+            },
         }
-    return figures
+    return {
+        "pairs": pairs,
+        "calibration error": metrics.calibration_error(success, table.score),
+        "AIQ gains": _gains_by_task(table, success, tasks) if table.cost_usd is not None else {},
+    }
 
 
 def cost_aware(data: Path) -> Figures:
@@ -419,7 +416,7 @@ def _choice(predictor: SuccessPredictor, prompt: PromptText, mean_cost: Mapping[
 
 
 def _sayings(row: Mapping[str, Any]) -> list[str]:
-    return [row["text"], *row["paraphrases"]]
+    return [row["original"], *row["paraphrases"]]
 
 
 STAGES: dict[str, Callable[[Path], Figures]] = {
@@ -427,7 +424,7 @@ STAGES: dict[str, Callable[[Path], Figures]] = {
     "few labels": few_labels,
     "unlabelled": unlabelled,
     "cost": cost_aware,
-    "left out": left_out,
+    **{f"left out: {name}": partial(left_out, name=name) for name in LEFT_OUT},
     "newcomers": newcomers,
     "paraphrases": paraphrased,
     "latency": latency,
@@ -463,7 +460,9 @@ def _rows(figures: Figures) -> list[tuple[str, str, str, str]]:
     for name, one in figures.get("labelled", {}).items():
         floor = f"TF-IDF ridge {_shown(one['TF-IDF ridge'])}"
         rows.append((f"APGR {name}, all labels", _shown(one["turnout"]), floor, reach[name][1]))
-    rows += _left_out_rows(figures.get("left out", {}))
+    rows += _left_out_rows(
+        {n: figures[key] for n in LEFT_OUT if (key := f"left out: {n}") in figures}
+    )
     for name, one in figures.get("cost", {}).items():
         bound = f"task oracle {one['task oracle']:+.4f}" if "task oracle" in one else ""
         rows.append(

@@ -1,4 +1,4 @@
-"""The success predictor: learns, is reproducible, reads only what it may, and says when it cannot."""
+"""The success predictor: learns, is reproducible, and reads only what it may."""
 
 import gzip
 import json

@@ -80,7 +80,7 @@ def test_prompts_in_another_order_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_row_told_in_two_halves_is_joined(tmp_path: Path) -> None:
-    """Two rows of one id and text whose outcomes do not overlap are one row; a clash is an error."""
+    """Two rows of one id and text without a clash are one row; a clash is an error."""
     prefix = write_table(tmp_path)
     table = read_table(prefix)
     lines = [dict(row) for row in table.prompts]
