@@ -57,6 +57,21 @@ LEFT_OUT = {
         ("Mixtral-8x7B-Instruct-v0.1", "gemini-1.5-pro-002"),
     ],
 }
+# Priced models of one release each, for a range of costs like that of an API user.
+BFCL_API = (
+    "claude-3-5-sonnet-20240620",
+    "claude-3-haiku-20240307",
+    "claude-3-opus-20240229",
+    "gemini-1.5-flash-preview-0514",
+    "gemini-1.5-pro-preview-0514",
+    "gpt-3.5-turbo-0125",
+    "gpt-4-0125-preview",
+    "gpt-4o-2024-08-06",
+    "gpt-4o-mini-2024-07-18",
+    "meta-llama_Meta-Llama-3-70B-Instruct",
+    "meta-llama_Meta-Llama-3-8B-Instruct",
+    "mistral-large-2407",
+)
 # A pair is measured on a task only where the strong model leads by this much.
 LEAST_GAP = 0.03
 PARAPHRASES = Path("datasets/paraphrases/paraphrases.jsonl")
@@ -203,6 +218,10 @@ def cost_aware(data: Path) -> Figures:
     for table in (bench, bfcl):
         success = grouped_folds([table], folds=FOLDS)[0]
         figures[table.name] = _costs(table, success)
+        if table is bfcl:
+            few = table.columns(BFCL_API)
+            chosen = success[:, [table.models.index(model) for model in BFCL_API]]
+            figures["bfcl_v1, API models"] = _costs(few, chosen)
     found = grouped_folds([gsm, maths], folds=FOLDS)
     # Opus costs fourteen times the best model and would stretch the range to no purpose.
     common = [

@@ -32,7 +32,7 @@ _REMEMBERED = 3000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
-_WORTH_LEFT = 0.02
+_WORTH_LEFT = 0.04
 _SHARED_MODELS = 0.25
 # A new task is further from the training data than a group left out of it: half the level is kept.
 _PRUDENCE = 0.5
@@ -291,22 +291,41 @@ def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
     slope, offset = _gate(known.closeness, strange.closeness)
     weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE
+    weights[0, 0] *= _made_up_for(known, weights, slope, offset)
     full = np.eye(known.truth.shape[1], dtype=np.float32)
     blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
     departures_found = blend.departures(known.members, known.closeness)
     return replace(blend, basis=_basis(departures_found, known.truth))
 
 
+def _made_up_for(known: _OutOfFold, weights: Floats, slope: float, offset: float) -> float:
+    """What the known level is multiplied with so that known prompts stay calibrated.
+
+    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
+    """
+    gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
+    share = gate.strangeness(known.closeness)
+    levels = known.members.mean(axis=2)
+    told = (1 - share) * (weights[0, 0] @ levels)
+    answered = ~np.isnan(known.truth)
+    truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
+    missing = truth - share * (weights[1, 0] @ levels)
+    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
+
+
 def _basis(found: Floats, truth: Floats) -> Floats:
-    """The fewest main directions of ``found`` that keep nearly all of its worth out of fold."""
-    directions = np.linalg.svd(found, full_matrices=False)[2]
+    """The fewest main directions of contrast that keep nearly all of its worth out of fold."""
     known = ~np.isnan(truth)
-    none = float((truth[known] ** 2).mean())
-    ranks = range(1, len(directions) + 1)
+    contrast = found - found.mean(axis=1, keepdims=True)
+    level = np.nansum(truth, axis=1) / np.maximum(1, known.sum(axis=1))
+    wanted = truth - level[:, None]
+    directions = np.linalg.svd(contrast, full_matrices=False)[2]
+    ranks = range(1, max(2, len(directions)))
     errors = [
-        float(((truth - (found @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
+        float(((wanted - (contrast @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
         for r in ranks
     ]
+    none = float((wanted[known] ** 2).mean())
     enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
     rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
     return np.asarray(directions[:rank].T, dtype=np.float32)

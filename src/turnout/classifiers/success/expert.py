@@ -51,7 +51,7 @@ class Neighbours:
 class Blend:
     """Weights of the members, ``[2 regimes, 2 parts, members]``: known, strange x level, contrast.
 
-    ``basis [m, r]`` holds the few directions in which models really depart together: what lies
+    ``basis [m, r]`` holds the few directions of contrast in which models really differ: what lies
     outside is noise that a choice among many models would chase. ``slope`` and ``offset`` turn
     closeness into the probability that a prompt is strange.
     """
@@ -75,7 +75,9 @@ class Blend:
         )
         share = self.strangeness(closeness)[:, None]
         departures = (1 - share) * known + share * strange
-        return np.asarray((departures @ self.basis) @ self.basis.T, dtype=np.float32)
+        shared = departures.mean(axis=1, keepdims=True)
+        contrast = ((departures - shared) @ self.basis) @ self.basis.T
+        return np.asarray(shared + contrast, dtype=np.float32)
 
 
 def _mixed(weights: Floats, members: Floats) -> Floats:
