@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
-.PHONY: demo test test-all check lock clean
+.PHONY: demo test test-all check lock clean bench-routing
 
 # Routes and answers the recipe's queries, or PROMPT='...', with the embedded model.
 demo: $(READY)
@@ -22,8 +22,8 @@ test-all: test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/test-all.sh
 
 check: $(READY)
-	@$(BIN)/ruff format --check -q src tests benchmarks
-	@$(BIN)/ruff check -q src tests benchmarks
+	@$(BIN)/ruff format --check -q src tests benchmarks scripts
+	@$(BIN)/ruff check -q src tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 2
 
@@ -46,3 +46,10 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV)
+
+# Five grouped folds and left-out tasks over the shared routing tables; about half an hour.
+# DATA is the folder with the tables, STAGE one part of it.
+DATA ?= ../shared/data/routing
+bench-routing: $(READY)
+	@$(BIN)/python -m benchmarks.routing --data $(DATA) --out docs/routing-results.json \
+	  --docs docs/routing-results.md $(if $(STAGE),--stage "$(STAGE)")

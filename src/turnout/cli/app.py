@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
+<<<<<<< HEAD
 from turnout.cli import (
     ask,
     calibrate,
@@ -21,6 +22,9 @@ from turnout.cli import (
     setup,
     train,
 )
+=======
+from turnout.cli import ask, classify, compare, demo, inspect, ledger, prove, savings, setup
+>>>>>>> main
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -45,11 +49,18 @@ app.command()(compare.compare)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+<<<<<<< HEAD
 app.command()(predict.predict)
 app.command("eval")(evaluate.evaluate)
 app.command()(calibrate.calibrate)
 app.command()(calibrate.probe)
 app.add_typer(train.app, name="train")
+=======
+app.command()(savings.savings)
+app.command()(ledger.explain)
+app.add_typer(ledger.app)
+app.add_typer(prove.app)
+>>>>>>> main
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

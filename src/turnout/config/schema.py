@@ -7,7 +7,7 @@ This module does not know files, the environment, presets or classes of other ro
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -110,8 +110,16 @@ class RetrySection(Section):
     longest_wait_s: Seconds = 20.0
 
 
+def _off(value: object) -> object:
+    # YAML reads a bare off as false.
+    return "off" if value is False else value
+
+
 class Config(Section):
-    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``."""
+    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``.
+
+    ``ledger`` is a path, a ``postgresql://`` URL or ``off``; without it the user's data folder.
+    """
 
     provider: Name | None = None
     providers: dict[str, ProviderSection] = {}
@@ -125,6 +133,7 @@ class Config(Section):
     safety: SafetySection = SafetySection()
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
+    ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")
     @classmethod

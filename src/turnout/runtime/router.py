@@ -3,8 +3,8 @@
 Invariant: every answer goes through the same ``decide`` and the same walk.
 """
 
+import asyncio
 import os
-import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -23,15 +23,17 @@ from turnout.core import (
     Outcome,
     Prediction,
     Request,
+    RequestError,
     Snapshot,
     check_body,
 )
-from turnout.decision import decide
+from turnout.decision import decide, decision_id
 from turnout.features import extract
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
+from turnout.runtime.ids import new_id
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import receipt
@@ -117,7 +119,7 @@ class Router:
         asked = model or body.get("model") or AUTO
         body.pop("model", None)
         return Request(
-            id="r_" + secrets.token_hex(12),
+            id=new_id(),
             body=body,
             model=asked,
             constraints=constraints or Constraints(),
@@ -137,8 +139,13 @@ class Router:
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
         request = self.request(prompt, **more)
-        prediction, _ = await self._predict(request)
-        return self._decide(request, prediction)
+        prediction, labelled = await self._predict(request)
+        decision = await self._decided(request, prediction)
+        if labelled:
+            recorder = self._parts.means.recorder
+            await recorder.decided(request, decision, 0)
+            await recorder.settled(decision)
+        return decision
 
     @overload
     async def achat(
@@ -154,7 +161,7 @@ class Router:
         """
         request = self.request(prompt, **more)
         prediction, labelled = await self._predict(request)
-        decision = self._decide(request, prediction)
+        decision = await self._decided(request, prediction)
         walk = await self._admit(request, decision, labelled)
         if stream:
             script = Transcript()
@@ -178,6 +185,7 @@ class Router:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._parts.means.backends.aclose()
+        await asyncio.to_thread(self._parts.means.recorder.close)
 
     def close(self) -> None:
         """Close every connection and the background loop."""
@@ -219,6 +227,14 @@ class Router:
         )
         return combine(local, label, why), (outcome,) if outcome else ()
 
+    async def _decided(self, request: Request, prediction: Prediction) -> Decision:
+        """As ``_decide``; where that raises, what was held for the label is freed."""
+        try:
+            return self._decide(request, prediction)
+        except RequestError:
+            await self._parts.means.recorder.abandoned(decision_id(request, self._rules))
+            raise
+
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
         now = Snapshot(as_of=time.time(), unavailable=self._parts.unavailable)
@@ -230,8 +246,6 @@ class Router:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
         await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
-        for outcome in labelled:
-            await recorder.attempted(outcome)
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)
