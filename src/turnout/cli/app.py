@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import typer
 
-<<<<<<< HEAD
 from turnout.cli import (
     ask,
     calibrate,
@@ -18,13 +17,13 @@ from turnout.cli import (
     demo,
     evaluate,
     inspect,
+    ledger,
     predict,
+    prove,
+    savings,
     setup,
     train,
 )
-=======
-from turnout.cli import ask, classify, compare, demo, inspect, ledger, prove, savings, setup
->>>>>>> main
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -49,18 +48,15 @@ app.command()(compare.compare)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
-<<<<<<< HEAD
 app.command()(predict.predict)
 app.command("eval")(evaluate.evaluate)
 app.command()(calibrate.calibrate)
 app.command()(calibrate.probe)
-app.add_typer(train.app, name="train")
-=======
 app.command()(savings.savings)
 app.command()(ledger.explain)
+app.add_typer(train.app, name="train")
 app.add_typer(ledger.app)
 app.add_typer(prove.app)
->>>>>>> main
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

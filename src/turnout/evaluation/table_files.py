@@ -319,7 +319,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise ConfigError("reading Parquet needs: pip install 'turnout[train]'") from error
+        raise ConfigError("reading Parquet needs: pip install 'turnout[parquet]'") from error
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as error:

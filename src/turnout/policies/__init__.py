@@ -3,14 +3,10 @@
 from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
 from turnout.policies.cascade import Cascade
 from turnout.policies.intent_map import IntentMap
-<<<<<<< HEAD
 from turnout.policies.predicted import CheapestAboveQuality, Utility
-from turnout.policies.protocol import Policy, Score, Situation, cost_of, in_order
+from turnout.policies.protocol import Policy, Score, Situation, cost_of, draw, in_order
 from turnout.policies.rules import Rule, Rules
 from turnout.policies.weighted import Weighted
-=======
-from turnout.policies.protocol import Policy, Score, Situation, cost_of, draw, in_order
->>>>>>> main
 
 __all__ = [
     "Cascade",
