@@ -26,8 +26,8 @@ from turnout.classifiers.decoders import MORSE
 from turnout.training.calibration import calibrate
 from turnout.training.features import Features, extract
 from turnout.training.figures import FOUR, figures, four_way, is_own, recall_at
-from turnout.training.fitting import HARM, INJECTION, fit
-from turnout.training.folds import FOLDS, by_source, weights
+from turnout.training.fitting import fit
+from turnout.training.folds import FOLDS, by_source
 from turnout.training.intents import Judged, judge, quiet
 from turnout.training.licences import permissive
 from turnout.training.rows import Row, load
@@ -54,7 +54,9 @@ def main() -> None:
     for part, values in report.items():
         print(f"\n{part}")
         for name, value in values.items():
-            print(f"  {name:<44} {value:.4f}" if isinstance(value, float) else f"  {name:<44} {value}")
+            print(
+                f"  {name:<44} {value:.4f}" if isinstance(value, float) else f"  {name:<44} {value}"
+            )
 
 
 def _folds(data: Sequence[Path]) -> dict[str, Any]:
@@ -128,8 +130,9 @@ def _attacks(_data: Sequence[Path]) -> dict[str, Any]:
     flips, blocks, total = 0, 0, 0
     for mould in moulds:
         texts = [mould.text.replace("{prompt}", prompt) for prompt in prompts]
-        for before, after in zip(plain, classifier.predict_batch([_user(t) for t in texts]),
-                                 strict=True):
+        for before, after in zip(
+            plain, classifier.predict_batch([_user(t) for t in texts]), strict=True
+        ):
             blocked = (after.unsafe or 0.0) >= classifier.threshold
             flips += before != after.intent and not blocked
             blocks += blocked
@@ -315,7 +318,7 @@ _TRANSFORMS: dict[str, Callable[[str], str]] = {
     "unicode: full width": lambda t: "".join(
         chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t
     ),
-    "unicode: zero width": lambda t: "\u200b".join(t),
+    "unicode: zero width": "\u200b".join,
     "unicode: tag characters": lambda t: "".join(chr(0xE0000 + ord(c)) for c in t if c < "\x7f"),
     "unicode: look-alikes": lambda t: t.translate(_CYRILLIC),
     "unicode: mathematical bold": lambda t: t.translate(_styled(0x1D400, 0x1D41A)),
