@@ -9,7 +9,22 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, ledger, prove, savings, setup
+from turnout.cli import (
+    ask,
+    calibrate,
+    classify,
+    compare,
+    demo,
+    evaluate,
+    inspect,
+    ledger,
+    predict,
+    probe,
+    prove,
+    savings,
+    setup,
+    train,
+)
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -34,8 +49,13 @@ app.command()(compare.compare)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(predict.predict)
+app.command("eval")(evaluate.evaluate)
+app.command()(calibrate.calibrate)
+app.command()(probe.probe)
 app.command()(savings.savings)
 app.command()(ledger.explain)
+app.add_typer(train.app, name="train")
 app.add_typer(ledger.app)
 app.add_typer(prove.app)
 
