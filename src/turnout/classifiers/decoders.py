@@ -121,6 +121,9 @@ def from_leet(text: str) -> str | None:
 
 def from_rotation(text: str) -> str | None:
     """ROT13, the other alphabet shifts, and the mirrored alphabet (Atbash)."""
+    # Told first, as it costs least: most texts can be read as they are.
+    if words_share(text) > _READABLE:
+        return None
     lowered = text[:_SAMPLE].lower()
     counts = [lowered.count(letter) for letter in _LOWER]
     if not any(counts):
