@@ -147,5 +147,4 @@ def _situation(text: str) -> Situation:
         prediction=Prediction(classifier=Ref(name="none")),
         snapshot=Snapshot(as_of=23.5 * 3600),
         intent=None,
-        draw=0.1,
     )

@@ -29,7 +29,7 @@ def calibrate(
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the promise.")] = 0.95,
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Find the threshold that keeps a promised quality on your own outcomes, and store it."""
     from dataclasses import asdict
 
@@ -82,7 +82,8 @@ def calibrate(
             markup=False,
             highlight=False,
         )
-    return 0 if found.promised else 1
+    if not found.promised:
+        raise typer.Exit(1)
 
 
 def probe(

@@ -27,7 +27,7 @@ class Weighted:
         kept = [c for c in candidates if self.weights.get(c.deployment, 0.0) > 0]
         total = sum(self.weights[c.deployment] for c in kept)
         shares = {c.deployment: self.weights[c.deployment] / total for c in kept}
-        chosen = _drawn(shares, situation.draw)
+        chosen = _drawn(shares, situation.draw("weighted"))
         return [
             Score(
                 deployment=name,
