@@ -1,4 +1,4 @@
-"""Ledgers to test: a SQLite file, and a Postgres server started for the tests where there is one."""
+"""Ledgers to test: a SQLite file, and a Postgres server that the tests start."""
 
 import os
 import shutil

@@ -91,7 +91,10 @@ def outcome(decision: Decision, usage: Usage, *, route: int = 0, **more: Any) ->
     return Outcome(decision_id=decision.id, route=chosen, usage=usage, **more)
 
 
-def failed(decision: Decision, usage: Usage = Usage(), *, route: int = 0) -> Outcome:
+_NOTHING = Usage()
+
+
+def failed(decision: Decision, usage: Usage = _NOTHING, *, route: int = 0) -> Outcome:
     """A call that failed before anything was released."""
     fault = Fault(kind="unavailable", detail="503", status=503)
     return outcome(decision, usage, route=route, status="failed", model=None, error=fault)

@@ -39,8 +39,8 @@ async def test_settled_means_written(make_store: MakeStore) -> None:
     request = asked(1)
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await tell(ledger, Told(request=request, decision=decision,
-                                outcomes=(outcome(decision, Usage(input=100, output=10)),)))  # fmt: skip
+        answer = outcome(decision, Usage(input=100, output=10))
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(answer,)))
         (line,) = listed(make_store())
         # 100 tokens at $10 and 10 tokens at $30 a million.
         assert (line.state, line.cost_pico_usd) == ("settled", 1_000_000_000 + 300_000_000)
@@ -186,7 +186,11 @@ async def test_a_hold_without_a_decision_can_be_abandoned(make_store: MakeStore)
         await ledger.attempted(label_call(decision, Usage(input=80, output=2)))
         await ledger.abandoned(decision.id)
     (line,) = listed(make_store())
-    assert (line.state, line.cost_pico_usd) == ("released", 84 * 10**6)
+    assert (line.request_id, line.state, line.cost_pico_usd) == (
+        "r_000000000001000000000001",
+        "released",
+        84 * 10**6,
+    )
     assert verify(make_store()) == []
 
 

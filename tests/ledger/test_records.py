@@ -71,7 +71,7 @@ def test_any_decision_survives_its_record(
     slow: dict[str, float],
     down: dict[str, str],
 ) -> None:
-    """Whatever was asked, seen and known: the record gives back the decision, and makes it again."""
+    """Whatever was asked, seen and known: the record gives it back and makes it again."""
     body = {"messages": [{"role": "user", "content": "text"}]}
     if cap is not None:
         body["max_tokens"] = cap  # type: ignore[assignment]

@@ -37,7 +37,7 @@ _MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,
 _LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 _LEET_SIGNS = frozenset("0134578@$!|+€")
 _LEETED = re.compile(r"[\w@$|+€!]+(?<![!+])")
-_MORSE_LETTERS = dict(
+MORSE = dict(
     zip(
         ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
         "...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. "
@@ -253,4 +253,4 @@ def _padded(run: str, group: int) -> str:
 def _morse(run: str) -> str:
     plain = run.replace("·", ".").replace("–", "-").replace("_", "-")
     words = re.split(r"\s*[/|]\s*|\s{3,}|\n", plain)
-    return " ".join("".join(_MORSE_LETTERS.get(s, "") for s in word.split()) for word in words)
+    return " ".join("".join(MORSE.get(s, "") for s in word.split()) for word in words)

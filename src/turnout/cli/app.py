@@ -19,6 +19,7 @@ from turnout.cli import (
     inspect,
     ledger,
     predict,
+    probe,
     prove,
     savings,
     setup,
@@ -51,7 +52,7 @@ app.command()(inspect.prices)
 app.command()(predict.predict)
 app.command("eval")(evaluate.evaluate)
 app.command()(calibrate.calibrate)
-app.command()(calibrate.probe)
+app.command()(probe.probe)
 app.command()(savings.savings)
 app.command()(ledger.explain)
 app.add_typer(train.app, name="train")

@@ -152,7 +152,7 @@ def draw(report: Savings, path: Path) -> None:
         axes.bar(where, costs, width=0.2, label=name)
     axes.set_xticks(range(len(groups)), [g.key or "all" for g in groups])
     axes.set_ylabel("USD")
-    axes.set_title(report.sentence(), fontsize=9)
+    axes.set_title(report.sentence().replace("$", r"\$"), fontsize=9)
     axes.legend()
     try:
         figure.savefig(path)

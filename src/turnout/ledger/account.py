@@ -4,7 +4,7 @@ Invariant: the settlement's cost is the sum of its calls, extra ones included. P
 the catalogue come in as arguments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Decision, Outcome, Usage
@@ -20,12 +20,16 @@ def settlement(
     *,
     unwritten: Sequence[Call],
     catalog: Catalog,
+    marks: Mapping[str, str],
     stand_in: Deployment | None,
     at_ms: int,
     decided_ms: int,
     reusable: int = 0,
 ) -> Settlement:
-    """The end of a request. ``unwritten`` are the calls that are not in the ledger yet."""
+    """The end of a request.
+
+    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes.
+    """
     final = answering(recorded)
     usage = final[0].usage if final else Usage()
     costs = [call.cost_pico_usd for _, call in recorded]
@@ -55,7 +59,8 @@ def settlement(
         quality_ppm=quality_ppm(chosen) if final else None,
         calls=tuple(unwritten),
         events=tuple(_events(recorded, at_ms, stand_in)),
-        twins=_twins(decision, final, total, catalog, stand_in, reusable),
+        # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
+        twins=() if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
 
 
@@ -72,11 +77,10 @@ def _twins(
     final: Recorded | None,
     total: int | None,
     catalog: Catalog,
-    stand_in: Deployment | None,
+    marks: Mapping[str, str],
     reusable: int,
 ) -> tuple[Twin, ...]:
-    # A stand-in's answer costs nothing and stands for no model's: there is nothing to compare.
-    if final is None or stand_in is not None:
+    if final is None:
         return ()
     outcome, call = final
     deployment = catalog.deployments.get(outcome.route.deployment)
@@ -89,7 +93,7 @@ def _twins(
         request_pico_usd=total,
         reusable=reusable,
     )
-    return tuple(twins(decision, answer, catalog))
+    return tuple(twins(decision, answer, catalog, marks))
 
 
 def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | None) -> list[Event]:

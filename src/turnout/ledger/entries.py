@@ -116,10 +116,12 @@ class Settlement:
     """The end of a request: what it cost, in all its calls.
 
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
-    ``unknown_calls`` counts the others. ``calls`` are those not yet written.
+    ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
+    given where no decision was recorded.
     """
 
     id: str
+    request_id: str = ""
     at_ms: int
     state: State
     decided_ms: int

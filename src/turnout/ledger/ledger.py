@@ -23,6 +23,7 @@ from turnout.ledger.entries import UNDECIDED, Call, Decided, Hold, Opinion, Sett
 from turnout.ledger.pricing import call_of
 from turnout.ledger.records import pack
 from turnout.ledger.store import Store
+from turnout.ledger.twins import extremes
 from turnout.ledger.writer import Ticket, Writer
 
 LEASE_S = 900.0
@@ -37,6 +38,7 @@ class _Open:
     hold: Hold
     lease_until: float
     session: str | None
+    decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
 
@@ -66,6 +68,7 @@ class Ledger:
     ) -> None:
         self.store = store
         self._catalog = catalog
+        self._marks = extremes(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self._now_ms = now_ms
@@ -124,7 +127,7 @@ class Ledger:
             await ticket.written()
 
     async def abandoned(self, decision_id: str) -> None:
-        """Free the hold of a request that came to no decision; its calls are kept."""
+        """Free the hold of a request that ended before its walk; its calls are kept."""
         ticket = self._abandon(decision_id, _loop())
         if ticket is not None:
             await ticket.written()
@@ -172,6 +175,7 @@ class Ledger:
             session=request.session,
             record=pack(request, decision) if self._keep_decisions else b"",
         )
+        self._open[decision.id].decision = decision
         return self._writer.submit(entry, loop)
 
     @contextmanager
@@ -224,6 +228,7 @@ class Ledger:
             entry.recorded,
             unwritten=entry.unwritten(),
             catalog=self._catalog,
+            marks=self._marks,
             stand_in=self._stand_in,
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
@@ -245,13 +250,14 @@ class Ledger:
         return tokens if fresh and deployment != here else 0
 
     def _abandon(self, decision_id: str, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
-        entry = self._open.pop(decision_id, None)
+        entry = self._open.get(decision_id)
         if entry is None:
             return None
-        calls = [call for _, call in entry.recorded]
-        return self._writer.submit(
-            release(entry.hold, self._now_ms(), calls, entry.unwritten()), loop
-        )
+        if entry.decision is not None:
+            return self._settle(entry.decision, loop)
+        del self._open[decision_id]
+        end = release(entry.hold, self._now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
+        return self._writer.submit(replace(end, calls=tuple(entry.unwritten())), loop)
 
     def _opinion(self, decision_id: str, metric: str, value: float, source: str) -> Opinion:
         if not self.fetch("SELECT 1 FROM requests WHERE id = $1", (decision_id,)):
@@ -298,30 +304,25 @@ class Ledger:
         known = self.fetch(
             "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
         )
-        costs = self.fetch("SELECT cost FROM calls WHERE id = $1", (hold.id,))
-        intent, model, at_ms = known[0] if known else (UNDECIDED, "", hold.at_ms)
-        return _released(hold.id, self._now_ms(), at_ms, intent, model, [row[0] for row in costs])
+        costs = [row[0] for row in self.fetch("SELECT cost FROM calls WHERE id = $1", (hold.id,))]
+        end = release(hold, self._now_ms(), costs)
+        if not known:
+            return end
+        intent, model, at_ms = known[0]
+        return replace(end, intent=intent, model=model, decided_ms=at_ms)
 
 
-def release(hold: Hold, at_ms: int, calls: Sequence[Call], unwritten: Sequence[Call]) -> Settlement:
-    """The end of a hold that came to no decision."""
-    end = _released(
-        hold.id, at_ms, hold.at_ms, UNDECIDED, "", [call.cost_pico_usd for call in calls]
-    )
-    return replace(end, calls=tuple(unwritten))
-
-
-def _released(
-    id_: str, at_ms: int, decided_ms: int, intent: str, model: str, costs: Sequence[int | None]
-) -> Settlement:
+def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
+    """The end of a hold that nobody settled; ``costs`` are those of its calls."""
     known = [cost for cost in costs if cost is not None]
     return Settlement(
-        id=id_,
+        id=hold.id,
+        request_id=hold.request_id,
         at_ms=at_ms,
         state="released",
-        decided_ms=decided_ms,
-        intent=intent,
-        model=model,
+        decided_ms=hold.at_ms,
+        intent=UNDECIDED,
+        model="",
         answered=False,
         blocked=False,
         stand_in=False,

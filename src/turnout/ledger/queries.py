@@ -57,10 +57,10 @@ def listed(
     before: str | None = None,
     only: str | None = None,
 ) -> list[Line]:
-    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one wanted."""
-    wanted = {"intent = ": intent, "model = ": model, "id < ": before, "id = ": only}
+    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one."""
+    wanted = {"intent =": intent, "model =": model, "id <": before, "id =": only}
     given = [(name, value) for name, value in wanted.items() if value is not None]
-    tests = [f"{name}${place}" for place, (name, _) in enumerate(given, 1)]
+    tests = [f"{name} ${place}" for place, (name, _) in enumerate(given, 1)]
     where = f"WHERE {' AND '.join(tests)}" if tests else ""
     sql = _LISTED.format(where=where, limit=int(limit))
     return [_line(row) for row in store.fetch(sql, [value for _, value in given])]

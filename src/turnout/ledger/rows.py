@@ -137,7 +137,18 @@ class Batch:
 
     def _settlement(self, end: Settlement, n: int = 0) -> None:
         if end.intent == UNDECIDED and n == 0:
-            row = (end.id, "", end.decided_ms, UNDECIDED, None, None, 0, None, None, None)
+            row = (
+                end.id,
+                end.request_id,
+                end.decided_ms,
+                UNDECIDED,
+                None,
+                None,
+                0,
+                None,
+                None,
+                None,
+            )
             self._rows[REQUEST].append(row)
         for call in end.calls:
             self._call(call)

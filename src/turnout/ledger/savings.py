@@ -36,7 +36,8 @@ class Baseline:
     """One model for all of the traffic, against what routing did cost on the same requests.
 
     ``requests`` could be compared; ``unknown`` could not, for want of a price; ``unfit`` are those
-    of them that the model could not have taken. ``quality`` is its mean expected quality.
+    of them that the model could not have taken. ``quality_ppm`` sums the expected quality of
+    ``rated`` requests, in millionths.
     """
 
     name: str
@@ -45,7 +46,13 @@ class Baseline:
     actual_pico_usd: int
     unknown: int
     unfit: int
-    quality: float | None
+    rated: int
+    quality_ppm: int
+
+    @property
+    def quality(self) -> float | None:
+        """Mean expected quality; None where nothing is known."""
+        return self.quality_ppm / self.rated / MILLION if self.rated else None
 
     @property
     def saved_pico_usd(self) -> int:
@@ -62,13 +69,22 @@ class Baseline:
 class Group:
     """The requests of one intent, model or day (``key``), or all of them (an empty key).
 
-    ``sums`` are those of the hourly table; ``feedback`` maps a metric to its mean and number.
+    ``sums`` are those of the hourly table; ``opinions`` sums each
+    metric's values, in millionths, and counts them.
     """
 
     key: str
     sums: Mapping[str, int]
     baselines: Mapping[str, Baseline]
-    feedback: Mapping[str, tuple[float, int]]
+    opinions: Mapping[str, tuple[int, int]]
+
+    @property
+    def feedback(self) -> Mapping[str, tuple[float, int]]:
+        """Each metric's mean and number."""
+        return {
+            metric: (value / number / MILLION, number)
+            for metric, (value, number) in self.opinions.items()
+        }
 
     @property
     def quality(self) -> float | None:
@@ -160,10 +176,11 @@ def savings(
 ) -> Savings:
     """The report since the beginning of the hour of ``since_ms``, with a forecast at ``now_ms``."""
     first = 0 if since_ms is None else since_ms // HOUR_MS
+    groups = _groups(store, first, by or "")
     return Savings(
         since_ms=None if since_ms is None else first * HOUR_MS,
-        total=next(iter(_groups(store, first, "")), _empty()),
-        groups=tuple(_groups(store, first, by)) if by else (),
+        total=_together(groups),
+        groups=tuple(groups) if by else (),
         forecast=None if now_ms is None else forecast(store, now_ms),
     )
 
@@ -206,16 +223,16 @@ def _groups(store: Store, first_hour: int, by: str) -> list[Group]:
     twins: dict[str, dict[str, Baseline]] = {}
     for (group, name), values in _summed(store, "twins", f"{key}, twin", TWINS, first_hour).items():
         twins.setdefault(group, {})[name] = _baseline(name, dict(zip(TWINS, values, strict=True)))
-    said: dict[str, dict[str, tuple[float, int]]] = {}
+    said: dict[str, dict[str, tuple[int, int]]] = {}
     opinions = _summed(store, "opinions", f"{key}, metric", ("number", "value_micro"), first_hour)
     for (group, metric), (number, value) in opinions.items():
-        said.setdefault(group, {})[metric] = value / number / MILLION, number
+        said.setdefault(group, {})[metric] = value, number
     return [
         Group(
             key=_name(group, by),
             sums=dict(zip(HOURLY, values, strict=True)),
             baselines=twins.get(group, {}),
-            feedback=said.get(group, {}),
+            opinions=said.get(group, {}),
         )
         for (group,), values in sorted(sums.items())
     ]
@@ -236,7 +253,6 @@ def _summed(
 
 
 def _baseline(name: str, sums: Mapping[str, int]) -> Baseline:
-    rated = sums["rated"]
     return Baseline(
         name=name,
         requests=sums["requests"] - sums["unknown"],
@@ -244,7 +260,8 @@ def _baseline(name: str, sums: Mapping[str, int]) -> Baseline:
         actual_pico_usd=sums["actual"],
         unknown=sums["unknown"],
         unfit=sums["unfit"],
-        quality=sums["quality_ppm"] / rated / MILLION if rated else None,
+        rated=sums["rated"],
+        quality_ppm=sums["quality_ppm"],
     )
 
 
@@ -254,8 +271,34 @@ def _name(group: Any, by: str) -> str:
     return f"{datetime.fromtimestamp(int(group) * 86_400, UTC):%Y-%m-%d}"
 
 
-def _empty() -> Group:
-    return Group(key="", sums=dict.fromkeys(HOURLY, 0), baselines={}, feedback={})
+def _together(groups: Sequence[Group]) -> Group:
+    """All groups as one."""
+    names = sorted({name for group in groups for name in group.baselines})
+    metrics = sorted({metric for group in groups for metric in group.opinions})
+    return Group(
+        key="",
+        sums={name: sum(group.sums[name] for group in groups) for name in HOURLY},
+        baselines={
+            name: _sum_of([g.baselines[name] for g in groups if name in g.baselines])
+            for name in names
+        },
+        opinions={
+            metric: (
+                sum(g.opinions[metric][0] for g in groups if metric in g.opinions),
+                sum(g.opinions[metric][1] for g in groups if metric in g.opinions),
+            )
+            for metric in metrics
+        },
+    )
+
+
+def _sum_of(parts: Sequence[Baseline]) -> Baseline:
+    sums = {
+        name: sum(getattr(part, name) for part in parts)
+        for name in Baseline.__slots__
+        if name != "name"
+    }
+    return Baseline(name=parts[0].name, **sums)
 
 
 def _group_dict(group: Group) -> dict[str, Any]:
@@ -281,6 +324,7 @@ def _baseline_dict(baseline: Baseline | None) -> dict[str, Any] | None:
     if baseline is None:
         return None
     found = {name: getattr(baseline, name) for name in baseline.__slots__}
+    found["quality"] = baseline.quality
     found["saved_pico_usd"] = baseline.saved_pico_usd
     found["saved_share"] = baseline.saved_share
     return found

@@ -191,7 +191,7 @@ def check_file(path: Path) -> list[str]:
             rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
         finally:
             connection.close()
-    return [" ".join(row[0].split()) for row in rows if row[0] != "ok"]
+    return [" ".join(str(row[0]).split()) for row in rows if row[0] != "ok"]
 
 
 def _locked(lock: int) -> bool:

@@ -8,7 +8,7 @@ Invariant: the answering model's own twin costs what its answer did cost. This m
 storage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from turnout.catalog import Catalog, Deployment
@@ -33,15 +33,17 @@ class Answer:
     reusable: int = 0
 
 
-def twins(decision: Decision, answer: Answer, catalog: Catalog) -> Iterator[Twin]:
-    """A twin for each deployment, and one each for the strongest and the cheapest."""
+def twins(
+    decision: Decision, answer: Answer, catalog: Catalog, marks: Mapping[str, str]
+) -> Iterator[Twin]:
+    """A twin for each deployment, and one each for the strongest and the cheapest (``marks``)."""
     candidates = {c.deployment: c for c in decision.candidates}
     of = {
         d.id: _twin(d, decision, answer, candidates.get(d.id)) for d in catalog.deployments.values()
     }
     yield from of.values()
-    for name, deployment in ((STRONGEST, catalog.strongest()), (CHEAPEST, catalog.cheapest())):
-        same = of[deployment.id]
+    for name, deployment in marks.items():
+        same = of[deployment]
         yield Twin(
             name=name,
             cost_pico_usd=same.cost_pico_usd,
@@ -49,6 +51,13 @@ def twins(decision: Decision, answer: Answer, catalog: Catalog) -> Iterator[Twin
             unfit=same.unfit,
             quality_ppm=same.quality_ppm,
         )
+
+
+def extremes(catalog: Catalog) -> Mapping[str, str]:
+    """The strongest and the cheapest deployment of a catalogue, by the names of their twins."""
+    if not catalog.deployments:
+        return {}
+    return {STRONGEST: catalog.strongest().id, CHEAPEST: catalog.cheapest().id}
 
 
 def _twin(

@@ -91,8 +91,8 @@ def _prices(store: Store) -> Iterator[str]:
         rows = store.fetch(
             "SELECT id, n, input, cache_read, cache_write, output, reasoning, cost, price "
             "FROM calls WHERE (id, n) > ($1, $2) AND price IS NOT NULL AND cost IS NOT NULL "
-            f"ORDER BY id, n LIMIT {_CALLS_A_PAGE}",
-            after,
+            "ORDER BY id, n LIMIT $3",
+            (*after, _CALLS_A_PAGE),
         )
         if not rows:
             break

@@ -111,8 +111,6 @@ class Writer:
             thread.join()
 
     def _run_thread(self) -> None:
-        if self._thread is not None:
-            return
         with self._starting:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)

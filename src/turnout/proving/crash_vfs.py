@@ -84,7 +84,7 @@ class CrashDisk(apsw.VFS):
         self.on_step = on_step
         super().__init__(name, base="")
 
-    def xOpen(self, name: Any, flags: list[int]) -> "_File":  # noqa: N802 -- SQLite's name
+    def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802 -- SQLite's name
         """As SQLite wants it."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         flags[1] = flags[0]

@@ -19,7 +19,7 @@ from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.report import Check, judged
 from turnout.proving.workload import RULES, Tally, idents, work
 
-LIFE_S = (0.03, 0.12)
+LIFE_S = (0.05, 0.25)
 VERIFY_EACH = 50
 _MANY = 1_000_000
 

@@ -90,7 +90,6 @@ def _run(
     store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
     ledger = kind(store, catalog=RULES.catalog)
     try:
-        ledger.start()
         asyncio.run(_working(ledger, run, heard))
     finally:
         ledger.close()

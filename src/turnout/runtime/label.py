@@ -29,7 +29,7 @@ async def ask_label(
     except TimeoutError:
         why = f"no label within {deadline_s:g} s"
     except asyncio.CancelledError:
-        await asyncio.shield(_recorded(call, means, abandoned=True))
+        await asyncio.shield(_recorded(call, means))
         raise
     await asyncio.shield(_recorded(call, means))
     if answer is None:
@@ -40,11 +40,9 @@ async def ask_label(
     return label, None if label else f"unusable label of {len(text)} characters", call.outcome
 
 
-async def _recorded(call: Call, means: Means, *, abandoned: bool = False) -> None:
+async def _recorded(call: Call, means: Means) -> None:
     if call.outcome is not None:
         await means.recorder.attempted(call.outcome)
-    if abandoned:
-        await means.recorder.abandoned(call.decision_id)
 
 
 def _ceiling(call: Call) -> int | None:

@@ -31,7 +31,7 @@ class Recorder(Protocol):
         ...
 
     async def abandoned(self, decision_id: str) -> None:
-        """The request that was held came to no decision, and nothing more will be spent on it."""
+        """The request ended before its walk began, and nothing more will be spent on it."""
         ...
 
     def close(self) -> None:

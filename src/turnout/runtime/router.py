@@ -6,8 +6,8 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from turnout.core import (
     Outcome,
     Prediction,
     Request,
-    RequestError,
+    RouterError,
     Snapshot,
     check_body,
 )
@@ -139,12 +139,13 @@ class Router:
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
         request = self.request(prompt, **more)
-        prediction, labelled = await self._predict(request)
-        decision = await self._decided(request, prediction)
-        if labelled:
-            recorder = self._parts.means.recorder
-            await recorder.decided(request, decision, 0)
-            await recorder.settled(decision)
+        async with self._undecided(request):
+            prediction, labelled = await self._predict(request)
+            decision = self._decide(request, prediction)
+            if labelled:
+                recorder = self._parts.means.recorder
+                await recorder.decided(request, decision, 0)
+                await recorder.settled(decision)
         return decision
 
     @overload
@@ -160,9 +161,10 @@ class Router:
         when the models fail.
         """
         request = self.request(prompt, **more)
-        prediction, labelled = await self._predict(request)
-        decision = await self._decided(request, prediction)
-        walk = await self._admit(request, decision, labelled)
+        async with self._undecided(request):
+            prediction, labelled = await self._predict(request)
+            decision = self._decide(request, prediction)
+            walk = await self._admit(request, decision, labelled)
         if stream:
             script = Transcript()
             chunks = self._stream(walk, script)
@@ -227,12 +229,14 @@ class Router:
         )
         return combine(local, label, why), (outcome,) if outcome else ()
 
-    async def _decided(self, request: Request, prediction: Prediction) -> Decision:
-        """As ``_decide``; where that raises, what was held for the label is freed."""
+    @asynccontextmanager
+    async def _undecided(self, request: Request) -> AsyncIterator[None]:
+        """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
         try:
-            return self._decide(request, prediction)
-        except RequestError:
-            await self._parts.means.recorder.abandoned(decision_id(request, self._rules))
+            yield
+        except (RouterError, asyncio.CancelledError):
+            recorder = self._parts.means.recorder
+            await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
             raise
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:

@@ -13,8 +13,8 @@ from turnout.training.rows import INTENTS, Row
 
 Floats = NDArray[np.float64]
 
-OUTPUTS = (*INTENTS, "harm", "injection", "follows")
-HARM, INJECTION, FOLLOWS = -3, -2, -1
+OUTPUTS = (*INTENTS, "harm", "injection")
+HARM, INJECTION = -2, -1
 # Chosen on folds by source; see experiments/classifiers.md.
 FIRST_STRENGTH = 3.0
 SECOND_STRENGTH = 1.0
@@ -97,7 +97,7 @@ def _column(
 
 def _fit_intents_together(rows: Sequence[Row], features: Features, heads: Heads) -> None:
     """The second stage's intents are one multinomial regression, not nine binary ones."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and not row.follows]
+    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
     sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
     model = _logistic(features.vectors[index], labels, sample, SECOND_STRENGTH, "lbfgs")
@@ -107,10 +107,7 @@ def _fit_intents_together(rows: Sequence[Row], features: Features, heads: Heads)
 
 def _wanted(row: Row, output: str) -> bool | None:
     """Whether the row is one of the output; None keeps it out of that head's training."""
-    if output == "follows":
-        # Small talk never ends a task, so it is no evidence either way.
-        return row.follows if row.intent not in ("chat", None) else None
-    if row.follows:
+    if not row.judged:
         return None
     if output == "harm":
         return None if row.injection else row.unsafe
