@@ -4,7 +4,7 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,29 +99,25 @@ def _rulebook(
 
 
 def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
-    rule = config.policy
-    if name == "cheapest":
-        return Cheapest()
-    if name == "random":
-        return Random()
-    if name == "strongest":
-        return Strongest(order=tuple(d.id for d in catalog.by_strength()))
-    if name == "cheapest_above_quality":
-        return _above_quality(config, success)
-    if name == "utility":
-        return Utility(per_usd=rule.per_usd, per_second=rule.per_second)
-    if name == "weighted":
-        return Weighted(weights=rule.weights)
-    if name == "fixed" and config.policy.model is not None:
-        model = config.policy.model
-        fallbacks = config.fallbacks.get(model, ())
-        return Fixed(deployment=model, fallbacks=fallbacks, reason="the fixed model")
-    return IntentMap(
-        routes={k: v for k, v in config.intents.items() if v != BLOCK},
-        default=config.default,
-        fallbacks=config.fallbacks,
-        digest=digest(config),
-    )
+    rule, model = config.policy, config.policy.model or ""
+    makers: dict[str, Callable[[], Policy]] = {
+        "cheapest": Cheapest,
+        "random": Random,
+        "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
+        "cheapest_above_quality": lambda: _above_quality(config, success),
+        "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
+        "weighted": lambda: Weighted(weights=rule.weights),
+        "fixed": lambda: Fixed(
+            deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
+        ),
+        "intent_map": lambda: IntentMap(
+            routes={k: v for k, v in config.intents.items() if v != BLOCK},
+            default=config.default,
+            fallbacks=config.fallbacks,
+            digest=digest(config),
+        ),
+    }
+    return makers[name]()
 
 
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
