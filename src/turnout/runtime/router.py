@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from turnout.core import (
 )
 from turnout.decision import decide, decision_id
 from turnout.features import extract
+from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
@@ -241,6 +243,9 @@ class Router:
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
+        if self._parts.success is not None:
+            success = self._parts.success.predictor.predict(prompt_text(request))
+            prediction = replace(prediction, success=success)
         now = Snapshot(as_of=time.time(), unavailable=self._parts.unavailable)
         return decide(request, features, prediction, now, self._rules)
 
