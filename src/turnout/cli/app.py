@@ -9,7 +9,22 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, calibrate, classify, compare, demo, inspect, setup, train
+from turnout.cli import (
+    ask,
+    calibrate,
+    classify,
+    compare,
+    demo,
+    evaluate,
+    inspect,
+    ledger,
+    predict,
+    probe,
+    prove,
+    savings,
+    setup,
+    train,
+)
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -31,11 +46,18 @@ app.command()(ask.ask)
 app.command()(ask.route)
 app.command()(classify.classify)
 app.command()(compare.compare)
-app.command()(calibrate.calibrate)
-app.add_typer(train.train, name="train")
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(predict.predict)
+app.command("eval")(evaluate.evaluate)
+app.command()(calibrate.calibrate)
+app.command()(probe.probe)
+app.command()(savings.savings)
+app.command()(ledger.explain)
+app.add_typer(train.app, name="train")
+app.add_typer(ledger.app)
+app.add_typer(prove.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

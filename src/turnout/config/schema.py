@@ -7,7 +7,7 @@ This module does not know files, the environment, presets or classes of other ro
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -80,15 +80,36 @@ class SafetySection(Section):
 
 
 class PolicySection(Section):
-    """The rule that chooses; ``model`` is the one of ``fixed``."""
+    """The rule that chooses; ``model`` is the one of ``fixed``.
 
-    name: Literal["intent_map", "fixed", "cheapest", "strongest", "random"] = "intent_map"
+    ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
+    quality, ``per_usd`` and ``per_second`` the quality that a dollar and a second of waiting are
+    worth, ``weights`` the shares of ``weighted`` by model.
+    """
+
+    name: Literal[
+        "intent_map",
+        "fixed",
+        "cheapest",
+        "strongest",
+        "random",
+        "cheapest_above_quality",
+        "utility",
+        "weighted",
+    ] = "intent_map"
     model: Name | None = None
+    bundle: Name | None = None
+    quality: Share | None = None
+    per_usd: Annotated[float, Field(ge=0)] = 0.0
+    per_second: Annotated[float, Field(ge=0)] = 0.0
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
 
     @model_validator(mode="after")
     def _fixed_names_its_model(self) -> Self:
         if self.name == "fixed" and self.model is None:
             raise ValueError("policy fixed needs model: the name of the model to use")
+        if self.name == "weighted" and not any(self.weights.values()):
+            raise ValueError("policy weighted needs weights: a share for each model")
         return self
 
 
@@ -110,8 +131,16 @@ class RetrySection(Section):
     longest_wait_s: Seconds = 20.0
 
 
+def _off(value: object) -> object:
+    # YAML reads a bare off as false.
+    return "off" if value is False else value
+
+
 class Config(Section):
-    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``."""
+    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``.
+
+    ``ledger`` is a path, a ``postgresql://`` URL or ``off``; without it the user's data folder.
+    """
 
     provider: Name | None = None
     providers: dict[str, ProviderSection] = {}
@@ -125,6 +154,7 @@ class Config(Section):
     safety: SafetySection = SafetySection()
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
+    ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")
     @classmethod
