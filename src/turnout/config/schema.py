@@ -41,6 +41,7 @@ class ProviderSection(Section):
     api_key: str | None = None
     family: Literal["openai", "embedded"] | None = None
     headers: dict[str, str] = {}
+    json_schema: bool | None = None
 
 
 class ModelSection(Section):

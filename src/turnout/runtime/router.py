@@ -36,6 +36,7 @@ from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
+from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import receipt
@@ -185,6 +186,15 @@ class Router:
             )
         reply: Reply = self._loop.run(self.achat(prompt, **more))
         return reply
+
+    def standings(self) -> dict[str, str]:
+        """What each deployment's provider says of its model; one call a deployment with a key."""
+        found = dict(self._parts.unavailable)
+        for deployment in self._rules.catalog.deployments.values():
+            if deployment.provider.family != "embedded" and deployment.provider.has_key:
+                transport = self._parts.means.backends.of(deployment).transport
+                found[deployment.id] = self._loop.run(check(deployment, transport))
+        return found
 
     async def aclose(self) -> None:
         """Close every connection."""
