@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     wanted = options.part or list(PARTS)
     found = {part: _RUN[part](options.data) for part in wanted if part in _RUN}
-    report = {"machine": describe("turnout", "numpy", "scikit-learn"), **found}
+    report = {"machine": describe("numpy", "scikit-learn"), **found}
     if options.json:
         print(json.dumps(report, indent=2))
         return
