@@ -35,7 +35,7 @@ from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
-from turnout.runtime.receipt import receipt
+from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
 from turnout.runtime.stream import BlockingStream, Stream
@@ -153,14 +153,11 @@ class Router:
         Raises RequestError for a request that cannot be served, ProviderError or AllRoutesFailed
         when the models fail.
         """
-        request = self.request(prompt, **more)
-        prediction, labelled = await self._predict(request)
-        decision = self._decide(request, prediction)
-        walk = await self._admit(request, decision, labelled)
+        walk = await self.begin(self.request(prompt, **more))
         if stream:
             script = Transcript()
             chunks = self._stream(walk, script)
-            return Stream(decision, chunks, lambda: self._reply(walk, script.body(decision)))
+            return Stream(walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision)))
         return await self._whole(walk)
 
     @overload
@@ -175,6 +172,20 @@ class Router:
             )
         reply: Reply = self._loop.run(self.achat(prompt, **more))
         return reply
+
+    async def begin(self, request: Request) -> Walk:
+        """The walk of a decision that may go ahead; the caller takes its answer from it.
+
+        A blocked request's walk has no calls, and its answer is the decision's refusal.
+        Raises RequestError.
+        """
+        prediction, labelled = await self._predict(request)
+        return await self._admit(request, self._decide(request, prediction), labelled)
+
+    def receipt(self, walk: Walk) -> Receipt:
+        """The account of a walk so far."""
+        means = self._parts.means
+        return receipt(walk.decision, walk.outcomes, self._rules.catalog, means.stand_in)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -268,7 +279,5 @@ class Router:
             body=body,
             decision=walk.decision,
             outcomes=tuple(walk.outcomes),
-            receipt=receipt(
-                walk.decision, walk.outcomes, self._rules.catalog, self._parts.means.stand_in
-            ),
+            receipt=self.receipt(walk),
         )

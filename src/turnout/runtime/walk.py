@@ -34,12 +34,13 @@ class Means:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with every call."""
+    """One decision being carried out; ``outcomes`` grows with every call, ``call`` is the latest."""
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
+    call: Call | None = None
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -83,7 +84,7 @@ class Walk:
             await asyncio.sleep(attempt.delay_s)
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
-        return Call(
+        self.call = Call(
             decision_id=self.decision.id,
             request=self.request,
             attempt=attempt,
@@ -93,6 +94,7 @@ class Walk:
             timeouts=self.means.timeouts,
             input_tokens=input_tokens(self.decision.features, deployment),
         )
+        return self.call
 
     async def _record(self, call: Call) -> Outcome:
         if call.outcome is None:
