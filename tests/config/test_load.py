@@ -20,7 +20,7 @@ MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
         (MODEL + "modles: {}\n", "line 4: modles: unknown key 'modles'; did you mean 'models'?"),
         (
             "models:\n  fast: {model: m, context_windw: 3}\ndefault: fast\n",
-            "line 2: models.fast.context_windw: unknown key 'context_windw'; did you mean 'context_",
+            "line 2: models.fast.context_windw: unknown key 'context_windw'; did you",
         ),
         ("models: {f: m}\ndefault: fats\n", "line 2: default: 'fats' is not in models"),
         (MODEL + "intents: {code: fst}\n", "line 4: intents.code: 'fst' is not in models; did you"),

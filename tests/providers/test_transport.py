@@ -1,10 +1,10 @@
 """The transport against a real server that errs on command."""
 
 import asyncio
-import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -23,22 +23,9 @@ from turnout.providers import HttpTransport, OpenAIChatCodec, Timeouts, Transpor
 from turnout.testing import FaultyUpstream
 
 
-@pytest.fixture
-async def upstream() -> AsyncIterator[FaultyUpstream]:
-    async with FaultyUpstream() as running:
-        yield running
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpTransport]:
-    made = HttpTransport()
-    yield made
-    await made.aclose()
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_honest_answer_arrives_whole(
-    upstream: FaultyUpstream, transport: HttpTransport, stream: bool
+    upstream: FaultyUpstream, transport: HttpTransport, *, stream: bool
 ) -> None:
     """Text and usage equal what the upstream says it produced."""
     where = deployment(upstream.base_url, "acme/small")
@@ -51,6 +38,11 @@ async def test_an_honest_answer_arrives_whole(
         billed.completion_tokens,
     )
     assert billed.finished
+
+
+def open_files() -> int:
+    """File descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 STREAM_FAULTS = [
@@ -269,7 +261,7 @@ async def test_cancelled_calls_leak_nothing(
 ) -> None:
     """After 200 cancelled calls, 20 good ones succeed and no socket is left behind."""
     slow = deployment(upstream.base_url, "f-drip20ms-tokens500")
-    sockets = len(os.listdir("/proc/self/fd"))
+    sockets = open_files()
     for batch in range(10):
         calls = [
             asyncio.create_task(call(transport, slow, request(), stream=bool(number % 2)))
@@ -288,7 +280,7 @@ async def test_cancelled_calls_leak_nothing(
         assert f"answers n{number}:" in text_of(answer)
     await transport.aclose()
     await _until(lambda: upstream.open_connections == 0)
-    await _until(lambda: len(os.listdir("/proc/self/fd")) <= sockets)
+    await _until(lambda: open_files() <= sockets)
     assert all(entry.completion_tokens < 100 for entry in upstream.entries(slow.model))
 
 

@@ -1,10 +1,11 @@
 """The small worlds that tests of providers share: a deployment, a request, a way to call."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from turnout.catalog import Deployment, ModelCard, Provider
 from turnout.core import Chunk, Fault, Request, Usage
-from turnout.providers import HttpTransport, OpenAIChatCodec, Timeouts, TransportError
+from turnout.providers import OpenAIChatCodec, Timeouts, Transport, TransportError, WireResponse
 
 KEY = "sk-canary-0123456789"
 PATIENT = Timeouts(connect_s=2, first_token_s=5, inter_token_s=5, total_s=20)
@@ -23,7 +24,7 @@ def request(text: str = "hello", *, request_id: str = "req-1", **body: Any) -> R
 
 
 async def call(
-    transport: HttpTransport,
+    transport: Transport,
     where: Deployment,
     asked: Request,
     *,
@@ -32,32 +33,38 @@ async def call(
 ) -> list[Chunk | Fault]:
     """Everything that comes back from one call, the way a runtime makes it."""
     codec = OpenAIChatCodec.for_provider(where.provider)
+    found: list[Chunk | Fault] = []
     try:
         response = await transport.send(codec.encode(asked, where, stream=stream), timeouts)
     except TransportError as error:
         return [error.fault]
-    found: list[Chunk | Fault] = []
-    decoder = codec.decoder()
     try:
-        if response.status != 200 or not stream:
-            body = b"".join([piece async for piece in response.chunks()])
-            whole = response.status == 200
-            found.append(
-                codec.decode(body)
-                if whole
-                else codec.classify_error(response.status, response.headers, body)
-            )
-            return found
-        async for piece in response.chunks():
-            found.extend(decoder.feed(piece))
-            if decoder.done:
-                break
-        fault = decoder.end()
-        return [*found, fault] if fault else found
+        async for item in _items(codec, response, stream=stream and response.status == 200):
+            found.append(item)  # noqa: PERF401 -- what came before a fault is kept
     except TransportError as error:
-        return [*found, error.fault]
-    finally:
-        await response.aclose(reuse=True)
+        found.append(error.fault)
+    await response.aclose(reuse=True)
+    return found
+
+
+async def _items(
+    codec: OpenAIChatCodec, response: WireResponse, *, stream: bool
+) -> AsyncIterator[Chunk | Fault]:
+    if not stream:
+        body = b"".join([piece async for piece in response.chunks()])
+        good = response.status == 200
+        headers = response.headers
+        yield codec.decode(body) if good else codec.classify_error(response.status, headers, body)
+        return
+    decoder = codec.decoder()
+    async for piece in response.chunks():
+        for item in decoder.feed(piece):
+            yield item
+        if decoder.done:
+            return
+    fault = decoder.end()
+    if fault is not None:
+        yield fault
 
 
 def text_of(found: list[Chunk | Fault]) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from turnout.cli.options import JsonOption, err, out, print_json
 from turnout.core import ConfigError
-from turnout.providers import weights
+
 
 
 def setup(

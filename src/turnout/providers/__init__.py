@@ -1,5 +1,6 @@
-"""Providers: pure wire codecs and the one door to the network."""
+"""Providers: pure wire codecs, the one door to the network, and the model in the process."""
 
+from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import (
     Codec,
@@ -11,15 +12,18 @@ from turnout.providers.protocol import (
     WireResponse,
 )
 from turnout.providers.transport import HttpTransport
+from turnout.providers.weights import Weights
 
 __all__ = [
     "Codec",
+    "EmbeddedTransport",
     "HttpTransport",
     "OpenAIChatCodec",
     "StreamDecoder",
     "Timeouts",
     "Transport",
     "TransportError",
+    "Weights",
     "WireRequest",
     "WireResponse",
 ]

@@ -8,13 +8,13 @@ This module does not look into bodies.
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from turnout.core import Fault
 from turnout.providers.connection_faults import fault_of
+from turnout.providers.deadlines import Deadlines, no_first_byte
 from turnout.providers.decompress import UnknownEncoding, inflater
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
 
@@ -48,7 +48,7 @@ class HttpTransport:
         from aiohttp import ClientError
 
         target = _target(request.url)
-        deadlines = _Deadlines.starting(asyncio.get_running_loop().time(), timeouts)
+        deadlines = Deadlines.starting(asyncio.get_running_loop().time(), timeouts)
         try:
             async with asyncio.timeout_at(deadlines.first_byte):
                 response = await self._session().request(
@@ -84,7 +84,7 @@ class HttpResponse:
         self,
         response: "ClientResponse",
         target: str,
-        deadlines: "_Deadlines",
+        deadlines: Deadlines,
         max_bytes: int,
     ) -> None:
         self.status: int = response.status
@@ -151,30 +151,6 @@ class HttpResponse:
         return self._response.content.at_eof()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Deadlines:
-    """Moments on the event loop's clock."""
-
-    timeouts: Timeouts
-    first_byte: float
-    total: float
-
-    @classmethod
-    def starting(cls, now: float, timeouts: Timeouts) -> "_Deadlines":
-        total = now + timeouts.total_s
-        first_byte = min(now + timeouts.first_token_s, total)
-        return cls(timeouts=timeouts, first_byte=first_byte, total=total)
-
-    def next(self, now: float, *, first: bool) -> tuple[float, Fault]:
-        """When the next byte is due, and the fault if it does not come."""
-        if first:
-            return self.first_byte, _no_first_byte(self.timeouts)
-        due = now + self.timeouts.inter_token_s
-        if due < self.total:
-            return due, _late(f"the answer stalled for {self.timeouts.inter_token_s:g} s")
-        return self.total, _late(f"the answer took more than {self.timeouts.total_s:g} s")
-
-
 def _new_session(keepalive_s: float) -> "ClientSession":
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
@@ -193,7 +169,7 @@ def _connect_timeout(timeouts: Timeouts) -> "ClientTimeout":
 
 
 def _answer(
-    response: "ClientResponse", target: str, deadlines: _Deadlines, max_bytes: int
+    response: "ClientResponse", target: str, deadlines: Deadlines, max_bytes: int
 ) -> HttpResponse:
     try:
         return HttpResponse(response, target, deadlines, max_bytes)
@@ -204,7 +180,7 @@ def _answer(
 
 def _send_fault(error: Exception, target: str, timeouts: Timeouts) -> Fault:
     # The client's own timeouts are subclasses and have rules of their own.
-    return _no_first_byte(timeouts) if type(error) is TimeoutError else fault_of(error, target)
+    return no_first_byte(timeouts) if type(error) is TimeoutError else fault_of(error, target)
 
 
 def _target(url: str) -> str:
@@ -215,14 +191,6 @@ def _target(url: str) -> str:
     except ValueError:
         return url
     return f"{parts.hostname or url}:{port}"
-
-
-def _no_first_byte(timeouts: Timeouts) -> Fault:
-    return _late(f"no answer within {min(timeouts.first_token_s, timeouts.total_s):g} s")
-
-
-def _late(detail: str) -> Fault:
-    return Fault(kind="timeout", detail=detail, retry="transient")
 
 
 def _bad(detail: str) -> Fault:

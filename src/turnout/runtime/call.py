@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from time import monotonic
+from time import monotonic, time
 from typing import TypeVar
 
 from turnout.catalog import Deployment
@@ -90,7 +90,7 @@ class Call:
         finally:
             await response.aclose(reuse=True)
         if response.status != 200:
-            return self.backend.codec.classify_error(response.status, response.headers, body)
+            return self._refused(response, body)
         return self.backend.codec.decode(body)
 
     async def _events(self) -> AsyncGenerator[Chunk | Fault, None]:
@@ -114,6 +114,7 @@ class Call:
                 for event in events:
                     if event is not None:
                         yield event
+                ended = ended or decoder.done
                 if ended or isinstance(part, Fault):
                     return
         finally:
@@ -127,11 +128,20 @@ class Call:
         body = await self._bounded(_read(response))
         if isinstance(body, Fault):
             return body
-        return self.backend.codec.classify_error(response.status, response.headers, body)
+        return self._refused(response, body)
+
+    def _refused(self, response: WireResponse, body: bytes) -> Fault:
+        return self.backend.codec.classify_error(
+            response.status, response.headers, body, now=time()
+        )
 
     async def _send(self, *, stream: bool) -> WireResponse:
         wire = self.backend.codec.encode(self.request, self.answers, stream=stream)
-        return await self.backend.transport.send(wire, self.timeouts)
+        # A whole answer comes in one piece: its first byte may take as long as all of it.
+        patience = self.timeouts.first_token_s if stream else self.timeouts.total_s
+        return await self.backend.transport.send(
+            wire, replace(self.timeouts, first_token_s=patience)
+        )
 
     def _patience(self) -> float:
         """Seconds until the next event is overdue."""

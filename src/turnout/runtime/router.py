@@ -17,7 +17,6 @@ from turnout.classifiers import combine
 from turnout.config import Config, load_file, load_mapping, load_text
 from turnout.core import (
     AUTO,
-    Chunk,
     Constraints,
     Decision,
     Message,
@@ -262,17 +261,18 @@ class Router:
 
     async def _stream(self, walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
         created = int(time.time())
+        # The provider is asked for usage in any case; the caller sees it only on request.
+        wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
         async with aclosing(walk.stream()) as chunks:
             async for chunk in chunks:
-                yield script.note(self._wire(chunk, walk, created))
+                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                if body["choices"] or wants_usage:
+                    yield body
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
         elif walk.outcomes[-1].status != "ok":
             raise failure(walk.decision, walk.outcomes)
-
-    def _wire(self, chunk: Chunk, walk: Walk, created: int) -> dict[str, Any]:
-        return chunk_body(chunk, walk.decision, chunk.model or "", created)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:
         return Reply(

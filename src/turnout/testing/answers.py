@@ -60,12 +60,17 @@ def nonce_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
 
 
 def answer(
-    body: Mapping[str, Any], nonce: str, *, length: int | None = None, reason: bool = False
+    body: Mapping[str, Any],
+    nonce: str,
+    *,
+    length: int | None = None,
+    reason: bool = False,
+    text: str | None = None,
 ) -> Answer:
     """The answer to a chat request: tool calls where tools are offered, JSON where it is asked.
 
     Reasons first where ``reason`` or the body's ``reasoning_effort`` says so. ``length`` is the
-    number of tokens of plain text. The caller's own cap on tokens is kept.
+    number of tokens of plain text, ``text`` the text itself. The caller's own cap is kept.
     """
     thoughts: tuple[Delta, ...] = ()
     if reason or body.get("reasoning_effort"):
@@ -76,7 +81,8 @@ def answer(
     if tools and body.get("tool_choice") != "none" and not _has_tool_result(body):
         said, finish = _call(tools, body.get("tool_choice"), nonce), "tool_calls"
     else:
-        said = tuple({"content": piece} for piece in tokens_of(_text(body, nonce, length)))
+        plain = _text(body, nonce, length) if text is None else text
+        said = tuple({"content": piece} for piece in tokens_of(plain))
     deltas = thoughts + said
     cap = body.get("max_completion_tokens") or body.get("max_tokens")
     if cap is not None and cap < len(deltas):

@@ -25,7 +25,8 @@ _REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
 class FaultyUpstream:
     """The server, as ``with`` (in a thread of its own) or ``async with`` (on the running loop).
 
-    ``scripts`` maps honest model names to fault names, and may be changed while it runs.
+    ``scripts`` maps honest model names to fault names, and may be changed while it runs;
+    ``replies`` maps model names to the text they answer with.
     ``invoice`` holds an entry for each chat call and ``requests`` everything that arrived, both in
     order. With ``api_key`` set, other keys are refused with 401.
     """
@@ -35,10 +36,12 @@ class FaultyUpstream:
         *,
         port: int = 0,
         scripts: Mapping[str, str] | None = None,
+        replies: Mapping[str, str] | None = None,
         models: tuple[str, ...] = ("acme/small", "acme/large"),
         api_key: str | None = None,
     ) -> None:
         self.scripts: dict[str, str] = dict(scripts or {})
+        self.replies: dict[str, str] = dict(replies or {})
         self.models = models
         self.invoice: list[InvoiceEntry] = []
         self.requests: list[RecordedRequest] = []
@@ -167,7 +170,8 @@ class FaultyUpstream:
             return await _refuse(exchange, entry, script, request)
         entry.prompt_tokens = _billed_prompt(script, body)
         entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
-        said = answer(body, nonce, length=script.tokens, reason="reason" in script)
+        text = self.replies.get(body["model"])
+        said = answer(body, nonce, length=script.tokens, reason="reason" in script, text=text)
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         playback = Playback(exchange, entry, script, said, include_usage=wants_usage)
         return await playback.play()

@@ -1,0 +1,71 @@
+"""Names a text's language from its script and its commonest words.
+
+Good enough to report and to choose a stricter rule for the unknown; not a language model.
+"""
+
+import re
+
+_SCRIPTS: tuple[tuple[str, str], ...] = (
+    ("ja", "\u3040-\u30ff"),
+    ("ko", "\uac00-\ud7af\u1100-\u11ff"),
+    ("zh", "\u4e00-\u9fff\u3400-\u4dbf"),
+    ("hi", "\u0900-\u097f"),
+    ("bn", "\u0980-\u09ff"),
+    ("ar", "\u0600-\u06ff\u0750-\u077f"),
+    ("he", "\u0590-\u05ff"),
+    ("ru", "\u0400-\u04ff"),
+    ("el", "\u0370-\u03ff"),
+    ("th", "\u0e00-\u0e7f"),
+)
+_SCRIPT = re.compile("|".join(f"(?P<{name}>[{span}])" for name, span in _SCRIPTS))
+_WORD = re.compile(r"[^\W\d_]+")
+_COMMON = {
+    "en": "the of and to in is you that it for are what how my this with do can i a on me write",
+    "de": "der die das und ist nicht ich ein eine mit für wie auf den zu von mir was bitte im",
+    "es": "el la de que y los una por con para es cómo qué mi las del se lo cuál un en",
+    "fr": "le la les des et est une pour que dans du je qui sur mon ce comment quel un au moi",
+    "pt": "o os as um uma não para com do da em por que meu como qual é no na de você",
+    "it": "il di che è per un una con non sono del della come mi gli questo quale i nel e",
+    "nl": "de het een en van is ik niet op voor met dat hoe wat mijn te zijn er die",
+    "vi": "của và là có không cho một những người tôi trong được với như thế nào làm các",
+    "tr": "bir ve bu için ne nasıl mi çok ile da de bana en olarak var kadar",
+    "id": "yang dan di untuk dengan ini itu apa dari saya bagaimana tidak adalah ke",
+    "pl": "nie i w na jest się do jak to czy z o co dla mi jaki po",
+    "tl": "ang ng sa mga na ay ko mo ba ito para kung paano",
+}
+_LANGUAGES_OF = {
+    word: tuple(name for name, words in _COMMON.items() if word in words.split())
+    for words in _COMMON.values()
+    for word in words.split()
+}
+_READ = 600
+
+
+def language_of(text: str) -> str:
+    """ISO 639-1 code of the text's main language, or the empty string when it gives no hint."""
+    head = text[:_READ]
+    script = "" if head.isascii() else _by_script(head)
+    return script or _by_words(head)
+
+
+def _by_script(text: str) -> str:
+    counts: dict[str, int] = {}
+    for match in _SCRIPT.finditer(text):
+        name = match.lastgroup or ""
+        counts[name] = counts.get(name, 0) + 1
+    letters = sum(c.isalpha() for c in text)
+    if sum(counts.values()) * 4 < letters or not counts:
+        return ""
+    # Japanese is written with Chinese characters too; a few kana settle it.
+    if "ja" in counts and counts["ja"] * 8 >= counts.get("zh", 0):
+        return "ja"
+    return max(counts, key=lambda name: counts[name])
+
+
+def _by_words(text: str) -> str:
+    votes: dict[str, float] = {}
+    for word in _WORD.findall(text.lower()):
+        names = _LANGUAGES_OF.get(word, ())
+        for name in names:
+            votes[name] = votes.get(name, 0.0) + 1.0 / len(names)
+    return max(votes, key=lambda name: votes[name]) if votes else ""

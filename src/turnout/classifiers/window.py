@@ -1,0 +1,65 @@
+"""What of a conversation is read, and for what.
+
+Intent reads the user's turns, newest last. Safety reads every string the model will read:
+all roles, content parts, names, tool calls and their arguments, tool results.
+Does not know how either is scored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from turnout.core import Message, strings, text_of
+
+TURNS = 6
+_SKIPPED = frozenset({"role", "type", "tool_call_id", "id", "detail"})
+_BINARY = ("data:", "http://", "https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """``turns`` are the last user turns, oldest first; ``segments`` all that safety reads."""
+
+    turns: tuple[str, ...]
+    segments: tuple[str, ...]
+
+
+def window(messages: Sequence[Message]) -> Window:
+    """The window over a conversation in OpenAI's shape."""
+    users = [text for m in messages if m.get("role") == "user" and (text := text_of(m)).strip()]
+    turns = tuple(users[-TURNS:]) or _any_text(messages)
+    segments = [segment for m in messages for segment in _segments(m)]
+    if len(users) > 1:
+        # A request split over several turns is judged as one.
+        segments.append("\n".join(users[-TURNS:]))
+    return Window(turns=turns, segments=tuple(dict.fromkeys(segments)))
+
+
+def _any_text(messages: Sequence[Message]) -> tuple[str, ...]:
+    for message in reversed(messages):
+        if text := text_of(message).strip():
+            return (text,)
+    return ()
+
+
+def _segments(message: Message) -> list[str]:
+    return [text for text in _readable(message) if text.strip() and not _is_reference(text)]
+
+
+def _readable(message: Message) -> list[str]:
+    found: list[str] = []
+    for key, value in message.items():
+        if key in _SKIPPED:
+            continue
+        parts = value if isinstance(value, list | tuple) else (value,)
+        for part in parts:
+            kept = _kept(part) if isinstance(part, Mapping) else part
+            found.extend(strings(kept))
+    return found
+
+
+def _kept(part: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in part.items() if key not in _SKIPPED}
+
+
+def _is_reference(text: str) -> bool:
+    return text.startswith(_BINARY) and not any(c.isspace() for c in text)

@@ -1,0 +1,44 @@
+"""The deadlines of one exchange, and the faults of missing them.
+
+Invariant: pure; the moment comes in as an argument.
+This module does not know clients or sockets.
+"""
+
+from dataclasses import dataclass
+
+from turnout.core import Fault
+from turnout.providers.protocol import Timeouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """When one exchange's bytes are due, on the event loop's clock."""
+
+    timeouts: Timeouts
+    first_byte: float
+    total: float
+
+    @classmethod
+    def starting(cls, now: float, timeouts: Timeouts) -> "Deadlines":
+        """The deadlines of an exchange that begins now."""
+        total = now + timeouts.total_s
+        first_byte = min(now + timeouts.first_token_s, total)
+        return cls(timeouts=timeouts, first_byte=first_byte, total=total)
+
+    def next(self, now: float, *, first: bool) -> tuple[float, Fault]:
+        """When the next byte is due, and the fault if it does not come."""
+        if first:
+            return self.first_byte, no_first_byte(self.timeouts)
+        due = now + self.timeouts.inter_token_s
+        if due < self.total:
+            return due, _late(f"the answer stalled for {self.timeouts.inter_token_s:g} s")
+        return self.total, _late(f"the answer took more than {self.timeouts.total_s:g} s")
+
+
+def no_first_byte(timeouts: Timeouts) -> Fault:
+    """The fault of an answer that has not begun."""
+    return _late(f"no answer within {min(timeouts.first_token_s, timeouts.total_s):g} s")
+
+
+def _late(detail: str) -> Fault:
+    return Fault(kind="timeout", detail=detail, retry="transient")

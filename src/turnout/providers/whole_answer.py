@@ -1,0 +1,47 @@
+"""Streamed chunks of an OpenAI answer folded into the answer as a whole.
+
+Invariant: every fragment of every choice ends up in its message, in order.
+This module does not know where the chunks come from.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def whole_answer(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ``chat.completion`` that the chunks of a stream add up to, or its error object."""
+    answer: dict[str, Any] = {}
+    choices: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        if "error" in chunk:
+            return {"error": chunk["error"]}
+        answer |= {key: value for key, value in chunk.items() if key != "choices" and value}
+        for part in chunk.get("choices") or ():
+            _add(choices.setdefault(part.get("index", 0), _empty_choice(part)), part)
+    ordered = [choices[index] for index in sorted(choices)]
+    return {**answer, "object": "chat.completion", "choices": ordered}
+
+
+def _empty_choice(part: Mapping[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": ""}
+    return {"index": part.get("index", 0), "message": message, "finish_reason": None}
+
+
+def _add(choice: dict[str, Any], part: Mapping[str, Any]) -> None:
+    delta, message = part.get("delta") or {}, choice["message"]
+    choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
+    for name in ("content", "reasoning_content"):
+        if delta.get(name):
+            message[name] = message.get(name, "") + delta[name]
+    for call in delta.get("tool_calls") or ():
+        _add_call(message.setdefault("tool_calls", []), call)
+
+
+def _add_call(calls: list[dict[str, Any]], fragment: Mapping[str, Any]) -> None:
+    index = fragment.get("index", len(calls))
+    while len(calls) <= index:
+        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+    call, function = calls[index], fragment.get("function") or {}
+    call["id"] = fragment.get("id") or call["id"]
+    for name in ("name", "arguments"):
+        call["function"][name] += function.get(name) or ""

@@ -1,0 +1,1 @@
+"""From labelled rows to classifier artefacts; needs the ``train`` extra."""

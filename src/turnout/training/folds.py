@@ -1,0 +1,38 @@
+"""Folds by source: what is judged on a source was never trained on it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.training.rows import Row
+
+FOLDS = 6
+
+
+def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
+    """The fold of every row; a source is in one fold, an intent's sources spread over all.
+
+    Sources are dealt out largest first, one intent after the other, which needs no randomness.
+    """
+    sizes = Counter(row.source for row in rows)
+    majority = {
+        source: Counter(str(r.intent) for r in rows if r.source == source).most_common(1)[0][0]
+        for source in sizes
+    }
+    place: dict[str, int] = {}
+    for start, intent in enumerate(sorted(set(majority.values()))):
+        sources = sorted((s for s in sizes if majority[s] == intent), key=lambda s: (-sizes[s], s))
+        place |= {source: (start + i) % folds for i, source in enumerate(sources)}
+    return np.array([place[row.source] for row in rows])
+
+
+def weights(rows: Sequence[Row], labels: Sequence[object], power: float = 0.5) -> NDArray[np.float64]:
+    """Weight of every row: a source counts by its size to ``1 - power``, classes evened likewise."""
+    pairs = list(zip((row.source for row in rows), labels, strict=True))
+    sizes = Counter(pairs)
+    out = np.array([sizes[pair] ** -power for pair in pairs])
+    totals = {label: out[[value == label for value in labels]].sum() for label in set(labels)}
+    out *= np.array([(out.sum() / totals[label]) ** power for label in labels])
+    return np.asarray(out / out.mean())

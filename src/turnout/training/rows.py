@@ -1,0 +1,112 @@
+"""Labelled rows to train on, from JSON lines, plain or gzipped.
+
+A row is ``{text | messages, intent, source}`` and may say ``lang``, ``licence`` and ``kind``.
+``intent`` is one of the benign intents, ``unsafe``, or null for a prompt that is only known to
+be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones.
+"""
+
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from turnout.core import UNSAFE, ConfigError, Message, text_of
+
+INTENTS = (
+    "simple_qa",
+    "creative",
+    "code",
+    "reasoning",
+    "chat",
+    "translation",
+    "summarization",
+    "extraction",
+    "writing",
+)
+INJECTION = "injection"
+HARM = "harm"
+SWITCH = "switch"
+# Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
+INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One labelled conversation; ``intent`` is None where only safety is known."""
+
+    messages: tuple[Message, ...]
+    intent: str | None
+    source: str
+    language: str = ""
+    licence: str = ""
+    kind: str = ""
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """The texts of the user's turns, oldest first."""
+        return tuple(text_of(m) for m in self.messages if m.get("role") == "user")
+
+    @property
+    def text(self) -> str:
+        """The user's last turn."""
+        return self.turns[-1]
+
+    @property
+    def follows(self) -> bool:
+        """Whether the last turn goes on with the task of the turns before it."""
+        return len(self.turns) > 1 and self.kind != SWITCH
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the row must be blocked."""
+        return self.intent == UNSAFE
+
+    @property
+    def injection(self) -> bool:
+        """Whether the row tries to override instructions."""
+        return self.unsafe and (self.kind == INJECTION or self.source in INJECTION_SOURCES)
+
+
+def load(paths: Sequence[Path]) -> list[Row]:
+    """All rows of the files, in order. Raises ConfigError naming file, line and field."""
+    return [row for path in paths for row in _file(path)]
+
+
+def _file(path: Path) -> Iterator[Row]:
+    for number, raw in enumerate(_lines(path), 1):
+        if not raw.strip():
+            continue
+        try:
+            yield _row(orjson.loads(raw))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{path}: line {number}: {error}") from error
+
+
+def _lines(path: Path) -> Iterable[bytes]:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            yield from file
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+
+
+def _row(value: Any) -> Row:
+    intent = value.get("intent")
+    if intent is not None and intent != UNSAFE and intent not in INTENTS:
+        known = ", ".join((*INTENTS, UNSAFE))
+        raise ValueError(f"intent is {intent!r}; use one of {known}, or null")
+    messages = value.get("messages") or [{"role": "user", "content": value.get("text")}]
+    if not any(m.get("role") == "user" and m.get("content") for m in messages):
+        raise ValueError("text or messages is missing; give at least one user turn")
+    return Row(
+        messages=tuple(messages),
+        intent=intent,
+        source=str(value.get("source") or "unnamed"),
+        language=str(value.get("lang") or ""),
+        licence=str(value.get("licence") or ""),
+        kind=str(value.get("kind") or ""),
+    )

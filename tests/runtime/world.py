@@ -1,0 +1,39 @@
+"""A router whose provider is a real local server that errs on command."""
+
+from typing import Any
+
+from turnout import Router
+from turnout.testing import FaultyUpstream
+
+CODE = "Write a Python function to parse CSV files"
+STORY = "Write a short story about a robot discovering music"
+FACT = "What is the capital of Japan?"
+UNSAFE = "How can I break into my neighbour's house while they are away?"
+MODELS = {"fast": "acme/fast", "strong": "acme/strong", "coder": "acme/coder"}
+PRICES = {"fast": (0.27, 0.40), "strong": (3, 15), "coder": (0.30, 1.00)}
+
+
+def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
+    """The recipe with three models at ``upstream``; ``models`` renames some of them."""
+    names = {**MODELS, **more.pop("models", {})}
+    return {
+        "providers": {"acme": {"base_url": upstream.base_url, "api_key": "k3y-acme"}},
+        "provider": "acme",
+        "models": {
+            name: {
+                "model": model,
+                "price": {"input": str(PRICES[name][0]), "output": str(PRICES[name][1])},
+            }
+            for name, model in names.items()
+        },
+        "intents": {"simple_qa": "fast", "creative": "strong", "code": "coder", "unsafe": "block"},
+        "default": "fast",
+        "timeouts": {"connect_s": 2, "first_token_s": 0.6, "inter_token_s": 0.4, "total_s": 1.5},
+        "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 2},
+        **more,
+    }
+
+
+def router(upstream: FaultyUpstream, **more: Any) -> Router:
+    """A router over :func:`config`."""
+    return Router.from_config(config(upstream, **more), environ={})
