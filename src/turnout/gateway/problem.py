@@ -176,6 +176,11 @@ def bad_request(message: str, *, status: int = 400, code: str = "invalid_request
     return Problem(status=status, type="invalid_request_error", code=code, message=message)
 
 
+def broken_off(message: str) -> Problem:
+    """An answer that cannot be finished."""
+    return Problem(status=502, type="api_error", code="bad_provider_response", message=message)
+
+
 def internal() -> Problem:
     """A fault of the gateway's own; its details are in the log, not in the answer."""
     return Problem(

@@ -43,6 +43,11 @@ class Call:
     _text: list[str] = field(default_factory=list)
     _released: bool = False
 
+    @property
+    def served_model(self) -> str:
+        """The model that the provider says it serves, else the one it was asked for."""
+        return self._model or self.answers.model
+
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
         try:

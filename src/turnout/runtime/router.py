@@ -156,7 +156,9 @@ class Router:
         if stream:
             script = Transcript()
             chunks = self._stream(walk, script)
-            return Stream(walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision)))
+            return Stream(
+                walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision))
+            )
         return await self._whole(walk)
 
     @overload

@@ -34,7 +34,7 @@ class Means:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with every call, ``call`` is the latest."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
 
     request: Request
     decision: Decision
