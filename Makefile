@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TEST_ENV := PYTHONDONTWRITEBYTECODE=1
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
 .PHONY: demo test test-all check lock clean
@@ -42,6 +41,7 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	@$(UV) pip install --quiet --require-hashes --no-build -r requirements/dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/turnout route "a first run, so that later ones find compiled modules" >/dev/null
 	@touch $(READY)
 
 clean:

@@ -53,8 +53,7 @@ class Artefact:
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             where = path or "the shipped artefact"
             raise ConfigError(
-                f"{where}: not a classifier artefact ({error}); make one with "
-                "turnout train intents"
+                f"{where}: not a classifier artefact ({error}); make one with turnout train intents"
             ) from error
 
     @classmethod

@@ -76,9 +76,7 @@ class SentenceEncoder:
     def _encode(self, rows: Sequence[Sequence[int]]) -> Floats:
         lengths = np.array([len(row) for row in rows])
         starts = np.cumsum(lengths + _GAP) - lengths
-        kept = np.concatenate(
-            [np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)]
-        )
+        kept = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
         embedded = self._embedded(np.concatenate([np.asarray(row) for row in rows]))
         features = self._features(embedded, kept, int(starts[-1] + lengths[-1] + _GAP))
         bounds = np.cumsum(lengths) - lengths

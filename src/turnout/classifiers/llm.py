@@ -35,9 +35,14 @@ Labels:
 
 Answer with the label alone."""
 _SPLIT = re.compile(r"[^\w]+")
-_NEGATION = re.compile(r"\b(?:not|isn't|is not|no|never|nothing|rather than|instead of)\W+(?:\w+\W+)?$")
-_LEAD = re.compile(r"^\W*(?:(?:the|final|best|correct)\s+)*(?:label|category|intent|class|answer)"
-                   r"(?:\s+is)?\W*", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|isn't|is not|no|never|nothing|rather than|instead of)\W+(?:\w+\W+)?$"
+)
+_LEAD = re.compile(
+    r"^\W*(?:(?:the|final|best|correct)\s+)*(?:label|category|intent|class|answer)"
+    r"(?:\s+is)?\W*",
+    re.IGNORECASE,
+)
 
 
 def build(messages: Sequence[Message], labels: Sequence[str]) -> list[dict[str, Any]]:

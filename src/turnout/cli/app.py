@@ -4,11 +4,9 @@ Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or confi
 3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from turnout.cli import ask, classify, compare, demo, inspect, setup
@@ -41,20 +39,10 @@ app.command()(inspect.prices)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        app(args=arguments)
     except RouterError as error:
-        code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
         _say(error)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        code = 130
-    except BrokenPipeError:
-        # The reader has left; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    sys.exit(code or 0)
+        sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
 
 
 def _say(error: RouterError) -> None:

@@ -36,7 +36,7 @@ def ask(
     max_tokens: MaxTokensOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Route one prompt and print the answer as it comes."""
     more: dict[str, Any] = {"model": model}
     if max_tokens is not None:
@@ -48,8 +48,9 @@ def ask(
             print_json(answer_record(reply))
         else:
             reply = _streamed(r, text, more)
-            _after(r, reply, explain=explain)
-    return BLOCKED_EXIT if reply.decision.blocked else 0
+            _after(reply, explain=explain)
+    if reply.decision.blocked:
+        raise typer.Exit(BLOCKED_EXIT)
 
 
 def route(
@@ -118,8 +119,7 @@ def _streamed(r: Router, text: str, more: dict[str, Any]) -> Reply:
     return write_stream(r, text, more)
 
 
-def _after(r: Router, reply: Reply, *, explain: bool) -> None:
-    del r
+def _after(reply: Reply, *, explain: bool) -> None:
     paid, decision = reply.receipt, reply.decision
     if decision.blocked:
         err.print(f"blocked: {decision.blocked}", style="dim", markup=False)

@@ -25,7 +25,7 @@ def classify(
     target: Annotated[Path, typer.Option("--out", help="JSONL of verdicts; - is stdout.")],
     *,
     config: ConfigOption = None,
-) -> int:
+) -> None:
     """Label every line: {id, intent, intents, unsafe, injection, language}."""
     classifier, rule = _means(config)
     bad = 0
@@ -41,17 +41,16 @@ def classify(
                     err.print(f"turnout: {source}: line {line.number}: {line.error}", markup=False)
     if bad:
         err.print(f"turnout: {bad} bad lines were left out", markup=False)
-    return 1 if bad else 0
+        raise typer.Exit(1)
 
 
 def _means(config: Path | None) -> tuple[LocalClassifier, SafetyRule]:
-    if config is None:
-        classifier = LocalClassifier.load()
+    loaded = load_file(config) if config else None
+    artefact = loaded.classifier.artefact if loaded else None
+    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    threshold = loaded.safety.threshold if loaded else None
+    if threshold is None:
         threshold = classifier.threshold
-    else:
-        loaded = load_file(config)
-        classifier = LocalClassifier.load(loaded.classifier.artefact)
-        threshold = loaded.safety.threshold or classifier.threshold
     return classifier, SafetyRule(threshold=threshold, refusal="")
 
 

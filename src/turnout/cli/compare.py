@@ -13,7 +13,7 @@ import typer
 from rich.progress import track
 
 from turnout.catalog import Deployment, Price
-from turnout.classifiers import llm
+from turnout.classifiers.llm import build as label_question
 from turnout.cli.jsonl import Line, lines, opened
 from turnout.cli.options import (
     ConfigOption,
@@ -57,7 +57,7 @@ def compare(
     ] = EXPECTED_OUTPUT_TOKENS,
     config: ConfigOption = None,
     json: JsonOption = False,
-) -> int:
+) -> None:
     """Compare routed cost with one model for all, on your own prompts; no model is called."""
     with router(config) as r:
         cases, bad = _decided(r, file, output_tokens)
@@ -68,7 +68,8 @@ def compare(
         print_json(report)
     else:
         _show(report)
-    return 1 if bad else 0
+    if bad:
+        raise typer.Exit(1)
 
 
 def _baseline(r: Router, name: str | None) -> Deployment:
@@ -177,7 +178,7 @@ def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:
     price, name = asked.price, asked.card.tokenizer
     return sum(
         price.expected_cost(
-            count([m["content"] for m in llm.build(c.line.messages, r.parts.labels)], name),
+            count([m["content"] for m in label_question(c.line.messages, r.parts.labels)], name),
             min(LABEL_TOKENS, MAX_LABEL_TOKENS),
         )
         for c in cases

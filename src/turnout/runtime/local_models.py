@@ -1,0 +1,57 @@
+"""Model files that the user added, kept by name in the user's data folder.
+
+Invariant: a file is registered with the hash it must have, and only after it had it.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from turnout.core import ConfigError
+from turnout.providers.weights import Weights, verify
+
+
+def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where Turnout keeps what belongs to the user: ``$TURNOUT_HOME``, else the XDG data folder."""
+    home = environ.get("TURNOUT_HOME")
+    if home:
+        return Path(home)
+    shared = environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
+    return Path(shared) / "turnout"
+
+
+def local_models(environ: Mapping[str, str] = os.environ) -> dict[str, Weights]:
+    """The registered files by name. Raises ConfigError when the register cannot be read."""
+    register = _register(environ)
+    try:
+        rows = orjson.loads(register.read_bytes())
+        return {name: Weights.at(row["path"], row["sha256"]) for name, row in rows.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{register}: not a register of models; remove it") from error
+
+
+def add_local_model(name: str, weights: Weights, environ: Mapping[str, str] = os.environ) -> None:
+    """Register a file whose hash is right. Raises ConfigError otherwise."""
+    verify(weights)
+    rows = {known: _row(file) for known, file in local_models(environ).items()}
+    rows[name] = _row(weights)
+    register = _register(environ)
+    try:
+        register.parent.mkdir(parents=True, exist_ok=True)
+        fresh = register.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        fresh.replace(register)
+    except OSError as error:
+        raise ConfigError(f"{register}: cannot be written ({error.strerror})") from error
+
+
+def _row(weights: Weights) -> dict[str, str]:
+    return {"path": str(weights.path.resolve()), "sha256": weights.sha256}
+
+
+def _register(environ: Mapping[str, str]) -> Path:
+    return data_folder(environ) / "models.json"

@@ -1,0 +1,91 @@
+"""Bad input is one clear line and an exit code, and nothing is lost."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import run
+
+CONFIG = "models:\n  fast: {model: m, price: unknown, provider: p}\ndefault: fast\n"
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.endswith("_API_KEY") or name == "TURNOUT_CONFIG":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "no such file"),
+        ("models: [", "line 1: not valid YAML"),
+        (CONFIG + "modles: {}\n", "did you mean 'models'?"),
+        ("models: {fast: nobody/knows}\ndefault: fast\n", "no known price"),
+        (CONFIG + "providers: {p: {base_url: http://h, api_key: '${NOPE}'}}\n", "NOPE is not set"),
+        (CONFIG, "unknown provider"),
+    ],
+)
+def test_a_bad_configuration_is_exit_2(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, config: str | None, message: str
+) -> None:
+    """Missing file, bad YAML, unknown key, unknown price, missing secret, unknown provider."""
+    path = tmp_path / "c.yaml"
+    if config is not None:
+        path.write_text(config)
+    ran = run(capfd, "route", "--config", str(path), "hello")
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (["route", ""], None, "the prompt is empty"),
+        (["route", "-"], b"", "the prompt is empty"),
+        (["route", "-"], b"\xff\xfe\x00\x01", "not UTF-8 text (byte 0)"),
+        (["route", "a\udcffb"], None, "lone surrogate at character 1"),
+        (["route", "--model", "no-such-model", "hi"], None, "is not configured"),
+        (["route", "-"], b"word " * 2_000_000, "no model can take this request"),
+    ],
+)
+def test_a_bad_prompt_is_exit_3(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], stdin: bytes | None, message: str
+) -> None:
+    """Empty, binary, broken Unicode, unknown model and ten megabytes."""
+    ran = run(capfd, *arguments, stdin=stdin)
+    if "word" in str(stdin)[:8]:
+        ran = run(capfd, "ask", *arguments[1:], stdin=stdin)
+    assert ran.code == 3
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) <= 2
+
+
+def test_an_unreachable_provider_is_exit_4(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The line names host and port."""
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG + "providers: {p: {base_url: 'http://127.0.0.1:9/v1', api_key: k}}\n")
+    ran = run(capfd, "ask", "--config", str(path), "hello there")
+    assert ran.code == 4
+    assert "127.0.0.1:9" in ran.err
+
+
+def test_a_wrong_option_is_exit_2(capfd: pytest.CaptureFixture[str]) -> None:
+    """Usage errors are said by the command line itself."""
+    assert run(capfd, "route", "--nonsense").code == 2
+
+
+def test_a_missing_input_file_is_exit_2(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """For every command that reads one."""
+    missing = str(tmp_path / "none.jsonl")
+    for command in (["classify", "--in", missing, "--out", "-"], ["compare", missing]):
+        ran = run(capfd, *command)
+        assert ran.code == 2
+        assert "none.jsonl: cannot be read" in ran.err

@@ -1,0 +1,117 @@
+"""Commands over JSON lines keep the order and lose no line."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cli.run import run
+from turnout.features import count
+
+LINES: list[bytes] = [
+    b'{"id": "a", "text": "What is the capital of Japan?"}',
+    b"not json",
+    b'{"id": "b", "messages": [{"role": "user", "content": "Write a Python function"}]}',
+    b'{"id": "c"}',
+    b"",
+    b'{"id": "d", "text": "How can I break into my neighbour\'s house while they are away?"}',
+    b'{"id": "e", "text": ""}',
+    b'{"text": "Write a short story about a robot discovering music"}',
+]
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.endswith("_API_KEY") or name == "TURNOUT_CONFIG":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_classify_keeps_order_and_reports_bad_lines(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One verdict a good line, in order; bad lines by number, and exit 1."""
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(b"\n".join(LINES))
+    ran = run(capfd, "classify", "--in", str(source), "--out", str(target))
+    rows = [orjson.loads(line) for line in target.read_bytes().splitlines()]
+    assert ran.code == 1
+    assert [row["id"] for row in rows] == ["a", "b", "d", 8]
+    assert [row["intent"] for row in rows] == ["simple_qa", "code", "unsafe", "creative"]
+    for number in (2, 4, 7):
+        assert f"line {number}:" in ran.err
+    for row in rows:
+        assert set(row) == {"id", "intent", "intents", "unsafe", "injection", "language"}
+        assert 0 <= row["injection"] <= row["unsafe"] <= 1
+        assert sum(row["intents"].values()) == pytest.approx(1)
+
+
+def test_classify_speaks_standard_streams(capfd: pytest.CaptureFixture[str]) -> None:
+    """``-`` reads and writes the standard streams, with nothing else among the verdicts."""
+    ran = run(capfd, "classify", "--in", "-", "--out", "-", stdin=LINES[0] + b"\n" + LINES[2])
+    assert ran.code == 0
+    assert [orjson.loads(line)["id"] for line in ran.out.splitlines()] == ["a", "b"]
+
+
+def compared(capfd: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *more: str) -> Any:
+    """The report of ``compare --json`` on ``rows``."""
+    Path("c.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
+    return run(capfd, "compare", "c.jsonl", "--json", *more).json
+
+
+def test_compare_is_the_arithmetic_one_would_do_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
+    """Real prompt tokens by each model's tokenizer, measured outputs, the documented prices."""
+    fact, story = "What is the capital of Japan?", "Write a short story about a robot"
+    report = compared(
+        capfd,
+        [{"text": fact, "output_tokens": 10}, {"text": story, "output_tokens": 900}],
+    )
+
+    def sonnet(text: str, out: int) -> float:
+        # o200k_base undercounts Claude's tokens: the catalogue adds 20 %, rounded up.
+        tokens = -(-(4 + count([text], "o200k_base")) * 12 // 10)
+        return (tokens * 3 + out * 15) / 1e6
+
+    def deepseek(text: str, out: int) -> float:
+        return ((4 + count([text], "deepseek_v3")) * 0.27 + out * 0.40) / 1e6
+
+    rows = {row["what"]: row for row in report["rows"]}
+    always = sonnet(fact, 10) + sonnet(story, 900)
+    routed = deepseek(fact, 10) + sonnet(story, 900)
+    assert rows["always anthropic/claude-4-sonnet"]["cost_usd"] == pytest.approx(always, rel=1e-9)
+    assert rows["routed, local classifier"]["cost_usd"] == pytest.approx(routed, rel=1e-9)
+    assert rows["routed, local classifier"]["saving"] == pytest.approx(1 - routed / always)
+    assert rows["routed, LLM classifier"]["cost_usd"] > routed
+    assert (report["measured_outputs"], report["quality"]) == (2, "not measured")
+
+
+def test_compare_marks_what_it_assumed_and_gives_a_range(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Without measured outputs the report says so, and shows half and double of them."""
+    report = compared(capfd, [{"text": "What is the capital of Japan?"}])
+    assert (report["measured_outputs"], report["assumed_outputs"]) == (0, 1)
+    half, double = report["range"]["half the output"], report["range"]["double the output"]
+    assert half != double
+    assert report["recipe_claim"] == "60-80%"
+
+
+def test_compare_keeps_blocked_prompts_out_of_the_sums(capfd: pytest.CaptureFixture[str]) -> None:
+    """A refusal is no saving."""
+    unsafe = orjson.loads(LINES[5])["text"]
+    report = compared(capfd, [{"text": "What is the capital of Japan?"}, {"text": unsafe}])
+    alone = compared(capfd, [{"text": "What is the capital of Japan?"}])
+    assert report["blocked"] == 1
+    assert report["rows"][0] == alone["rows"][0]
+
+
+def test_compare_takes_any_configured_baseline(capfd: pytest.CaptureFixture[str]) -> None:
+    """A model's name or its id; an unknown one is refused."""
+    row = {"text": "What is the capital of Japan?", "answer": "Tokyo."}
+    report = compared(capfd, [row], "--baseline", "coder")
+    assert report["baseline"] == "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo"
+    assert run(capfd, "compare", "c.jsonl", "--baseline", "nope").code == 2
