@@ -34,12 +34,12 @@ class PriceSection(Section):
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any OpenAI-compatible base URL."""
+    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API."""
 
     preset: Name | None = None
     base_url: Name | None = None
     api_key: str | None = None
-    family: Literal["openai", "embedded"] | None = None
+    family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
 
 

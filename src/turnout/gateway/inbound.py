@@ -11,6 +11,7 @@ from turnout.core import Constraints, InvalidRequest, pico_from_usd
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
+_BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
 _MOST_USD = Decimal(1_000_000)
 
 HeaderMap = Mapping[bytes, bytes]
@@ -44,6 +45,9 @@ def tags_of(headers: HeaderMap) -> dict[str, str]:
     own = headers.get(b"x-request-id", b"").decode("latin-1")
     if _NAME.fullmatch(own):
         found["client_request_id"] = own
+    beta = headers.get(b"anthropic-beta", b"").decode("latin-1")
+    if _BETA.fullmatch(beta):
+        found["anthropic-beta"] = beta
     return found
 
 

@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import TypeVar
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Fault, Outcome, Request, Usage
+from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse
@@ -162,6 +162,9 @@ class Call:
                 return await work
         except TransportError as error:
             return error.fault
+        except InvalidRequest as error:
+            # This API cannot say what was asked; another one may.
+            return Fault(kind="invalid_request", detail=str(error), blame="client")
         except TimeoutError:
             waited = monotonic() - self._started
             where = "between tokens" if self._released else "before the first token"

@@ -54,15 +54,22 @@ class ChatWriter:
 
     def __init__(self, about: About) -> None:
         self._about = about
+        self._named_role = False
 
     def write(self, chunk: Chunk) -> bytes:
         """One event."""
         about = self._about
+        if "choices" not in chunk.raw and not chunk.deltas:
+            return b""
         body = chunk_body(chunk, about.decision, about.model, about.created)
         if not about.inbound.include_usage:
             if not body["choices"] and body.get("usage"):
                 return b""
             body.pop("usage", None)
+        if "choices" not in chunk.raw and not self._named_role:
+            self._named_role = True
+            for choice in body["choices"]:
+                choice["delta"] = {"role": "assistant", **choice["delta"]}
         return sse.data(body)
 
     def end(self) -> bytes:
