@@ -71,6 +71,9 @@ class World:
 @contextmanager
 def world(*, limits: Limits | None = None, **more: Any) -> Iterator[World]:
     """A gateway over the recipe with three models; ``more`` changes the configuration."""
+    # Patient, since tests share a busy machine; tests of deadlines bring their own.
+    patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
+    more.setdefault("timeouts", patient)
     with FaultyUpstream() as upstream:
         router = Router.from_config(config(upstream, **more), environ={})
         gateway = Gateway(router, limits)

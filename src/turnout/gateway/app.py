@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from turnout.core import Request, RouterError
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Gone, Message, Receive, Refused, Scope, Send, read_json
-from turnout.gateway.dialects import ApiDialect, Chat, Messages
+from turnout.gateway.dialects import ApiDialect, Chat, Messages, Responses
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of
 from turnout.gateway.responder import Responder
@@ -49,10 +49,11 @@ class Gateway:
     def __init__(self, router: Router, limits: Limits | None = None) -> None:
         self.router = router
         self.limits = limits or Limits()
-        chat, messages = Chat(), Messages()
+        chat, messages, responses = Chat(), Messages(), Responses()
         self._routes: dict[tuple[str, str], tuple[ApiDialect, Handler]] = {
             ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
             ("POST", "/v1/messages"): (messages, self._answering(messages)),
+            ("POST", "/v1/responses"): (responses, self._answering(responses)),
         }
         self._paths = {path for _, path in self._routes}
         self._default = chat
@@ -68,6 +69,7 @@ class Gateway:
         while True:
             message: Message = await receive()
             if message["type"] == "lifespan.startup":
+                self.router.prepare()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.router.aclose()

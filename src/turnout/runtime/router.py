@@ -183,6 +183,15 @@ class Router:
         prediction, labelled = await self._predict(request)
         return await self._admit(request, self._decide(request, prediction), labelled)
 
+    def prepare(self) -> None:
+        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
+
+        To be called on the event loop that will serve; no model is called.
+        """
+        request = self.request("Hello")
+        self._decide(request, self._parts.classifier.predict(request.messages))
+        self._parts.means.backends.prepare()
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
         means = self._parts.means

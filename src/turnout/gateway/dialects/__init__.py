@@ -3,5 +3,6 @@
 from turnout.gateway.dialects.chat import Chat
 from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.protocol import About, ApiDialect, Inbound, StreamWriter
+from turnout.gateway.dialects.responses import Responses
 
-__all__ = ["About", "ApiDialect", "Chat", "Inbound", "Messages", "StreamWriter"]
+__all__ = ["About", "ApiDialect", "Chat", "Inbound", "Messages", "Responses", "StreamWriter"]
