@@ -58,4 +58,5 @@ class Price:
 
     def expected_cost(self, input_tokens: int, output_tokens: int) -> int:
         """Pico-dollars for a call of this size with a cold cache."""
-        return self.cost(Usage(input=input_tokens, output=output_tokens))
+        rates = self.rates_for(input_tokens)
+        return input_tokens * rates.input + output_tokens * rates.output

@@ -46,11 +46,7 @@ _MORSE_LETTERS = dict(
         strict=True,
     )
 )
-_BRAILLE = dict(
-    zip(
-        "⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True
-    )
-)
+_BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
 
@@ -175,9 +171,34 @@ _LETTER_LOG = dict(
         _LOWER,
         (
             math.log(per_mille)
-            for per_mille in (80.4, 14.8, 33.4, 38.2, 124.9, 24.0, 18.7, 50.5, 75.7, 1.6, 5.4, 40.7,
-                              25.1, 72.3, 76.4, 21.4, 1.2, 62.8, 65.1, 92.8, 27.3, 10.5, 16.8, 2.3,
-                              16.6, 0.9)
+            for per_mille in (
+                80.4,
+                14.8,
+                33.4,
+                38.2,
+                124.9,
+                24.0,
+                18.7,
+                50.5,
+                75.7,
+                1.6,
+                5.4,
+                40.7,
+                25.1,
+                72.3,
+                76.4,
+                21.4,
+                1.2,
+                62.8,
+                65.1,
+                92.8,
+                27.3,
+                10.5,
+                16.8,
+                2.3,
+                16.6,
+                0.9,
+            )
         ),
         strict=True,
     )

@@ -13,7 +13,9 @@ _INVISIBLE = re.compile(
 )
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 # Marks that Latin, Greek and Cyrillic letters carry; other scripts need theirs to be read.
-_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]+")
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]+"
+)
 _SELECTED = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[A-Za-z]")
@@ -38,8 +40,11 @@ _CONFUSABLE = {pair[0]: pair[1] for pair in _PAIRS.split()}
 _LOOKALIKE = re.compile("[" + "".join(c for c in _CONFUSABLE if not c.isascii()) + "]")
 _FOLD = str.maketrans(_CONFUSABLE)
 _ENCLOSED = str.maketrans(
-    {chr(start + i): chr(ord("a") + i) for start in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
-     for i in range(26)}
+    {
+        chr(start + i): chr(ord("a") + i)
+        for start in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
+        for i in range(26)
+    }
 )
 _ASCII_DOTTED = re.compile(r"(?<!\w)(?:\w[ .\-_*·|/]){4,}\w(?!\w)")
 

@@ -1,7 +1,7 @@
 """Decide, and walk what was decided: the only code that chooses."""
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
-from turnout.decision.decide import PARENTS, Rulebook, decide, decision_id, draw
+from turnout.decision.decide import PARENTS, Rulebook, decide, decision_id
 from turnout.decision.eligible import expected_cost, input_tokens
 from turnout.decision.safety import SafetyRule
 
@@ -14,7 +14,6 @@ __all__ = [
     "attempts",
     "decide",
     "decision_id",
-    "draw",
     "expected_cost",
     "input_tokens",
 ]

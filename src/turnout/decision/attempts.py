@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from turnout.core import Decision, Fault, Outcome, Route
-from turnout.decision.decide import draw
+from turnout.policies import draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ Constraint = Callable[[Request, Features, Deployment, Snapshot], str | None]
 def input_tokens(features: Features, deployment: Deployment) -> int:
     """The prompt's tokens as the deployment's model counts them, rounded up."""
     card = deployment.card
-    return math.ceil(features.input_tokens[card.tokenizer] * card.token_factor)
+    counted = features.input_tokens[card.tokenizer]
+    return counted if card.token_factor == 1 else math.ceil(counted * card.token_factor)
 
 
 def expected_cost(features: Features, deployment: Deployment) -> int | None:
@@ -28,7 +29,10 @@ def expected_cost(features: Features, deployment: Deployment) -> int | None:
 
 
 def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
-    limits, names = request.constraints, {deployment.id, deployment.model}
+    limits = request.constraints
+    if limits.allow is None and not limits.deny:
+        return None
+    names = {deployment.id, deployment.model}
     if limits.allow is not None and not names & limits.allow:
         return "not in the request's allow list"
     return "in the request's deny list" if names & limits.deny else None
@@ -100,12 +104,21 @@ def candidate(
     snapshot: Snapshot,
 ) -> Candidate:
     """The deployment as this request sees it, excluded by the first constraint it fails."""
-    reasons = (check(request, features, deployment, snapshot) for check in CONSTRAINTS)
     return Candidate(
         deployment=deployment.id,
         model=deployment.model,
         cost_pico_usd=expected_cost(features, deployment),
         quality=prediction.success.get(deployment.model, deployment.card.quality),
         latency_ms=snapshot.latency_ms.get(deployment.id),
-        excluded=next((reason for reason in reasons if reason), None),
+        excluded=_first_reason(request, features, deployment, snapshot),
     )
+
+
+def _first_reason(
+    request: Request, features: Features, deployment: Deployment, snapshot: Snapshot
+) -> str | None:
+    for check in CONSTRAINTS:
+        reason = check(request, features, deployment, snapshot)
+        if reason is not None:
+            return reason
+    return None

@@ -2,7 +2,7 @@
 
 from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
 from turnout.policies.intent_map import IntentMap
-from turnout.policies.protocol import Policy, Score, Situation, cost_of, in_order
+from turnout.policies.protocol import Policy, Score, Situation, cost_of, draw, in_order
 
 __all__ = [
     "Cheapest",
@@ -14,5 +14,6 @@ __all__ = [
     "Situation",
     "Strongest",
     "cost_of",
+    "draw",
     "in_order",
 ]

@@ -31,9 +31,8 @@ class IntentMap:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The intent's deployment first, then its fallbacks."""
         target, reason = self._target(situation)
-        places = {name: place for place, name in enumerate(self._order(target, candidates))}
-        kept = [c for c in candidates if c.deployment in places]
-        kept.sort(key=lambda c: places[c.deployment])
+        by_name = {c.deployment: c for c in candidates}
+        kept = [by_name[name] for name in self._order(target, candidates) if name in by_name]
         if kept and kept[0].deployment != target:
             reason = f"{reason}, which cannot take it: first fallback"
         return in_order(kept, (reason, f"fallback of {target}"))
@@ -46,9 +45,8 @@ class IntentMap:
             return self.default, f"{situation.intent} is not mapped → default {self.default}"
         return target, f"{situation.intent} → {target}"
 
-    def _order(self, target: str, candidates: Sequence[Candidate]) -> list[str]:
+    def _order(self, target: str, candidates: Sequence[Candidate]) -> dict[str, None]:
         listed = self.fallbacks.get(target)
         if listed is None:
-            others = sorted(candidates, key=cost_of)
-            listed = (self.default, *(c.deployment for c in others))
-        return list(dict.fromkeys((target, *listed)))
+            listed = (self.default, *[c.deployment for c in sorted(candidates, key=cost_of)])
+        return dict.fromkeys((target, *listed))

@@ -1,9 +1,10 @@
 """What a policy is: a pure ranking of eligible candidates.
 
-Invariant: a policy scores only what it is given, deterministically; chance comes in as ``draw``.
+Invariant: a policy scores only what it is given, deterministically; chance is ``draw``, a hash.
 This module does not know classifiers' classes, clocks or I/O.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,8 +16,7 @@ from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
 class Situation:
     """What a policy may look at besides the candidates.
 
-    ``intent`` is the label as served, None when it could not be had; ``draw`` is the request's lot,
-    uniform in [0, 1) and the same at every replay.
+    ``intent`` is the label as served, None when it could not be had.
     """
 
     request: Request
@@ -24,7 +24,16 @@ class Situation:
     prediction: Prediction
     snapshot: Snapshot
     intent: str | None
-    draw: float
+
+    def draw(self, salt: str) -> float:
+        """The request's lot: uniform in [0, 1), the same at every replay."""
+        return draw(self.request.id, salt)
+
+
+def draw(ident: str, salt: str) -> float:
+    """A lot for ``ident``: uniform in [0, 1), another one for every salt."""
+    digest = hashlib.sha256(f"{ident}\n{salt}".encode()).hexdigest()
+    return int(digest[:13], 16) / 16**13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
