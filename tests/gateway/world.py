@@ -13,6 +13,8 @@ import uvicorn
 from tests.runtime.world import config
 from turnout import Router
 from turnout.gateway import Gateway, Limits
+from turnout.gateway.access import Access
+from turnout.gateway.guard import guarded
 from turnout.testing import FaultyUpstream
 
 
@@ -69,16 +71,27 @@ class World:
 
 
 @contextmanager
-def world(*, limits: Limits | None = None, **more: Any) -> Iterator[World]:
+def world(
+    *,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    family: str = "openai",
+    modalities: list[str] | None = None,
+    **more: Any,
+) -> Iterator[World]:
     """A gateway over the recipe with three models; ``more`` changes the configuration."""
     # Patient, since tests share a busy machine; tests of deadlines bring their own.
     patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
     more.setdefault("timeouts", patient)
     with FaultyUpstream() as upstream:
-        router = Router.from_config(config(upstream, **more), environ={})
-        gateway = Gateway(router, limits)
+        settings = config(upstream, **more)
+        settings["providers"]["acme"]["family"] = family
+        for model in settings["models"].values():
+            model.update({"modalities": modalities} if modalities else {})
+        gateway = Gateway(Router.from_config(settings, environ={}), limits, access)
+        guard = guarded(max_head_bytes=32 * 1024, receive_s=gateway.limits.receive_s)
         server = uvicorn.Server(
-            uvicorn.Config(gateway, port=0, log_level="warning", http="httptools", loop="uvloop")
+            uvicorn.Config(gateway, port=0, log_level="warning", http=guard, loop="uvloop")
         )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

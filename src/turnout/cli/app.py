@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, setup
+from turnout.cli import ask, classify, compare, demo, inspect, serve, setup
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -31,6 +31,7 @@ app.command()(ask.ask)
 app.command()(ask.route)
 app.command()(classify.classify)
 app.command()(compare.compare)
+app.command()(serve.serve)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)

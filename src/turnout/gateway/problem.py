@@ -181,6 +181,17 @@ def broken_off(message: str) -> Problem:
     return Problem(status=502, type="api_error", code="bad_provider_response", message=message)
 
 
+def shed() -> Problem:
+    """Too many requests at a time."""
+    return Problem(
+        status=503,
+        type="api_error",
+        code="overloaded",
+        message="the gateway is at its limit of requests; try again after Retry-After",
+        retry_after_s=DEFAULT_WAIT_S,
+    )
+
+
 def internal() -> Problem:
     """A fault of the gateway's own; its details are in the log, not in the answer."""
     return Problem(

@@ -26,7 +26,7 @@ from turnout.core import (
     Snapshot,
     check_body,
 )
-from turnout.decision import decide
+from turnout.decision import decide, input_tokens
 from turnout.features import extract
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
@@ -192,6 +192,24 @@ class Router:
         self._decide(request, self._parts.classifier.predict(request.messages))
         self._parts.means.backends.prepare()
 
+    def input_tokens(self, request: Request) -> int:
+        """The prompt's tokens at the model ``request`` names, else at the one that counts most.
+
+        Raises InvalidRequest for a model that does not exist.
+        """
+        features = extract(request, self._tokenizers)
+        named = self._rules.catalog.find(request.model)
+        asked = [named] if named else self._rules.catalog.deployments.values()
+        return max(input_tokens(features, deployment) for deployment in asked)
+
+    def callable_models(self) -> list[str]:
+        """The models that could take a request now."""
+        means = self._parts.means
+        if means.stand_in is not None:
+            return [means.stand_in.model]
+        closed = self._unavailable()
+        return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
         means = self._parts.means
@@ -243,8 +261,12 @@ class Router:
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
-        now = Snapshot(as_of=time.time(), unavailable=self._parts.unavailable)
+        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
         return decide(request, features, prediction, now, self._rules)
+
+    def _unavailable(self) -> Mapping[str, str]:
+        """Deployments that cannot be called, with the reason."""
+        return self._parts.unavailable
 
     async def _admit(
         self, request: Request, decision: Decision, labelled: Sequence[Outcome]
