@@ -22,8 +22,8 @@ test-all: test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/test-all.sh
 
 check: $(READY)
-	@$(BIN)/ruff format --check -q src tests benchmarks
-	@$(BIN)/ruff check -q src tests benchmarks
+	@$(BIN)/ruff format --check -q src tests benchmarks scripts
+	@$(BIN)/ruff check -q src tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 2
 

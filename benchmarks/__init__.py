@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, printing the machine, the versions, medians and spread."""

@@ -1,16 +1,11 @@
-"""What tests of providers start from: a real upstream, a transport, and patient properties."""
+"""What tests of providers start from: a real upstream and a transport."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from turnout.providers import HttpTransport
 from turnout.testing import FaultyUpstream
-
-# A busy machine makes an example slow, which says nothing about the code.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from turnout.providers.scrub import MAX_DETAIL, scrub
         "Authorization: Bearer abcdefghijkl",
         "authorization='Basic dXNlcjpwYXNz'",
         "url /v1/models?key=AIzaSyA1234567890abcdef&x=1",
+        "no answer from https://me:hunter2@host/v1",
         "headers: {'x-api-key': 'hunter2secret'}",
         "api_key=hunter2secret was refused",
         "jwt eyJhbGciOiJIUzI1.eyJzdWIiOiIx.abc-def is expired",

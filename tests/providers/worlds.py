@@ -8,7 +8,7 @@ from turnout.core import Chunk, Fault, Request, Usage
 from turnout.providers import OpenAIChatCodec, Timeouts, Transport, TransportError, WireResponse
 
 KEY = "sk-canary-0123456789"
-PATIENT = Timeouts(connect_s=2, first_token_s=5, inter_token_s=5, total_s=20)
+PATIENT = Timeouts(connect_s=30, first_token_s=120, inter_token_s=60, total_s=300)
 HASTY = Timeouts(connect_s=2, first_token_s=0.3, inter_token_s=0.2, total_s=5)
 
 

@@ -1,8 +1,9 @@
-"""Linear heads over an embedding: logits to calibrated probabilities.
+"""Linear heads: from a text's rows or embedding to log-odds, one column an output.
 
-Does not know what is embedded or what a block is.
+Does not know what the outputs mean.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,29 +13,53 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One of several labels: softmax over ``x @ weights + bias``, calibrated by training."""
+class Table:
+    """The first stage: a weighted mean of table rows, weights by rarity (TF-IDF, unit length).
+
+    ``rarity`` is zero for rows that training never saw; ``weights`` has a column an output.
+    """
+
+    rarity: NDArray[np.float16]
+    weights: NDArray[np.float16]
+    bias: Floats
+
+    def logits(self, texts: Sequence[NDArray[np.int64]]) -> Floats:
+        """One row of outputs a text."""
+        return np.stack([self._one(rows) for rows in texts]) if texts else self.bias[None][:0]
+
+    def _one(self, rows: NDArray[np.int64]) -> Floats:
+        rarity = self.rarity[rows].astype(np.float32)
+        length = float(np.sqrt(rarity @ rarity))
+        if length == 0.0:
+            return self.bias
+        out: Floats = rarity @ self.weights[rows].astype(np.float32) / length + self.bias
+        return out
+
+    def known(self, rows: NDArray[np.int64]) -> float:
+        """Share of the rows that training saw."""
+        return float(np.count_nonzero(self.rarity[rows]) / max(len(rows), 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """The second stage: a linear map of the embedding."""
 
     weights: Floats
     bias: Floats
 
-    def probabilities(self, x: Floats) -> Floats:
-        """Rows that sum to one, a column a label."""
-        logits = x @ self.weights + self.bias
-        logits -= logits.max(axis=1, keepdims=True)
-        raised = np.exp(logits)
-        rows: Floats = raised / raised.sum(axis=1, keepdims=True)
-        return rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """A yes or no in [0, 1]: the logistic function of ``x @ weights + bias``."""
-
-    weights: Floats
-    bias: float
-
-    def values(self, x: Floats) -> Floats:
-        """One value a row."""
-        out: Floats = 1.0 / (1.0 + np.exp(-(x @ self.weights + self.bias)))
+    def logits(self, vectors: Floats) -> Floats:
+        """One row of outputs a vector."""
+        out: Floats = vectors @ self.weights + self.bias
         return out
+
+
+def softmax(logits: Floats) -> Floats:
+    """Rows that sum to one."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    rows: Floats = raised / raised.sum(axis=-1, keepdims=True)
+    return rows
+
+
+def logistic(logits: Floats) -> Floats:
+    """Log-odds as probabilities."""
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=logits.dtype)

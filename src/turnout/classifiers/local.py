@@ -1,12 +1,13 @@
 """The local classifier: intents, harm and injection in one pass, on the CPU, without a network.
 
 Two verdicts that never share a softmax: a calibrated distribution over benign intents, and
-two safety scores. Does not know what is done with either.
+two safety scores. A cascade: what the first stage is sure of stops there, the rest is also
+embedded. Does not know what is done with a prediction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,27 +15,56 @@ import numpy as np
 
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.encoder import SentenceEncoder
-from turnout.classifiers.heads import Choice, Floats, Score
+from turnout.classifiers.grams import grams
+from turnout.classifiers.heads import Dense, Floats, Table, logistic, softmax
 from turnout.classifiers.language import language_of
-from turnout.classifiers.pieces import PieceTokenizer
-from turnout.classifiers.window import Window, window
+from turnout.classifiers.pieces import PieceTokenizer, folded
+from turnout.classifiers.views import views
+from turnout.classifiers.window import chunks, clipped, window
 from turnout.core import Message, Prediction, Ref
 
-_EDGE = 600
-_SEGMENTS = 24
+_DEEP = 4
+HARM, INJECTION, FOLLOWS = -3, -2, -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """When the first stage's verdict stands; all bounds were set on sources it never saw.
+
+    ``sharpness`` calibrates its intents, ``harm`` and ``injection`` are added to its log-odds.
+    """
+
+    sharpness: float
+    harm: float
+    injection: float
+    confidence: float
+    known: float
+    unsafe: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A conversation after the first stage: log-odds of its last turns and of all it contains."""
+
+    turns: tuple[str, ...]
+    turn_logits: Floats
+    chunks: tuple[str, ...]
+    chunk_logits: Floats
+    known: float
+    language: str
 
 
 class LocalClassifier:
     """Predicts intents and safety of conversations in OpenAI's message shape."""
 
-    def __init__(self, artefact: Artefact, encoder: SentenceEncoder) -> None:
+    def __init__(self, artefact: Artefact) -> None:
         arrays, meta = artefact.arrays, artefact.meta
-        self._encoder = encoder
         self._tokenizer = _tokenizer(arrays)
-        self._intent = Choice(weights=arrays["intent_w"], bias=arrays["intent_b"])
-        self._harm = _score(arrays, "harm")
-        self._injection = _score(arrays, "injection")
-        self._follow = _score(arrays, "follow")
+        self._first = Table(
+            rarity=arrays["rarity"], weights=arrays["first_w"], bias=arrays["first_b"]
+        )
+        self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
+        self._gate = Gate(**meta["gate"])
         self.intents: tuple[str, ...] = tuple(meta["intents"])
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
@@ -43,7 +73,11 @@ class LocalClassifier:
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError."""
-        return cls(Artefact.load(path), _encoder())
+        return cls(Artefact.load(path))
+
+    def warm(self) -> None:
+        """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""
+        _encoder()
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
@@ -51,59 +85,112 @@ class LocalClassifier:
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        windows = [window(messages) for messages in conversations]
-        texts = [text for w in windows for text in (*w.turns, *spread(w.segments))]
-        unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        vectors = self.embed(list(unique))
-        return [self._prediction(w, unique, vectors) for w in windows]
+        readings = [self._read(messages) for messages in conversations]
+        unsure = [r for r in readings if r.chunks and not self._settles(r)]
+        vectors = self._embedded(text for r in unsure for text in (*r.turns, *_worst(r)))
+        second = {text: self._second.logits(vector) for text, vector in vectors.items()}
+        return [self._prediction(reading, second) for reading in readings]
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
-        return self._encoder.encode([self._tokenizer.ids(clipped(text)) for text in texts])
+        return _encoder().encode([self._tokenizer.ids(clipped(text)) for text in texts])
 
-    def _prediction(self, read: Window, rows: dict[str, int], vectors: Floats) -> Prediction:
-        if not read.segments:
-            return Prediction(classifier=self.ref)
-        turns = vectors[[rows[text] for text in read.turns]]
-        seen = vectors[[rows[text] for text in spread(read.segments)]]
-        return Prediction(
-            classifier=self.ref,
-            intents=self._ranked(turns),
-            harm=float(self._harm.values(seen).max()),
-            injection=float(self._injection.values(seen).max()),
-            language=language_of(read.turns[-1] if read.turns else read.segments[-1]),
+    def stops_early(self, messages: Sequence[Message]) -> bool:
+        """Whether the first stage alone settles the conversation."""
+        return self._settles(self._read(messages))
+
+    def _read(self, messages: Sequence[Message]) -> _Reading:
+        seen = window(messages)
+        turns = tuple(clipped(turn) for turn in seen.turns)
+        parts = tuple(
+            dict.fromkeys(c for s in seen.segments for view in views(s) for c in chunks(view))
+        )
+        rows = {text: self._rows(text) for text in dict.fromkeys((*turns, *parts))}
+        logits = dict(zip(rows, self._first.logits(list(rows.values())), strict=True))
+        return _Reading(
+            turns=turns,
+            turn_logits=_stacked(turns, logits),
+            chunks=parts,
+            chunk_logits=_stacked(parts, logits),
+            known=self._first.known(rows[turns[-1]]) if turns else 0.0,
+            language=language_of(turns[-1]) if turns else "",
         )
 
-    def _ranked(self, turns: Floats) -> tuple[tuple[str, float], ...]:
+    def _rows(self, text: str) -> Any:
+        lowered = text.lower()
+        return grams(self._tokenizer.ids(lowered), folded(lowered))
+
+    def _settles(self, reading: _Reading) -> bool:
+        gate = self._gate
+        if len(reading.turns) != 1 or reading.known < gate.known:
+            return False
+        harm = reading.chunk_logits[:, HARM].max() + gate.harm
+        injection = reading.chunk_logits[:, INJECTION].max() + gate.injection
+        likeliest = softmax(gate.sharpness * reading.turn_logits[0, :HARM]).max()
+        return bool(max(harm, injection) <= gate.unsafe and likeliest >= gate.confidence)
+
+    def _prediction(self, reading: _Reading, second: Mapping[str, Floats]) -> Prediction:
+        if not reading.chunks:
+            return Prediction(classifier=self.ref)
+        if (reading.turns and reading.turns[-1] in second) or not reading.turns:
+            return self._examined(reading, second)
+        gate = self._gate
+        return Prediction(
+            classifier=self.ref,
+            intents=self._ranked(softmax(gate.sharpness * reading.turn_logits[0, :HARM])),
+            harm=float(logistic(reading.chunk_logits[:, HARM].max() + gate.harm)),
+            injection=float(logistic(reading.chunk_logits[:, INJECTION].max() + gate.injection)),
+            language=reading.language,
+        )
+
+    def _examined(self, reading: _Reading, second: Mapping[str, Floats]) -> Prediction:
+        """The prediction of both stages together."""
+        row = {text: i for i, text in enumerate(reading.chunks)}
+        deep = [reading.chunk_logits[row[text]] + second[text] for text in _worst(reading)]
+        scores = logistic(np.max(deep, axis=0)[HARM:])
+        return Prediction(
+            classifier=self.ref,
+            intents=self._after_turns(reading, second),
+            harm=float(scores[0]),
+            injection=float(scores[1]),
+            language=reading.language,
+        )
+
+    def _after_turns(
+        self, reading: _Reading, second: Mapping[str, Floats]
+    ) -> tuple[tuple[str, float], ...]:
         """The distribution after the last turn: a follow-up keeps what was there before it."""
-        if not len(turns):
+        if not reading.turns:
             return ()
-        each = self._intent.probabilities(turns).astype(float)
-        follows = self._follow.values(turns).astype(float)
-        steps = zip(each, follows, strict=True)
-        *_, last = accumulate(steps, lambda before, now: (_mixed(before[0], now), now[1]))
-        order = np.argsort(-last[0], kind="stable")
-        return tuple((self.intents[i], float(last[0][i])) for i in order)
+        both = reading.turn_logits + np.stack([second[text] for text in reading.turns])
+        each, follows = softmax(both[:, :HARM]), logistic(both[:, FOLLOWS])
+        held = each[0]
+        for own, follow in zip(each[1:], follows[1:], strict=True):
+            held = follow * held + (1.0 - follow) * own
+        return self._ranked(held)
+
+    def _ranked(self, distribution: Floats) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-distribution, kind="stable")
+        return tuple((self.intents[i], float(distribution[i])) for i in order)
+
+    def _embedded(self, texts: Iterable[str]) -> dict[str, Floats]:
+        # Of like length together, so that a batch holds little padding.
+        unique = sorted(dict.fromkeys(texts), key=len)
+        if not unique:
+            return {}
+        return dict(zip(unique, self.embed(unique), strict=True))
 
 
-def _mixed(before: Any, now: tuple[Any, float]) -> Any:
-    own, follows = now
-    return follows * before + (1.0 - follows) * own
+def _worst(reading: _Reading) -> tuple[str, ...]:
+    """The chunks that the first stage finds most unsafe."""
+    if len(reading.chunks) <= _DEEP:
+        return reading.chunks
+    order = np.argsort(-reading.chunk_logits[:, HARM:FOLLOWS].max(axis=1), kind="stable")
+    return tuple(reading.chunks[i] for i in order[:_DEEP])
 
 
-def clipped(text: str) -> str:
-    """A long text's two ends: where the instruction usually stands."""
-    return text if len(text) <= 2 * _EDGE else text[:_EDGE] + "\n" + text[-_EDGE:]
-
-
-def spread(segments: Sequence[str]) -> tuple[str, ...]:
-    """Segments in pieces short enough to be read whole; evenly thinned where there are many."""
-    step = 2 * _EDGE
-    pieces = [s[i : i + step] for s in segments for i in range(0, len(s), step)]
-    if len(pieces) <= _SEGMENTS:
-        return tuple(pieces)
-    kept = np.linspace(0, len(pieces) - 1, _SEGMENTS).astype(int)
-    return tuple(pieces[i] for i in kept)
+def _stacked(texts: Sequence[str], logits: Mapping[str, Floats]) -> Floats:
+    return np.stack([logits[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
 
 
 @cache
@@ -111,10 +198,6 @@ def _encoder() -> SentenceEncoder:
     return SentenceEncoder.load()
 
 
-def _tokenizer(arrays: Any) -> PieceTokenizer:
+def _tokenizer(arrays: Mapping[str, Any]) -> PieceTokenizer:
     pieces = arrays["pieces"].tobytes().decode().split("\n")
     return PieceTokenizer(pieces, arrays["scores"].tolist())
-
-
-def _score(arrays: Any, name: str) -> Score:
-    return Score(weights=arrays[f"{name}_w"], bias=float(arrays[f"{name}_b"]))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from turnout.core import Message, strings, text_of
 
 TURNS = 6
+HEAD = 400
+TAIL = 200
 _SKIPPED = frozenset({"role", "type", "tool_call_id", "id", "detail"})
 _BINARY = ("data:", "http://", "https://")
 
@@ -63,3 +65,14 @@ def _kept(part: Mapping[str, object]) -> dict[str, object]:
 
 def _is_reference(text: str) -> bool:
     return text.startswith(_BINARY) and not any(c.isspace() for c in text)
+
+
+def clipped(text: str) -> str:
+    """A long text's two ends, where the instruction usually stands."""
+    return text if len(text) <= HEAD + TAIL else text[:HEAD] + "\n" + text[-TAIL:]
+
+
+def chunks(text: str) -> list[str]:
+    """The whole text in stretches that are each short enough to be judged at once."""
+    size = HEAD + TAIL
+    return [part for i in range(0, len(text), size) if (part := text[i : i + size]).strip()]

@@ -67,7 +67,7 @@ class EmbeddedTransport:
         """Makes one answer, on the worker's thread."""
         try:
             if not job.is_cancelled():
-                self._engine(body.get("model")).generate(body, job.put)
+                self._engine(body.get("model")).generate(body, job.put, job.is_cancelled)
         except ConfigError as error:
             job.put(error)
         finally:

@@ -86,10 +86,10 @@ def error_in(payload: object) -> ErrorText | None:
     Reads four shapes: ``{"error": {…}}``, ``{"error": "text"}``, ``{"message", "code"}`` and
     ``{"detail": …}`` (FastAPI's, text or a list of ``{"msg"}``).
     """
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, dict):
         return None
     error = payload.get("error")
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         return _error_object(error)
     if error:
         return ErrorText(message=str(error), code=_word(payload.get("code")))
@@ -207,7 +207,7 @@ def _error_object(error: Mapping[str, Any]) -> ErrorText:
 def _detail_text(detail: object) -> str:
     if isinstance(detail, list):
         return "; ".join(_detail_text(item) for item in detail)
-    if isinstance(detail, Mapping):
+    if isinstance(detail, dict):
         return _word(detail.get("msg") or detail.get("message") or dict(detail))
     return str(detail)
 

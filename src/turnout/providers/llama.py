@@ -22,6 +22,8 @@ _REPEAT_PENALTY = 1.1
 _DEFAULTS: Mapping[str, Any] = {"temperature": 0.2, "top_p": 0.9}
 _DEFAULT_MAX_TOKENS = 512
 _SILENT = -1
+# A cancelled request stops reading its prompt at the next batch.
+_PROMPT_BATCH_TOKENS = 128
 
 Emit = Callable[[Mapping[str, Any]], bool]
 
@@ -35,17 +37,24 @@ class LlamaEngine:
         self._threads = threads or default_threads()
         self._server: Any = None
 
-    def generate(self, body: Mapping[str, Any], emit: Emit) -> None:
+    def generate(
+        self, body: Mapping[str, Any], emit: Emit, is_cancelled: Callable[[], bool]
+    ) -> None:
         """Streams the answer to ``body`` (OpenAI's shape) as chunks into ``emit``.
 
-        ``emit`` stops the answer by returning True. Errors in the request come as a chunk with an
-        ``error``. Raises ConfigError where the model cannot be loaded.
+        ``emit`` stops the answer by returning True; while the prompt is read, ``is_cancelled`` is
+        asked after each batch of it. Errors in the request come as a chunk with an ``error``.
+        Raises ConfigError where the model cannot be loaded.
         """
         server = self._loaded()
+
+        def on_chunk(chunk: Mapping[str, Any]) -> bool:
+            if "prompt_progress" in chunk:
+                return is_cancelled()
+            return emit(_clean(chunk, self._weights.name))
+
         try:
-            server.handle_chat_completions(
-                _request(body), lambda chunk: emit(_clean(chunk, self._weights.name))
-            )
+            server.handle_chat_completions(_request(body), on_chunk)
         except (ValueError, RuntimeError) as error:
             emit(_refusal(str(error)))
 
@@ -75,6 +84,7 @@ class LlamaEngine:
         params.model.path = str(self._weights.path)
         params.n_ctx = self._context_tokens
         params.n_parallel = 1
+        params.n_batch = params.n_ubatch = _PROMPT_BATCH_TOKENS
         params.cpuparams.n_threads = self._threads
         params.cpuparams_batch.n_threads = self._threads
         params.sampling.penalty_repeat = _REPEAT_PENALTY
@@ -107,7 +117,8 @@ def _request(body: Mapping[str, Any]) -> dict[str, Any]:
     request = {**_DEFAULTS, **{k: v for k, v in body.items() if k != "model"}}
     if request.get("max_tokens") is None and request.get("max_completion_tokens") is None:
         request["max_tokens"] = _DEFAULT_MAX_TOKENS
-    return {**request, "stream": True, "stream_options": {"include_usage": True}}
+    how = {"stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
+    return {**request, **how}
 
 
 def _clean(chunk: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Invariant: what has the wrong type raises, so that nothing is half read.
 This module does not know bytes, errors or usage.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
@@ -26,7 +26,7 @@ def read_chunk(payload: object, part: Part) -> Chunk:
     """
     answer = _mapping(payload, "the answer")
     choices = answer.get("choices") or []
-    if not isinstance(choices, Sequence) or isinstance(choices, str):
+    if not isinstance(choices, list):
         raise Malformed("choices is not a list")
     return Chunk(
         deltas=tuple(_delta(choice, place, part) for place, choice in enumerate(choices)),
@@ -40,7 +40,7 @@ def read_chunk(payload: object, part: Part) -> Chunk:
 def _usage_payload(answer: Mapping[str, Any]) -> object:
     """Groq puts a stream's usage under ``x_groq`` (console.groq.com/docs/api-reference)."""
     extra = answer.get("x_groq")
-    return answer.get("usage") or (extra.get("usage") if isinstance(extra, Mapping) else None)
+    return answer.get("usage") or (extra.get("usage") if isinstance(extra, dict) else None)
 
 
 def _delta(choice: object, place: int, part: Part) -> Delta:
@@ -73,7 +73,7 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
     call = _mapping(value, "a tool call")
     function = _mapping(call.get("function") or {}, "function")
     arguments = function.get("arguments")
-    if isinstance(arguments, Mapping):
+    if isinstance(arguments, dict):
         arguments = orjson.dumps(arguments).decode()
     return ToolCallDelta(
         index=_index(call.get("index"), place),
@@ -84,7 +84,7 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Malformed(f"{what} is not an object")
     return value
 

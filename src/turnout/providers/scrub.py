@@ -15,6 +15,7 @@ _KEY_SHAPES = re.compile(
     r"""(?ix)
       \b(?:bearer|basic|token)\s+[^\s"'<>,;]{6,}                  # an Authorization value
     | \b(?:x-)?api[-_ ]?key["']?\s*[:=]\s*["']?[^\s"'<>,;&]{4,}    # api_key=…
+    | (?<=://)[^/\s@]+(?=@)                                        # user:password in a URL
     | [?&](?:key|token|access_token)=[^\s"'<>&]+                   # a key in a URL
     | \b(?:sk|rk|pk|rc_live|rc_test|xai|gsk|hf|r8|pplx|fw|nvapi|tgp|AKIA|AIza)[-_]?
       (?=[^\s"'<>,;]*[\d*])[A-Za-z0-9*._-]{8,}                     # vendors' prefixes

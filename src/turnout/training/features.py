@@ -1,0 +1,66 @@
+"""Turns rows into what the two stages read, once for all folds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
+from turnout.classifiers.grams import ROWS, grams
+from turnout.classifiers.pieces import PieceTokenizer, folded
+from turnout.classifiers.window import clipped
+from turnout.training import vocabulary
+
+Progress = Callable[[str, int, int], None]
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """``counts`` is a sparse 0/1 matrix over the first stage's rows, ``vectors`` the embeddings."""
+
+    counts: Any
+    vectors: NDArray[np.float32]
+
+    def only(self, index: NDArray[Any]) -> "Features":
+        """The features of some rows."""
+        return Features(counts=self.counts[index], vectors=self.vectors[index])
+
+
+def extract(texts: Sequence[str], progress: Progress) -> Features:
+    """Features of the texts, in their order."""
+    read = [clipped(text) for text in texts]
+    tokenizer = PieceTokenizer(*vocabulary.read())
+    return Features(
+        counts=_counts(read, tokenizer, progress), vectors=_vectors(read, tokenizer, progress)
+    )
+
+
+def _counts(texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress) -> Any:
+    from scipy.sparse import csr_matrix
+
+    found = []
+    for i, text in enumerate(texts):
+        if i % _BATCH == 0:
+            progress("reading", i, len(texts))
+        lowered = text.lower()
+        found.append(grams(tokenizer.ids(lowered), folded(lowered)))
+    ends = np.cumsum([0, *(len(rows) for rows in found)])
+    columns = np.concatenate(found) if found else np.zeros(0, np.int64)
+    ones = np.ones(len(columns), dtype=np.float32)
+    return csr_matrix((ones, columns, ends), shape=(len(texts), ROWS))
+
+
+def _vectors(
+    texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress
+) -> NDArray[np.float32]:
+    encoder = SentenceEncoder.load()
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    out = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+    for start in range(0, len(texts), _BATCH):
+        progress("embedding", start, len(texts))
+        batch = order[start : start + _BATCH]
+        out[batch] = encoder.encode([tokenizer.ids(texts[i]) for i in batch])
+    return out
