@@ -110,6 +110,18 @@ class RetrySection(Section):
     longest_wait_s: Seconds = 20.0
 
 
+class HealthSection(Section):
+    """When a model that fails is left alone, and how many calls it gets at a time."""
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    cooldown_s: Seconds = 5.0
+    longest_s: Seconds = 300.0
+    lasting_s: Seconds = 60.0
+    retry_share: Share = 0.1
+    retry_reserve: Annotated[float, Field(ge=0)] = 3.0
+    max_in_flight: Annotated[int, Field(ge=1)] = 1000
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to a model's name or to ``block``."""
 
@@ -125,6 +137,7 @@ class Config(Section):
     safety: SafetySection = SafetySection()
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
+    health: HealthSection = HealthSection()
 
     @model_validator(mode="before")
     @classmethod

@@ -145,7 +145,8 @@ class Gateway:
         except Refused as refused:
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            await _refuse(problem_of(error), dialect, arrival, out)
+            problem = problem_of(error, soonest_s=self.router.soonest_s())
+            await _refuse(problem, dialect, arrival, out)
         except Exception:
             _LOG.exception("request %s failed", arrival.id)
             if out.status is not None:

@@ -76,10 +76,15 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
 )
 
 
-def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
-    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it."""
+def problem_of(
+    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float = DEFAULT_WAIT_S
+) -> Problem:
+    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
+
+    ``soonest_s`` is when the next model that cools down comes back.
+    """
     if isinstance(error, NoEligibleDeployment):
-        return _nobody(error)
+        return _nobody(error, soonest_s)
     if isinstance(error, AllRoutesFailed):
         return _all_failed(error)
     if isinstance(error, InvalidRequest) and error.field == "model":
@@ -105,7 +110,7 @@ def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
     )
 
 
-def _nobody(error: NoEligibleDeployment) -> Problem:
+def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
     reasons = [c.excluded or "" for c in error.candidates]
     if any("cooling down" in reason or "at its limit" in reason for reason in reasons):
@@ -114,7 +119,7 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
             type="api_error",
             code="all_models_cooling_down",
             message=str(error),
-            retry_after_s=DEFAULT_WAIT_S,
+            retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
         )
     if reasons and all("no key for" in reason for reason in reasons):
         return Problem(status=503, type="api_error", code="no_key", message=str(error))

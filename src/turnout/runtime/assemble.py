@@ -16,6 +16,7 @@ from turnout.decision import RetryRules, Rulebook, SafetyRule
 from turnout.policies import Cheapest, Fixed, IntentMap, Policy, Random, Strongest
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import NoRecorder, Recorder
 from turnout.runtime.walk import Means
 
@@ -52,6 +53,7 @@ def assemble(
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
             recorder=recorder or NoRecorder(),
+            health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
             stand_in=stand_in,
         ),
         classifier=classifier,

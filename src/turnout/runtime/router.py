@@ -202,6 +202,10 @@ class Router:
         asked = [named] if named else self._rules.catalog.deployments.values()
         return max(input_tokens(features, deployment) for deployment in asked)
 
+    def soonest_s(self) -> float:
+        """Seconds until the next model that cools down comes back."""
+        return self._parts.means.health.soonest_s()
+
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""
         means = self._parts.means
@@ -266,7 +270,9 @@ class Router:
 
     def _unavailable(self) -> Mapping[str, str]:
         """Deployments that cannot be called, with the reason."""
-        return self._parts.unavailable
+        without = self._parts.unavailable
+        cooling = self._parts.means.health.unavailable(without)
+        return {**cooling, **without} if cooling else without
 
     async def _admit(
         self, request: Request, decision: Decision, labelled: Sequence[Outcome]
