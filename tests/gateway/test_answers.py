@@ -176,7 +176,8 @@ def test_a_body_beyond_the_limit_is_refused_by_counting() -> None:
         assert w.post("/v1/chat/completions", b"x" * 2000).status == 413
         with socket.create_connection(("127.0.0.1", w.port)) as link:
             link.sendall(
-                b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
                 b"7d0\r\n" + b"x" * 2000 + b"\r\n"
             )
             assert link.recv(100).startswith(b"HTTP/1.1 413 ")
