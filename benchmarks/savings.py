@@ -27,7 +27,7 @@ def main() -> None:
         return
     with gzip.open(DATA, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    drawn = random.Random(SEED).sample(rows, PROMPTS)  # noqa: S311  (a sample, not a secret)
+    drawn = random.Random(SEED).sample(rows, PROMPTS)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
         for row in drawn:
             file.write(json.dumps({"id": row["id"], "text": row["text"]}) + "\n")

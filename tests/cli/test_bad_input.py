@@ -1,6 +1,5 @@
 """Bad input is one clear line and an exit code, and nothing is lost."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,15 +7,6 @@ import pytest
 from tests.cli.run import run
 
 CONFIG = "models:\n  fast: {model: m, price: unknown, provider: p}\ndefault: fast\n"
-
-
-@pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.endswith("_API_KEY") or name == "TURNOUT_CONFIG":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Commands over JSON lines keep the order and lose no line."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ LINES: list[bytes] = [
     b'{"id": "e", "text": ""}',
     b'{"text": "Write a short story about a robot discovering music"}',
 ]
-
-
-@pytest.fixture(autouse=True)
-def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.endswith("_API_KEY") or name == "TURNOUT_CONFIG":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
 
 
 def test_classify_keeps_order_and_reports_bad_lines(

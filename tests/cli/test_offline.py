@@ -1,7 +1,6 @@
 """With no key at all, the embedded model answers and every output says so."""
 
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,6 @@ LIST_PRICES = {
     "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo": (0.30, 1.00),
 }
 EMBEDDED = "SmolLM2-135M-Instruct"
-
-
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.endswith("_API_KEY") or name == "TURNOUT_CONFIG":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("TURNOUT_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
 
 
 def test_the_demo_routes_answers_and_accounts(capfd: pytest.CaptureFixture[str]) -> None:

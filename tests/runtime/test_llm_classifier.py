@@ -15,7 +15,7 @@ def asking(upstream: FaultyUpstream, judge: str = "acme/judge", **more: Any) -> 
 
     settings = config(upstream, **more)
     settings["models"]["judge"] = {"model": judge, "price": {"input": "0.27", "output": "0.40"}}
-    settings["classifier"] = {"kind": "llm", "model": "judge", "deadline_s": 0.5}
+    settings["classifier"] = {"kind": "llm", "model": "judge", "deadline_s": 1.5}
     return Router.from_config(settings, environ={})
 
 

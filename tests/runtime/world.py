@@ -28,7 +28,7 @@ def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
         },
         "intents": {"simple_qa": "fast", "creative": "strong", "code": "coder", "unsafe": "block"},
         "default": "fast",
-        "timeouts": {"connect_s": 2, "first_token_s": 0.6, "inter_token_s": 0.4, "total_s": 1.5},
+        "timeouts": {"connect_s": 2, "first_token_s": 1.5, "inter_token_s": 1.0, "total_s": 2.5},
         "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 2},
         **more,
     }

@@ -114,9 +114,7 @@ def openai_break(base):
 
 
 def anthropic_chat(base):
-    answer = anthropic_client(base).messages.create(
-        model="auto", max_tokens=200, messages=MESSAGES
-    )
+    answer = anthropic_client(base).messages.create(model="auto", max_tokens=200, messages=MESSAGES)
     return {"text": answer.content[0].text, "model": answer.model, "stop": answer.stop_reason}
 
 

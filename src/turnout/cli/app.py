@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 import typer
 
-from turnout.cli import ask, classify, compare, demo, inspect, serve, setup
+from turnout.cli import (
+    ask,
+    classify,
+    compare,
+    demo,
+    inspect,
+    ledger,
+    prove,
+    savings,
+    serve,
+    setup,
+)
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -35,6 +46,10 @@ app.command()(serve.serve)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(savings.savings)
+app.command()(ledger.explain)
+app.add_typer(ledger.app)
+app.add_typer(prove.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,6 +8,7 @@ import typer
 from turnout.cli.options import (
     ConfigOption,
     JsonOption,
+    LedgerOption,
     err,
     notice,
     out,
@@ -35,6 +36,7 @@ def ask(
     explain: Annotated[bool, typer.Option(help="Say why this model.")] = False,
     max_tokens: MaxTokensOption = None,
     config: ConfigOption = None,
+    ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
     """Route one prompt and print the answer as it comes."""
@@ -42,7 +44,7 @@ def ask(
     if max_tokens is not None:
         more["max_tokens"] = max_tokens
     text = prompt_text(prompt)
-    with router(config) as r:
+    with router(config, ledger=ledger) as r:
         if json:
             reply = r.chat(text, **more)
             print_json(answer_record(reply))
@@ -58,10 +60,11 @@ def route(
     *,
     model: ModelOption = "auto",
     config: ConfigOption = None,
+    ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
     """Say which model a prompt would go to, and why; call none."""
-    with router(config) as r:
+    with router(config, ledger=ledger) as r:
         decision = r.route(prompt_text(prompt), model=model)
     if json:
         print_json(decision_record(decision))

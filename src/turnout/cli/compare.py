@@ -59,7 +59,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare routed cost with one model for all, on your own prompts; no model is called."""
-    with router(config) as r:
+    with router(config, ledger=False) as r:
         cases, bad = _decided(r, file, output_tokens)
         if not cases:
             raise ConfigError(f"{file}: holds no usable prompt")

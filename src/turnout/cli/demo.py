@@ -8,6 +8,7 @@ from turnout.cli.ask import answer_record, write_stream
 from turnout.cli.options import (
     ConfigOption,
     JsonOption,
+    LedgerOption,
     notice,
     out,
     print_json,
@@ -34,10 +35,11 @@ def demo(
     *,
     config: ConfigOption = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = ANSWER_TOKENS,
+    ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
     """Route and answer the recipe's queries, or your own; then the table of what it cost."""
-    with router(config) as r:
+    with router(config, ledger=ledger) as r:
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
         line = notice({"stand_in": r.parts.means.stand_in})

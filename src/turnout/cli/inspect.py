@@ -20,7 +20,7 @@ _PER_MTOK = 10**6
 
 def models(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the configured models, where each intent goes, and what is tried after a failure."""
-    with router(config) as r:
+    with router(config, ledger=False) as r:
         rows = [_model(r, d) for d in r.parts.means.rules.catalog.deployments.values()]
         line = notice({"stand_in": r.parts.means.stand_in})
     if json:
@@ -40,7 +40,7 @@ _MODEL_KEYS = (
 
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the configured models' prices with their sources and dates."""
-    with router(config) as r:
+    with router(config, ledger=False) as r:
         rows = [_price(d) for d in r.parts.means.rules.catalog.deployments.values()]
     if json:
         print_json(rows)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.core import InvalidRequest, usd_from_pico
-from turnout.runtime import Router
+from turnout.runtime import NoRecorder, Router
 
 ConfigOption = Annotated[
     Path | None,
@@ -20,14 +20,20 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+LedgerOption = Annotated[
+    bool, typer.Option("--ledger/--no-ledger", help="Record decision and cost; never the text.")
+]
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def router(config: Path | None) -> Router:
+def router(config: Path | None, *, ledger: bool = True) -> Router:
     """The router that the options and the environment describe. Raises ConfigError."""
-    return Router.from_file(config) if config else Router.from_env()
+    recorder = None if ledger else NoRecorder()
+    if config:
+        return Router.from_file(config, recorder=recorder)
+    return Router.from_env(recorder=recorder)
 
 
 def prompt_text(given: str | None) -> str:

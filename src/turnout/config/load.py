@@ -79,9 +79,10 @@ def load_mapping(
 
 
 def digest(config: Config) -> str:
-    """The configuration's content hash, secrets left out."""
+    """The content hash of what a decision depends on: without secrets and the ledger's place."""
     public = config.model_dump(
-        mode="json", exclude={"providers": {"__all__": {"api_key", "headers"}}}
+        mode="json",
+        exclude={"providers": {"__all__": {"api_key", "headers"}}, "ledger": True},
     )
     text = json.dumps(public, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,7 @@ This module does not know files, the environment, presets or classes of other ro
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -110,6 +110,11 @@ class RetrySection(Section):
     longest_wait_s: Seconds = 20.0
 
 
+def _off(value: object) -> object:
+    # YAML reads a bare off as false.
+    return "off" if value is False else value
+
+
 class HealthSection(Section):
     """When a model that fails is left alone, and how many calls it gets at a time."""
 
@@ -123,7 +128,10 @@ class HealthSection(Section):
 
 
 class Config(Section):
-    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``."""
+    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``.
+
+    ``ledger`` is a path, a ``postgresql://`` URL or ``off``; without it the user's data folder.
+    """
 
     provider: Name | None = None
     providers: dict[str, ProviderSection] = {}
@@ -138,6 +146,7 @@ class Config(Section):
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
+    ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")
     @classmethod

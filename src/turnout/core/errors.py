@@ -14,7 +14,8 @@ RouterError
 │   ├── Timeout
 │   ├── Unavailable
 │   └── BadResponse
-└── AllRoutesFailed             every route of the plan failed, with all outcomes
+├── AllRoutesFailed             every route of the plan failed, with all outcomes
+└── LedgerError                 the ledger cannot record, so nothing may be spent; try again later
 """
 
 from collections.abc import Sequence
@@ -103,3 +104,7 @@ class AllRoutesFailed(RouterError):
         )
         super().__init__(f"every model failed ({attempts})")
         self.outcomes = tuple(outcomes)
+
+
+class LedgerError(RouterError):
+    """The ledger cannot record now, so that nothing may be spent; the same call may work later."""

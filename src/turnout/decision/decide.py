@@ -5,6 +5,7 @@ This module does not know clocks, the network, storage or learned classifiers.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ from turnout.core import (
 from turnout.decision.eligible import candidate
 from turnout.decision.safety import SafetyRule
 from turnout.policies import Fixed, Policy, Score, Situation
+
+_OWN_ID = re.compile(r"r_([0-9a-f]{12})[0-9a-f]{12}\Z")
 
 # A label that is not configured is served as its parent where that one is.
 PARENTS = {"writing": "creative"}
@@ -92,9 +95,13 @@ def decide(
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
-    """The id that the decision on ``request`` has, known before it is made."""
-    digest = hashlib.sha256(f"{request.id}\n{rules.bundle}".encode()).hexdigest()
-    return "d_" + digest[:24]
+    """The id that the decision on ``request`` has, known before it is made.
+
+    It starts as the request's own id does, so that decisions sort as their requests do.
+    """
+    digest = hashlib.sha256(f"{request.id}\n{rules.bundle}".encode()).hexdigest()[:24]
+    start = _OWN_ID.match(request.id)
+    return f"d_{start[1]}{digest[12:]}" if start else f"d_{digest}"
 
 
 def _policy_for(request: Request, rules: Rulebook) -> Policy:

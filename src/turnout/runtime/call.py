@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import TypeVar
 
-from turnout.catalog import Deployment
+from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
@@ -32,6 +32,7 @@ class Call:
     deployment: Deployment
     answers: Deployment
     backend: Backend
+    catalog: Catalog
     timeouts: Timeouts
     input_tokens: int
     outcome: Outcome | None = None
@@ -42,6 +43,7 @@ class Call:
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
+    _free: bool = False  # whether the provider refused the call, or was never reached
 
     @property
     def served_model(self) -> str:
@@ -136,6 +138,7 @@ class Call:
         return self._refused(response, body)
 
     def _refused(self, response: WireResponse, body: bytes) -> Fault:
+        self._free = True
         return self.backend.codec.classify_error(
             response.status, response.headers, body, now=time()
         )
@@ -192,7 +195,7 @@ class Call:
             status="cancelled" if cancelled else "failed" if fault else "ok",
             ordinal=self.attempt.ordinal,
             usage=usage,
-            cost_pico_usd=cost(self.answers, usage),
+            cost_pico_usd=self._cost(usage),
             model=self._model or (None if fault else self.answers.model),
             finish_reason=self._finish,
             ttft_ms=None if self._first is None else (self._first - self._started) * 1e3,
@@ -201,10 +204,21 @@ class Call:
             error=_after_release(fault) if self._released else fault,
         )
 
+    def _cost(self, usage: Usage) -> int | None:
+        """At the price of the model that served it; nothing was billed where nothing was used."""
+        if not usage.total_input and not usage.total_output:
+            return 0
+        priced = billed(self.answers, self._model, self.catalog)
+        return None if priced is None else cost(priced, usage)
+
     def _estimate(self, fault: Fault | None) -> Usage:
-        """Tokens by our own count; none for a call that was refused before it produced any."""
+        """Tokens by our own count; none for a call that the provider refused or never saw.
+
+        An answer that did not arrive may have been produced and billed all the same.
+        """
         text = "".join(self._text)
-        if fault is not None and not text:
+        unseen = fault is not None and fault.scope == "provider"
+        if not text and (self._free or unseen):
             return Usage()
         return Usage(
             input=self.input_tokens,

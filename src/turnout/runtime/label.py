@@ -21,17 +21,34 @@ async def ask_label(
 ) -> tuple[str | None, str | None, Outcome | None]:
     """The label, or None and why there is none; and what the call cost."""
     call = _call(request, asked, labels, means)
+    await means.recorder.held(request, call.decision_id, _ceiling(call))
+    answer, why = None, "no answer"
     try:
         async with asyncio.timeout(deadline_s):
             answer = await call.whole()
     except TimeoutError:
-        return None, f"no label within {deadline_s:g} s", call.outcome
+        why = f"no label within {deadline_s:g} s"
+    except asyncio.CancelledError:
+        await asyncio.shield(_recorded(call, means))
+        raise
+    await asyncio.shield(_recorded(call, means))
     if answer is None:
         fault = call.outcome.error if call.outcome else None
-        return None, fault.detail if fault else "no answer", call.outcome
+        return None, fault.detail if fault else why, call.outcome
     text = answer.deltas[0].text if answer.deltas else ""
     label = parse(text, labels)
-    return label, None if label else f"unusable label {text[:40]!r}", call.outcome
+    return label, None if label else f"unusable label of {len(text)} characters", call.outcome
+
+
+async def _recorded(call: Call, means: Means) -> None:
+    if call.outcome is not None:
+        await means.recorder.attempted(call.outcome)
+
+
+def _ceiling(call: Call) -> int | None:
+    """The most that asking for a label can cost."""
+    price = call.deployment.price
+    return price.expected_cost(call.input_tokens, MAX_LABEL_TOKENS) if price else None
 
 
 def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: Means) -> Call:
@@ -59,5 +76,6 @@ def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: M
         answers=asked,
         backend=means.backends.of(asked),
         timeouts=means.timeouts,
+        catalog=means.rules.catalog,
         input_tokens=input_tokens(extract(question, {asked.card.tokenizer}), asked),
     )

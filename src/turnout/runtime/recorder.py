@@ -1,7 +1,7 @@
 """What the runtime tells of a request as it goes: the seam where a ledger plugs in.
 
-Invariant: ``decided`` has returned before the first byte goes upstream, ``settled`` before the
-answer's last byte reaches the caller.
+Invariant: ``held`` or ``decided`` has returned before the first byte goes upstream, ``settled``
+before the answer's last event reaches the caller.
 """
 
 from typing import Protocol
@@ -11,6 +11,10 @@ from turnout.core import Decision, Outcome, Request
 
 class Recorder(Protocol):
     """Keeps what happened; raising stops the request."""
+
+    async def held(self, request: Request, decision_id: str, ceiling_pico_usd: int | None) -> None:
+        """A call that helps to decide will cost no more than the ceiling, if there is one."""
+        ...
 
     async def decided(
         self, request: Request, decision: Decision, ceiling_pico_usd: int | None
@@ -26,9 +30,20 @@ class Recorder(Protocol):
         """Nothing more will be spent on this decision."""
         ...
 
+    async def abandoned(self, decision_id: str) -> None:
+        """The request ended before its walk began, and nothing more will be spent on it."""
+        ...
+
+    def close(self) -> None:
+        """The runtime is done; what was told is kept."""
+        ...
+
 
 class NoRecorder:
     """Keeps nothing."""
+
+    async def held(self, request: Request, decision_id: str, ceiling_pico_usd: int | None) -> None:
+        """Nothing."""
 
     async def decided(
         self, request: Request, decision: Decision, ceiling_pico_usd: int | None
@@ -39,4 +54,10 @@ class NoRecorder:
         """Nothing."""
 
     async def settled(self, decision: Decision) -> None:
+        """Nothing."""
+
+    async def abandoned(self, decision_id: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""

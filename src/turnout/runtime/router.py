@@ -3,11 +3,11 @@
 Invariant: every answer goes through the same ``decide`` and the same walk.
 """
 
+import asyncio
 import os
-import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -23,15 +23,17 @@ from turnout.core import (
     Outcome,
     Prediction,
     Request,
+    RouterError,
     Snapshot,
     check_body,
 )
-from turnout.decision import decide, input_tokens
+from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
+from turnout.runtime.ids import new_id
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import Receipt, receipt
@@ -117,7 +119,7 @@ class Router:
         asked = model or body.get("model") or AUTO
         body.pop("model", None)
         return Request(
-            id="r_" + secrets.token_hex(12),
+            id=new_id(),
             body=body,
             model=asked,
             constraints=constraints or Constraints(),
@@ -137,8 +139,14 @@ class Router:
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
         request = self.request(prompt, **more)
-        prediction, _ = await self._predict(request)
-        return self._decide(request, prediction)
+        async with self._undecided(request):
+            prediction, labelled = await self._predict(request)
+            decision = self._decide(request, prediction)
+            if labelled:
+                recorder = self._parts.means.recorder
+                await recorder.decided(request, decision, 0)
+                await recorder.settled(decision)
+        return decision
 
     @overload
     async def achat(
@@ -180,8 +188,9 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
-        prediction, labelled = await self._predict(request)
-        return await self._admit(request, self._decide(request, prediction), labelled)
+        async with self._undecided(request):
+            prediction, labelled = await self._predict(request)
+            return await self._admit(request, self._decide(request, prediction), labelled)
 
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for: tables, tokenizers, the client.
@@ -222,6 +231,7 @@ class Router:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._parts.means.backends.aclose()
+        await asyncio.to_thread(self._parts.means.recorder.close)
 
     def close(self) -> None:
         """Close every connection and the background loop."""
@@ -263,6 +273,16 @@ class Router:
         )
         return combine(local, label, why), (outcome,) if outcome else ()
 
+    @asynccontextmanager
+    async def _undecided(self, request: Request) -> AsyncIterator[None]:
+        """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
+        try:
+            yield
+        except (RouterError, asyncio.CancelledError):
+            recorder = self._parts.means.recorder
+            await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
+            raise
+
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
         now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
@@ -280,8 +300,6 @@ class Router:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
         await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
-        for outcome in labelled:
-            await recorder.attempted(outcome)
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)

@@ -95,6 +95,7 @@ class Walk:
             answers=answers,
             backend=self.means.backends.of(answers),
             timeouts=self.means.timeouts,
+            catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
         )
         return self.call

@@ -1,0 +1,33 @@
+"""Whose price bills a call, when a provider says that it served another model.
+
+A dated or tagged release, or another spelling, of the model asked for is that model. This module
+does not know where prices come from.
+"""
+
+import re
+from functools import lru_cache
+
+from turnout.catalog.catalog import Catalog, Deployment
+
+_RELEASE = re.compile(r"([-@:]\d{4}-?\d{2}-?\d{2}|[-@]\d{4}|-latest)*")
+
+
+@lru_cache(maxsize=1024)
+def is_other(asked: str, served: str | None) -> bool:
+    """Whether ``served`` names another model than ``asked``."""
+    if served is None:
+        return False
+    wanted, found = (name.casefold().rpartition("/")[2] for name in (asked, served))
+    short, long = sorted((wanted, found), key=len)
+    return not (long.startswith(short) and _RELEASE.fullmatch(long[len(short) :]))
+
+
+def billed(asked: Deployment, served: str | None, catalog: Catalog) -> Deployment | None:
+    """The deployment whose price bills a call to ``asked``; None when nobody knows that price."""
+    if not is_other(asked.model, served):
+        return asked
+    for deployment in catalog.deployments.values():
+        same_place = deployment.provider.name == asked.provider.name
+        if same_place and not is_other(deployment.model, served):
+            return deployment
+    return None

@@ -1,0 +1,209 @@
+"""``turnout ledger``, ``savings`` and ``explain``: what was decided and what it cost."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from turnout.cli.options import ConfigOption, JsonOption, err, out, print_json, print_table
+from turnout.config import Config, load_file
+from turnout.core import ConfigError, InvalidRequest, format_usd
+from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify
+from turnout.ledger.export import export_jsonl, export_parquet
+from turnout.ledger.queries import CALL_COLUMNS
+from turnout.runtime.recording import OFF, default_place
+
+Format = Literal["jsonl", "parquet"]
+
+PlaceOption = Annotated[
+    str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
+]
+IdArgument = Annotated[str, typer.Argument(help="A decision's or a request's id.")]
+
+app = typer.Typer(
+    name="ledger",
+    help="Read and check what was recorded: decisions, calls and costs, never texts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_(
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+    intent: Annotated[str | None, typer.Option(help="Only this intent.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this chosen model.")] = None,
+    ledger: PlaceOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the latest requests, newest first."""
+    lines = listed(open_store(ledger, config), limit=limit, intent=intent, model=model)
+    if json:
+        print_json([line.as_dict() for line in lines])
+        return
+    columns = ("time", "decision", "intent", "model", "state", "cost")
+    print_table("Requests", columns, [_row(line) for line in lines])
+
+
+@app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")],
+    *,
+    ledger: PlaceOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one request: each of its calls with tokens, price and cost."""
+    found = shown(open_store(ledger, config), id_)
+    if json:
+        print_json(found)
+        return
+    out.print(
+        f"{found['id']}  {_time(found['at_ms'])}  {found['intent']} → "
+        f"{found['model'] or 'no model'}  {found['state']}  {format_usd(found['cost_pico_usd'])}",
+        markup=False,
+        highlight=False,
+    )
+    names = ("role", "model", "served", "status", "input", "cache_read", "cache_write", "output",
+             "reasoning", "cost", "latency_ms", "fault")  # fmt: skip
+    assert set(names) <= set(CALL_COLUMNS)  # noqa: S101 -- a wrong column is a bug here
+    rows = [tuple(_cell(name, call[name]) for name in names) for call in found["calls"]]
+    print_table("Calls", names, rows)
+    for price in found["prices"]:
+        kind = ", assumed" if price["assumed"] else ""
+        out.print(
+            f"price {price['model']}: {price['source']}, {price['date']}{kind}",
+            markup=False,
+            highlight=False,
+        )
+    for event in found["events"]:
+        out.print(f"event {event['kind']}: {event['detail']}", markup=False, highlight=False)
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="The file to write; - is stdout for JSON lines.")],
+    *,
+    kind: Annotated[
+        Format | None, typer.Option("--format", help="jsonl or parquet; else by the name.")
+    ] = None,
+    ledger: PlaceOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write every request with its cost to a file."""
+    store = open_store(ledger, config)
+    chosen = kind or ("parquet" if target.suffix == ".parquet" else "jsonl")
+    if chosen == "parquet":
+        count = export_parquet(store, target)
+    elif str(target) == "-":
+        count = export_jsonl(store, sys.stdout.buffer)
+    else:
+        try:
+            with target.open("wb") as sink:
+                count = export_jsonl(store, sink)
+        except OSError as error:
+            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+    err.print(f"{count:,} requests written to {target}", style="dim", markup=False)
+
+
+@app.command("verify")
+def verify_(
+    *, ledger: PlaceOption = None, config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """Check structure, links, states, prices and sums; exit 1 when something is wrong."""
+    store = open_store(ledger, config)
+    found = verify(store)
+    if json:
+        print_json({"ledger": store.where, "sound": not found, "findings": found})
+    elif found:
+        for line in found:
+            out.print(f"{store.where}: {line}", markup=False, highlight=False)
+    else:
+        out.print(f"{store.where}: sound", markup=False, highlight=False)
+    if found:
+        raise typer.Exit(1)
+
+
+def explain(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")],
+    *,
+    ledger: PlaceOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say why a recorded request went to its model."""
+    _, decision = decision_of(open_store(ledger, config), id_)
+    if json:
+        print_json(decision.as_dict())
+    else:
+        out.print(decision.explain(), markup=False, highlight=False)
+
+
+def open_store(ledger: str | None, config: Path | None) -> Store:
+    """The ledger that the options and the configuration name, for reading."""
+    place = ledger or _configured(config)
+    if place is None:
+        place = default_place(os.environ)
+    if place is None:
+        raise ConfigError("no ledger: set HOME or XDG_DATA_HOME, or name one with --ledger")
+    if place == OFF:
+        raise ConfigError("the configuration says ledger: off; name one with --ledger")
+    store = store_at(place)
+    path = getattr(store, "path", None)
+    if isinstance(path, Path) and not path.exists():
+        raise ConfigError(f"{path}: no ledger yet; the first recorded request makes it")
+    return store
+
+
+def _configured(path: Path | None) -> str | None:
+    named = path or os.environ.get("TURNOUT_CONFIG")
+    chosen = Path(named) if named else Path("turnout.yaml")
+    if named is None and not chosen.exists():
+        return None
+    loaded: Config = load_file(chosen)
+    return loaded.ledger
+
+
+def since_ms(text: str | None, now_ms: int) -> int | None:
+    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises InvalidRequest."""
+    if text is None:
+        return None
+    units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
+    number, unit = text[:-1], text[-1:]
+    if number.isascii() and number.isdigit() and unit in units:
+        return now_ms - int(number) * units[unit]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01",
+            field="since",
+        ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    return (
+        _time(line.at_ms),
+        line.id,
+        line.intent,
+        "blocked" if line.blocked else line.model or "",
+        line.state,
+        format_usd(line.cost_pico_usd) if line.state != "held" else "",
+    )
+
+
+def _time(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "cost":
+        return format_usd(value)
+    return "" if value is None else str(value)

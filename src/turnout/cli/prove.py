@@ -1,0 +1,115 @@
+"""``turnout prove``: break things on purpose, print what was lost, exit 1 when anything was."""
+
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from turnout.cli.options import JsonOption, err, out, print_json
+from turnout.proving import Check, Proof
+
+LedgerSabotage = Literal["durability", "hold"]
+BillingSabotage = Literal["extra-calls", "wrong-price"]
+Shown = Callable[[int], None]
+
+SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new one is drawn.")]
+
+app = typer.Typer(
+    name="prove", help="Prove a promise: PASS or FAIL, figures and the seed.", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
+
+
+@app.command()
+def ledger(
+    *,
+    kills: Annotated[int, typer.Option(min=0, help="Processes to kill with -9.")] = 100,
+    powerloss: Annotated[int, typer.Option(min=0, help="Power losses to simulate.")] = 200,
+    points: Annotated[int, typer.Option(min=0, help="System calls to kill at.")] = 24,
+    enospc: Annotated[bool, typer.Option(help="Fill a small disk.")] = True,
+    eio: Annotated[bool, typer.Option(help="Let fsync fail.")] = True,
+    sabotage: Annotated[
+        LedgerSabotage | None, typer.Option(help="Break the ledger; this must then fail.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """No acknowledged charge is lost or doubled: by kills, power loss, full disks, bad fsyncs."""
+    from turnout.ledger import Ledger
+    from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
+    from turnout.proving.kills import kills as killed
+    from turnout.proving.power import HoldsLater, power_losses
+
+    chosen = _seed(seed)
+    synchronous = "OFF" if sabotage == "durability" else "FULL"
+    kind = HoldsLater if sabotage == "hold" else Ledger
+
+    def lose(shown: Shown, *, failing: bool) -> Check:
+        return power_losses(powerloss, chosen, synchronous=synchronous, kind=kind,
+                            failing_syncs=failing, shown=shown)  # fmt: skip
+
+    tests: list[tuple[bool, Callable[[Path, Shown], Check]]] = [
+        (kills > 0, lambda folder, shown: killed(kills, chosen, folder, shown=shown)),
+        (powerloss > 0, lambda _, shown: lose(shown, failing=False)),
+        (powerloss > 0 and eio, lambda _, shown: lose(shown, failing=True)),
+        (points > 0, lambda folder, shown: syscall_kills(points, chosen, folder, shown=shown)),
+        (eio, lambda folder, _: fsync_errors(chosen, folder)),
+        (enospc, lambda folder, _: full_disk(chosen, folder)),
+    ]
+    checks = [_run(test) for wanted, test in tests if wanted]
+    _tell(Proof(promise="ledger", seed=chosen, checks=tuple(checks)), json=json)
+
+
+@app.command()
+def billing(
+    *,
+    requests: Annotated[int, typer.Option(min=1, help="Requests through all faults.")] = 1000,
+    sabotage: Annotated[
+        BillingSabotage | None, typer.Option(help="Break the account; this must then fail.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The ledger equals the provider's invoice, through every fault of a faulty provider."""
+    from turnout.proving.billing import billing as billed
+
+    chosen = _seed(seed)
+    check = _run(
+        lambda folder, shown: billed(requests, chosen, folder, sabotage=sabotage, shown=shown)
+    )
+    _tell(Proof(promise="billing", seed=chosen, checks=(check,)), json=json)
+
+
+def _run(test: Callable[[Path, Shown], Check]) -> Check:
+    with tempfile.TemporaryDirectory(prefix="turnout-prove-") as folder:
+        check = test(Path(folder), _shown)
+    if err.is_terminal:
+        sys.stderr.write("\r\x1b[K")
+    return check
+
+
+def _shown(done: int) -> None:
+    # A thread that draws a bar would be forked along with the processes to kill.
+    if err.is_terminal and done % 10 == 0:
+        sys.stderr.write(f"\r{done:,}")
+        sys.stderr.flush()
+
+
+def _seed(given: int | None) -> int:
+    return random.SystemRandom().randrange(10**6) if given is None else given
+
+
+def _tell(proof: Proof, *, json: bool) -> None:
+    if json:
+        print_json(proof.as_dict())
+    else:
+        for check in proof.checks:
+            out.print(check.line(), markup=False, highlight=False)
+        verdict = "PASS" if proof.passed else "FAIL"
+        out.print(f"{verdict} {proof.promise}, seed {proof.seed}", markup=False, highlight=False)
+    if not proof.passed:
+        raise typer.Exit(1)

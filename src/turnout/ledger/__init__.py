@@ -1,0 +1,29 @@
+"""The ledger: what requests decide and cost, durable before it is promised."""
+
+from turnout.ledger.export import export_jsonl, export_parquet
+from turnout.ledger.ledger import BlockingLedger, Ledger, store_at
+from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
+from turnout.ledger.records import pack, unpack
+from turnout.ledger.savings import Savings, savings
+from turnout.ledger.store import Store
+from turnout.ledger.verify import verify
+
+__all__ = [
+    "BlockingLedger",
+    "Ledger",
+    "Line",
+    "Savings",
+    "Store",
+    "decision_of",
+    "every",
+    "export_jsonl",
+    "export_parquet",
+    "found_id",
+    "listed",
+    "pack",
+    "savings",
+    "shown",
+    "store_at",
+    "unpack",
+    "verify",
+]

@@ -1,0 +1,164 @@
+"""What is written down: one frozen value for each thing that happens to a request's money.
+
+Invariant: amounts are whole pico-dollars, times are milliseconds since the epoch, and no entry
+holds a text of the caller or of a model. This module does not know SQL.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["held", "settled", "estimated", "released"]
+
+HOUR_MS = 3_600_000
+UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
+
+    It frees itself when ``lease_until_ms`` has passed without a settlement.
+    """
+
+    id: str
+    request_id: str
+    at_ms: int
+    amount_pico_usd: int | None
+    lease_until_ms: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision with the hold that covers what it may spend; ``record`` holds no text."""
+
+    hold: Hold
+    intent: str
+    model: str | None
+    deployment: str | None
+    blocked: bool
+    tenant: str | None
+    session: str | None
+    record: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow:
+    """A price as it was used, named by its own content."""
+
+    id: str
+    model: str
+    provider: str
+    rates: str
+    source: str
+    date: str
+    assumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One upstream call, whether it answered, failed or was extra.
+
+    ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
+    the one asked for; ``cost_pico_usd`` is None when its price is unknown.
+    """
+
+    id: str
+    n: int
+    role: str
+    deployment: str
+    model: str
+    served: str | None
+    status: str
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    estimated: bool
+    cost_pico_usd: int | None
+    price: PriceRow | None
+    ttft_ms: int | None
+    latency_ms: int
+    finish_reason: str | None
+    fault: str | None
+    http_status: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something a person should know about a request: ``kind`` and one line of ``detail``."""
+
+    id: str
+    n: int
+    at_ms: int
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """What the same answer would have cost at another model.
+
+    ``actual_pico_usd`` is what the request did cost, present where both are known, so that the two
+    can be compared; ``quality_ppm`` is the expected quality in millionths.
+    """
+
+    name: str
+    cost_pico_usd: int | None
+    actual_pico_usd: int | None
+    unfit: bool
+    quality_ppm: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The end of a request: what it cost, in all its calls.
+
+    ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
+    ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
+    given where no decision was recorded.
+    """
+
+    id: str
+    request_id: str = ""
+    at_ms: int
+    state: State
+    decided_ms: int
+    intent: str
+    model: str
+    answered: bool
+    blocked: bool
+    stand_in: bool
+    cost_pico_usd: int
+    extra_pico_usd: int
+    extra_calls: int
+    unknown_calls: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    quality_ppm: int | None
+    calls: tuple[Call, ...] = ()
+    events: tuple[Event, ...] = ()
+    twins: tuple[Twin, ...] = ()
+
+    @property
+    def hour(self) -> int:
+        """The hour of the decision, counted from the epoch."""
+        return self.decided_ms // HOUR_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """Feedback on an answer: ``metric`` and its value in millionths, from ``source``."""
+
+    id: str
+    at_ms: int
+    metric: str
+    value_micro: int
+    source: str
+
+
+Entry = Hold | Decided | Call | Settlement | Opinion

@@ -1,0 +1,74 @@
+"""The ledger as files: a line or a row for each request.
+
+This module does not know the terminal.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from turnout.core import ConfigError
+from turnout.ledger.queries import Line, every
+from turnout.ledger.store import Store
+
+_ROW_GROUP = 50_000
+
+
+def export_jsonl(store: Store, sink: IO[bytes]) -> int:
+    """One JSON object a line, newest first; how many were written."""
+    count = 0
+    for line in every(store):
+        sink.write(orjson.dumps(line.as_dict()) + b"\n")
+        count += 1
+    return count
+
+
+def export_parquet(store: Store, path: Path) -> int:
+    """A Parquet file of the same rows; how many were written.
+
+    Raises ConfigError without pyarrow.
+    """
+    arrow, parquet = _pyarrow()
+    schema = arrow.schema(
+        [
+            ("id", arrow.string()),
+            ("request_id", arrow.string()),
+            ("at_ms", arrow.int64()),
+            ("intent", arrow.string()),
+            ("model", arrow.string()),
+            ("blocked", arrow.bool_()),
+            ("tenant", arrow.string()),
+            ("state", arrow.string()),
+            ("cost_pico_usd", arrow.int64()),
+            ("answered", arrow.bool_()),
+            ("settled_ms", arrow.int64()),
+            ("held_pico_usd", arrow.int64()),
+        ]
+    )
+    count = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for lines in _in_groups(every(store)):
+            rows = [line.as_dict() for line in lines]
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+            count += len(rows)
+    return count
+
+
+def _in_groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    iterator = iter(lines)
+    while group := list(islice(iterator, _ROW_GROUP)):
+        yield group
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ConfigError(
+            "a Parquet file needs pyarrow; run pip install 'turnout[parquet]'"
+        ) from error
+    return pa, pq

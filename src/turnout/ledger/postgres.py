@@ -1,0 +1,154 @@
+"""The shared store: Postgres, for several processes on one ledger.
+
+Invariant: a commit returns after the server has its log on disk (``synchronous_commit = on``; a
+fail-over to an asynchronous replica may still lose it). Holds of other processes are freed by
+their leases only. This module does not know entries.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from turnout.core import ConfigError
+from turnout.ledger.rows import Statements
+from turnout.ledger.schema import missing
+from turnout.ledger.store import Conflict, StoreFailure
+
+T = TypeVar("T")
+
+DEADLINE_S = 30.0
+CONNECT_S = 5.0
+# One migration at a time, whichever process comes first: any number that others do not use.
+_MIGRATING = 7_407_001
+
+
+class PostgresStore:
+    """A ledger at a ``postgresql://`` URL."""
+
+    exclusive = False
+
+    def __init__(self, url: str, *, synchronous_commit: str = "on") -> None:
+        self.url = url
+        self.where = _without_password(url)
+        self._asyncpg = _asyncpg()
+        self._synchronous_commit = synchronous_commit
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._writing: Any = None
+        self._reading: Any = None
+
+    def open(self) -> None:
+        """As Store.open."""
+        self._run(self._open())
+
+    def commit(self, statements: Statements) -> None:
+        """As Store.commit."""
+        self._run(self._commit(statements))
+
+    def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As Store.fetch."""
+        return self._run(self._fetch(sql, row))
+
+    def close(self) -> None:
+        """As Store.close."""
+        loop = self._loop
+        if loop is None:
+            return
+        with suppress(StoreFailure, ConfigError):
+            self._run(self._close())
+        with self._starting:
+            self._loop, thread = None, self._thread
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
+            thread.join()
+        loop.close()
+
+    async def _open(self) -> None:
+        await self._close()
+        self._writing = await self._connect()
+        async with self._writing.transaction():
+            await self._writing.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATING)
+            await self._migrate()
+
+    async def _migrate(self) -> None:
+        await self._writing.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (place SERIAL PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        rows = await self._writing.fetch("SELECT name FROM migrations ORDER BY place")
+        for migration in missing([row[0] for row in rows], self.where):
+            for statement in migration("postgres"):
+                await self._writing.execute(statement)
+            await self._writing.execute(
+                "INSERT INTO migrations (name) VALUES ($1)", migration.__name__
+            )
+
+    async def _commit(self, statements: Statements) -> None:
+        if self._writing is None or self._writing.is_closed():
+            raise StoreFailure(f"{self.where} is not connected")
+        async with self._writing.transaction():
+            for sql, rows in statements:
+                await self._writing.executemany(sql, rows)
+
+    async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._reading is None or self._reading.is_closed():
+            self._reading = await self._connect()
+        return [tuple(found) for found in await self._reading.fetch(sql, *row)]
+
+    async def _connect(self) -> Any:
+        settings = {"synchronous_commit": self._synchronous_commit}
+        return await self._asyncpg.connect(
+            self.url, timeout=CONNECT_S, command_timeout=DEADLINE_S, server_settings=settings
+        )
+
+    async def _close(self) -> None:
+        for connection in (self._writing, self._reading):
+            if connection is not None:
+                with suppress(Exception):
+                    await connection.close(timeout=CONNECT_S)
+        self._writing = self._reading = None
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work's result, from the store's own loop, with errors explained."""
+        errors = self._asyncpg
+        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        try:
+            return future.result()
+        except errors.UniqueViolationError as error:
+            raise Conflict(str(error)) from error
+        except (errors.InvalidPasswordError, errors.InvalidCatalogNameError) as error:
+            raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
+        except errors.UndefinedTableError as error:
+            raise ConfigError(
+                f"{self.where} holds no ledger yet; the first recorded request makes it"
+            ) from error
+        except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
+            words = str(error) or type(error).__name__
+            raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="ledger-postgres", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+def _asyncpg() -> Any:
+    try:
+        import asyncpg
+    except ImportError as error:
+        raise ConfigError(
+            "ledger: postgresql needs asyncpg; run pip install 'turnout[postgres]'"
+        ) from error
+    return asyncpg
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

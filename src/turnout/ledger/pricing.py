@@ -1,0 +1,91 @@
+"""What a call costs: the price of the model that served it, as a dated row.
+
+Invariant: an unknown price gives an unknown cost, never zero. This module does not know storage.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+
+from turnout.catalog import Catalog, Deployment, Price, Rates, billed, is_other
+from turnout.core import Outcome
+from turnout.ledger.entries import Call, PriceRow
+
+
+def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | None) -> Call:
+    """The ``n``-th call of a request, at the price of the model that served it."""
+    route, usage, fault = outcome.route, outcome.usage, outcome.error
+    asked = stand_in or catalog.deployments.get(route.deployment)
+    other = is_other(asked.model if asked else route.model, outcome.model)
+    priced = billed(asked, outcome.model, catalog) if asked else None
+    price = priced.price if priced else None
+    return Call(
+        id=outcome.decision_id,
+        n=n,
+        role=route.role,
+        deployment=route.deployment,
+        model=route.model,
+        served=outcome.model if other or (stand_in and outcome.model != route.model) else None,
+        status=outcome.status,
+        input=usage.input,
+        cache_read=usage.cache_read,
+        cache_write=usage.cache_write,
+        output=usage.output,
+        reasoning=usage.reasoning,
+        estimated=usage.estimated,
+        cost_pico_usd=_cost(price, outcome),
+        price=price_row(priced.model, priced.provider.name, price) if priced and price else None,
+        ttft_ms=None if outcome.ttft_ms is None else round(outcome.ttft_ms),
+        latency_ms=round(outcome.latency_ms),
+        finish_reason=outcome.finish_reason,
+        fault=fault.kind if fault else None,
+        http_status=fault.status if fault else None,
+    )
+
+
+def _cost(price: Price | None, outcome: Outcome) -> int | None:
+    usage = outcome.usage
+    if not usage.total_input and not usage.total_output:
+        return 0  # refused before anything was done: nothing is billed at any price
+    return None if price is None else price.cost(usage)
+
+
+@lru_cache(maxsize=1024)
+def price_row(model: str, provider: str, price: Price) -> PriceRow:
+    """The price as a row named by its content."""
+    rates = rates_text(price)
+    content = "\n".join((model, provider, rates, price.source, price.date, str(price.assumed)))
+    return PriceRow(
+        id=hashlib.sha256(content.encode()).hexdigest()[:12],
+        model=model,
+        provider=provider,
+        rates=rates,
+        source=price.source,
+        date=price.date,
+        assumed=price.assumed,
+    )
+
+
+def rates_text(price: Price) -> str:
+    """The rates in pico-dollars a token as JSON: [base, [above, rates], …]."""
+    tiers = [[above, _rates(rates)] for above, rates in price.tiers]
+    return json.dumps([_rates(price.rates), *tiers], separators=(",", ":"))
+
+
+def price_from_text(text: str, source: str = "", date: str = "") -> Price:
+    """The price that ``rates_text`` wrote."""
+    base, *tiers = json.loads(text)
+    return Price(
+        rates=Rates(**_named(base)),
+        source=source,
+        date=date,
+        tiers=tuple((above, Rates(**_named(rates))) for above, rates in tiers),
+    )
+
+
+def _rates(rates: Rates) -> list[int | None]:
+    return [rates.input, rates.output, rates.cache_read, rates.cache_write]
+
+
+def _named(values: list[int]) -> dict[str, int]:
+    return dict(zip(("input", "output", "cache_read", "cache_write"), values, strict=True))

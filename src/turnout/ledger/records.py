@@ -1,0 +1,228 @@
+"""A decision as a compact record, and back: enough to explain it and to make it again.
+
+The record holds what ``decide`` reads of a request (not its text), and what came out. It is a JSON
+array by position; a long one is deflated, and then starts with a byte that no JSON has.
+
+Invariant: unpacking a record and packing it again gives the same bytes. No text, no embedding.
+"""
+
+import zlib
+from typing import Any
+
+import orjson
+
+from turnout.core import (
+    Candidate,
+    ConfigError,
+    Constraints,
+    Decision,
+    Features,
+    Prediction,
+    Ref,
+    Request,
+    Route,
+    Snapshot,
+)
+
+VERSION = 1
+_LONG = 700
+_DEFLATED = b"z"
+_LEVEL = 3
+
+
+def pack(request: Request, decision: Decision) -> bytes:
+    """The record of a decision on ``request``."""
+    text = orjson.dumps(
+        [
+            VERSION,
+            decision.id,
+            _request(request),
+            _features(decision.features),
+            _prediction(decision.prediction),
+            _snapshot(decision.snapshot),
+            decision.bundle,
+            _ref(decision.policy),
+            decision.intent,
+            decision.confidence,
+            decision.reason,
+            decision.blocked,
+            decision.refusal,
+            [_candidate(c) for c in decision.candidates],
+            [_route(r) for r in decision.routes],
+        ]
+    )
+    return text if len(text) <= _LONG else _DEFLATED + zlib.compress(text, _LEVEL)
+
+
+def unpack(record: bytes) -> tuple[Request, Decision]:
+    """The request without its text, and the decision.
+
+    Raises ConfigError when the record is damaged or of another version.
+    """
+    try:
+        return _unpack(bytes(record))
+    except (orjson.JSONDecodeError, zlib.error, ValueError, TypeError, IndexError) as error:
+        raise ConfigError(f"a decision's record cannot be read ({error})") from error
+
+
+def _unpack(record: bytes) -> tuple[Request, Decision]:
+    text = zlib.decompress(record[1:]) if record.startswith(_DEFLATED) else record
+    version, id_, asked, seen, guess, now, bundle, policy, *result, candidates, routes = (
+        orjson.loads(text)
+    )
+    if version != VERSION:
+        raise ValueError(f"version {version}, this program reads {VERSION}")
+    request = _as_request(asked)
+    intent, confidence, reason, blocked, refusal = result
+    return request, Decision(
+        id=id_,
+        request_id=request.id,
+        policy=Ref(name=policy[0], version=policy[1], digest=policy[2]),
+        intent=intent,
+        confidence=confidence,
+        reason=reason,
+        features=_as_features(seen),
+        prediction=_as_prediction(guess),
+        candidates=tuple(_as_candidate(c) for c in candidates),
+        routes=tuple(_as_route(r) for r in routes),
+        snapshot=Snapshot(as_of=now[0], version=now[1], unavailable=now[2], latency_ms=now[3]),
+        bundle=bundle,
+        blocked=blocked,
+        refusal=refusal,
+    )
+
+
+def _request(request: Request) -> list[Any]:
+    limits = request.constraints
+    return [
+        request.id,
+        request.model,
+        request.max_output_tokens,
+        [
+            limits.max_cost_pico_usd,
+            limits.max_latency_ms,
+            limits.quality,
+            None if limits.allow is None else sorted(limits.allow),
+            sorted(limits.deny),
+        ],
+        request.session,
+        request.tenant,
+        dict(request.tags),
+    ]
+
+
+def _as_request(fields: list[Any]) -> Request:
+    id_, model, cap, (cost, latency, quality, allow, deny), session, tenant, tags = fields
+    return Request(
+        id=id_,
+        body={"messages": (), **({} if cap is None else {"max_tokens": cap})},
+        model=model,
+        constraints=Constraints(
+            max_cost_pico_usd=cost,
+            max_latency_ms=latency,
+            quality=quality,
+            allow=None if allow is None else frozenset(allow),
+            deny=frozenset(deny),
+        ),
+        session=session,
+        tenant=tenant,
+        tags=tags,
+    )
+
+
+def _features(features: Features) -> list[Any]:
+    return [
+        dict(sorted(features.input_tokens.items())),
+        features.output_tokens,
+        features.turns,
+        features.characters,
+        sorted(features.modalities),
+        features.needs_tools,
+        features.needs_json,
+        features.schema,
+    ]
+
+
+def _as_features(fields: list[Any]) -> Features:
+    return Features(
+        input_tokens=fields[0],
+        output_tokens=fields[1],
+        turns=fields[2],
+        characters=fields[3],
+        modalities=frozenset(fields[4]),
+        needs_tools=fields[5],
+        needs_json=fields[6],
+        schema=fields[7],
+    )
+
+
+def _prediction(guess: Prediction) -> list[Any]:
+    return [
+        _ref(guess.classifier),
+        guess.intents,
+        guess.harm,
+        guess.injection,
+        guess.language,
+        guess.label,
+        guess.label_failure,
+        dict(guess.success),
+    ]
+
+
+def _as_prediction(fields: list[Any]) -> Prediction:
+    classifier, intents, harm, injection, language, label, failure, success = fields
+    return Prediction(
+        classifier=Ref(name=classifier[0], version=classifier[1], digest=classifier[2]),
+        intents=tuple((name, probability) for name, probability in intents),
+        harm=harm,
+        injection=injection,
+        language=language,
+        label=label,
+        label_failure=failure,
+        success=success,
+    )
+
+
+def _snapshot(now: Snapshot) -> list[Any]:
+    return [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+
+
+def _candidate(c: Candidate) -> list[Any]:
+    return [
+        c.deployment,
+        c.model,
+        c.cost_pico_usd,
+        c.quality,
+        c.latency_ms,
+        c.score,
+        c.propensity,
+        c.reason,
+        c.excluded,
+    ]
+
+
+def _as_candidate(fields: list[Any]) -> Candidate:
+    return Candidate(
+        deployment=fields[0],
+        model=fields[1],
+        cost_pico_usd=fields[2],
+        quality=fields[3],
+        latency_ms=fields[4],
+        score=fields[5],
+        propensity=fields[6],
+        reason=fields[7],
+        excluded=fields[8],
+    )
+
+
+def _route(route: Route) -> list[Any]:
+    return [route.deployment, route.model, route.provider, route.role, route.ordinal]
+
+
+def _as_route(fields: list[Any]) -> Route:
+    deployment, model, provider, role, ordinal = fields
+    return Route(deployment=deployment, model=model, provider=provider, role=role, ordinal=ordinal)
+
+
+def _ref(ref: Ref) -> list[str]:
+    return [ref.name, ref.version, ref.digest]

@@ -1,0 +1,207 @@
+"""From entries to rows: the statements that write them, and how a batch is gathered.
+
+Invariant: an entry's rows, and the sums they change, are written in one transaction. The SQL is
+the same for both databases. This module does not know connections.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from turnout.ledger.entries import (
+    HOUR_MS,
+    UNDECIDED,
+    Call,
+    Decided,
+    Entry,
+    Hold,
+    Opinion,
+    Settlement,
+)
+from turnout.ledger.schema import HOURLY, TWINS
+
+Row = Sequence[Any]
+Statements = list[tuple[str, list[Row]]]
+
+
+def _insert(table: str, count: int, conflict: str = "") -> str:
+    marks = ", ".join(f"${place}" for place in range(1, count + 1))
+    return f"INSERT INTO {table} VALUES ({marks}) {conflict}".rstrip()  # noqa: S608 -- constants
+
+
+def _adding(table: str, keys: Sequence[str], sums: Sequence[str]) -> str:
+    changes = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in sums)
+    conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    return _insert(table, len(keys) + len(sums), conflict)
+
+
+HOLD = _insert(
+    "holds",
+    6,
+    "ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, "
+    "lease_until_ms = excluded.lease_until_ms",
+)
+REQUEST = _insert("requests", 10)
+DECISION = _insert("decisions", 2)
+PRICE = _insert("prices", 7, "ON CONFLICT DO NOTHING")
+CALL = _insert("calls", 20)
+SETTLEMENT = _insert("settlements", 8)
+EVENT = _insert("events", 5, "ON CONFLICT DO NOTHING")
+FREE = "DELETE FROM holds WHERE id = $1"
+FEEDBACK = _insert("feedback", 5, "ON CONFLICT DO NOTHING")
+HOUR = _adding("hourly", ("hour", "intent", "model"), HOURLY)
+TWIN = _adding("twins", ("hour", "intent", "model", "twin"), TWINS)
+OPINION = (
+    f"INSERT INTO opinions SELECT at_ms / {HOUR_MS}, intent, coalesce(model, ''), $1, 1, $2 "  # noqa: S608 -- a constant
+    "FROM requests WHERE id = $3 ON CONFLICT (hour, intent, model, metric) "
+    "DO UPDATE SET number = opinions.number + 1, "
+    "value_micro = opinions.value_micro + excluded.value_micro"
+)
+ORDER = (
+    HOLD,
+    REQUEST,
+    DECISION,
+    PRICE,
+    CALL,
+    EVENT,
+    SETTLEMENT,
+    FREE,
+    FEEDBACK,
+    HOUR,
+    TWIN,
+    OPINION,
+)
+
+
+class Batch:
+    """Rows gathered from entries; sums are added up here, so that each is written once."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self._hours: dict[Row, list[int]] = {}
+        self._twins: dict[Row, list[int]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def statements(self) -> Statements:
+        """The statements with their rows, in the order to run them."""
+        rows = dict(self._rows)
+        # Sorted, so that processes that share a database lock the sums in one order.
+        rows[HOUR] = [(*key, *sums) for key, sums in sorted(self._hours.items())]
+        rows[TWIN] = [(*key, *sums) for key, sums in sorted(self._twins.items())]
+        return [(sql, rows[sql]) for sql in ORDER if rows.get(sql)]
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry in."""
+        match entry:
+            case Hold():
+                self._rows[HOLD].append(_hold(entry))
+            case Decided():
+                self._decided(entry)
+            case Call():
+                self._call(entry)
+            case Settlement():
+                self._settlement(entry)
+            case Opinion():
+                self._opinion(entry)
+
+    def _decided(self, entry: Decided) -> None:
+        hold = entry.hold
+        self._rows[HOLD].append(_hold(hold))
+        self._rows[REQUEST].append(
+            (
+                hold.id, hold.request_id, hold.at_ms, entry.intent, entry.model, entry.deployment,
+                int(entry.blocked), entry.tenant, entry.session, hold.amount_pico_usd,
+            )
+        )  # fmt: skip
+        if entry.record:
+            self._rows[DECISION].append((hold.id, entry.record))
+
+    def _call(self, call: Call) -> None:
+        price = call.price
+        if price is not None:
+            self._rows[PRICE].append(
+                (
+                    price.id, price.model, price.provider, price.rates, price.source, price.date,
+                    int(price.assumed),
+                )
+            )  # fmt: skip
+        self._rows[CALL].append(
+            (
+                call.id, call.n, call.role, call.deployment, call.model, call.served, call.status,
+                call.input, call.cache_read, call.cache_write, call.output, call.reasoning,
+                int(call.estimated), call.cost_pico_usd, price.id if price else None,
+                call.ttft_ms, call.latency_ms, call.finish_reason, call.fault, call.http_status,
+            )
+        )  # fmt: skip
+
+    def _settlement(self, end: Settlement, n: int = 0) -> None:
+        if end.intent == UNDECIDED and n == 0:
+            row = (
+                end.id,
+                end.request_id,
+                end.decided_ms,
+                UNDECIDED,
+                None,
+                None,
+                0,
+                None,
+                None,
+                None,
+            )
+            self._rows[REQUEST].append(row)
+        for call in end.calls:
+            self._call(call)
+        self._rows[EVENT] += [(e.id, e.n, e.at_ms, e.kind, e.detail) for e in end.events]
+        self._rows[SETTLEMENT].append(
+            (
+                end.id, n, end.at_ms, end.state, int(end.answered), end.cost_pico_usd,
+                end.extra_pico_usd, end.unknown_calls,
+            )
+        )  # fmt: skip
+        self._rows[FREE].append((end.id,))
+        _add(self._hours, (end.hour, end.intent, end.model), _hourly(end, n))
+        for twin in end.twins:
+            known = twin.cost_pico_usd is not None and twin.actual_pico_usd is not None
+            sums = (
+                1, int(not known), int(twin.unfit),
+                (twin.cost_pico_usd or 0) if known else 0,
+                (twin.actual_pico_usd or 0) if known else 0,
+                int(twin.quality_ppm is not None), twin.quality_ppm or 0,
+            )  # fmt: skip
+            _add(self._twins, (end.hour, end.intent, end.model, twin.name), sums)
+
+    def settle_again(self, end: Settlement, n: int) -> None:
+        """Take in a settlement that corrects an earlier one: its amounts are differences."""
+        self._settlement(end, n)
+
+    def _opinion(self, entry: Opinion) -> None:
+        self._rows[FEEDBACK].append(
+            (entry.id, entry.at_ms, entry.metric, entry.source, entry.value_micro)
+        )
+        self._rows[OPINION].append((entry.metric, entry.value_micro, entry.id))
+
+
+def _hold(hold: Hold) -> Row:
+    return (
+        hold.id, hold.request_id, hold.at_ms, hold.amount_pico_usd, hold.lease_until_ms, hold.owner,
+    )  # fmt: skip
+
+
+def _hourly(end: Settlement, n: int) -> tuple[int, ...]:
+    # A correction changes amounts, but is not one more request.
+    return (
+        int(n == 0), int(end.answered), int(end.blocked), int(end.state == "estimated"),
+        int(end.state == "released"), int(end.stand_in), end.cost_pico_usd, end.extra_pico_usd,
+        end.extra_calls, end.unknown_calls, end.input, end.cache_read, end.cache_write, end.output,
+        end.reasoning, int(end.quality_ppm is not None), end.quality_ppm or 0,
+    )  # fmt: skip
+
+
+def _add(sums: dict[Row, list[int]], key: Row, values: Sequence[int]) -> None:
+    known = sums.get(key)
+    if known is None:
+        sums[key] = list(values)
+    else:
+        for place, value in enumerate(values):
+            known[place] += value

@@ -1,0 +1,259 @@
+"""The embedded store: SQLite in WAL mode, each commit synchronised to the disk.
+
+Invariant: one process writes, which a lock on a side file ensures. After any failure to write, the
+connection is given up, and the file is written anew from its log before anything is promised again:
+an fsync that failed once says nothing when it succeeds later (see
+https://www.sqlite.org/atomiccommit.html and Rebello et al., "Can Applications Recover from fsync
+Failures?", USENIX ATC 2020). This module does not know entries.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from turnout.core import ConfigError
+from turnout.ledger.rows import Statements
+from turnout.ledger.schema import missing
+from turnout.ledger.store import Conflict, StoreFailure
+
+BUSY_MS = 5_000
+READ_LIMIT_S = 30.0
+CHECKPOINT_PAGES = 2_000
+MOST_WAL_BYTES = 64 * 2**20
+LOCK_WAIT_S = 3.0
+_STEPS_BETWEEN_LOOKS = 10_000
+
+_MENDABLE = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
+
+
+class SqliteStore:
+    """A ledger in a file.
+
+    ``lock_wait_s`` is how long another process is waited for. ``vfs`` names another SQLite VFS, and
+    ``synchronous`` other than FULL gives up durability: both serve to prove the ledger.
+    """
+
+    exclusive = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        lock_wait_s: float = LOCK_WAIT_S,
+        vfs: str | None = None,
+        synchronous: str = "FULL",
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self.where = str(self.path)
+        self._lock_wait_s = lock_wait_s
+        self._vfs = vfs
+        self._synchronous = synchronous
+        self._connection: apsw.Connection | None = None
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """As Store.open; also refuses a file that another process is writing."""
+        self._make_folder()
+        self._take_lock()
+        try:
+            with _explained(self.where):
+                self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def commit(self, statements: Statements) -> None:
+        """As Store.commit."""
+        connection = self._connection
+        if connection is None:
+            raise StoreFailure(f"{self.where} is not open")
+        cursor = connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            for sql, rows in statements:
+                cursor.executemany(sql, rows)
+            cursor.execute("COMMIT")
+        except (apsw.ConstraintError, OverflowError, TypeError, ValueError) as error:
+            cursor.execute("ROLLBACK")
+            raise Conflict(_words(error)) from error
+        except apsw.Error as error:
+            # The state of the connection and of the disk is unknown: both are found anew.
+            self.close()
+            raise StoreFailure(f"{self.where} cannot be written ({_words(error)})") from error
+        self._guard_wal(connection)
+
+    def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
+        if not self._vfs and not self.path.exists():
+            raise ConfigError(f"{self.where}: no ledger yet; the first recorded request makes it")
+        with _explained(self.where):
+            connection = self._connection if self._vfs else None
+            if connection is not None:
+                return list(connection.execute(sql, row))
+            connection = apsw.Connection(self.where, flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                connection.set_busy_timeout(BUSY_MS)
+                overdue = time.monotonic() + READ_LIMIT_S
+                connection.set_progress_handler(
+                    lambda: time.monotonic() > overdue, _STEPS_BETWEEN_LOOKS
+                )
+                return list(connection.execute(sql, row))
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """As Store.close."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(apsw.Error):
+                connection.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def _connect(self) -> None:
+        fresh = not self.path.exists()
+        connection = apsw.Connection(self.where, vfs=self._vfs)
+        self._connection = connection
+        connection.set_busy_timeout(BUSY_MS)
+        if self._vfs:
+            # A VFS written in Python has no shared memory; an exclusive WAL does without.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {MOST_WAL_BYTES}")
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        for migration in missing(_applied(connection), self.where):
+            _run(connection, migration.__name__, list(migration("sqlite")))
+        if fresh and not self._vfs:
+            _sync_folder(self.path.parent)
+
+    def _guard_wal(self, connection: apsw.Connection) -> None:
+        """Shrink a log that readers kept from being written back, when it has grown too long."""
+        try:
+            if Path(f"{self.where}-wal").stat().st_size > MOST_WAL_BYTES:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except FileNotFoundError:
+            return
+        except apsw.BusyError:
+            return  # a reader is still at it; the next commit tries again
+        except apsw.Error as error:
+            self.close()
+            raise StoreFailure(f"{self.where} cannot be written ({_words(error)})") from error
+
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path.parent} cannot be made ({error.strerror}); set ledger to a path that "
+                "can be written, or turn it off with --no-ledger"
+            ) from error
+
+    def _take_lock(self) -> None:
+        side = f"{self.where}.lock"
+        try:
+            lock = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno == 28:  # ENOSPC
+                raise StoreFailure(f"{side} cannot be written ({error.strerror})") from error
+            raise ConfigError(
+                f"{side} cannot be written ({error.strerror}); set ledger to a path that can, or "
+                "turn it off with --no-ledger"
+            ) from error
+        until = time.monotonic() + self._lock_wait_s
+        while not _locked(lock):
+            if time.monotonic() >= until:
+                holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+                os.close(lock)
+                raise ConfigError(
+                    f"{self.where} is being written by another process ({holder or 'unknown'}); "
+                    "end it, name another file with ledger:, or share one ledger: postgresql://…"
+                )
+            time.sleep(0.02)
+        with suppress(OSError):  # the number is only for the message above
+            os.pwrite(lock, f"{f'pid {os.getpid()}':<32}".encode(), 0)
+        self._lock = lock
+
+
+def check_file(path: Path) -> list[str]:
+    """What SQLite finds wrong with a file's structure; nothing when it is sound."""
+    with _explained(str(path)):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
+        finally:
+            connection.close()
+    return [" ".join(str(row[0]).split()) for row in rows if row[0] != "ok"]
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _applied(connection: apsw.Connection) -> list[str]:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"
+    ).fetchall()
+    if not found:
+        return []
+    return [row[0] for row in connection.execute("SELECT name FROM migrations ORDER BY place")]
+
+
+def _run(connection: apsw.Connection, name: str, statements: Sequence[str]) -> None:
+    with connection:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (place INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+        )
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO migrations (name) VALUES ($1)", (name,))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """SQLite's errors as one line each, by whether waiting can help."""
+    try:
+        yield
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise ConfigError(
+            f"{where} is damaged or no ledger ({_words(error)}); keep it, restore a backup or "
+            "name another file"
+        ) from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise ConfigError(
+            f"{where} cannot be opened for writing ({_words(error)}); check its folder's "
+            "permissions or name another file"
+        ) from error
+    except apsw.SQLError as error:
+        raise ConfigError(
+            f"{where} is not a ledger of this version ({_words(error)}); record a request to "
+            "bring an older one up to date"
+        ) from error
+    except apsw.InterruptError as error:
+        raise StoreFailure(f"{where}: the query took more than {READ_LIMIT_S:g} s") from error
+    except _MENDABLE as error:
+        raise StoreFailure(f"{where} cannot be used now ({_words(error)})") from error
+
+
+def _words(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__

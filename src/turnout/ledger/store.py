@@ -1,0 +1,50 @@
+"""What a database has to do for the ledger: four methods, all blocking.
+
+This module does not know entries or SQL.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from turnout.core import LedgerError
+from turnout.ledger.rows import Statements
+
+
+class Conflict(Exception):
+    """A row of the batch is already there; nothing of the batch was written."""
+
+
+class StoreFailure(LedgerError):
+    """The database cannot write now; nothing of the batch may be taken as written."""
+
+
+class Store(Protocol):
+    """One owner's connection for writing, and others for reading.
+
+    All methods but ``fetch`` are called by one thread.
+    """
+
+    where: str
+    exclusive: bool  # whether no other process can write while this one has the store open
+
+    def open(self) -> None:
+        """Connect, migrate, and make sure that what was committed is durable.
+
+        Raises ConfigError for what will not mend by itself, StoreFailure for what may.
+        """
+        ...
+
+    def commit(self, statements: Statements) -> None:
+        """Run the statements in one transaction that is durable on return.
+
+        Raises Conflict or StoreFailure.
+        """
+        ...
+
+    def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query, by any thread. Raises StoreFailure or ConfigError."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; harmless when not connected."""
+        ...

@@ -1,0 +1,119 @@
+"""Checks that the ledger adds up: structure, links, prices and sums.
+
+Invariant: a sound ledger gives no finding, and a finding names what differs and by how much.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from turnout.core import Usage
+from turnout.ledger.pricing import price_from_text
+from turnout.ledger.store import Store
+
+Check = Callable[[Store], Iterator[str]]
+
+_CALLS_A_PAGE = 20_000
+
+
+def verify(store: Store) -> list[str]:
+    """Everything that is wrong, a line each. Raises ConfigError for a file that is no ledger."""
+    found = list(_structure(store))
+    # Sums over a damaged file would only hide where the damage is.
+    return found or [line for check in CHECKS for line in check(store)]
+
+
+def _structure(store: Store) -> Iterator[str]:
+    path = getattr(store, "path", None)
+    if isinstance(path, Path) and path.exists():
+        from turnout.ledger.sqlite import check_file
+
+        yield from check_file(path)
+
+
+def _links(store: Store) -> Iterator[str]:
+    """Every row belongs to a request, and every call's price is there."""
+    for table in ("decisions", "calls", "settlements", "feedback", "events"):
+        yield from _count(
+            store,
+            f"SELECT count(*) FROM {table} AS t LEFT JOIN requests AS r ON r.id = t.id "  # noqa: S608 -- constants
+            "LEFT JOIN holds AS h ON h.id = t.id WHERE r.id IS NULL AND h.id IS NULL",
+            f"rows of {table} belong to no request",
+        )
+    yield from _count(
+        store,
+        "SELECT count(*) FROM calls AS c LEFT JOIN prices AS p ON p.id = c.price "
+        "WHERE c.price IS NOT NULL AND p.id IS NULL",
+        "calls have a price that is not in prices",
+    )
+
+
+def _states(store: Store) -> Iterator[str]:
+    """A request is either held or settled, never both and never neither."""
+    yield from _count(
+        store,
+        "SELECT count(*) FROM holds AS h JOIN settlements AS s ON s.id = h.id",
+        "holds are still there after their settlement",
+    )
+    yield from _count(
+        store,
+        "SELECT count(*) FROM requests AS r LEFT JOIN settlements AS s ON s.id = r.id "
+        "LEFT JOIN holds AS h ON h.id = r.id WHERE s.id IS NULL AND h.id IS NULL",
+        "requests are neither held nor settled",
+    )
+
+
+def _sums(store: Store) -> Iterator[str]:
+    """Settlements equal their calls, and the hourly sums equal the settlements."""
+    yield from _count(
+        store,
+        "SELECT count(*) FROM (SELECT id, sum(cost) AS cost FROM settlements GROUP BY id) AS s "
+        "LEFT JOIN (SELECT id, sum(coalesce(cost, 0)) AS cost FROM calls GROUP BY id) AS c "
+        "ON c.id = s.id WHERE coalesce(c.cost, 0) <> s.cost",
+        "requests are settled at another amount than their calls cost",
+    )
+    settled = _one(store, "SELECT coalesce(sum(cost), 0) FROM settlements")
+    hourly = _one(store, "SELECT coalesce(sum(cost), 0) FROM hourly")
+    if settled != hourly:
+        yield f"the hourly sums differ from the settlements by {hourly - settled} pico-dollars"
+    requests = _one(store, "SELECT count(DISTINCT id) FROM settlements")
+    counted = _one(store, "SELECT coalesce(sum(requests), 0) FROM hourly")
+    if requests != counted:
+        yield f"the hourly sums count {counted} requests, the settlements {requests}"
+
+
+def _prices(store: Store) -> Iterator[str]:
+    """Every call costs what its tokens cost at the price it names."""
+    prices = {
+        row[0]: price_from_text(row[1]) for row in store.fetch("SELECT id, rates FROM prices")
+    }
+    wrong, after = 0, ("", -1)
+    while True:
+        rows = store.fetch(
+            "SELECT id, n, input, cache_read, cache_write, output, reasoning, cost, price "
+            "FROM calls WHERE (id, n) > ($1, $2) AND price IS NOT NULL AND cost IS NOT NULL "
+            "ORDER BY id, n LIMIT $3",
+            (*after, _CALLS_A_PAGE),
+        )
+        if not rows:
+            break
+        for *_, tokens_in, read, written, out, thought, cost, price in rows:
+            usage = Usage(
+                input=tokens_in, cache_read=read, cache_write=written, output=out, reasoning=thought
+            )
+            wrong += price in prices and prices[price].cost(usage) != cost
+        after = rows[-1][0], rows[-1][1]
+    if wrong:
+        yield f"{wrong} calls cost another amount than their tokens at their price"
+
+
+CHECKS: tuple[Check, ...] = (_links, _states, _sums, _prices)
+
+
+def _one(store: Store, sql: str) -> int:
+    return int(store.fetch(sql)[0][0])
+
+
+def _count(store: Store, sql: str, what: str) -> Iterator[str]:
+    number = _one(store, sql)
+    if number:
+        yield f"{number} {what}"

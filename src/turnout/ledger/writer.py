@@ -1,0 +1,301 @@
+"""One thread that writes for all callers: what waits together is committed together.
+
+Invariant: a caller is told that its entry is written after the commit that holds it, never before.
+An entry that must not be lost is tried again when the store has recovered. This module does not
+know SQL or databases.
+"""
+
+import asyncio
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from turnout.core import ConfigError, LedgerError, RouterError
+from turnout.ledger.entries import Entry, Settlement
+from turnout.ledger.rows import Batch
+from turnout.ledger.store import Conflict, Store, StoreFailure
+
+MOST_IN_BATCH = 1024
+LOADED = 16  # entries in a batch from which waiting a moment for more saves synchronisations
+LINGER_S = 0.001
+LONGEST_LINGER = 8
+RECOVERY_PAUSE_S = 0.25
+SWEEP_S = 5.0
+
+Prior = Sequence[tuple[str, int]]  # state and cost of a request's settlements so far
+
+
+class Ticket:
+    """A caller's wait for its entry to be durable."""
+
+    __slots__ = ("entry", "error", "future", "loop", "ready")
+
+    def __init__(self, entry: Entry | None, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.entry = entry
+        self.loop = loop
+        self.future = loop.create_future() if loop else None
+        self.ready = None if loop else threading.Event()
+        self.error: RouterError | None = None
+
+    def wait(self) -> None:
+        """Block until written. Raises LedgerError."""
+        if self.ready is not None:
+            self.ready.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def written(self) -> None:
+        """Wait until written. Raises LedgerError."""
+        if self.future is not None:
+            await self.future
+        if self.error is not None:
+            raise self.error
+
+
+class Writer:
+    """Owns the store. With ``idle_s`` it lets go of the store when nothing is under way.
+
+    ``upkeep`` is called on the writer's thread, after opening (True) and now and then (False), and
+    returns settlements of holds that nobody will settle.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        upkeep: Callable[[bool], Sequence[Settlement]],
+        busy: Callable[[], bool] = lambda: False,
+        idle_s: float | None = None,
+    ) -> None:
+        self._store = store
+        self._upkeep = upkeep
+        self._busy = busy
+        self._idle_s = idle_s
+        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._owed: deque[Settlement] = deque()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+        self._is_open = False
+        self._retry_at = 0.0
+        self._swept_at = 0.0
+        self._failure: RouterError | None = None
+        self._last_batch = 0
+
+    def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
+        """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
+        if self._closed:
+            raise LedgerError(f"{self._store.where} is closed")
+        self._run_thread()
+        ticket = Ticket(entry, loop)
+        self._queue.put(ticket)
+        return ticket
+
+    def start(self) -> None:
+        """Open the store now, so that what is wrong with it is said at once. Raises RouterError."""
+        self._run_thread()
+        ticket = Ticket(None, None)
+        self._queue.put(ticket)
+        ticket.wait()
+
+    def close(self) -> None:
+        """Write what is queued, then let go of the store."""
+        with self._starting:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+    def _run_thread(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            tickets = self._gather()
+            if tickets is None:
+                break
+            if tickets:
+                self._serve(tickets)
+        if self._owed and self._ready():
+            self._pay_owed()
+        self._store.close()
+
+    def _gather(self) -> list[Ticket] | None:
+        """The tickets that wait, at least one unless there was nothing to do for a while."""
+        try:
+            first = self._queue.get(timeout=min(SWEEP_S, self._idle_s or SWEEP_S))
+        except Empty:
+            self._rest()
+            return []
+        if first is None:
+            return None
+        tickets = [first]
+        self._linger()
+        while len(tickets) < MOST_IN_BATCH:
+            try:
+                ticket = self._queue.get_nowait()
+            except Empty:
+                break
+            if ticket is None:
+                self._queue.put(None)
+                break
+            tickets.append(ticket)
+        return tickets
+
+    def _linger(self) -> None:
+        """Under load, let the callers that the last commit woke come along with this one."""
+        waiting = 0
+        for _ in range(LONGEST_LINGER):
+            if self._last_batch < LOADED or waiting >= MOST_IN_BATCH:
+                return
+            before, waiting = waiting, self._queue.qsize()
+            if waiting < before + LOADED:
+                return
+            time.sleep(LINGER_S)
+
+    def _rest(self) -> None:
+        if not self._is_open:
+            if self._owed and self._ready():
+                self._pay_owed()
+        elif self._idle_s is not None and not self._busy() and not self._owed:
+            self._store.close()
+            self._is_open = False
+        else:
+            self._sweep()
+
+    def _serve(self, tickets: list[Ticket]) -> None:
+        if not self._ready():
+            self._fail(tickets, self._failure or LedgerError(f"{self._store.where} is not open"))
+            return
+        if self._owed and not self._pay_owed():
+            self._fail(tickets, self._failure)
+            return
+        self._last_batch = len(tickets)
+        entries = [t.entry for t in tickets if t.entry is not None]
+        try:
+            if entries:
+                self._store.commit(Batch(entries).statements())
+        except Conflict:
+            self._one_by_one(tickets)
+        except StoreFailure as error:
+            self._down(error)
+            self._fail(tickets, self._failure)
+        else:
+            _tell(tickets)
+            if time.monotonic() - self._swept_at > SWEEP_S:
+                self._sweep()
+
+    def _ready(self) -> bool:
+        """Whether the store is open; a store that failed is tried again after a pause."""
+        if self._is_open:
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._store.open()
+        except ConfigError as error:
+            self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
+            self._failure = error
+        except StoreFailure as error:
+            self._down(error)
+        else:
+            self._is_open = True
+            self._failure = None
+            self._sweep(opening=True)
+        return self._is_open
+
+    def _down(self, error: StoreFailure) -> None:
+        self._is_open = False
+        self._store.close()
+        self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
+        self._failure = LedgerError(f"the ledger cannot record: {error}")
+
+    def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
+        self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
+        _tell(tickets, error)
+
+    def _one_by_one(self, tickets: list[Ticket]) -> None:
+        """Some row of the batch is there already: find whose, and write the others."""
+        for place, ticket in enumerate(tickets):
+            if ticket.entry is None:
+                continue
+            try:
+                self._alone(ticket.entry)
+            except Conflict as error:
+                _tell([ticket], LedgerError(f"already in the ledger: {error}"))
+            except StoreFailure as error:
+                self._down(error)
+                self._fail(tickets[place:], self._failure)
+                return
+            else:
+                _tell([ticket])
+
+    def _alone(self, entry: Entry) -> None:
+        batch = Batch()
+        if isinstance(entry, Settlement):
+            self._again(entry, batch)
+        else:
+            batch.add(entry)
+        self._store.commit(batch.statements())
+
+    def _again(self, end: Settlement, batch: Batch) -> None:
+        """A settlement that may be there: nothing if it is, the difference if its hold lapsed."""
+        from turnout.ledger.correct import correction
+
+        prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
+        written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
+        corrected = correction(end, prior, {row[0] for row in written})
+        if corrected is not None:
+            batch.settle_again(corrected, len(prior))
+
+    def _pay_owed(self) -> bool:
+        """Write the settlements that failed before; whether none is left."""
+        while self._owed:
+            try:
+                self._alone(self._owed[0])
+            except Conflict:
+                pass  # written by the commit that seemed to fail
+            except StoreFailure as error:
+                self._down(error)
+                return False
+            self._owed.popleft()
+        return True
+
+    def _sweep(self, *, opening: bool = False) -> None:
+        self._swept_at = time.monotonic()
+        try:
+            for end in self._upkeep(opening):
+                self._alone(end)
+        except (Conflict, ConfigError):
+            return
+        except StoreFailure as error:
+            self._down(error)
+
+
+def _tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
+    """Wake the callers, each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Any]] = defaultdict(list)
+    for ticket in tickets:
+        ticket.error = error
+        if ticket.ready is not None:
+            ticket.ready.set()
+        elif ticket.loop is not None:
+            by_loop[ticket.loop].append(ticket.future)
+    for loop, futures in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, futures)
+        except RuntimeError:
+            continue  # the caller's loop has ended, nobody waits
+
+
+def _resolve(futures: Sequence["asyncio.Future[None]"]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,0 +1,306 @@
+"""The bill: every upstream call, through every fault, against what the upstream says it did.
+
+The upstream is ``turnout.testing``'s: it keeps an invoice of its own, entry by entry, for what it
+really produced. Where it sent its usage and the answer could be read, ledger and invoice must be
+equal to the token and the pico-dollar. Where it could not, the ledger has to say that it estimates.
+
+Invariant: the invoice's side is computed apart from the ledger's prices and arithmetic.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from turnout.catalog import build
+from turnout.classifiers import LocalClassifier
+from turnout.config import load_mapping
+from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
+from turnout.ledger import Ledger, Store, verify
+from turnout.ledger.sqlite import SqliteStore
+from turnout.proving.report import Check, judged
+from turnout.runtime import Router, assemble
+from turnout.testing import FaultyUpstream, InvoiceEntry
+
+Sabotage = Literal["extra-calls", "wrong-price"]
+
+# What goes wrong, for an answer in one piece and for a streamed one.
+FAULTS = (
+    "f-tokens20", "f-reason", "f-cached", "f-deepseek-cached", "f-xai-reason", "f-othermodel",
+    "f-429", "f-500", "f-503-ra1", "f-402", "f-400", "f-reset@0", "f-reset@3", "f-cut@3",
+    "f-error@0", "f-error@4", "f-badchunk@2", "f-badchunks@2", "f-badhex@2", "f-stall@0",
+    "f-stall@4", "f-hang", "f-empty", "f-nousage", "f-lateusage", "f-nullusage", "f-negusage",
+    "f-wrongusage", "f-nodone", "f-nofinish", "f-html200", "f-halfjson", "f-badlength",
+    "f-redirect", "f-crlf", "f-bytewise", "f-comments", "f-gzipbomb", "f-drip5ms",
+)  # fmt: skip
+RARE = frozenset({"f-gzipbomb"})  # 1 GiB to unpack each time
+TASKS = 32
+_PRICES: Mapping[str, tuple[str, str, str]] = {
+    "fault": ("1", "5", "0.1"),
+    "fast": ("0.27", "0.40", "0.05"),
+    "label": ("0.10", "0.30", "0.01"),
+    "another": ("7", "21", "0.7"),
+}
+_LEAVES = 0.05
+_PICO = 10**12
+
+
+@dataclass(slots=True)
+class Bill:
+    """The comparison, summed up."""
+
+    requests: int = 0
+    calls: int = 0
+    exact: int = 0
+    estimated: int = 0
+    unbilled: int = 0
+    missing: int = 0
+    unexpected: int = 0
+    unseen: int = 0
+    difference_pico_usd: int = 0
+    differing: int = 0
+    unmarked: int = 0
+    estimated_pico_usd: int = 0
+    invoiced_for_estimates_pico_usd: int = 0
+    by_fault: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def pair(self, call: Mapping[str, Any], entry: InvoiceEntry, fault: str) -> None:
+        """Compare a call with its invoice entry."""
+        self.calls += 1
+        owed = _invoiced(entry)
+        paid = call["cost"] if call["cost"] is not None else -1
+        if call["estimated"]:
+            self.estimated += 1
+            self.estimated_pico_usd += paid
+            self.invoiced_for_estimates_pico_usd += owed
+            return
+        if paid == owed:
+            self.exact += bool(owed)
+            self.unbilled += not owed
+            return
+        self.by_fault[fault] += 1
+        if entry.usage_sent:
+            self.differing += 1
+            self.difference_pico_usd += abs(paid - owed)
+        else:
+            self.unmarked += 1
+
+
+def billing(
+    count: int,
+    seed: int,
+    folder: Path,
+    *,
+    sabotage: Sabotage | None = None,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Check:
+    """``count`` requests through every fault, and the two accounts side by side."""
+    store = SqliteStore(folder / "ledger.db")
+    bill = asyncio.run(_compared(store, count, random.Random(seed), sabotage, shown))
+    findings = verify(store)
+    error = _share(bill.estimated_pico_usd, bill.invoiced_for_estimates_pico_usd)
+    check = judged(
+        "ledger = invoice",
+        {
+            "difference where usage was sent (pico-dollars)": bill.difference_pico_usd,
+            "calls that differ": bill.differing,
+            "estimates not marked": bill.unmarked,
+            "calls on the invoice only": bill.missing,
+            "calls in the ledger only": bill.unexpected,
+            "findings of verify": len(findings),
+        },
+        requests=bill.requests,
+        calls=bill.calls,
+        exact=bill.exact,
+        free=bill.unbilled,
+        estimated=bill.estimated,
+        never_arrived=bill.unseen,
+        estimates_against_invoice=error,
+    )
+    worst = ", ".join(f"{name} {number}" for name, number in sorted(bill.by_fault.items()))
+    return replace(check, detail="; ".join([*findings[:3], worst]).strip("; "))
+
+
+async def _compared(
+    store: Store,
+    count: int,
+    chance: random.Random,
+    sabotage: Sabotage | None,
+    shown: Callable[[int], None],
+) -> Bill:
+    bill, faults = Bill(requests=count), {}
+    async with FaultyUpstream() as upstream:
+        plain = _config(upstream)
+        asking = {**plain, "classifier": {"kind": "llm", "model": "label", "deadline_s": 2}}
+        catalog = build(load_mapping(plain, {}), {})
+        ledger = _LEDGERS[sabotage](store, catalog=catalog)
+        routers = [_router(config, ledger) for config in (plain, asking)]
+        jobs = iter(range(count))
+
+        async def task() -> None:
+            for number in jobs:
+                fault = chance.choice(FAULTS)
+                if fault in RARE and chance.random() < 0.98:
+                    fault = "f-tokens20"
+                request = _request(number, FAULTS.index(fault))
+                faults[request.id] = fault
+                await _ask(routers[chance.random() < 0.1], request, chance)
+                shown(number + 1)
+
+        await asyncio.gather(*(task() for _ in range(TASKS)))
+        await _quiet(upstream)
+        for router in routers:
+            await router.parts.means.backends.aclose()
+        await asyncio.to_thread(ledger.close)
+    _settle_up(store, upstream.invoice, faults, bill)
+    return bill
+
+
+async def _ask(router: Router, request: Request, chance: random.Random) -> None:
+    """One request, whole or streamed; a few callers leave early."""
+    leaves = chance.random() < _LEAVES
+    with suppress(RouterError, TimeoutError):
+        if chance.random() < 0.5:
+            async with asyncio.timeout(0.02 if leaves else None):
+                await router.achat(request)
+            return
+        stream = await router.achat(request, stream=True)
+        async for _ in stream:
+            if leaves:
+                break
+        await stream.aclose()
+
+
+async def _quiet(upstream: FaultyUpstream) -> None:
+    """Wait until the upstream has seen every caller go."""
+    for _ in range(100):
+        if all(entry.ended_s is not None for entry in upstream.invoice):
+            return
+        await asyncio.sleep(0.05)
+
+
+def _settle_up(
+    store: Store, invoice: Sequence[InvoiceEntry], faults: Mapping[str, str], bill: Bill
+) -> None:
+    """Pair each request's calls with its entries, model by model, in their order."""
+    entries: dict[tuple[str, str], list[InvoiceEntry]] = defaultdict(list)
+    for entry in invoice:
+        entries[entry.nonce, entry.model].append(entry)
+    calls: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    rows = store.fetch(
+        "SELECT r.request_id, c.model, c.cost, c.estimated, c.status FROM calls AS c "
+        "JOIN requests AS r ON r.id = c.id ORDER BY c.id, c.n"
+    )
+    for ident, model, cost, estimated, status in rows:
+        calls[ident, model].append({"cost": cost, "estimated": estimated, "status": status})
+    for key in entries.keys() | calls.keys():
+        theirs, ours = entries.get(key, []), calls.get(key, [])
+        fault = faults.get(key[0], "?")
+        while len(ours) > len(theirs) and (unseen := next(filter(_may_be_unseen, ours), None)):
+            ours.remove(unseen)
+            bill.unseen += 1
+        for call, entry in zip(ours, theirs, strict=False):
+            bill.pair(call, entry, fault)
+        bill.missing += sum(_invoiced(e) > 0 for e in theirs[len(ours) :])
+        bill.unexpected += len(ours[len(theirs) :])
+
+
+def _may_be_unseen(call: Mapping[str, Any]) -> bool:
+    """Whether a call may have been given up before its request arrived."""
+    return call["status"] != "ok" and (bool(call["estimated"]) or not call["cost"])
+
+
+def _invoiced(entry: InvoiceEntry) -> int:
+    """What the upstream charges for a call, from dollars on."""
+    kind = "fault"
+    if entry.model == "f-othermodel":
+        kind = "another"
+    elif not entry.model.startswith("f-"):
+        kind = entry.model.removeprefix("acme/")
+    price = [Decimal(usd) / 10**6 for usd in _PRICES[kind]]
+    usd = (
+        (entry.prompt_tokens - entry.cached_tokens) * price[0]
+        + entry.completion_tokens * price[1]
+        + entry.cached_tokens * price[2]
+    )
+    return int(usd * _PICO)
+
+
+def _request(number: int, fault: int) -> Request:
+    ident = f"r_{number:012x}{number:012x}"
+    text = f"Say something about railways, number {number}. nonce: {ident}"
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": 40}
+    return Request(id=ident, body=body, model=f"i{fault}")
+
+
+class _Sure(LocalClassifier):
+    """A classifier that takes no time: what is asked for by its intent needs none."""
+
+    def __init__(self) -> None:
+        pass
+
+    def predict(self, messages: Sequence[Message]) -> Prediction:
+        """Harmless."""
+        del messages
+        return Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
+
+
+def _router(config: Mapping[str, Any], ledger: Ledger) -> Router:
+    assembly = assemble(load_mapping(config, {}), {}, recorder=ledger)
+    return Router(replace(assembly, classifier=_Sure()))
+
+
+def _config(upstream: FaultyUpstream) -> dict[str, Any]:
+    """A configuration whose intents are the faults."""
+    faulty = {f"m{place}": fault for place, fault in enumerate(FAULTS)}
+    names = {**faulty, "fast": "acme/fast", "label": "acme/label", "another": "another-model"}
+    return {
+        "providers": {"acme": {"base_url": upstream.base_url, "api_key": "k3y"}},
+        "provider": "acme",
+        "models": {
+            name: {"model": model, "price": _price("fault" if name in faulty else name)}
+            for name, model in names.items()
+        },
+        "intents": {f"i{place}": f"m{place}" for place in range(len(FAULTS))},
+        "default": "fast",
+        "fallbacks": {name: ["fast"] for name in faulty},
+        "timeouts": {"connect_s": 2, "first_token_s": 0.5, "inter_token_s": 0.4, "total_s": 3},
+        "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 0.05},
+    }
+
+
+def _price(kind: str) -> dict[str, str]:
+    return dict(zip(("input", "output", "cache_read"), _PRICES[kind], strict=True))
+
+
+class _ForgetsExtraCalls(Ledger):
+    """A ledger that leaves out labels and failed attempts, as a sabotage."""
+
+    async def attempted(self, outcome: Outcome) -> None:
+        """Only answers."""
+        if outcome.status != "failed" and outcome.route.role != "classifier":
+            await super().attempted(outcome)
+
+
+class _BillsTheModelAskedFor(Ledger):
+    """A ledger that believes the request and not the answer, as a sabotage."""
+
+    async def attempted(self, outcome: Outcome) -> None:
+        """At the price of the model that was asked."""
+        await super().attempted(replace(outcome, model=outcome.route.model))
+
+
+_LEDGERS: Mapping[Sabotage | None, type[Ledger]] = {
+    None: Ledger,
+    "extra-calls": _ForgetsExtraCalls,
+    "wrong-price": _BillsTheModelAskedFor,
+}
+
+
+def _share(ours: int, theirs: int) -> str:
+    return f"{100 * (ours - theirs) / theirs:+.1f}%" if theirs else "none"

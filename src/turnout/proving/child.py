@@ -1,0 +1,13 @@
+"""A process that works on a ledger and says what was acknowledged, for others to disturb.
+
+``python -m turnout.proving.child PATH RUN SEED COUNT``
+"""
+
+import sys
+from pathlib import Path
+
+from turnout.proving.kills import live
+
+if __name__ == "__main__":
+    path, run, seed, count = sys.argv[1:]
+    live(Path(path), int(run), int(seed), 1, int(count))

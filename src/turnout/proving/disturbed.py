@@ -1,0 +1,127 @@
+"""Faults below the ledger: kills at each system call, fsync errors, and a full disk.
+
+They need ``strace`` and the right to mount; a check that cannot be run says NOT RUN.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from turnout.ledger import Ledger
+from turnout.ledger.sqlite import SqliteStore
+from turnout.proving.kills import parsed
+from turnout.proving.report import NOT_RUN, Check, judged
+from turnout.proving.workload import RULES, Tally
+
+CALLS = ("fdatasync", "pwrite64", "ftruncate", "unlink")
+_COUNT = 120
+_FAILED = "20..30"
+_SMALL = "1500k"
+_DEADLINE_S = 120
+
+
+def syscall_kills(
+    points: int, seed: int, folder: Path, *, shown: Callable[[int], None] = lambda _: None
+) -> Check:
+    """A process killed as it enters its k-th write, sync, truncation or deletion, for each k."""
+    if shutil.which("strace") is None:
+        return Check(name="kill at each syscall", result=NOT_RUN, detail="needs strace (apt)")
+    tally, per_call = Tally(), max(1, points // len(CALLS))
+    done = 0
+    for call in CALLS:
+        for k in range(1, per_call + 1):
+            path = folder / f"{call}{k}" / "ledger.db"
+            path.parent.mkdir()
+            heard = _traced(path, f"inject={call}:signal=SIGKILL:when={k}", call, done, seed)
+            _look(path, heard, tally)
+            shutil.rmtree(path.parent)
+            done += 1
+            shown(done)
+    return judged("kill at each syscall", tally.wrong(), points=done,
+                  acknowledged=tally.acknowledged, holds=tally.held)  # fmt: skip
+
+
+def fsync_errors(seed: int, folder: Path) -> Check:
+    """A process whose fdatasync fails eleven times in a row: no promise meanwhile, then goes on."""
+    if shutil.which("strace") is None:
+        return Check(name="fsync errors", result=NOT_RUN, detail="needs strace (apt)")
+    tally, path = Tally(), folder / "ledger.db"
+    injection = f"inject=fdatasync:error=EIO:when={_FAILED}"
+    heard = _traced(path, injection, "fdatasync", 0, seed, count=3_000)
+    _look(path, heard, tally)
+    kinds = [kind for kind, _, _ in heard]
+    wrong = {
+        **tally.wrong(),
+        "not disturbed": int("refused" not in kinds),
+        "not recovered": int(not kinds or kinds[-1] == "refused"),
+    }
+    return judged("fsync errors", wrong, acknowledged=tally.acknowledged, refused=tally.refused)
+
+
+def full_disk(seed: int, folder: Path) -> Check:
+    """A disk that fills up and then has room again, under a process that goes on."""
+    tally = Tally()
+    with _small_disk(folder) as mounted:
+        if not mounted:
+            return Check(name="full disk", result=NOT_RUN, detail="mount is not allowed here")
+        path = folder / "ledger.db"
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(600_000))
+        child = subprocess.Popen(
+            [*_command(path, 0, seed, 6_000)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        said = b""
+        assert child.stdout is not None  # noqa: S101 -- it is a pipe
+        for line in child.stdout:
+            said += line
+            if line.startswith(b"refused") and ballast.exists() and said.count(b"refused") > 30:
+                ballast.unlink()
+                subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+        child.wait(_DEADLINE_S)
+        heard = parsed(said)
+        _look(path, heard, tally)
+    kinds = [kind for kind, _, _ in heard]
+    wrong = {
+        **tally.wrong(),
+        "not disturbed": int("refused" not in kinds),
+        "not recovered": int(not kinds or kinds[-1] == "refused"),
+    }
+    return judged("full disk", wrong, acknowledged=tally.acknowledged, refused=tally.refused)
+
+
+def _traced(
+    path: Path, injection: str, call: str, run: int, seed: int, *, count: int = _COUNT
+) -> list[tuple[str, str, int]]:
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection,
+         *_command(path, run, seed, count)],
+        capture_output=True, timeout=_DEADLINE_S, check=False,
+    )  # fmt: skip
+    return parsed(done.stdout)
+
+
+def _command(path: Path, run: int, seed: int, count: int) -> list[str]:
+    return [sys.executable, "-m", "turnout.proving.child", str(path), str(run), str(seed),
+            str(count)]  # fmt: skip
+
+
+def _look(path: Path, heard: list[tuple[str, str, int]], tally: Tally) -> None:
+    """The next start finds everything."""
+    with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
+        tally.add(ledger.store, heard, whole=True)
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[bool]:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_SMALL}", "tmpfs", str(folder)]
+    allowed = os.geteuid() == 0 and shutil.which("mount") is not None
+    mounted = allowed and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,96 @@
+"""Killed processes: a ledger's process dies at any moment, and the next one finds all it promised.
+
+A kill alone does not prove durability, for what was written stays in the page cache: that is what
+``power`` is for. It does prove that nothing is promised before it is written.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from turnout.core import RouterError
+from turnout.ledger import Ledger
+from turnout.ledger.sqlite import SqliteStore
+from turnout.proving.report import Check, judged
+from turnout.proving.workload import RULES, Tally, idents, work
+
+LIFE_S = (0.05, 0.25)
+VERIFY_EACH = 50
+_MANY = 1_000_000
+
+Heard = list[tuple[str, str, int]]
+
+
+def kills(
+    count: int, seed: int, folder: Path, *, shown: Callable[[int], None] = lambda _: None
+) -> Check:
+    """``count`` processes on one file, each killed at a random moment of its work."""
+    chance, tally, path = random.Random(seed), Tally(), folder / "ledger.db"
+    for run in range(count):
+        heard = _one_life(path, run, seed, chance.uniform(*LIFE_S))
+        last = run == count - 1
+        if heard:  # a process killed before its first promise may not even have made the file
+            tally.add(SqliteStore(path), heard, whole=last or run % VERIFY_EACH == 0)
+        shown(run + 1)
+        if last or (run + 1) % VERIFY_EACH == 0:
+            _check_balance(path, tally)
+            path.rename(folder / f"done{run}.db")
+            for side in ("-wal", "-shm"):
+                Path(f"{path}{side}").unlink(missing_ok=True)
+    return judged("kill -9", tally.wrong(), kills=count, acknowledged=tally.acknowledged,
+                  holds=tally.held)  # fmt: skip
+
+
+def _check_balance(path: Path, tally: Tally) -> None:
+    """A last start frees the dead's holds and folds the log into the file; then all must agree."""
+    with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
+        tally.add(ledger.store, [], whole=True)
+    store = SqliteStore(path)
+    tally.unsound += store.fetch("SELECT count(*) FROM holds") != [(0,)]
+
+
+def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
+    """Let a process work on the ledger until it is killed; what it acknowledged."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        live(path, run, seed, writing)
+    os.close(writing)
+    time.sleep(life_s)
+    os.kill(child, signal.SIGKILL)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return parsed(said)
+
+
+def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> NoReturn:
+    """Work on the ledger and say what was acknowledged; never returns."""
+
+    def hear(kind: str, id_: str, cost: int) -> None:
+        os.write(pipe, f"{kind} {id_} {cost}\n".encode())
+
+    try:
+        ledger = Ledger(SqliteStore(path), catalog=RULES.catalog).start()
+        asyncio.run(work(ledger, idents(run, count), seed, hear))
+        ledger.close()
+    except RouterError as error:
+        os.write(2, f"{error}\n".encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def parsed(said: bytes) -> Heard:
+    """The acknowledgements in what a process said; a line cut short was not one."""
+    lines: Sequence[bytes] = said.split(b"\n")[:-1]
+    found = []
+    for line in lines:
+        kind, id_, cost = line.decode().split()
+        found.append((kind, id_, int(cost)))
+    return found

@@ -1,0 +1,127 @@
+"""Power loss: a ledger is cut off at random writes, and must still tell all it promised."""
+
+import asyncio
+import copy
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnout.core import Decision, Request
+from turnout.ledger import Ledger
+from turnout.ledger.sqlite import SqliteStore
+from turnout.proving.crash_vfs import CrashDisk, Image
+from turnout.proving.report import Check, judged
+from turnout.proving.workload import RULES, Tally, idents, work
+
+CUTS_A_RUN = 10
+REQUESTS_A_RUN = 60
+_FAILING_SYNCS = 0.03
+
+
+@dataclass(slots=True)
+class _Cut:
+    """The disk at one moment, and what had been promised by then."""
+
+    images: dict[str, Image]
+    heard: list[tuple[str, str, int]]
+
+
+def power_losses(
+    count: int,
+    seed: int,
+    *,
+    synchronous: str = "FULL",
+    kind: type[Ledger] = Ledger,
+    failing_syncs: bool = False,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Check:
+    """``count`` power losses; with ``failing_syncs`` after some syncs have failed, too."""
+    tally, done, run = Tally(), 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        while done < count:
+            chance = random.Random(f"{seed} {run}")
+            cuts = _run(Path(folder), run, chance, synchronous, kind, failing_syncs=failing_syncs)
+            for cut in cuts[: count - done]:
+                _recover(Path(folder), cut, chance, tally)
+            done += len(cuts[: count - done])
+            run += 1
+            shown(done)
+    name = "power loss after failed fsyncs" if failing_syncs else "power loss"
+    return judged(name, tally.wrong(), losses=done, acknowledged=tally.acknowledged,
+                  holds=tally.held, refused=tally.refused)  # fmt: skip
+
+
+class HoldsLater(Ledger):
+    """A ledger that promises its holds before they are written, as a sabotage."""
+
+    async def decided(
+        self, request: Request, decision: Decision, ceiling_pico_usd: int | None
+    ) -> None:
+        """At once."""
+        self._decide(request, decision, ceiling_pico_usd, None)
+
+
+def _run(
+    folder: Path,
+    run: int,
+    chance: random.Random,
+    synchronous: str,
+    kind: type[Ledger],
+    *,
+    failing_syncs: bool,
+) -> list[_Cut]:
+    """One ledger from its creation on, photographed at random steps."""
+    images: dict[str, Image] = {}
+    heard: list[tuple[str, str, int]] = []
+    cuts: list[_Cut] = []
+    steps = 0
+    at = set(chance.sample(range(60, 900), CUTS_A_RUN * 3))
+
+    def on_step(step: str) -> bool:
+        nonlocal steps
+        steps += 1
+        if steps in at and len(cuts) < CUTS_A_RUN:
+            cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
+        return failing_syncs and step == "sync" and steps > 40 and chance.random() < _FAILING_SYNCS
+
+    disk = CrashDisk(f"run{run}", images, on_step)
+    store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
+    ledger = kind(store, catalog=RULES.catalog)
+    try:
+        asyncio.run(_working(ledger, run, heard))
+    finally:
+        ledger.close()
+        disk.unregister()
+    cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
+    return cuts
+
+
+async def _working(ledger: Ledger, run: int, heard: list[tuple[str, str, int]]) -> None:
+    def hear(kind: str, id_: str, cost: int) -> None:
+        heard.append((kind, id_, cost))
+
+    await work(ledger, idents(run, REQUESTS_A_RUN), run, hear)
+
+
+def _recover(folder: Path, cut: _Cut, chance: random.Random, tally: Tally) -> None:
+    """Start again after the loss, and look."""
+    left = {path: image.after_power_loss(chance) for path, image in cut.images.items()}
+    name = f"after{chance.getrandbits(48)}"
+    disk = CrashDisk(name, left, lambda _: False)
+    store = SqliteStore(folder / "ledger.db", vfs=name)
+    ledger = Ledger(store, catalog=RULES.catalog)
+    try:
+        ledger.start()
+        found = store.fetch("PRAGMA integrity_check(3)")
+        tally.unsound += found != [("ok",)]
+        tally.add(store, cut.heard, whole=True)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the ledger did not come back
+        tally.unsound += 1
+        tally.lost += sum(kind == "settled" for kind, _, _ in cut.heard)
+        tally.acknowledged += sum(kind == "settled" for kind, _, _ in cut.heard)
+        tally.findings.append(str(error))
+    finally:
+        ledger.close()
+        disk.unregister()

@@ -1,0 +1,64 @@
+"""What a proof finds: checks that passed, failed or could not be run, with their figures.
+
+Invariant: a proof passes only when no check failed and at least one was run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Result = Literal["PASS", "FAIL", "NOT RUN"]
+NOT_RUN: Result = "NOT RUN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was tried: its figures, and what is wrong in words."""
+
+    name: str
+    result: Result
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+
+    def line(self) -> str:
+        """The check in one line."""
+        figures = ", ".join(f"{name} {_shown(value)}" for name, value in self.figures.items())
+        parts = [f"{self.result:<8}{self.name}", figures, self.detail]
+        return ": ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """All checks of a promise, with the seed that repeats them."""
+
+    promise: str
+    seed: int
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed and something was run."""
+        results = [check.result for check in self.checks]
+        return "FAIL" not in results and "PASS" in results
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "promise": self.promise,
+            "seed": self.seed,
+            "passed": self.passed,
+            "checks": [
+                {"name": c.name, "result": c.result, **c.figures, "detail": c.detail}
+                for c in self.checks
+            ],
+        }
+
+
+def judged(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
+    """A check that passes when every count in ``wrong`` is zero and something was acknowledged."""
+    failed = any(wrong.values()) or not figures.get("acknowledged", 1)
+    return Check(name=name, result="FAIL" if failed else "PASS", figures={**figures, **wrong})
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

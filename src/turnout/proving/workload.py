@@ -1,0 +1,179 @@
+"""Requests that a proof tells a ledger, and what it then expects to find there.
+
+Invariant: a request is acknowledged only after the ledger said so; what a workload did is a
+function of its seed, but for the order of its tasks.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
+from turnout.core import (
+    Decision,
+    Features,
+    LedgerError,
+    Outcome,
+    Prediction,
+    Ref,
+    Request,
+    Route,
+    RouterError,
+    Snapshot,
+    Usage,
+)
+from turnout.decision import Rulebook, SafetyRule, decide
+from turnout.ledger import Ledger, Store, verify
+from turnout.policies import IntentMap
+
+TASKS = 16
+HOLD_PICO_USD = 10**12
+
+Heard = Callable[[str, str, int], None]
+
+
+def catalog() -> Catalog:
+    """Two priced models."""
+    provider = Provider(name="acme", base_url="http://127.0.0.1:1/v1")
+    rates = {
+        "small": Rates(input=100_000, output=400_000),
+        "large": Rates(input=3_000_000, output=9_000_000),
+    }
+    return Catalog(
+        deployments={
+            name: Deployment(
+                id=name,
+                card=ModelCard(id=f"acme/{name}", quality=0.5 + 0.4 * (name == "large")),
+                provider=provider,
+                price=Price(rates=rate, source="this proof", date="2026-11-22"),
+            )
+            for name, rate in rates.items()
+        }
+    )
+
+
+RULES = Rulebook(
+    catalog=catalog(),
+    policy=IntentMap(routes={"code": "large"}, default="small"),
+    safety=SafetyRule(threshold=0.5, refusal="no"),
+    intents=frozenset({"code"}),
+    bundle="sha256:proof",
+)
+
+
+def request(ident: str, chance: random.Random) -> tuple[Request, Decision, Sequence[Outcome]]:
+    """A request with its decision and its calls; one in four fails over first."""
+    asked = Request(id=ident, body={"messages": ()})
+    features = Features(input_tokens={"o200k_base": chance.randrange(1, 2000)}, output_tokens=400)
+    guess = Prediction(
+        classifier=Ref(name="proof"), intents=((chance.choice(("code", "chat")), 0.9),), harm=0.0
+    )
+    decision = decide(asked, features, guess, Snapshot(as_of=1.0), RULES)
+    failing = len(decision.routes) > 1 and chance.random() < 0.25
+    calls = [_call(decision, decision.routes[0], chance, failed=True)] if failing else []
+    calls.append(_call(decision, decision.routes[int(failing)], chance, failed=False))
+    return asked, decision, calls
+
+
+def _call(decision: Decision, route: Route, chance: random.Random, *, failed: bool) -> Outcome:
+    usage = Usage(input=chance.randrange(1, 2000), output=chance.randrange(1, 500))
+    return Outcome(
+        decision_id=decision.id,
+        route=route,
+        status="failed" if failed else "ok",
+        ordinal=route.ordinal,
+        usage=usage,
+        model=route.model,
+    )
+
+
+def cost_of(calls: Sequence[Outcome]) -> int:
+    """What the calls cost, computed apart from the ledger."""
+    prices = {name: d.price for name, d in RULES.catalog.deployments.items()}
+    return sum(
+        call.usage.input * price.rates.input + call.usage.output * price.rates.output
+        for call in calls
+        if (price := prices[call.route.deployment]) is not None
+    )
+
+
+async def work(ledger: Ledger, idents: Iterator[str], seed: int, heard: Heard) -> None:
+    """Tell requests by several tasks; ``heard`` gets held and settled as they are acknowledged."""
+
+    async def task() -> None:
+        for ident in idents:
+            asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
+            try:
+                await ledger.decided(asked, decision, HOLD_PICO_USD)
+                heard("held", decision.id, 0)
+                for call in calls:
+                    await ledger.attempted(call)
+                await ledger.settled(decision)
+            except RouterError:
+                heard("refused", decision.id, 0)
+                await asyncio.sleep(0.01)
+            else:
+                heard("settled", decision.id, cost_of(calls))
+
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+
+
+def idents(run: int, count: int) -> Iterator[str]:
+    """Ids of a run's requests, sorted as they are given."""
+    return (f"r_{run:06x}{place:06x}{run:06x}{place:06x}" for place in range(count))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was acknowledged, and what of it the ledger no longer tells."""
+
+    acknowledged: int = 0
+    held: int = 0
+    refused: int = 0
+    lost: int = 0
+    doubled: int = 0
+    altered: int = 0
+    unsound: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def wrong(self) -> dict[str, int]:
+        """The counts that must be zero."""
+        return {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "altered": self.altered,
+            "unsound": self.unsound,
+        }
+
+    def add(self, store: Store, heard: Sequence[tuple[str, str, int]], *, whole: bool) -> None:
+        """Compare one run's acknowledgements with the ledger; ``whole`` verifies all of it too."""
+        rows: dict[str, list[tuple[str, int]]] = {}
+        for id_, state, cost in store.fetch("SELECT id, state, cost FROM settlements"):
+            rows.setdefault(id_, []).append((state, cost))
+        known = {row[0] for row in store.fetch("SELECT id FROM requests")}
+        for kind, id_, cost in heard:
+            if kind == "held":
+                self.held += 1
+                self.lost += id_ not in known
+            elif kind == "settled":
+                self.acknowledged += 1
+                self._settled(rows.get(id_, []), cost)
+            else:
+                self.refused += 1
+        if whole:
+            self._verify(store)
+
+    def _settled(self, rows: Sequence[tuple[str, int]], cost: int) -> None:
+        final = [row for row in rows if row[0] != "released"]
+        self.lost += not final
+        self.doubled += len(final) > 1
+        self.altered += bool(final) and sum(row[1] for row in rows) != cost
+
+    def _verify(self, store: Store) -> None:
+        try:
+            found = verify(store)
+        except LedgerError as error:
+            found = [str(error)]
+        self.unsound += bool(found)
+        self.findings += found

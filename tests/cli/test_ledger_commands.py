@@ -1,0 +1,110 @@
+"""The ledger's commands on a recorded run, in every form, and one line for what is wrong."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.money import CATALOG, tell, traffic
+from turnout.ledger import Ledger
+from turnout.ledger.sqlite import SqliteStore
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A ledger with thirty requests."""
+
+    async def fill() -> None:
+        with Ledger(SqliteStore(tmp_path / "l.db"), catalog=CATALOG) as ledger:
+            for one in traffic(30, 1):
+                await tell(ledger, one)
+
+    asyncio.run(fill())
+    return tmp_path / "l.db"
+
+
+def _run(*arguments: str | Path, code: int = 0) -> str:
+    environ = {**os.environ, "TURNOUT_CONFIG": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "turnout", *map(str, arguments)],
+        capture_output=True, text=True, check=False, env=environ,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_list_show_and_explain_agree(place: Path) -> None:
+    """What list names, show itemises and explain justifies."""
+    first = json.loads(_run("ledger", "list", "--json", "-n", "1", "--ledger", place))[0]
+    found = json.loads(_run("ledger", "show", first["id"], "--json", "--ledger", place))
+    why = json.loads(_run("explain", first["request_id"], "--json", "--ledger", place))
+    assert sum(call["cost"] for call in found["calls"]) == first["cost_pico_usd"]
+    assert why["id"] == first["id"]
+    assert "candidates" in why
+    assert first["id"] in _run("ledger", "list", "--ledger", place)
+
+
+def test_savings_in_every_form(place: Path, tmp_path: Path) -> None:
+    """Text, JSON, CSV and a plot of the same report."""
+    report = json.loads(_run("savings", "--by", "intent", "--json", "--ledger", place))
+    table = _run("savings", "--by", "intent", "--csv", "--ledger", place).splitlines()
+    assert len(table) == len(report["groups"]) + 2
+    assert sum(g["cost"] for g in report["groups"]) == report["total"]["cost"]
+    plot = tmp_path / "plot.png"
+    text = _run("savings", "--since", "7d", "--plot", plot, "--ledger", place)
+    assert "30 requests cost" in text
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_export_to_lines_and_parquet(place: Path, tmp_path: Path) -> None:
+    """Both files hold every request with its cost."""
+    import pyarrow.parquet as pq
+
+    _run("ledger", "export", tmp_path / "out.jsonl", "--ledger", place)
+    _run("ledger", "export", tmp_path / "out.parquet", "--ledger", place)
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert len(lines) == 30
+    assert [row["cost_pico_usd"] for row in table] == [row["cost_pico_usd"] for row in lines]
+
+
+def test_verify_exits_with_one_when_a_sum_is_wrong(place: Path) -> None:
+    """A row changed behind the ledger's back is found, and named."""
+    import apsw
+
+    assert "sound" in _run("ledger", "verify", "--ledger", place)
+    connection = apsw.Connection(str(place))
+    connection.execute("DROP TRIGGER keep_calls_update")
+    connection.execute("UPDATE calls SET cost = cost + 1 WHERE n = 0")
+    connection.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "turnout", "ledger", "verify", "--ledger", place],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "another amount than their calls cost" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("savings", "--since", "yesterday"), "use a span like 7d"),
+        (("ledger", "show", "d_nothing"), "is not in the ledger"),
+        (("explain", "r_nothing"), "is not in the ledger"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(arguments: tuple[str, ...], says: str, place: Path) -> None:
+    """The line names the value and the fix."""
+    said = _run(*arguments, "--ledger", place, code=3)
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_no_ledger_yet_is_one_line(tmp_path: Path) -> None:
+    """Asking before anything was recorded says how it comes to be."""
+    assert "no ledger yet" in _run("ledger", "list", "--ledger", tmp_path / "l.db", code=2)

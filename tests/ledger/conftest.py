@@ -1,0 +1,95 @@
+"""Ledgers to test: a SQLite file, and a Postgres server that the tests start."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from turnout.ledger import Store, store_at
+
+MakeStore = Callable[[], Store]
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of our own on a free port, with its real durability."""
+    if not shutil.which("postgres") or not shutil.which("initdb"):
+        pytest.skip("NOT RUN: postgres is missing; apt-get install postgresql")
+    folder = tmp_path_factory.mktemp("postgres")
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        for path in (folder, *folder.parents):
+            if path.owner() == "root" and path != path.parent and "pytest" in str(path):
+                path.chmod(0o755)
+        shutil.chown(folder, user)
+    data, port = folder / "data", _free_port()
+    subprocess.run(
+        ["initdb", "-D", data, "-A", "trust", "-U", "turnout"], user=user, check=True,
+        stdout=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    server = subprocess.Popen(
+        ["postgres", "-D", data, "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"],
+        user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait_for(port)
+        yield f"postgresql://turnout@127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.apt)])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
+    """Makes stores on one new and empty ledger, in both databases."""
+    if request.param == "sqlite":
+        yield lambda: store_at(tmp_path / "ledger.db", lock_wait_s=0.2)
+        return
+    url = request.getfixturevalue("postgres_url")
+    name = f"t{time.time_ns()}"
+    _create(url, name)
+    made: list[Store] = []
+
+    def make() -> Store:
+        made.append(store_at(f"{url}/{name}"))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+def _create(url: str, name: str) -> None:
+    import asyncio
+
+    async def create() -> None:
+        connection = await asyncpg.connect(f"{url}/postgres")
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            time.sleep(0.5)
+            return
+    raise TimeoutError("postgres does not listen")

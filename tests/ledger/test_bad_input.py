@@ -1,0 +1,203 @@
+"""Every bad file, folder, disk and clock gets one clear line, and loses nothing."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.ledger.money import CATALOG, Told, tell, traffic
+from turnout.core import ConfigError, LedgerError
+from turnout.ledger import Ledger, listed, verify
+from turnout.ledger.sqlite import SqliteStore
+
+
+def _file(path: Path) -> SqliteStore:
+    return SqliteStore(path, lock_wait_s=0.1)
+
+
+async def _recorded(path: Path, count: int = 5) -> list[Told]:
+    told = list(traffic(count, 1))
+    with Ledger(_file(path), catalog=CATALOG) as ledger:
+        for one in told:
+            await tell(ledger, one)
+    return told
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """Another file is not touched, and the line names it."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"these are notes, not a database " * 100)
+    with pytest.raises(ConfigError, match="damaged or no ledger"):
+        Ledger(_file(path), catalog=CATALOG).start()
+    assert path.read_bytes().startswith(b"these are notes")
+
+
+async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
+    """Flipped bytes in the middle: verify finds them or refuses to read, never calls it sound."""
+    path = tmp_path / "ledger.db"
+    await _recorded(path, 200)
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2
+    raw[middle : middle + 2048] = os.urandom(2048)
+    path.write_bytes(raw)
+    try:
+        found = verify(_file(path))
+    except ConfigError as error:
+        found = [str(error)]
+    assert found
+    assert all("\n" not in line for line in found)
+
+
+async def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    """A migration that this version does not know: update, or use another file."""
+    path = tmp_path / "ledger.db"
+    await _recorded(path)
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO migrations (name) VALUES ('add_tomorrow')")
+    connection.close()
+    with pytest.raises(ConfigError, match=r"newer version.*add_tomorrow"):
+        Ledger(_file(path), catalog=CATALOG).start()
+
+
+async def test_an_older_ledger_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the first migration alone gets the others, and keeps its rows."""
+    from turnout.ledger import schema
+
+    path = tmp_path / "ledger.db"
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        with Ledger(_file(path), catalog=CATALOG) as ledger:
+            del ledger
+    told = await _recorded(path)
+    assert len(listed(_file(path))) == len(told)
+    assert verify(_file(path)) == []
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    """While one process writes, another gets a line with its number and the ways out."""
+    path = tmp_path / "ledger.db"
+    code = (
+        "import sys, time; from turnout.ledger.sqlite import SqliteStore; "
+        "SqliteStore(sys.argv[1]).open(); print('open', flush=True); time.sleep(30)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(ConfigError, match=rf"another process \(pid {other.pid}\)"):
+            Ledger(_file(path), catalog=CATALOG).start()
+    finally:
+        other.kill()
+        other.communicate()
+    Ledger(_file(path), catalog=CATALOG).start().close()
+
+
+async def test_an_idle_ledger_lets_another_one_write(tmp_path: Path) -> None:
+    """With idle_s, a ledger that has nothing under way leaves the file, and comes back to it."""
+    import asyncio
+
+    path = tmp_path / "ledger.db"
+    first, second, third = traffic(3, 1)
+    resting = Ledger(_file(path), catalog=CATALOG, idle_s=0.05)
+    await tell(resting, first)
+    await asyncio.sleep(0.3)
+    with Ledger(_file(path), catalog=CATALOG) as other:
+        await tell(other, second)
+    await tell(resting, third)
+    resting.close()
+    assert len(listed(_file(path))) == 3
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """A folder below a file cannot be made: the line names it and the ways out."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="--no-ledger"):
+        Ledger(_file(tmp_path / "file" / "ledger.db"), catalog=CATALOG).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a read-only mount needs root")
+def test_a_read_only_folder(read_only: Path) -> None:
+    """Nothing can be recorded there, so nothing may be spent: one line."""
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Ledger(_file(read_only / "ledger.db"), catalog=CATALOG).start()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a read-only file system."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", tmp_path],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("NOT RUN: mount is not allowed here")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("NOT RUN: mount is not allowed here")
+    yield tmp_path
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+async def test_a_full_disk_stops_the_promises_and_recovers_by_itself(small_disk: Path) -> None:
+    """No promise on a full disk, no promised request lost, and work again once there is space."""
+    import asyncio
+
+    path = small_disk / "ledger.db"
+    promised: list[str] = []
+    refused = 0
+    ledger = Ledger(_file(path), catalog=CATALOG).start()
+    for one in traffic(3000, 1):
+        try:
+            await tell(ledger, one)
+        except LedgerError:
+            refused += 1
+            if refused == 20:
+                break
+        else:
+            promised.append(one.decision.id)
+    assert refused == 20
+    await asyncio.to_thread(
+        subprocess.run, ["mount", "-o", "remount,size=8m", small_disk], check=True
+    )
+    await asyncio.sleep(0.3)
+    (last,) = traffic(1, 5000)
+    await tell(ledger, last)
+    ledger.close()
+    states = {row[0]: row[1] for row in _file(path).fetch("SELECT id, state FROM settlements")}
+    assert all(states.get(id_) in {"settled", "estimated"} for id_ in [*promised, last.decision.id])
+    assert verify(_file(path)) == []
+
+
+async def test_a_clock_set_back_changes_no_state(tmp_path: Path) -> None:
+    """Time runs backwards an hour a request: all settled, sums right, nothing freed early."""
+    times = iter(range(1_800_000_000_000, 0, -3_600_000))
+    with Ledger(_file(tmp_path / "l.db"), catalog=CATALOG, now_ms=lambda: next(times)) as ledger:
+        for one in traffic(20, 1):
+            await tell(ledger, one)
+    assert {line.state for line in listed(_file(tmp_path / "l.db"))} <= {"settled", "estimated"}
+    assert verify(_file(tmp_path / "l.db")) == []
+
+
+def test_a_missing_ledger_says_how_it_comes_to_be(tmp_path: Path) -> None:
+    """Reading before anything was recorded makes no file, and says so."""
+    with pytest.raises(ConfigError, match="no ledger yet"):
+        listed(_file(tmp_path / "ledger.db"))
+    assert list(tmp_path.iterdir()) == []

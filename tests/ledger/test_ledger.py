@@ -1,0 +1,261 @@
+"""Requests told to a ledger are there, once, and add up."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.conftest import MakeStore
+from tests.ledger.money import (
+    CATALOG,
+    USD,
+    Told,
+    asked,
+    decided,
+    failed,
+    label_call,
+    outcome,
+    tell,
+    traffic,
+)
+from turnout.catalog import Catalog
+from turnout.core import InvalidRequest, LedgerError, Usage
+from turnout.ledger import Ledger, decision_of, every, listed, pack, shown, verify
+
+
+async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStore) -> None:
+    """When decided returns, another connection sees the hold and its bound."""
+    request = asked(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await ledger.decided(request, decision, 7 * USD)
+        assert make_store().fetch("SELECT id, amount FROM holds") == [(decision.id, 7 * USD)]
+        assert [line.state for line in listed(make_store())] == ["held"]
+        await ledger.settled(decision)
+
+
+async def test_settled_means_written(make_store: MakeStore) -> None:
+    """When settled returns, the cost is there and the hold is gone."""
+    request = asked(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        answer = outcome(decision, Usage(input=100, output=10))
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(answer,)))
+        (line,) = listed(make_store())
+        # 100 tokens at $10 and 10 tokens at $30 a million.
+        assert (line.state, line.cost_pico_usd) == ("settled", 1_000_000_000 + 300_000_000)
+        assert make_store().fetch("SELECT count(*) FROM holds") == [(0,)]
+
+
+async def test_every_call_is_a_row(make_store: MakeStore) -> None:
+    """Label, failed attempt and answer are rows of their own, linked to the request."""
+    request = asked(1)
+    decision = decided(request)
+    calls = (
+        label_call(decision, Usage(input=80, output=2)),
+        failed(decision, Usage(input=40, estimated=True)),
+        outcome(decision, Usage(input=100, output=10), route=1),
+    )
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, Told(request=request, decision=decision, outcomes=calls))
+    found = shown(make_store(), request.id)
+    assert [c["role"] for c in found["calls"]] == ["classifier", "primary", "fallback"]
+    assert [c["cost"] for c in found["calls"]] == [84 * 10**6, 40 * 10**7, 120 * 10**6]
+    assert found["cost_pico_usd"] == sum(c["cost"] for c in found["calls"])
+    assert found["state"] == "estimated"
+
+
+async def test_a_failed_call_is_durable_before_the_next(make_store: MakeStore) -> None:
+    """A retry starts only when what the failure cost is written."""
+    request = asked(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await ledger.decided(request, decision, USD)
+        await ledger.attempted(failed(decision, Usage(input=9)))
+        assert make_store().fetch("SELECT n, input FROM calls") == [(0, 9)]
+        await ledger.settled(decision)
+
+
+async def test_many_requests_add_up(make_store: MakeStore) -> None:
+    """300 requests at once: each there once, sums equal rows, and verify finds nothing."""
+    told = list(traffic(300))
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await asyncio.gather(*(tell(ledger, one) for one in told))
+    store = make_store()
+    assert sorted(line.id for line in every(store)) == sorted(t.decision.id for t in told)
+    assert verify(store) == []
+
+
+async def test_rows_cannot_be_changed(tmp_path: Path) -> None:
+    """The database itself refuses to alter what was written."""
+    import apsw
+
+    with Ledger(_file(tmp_path), catalog=CATALOG) as ledger:
+        await tell(ledger, next(traffic(1, 1)))
+    connection = apsw.Connection(str(tmp_path / "ledger.db"))
+    for sql in ("UPDATE calls SET cost = 0", "DELETE FROM settlements"):
+        with pytest.raises(apsw.ConstraintError, match="append-only"):
+            connection.execute(sql)
+    connection.close()
+
+
+async def test_the_decision_comes_back(make_store: MakeStore) -> None:
+    """The stored record is the decision, and holds no text."""
+    told = next(traffic(1, 1))
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, told)
+    request, decision = decision_of(make_store(), told.request.id)
+    assert decision == told.decision
+    assert pack(request, decision) == pack(told.request, told.decision)
+    assert b"secret" not in pack(told.request, told.decision)
+
+
+async def test_feedback_is_kept_beside_its_request(make_store: MakeStore) -> None:
+    """Feedback is found with the request; an unknown decision is refused by name."""
+    told = next(traffic(1, 1))
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, told)
+        await ledger.feedback(told.decision.id, "thumbs", 1.0)
+        with pytest.raises(InvalidRequest, match="d_nothing"):
+            await ledger.feedback("d_nothing", "thumbs", 1.0)
+    (said,) = shown(make_store(), told.decision.id)["feedback"]
+    assert (said["metric"], said["value_micro"]) == ("thumbs", 1_000_000)
+
+
+async def test_one_id_is_one_request(make_store: MakeStore) -> None:
+    """The same id twice is refused, and the other requests of its batch are not."""
+    first, second = traffic(2, 1)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, first)
+        results = await asyncio.gather(
+            ledger.decided(first.request, first.decision, 1),
+            ledger.decided(second.request, second.decision, 1),
+            return_exceptions=True,
+        )
+        await ledger.settled(second.decision)
+    assert isinstance(results[0], LedgerError)
+    assert results[1] is None
+    assert verify(make_store()) == []
+
+
+async def test_a_lapsed_hold_frees_itself_and_a_late_settlement_still_counts(
+    make_store: MakeStore,
+) -> None:
+    """A lease that ran out is released; the settlement that comes after adds what is missing."""
+    now = 1_800_000_000_000
+    told = next(traffic(1, 1))
+    store = make_store()
+    slow = Ledger(store, catalog=CATALOG, now_ms=lambda: now, lease_s=60)
+    slow.start()
+    await slow.decided(told.request, told.decision, USD)
+    await slow.attempted(told.outcomes[0])
+    released = slow._release_stored(next(iter(slow._open.values())).hold)
+    await slow._writer.submit(released, asyncio.get_running_loop()).written()
+    assert [line.state for line in listed(make_store())] == ["released"]
+    await slow.settled(told.decision)
+    slow.close()
+    (line,) = listed(make_store())
+    found = shown(make_store(), told.decision.id)
+    assert line.state in {"settled", "estimated"}
+    assert sum(s["cost"] for s in found["settlements"]) == sum(c["cost"] for c in found["calls"])
+    assert verify(make_store()) == []
+
+
+async def test_a_new_owner_frees_the_holds_of_a_dead_one(tmp_path: Path) -> None:
+    """A process that died leaves its hold; the next one releases it, whatever the clock says."""
+    request = asked(1)
+    decision = decided(request)
+    first = Ledger(_file(tmp_path), catalog=CATALOG).start()
+    await first.decided(request, decision, USD)
+    first.close()
+    # The clock went back a year: the lease would hold, but its owner is gone.
+    with Ledger(_file(tmp_path), catalog=CATALOG, now_ms=lambda: 1_700_000_000_000):
+        pass
+    (line,) = listed(_file(tmp_path))
+    assert (line.state, line.held_pico_usd) == ("released", USD)
+    assert _file(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
+    assert verify(_file(tmp_path)) == []
+
+
+async def test_a_hold_without_a_decision_can_be_abandoned(make_store: MakeStore) -> None:
+    """A label was paid for, then the request failed: its cost stays, its hold goes."""
+    request = asked(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await ledger.held(request, decision.id, USD)
+        await ledger.attempted(label_call(decision, Usage(input=80, output=2)))
+        await ledger.abandoned(decision.id)
+    (line,) = listed(make_store())
+    assert (line.request_id, line.state, line.cost_pico_usd) == (
+        "r_000000000001000000000001",
+        "released",
+        84 * 10**6,
+    )
+    assert verify(make_store()) == []
+
+
+async def test_another_served_model_is_billed_at_its_own_price(make_store: MakeStore) -> None:
+    """The served model's price counts, and the difference is an event."""
+    request = asked(1)
+    decision = decided(request)
+    served = outcome(decision, Usage(input=100, output=10), model="acme/mid")
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
+    found = shown(make_store(), decision.id)
+    assert found["cost_pico_usd"] == 100 * 3_000_000 + 10 * 6_000_000
+    assert found["events"][0]["kind"] == "served_model"
+    assert found["prices"][0]["model"] == "acme/mid"
+
+
+async def test_an_unknown_price_is_unknown_and_never_zero(make_store: MakeStore) -> None:
+    """A model nobody knows answered: the cost is unknown, and the sums say so."""
+    request = asked(1)
+    decision = decided(request)
+    served = outcome(decision, Usage(input=100, output=10), model="other/unheard-of")
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
+    found = shown(make_store(), decision.id)
+    assert found["cost_pico_usd"] is None
+    assert found["calls"][0]["cost"] is None
+    assert found["settlements"][0]["unknown_calls"] == 1
+
+
+async def test_a_dated_release_is_the_same_model(make_store: MakeStore) -> None:
+    """``large-2026-01-01`` is ``large``: no event, its price."""
+    request = asked(1)
+    decision = decided(request)
+    served = outcome(decision, Usage(input=100, output=10), model="acme/Large-2026-01-01")
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
+    found = shown(make_store(), decision.id)
+    assert (found["events"], found["cost_pico_usd"]) == ([], 1_300_000_000)
+
+
+def test_the_blocking_twin_writes_the_same(tmp_path: Path) -> None:
+    """Blocking and asynchronous callers leave the same rows."""
+    told = next(traffic(1, 1))
+    with Ledger(_file(tmp_path / "a"), catalog=CATALOG, now_ms=lambda: 5) as ledger:
+        asyncio.run(tell(ledger, told))
+    with Ledger(_file(tmp_path / "b"), catalog=CATALOG, now_ms=lambda: 5) as ledger:
+        ledger.blocking.decided(told.request, told.decision, USD)
+        for one in told.outcomes:
+            ledger.blocking.attempted(one)
+        ledger.blocking.settled(told.decision)
+    first, second = (shown(_file(tmp_path / n), told.decision.id) for n in "ab")
+    assert first == second
+
+
+def test_an_empty_catalogue_still_records_unknown(tmp_path: Path) -> None:
+    """A deployment that left the configuration has no price any more: unknown, not zero."""
+    told = next(traffic(1, 1))
+    with Ledger(_file(tmp_path), catalog=Catalog(deployments={})) as ledger:
+        ledger.blocking.decided(told.request, told.decision, None)
+        ledger.blocking.attempted(told.outcomes[-1])
+        ledger.blocking.settled(told.decision)
+    assert listed(_file(tmp_path))[0].cost_pico_usd is None
+
+
+def _file(folder: Path):  # noqa: ANN202 -- a store of either kind
+    from turnout.ledger.sqlite import SqliteStore
+
+    return SqliteStore(folder / "ledger.db", lock_wait_s=0.2)

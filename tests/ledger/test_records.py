@@ -1,0 +1,104 @@
+"""A stored decision can be made again, byte for byte, without the text."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
+from turnout.core import (
+    ConfigError,
+    Constraints,
+    Features,
+    Prediction,
+    Ref,
+    Request,
+    Snapshot,
+)
+from turnout.decision import decide
+from turnout.ledger import Ledger, pack, unpack
+from turnout.ledger.sqlite import SqliteStore
+
+
+def _again(record: bytes) -> bytes:
+    request, decision = unpack(record)
+    made = decide(request, decision.features, decision.prediction, decision.snapshot, rules())
+    return pack(request, made)
+
+
+@pytest.mark.slow
+async def test_ten_thousand_stored_requests_decide_the_same_again(tmp_path: Path) -> None:
+    """From the records alone, 10,000 of 10,000 decisions come out byte-identical."""
+    with Ledger(SqliteStore(tmp_path / "ledger.db"), catalog=CATALOG) as ledger:
+        for start in range(0, 10_000, 1000):
+            await asyncio.gather(*(tell(ledger, one) for one in traffic(1000, start)))
+    records = SqliteStore(tmp_path / "ledger.db").fetch("SELECT record FROM decisions")
+    assert len(records) == 10_000
+    assert all(_again(record) == record for (record,) in records)
+
+
+_SCORE = st.none() | st.floats(0, 1)
+_NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
+
+
+@given(
+    model=st.sampled_from(["auto", "code", "large", "acme/mid"]),
+    cap=st.none() | st.integers(1, 200_000),
+    limits=st.builds(
+        Constraints,
+        max_cost_pico_usd=st.none() | st.integers(0, 10**13),
+        max_latency_ms=st.none() | st.floats(0, 1e5),
+        allow=st.none() | st.frozensets(_NAMES),
+        deny=st.frozensets(_NAMES),
+    ),
+    tokens=st.integers(0, 200_000),
+    harm=_SCORE,
+    label=st.sampled_from([None, "code", "unsafe"]),
+    failure=st.sampled_from([None, "no label within 2 s"]),
+    slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
+    down=st.dictionaries(_NAMES, st.sampled_from(["no key", "cooling down"])),
+)
+def test_any_decision_survives_its_record(
+    model: str,
+    cap: int | None,
+    limits: Constraints,
+    tokens: int,
+    harm: float | None,
+    label: str | None,
+    failure: str | None,
+    slow: dict[str, float],
+    down: dict[str, str],
+) -> None:
+    """Whatever was asked, seen and known: the record gives it back and makes it again."""
+    body = {"messages": [{"role": "user", "content": "text"}]}
+    if cap is not None:
+        body["max_tokens"] = cap  # type: ignore[assignment]
+    request = Request(id="r_1", body=body, model=model, constraints=limits, tags={"a": "b"})
+    features = Features(input_tokens={"qwen3": tokens, "o200k_base": tokens}, output_tokens=400)
+    guess = Prediction(
+        classifier=Ref(name="c"),
+        intents=(("chat", 0.7), ("code", 0.3)),
+        harm=harm,
+        label=label,
+        label_failure=failure,
+    )
+    now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down)
+    decision = decide(request, features, guess, now, rules())
+    record = pack(request, decision)
+    assert unpack(record)[1] == decision
+    assert _again(record) == record
+
+
+def test_a_record_is_small() -> None:
+    """A decision over a catalogue of three takes well under 1.5 kB."""
+    request = asked(1)
+    assert len(pack(request, decided(request))) <= 1500
+
+
+@pytest.mark.parametrize("record", [b"", b"[]", b"z123", b"[99]", b"\x00\xff", b"null"])
+def test_a_damaged_record_is_one_clear_line(record: bytes) -> None:
+    """What is no record says so, and nothing else is raised."""
+    with pytest.raises(ConfigError, match="record cannot be read"):
+        unpack(record)

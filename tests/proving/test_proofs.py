@@ -1,0 +1,96 @@
+"""A proof passes on the ledger as it is, and fails on each way of breaking it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from turnout.ledger import Ledger
+from turnout.proving import Check, Proof
+from turnout.proving.billing import billing
+from turnout.proving.crash_vfs import Image
+from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
+from turnout.proving.kills import kills
+from turnout.proving.power import HoldsLater, power_losses
+
+
+def test_power_losses_lose_nothing() -> None:
+    """Thirty losses, some after failed synchronisations: all that was promised is there."""
+    assert power_losses(20, 1).result == "PASS"
+    assert power_losses(10, 2, failing_syncs=True).result == "PASS"
+
+
+def test_without_durability_power_losses_lose_charges() -> None:
+    """synchronous=OFF must turn the proof red, or the proof proves nothing."""
+    assert power_losses(10, 1, synchronous="OFF").result == "FAIL"
+
+
+def test_a_hold_promised_too_early_is_found() -> None:
+    """A hold acknowledged before it is written must turn the proof red."""
+    assert power_losses(10, 1, kind=HoldsLater).result == "FAIL"
+
+
+def test_kills_lose_nothing(tmp_path: Path) -> None:
+    """Ten processes killed on one file: every promise is kept by the next one."""
+    assert kills(10, 1, tmp_path).result == "PASS"
+
+
+@pytest.mark.slow
+@pytest.mark.apt
+def test_kills_at_system_calls_lose_nothing(tmp_path: Path) -> None:
+    """Killed while entering a write or a sync; says NOT RUN without strace."""
+    assert syscall_kills(12, 1, tmp_path).result in {"PASS", "NOT RUN"}
+
+
+@pytest.mark.apt
+def test_failing_fsyncs_stop_promises_only(tmp_path: Path) -> None:
+    """Eleven failing syncs: refusals meanwhile, recovery after, nothing lost."""
+    assert fsync_errors(1, tmp_path).result in {"PASS", "NOT RUN"}
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """A process that meets a full disk refuses, then goes on; says NOT RUN without mount."""
+    assert full_disk(1, tmp_path).result in {"PASS", "NOT RUN"}
+
+
+def test_the_ledger_equals_the_invoice(tmp_path: Path) -> None:
+    """Through every fault of the upstream, nothing differs where usage was sent."""
+    check = billing(120, 1, tmp_path)
+    assert check.result == "PASS", check.line()
+    assert check.figures["exact"] > 0
+    assert check.figures["estimated"] > 0
+
+
+@pytest.mark.parametrize("sabotage", ["extra-calls", "wrong-price"])
+def test_a_broken_account_differs_from_the_invoice(sabotage: str, tmp_path: Path) -> None:
+    """Leaving out extra calls, or billing the model asked for, must turn the proof red."""
+    assert billing(120, 1, tmp_path, sabotage=sabotage).result == "FAIL"  # type: ignore[arg-type]
+
+
+def test_a_proof_that_ran_nothing_has_not_passed() -> None:
+    """NOT RUN alone is no PASS, and one FAIL is enough."""
+    idle = Check(name="a", result="NOT RUN")
+    good, bad = Check(name="b", result="PASS"), Check(name="c", result="FAIL")
+    assert not Proof(promise="p", seed=1, checks=(idle,)).passed
+    assert Proof(promise="p", seed=1, checks=(idle, good)).passed
+    assert not Proof(promise="p", seed=1, checks=(good, bad)).passed
+
+
+def test_the_crash_disk_keeps_what_was_synchronised() -> None:
+    """A synchronised write survives every loss; an unsynchronised one does not survive all."""
+    survived = 0
+    for seed in range(50):
+        image = Image()
+        image.write((0, b"durable"))
+        image.sync()
+        image.write((7, b" maybe"))
+        left = image.after_power_loss(random.Random(seed))  # noqa: S311 -- seeded
+        assert bytes(left.live[:7]) == b"durable"
+        survived += bytes(left.live) == b"durable maybe"
+    assert 0 < survived < 50
+
+
+def test_the_sabotaged_ledger_is_the_only_difference() -> None:
+    """The same seed passes with the ledger itself."""
+    assert power_losses(10, 1, kind=Ledger).result == "PASS"

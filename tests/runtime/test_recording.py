@@ -1,0 +1,86 @@
+"""What the library and the command line do is in the ledger, by default and never elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.world import CODE, UNSAFE, config, router
+from turnout import InvalidRequest, Router
+from turnout.core import ConfigError, LedgerError
+from turnout.ledger import Store, decision_of, listed, shown, store_at, verify
+from turnout.testing import FaultyUpstream
+
+
+def _read(folder: Path) -> Store:
+    return store_at(folder / "turnout" / "ledger.db")
+
+
+def test_calls_are_recorded_in_the_data_folder(tmp_path: Path) -> None:
+    """Without a word about a ledger, a call is in the user's data folder, at its receipt's cost."""
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
+            reply = r.chat(CODE)
+    (line,) = listed(_read(tmp_path))
+    assert line.id == reply.decision.id
+    assert line.cost_pico_usd == reply.cost_pico_usd
+    assert decision_of(_read(tmp_path), line.id)[1] == reply.decision
+    text = (tmp_path / "turnout" / "ledger.db").read_bytes()
+    assert CODE.encode() not in text
+
+
+def test_ledger_off_writes_nothing(tmp_path: Path) -> None:
+    """``ledger: off``, as YAML reads it too, leaves no file."""
+    for off in ("off", False):
+        with FaultyUpstream() as upstream:
+            environ = {"XDG_DATA_HOME": str(tmp_path)}
+            with Router.from_config(config(upstream, ledger=off), environ=environ) as r:
+                r.chat(CODE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_is_settled_when_it_ends(tmp_path: Path) -> None:
+    """The end of a stream follows the settlement; what was streamed is what is billed."""
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
+            for _ in r.chat(CODE, stream=True):
+                pass
+            assert listed(_read(tmp_path))[0].state == "settled"
+    (entry,) = upstream.invoice
+    (call,) = shown(_read(tmp_path), listed(_read(tmp_path))[0].id)["calls"]
+    assert call["input"] == entry.prompt_tokens
+    assert call["output"] == entry.completion_tokens
+
+
+def test_a_blocked_request_is_recorded_and_costs_nothing(tmp_path: Path) -> None:
+    """A refusal is a decision like any other, at no cost."""
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
+            r.chat(UNSAFE)
+    (line,) = listed(_read(tmp_path))
+    assert (line.blocked, line.cost_pico_usd, line.state) == (True, 0, "settled")
+
+
+def test_a_label_is_paid_for_even_when_the_request_fails(tmp_path: Path) -> None:
+    """A label was asked, then the model asked for turned out not to exist: its cost is kept."""
+    asking = {"classifier": {"kind": "llm", "model": "fast", "deadline_s": 2}}
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream, **asking), environ=environ) as r:
+            with pytest.raises(InvalidRequest):
+                r.chat(CODE, model="no-such-model")
+    (line,) = listed(_read(tmp_path))
+    assert (line.state, len(upstream.invoice)) == ("released", 1)
+    (call,) = shown(_read(tmp_path), line.id)["calls"]
+    assert (call["role"], call["input"]) == ("classifier", upstream.invoice[0].prompt_tokens)
+    assert verify(_read(tmp_path)) == []
+
+
+def test_nothing_is_spent_that_cannot_be_recorded(tmp_path: Path) -> None:
+    """With a ledger that cannot be opened, no byte goes upstream, and one line says why."""
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "ledger.db")
+    with FaultyUpstream() as upstream:
+        with router(upstream, ledger=place) as r:
+            with pytest.raises((ConfigError, LedgerError), match="cannot be made"):
+                r.chat(CODE)
+    assert upstream.invoice == []
