@@ -10,6 +10,8 @@ import typer
 
 from turnout.cli.options import ConfigOption, err, router
 from turnout.core import ConfigError
+from turnout.runtime import Router
+from turnout.runtime.recording import place_of
 
 _EXTRA = "turnout serve needs more packages: pip install 'turnout[serve]'"
 
@@ -60,7 +62,8 @@ def serve(
         scheme = "https" if tls_cert else "http"
         err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
     if workers > 1:
-        router(config)  # one clear message instead of one a worker
+        # One clear message instead of one a worker.
+        _check_ledger(router(config))
         sys.exit(_supervise(listener, workers))
     log.configure(log_level)
     uvloop.run(
@@ -73,6 +76,15 @@ def serve(
             config_path=config or _default_path(),
         )
     )
+
+
+def _check_ledger(one: Router) -> None:
+    place = place_of(one.parts.config, os.environ)
+    if place is not None and "://" not in place:
+        raise ConfigError(
+            "several workers cannot write one SQLite ledger; use 'ledger: postgresql://...', "
+            "'ledger: off' or --workers 1"
+        )
 
 
 def _supervise(listener: socket.socket, workers: int) -> int:

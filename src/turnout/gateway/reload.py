@@ -52,6 +52,7 @@ class Reloader:
         try:
             router = await asyncio.to_thread(self._build)
             router.prepare()
+            shared = router.succeed(self._gateway.router)
         except ConfigError as error:
             _LOG.error(
                 "the changed configuration is not taken; the old one serves on",
@@ -60,14 +61,14 @@ class Reloader:
             return False
         old, self._gateway.router = self._gateway.router, router
         _LOG.info("configuration reloaded")
-        task = asyncio.create_task(self._end(old))
+        task = asyncio.create_task(self._end(old, recording=shared))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return True
 
-    async def _end(self, old: Router) -> None:
+    async def _end(self, old: Router, *, recording: bool) -> None:
         await asyncio.sleep(self._linger_s)
-        await old.aclose()
+        await old.retire(recording=recording)
 
     def _stamp(self) -> tuple[int, int] | None:
         if self._path is None:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -228,10 +229,27 @@ class Router:
         means = self._parts.means
         return receipt(walk.decision, walk.outcomes, self._rules.catalog, means.stand_in)
 
+    def succeed(self, old: "Router") -> bool:
+        """Take over the recorder of the router that this one replaces: a file has one writer.
+
+        Whether there was one to take: not when the two record in different places.
+        """
+        if self._parts.config.ledger != old.parts.config.ledger:
+            return False
+        recorder = old.parts.means.recorder
+        recorder.price_by(self._rules.catalog)
+        self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        return True
+
+    async def retire(self, *, recording: bool) -> None:
+        """Close every connection; ``recording`` leaves the recorder to the successor."""
+        await self._parts.means.backends.aclose()
+        if not recording:
+            await asyncio.to_thread(self._parts.means.recorder.close)
+
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._parts.means.backends.aclose()
-        await asyncio.to_thread(self._parts.means.recorder.close)
+        await self.retire(recording=False)
 
     def close(self) -> None:
         """Close every connection and the background loop."""
