@@ -21,8 +21,10 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 
-PROMPT = "Please write a Python function that reads a CSV file with a header row and returns a "
-PROMPT += "list of dictionaries, one for each row, skipping empty lines and stripping spaces."
+# The classifier's first stage settles the one; the other needs its second stage, too.
+SETTLED = "What is the capital of Japan?"
+UNSURE = "Please write a Python function that reads a CSV file with a header row and returns a "
+UNSURE += "list of dictionaries, one for each row, skipping empty lines and stripping spaces."
 CONFIG = """
 providers: {canned: {base_url: "http://127.0.0.1:%d/v1", api_key: none-needed}}
 provider: canned
@@ -32,14 +34,15 @@ models:
   strong: {model: m/strong, price: {input: 3, output: 15}}
 intents: {simple_qa: fast, creative: strong, code: coder, unsafe: block}
 default: fast
+ledger: "off"
 """
 TICK = os.sysconf("SC_CLK_TCK")
 EVENTS = 50
 
 
-def body(model: str, *, stream: bool) -> bytes:
+def body(model: str, prompt: str, *, stream: bool) -> bytes:
     """A chat request."""
-    message = {"role": "user", "content": PROMPT}
+    message = {"role": "user", "content": prompt}
     return json.dumps({"model": model, "messages": [message], "stream": stream}).encode()
 
 
@@ -185,7 +188,7 @@ def one(case: tuple[str, str, bool, int], ports: dict[str, int], pid: int, secon
     """One round of one case."""
     name, model, stream, connections = case
     port = ports["direct" if name == "direct" else "gateway"]
-    text = body(model, stream=stream)
+    text = body(model, UNSURE if name == "unsure" else SETTLED, stream=stream)
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
     before, started = cpu_s(pid), time.perf_counter()
@@ -207,7 +210,12 @@ CASES = [
     (name, model, stream, connections)
     for stream in (False, True)
     for connections in (1, 64)
-    for name, model in (("direct", "m/fast"), ("pinned", "fast"), ("routed", "auto"))
+    for name, model in (
+        ("direct", "m/fast"),
+        ("pinned", "fast"),
+        ("routed", "auto"),
+        ("unsure", "auto"),
+    )
 ]
 
 

@@ -83,6 +83,16 @@ class LocalClassifier:
         """The prediction for one conversation."""
         return self.predict_batch([messages])[0]
 
+    def settled(self, messages: Sequence[Message]) -> Prediction | None:
+        """The prediction where the first stage alone settles it, else None.
+
+        A caller with an event loop leaves the second stage, milliseconds long, to a thread.
+        """
+        reading = self._read(messages)
+        if reading.chunks and not self._settles(reading):
+            return None
+        return self._prediction(reading, {})
+
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
         readings = [self._read(messages) for messages in conversations]

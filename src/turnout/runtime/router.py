@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -58,6 +59,9 @@ class Router:
         self._rules = assembly.means.rules
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
         self._loop = BackgroundLoop()
+        # One core stays with the event loop, however many prompts need the second stage.
+        threads = max(1, (os.cpu_count() or 2) - 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
 
     @classmethod
     def from_config(
@@ -199,6 +203,7 @@ class Router:
         To be called on the event loop that will serve; no model is called.
         """
         request = self.request("Hello")
+        self._parts.classifier.warm()
         self._decide(request, self._parts.classifier.predict(request.messages))
         self._parts.means.backends.prepare()
 
@@ -244,6 +249,7 @@ class Router:
     async def retire(self, *, recording: bool) -> None:
         """Close every connection; ``recording`` leaves the recorder to the successor."""
         await self._parts.means.backends.aclose()
+        self._threads.shutdown(wait=False)
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
 
@@ -279,7 +285,11 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        local = self._parts.classifier.predict(request.messages)
+        local = self._parts.classifier.settled(request.messages)
+        if local is None:
+            predict = self._parts.classifier.predict
+            running = asyncio.get_running_loop()
+            local = await running.run_in_executor(self._threads, predict, request.messages)
         if self._parts.asked is None or local.unsafe is None:
             return local, ()
         label, why, outcome = await ask_label(
