@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
-.PHONY: demo test test-all check lock clean
+.PHONY: demo test test-all check lock clean bench-routing
 
 # Routes and answers the recipe's queries, or PROMPT='...', with the embedded model.
 demo: $(READY)
@@ -46,3 +46,10 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV)
+
+# Five grouped folds and left-out tasks over the shared routing tables; about half an hour.
+# DATA is the folder with the tables, STAGE one part of it.
+DATA ?= ../shared/data/routing
+bench-routing: $(READY)
+	@$(BIN)/python -m benchmarks.routing --data $(DATA) --out docs/routing-results.json \
+	  --docs docs/routing-results.md $(if $(STAGE),--stage "$(STAGE)")

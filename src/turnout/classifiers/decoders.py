@@ -37,7 +37,7 @@ _MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,
 _LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 _LEET_SIGNS = frozenset("0134578@$!|+€")
 _LEETED = re.compile(r"[\w@$|+€!]+(?<![!+])")
-_MORSE_LETTERS = dict(
+MORSE = dict(
     zip(
         ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- "
         "...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. "
@@ -121,15 +121,18 @@ def from_leet(text: str) -> str | None:
 
 def from_rotation(text: str) -> str | None:
     """ROT13, the other alphabet shifts, and the mirrored alphabet (Atbash)."""
+    # Told first, as it costs least: most texts can be read as they are.
+    if words_share(text) > _READABLE:
+        return None
     lowered = text[:_SAMPLE].lower()
     counts = [lowered.count(letter) for letter in _LOWER]
     if not any(counts):
         return None
     likely = max(_ROTATIONS, key=lambda target: _likelihood(counts, target))
-    if likely == _LOWER or words_share(text) > _READABLE:
+    if likely == _LOWER:
         return None
     table = str.maketrans(_LOWER + _LOWER.upper(), likely + likely.upper())
-    return text.translate(table) if words_share(text[:_SAMPLE].translate(table)) > _CLEAR else None
+    return text.translate(table) if _clearer(text[:_SAMPLE].translate(table), text) else None
 
 
 def from_reversal(text: str) -> str | None:
@@ -162,7 +165,8 @@ ENCODINGS: tuple[Decoder, ...] = (
 
 # Plain English has a share of 0.4 and more, other languages and code 0.05 to 0.2.
 _READABLE = 0.2
-_CLEAR = 0.3
+_CLEAR = 0.15
+_CLEARER = 0.15
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ROTATIONS = (_LOWER, *(_LOWER[k:] + _LOWER[:k] for k in range(1, 26)), _LOWER[::-1])
 # Letters per thousand in English text (Norvig 2012, norvig.com/mayzner.html).
@@ -207,7 +211,8 @@ _LETTER_LOG = dict(
 
 def _clearer(reading: str, text: str) -> bool:
     """Whether the reading makes sense where the text itself does not."""
-    return words_share(reading) > _CLEAR and words_share(text) <= _READABLE
+    before = words_share(text)
+    return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
 
 
 def _likelihood(counts: list[int], target: str) -> float:
@@ -220,16 +225,11 @@ def _is_worded(word: str) -> bool:
 
 
 def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -> str | None:
-    found = False
-
-    def replaced(match: re.Match[str]) -> str:
-        nonlocal found
-        plain = _readable(match.group(), decode)
-        found = found or plain is not None
-        return match.group() if plain is None else f" {plain} "
-
-    out = pattern.sub(replaced, text)
-    return out if found else None
+    found = [
+        plain for match in pattern.finditer(text) if (plain := _readable(match.group(), decode))
+    ]
+    # What was hidden is judged by itself: the words around it only dilute it.
+    return " ".join(found) if found else None
 
 
 def _readable(run: str, decode: Callable[[str], bytes]) -> str | None:
@@ -253,4 +253,4 @@ def _padded(run: str, group: int) -> str:
 def _morse(run: str) -> str:
     plain = run.replace("·", ".").replace("–", "-").replace("_", "-")
     words = re.split(r"\s*[/|]\s*|\s{3,}|\n", plain)
-    return " ".join("".join(_MORSE_LETTERS.get(s, "") for s in word.split()) for word in words)
+    return " ".join("".join(MORSE.get(s, "") for s in word.split()) for word in words)

@@ -46,7 +46,9 @@ _ENCLOSED = str.maketrans(
         for i in range(26)
     }
 )
-_ASCII_DOTTED = re.compile(r"(?<!\w)(?:\w[ .\-_*·|/]){4,}\w(?!\w)")
+_DOTTED = re.compile(r"(?<!\w)(?:\w[.\-_*·|/]){2,}\w(?!\w)")
+_GAPS = re.compile(r"\s{2,}")
+_SPACED = 6
 
 
 def unmasked(text: str) -> str:
@@ -82,8 +84,12 @@ def _latin(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    """Words whose letters were spaced out (``h o w``, ``h.o.w``), put together again."""
-    return _ASCII_DOTTED.sub(lambda m: m.group()[::2], text)
+    """Words whose letters were spaced or dotted out (``h o w  t o``), put together again."""
+    letters = text.split()
+    single = sum(len(letter) == 1 for letter in letters)
+    if len(letters) >= _SPACED and single * 10 >= len(letters) * 7:
+        text = " ".join("".join(word.split()) for word in _GAPS.split(text))
+    return _DOTTED.sub(lambda m: m.group()[::2], text)
 
 
 def _from_tags(hidden: str) -> str:

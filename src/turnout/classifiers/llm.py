@@ -36,7 +36,7 @@ Labels:
 Answer with the label alone."""
 _SPLIT = re.compile(r"[^\w]+")
 _NEGATION = re.compile(
-    r"\b(?:not|isn't|is not|no|never|nothing|rather than|instead of)\W+(?:\w+\W+)?$"
+    r"\b(?:not|isn't|is not|no|never|nothing|rather than|instead of)\W+(?:an?\W+)?$"
 )
 _LEAD = re.compile(
     r"^\W*(?:(?:the|final|best|correct)\s+)*(?:label|category|intent|class|answer)"

@@ -14,7 +14,9 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
+from turnout.classifiers.follows import Follows
 from turnout.classifiers.grams import grams
 from turnout.classifiers.heads import Dense, Floats, Table, logistic, softmax
 from turnout.classifiers.language import language_of
@@ -24,7 +26,7 @@ from turnout.classifiers.window import chunks, clipped, window
 from turnout.core import Message, Prediction, Ref
 
 _DEEP = 4
-HARM, INJECTION, FOLLOWS = -3, -2, -1
+HARM, INJECTION = -2, -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class _Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains."""
 
     turns: tuple[str, ...]
+    contexts: tuple[str, ...]
     turn_logits: Floats
     chunks: tuple[str, ...]
     chunk_logits: Floats
@@ -57,15 +60,19 @@ class _Reading:
 class LocalClassifier:
     """Predicts intents and safety of conversations in OpenAI's message shape."""
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, custom: CustomIntents | None = None) -> None:
+        self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._tokenizer = _tokenizer(arrays)
         self._first = Table(
             rarity=arrays["rarity"], weights=arrays["first_w"], bias=arrays["first_b"]
         )
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
+        self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
+        self._background = arrays["background"]
+        self._custom = custom
         self._gate = Gate(**meta["gate"])
-        self.intents: tuple[str, ...] = tuple(meta["intents"])
+        self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
         self.card = artefact.card
@@ -74,6 +81,11 @@ class LocalClassifier:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError."""
         return cls(Artefact.load(path))
+
+    def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
+        """The same classifier with intents of the user's own. Raises ConfigError."""
+        custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
+        return type(self)(self._artefact, custom)
 
     def warm(self) -> None:
         """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""
@@ -97,9 +109,13 @@ class LocalClassifier:
         """Predictions in the order of ``conversations``."""
         readings = [self._read(messages) for messages in conversations]
         unsure = [r for r in readings if r.chunks and not self._settles(r)]
-        vectors = self._embedded(text for r in unsure for text in (*r.turns, *_worst(r)))
-        second = {text: self._second.logits(vector) for text, vector in vectors.items()}
-        return [self._prediction(reading, second) for reading in readings]
+        vectors = self._embedded(
+            text for r in unsure for text in (*r.turns, *r.contexts, *_worst(r))
+        )
+        settled = {id(r) for r in readings} - {id(r) for r in unsure}
+        return [
+            self._settled(r) if id(r) in settled else self._examined(r, vectors) for r in readings
+        ]
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
@@ -119,6 +135,7 @@ class LocalClassifier:
         logits = dict(zip(rows, self._first.logits(list(rows.values())), strict=True))
         return _Reading(
             turns=turns,
+            contexts=seen.contexts,
             turn_logits=_stacked(turns, logits),
             chunks=parts,
             chunk_logits=_stacked(parts, logits),
@@ -132,6 +149,8 @@ class LocalClassifier:
 
     def _settles(self, reading: _Reading) -> bool:
         gate = self._gate
+        if self._custom is not None:
+            return False
         if len(reading.turns) != 1 or reading.known < gate.known:
             return False
         harm = reading.chunk_logits[:, HARM].max() + gate.harm
@@ -139,44 +158,51 @@ class LocalClassifier:
         likeliest = softmax(gate.sharpness * reading.turn_logits[0, :HARM]).max()
         return bool(max(harm, injection) <= gate.unsafe and likeliest >= gate.confidence)
 
-    def _prediction(self, reading: _Reading, second: Mapping[str, Floats]) -> Prediction:
+    def _settled(self, reading: _Reading) -> Prediction:
+        """The prediction of the first stage alone; empty for a conversation without text."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
-        if (reading.turns and reading.turns[-1] in second) or not reading.turns:
-            return self._examined(reading, second)
         gate = self._gate
+        intents = softmax(gate.sharpness * reading.turn_logits[0, :HARM])
         return Prediction(
             classifier=self.ref,
-            intents=self._ranked(softmax(gate.sharpness * reading.turn_logits[0, :HARM])),
+            intents=self._ranked(intents),
             harm=float(logistic(reading.chunk_logits[:, HARM].max() + gate.harm)),
             injection=float(logistic(reading.chunk_logits[:, INJECTION].max() + gate.injection)),
             language=reading.language,
         )
 
-    def _examined(self, reading: _Reading, second: Mapping[str, Floats]) -> Prediction:
+    def _examined(self, reading: _Reading, vectors: Mapping[str, Floats]) -> Prediction:
         """The prediction of both stages together."""
         row = {text: i for i, text in enumerate(reading.chunks)}
-        deep = [reading.chunk_logits[row[text]] + second[text] for text in _worst(reading)]
-        scores = logistic(np.max(deep, axis=0)[HARM:])
+        worst = _worst(reading)
+        deep = self._second.logits(np.stack([vectors[text] for text in worst]))
+        deep = deep + reading.chunk_logits[[row[text] for text in worst]]
+        scores = logistic(deep.max(axis=0)[HARM:])
         return Prediction(
             classifier=self.ref,
-            intents=self._after_turns(reading, second),
+            intents=self._after_turns(reading, vectors),
             harm=float(scores[0]),
             injection=float(scores[1]),
             language=reading.language,
         )
 
     def _after_turns(
-        self, reading: _Reading, second: Mapping[str, Floats]
+        self, reading: _Reading, vectors: Mapping[str, Floats]
     ) -> tuple[tuple[str, float], ...]:
         """The distribution after the last turn: a follow-up keeps what was there before it."""
         if not reading.turns:
             return ()
-        both = reading.turn_logits + np.stack([second[text] for text in reading.turns])
-        each, follows = softmax(both[:, :HARM]), logistic(both[:, FOLLOWS])
+        said = np.stack([vectors[text] for text in reading.turns])
+        each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
+        if self._custom is not None:
+            each = self._custom.join(said, each)
         held = each[0]
-        for own, follow in zip(each[1:], follows[1:], strict=True):
-            held = follow * held + (1.0 - follow) * own
+        if reading.contexts:
+            before = np.stack([vectors[text] for text in reading.contexts])
+            follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
+            for own, follow in zip(each[1:], follows, strict=True):
+                held = follow * held + (1.0 - follow) * own
         return self._ranked(held)
 
     def _ranked(self, distribution: Floats) -> tuple[tuple[str, float], ...]:
@@ -195,7 +221,7 @@ def _worst(reading: _Reading) -> tuple[str, ...]:
     """The chunks that the first stage finds most unsafe."""
     if len(reading.chunks) <= _DEEP:
         return reading.chunks
-    order = np.argsort(-reading.chunk_logits[:, HARM:FOLLOWS].max(axis=1), kind="stable")
+    order = np.argsort(-reading.chunk_logits[:, HARM:].max(axis=1), kind="stable")
     return tuple(reading.chunks[i] for i in order[:_DEEP])
 
 

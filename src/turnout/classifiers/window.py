@@ -7,40 +7,45 @@ Does not know how either is scored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from turnout.core import Message, strings, text_of
 
 TURNS = 6
 HEAD = 400
 TAIL = 200
+_SPEAKERS = frozenset({"user", "assistant"})
 _SKIPPED = frozenset({"role", "type", "tool_call_id", "id", "detail"})
 _BINARY = ("data:", "http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """``turns`` are the last user turns, oldest first; ``segments`` all that safety reads."""
+    """``turns`` are the last user turns, oldest first; ``segments`` all that safety reads.
+
+    ``contexts`` holds, for each turn but the first, what was said since the turn before it.
+    """
 
     turns: tuple[str, ...]
+    contexts: tuple[str, ...]
     segments: tuple[str, ...]
 
 
 def window(messages: Sequence[Message]) -> Window:
     """The window over a conversation in OpenAI's shape."""
-    users = [text for m in messages if m.get("role") == "user" and (text := text_of(m)).strip()]
-    turns = tuple(users[-TURNS:]) or _any_text(messages)
+    spoken = [(m.get("role"), text) for m in messages if (text := text_of(m)).strip()]
+    at = [i for i, (role, _) in enumerate(spoken) if role == "user"][-TURNS:]
+    users = [spoken[i][1] for i in at]
+    turns = tuple(users) or tuple(text for _, text in spoken[-1:])
+    contexts = tuple(
+        clipped("\n".join(text for role, text in spoken[a:b] if role in _SPEAKERS))
+        for a, b in pairwise(at)
+    )
     segments = [segment for m in messages for segment in _segments(m)]
     if len(users) > 1:
         # A request split over several turns is judged as one.
-        segments.append("\n".join(users[-TURNS:]))
-    return Window(turns=turns, segments=tuple(dict.fromkeys(segments)))
-
-
-def _any_text(messages: Sequence[Message]) -> tuple[str, ...]:
-    for message in reversed(messages):
-        if text := text_of(message).strip():
-            return (text,)
-    return ()
+        segments.append("\n".join(users))
+    return Window(turns=turns, contexts=contexts, segments=tuple(dict.fromkeys(segments)))
 
 
 def _segments(message: Message) -> list[str]:

@@ -11,15 +11,20 @@ import typer
 
 from turnout.cli import (
     ask,
+    calibrate,
     classify,
     compare,
     demo,
+    evaluate,
     inspect,
     ledger,
+    predict,
+    probe,
     prove,
     savings,
     serve,
     setup,
+    train,
 )
 from turnout.core import ConfigError, RequestError, RouterError
 
@@ -46,8 +51,13 @@ app.command()(serve.serve)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)
+app.command()(predict.predict)
+app.command("eval")(evaluate.evaluate)
+app.command()(calibrate.calibrate)
+app.command()(probe.probe)
 app.command()(savings.savings)
 app.command()(ledger.explain)
+app.add_typer(train.app, name="train")
 app.add_typer(ledger.app)
 app.add_typer(prove.app)
 

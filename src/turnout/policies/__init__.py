@@ -1,18 +1,28 @@
 """Policies: pure rules that rank eligible candidates."""
 
 from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
+from turnout.policies.cascade import Cascade
 from turnout.policies.intent_map import IntentMap
+from turnout.policies.predicted import CheapestAboveQuality, Utility
 from turnout.policies.protocol import Policy, Score, Situation, cost_of, draw, in_order
+from turnout.policies.rules import Rule, Rules
+from turnout.policies.weighted import Weighted
 
 __all__ = [
+    "Cascade",
     "Cheapest",
+    "CheapestAboveQuality",
     "Fixed",
     "IntentMap",
     "Policy",
     "Random",
+    "Rule",
+    "Rules",
     "Score",
     "Situation",
     "Strongest",
+    "Utility",
+    "Weighted",
     "cost_of",
     "draw",
     "in_order",

@@ -19,9 +19,11 @@ THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use.
 OVER_BLOCK = 0.010
 INJECTION_PART = 0.25
-# How often the first stage may stop on another label than both stages, and on an unsafe prompt.
-GATE_DISAGREES = 0.01
-GATE_MISSES = 0.01
+# How often the first stage may stop on another label than both stages, and how many of the
+# prompts that both would block it may let pass.
+GATE_DISAGREES = 0.025
+GATE_MISSES = 0.02
+_FAR = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,14 @@ class Calibration:
 
 def calibrate(rows: Sequence[Row], first: Floats, both: Floats, known: Floats) -> Calibration:
     """Calibration from out-of-fold log-odds of the first stage and of both together."""
-    benign = np.array([not row.unsafe and not row.follows for row in rows])
+    benign = np.array([not row.unsafe and row.judged for row in rows])
     cuts = [_cut(both[benign, column], part) for column, part in _PARTS]
     early = [_cut(first[benign, column], part) for column, part in _PARTS]
     temperature = best_temperature(rows, both)
     own = best_temperature(rows, first)
     unsafe = np.maximum(first[:, HARM] - early[0], first[:, INJECTION] - early[1])
-    gate, settled = _gate(rows, first / own, both, unsafe, known)
+    blocked = (both[:, HARM] > cuts[0]) | (both[:, INJECTION] > cuts[1])
+    gate, settled = _gate(rows, first / own, both, unsafe, blocked, known)
     return Calibration(
         temperature=temperature,
         harm_cut=cuts[0],
@@ -68,7 +71,7 @@ def _cut(scores: Floats, part: float) -> float:
 
 def best_temperature(rows: Sequence[Row], logits: Floats) -> float:
     """The divisor of the logits that makes them likeliest (Guo et al. 2017, arXiv:1706.04599)."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and not row.follows]
+    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
     sample = weights([rows[i] for i in index], labels)
     kept = logits[index, : len(INTENTS)]
@@ -83,15 +86,20 @@ def _loss(logits: Floats, labels: Sequence[int], sample: Floats) -> float:
 
 
 def _gate(
-    rows: Sequence[Row], first: Floats, both: Floats, unsafe: Floats, known: Floats
+    rows: Sequence[Row],
+    first: Floats,
+    both: Floats,
+    unsafe: Floats,
+    blocked: NDArray[np.bool_],
+    known: Floats,
 ) -> tuple[dict[str, float], float]:
     """The widest gate within both limits, and the share of benign prompts that it settles."""
-    is_unsafe = np.array([row.unsafe for row in rows])
-    told = np.array([row.intent in INTENTS and not row.follows for row in rows])
+    caught = np.array([row.unsafe for row in rows]) & blocked
+    told = np.array([row.intent in INTENTS and row.judged for row in rows])
     intents = first[:, : len(INTENTS)]
     likeliest = np.exp(intents.max(axis=1)) / np.exp(intents).sum(axis=1)
     same = intents.argmax(axis=1) == both[:, : len(INTENTS)].argmax(axis=1)
-    safe_below = float(np.quantile(unsafe[is_unsafe], GATE_MISSES)) if is_unsafe.any() else 0.0
+    safe_below = float(np.quantile(unsafe[caught], GATE_MISSES)) if caught.any() else -_FAR
     best = ({"confidence": 2.0, "known": 1.0, "unsafe": safe_below}, 0.0)
     for least_known in (0.3, 0.5, 0.7):
         open_ = told & (unsafe <= safe_below) & (known >= least_known)

@@ -56,7 +56,7 @@ def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figu
     harm = both[:, HARM] - calibration.harm_cut
     injection = both[:, INJECTION] - calibration.injection_cut
     unsafe = np.maximum(harm, injection)
-    public = np.array([not is_own(row) and not row.follows for row in rows])
+    public = np.array([not is_own(row) and row.judged for row in rows])
     bad = np.array([row.unsafe for row in rows])
     injected = np.array([row.injection for row in rows])
     english = np.array([row.language == "en" for row in rows])

@@ -13,13 +13,15 @@ from turnout.training.rows import INTENTS, Row
 
 Floats = NDArray[np.float64]
 
-OUTPUTS = (*INTENTS, "harm", "injection", "follows")
-HARM, INJECTION, FOLLOWS = -3, -2, -1
+OUTPUTS = (*INTENTS, "harm", "injection")
+HARM, INJECTION = -2, -1
 # Chosen on folds by source; see experiments/classifiers.md.
 FIRST_STRENGTH = 3.0
 SECOND_STRENGTH = 1.0
 _SOURCE_POWER = 0.3
 _ABSENT = -9.0
+# Harmless prompts with alarming words are few, and what telling them apart is learned from.
+_EMPHASIS = {"scary_benign": 3.0, "injection_benign": 3.0, "harm": 1.5}
 _MIN_ROWS = 2
 
 
@@ -88,6 +90,9 @@ def _column(
     sample = weights(
         [rows[i] for i in index], [_class(rows[i], output) for i in index], _SOURCE_POWER
     )
+    if output not in INTENTS:
+        sample *= np.array([_EMPHASIS.get(rows[i].kind, 1.0) for i in index])
+        sample /= sample.mean()
     first = _logistic(counts[index], labels, sample, FIRST_STRENGTH, "liblinear")
     if output in INTENTS:
         return first.coef_[0], first.intercept_[0], np.zeros(features.vectors.shape[1]), 0.0
@@ -97,7 +102,7 @@ def _column(
 
 def _fit_intents_together(rows: Sequence[Row], features: Features, heads: Heads) -> None:
     """The second stage's intents are one multinomial regression, not nine binary ones."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and not row.follows]
+    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
     sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
     model = _logistic(features.vectors[index], labels, sample, SECOND_STRENGTH, "lbfgs")
@@ -107,10 +112,7 @@ def _fit_intents_together(rows: Sequence[Row], features: Features, heads: Heads)
 
 def _wanted(row: Row, output: str) -> bool | None:
     """Whether the row is one of the output; None keeps it out of that head's training."""
-    if output == "follows":
-        # Small talk never ends a task, so it is no evidence either way.
-        return row.follows if row.intent not in ("chat", None) else None
-    if row.follows:
+    if not row.judged:
         return None
     if output == "harm":
         return None if row.injection else row.unsafe

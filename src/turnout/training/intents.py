@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import Artefact
 from turnout.training import vocabulary
+from turnout.training.augment import attacked
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
 from turnout.training.features import Features, Progress, extract
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
+from turnout.training.follows import fit_follows
 from turnout.training.licences import permissive
 from turnout.training.rows import INTENTS, Row, load
+
+_CLUSTERS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ def train(
     Raises ConfigError for a bad row.
     """
     rows = load(paths)
+    rows += attacked(rows)
     features = extract([row.text for row in rows], progress)
     usable = np.array([every_licence or permissive(row) for row in rows])
     judged = judge(rows, features, usable, progress)
@@ -79,7 +84,9 @@ def train(
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
     text = card(rows, usable, measured, others, calibration, date)
-    artefact = _artefact(heads, calibration, text)
+    follow = fit_follows(_chosen(rows, features, usable)[0])
+    background = _background(features.vectors[usable])
+    artefact = _artefact(heads, follow, background, calibration, text)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
@@ -123,7 +130,22 @@ def _known(features: Features, heads: Heads) -> Floats:
     return np.asarray(seen / np.maximum(total, 1.0))
 
 
-def _artefact(heads: Heads, calibration: Calibration, text: str) -> Artefact:
+def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+    """What people ask, as a few hundred cluster centres; user-defined intents stand out from it."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    clusters = min(_CLUSTERS, len(vectors))
+    model = MiniBatchKMeans(clusters, random_state=0, n_init=1, batch_size=2048)
+    return np.asarray(model.fit(vectors).cluster_centers_, dtype=np.float16)
+
+
+def _artefact(
+    heads: Heads,
+    follow: tuple[NDArray[np.float32], float],
+    background: NDArray[np.float16],
+    calibration: Calibration,
+    text: str,
+) -> Artefact:
     scale = np.ones(len(OUTPUTS))
     scale[: len(INTENTS)] = 1.0 / calibration.temperature
     shift = np.zeros(len(OUTPUTS))
@@ -135,6 +157,9 @@ def _artefact(heads: Heads, calibration: Calibration, text: str) -> Artefact:
         "first_b": (heads.first_b * scale - shift).astype(np.float32),
         "second_w": (heads.second_w * scale).astype(np.float32),
         "second_b": (heads.second_b * scale).astype(np.float32),
+        "background": background,
+        "follow_w": follow[0],
+        "follow_b": np.array(follow[1], dtype=np.float32),
         "pieces": np.frombuffer("\n".join(pieces).encode(), dtype=np.uint8),
         "scores": np.asarray(scores, dtype=np.float32),
     }

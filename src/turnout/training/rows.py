@@ -29,6 +29,8 @@ INTENTS = (
 INJECTION = "injection"
 HARM = "harm"
 SWITCH = "switch"
+FOLLOW_UP = "follow_up"
+LABEL_ATTACK = "label_attack"
 # Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
 INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
 
@@ -55,9 +57,9 @@ class Row:
         return self.turns[-1]
 
     @property
-    def follows(self) -> bool:
-        """Whether the last turn goes on with the task of the turns before it."""
-        return len(self.turns) > 1 and self.kind != SWITCH
+    def judged(self) -> bool:
+        """Whether the row is a prompt in its own right: no bare follow-up, no attack's mould."""
+        return len(self.turns) == 1 and self.kind not in (FOLLOW_UP, LABEL_ATTACK)
 
     @property
     def unsafe(self) -> bool:

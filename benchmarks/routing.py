@@ -1,0 +1,579 @@
+"""``python -m benchmarks.routing``: the shared routing tables as one benchmark.
+
+Five grouped folds (``bucket`` mod 5) over all rows, with tuning inside the training folds, and
+whole tasks left out; floors are computed in the same run. ``--data`` names the folder with the
+tables, ``--stage`` runs one part, ``--out`` keeps the figures (a rerun of one part updates it)
+and ``--docs`` writes the table. Without the data it says so and measures nothing.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.machine import describe, spread, timed
+from turnout.classifiers.success import SuccessPredictor, by_probes
+from turnout.core import Constraints, Features, Prediction, Ref, Request, Snapshot
+from turnout.decision import Rulebook, SafetyRule, decide
+from turnout.evaluation import baselines, metrics
+from turnout.evaluation.driver import catalog
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.evaluation.table_files import read_jsonl, read_table
+from turnout.features.prompt import PromptText, request_text
+from turnout.policies import CheapestAboveQuality
+from turnout.training.crossfit import fold_of, grouped_folds, left_out_tasks
+from turnout.training.probe import informative
+from turnout.training.success import train
+
+Floats = npt.NDArray[np.float64]
+Figures = dict[str, Any]
+
+FOLDS = 5
+PAIR = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
+# The same two models under the names of the one table that has both and no question of the sets.
+PAIR_ELSEWHERE = ("mistralai/mixtral-8x7b-chat", "gpt-4-1106-preview")
+LEFT_OUT = {
+    "llmrouter9": [
+        ("qwen2.5-7b-instruct", "llama-3.1-nemotron-51b-instruct"),
+        ("llama-3.1-8b-instruct", "llama-3.3-nemotron-super-49b-v1"),
+        ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
+    ],
+    "bfcl_v1": [
+        ("gpt-3.5-turbo-0125", "gpt-4o-2024-08-06"),
+        ("meta-llama_Meta-Llama-3-8B-Instruct", "gpt-4o-mini-2024-07-18"),
+    ],
+    "mmlu_pro": [
+        ("Meta-Llama-3_1-8B", "gemini-1.5-pro-002"),
+        ("gemini-1.5-flash-002", "gemini-1.5-pro-002"),
+        ("Mixtral-8x7B-Instruct-v0.1", "gemini-1.5-pro-002"),
+    ],
+}
+# Priced models of one release each, for a range of costs like that of an API user.
+BFCL_API = (
+    "claude-3-5-sonnet-20240620",
+    "claude-3-haiku-20240307",
+    "claude-3-opus-20240229",
+    "gemini-1.5-flash-preview-0514",
+    "gemini-1.5-pro-preview-0514",
+    "gpt-3.5-turbo-0125",
+    "gpt-4-0125-preview",
+    "gpt-4o-2024-08-06",
+    "gpt-4o-mini-2024-07-18",
+    "meta-llama_Meta-Llama-3-70B-Instruct",
+    "meta-llama_Meta-Llama-3-8B-Instruct",
+    "mistral-large-2407",
+)
+# A pair is measured on a task only where the strong model leads by this much.
+LEAST_GAP = 0.03
+PARAPHRASES = Path("datasets/paraphrases/paraphrases.jsonl")
+
+
+def main() -> None:
+    """Measure the stages asked for, keep and print the result."""
+    options = _options()
+    if not (options.data / "routellm_mmlu.npz").exists():
+        sys.exit(f"NOT RUN: the routing tables are not in {options.data}")
+    known: Figures = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.stage or STAGES:
+        started = time.monotonic()
+        figures = STAGES[name](options.data)
+        known[name] = {"figures": figures, "seconds": round(time.monotonic() - started)}
+        sys.stderr.write(f"{name}: {known[name]['seconds']} s\n")
+        options.out.write_text(json.dumps(known, indent=1, default=float) + "\n")
+    text = document(known)
+    if options.docs:
+        options.docs.write_text(text)
+    print(text)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("routing-benchmark.json"))
+    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--stage", action="append", choices=list(STAGES))
+    return parser.parse_args()
+
+
+def _tables(data: Path, *names: str) -> list[OutcomeTable]:
+    return [read_table(data / name) for name in names]
+
+
+def _strength(table: OutcomeTable, success: Floats, pair: Sequence[str] = PAIR) -> Figures:
+    weak, strong = (table.models.index(model) for model in pair)
+    return _apgr(table, success[:, strong] - success[:, weak], pair)
+
+
+def _apgr(
+    table: OutcomeTable,
+    strength: Floats,
+    pair: Sequence[str] = PAIR,
+    rows: npt.NDArray[np.bool_] | None = None,
+) -> Figures:
+    weak, strong = (table.score[:, table.models.index(model)] for model in pair)
+    known = ~(np.isnan(weak) | np.isnan(strong))
+    known &= np.array([not c for c in table.column("routellm_contaminated")])
+    if rows is not None:
+        known &= rows
+    s, w, v = strong[known], weak[known], strength[known]
+    low, high = metrics.bootstrap(lambda i: metrics.apgr(v[i], w[i], s[i]), len(w))
+    return {"value": metrics.apgr(v, w, s), "low": low, "high": high}
+
+
+def labelled(data: Path) -> Figures:
+    """APGR of MMLU and GSM8K with the development labels, and its floors."""
+    names = ("routellm_mmlu", "routellm_gsm8k", "zeroeval_gsm")
+    tables = _tables(data, *names)
+    found = grouped_folds(tables, folds=FOLDS)
+    figures: Figures = {}
+    for table, success in zip(tables[:2], found, strict=False):
+        figures[table.name] = {
+            "turnout": _strength(table, success),
+            "TF-IDF ridge": _apgr(table, _tfidf(table)),
+            "prompt length": _apgr(table, _length(table)),
+            "calibration error": metrics.calibration_error(success, table.score),
+        }
+    gains = tables[0].score[:, 1] - tables[0].score[:, 0]
+    by_task = baselines.task_oracle(gains[:, None], tables[0].column("task"))[:, 0]
+    figures["routellm_mmlu"]["task oracle"] = _apgr(tables[0], by_task)
+    return figures
+
+
+def few_labels(data: Path) -> Figures:
+    """APGR of MMLU with 1,500 labels drawn from the training folds."""
+    (table,) = _tables(data, "routellm_mmlu")
+    place, found = fold_of(table, FOLDS), np.zeros(table.score.shape)
+    floor = np.zeros(len(table.prompts))
+    for fold in range(FOLDS):
+        rows = np.random.default_rng(fold).permutation(np.flatnonzero(place != fold))[:1500]
+        test = np.flatnonzero(place == fold)
+        found[test] = _predicted(train([table.rows(rows)]), table, test)
+        floor[test] = _tfidf_fold(table, rows, test)
+    return {"turnout": _strength(table, found), "TF-IDF ridge": _apgr(table, floor)}
+
+
+def unlabelled(data: Path) -> Figures:
+    """APGR of MMLU and GSM8K from other tables only, none of whose questions are asked."""
+    sets = _tables(data, "routellm_mmlu", "routellm_gsm8k")
+    others = _tables(
+        data, "routerbench_zs", "mmlu_pro", "llmrouter9", "bfcl_v1", "zeroeval_gsm",
+        "zeroeval_mathl5",
+    )  # fmt: skip
+    found = [np.zeros(len(table.prompts)) for table in sets]
+    for fold in range(FOLDS):
+        predictor = train([other.rows(fold_of(other, FOLDS) != fold) for other in others])
+        weak, strong = (predictor.models.index(model) for model in PAIR_ELSEWHERE)
+        for table, out in zip(sets, found, strict=True):
+            rows = np.flatnonzero(fold_of(table, FOLDS) == fold)
+            success = predictor.predict_all([request_text(table.prompts[r]) for r in rows])
+            out[rows] = success[:, strong] - success[:, weak]
+    return {
+        table.name: {
+            "turnout": _apgr(table, out),
+            "prompt length": _apgr(table, _length(table)),
+        }
+        for table, out in zip(sets, found, strict=True)
+    }
+
+
+def left_out(data: Path, name: str) -> Figures:
+    """APGR and AIQ on the tasks of one table, each left out of training in turn."""
+    (table,) = _tables(data, name)
+    success = left_out_tasks(table)
+    tasks = np.array(table.column("task"))
+    pairs = {}
+    for pair in LEFT_OUT[name]:
+        weak, strong = (table.models.index(model) for model in pair)
+        strength = success[:, strong] - success[:, weak]
+        pairs[" → ".join(pair)] = {
+            "pooled": _apgr(table, strength, pair),
+            "tasks": {
+                str(task): _apgr(table, strength, pair, tasks == task)["value"]
+                for task in np.unique(tasks)
+                if _gap(table, pair, tasks == task) > LEAST_GAP
+            },
+        }
+    return {
+        "pairs": pairs,
+        "calibration error": metrics.calibration_error(success, table.score),
+        "AIQ gains": _gains_by_task(table, success, tasks) if table.cost_usd is not None else {},
+    }
+
+
+def cost_aware(data: Path) -> Figures:
+    """AIQ above the zero router and savings, five grouped folds."""
+    bench, bfcl, gsm, maths = _tables(
+        data, "routerbench_zs", "bfcl_v1", "zeroeval_gsm", "zeroeval_mathl5"
+    )
+    figures = {}
+    for table in (bench, bfcl):
+        success = grouped_folds([table], folds=FOLDS)[0]
+        figures[table.name] = _costs(table, success)
+        if table is bfcl:
+            few = table.columns(BFCL_API)
+            chosen = success[:, [table.models.index(model) for model in BFCL_API]]
+            figures["bfcl_v1, API models"] = _costs(few, chosen)
+    found = grouped_folds([gsm, maths], folds=FOLDS)
+    # Opus costs fourteen times the best model and would stretch the range to no purpose.
+    common = [
+        m for m in gsm.priced().models if m in maths.priced().models and "opus" not in m
+    ]  # fmt: skip
+    pooled = [table.columns(common) for table in (gsm, maths)]
+    success = np.vstack(
+        [
+            f[:, [t.models.index(m) for m in common]]
+            for f, t in zip(found, (gsm, maths), strict=True)
+        ]
+    )
+    both = OutcomeTable(
+        name="zeroeval pooled",
+        prompts=pooled[0].prompts + pooled[1].prompts,
+        models=tuple(common),
+        score=np.vstack([t.score for t in pooled]),
+        cost_usd=np.vstack([_grid(t) for t in pooled]),
+    )
+    figures[both.name] = _costs(both, success)
+    return figures
+
+
+def newcomers(data: Path) -> Figures:
+    """AIQ lost when a model is known from 200 probes, against training on all its rows."""
+    (table,) = _tables(data, "routerbench_zs")
+    table = table.priced()
+    place = fold_of(table, FOLDS)
+    kept, test = table.rows(place != 0), np.flatnonzero(place == 0)
+    score, cost = table.score[test], _grid(table)[test]
+    whole = _predicted(train([kept]), table, test)
+    full = metrics.cost_quality(whole, score, cost).aiq
+    prompts = [request_text(row) for row in kept.prompts]
+    losses = {}
+    for number, model in enumerate(table.models):
+        others = [name for name in table.models if name != model]
+        predictor = train([kept.columns(others)])
+        success = predictor.predict_all(prompts)
+        probes = informative(success, 200)
+        newcomer = by_probes(
+            model, success[probes], kept.score[probes, number].astype(np.float32), predictor.models
+        )
+        known = predictor.predict_all([request_text(table.prompts[row]) for row in test])
+        order = {name: column for column, name in enumerate(predictor.models)}
+        mixed = whole.copy()
+        for column, name in enumerate(table.models):
+            mixed[:, column] = (
+                newcomer.predict(known, order) if name == model else known[:, order[name]]
+            )
+        losses[model] = full - metrics.cost_quality(mixed, score, cost).aiq
+    return {"losses": losses, "mean": float(np.mean(list(losses.values())))}
+
+
+def paraphrased(data: Path) -> Figures:
+    """Share of own prompts whose choice stays when they are said in other words."""
+    if not PARAPHRASES.exists():
+        return {}
+    rows = read_jsonl(PARAPHRASES)
+    tables = _tables(data, "routerbench_zs", "zeroeval_gsm", "routellm_mmlu", "llmrouter9")
+    figures = {}
+    for table in tables:
+        predictor = train([table])
+        mean_cost = _mean_cost(table)
+        choices = [
+            [_choice(predictor, PromptText(text), mean_cost) for text in _sayings(row)]
+            for row in rows
+        ]
+        same = [c == first for first, *others in choices for c in others]
+        figures[table.name] = {"unchanged": float(np.mean(same)), "pairs": len(same)}
+    return figures
+
+
+def latency(data: Path) -> Figures:
+    """Milliseconds from prompt to decision with 30 candidate models, on one core."""
+    (table,) = _tables(data, "bfcl_v1")
+    table = table.columns(table.priced().models[:30])
+    predictor, mean_cost = train([table]), _mean_cost(table)
+    rules = Rulebook(
+        catalog=catalog(table.models, mean_cost),
+        policy=CheapestAboveQuality(),
+        safety=SafetyRule(threshold=2.0, refusal="", block=False),
+    )
+    prompts = [
+        request_text(row) for t in _tables(data, "routellm_mmlu", "bfcl_v1") for row in t.prompts
+    ]
+    order = iter(np.random.default_rng(0).integers(0, len(prompts), 10**6).tolist())
+
+    def route() -> None:
+        prompt = prompts[next(order)]
+        success = predictor.predict(prompt)
+        body = {"messages": [{"role": "user", "content": prompt.text}]}
+        decide(
+            Request(id="r", body=body, constraints=Constraints()),
+            Features(input_tokens={"o200k_base": 0}, output_tokens=1),
+            Prediction(classifier=Ref(name="success"), harm=0.0, success=success),
+            Snapshot(),
+            rules,
+        )
+
+    return {
+        "predict and decide, ms": {k: v / 1e3 for k, v in spread(timed(route, rounds=3000)).items()}
+    }
+
+
+def _costs(table: OutcomeTable, success: Floats) -> Figures:
+    priced = table.priced()
+    place = {key: row for row, key in enumerate(table.ids)}
+    found = success[[place[key] for key in priced.ids]][
+        :, [table.models.index(m) for m in priced.models]
+    ]
+    score, cost = priced.score, _grid(priced)
+    routed = metrics.cost_quality(found, score, cost)
+    low, high = metrics.bootstrap(
+        lambda i: metrics.cost_quality(found[i], score[i], cost[i]).gain, len(score), draws=60
+    )
+    figures: Figures = {
+        "models": len(priced.models),
+        "AIQ": routed.aiq,
+        "zero router": routed.zero,
+        "gain": {"value": routed.gain, "low": low, "high": high},
+        "saving at 95 %": routed.saving,
+        "saving by mixing": routed.saving_zero,
+        "saving vs dearest": 1 - (1 - routed.saving) * _best_cost(score, cost) / cost.mean(0).max(),
+        "calibration error": metrics.calibration_error(success, table.score),
+    }
+    tasks = table.column("task")
+    bound = metrics.cost_quality(baselines.task_oracle(score, priced.column("task")), score, cost)
+    if len(set(tasks)) > 1:
+        figures["task oracle"] = bound.gain
+    return figures
+
+
+def _best_cost(score: Floats, cost: Floats) -> float:
+    return float(cost.mean(axis=0)[int(score.mean(axis=0).argmax())])
+
+
+def _gains_by_task(
+    table: OutcomeTable, success: Floats, tasks: npt.NDArray[Any]
+) -> dict[str, float]:
+    priced = table.priced()
+    columns = [table.models.index(model) for model in priced.models]
+    gains = {}
+    for task in np.unique(tasks):
+        rows = tasks == task
+        gains[str(task)] = metrics.cost_quality(
+            success[rows][:, columns], priced.score[rows], _grid(priced)[rows]
+        ).gain
+    return gains
+
+
+def _gap(table: OutcomeTable, pair: Sequence[str], rows: npt.NDArray[np.bool_]) -> float:
+    weak, strong = (table.score[rows, table.models.index(model)] for model in pair)
+    return float(np.nanmean(strong - weak))
+
+
+def _predicted(
+    predictor: SuccessPredictor, table: OutcomeTable, rows: npt.NDArray[np.int64]
+) -> Floats:
+    columns = [predictor.models.index(model) for model in table.models]
+    prompts = [request_text(table.prompts[row]) for row in rows]
+    return predictor.predict_all(prompts)[:, columns].astype(np.float64)
+
+
+def _length(table: OutcomeTable) -> Floats:
+    return baselines.length([request_text(row).text for row in table.prompts])
+
+
+def _tfidf(table: OutcomeTable) -> Floats:
+    place, found = fold_of(table, FOLDS), np.zeros(len(table.prompts))
+    for fold in range(FOLDS):
+        test = np.flatnonzero(place == fold)
+        found[test] = _tfidf_fold(table, np.flatnonzero(place != fold), test)
+    return found
+
+
+def _tfidf_fold(
+    table: OutcomeTable, rows: npt.NDArray[np.int64], test: npt.NDArray[np.int64]
+) -> Floats:
+    """The published floor: ridge on TF-IDF of words and pairs, of the strong model's gain."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import Ridge
+
+    weak, strong = (table.models.index(model) for model in PAIR)
+    gain = table.score[:, strong] - table.score[:, weak]
+    texts = [request_text(row).text for row in table.prompts]
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    known = words.fit_transform([texts[row] for row in rows])
+    ridge = Ridge(alpha=3.0, solver="sparse_cg").fit(known, gain[rows])
+    return np.asarray(ridge.predict(words.transform([texts[row] for row in test])))
+
+
+def _grid(table: OutcomeTable) -> Floats:
+    if table.cost_usd is None:
+        raise ValueError(f"{table.name} has no costs")
+    return table.cost_usd
+
+
+def _mean_cost(table: OutcomeTable) -> dict[str, float]:
+    if table.cost_usd is None:
+        # Without prices, a model's place by quality stands in for its price.
+        rank = np.argsort(np.argsort(np.nanmean(table.score, axis=0)))
+        return {m: float(2.0**r) * 1e-5 for m, r in zip(table.models, rank, strict=True)}
+    return dict(zip(table.models, np.nanmean(table.cost_usd, axis=0).tolist(), strict=True))
+
+
+def _choice(predictor: SuccessPredictor, prompt: PromptText, mean_cost: Mapping[str, float]) -> str:
+    success = predictor.predict(prompt)
+    needed = 0.95 * max(success.values())
+    able = [model for model, p in success.items() if p >= needed]
+    return min(able, key=lambda model: mean_cost.get(model, float("inf")))
+
+
+def _sayings(row: Mapping[str, Any]) -> list[str]:
+    return [row["original"], *row["paraphrases"]]
+
+
+STAGES: dict[str, Callable[[Path], Figures]] = {
+    "labelled": labelled,
+    "few labels": few_labels,
+    "unlabelled": unlabelled,
+    "cost": cost_aware,
+    **{f"left out: {name}": partial(left_out, name=name) for name in LEFT_OUT},
+    "newcomers": newcomers,
+    "paraphrases": paraphrased,
+    "latency": latency,
+}
+
+
+def document(known: Figures) -> str:
+    """What was measured, as Markdown, with its date and hash."""
+    figures = {name: stage["figures"] for name, stage in known.items()}
+    digest = sha256(json.dumps(figures, sort_keys=True, default=float).encode()).hexdigest()
+    lines = [
+        "# Routing benchmark",
+        "",
+        f"Measured {datetime.now(UTC):%Y-%m-%d}, sha256:{digest[:16]}, by `make bench-routing`.",
+        f"Machine: {', '.join(f'{k} {v}' for k, v in describe('numpy', 'scikit-learn').items())}.",
+        "",
+        "| what | measured | floor in the same run | reach |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in _rows(figures)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(figures: Figures) -> list[tuple[str, str, str, str]]:
+    rows: list[tuple[str, str, str, str]] = []
+    reach = {"routellm_mmlu": ("0.62", "0.71"), "routellm_gsm8k": ("0.62", "0.64")}
+    for name, one in figures.get("unlabelled", {}).items():
+        floor = f"prompt length {_shown(one['prompt length'])}"
+        rows.append((f"APGR {name}, no label of it", _shown(one["turnout"]), floor, reach[name][0]))
+    if few := figures.get("few labels"):
+        floor = f"TF-IDF ridge {_shown(few['TF-IDF ridge'])}"
+        rows.append(("APGR routellm_mmlu, 1,500 labels", _shown(few["turnout"]), floor, "0.66"))
+    for name, one in figures.get("labelled", {}).items():
+        floor = f"TF-IDF ridge {_shown(one['TF-IDF ridge'])}"
+        rows.append((f"APGR {name}, all labels", _shown(one["turnout"]), floor, reach[name][1]))
+    rows += _left_out_rows(
+        {n: figures[key] for n in LEFT_OUT if (key := f"left out: {n}") in figures}
+    )
+    for name, one in figures.get("cost", {}).items():
+        bound = f"task oracle {one['task oracle']:+.4f}" if "task oracle" in one else ""
+        rows.append(
+            (
+                f"AIQ above zero router, {name} ({one['models']} models)",
+                _shown(one["gain"], "{:+.4f}"),
+                bound,
+                "",
+            )
+        )
+        saved = (
+            f"{one['saving at 95 %']:.1%} of best single, {one['saving vs dearest']:.1%} of dearest"
+        )
+        rows.append(
+            (
+                f"saving at 95 % of the best single, {name}",
+                saved,
+                f"mixing {one['saving by mixing']:.1%}",
+                "",
+            )
+        )
+        rows.append((f"calibration error, {name}", f"{one['calibration error']:.3f}", "", "0.03"))
+    if new := figures.get("newcomers"):
+        worst = max(new["losses"].values())
+        rows.append(
+            (
+                "AIQ lost by a model known from 200 probes",
+                f"mean {new['mean']:.4f}, worst {worst:.4f}",
+                "",
+                "0.01",
+            )
+        )
+    for name, one in figures.get("paraphrases", {}).items():
+        rows.append(
+            (
+                f"choice unchanged by paraphrase, {name}",
+                f"{one['unchanged']:.1%} of {one['pairs']}",
+                "",
+                "90 %",
+            )
+        )
+    for name, one in figures.get("latency", {}).items():
+        rows.append((name, f"p50 {one['p50']:.2f}, p95 {one['p95']:.2f}", "", "1 / 5"))
+    return rows
+
+
+def _left_out_rows(tables: Figures) -> list[tuple[str, str, str, str]]:
+    rows = []
+    values: list[float] = []
+    for name, table in tables.items():
+        for pair, one in table["pairs"].items():
+            tasks = one["tasks"]
+            values += tasks.values()
+            worst = min(tasks, key=tasks.get) if tasks else ""
+            text = f"pooled {_shown(one['pooled'])}, task mean {np.mean(list(tasks.values())):.3f}"
+            rows.append(
+                (
+                    f"APGR left-out tasks, {name}, {pair}",
+                    text,
+                    f"worst {worst} {tasks.get(worst, 0):.2f}",
+                    "",
+                )
+            )
+        rows.append(
+            (
+                f"calibration error, left-out tasks, {name}",
+                f"{table['calibration error']:.3f}",
+                "",
+                "0.08",
+            )
+        )
+        for task, gain in table["AIQ gains"].items():
+            rows.append(
+                (f"AIQ above zero router, {name}, {task} left out", f"{gain:+.4f}", "", "≥ 0")
+            )
+    if values:
+        rows.append(
+            (
+                "APGR left-out tasks, mean of all",
+                f"{np.mean(values):.3f}, worst {min(values):.2f}",
+                "",
+                "0.60, worst 0.50",
+            )
+        )
+    return rows
+
+
+def _shown(one: Mapping[str, float], shape: str = "{:.3f}") -> str:
+    return (
+        f"{shape.format(one['value'])} ({shape.format(one['low'])} to {shape.format(one['high'])})"
+    )
+
+
+if __name__ == "__main__":
+    main()

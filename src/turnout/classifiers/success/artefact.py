@@ -1,0 +1,133 @@
+"""The predictor on disk: one file of plain arrays and JSON, never pickled code.
+
+Raises ConfigError where the file is missing, broken or of another schema.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.success.encoding import SCHEMA
+from turnout.classifiers.success.expert import Blend, Expert, Neighbours
+from turnout.classifiers.success.forest import Forest
+from turnout.classifiers.success.newcomer import Newcomer
+from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.core import ConfigError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+FILE = "success.zip"
+
+
+def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
+    """Writes the predictor into ``folder``, with its model card."""
+    meta = {
+        "schema": SCHEMA,
+        "experts": [{"name": e.name, "models": list(e.models)} for e in predictor.experts],
+        "shared": predictor.shared is not None,
+        "newcomers": [_newcomer_record(n) for n in predictor.newcomers],
+    }
+    arrays: Arrays = {"trained_on": predictor.trained_on}
+    for number, expert in enumerate(predictor.experts):
+        arrays |= _under(f"expert{number}", _expert_arrays(expert))
+    if predictor.shared is not None:
+        arrays |= _under("shared", predictor.shared.arrays())
+    Artefact(arrays=arrays, meta=meta, card=card).save(folder / FILE)
+
+
+def load(folder: str | Path) -> SuccessPredictor:
+    """The predictor in ``folder``.
+
+    Raises ConfigError naming the file that cannot be used and the command that makes it.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no predictor here; make one with: turnout train success --table PATH --out "
+            f"{folder}"
+        )
+    artefact = Artefact.load(path)
+    meta, arrays = artefact.meta, dict(artefact.arrays)
+    if meta.get("schema") != SCHEMA:
+        raise ConfigError(
+            f"{path}: schema {meta.get('schema')!r}, this version reads {SCHEMA!r}: train again"
+        )
+    return SuccessPredictor(
+        experts=tuple(
+            _expert(record, _within(f"expert{number}", arrays))
+            for number, record in enumerate(meta["experts"])
+        ),
+        shared=Forest.of(_within("shared", arrays)) if meta["shared"] else None,
+        newcomers=tuple(_newcomer(record) for record in meta["newcomers"]),
+        trained_on=arrays["trained_on"],
+        digest=artefact.digest,
+    )
+
+
+def _under(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    return {f"{name}.{key}": array for key, array in arrays.items()}
+
+
+def _within(name: str, arrays: Arrays) -> Arrays:
+    start = f"{name}."
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+
+
+def _expert_arrays(expert: Expert) -> Arrays:
+    near, blend = expert.neighbours, expert.blend
+    return {
+        "prior": expert.prior,
+        "centre": expert.centre,
+        "scale": expert.scale,
+        "coefficients": expert.coefficients,
+        "places": near.places.astype(np.float16),
+        "departures": near.departures.astype(np.float16),
+        "count": np.array(near.count),
+        "weights": blend.weights,
+        "basis": blend.basis,
+        "gate": np.array([blend.slope, blend.offset]),
+        **_under("forest", expert.forest.arrays()),
+    }
+
+
+def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
+    slope, offset = arrays["gate"].tolist()
+    return Expert(
+        name=record["name"],
+        models=tuple(record["models"]),
+        prior=arrays["prior"],
+        centre=arrays["centre"],
+        scale=arrays["scale"],
+        coefficients=arrays["coefficients"],
+        forest=Forest.of(_within("forest", arrays)),
+        neighbours=Neighbours(
+            places=arrays["places"].astype(np.float32),
+            departures=arrays["departures"].astype(np.float32),
+            count=int(arrays["count"]),
+        ),
+        blend=Blend(weights=arrays["weights"], basis=arrays["basis"], slope=slope, offset=offset),
+    )
+
+
+def _newcomer_record(newcomer: Newcomer) -> dict[str, Any]:
+    return {
+        "model": newcomer.model,
+        "prior": newcomer.prior,
+        "known": list(newcomer.known),
+        "base": [round(float(x), 6) for x in newcomer.base],
+        "weights": [round(float(x), 6) for x in newcomer.weights],
+    }
+
+
+def _newcomer(record: Mapping[str, Any]) -> Newcomer:
+    return Newcomer(
+        model=record["model"],
+        prior=record["prior"],
+        known=tuple(record["known"]),
+        base=np.array(record["base"], np.float32),
+        weights=np.array(record["weights"], np.float32),
+    )

@@ -1,0 +1,105 @@
+"""The bundle: a folder with everything a decision depends on, named by the hash of its content.
+
+``bundle.json`` maps each file to its SHA-256; the bundle's own hash is that of the sorted list, so
+that evaluated = served is an equality of two hashes. Reports may lie beside it and are not counted.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turnout.classifiers.success.artefact import FILE, load
+from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.core import ConfigError
+
+INDEX = "bundle.json"
+CATALOGUE = "catalogue.json"
+POLICY = "policy.json"
+_PARTS = (FILE, CATALOGUE, POLICY, "config.yaml", "lengths.zip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded bundle.
+
+    ``catalogue`` maps a model to what is known of it: ``mean_cost_usd``, ``price_per_mtok`` and
+    ``quality``, where known; ``policy`` is what ``calibrate`` wrote.
+    """
+
+    folder: Path
+    digest: str
+    predictor: SuccessPredictor
+    catalogue: Mapping[str, Mapping[str, Any]]
+    policy: Mapping[str, Any]
+
+
+def seal(folder: Path) -> str:
+    """Writes the index of ``folder`` and returns its hash."""
+    parts = _hashes(folder)
+    digest = _digest(parts)
+    write_json(folder / INDEX, {"hash": digest, "files": parts})
+    return digest
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """The bundle in ``folder``.
+
+    Raises ConfigError where a file is missing or is not the one that was sealed.
+    """
+    folder = Path(folder)
+    if not (folder / INDEX).is_file():
+        raise ConfigError(
+            f"{folder}: not a bundle; make one with: turnout train success --table PATH --out "
+            f"{folder}"
+        )
+    sealed, found = read_json(folder / INDEX), _hashes(folder)
+    changed = [n for n, h in sealed.get("files", {}).items() if found.get(n) != h]
+    if changed or sealed.get("hash") != _digest(found):
+        raise ConfigError(
+            f"{folder}: {', '.join(changed) or 'a file'} is not the one that was sealed; train "
+            "again or restore it"
+        )
+    return Bundle(
+        folder=folder,
+        digest=sealed["hash"],
+        predictor=load(folder),
+        catalogue=_optional(folder / CATALOGUE),
+        policy=_optional(folder / POLICY),
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file with sorted keys, so that equal values give equal bytes."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ConfigError where it is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: not a JSON object")
+    return value
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
+        name: "sha256:" + hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in sorted(_PARTS)
+        if (folder / name).is_file()
+    }
+
+
+def _digest(parts: Mapping[str, str]) -> str:
+    listed = "\n".join(f"{name} {digest}" for name, digest in sorted(parts.items()))
+    return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()

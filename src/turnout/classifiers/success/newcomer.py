@@ -1,0 +1,69 @@
+"""A model added without retraining: by a prior alone, or by its outcomes on a few probes.
+
+Its P(success) is its prior, moved as the known models' predictions move from theirs. With probes
+the moves are weighted by ridge regression; without, every known model counts the same. Modelling a
+model by its errors on a few hundred prompts: Jitkrittum et al., UniRoute, arXiv 2502.08773.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+_EDGE = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """``weights`` and ``base`` are by ``known`` model: P = prior + (P(known) - base) . weights."""
+
+    model: str
+    prior: float
+    known: tuple[str, ...]
+    base: Floats
+    weights: Floats
+
+    def predict(self, success: Floats, order: Mapping[str, int]) -> Floats:
+        """``[n]`` from the known models' ``[n, models]`` in ``order``."""
+        columns = [order[name] for name in self.known]
+        moved = (success[:, columns] - self.base) @ self.weights
+        return np.clip(self.prior + moved, _EDGE, 1 - _EDGE)
+
+
+def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
+    """A newcomer of which only a mean quality is known; ``known`` maps the others to theirs."""
+    count = len(known)
+    return Newcomer(
+        model=model,
+        prior=prior,
+        known=tuple(known),
+        base=np.array(list(known.values()), np.float32),
+        weights=np.full(count, 1.0 / count, np.float32),
+    )
+
+
+def by_probes(
+    model: str, success: Floats, outcomes: Floats, known: tuple[str, ...], shrink: float = 10.0
+) -> Newcomer:
+    """A newcomer from the known models' predictions ``[probes, models]`` and its ``outcomes``.
+
+    The moves are fitted on the main directions of the predictions, because many models move
+    alike; ``shrink`` is the ridge penalty in probes, tuned over the models of the shared tables.
+    """
+    base = success.mean(axis=0)
+    moves = success - base
+    scale = np.linalg.norm(moves, axis=0).mean() / np.sqrt(len(moves)) + 1e-9
+    inner = moves @ moves.T / (scale**2 * moves.shape[1])
+    prior = float(outcomes.mean())
+    solved = np.linalg.solve(inner + shrink * np.eye(len(inner)), outcomes - prior)
+    weights = moves.T @ solved / (scale**2 * moves.shape[1])
+    return Newcomer(
+        model=model,
+        prior=prior,
+        known=known,
+        base=base.astype(np.float32),
+        weights=weights.astype(np.float32),
+    )

@@ -1,0 +1,119 @@
+"""P(success | prompt, model) for every model of a bundle, with its uncertainty.
+
+Each outcome table has its expert; a model that occurs in several is answered by all of them,
+weighted by how near the prompt lies to each table. A model added later is answered by its prior,
+moved as the models most like it move.
+
+Invariant: pure after loading; an artefact of another schema is refused.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.classifiers.success.encoding import encode, encode_all
+from turnout.classifiers.success.expert import Expert
+from turnout.classifiers.success.forest import Forest
+from turnout.classifiers.success.newcomer import Newcomer
+from turnout.core import Ref
+from turnout.features.prompt import PromptText
+
+Floats = npt.NDArray[np.float32]
+
+# How sharply the nearest table wins where several know a model: chosen on grouped folds.
+_SHARPNESS = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessPredictor:
+    """The experts of a bundle and the models added to it; ``models`` lists every name once.
+
+    ``shared`` is trained on all tables where there are several: one table's labels then tell the
+    others which prompts are hard. ``trained_on`` holds the sorted marks of the training prompts.
+    """
+
+    experts: tuple[Expert, ...]
+    shared: Forest | None = None
+    newcomers: tuple[Newcomer, ...] = ()
+    trained_on: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    digest: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        """``success`` and the bundle's digest."""
+        return Ref(name="success", digest=self.digest)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that has a prediction, in the order of the tables."""
+        known = [model for expert in self.experts for model in expert.models]
+        return tuple(dict.fromkeys([*known, *(n.model for n in self.newcomers)]))
+
+    def predict(self, prompt: PromptText) -> Mapping[str, float]:
+        """P(success) of each model for one prompt."""
+        row = self.predict_encoded(encode(prompt)[None, :])[0]
+        return dict(zip(self.models, row.tolist(), strict=True))
+
+    def predict_all(self, prompts: Sequence[PromptText], batch: int = 512) -> Floats:
+        """``[n, models]`` for many prompts."""
+        encoded = encode_all(prompts)
+        parts = [
+            self.predict_encoded(encoded[start : start + batch])
+            for start in range(0, len(encoded), batch)
+        ]
+        return np.vstack(parts) if parts else np.empty((0, len(self.models)), np.float32)
+
+    def predict_encoded(self, encoded: Floats) -> Floats:
+        """``[n, models]`` for encoded prompts ``[n, width]``."""
+        full = extended(encoded, self.shared)
+        answers = [expert.predict(full) for expert in self.experts]
+        known = self._combined(answers)
+        if not self.newcomers:
+            return known
+        order = {model: place for place, model in enumerate(self.models)}
+        added = [n.predict(known, order) for n in self.newcomers]
+        return np.hstack([known, np.stack(added, axis=1)])
+
+    def uncertainty(self, prompt: PromptText) -> Mapping[str, float]:
+        """Standard error of each model's P(success) for one prompt."""
+        encoded = encode(prompt)[None, :]
+        full = extended(encoded, self.shared)
+        found: dict[str, float] = {}
+        for expert in self.experts:
+            errors = expert.uncertainty(full)[0].tolist()
+            for model, error in zip(expert.models, errors, strict=True):
+                found[model] = min(error, found.get(model, error))
+        return {m: found.get(m, 0.5) for m in self.models}
+
+    def seen(self, prompts: Sequence[PromptText]) -> float:
+        """The share of ``prompts`` that the predictor was trained on."""
+        return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
+
+    def _combined(self, answers: Sequence[tuple[Floats, Floats]]) -> Floats:
+        """The experts' answers, a model's tables weighted by closeness."""
+        if len(self.experts) == 1:
+            return answers[0][0]
+        names = list(dict.fromkeys(m for expert in self.experts for m in expert.models))
+        place = {name: number for number, name in enumerate(names)}
+        total = np.zeros((len(answers[0][0]), len(names)), np.float32)
+        weight = np.zeros_like(total)
+        for expert, (success, closeness) in zip(self.experts, answers, strict=True):
+            columns = [place[model] for model in expert.models]
+            share = np.exp(_SHARPNESS * (closeness - 1.0))[:, None] + 1e-12
+            total[:, columns] += share * success
+            weight[:, columns] += share
+        return total / weight
+
+
+def extended(encoded: Floats, shared: Forest | None) -> Floats:
+    """The encoded prompts, led by what all tables together say about how easy each is."""
+    return encoded if shared is None else np.hstack([shared.predict(encoded), encoded])
+
+
+def marks(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:
+    """A 64-bit mark of each prompt, to know it again without keeping it."""
+    digests = (hashlib.blake2b("\n".join(p).encode(), digest_size=8).digest() for p in prompts)
+    return np.array([int.from_bytes(d, "big") for d in digests], dtype=np.uint64)

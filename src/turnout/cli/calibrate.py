@@ -1,0 +1,43 @@
+"""``turnout calibrate``: fits what was learned to one's own labels, or to one's own outcomes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from turnout.cli.calibrate_labels import calibrate_labels
+from turnout.cli.calibrate_quality import calibrate_quality
+from turnout.cli.options import JsonOption
+from turnout.core import ConfigError
+
+
+def calibrate(
+    source: Annotated[
+        Path | None, typer.Argument(help="JSONL of {text|messages, intent}: labels of your own.")
+    ] = None,
+    *,
+    artefact: Annotated[Path | None, typer.Option(help="Else the shipped one.")] = None,
+    over_block: Annotated[
+        float, typer.Option(help="Share of safe prompts that may be blocked.")
+    ] = 0.01,
+    save: Annotated[Path | None, typer.Option(help="Writes the calibration as JSON.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Instead: an outcome table.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="The folder that turnout train success wrote.")
+    ] = None,
+    quality: Annotated[float, typer.Option(help="Share of the best single's quality.")] = 0.95,
+    lost: Annotated[
+        float | None, typer.Option(help="Instead: the most requests that may lose quality.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of the promise.")] = 0.95,
+    json: JsonOption = False,
+) -> None:
+    """Calibrate labels on FILE, or a quality promise on --table and --bundle."""
+    if source is not None and table is None:
+        calibrate_labels(source, artefact=artefact, over_block=over_block, save=save, json=json)
+    elif source is None and table is not None and bundle is not None:
+        calibrate_quality(
+            table, bundle, quality=quality, lost=lost, confidence=confidence, json=json
+        )
+    else:
+        raise ConfigError("give a JSONL file of labels, or --table with --bundle")

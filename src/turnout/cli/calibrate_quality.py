@@ -1,0 +1,102 @@
+"""``turnout calibrate --table``: fits a bundle to one's own outcomes, and stores the promise."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from turnout.cli.options import out, print_json
+from turnout.core import ConfigError
+
+if TYPE_CHECKING:
+    from turnout.classifiers.success import Bundle
+    from turnout.evaluation.outcome_table import OutcomeTable
+
+_SEEN = 0.05
+
+
+def calibrate_quality(
+    table: Path,
+    bundle: Path,
+    *,
+    quality: float,
+    lost: float | None,
+    confidence: float,
+    json: bool,
+) -> None:
+    """Find the threshold that keeps a promised quality on the table, and store it in the bundle.
+
+    Leaves with exit code 1 when the table is too small for the promise. Raises ConfigError.
+    """
+    from turnout.classifiers.success.bundle import POLICY, open_bundle, seal, write_json
+    from turnout.evaluation.table_files import read_table
+    from turnout.training.bundle import catalogue
+    from turnout.training.calibrate import calibrate as fit
+
+    outcomes, opened = read_table(table), open_bundle(bundle)
+    known = {**catalogue([outcomes]), **opened.catalogue}
+    costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
+    if not any(model in costs for model in outcomes.models):
+        raise ConfigError(
+            f"table {outcomes.name} and {bundle} have no prices or costs: nothing can be "
+            "saved; add cost_usd, or tokens and price_per_mtok"
+        )
+    found = fit(
+        outcomes,
+        _out_of_sample(outcomes, opened),
+        costs,
+        quality=quality,
+        lost=lost,
+        confidence=confidence,
+    )
+    if found.promised:
+        policy = {
+            "name": "cheapest_above_quality",
+            "quality": quality,
+            "calibration": asdict(found),
+        }
+        write_json(bundle / POLICY, {**policy, "threshold": found.threshold})
+        digest = seal(bundle)
+    if json:
+        print_json(asdict(found))
+    elif found.promised:
+        out.print(
+            f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
+            f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
+            f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
+            f"{found.saving:.1%} saved; {digest[:19]}",
+            markup=False,
+            highlight=False,
+        )
+    else:
+        target = f"{quality:.0%} quality" if lost is None else f"at most {lost:.0%} lost"
+        out.print(
+            f"{found.rows} rows are too few to promise {target} with {confidence:.0%} confidence "
+            f"(best: quality at least {found.low:.1%}, lost at most {found.lost_high:.1%}); "
+            "nothing changed: add rows, or ask for less",
+            markup=False,
+            highlight=False,
+        )
+    if not found.promised:
+        raise typer.Exit(1)
+
+
+def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
+    """Predictions for the table by predictors that did not see its prompts."""
+    from turnout.features.prompt import request_text
+    from turnout.training.crossfit import grouped_folds
+
+    prompts = [request_text(row) for row in table.prompts]
+    predictor = bundle.predictor
+    unknown = [model for model in table.models if model not in predictor.models]
+    if unknown:
+        raise ConfigError(
+            f"the bundle does not know {unknown[0]!r} of table {table.name}; train on it, or add "
+            f"it: turnout probe {unknown[0]}"
+        )
+    if predictor.seen(prompts) > _SEEN:
+        return grouped_folds([table])[0]
+    columns = [predictor.models.index(model) for model in table.models]
+    return predictor.predict_all(prompts)[:, columns].astype(np.float64)

@@ -1,0 +1,211 @@
+"""``turnout eval``: policies replayed on an outcome table, beside the baselines, with intervals."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.core import ConfigError
+from turnout.policies import (
+    Cascade,
+    Cheapest,
+    CheapestAboveQuality,
+    Fixed,
+    Policy,
+    Random,
+    Strongest,
+    Utility,
+)
+
+if TYPE_CHECKING:
+    from turnout.evaluation.outcome_table import OutcomeTable
+    from turnout.evaluation.report import Report
+
+_DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
+_BASELINES = ("random", "cheapest", "strongest")
+_POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE, \
+utility:QUALITY_PER_USD, cascade[:STEPS]"
+
+
+def evaluate(
+    *,
+    table: Annotated[Path, typer.Option(help="The outcome table to replay.")],
+    policy: Annotated[list[str] | None, typer.Option(help=f"Repeat: {_POLICIES}.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Predictions to evaluate; without one, five grouped folds of the table."),
+    ] = None,
+    pair: Annotated[
+        str | None, typer.Option(help="WEAK,STRONG models for APGR; else weakest and best.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Cost-quality plot, .png or .svg.")] = None,
+    save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Replay policies on an outcome table with the same decide() that serves requests."""
+    from turnout.evaluation.report import plot as draw
+    from turnout.evaluation.table_files import read_table
+
+    outcomes = read_table(table)
+    for note in outcomes.notes:
+        err.print(f"turnout: {outcomes.name}: {note}", markup=False)
+    report = _report(outcomes, policy or list(_DEFAULT), bundle, _pair(pair, outcomes))
+    if plot is not None:
+        draw(report, plot)
+    if save is not None:
+        _write(save, report)
+    if json:
+        print_json(report.as_dict())
+    else:
+        _show(report)
+
+
+def _report(
+    table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
+) -> "Report":
+    from turnout.evaluation.driver import drive
+    from turnout.evaluation.report import Report, baseline_rows, curve_of, row_of
+
+    success, mean_cost, digest, notes = _predictions(table, bundle)
+    mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
+    order = tuple(sorted(mean, key=lambda model: -mean[model]))
+    if not mean_cost:
+        notes.append("no prices or costs: policies that weigh cost rank by quality only")
+    rows = []
+    for spec in dict.fromkeys([*_BASELINES, *specs]):
+        rule = policy_of(spec, order, table)
+        replayed = drive(
+            table, rule, success, mean_cost, verify=spec.startswith("cascade"), bundle=digest
+        )
+        rows.append(row_of(spec, replayed, table))
+    if any(spec.startswith("cascade") for spec in specs):
+        notes.append("cascade: a draft is verified by the table's own score, as a test would")
+    rows += baseline_rows(table, table.column("task"))
+    return Report(
+        table=table.name,
+        prompts=len(table.prompts),
+        models=len(table.models),
+        bundle=digest,
+        rows=tuple(rows),
+        curve=curve_of(table, success, pair),
+        notes=tuple(notes),
+    )
+
+
+def _predictions(
+    table: "OutcomeTable", bundle: Path | None
+) -> tuple[np.ndarray, Mapping[str, float], str, list[str]]:
+    from turnout.classifiers.success import open_bundle
+    from turnout.features.prompt import request_text
+    from turnout.training.bundle import catalogue
+    from turnout.training.crossfit import grouped_folds
+
+    if bundle is None:
+        err.print("turnout: no bundle given: five grouped folds of the table", markup=False)
+        costs = _costs(catalogue([table]))
+        return grouped_folds([table])[0], costs, "", ["predictions are out of fold (5 folds)"]
+    opened = open_bundle(bundle)
+    predictor = opened.predictor
+    missing = [model for model in table.models if model not in predictor.models]
+    if missing:
+        raise ConfigError(
+            f"{bundle} does not know {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''} of "
+            f"table {table.name}; train on a table that has them, or add them with turnout probe"
+        )
+    prompts = [request_text(row) for row in table.prompts]
+    seen = predictor.seen(prompts)
+    notes = []
+    if seen:
+        notes.append(
+            f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+        )
+    columns = [predictor.models.index(model) for model in table.models]
+    found = predictor.predict_all(prompts)[:, columns].astype(np.float64)
+    return found, _costs(opened.catalogue) or _costs(catalogue([table])), opened.digest, notes
+
+
+def _costs(known: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {m: record["mean_cost_usd"] for m, record in known.items() if "mean_cost_usd" in record}
+
+
+def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Policy:
+    """The policy that ``NAME`` or ``NAME:VALUE`` names.
+
+    Raises ConfigError naming the policies there are.
+    """
+    name, _, value = spec.partition(":")
+    makers: dict[str, Callable[[], Policy]] = {
+        "cheapest": Cheapest,
+        "random": Random,
+        "strongest": lambda: Strongest(order=order),
+        "cheapest_above_quality": lambda: CheapestAboveQuality(quality=float(value or 0.95)),
+        "utility": lambda: Utility(per_usd=float(value or 0)),
+        "cascade": lambda: Cascade(steps=int(value or 3)),
+        "fixed": lambda: Fixed(deployment=value),
+    }
+    if name not in makers or (name == "fixed" and value not in table.models):
+        raise ConfigError(f"--policy {spec!r}: use one of {_POLICIES}")
+    try:
+        return makers[name]()
+    except ValueError:
+        raise ConfigError(f"--policy {spec!r}: {value!r} is not a number") from None
+
+
+def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
+    if pair is None:
+        return None
+    names = [name.strip() for name in pair.split(",")]
+    if len(names) != 2 or any(name not in table.models for name in names):
+        raise ConfigError(f"--pair {pair!r}: give two of the table's models, WEAK,STRONG")
+    return names[0], names[1]
+
+
+def _write(path: Path, report: "Report") -> None:
+    import orjson
+
+    try:
+        path.write_bytes(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _show(report: "Report") -> None:
+    print_table(
+        f"{report.table}: {report.prompts:,} prompts x {report.models} models",
+        ("policy", "quality", "$ / 1000", "saving vs best", "vs strongest", "oracle gap", "picks"),
+        [
+            (
+                row.name,
+                _with(row.quality, row.quality_interval, "{:.3f}"),
+                _with(row.usd_per_1000, row.cost_interval, "{:.3f}"),
+                _percent(row.saving_vs_best),
+                _percent(row.saving_vs_strongest),
+                f"{row.oracle_gap:.3f}",
+                ", ".join(f"{m} {s:.0%}" for m, s in list(row.picks.items())[:3]),
+            )
+            for row in report.rows
+        ],
+    )
+    print_table(
+        "predictions",
+        ("figure", "value"),
+        [(name, _with(v, i, "{:.4f}")) for name, (v, i) in report.curve.figures.items()],
+    )
+    for note in report.notes:
+        out.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _with(value: float, interval: tuple[float, float] | None, shape: str) -> str:
+    if np.isnan(value):
+        return "unknown"
+    shown = shape.format(value)
+    if interval is None:
+        return shown
+    return f"{shown} ({shape.format(interval[0])} to {shape.format(interval[1])})"
+
+
+def _percent(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.1%}"

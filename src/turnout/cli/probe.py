@@ -1,0 +1,114 @@
+"""``turnout probe``: adds a model to a bundle by a few results, or by a guess."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import orjson
+import typer
+
+from turnout.cli.options import out
+from turnout.core import ConfigError
+
+if TYPE_CHECKING:
+    from turnout.classifiers.success import Bundle
+
+
+def probe(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    *,
+    bundle: Annotated[Path, typer.Option(help="The folder that turnout train success wrote.")],
+    prompts: Annotated[
+        Path | None, typer.Option(help="JSONL of prompts to pick probes from.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=10, max=1000, help="How many probes.")] = 100,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="JSONL of {prompt, score}: the probes' results.")
+    ] = None,
+    prior: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Mean quality, where there are no results.")
+    ] = None,
+    mean_cost_usd: Annotated[
+        float | None, typer.Option("--cost", min=0, help="Mean USD a call, where known.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="Where the probes are written.")
+    ] = None,
+) -> None:
+    """Pick the most informative prompts for a new model, then add it by results or a prior."""
+    from turnout.classifiers.success import open_bundle
+
+    opened = open_bundle(bundle)
+    if model in opened.predictor.models:
+        raise ConfigError(f"{bundle} knows {model!r} already; train again to renew it")
+    if outcomes is not None or prior is not None:
+        _add(opened, model, outcomes, prior, mean_cost_usd)
+    elif prompts is not None and target is not None:
+        _pick(opened, model, prompts, count, target)
+    else:
+        raise ConfigError(
+            "give --prompts and --out to pick probes, --outcomes to add the model by their "
+            "results, or --prior to add it by a guess"
+        )
+
+
+def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path) -> None:
+    from turnout.evaluation.table_files import read_jsonl
+    from turnout.features.prompt import request_text
+    from turnout.training.probe import informative
+
+    rows = read_jsonl(prompts)
+    if not rows:
+        raise ConfigError(f"{prompts}: no prompts to pick from")
+    chosen = informative(bundle.predictor.predict_all([request_text(r) for r in rows]), count)
+    lines = [orjson.dumps({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
+    try:
+        target.write_bytes(b"\n".join(lines) + b"\n")
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    out.print(
+        f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes", markup=False
+    )
+
+
+def _add(
+    bundle: "Bundle", model: str, outcomes: Path | None, prior: float | None, cost: float | None
+) -> None:
+    from turnout.classifiers.success import by_prior, save, seal
+    from turnout.classifiers.success.bundle import CATALOGUE, write_json
+
+    known = {m: float(r["quality"]) for m, r in bundle.catalogue.items() if "quality" in r}
+    if outcomes is not None:
+        newcomer = _from_outcomes(bundle, model, outcomes)
+    else:
+        newcomer = by_prior(model, float(prior or 0.0), known)
+    predictor = replace(
+        bundle.predictor, newcomers=(*bundle.predictor.newcomers, newcomer)
+    )  # fmt: skip
+    record: dict[str, Any] = {"quality": newcomer.prior}
+    if cost is not None:
+        record["mean_cost_usd"] = cost
+    save(predictor, bundle.folder)
+    write_json(bundle.folder / CATALOGUE, {**bundle.catalogue, model: record})
+    digest = seal(bundle.folder)
+    out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}", markup=False)
+
+
+def _from_outcomes(bundle: "Bundle", model: str, path: Path) -> Any:
+    from turnout.classifiers.success import by_probes
+    from turnout.evaluation.table_files import read_jsonl
+    from turnout.features.prompt import request_text
+
+    rows = read_jsonl(path)
+    for number, row in enumerate(rows, 1):
+        score = row.get("score")
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise ConfigError(f"{path}, line {number}: score is {score!r}; use a number in 0..1")
+    if len(rows) < 10:
+        raise ConfigError(f"{path}: {len(rows)} results; give at least 10, better 50 to 200")
+    predictor = bundle.predictor
+    trained = tuple(dict.fromkeys(m for expert in predictor.experts for m in expert.models))
+    success = predictor.predict_all([request_text(row) for row in rows])[:, : len(trained)]
+    scores = np.array([row["score"] for row in rows], np.float32)
+    return by_probes(model, success, scores, trained)

@@ -1,0 +1,122 @@
+"""``turnout train``: classifiers from labelled rows, bundles from outcome tables."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.core import ConfigError
+
+app = typer.Typer(help="Learn from labels and outcomes.", no_args_is_help=True)
+
+TableOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--table",
+        help="An outcome table: the common prefix of .npz, .prompts.jsonl.gz and .meta.json, or "
+        "one .parquet or .jsonl file. Repeat for several.",
+    ),
+]
+
+
+@app.command()
+def intents(
+    paths: Annotated[list[Path], typer.Argument(help="JSONL of {text|messages, intent, source}.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+    *,
+    every_licence: Annotated[
+        bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure what those rows would bring.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train the intent and safety classifier; figures are on sources held out."""
+    try:
+        from turnout.training.intents import train as run
+    except ImportError as error:
+        raise ConfigError(f"training needs {error.name}: pip install 'turnout[train]'") from error
+    with _bar() as bar:
+        task = bar.add_task("reading", total=None)
+
+        def shown(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total)
+
+        trained = run(
+            paths,
+            out,
+            date=datetime.now(UTC).date().isoformat(),
+            every_licence=every_licence,
+            compare=compare,
+            progress=shown,
+        )
+    found = {"artefact": str(out), "digest": trained.artefact.digest}
+    measured = trained.figures.as_dict()
+    others = trained.every_licence.as_dict() if trained.every_licence else None
+    if json:
+        print_json({**found, "figures": measured, "every_licence": others})
+    else:
+        rows = [
+            [name.replace("_", " "), f"{value:.3f}", f"{others[name]:.3f}" if others else "-"]
+            for name, value in measured.items()
+        ]
+        print_table(
+            f"{out} {trained.artefact.digest[:19]}",
+            ["figure on unseen sources", "this artefact", "all rows"],
+            rows,
+        )
+
+
+@app.command()
+def success(
+    table: TableOption,
+    *,
+    bundle: Annotated[Path, typer.Option("--out", help="The folder to write the bundle into.")],
+    seed: Annotated[int, typer.Option(help="Seed of everything random in training.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train P(success) for every model of the tables, and write a bundle."""
+    from turnout.evaluation.table_files import read_table
+    from turnout.training.bundle import write_bundle
+    from turnout.training.success import train as fit
+
+    tables = [read_table(path) for path in table]
+    for one in tables:
+        for note in one.notes:
+            err.print(f"turnout: {one.name}: {note}", markup=False)
+    with _bar() as progress:
+        task = progress.add_task("starting", total=1.0)
+        predictor = fit(
+            tables,
+            seed=seed,
+            progress=lambda step, share: progress.update(task, description=step, completed=share),
+        )
+    digest = write_bundle(predictor, tables, bundle, seed=seed)
+    rows = sum(len(one.prompts) for one in tables)
+    if json:
+        print_json(
+            {"bundle": str(bundle), "hash": digest, "rows": rows, "models": predictor.models}
+        )
+        return
+    out.print(
+        f"{bundle}: {len(predictor.models)} models learned from {rows:,} prompts; {digest[:19]}",
+        markup=False,
+        highlight=False,
+    )
+    if all(one.cost_usd is None for one in tables):
+        err.print(
+            "turnout: no table has prices or costs: quality only; policies that weigh cost need "
+            "prices in turnout.yaml",
+            markup=False,
+        )
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err,
+        disable=not err.is_terminal,
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""The rows every router is compared with, as predictions or choices on an outcome table.
+
+An oracle reads what no router can: it bounds, it does not route.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def prior(score: Floats, rows: int) -> Floats:
+    """Each model's mean score, for every row: what is known without reading the prompt."""
+    return np.tile(np.nanmean(score, axis=0), (rows, 1))
+
+
+def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
+    """Each model's true mean score on the row's task."""
+    names = np.array([str(task) for task in tasks])
+    expected = np.empty_like(score)
+    for name in np.unique(names):
+        rows = names == name
+        expected[rows] = np.nanmean(score[rows], axis=0)
+    return expected
+
+
+def oracle(score: Floats) -> Floats:
+    """The outcomes themselves, a missing one as a failure."""
+    return np.nan_to_num(score, nan=0.0)
+
+
+def length(texts: Sequence[str]) -> Floats:
+    """Characters of each prompt: longer goes to the stronger model."""
+    return np.array([len(text) for text in texts], dtype=np.float64)
+
+
+def random_choice(score: Floats, seed: int = 0) -> Floats:
+    """Predictions that carry no information."""
+    return np.random.default_rng(seed).random(score.shape)

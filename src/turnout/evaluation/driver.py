@@ -1,0 +1,165 @@
+"""Replays an outcome table through the same ``decide()`` and ``attempts()`` that serve requests.
+
+A cell of the table is what the model's call would have brought: its score, its cost, its latency.
+A missing cell is a call that failed, so the plan's next route is taken. With a verifier a wrong
+draft is rejected, and the walk escalates as it would when serving; the draft's cost is paid.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
+from turnout.core import Constraints, Fault, Features, Outcome, Prediction, Ref, Request, Snapshot
+from turnout.decision import Attempt, RetryRules, Rulebook, SafetyRule, decide
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.evaluation.replay import replay
+from turnout.features.prompt import request_text
+from turnout.policies import Policy
+
+Floats = npt.NDArray[np.float64]
+
+_PICO = 1e12
+_ONE_CALL = Features(input_tokens={"o200k_base": 0}, output_tokens=1)
+_NEVER_BLOCK = SafetyRule(threshold=2.0, refusal="", block=False)
+_VERIFIED = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What a policy did with each row: ``chosen`` indexes the answering model (-1: none).
+
+    ``cost_usd`` and ``latency_ms`` are summed over the walk, NaN where a cell is unknown.
+    """
+
+    policy: Ref
+    chosen: npt.NDArray[np.int64]
+    score: Floats
+    cost_usd: Floats
+    latency_ms: Floats
+    calls: npt.NDArray[np.int64]
+
+
+def drive(
+    table: OutcomeTable,
+    policy: Policy,
+    success: Floats,
+    mean_cost: Mapping[str, float],
+    *,
+    verify: bool = False,
+    bundle: str = "",
+    constraints: Constraints | None = None,
+) -> Replayed:
+    """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
+
+    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call.
+    """
+    rules = Rulebook(
+        catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
+    )
+    limits = constraints or Constraints()
+    walks = [
+        _walk(table, row, success[row], rules, limits, verify=verify)
+        for row in range(len(table.prompts))
+    ]
+    chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
+    return Replayed(
+        policy=policy.ref,
+        chosen=chosen.astype(np.int64),
+        score=score.astype(np.float64),
+        cost_usd=cost.astype(np.float64),
+        latency_ms=latency.astype(np.float64),
+        calls=calls.astype(np.int64),
+    )
+
+
+def catalog(models: Sequence[str], mean_cost: Mapping[str, float]) -> Catalog:
+    """The table's models as deployments whose expected cost a call is their known mean cost."""
+    provider = Provider(name="table", base_url="")
+    return Catalog(
+        deployments={
+            model: Deployment(
+                id=model,
+                card=ModelCard(id=model, context_window=1 << 62),
+                provider=Provider(name=f"table:{model}", base_url=provider.base_url),
+                price=_price(mean_cost.get(model)),
+            )
+            for model in models
+        }
+    )
+
+
+def _price(mean_cost_usd: float | None) -> Price | None:
+    if mean_cost_usd is None or np.isnan(mean_cost_usd):
+        return None
+    rates = Rates(input=0, output=max(1, round(mean_cost_usd * _PICO)))
+    return Price(rates=rates, source="mean cost a call in the training table", date="undated")
+
+
+def _walk(
+    table: OutcomeTable,
+    row: int,
+    success: Floats,
+    rules: Rulebook,
+    limits: Constraints,
+    *,
+    verify: bool,
+) -> tuple[int, float, float, float, int]:
+    prediction = Prediction(
+        classifier=Ref(name="success"),
+        harm=0.0,
+        success=dict(zip(table.models, success.tolist(), strict=True)),
+    )
+    message = {"role": "user", "content": request_text(table.prompts[row]).text}
+    request = Request(
+        id=f"{table.name}/{table.ids[row]}", body={"messages": [message]}, constraints=limits
+    )
+    decision = decide(request, _ONE_CALL, prediction, Snapshot(), rules)
+    last = len(decision.routes) - 1
+
+    def look_up(attempt: Attempt) -> Outcome:
+        return _outcome(
+            table, row, attempt, decision.id, verify=verify and attempt.route.ordinal < last
+        )
+
+    walk = replay(decision, RetryRules(retries=0), look_up)
+    return _summed(table, row, walk)
+
+
+def _outcome(
+    table: OutcomeTable, row: int, attempt: Attempt, decision_id: str, *, verify: bool
+) -> Outcome:
+    """The cell as an outcome: a missing one failed, a rejected draft failed too."""
+    score = table.score[row, table.models.index(attempt.route.model)]
+    failed = bool(np.isnan(score)) or (verify and score < _VERIFIED)
+    fault = Fault(kind="bad_response", detail="no outcome, or rejected by the verifier")
+    return Outcome(
+        decision_id=decision_id,
+        route=attempt.route,
+        status="failed" if failed else "ok",
+        ordinal=attempt.ordinal,
+        error=fault if failed else None,
+    )
+
+
+def _summed(
+    table: OutcomeTable, row: int, walk: Sequence[Outcome]
+) -> tuple[int, float, float, float, int]:
+    columns = [table.models.index(outcome.route.model) for outcome in walk]
+    answered = [c for c, outcome in zip(columns, walk, strict=True) if outcome.status == "ok"]
+    paid = [c for c in columns if not np.isnan(table.score[row, c])]
+    chosen = answered[-1] if answered else (paid[-1] if paid else -1)
+    score = float(table.score[row, chosen]) if chosen >= 0 else 0.0
+    return (
+        chosen,
+        score,
+        _total(table.cost_usd, row, paid),
+        _total(table.latency_ms, row, paid),
+        len(walk),
+    )
+
+
+def _total(grid: Floats | None, row: int, columns: Sequence[int]) -> float:
+    return float("nan") if grid is None else float(grid[row, list(columns)].sum())

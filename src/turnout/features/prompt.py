@@ -1,0 +1,51 @@
+"""What a learned estimator reads of a request: its question and its tool definitions.
+
+Invariant: of a row only ``query`` (else ``prompt``, else ``messages``) and ``functions`` are read;
+an id, a task name or a fold can never reach a feature. This module does not know models.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from turnout.core import Request, strings, text_of
+
+
+class PromptText(NamedTuple):
+    """The question, and the tool definitions as text (empty where there are none)."""
+
+    text: str
+    functions: str = ""
+
+
+def request_text(row: Mapping[str, Any]) -> PromptText:
+    """What a predictor may read of a table row or a prompt line."""
+    text = row.get("query") or row.get("prompt")
+    if not text and row.get("messages"):
+        text = _asked(row["messages"])
+    functions = row.get("functions") or row.get("tools") or ""
+    return PromptText(_as_text(text), _as_text(functions))
+
+
+def prompt_text(request: Request) -> PromptText:
+    """The same of a live request: its messages and its tools."""
+    tools = request.tools or request.body.get("functions")
+    return request_text({"messages": request.messages, "functions": tools})
+
+
+def _asked(messages: Sequence[Any]) -> str:
+    """The last thing the user said; without a user, everything."""
+    known = [m for m in messages if isinstance(m, Mapping)]
+    said = [text_of(m) for m in known if m.get("role") == "user"]
+    return said[-1] if said else "\n".join(text_of(m) for m in known)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return "\n".join(strings(value))

@@ -1,0 +1,76 @@
+"""Rules in order: the first that matches a request chooses, otherwise the policy below.
+
+A rule looks at words, a regular expression, the request's tags and the hour of the snapshot.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from turnout.core import Candidate, Ref, Request, text_of
+from turnout.policies.protocol import Policy, Score, Situation, in_order
+
+# A pattern meets no more text than this, so that a careless one stays harmless.
+_CHARACTERS_READ = 4000
+_HOUR_S, _DAY_S = 3600, 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """All that is given must match: any of ``keywords``, ``pattern``, every tag, the hours (UTC).
+
+    ``hours`` is (from, to) in 0..24 and may pass midnight; ``deployment`` is who answers.
+    """
+
+    name: str
+    deployment: str
+    keywords: tuple[str, ...] = ()
+    pattern: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    hours: tuple[float, float] | None = None
+
+    def matches(self, request: Request, as_of: float) -> bool:
+        """Whether the request meets every condition."""
+        text = _asked(request)
+        words = not self.keywords or any(word.casefold() in text for word in self.keywords)
+        found = self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
+        tagged = all(request.tags.get(key) == value for key, value in self.tags.items())
+        return words and found and tagged and self._timely(as_of)
+
+    def _timely(self, as_of: float) -> bool:
+        if self.hours is None:
+            return True
+        hour = as_of % _DAY_S / _HOUR_S
+        start, end = self.hours
+        return start <= hour < end if start <= end else hour >= start or hour < end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """``rules`` in order, then ``otherwise``, which also orders the fallbacks."""
+
+    rules: tuple[Rule, ...]
+    otherwise: Policy
+
+    @property
+    def ref(self) -> Ref:
+        """``rules`` and their names."""
+        return Ref(name="rules", digest=">".join(rule.name for rule in self.rules))
+
+    def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
+        """The first matching rule's deployment, with the others behind it."""
+        below = self.otherwise.rank(candidates, situation)
+        by_id = {c.deployment: c for c in candidates}
+        for rule in self.rules:
+            if rule.deployment in by_id and rule.matches(
+                situation.request, situation.snapshot.as_of
+            ):
+                order = sorted(below, key=lambda score: -score.value)
+                rest = [by_id[s.deployment] for s in order if s.deployment != rule.deployment]
+                return in_order([by_id[rule.deployment], *rest], (f"rule {rule.name}", "fallback"))
+        return below
+
+
+def _asked(request: Request) -> str:
+    said = [text_of(message) for message in request.messages if message.get("role") == "user"]
+    return (said[-1] if said else "")[:_CHARACTERS_READ].casefold()

@@ -1,0 +1,67 @@
+"""Writes a trained bundle: the predictor, what the tables say of each model, and a model card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turnout.classifiers.success.artefact import save
+from turnout.classifiers.success.bundle import CATALOGUE, POLICY, seal, write_json
+from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import OutcomeTable
+
+
+def write_bundle(
+    predictor: SuccessPredictor, tables: Sequence[OutcomeTable], folder: Path, *, seed: int = 0
+) -> str:
+    """Writes the bundle into ``folder`` and returns its hash.
+
+    Raises ConfigError where ``folder`` cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save(predictor, folder, card=_card(predictor, tables, seed))
+        write_json(folder / CATALOGUE, catalogue(tables))
+        write_json(folder / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
+        return seal(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
+    """What the tables say of each model: mean quality, mean cost and list price, where known.
+
+    A model in several tables has the mean over all its rows.
+    """
+    known: dict[str, dict[str, Any]] = {}
+    for model in dict.fromkeys(model for table in tables for model in table.models):
+        mine = [table for table in tables if model in table.models]
+        record: dict[str, Any] = {"quality": _mean([_column(t, "score", model) for t in mine])}
+        costs = [_column(t, "cost_usd", model) for t in mine if t.cost_usd is not None]
+        lengths = [_column(t, "output_tokens", model) for t in mine if t.output_tokens is not None]
+        record["mean_cost_usd"] = _mean(costs)
+        record["output_tokens"] = _mean(lengths)
+        prices = [t.prices[model] for t in mine if model in t.prices]
+        record["price_per_mtok"] = list(prices[0]) if prices else None
+        known[model] = {name: value for name, value in record.items() if value is not None}
+    return known
+
+
+def _column(table: OutcomeTable, grid: str, model: str) -> Any:
+    return getattr(table, grid)[:, table.models.index(model)]
+
+
+def _mean(columns: Sequence[Any]) -> float | None:
+    values = np.concatenate([np.empty(0), *columns])
+    values = values[~np.isnan(values)]
+    return float(f"{values.mean():.9g}") if len(values) else None
+
+
+def _card(predictor: SuccessPredictor, tables: Sequence[OutcomeTable], seed: int) -> str:
+    lines = ["# Success predictor", "", "Trained on:", ""]
+    lines += [f"- {t.name}: {len(t.prompts)} prompts x {len(t.models)} models" for t in tables]
+    lines += ["", f"Models: {len(predictor.models)}. Seed: {seed}.", ""]
+    lines += ["It reads a prompt's text and tool definitions, nothing else."]
+    return "\n".join(lines) + "\n"

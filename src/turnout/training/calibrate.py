@@ -1,0 +1,128 @@
+"""Turns a quality target into a threshold, with a promise that holds at a stated confidence.
+
+Thresholds are tested from the strictest down and the walk stops at the first that fails, so that no
+correction for many tests is needed (fixed-sequence testing: Angelopoulos et al., Learn then Test,
+arXiv 2110.01052). When not even the strictest passes, the data is too small to promise anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import OutcomeTable
+
+Floats = npt.NDArray[np.float64]
+
+_GRID = np.round(np.linspace(1.0, 0.0, 201), 3)
+_DRAWS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """A threshold and what it brought on the table it was found on.
+
+    ``quality`` is the mean over the best single model's, ``low`` its lower confidence bound;
+    ``lost`` is the share of requests that the best single model would have answered and the
+    router's choice did not, ``lost_high`` its upper bound. ``promised`` is False where the data is
+    too small, and then the threshold is the strictest.
+    """
+
+    threshold: float
+    quality: float
+    low: float
+    lost: float
+    lost_high: float
+    saving: float
+    promised: bool
+    rows: int
+
+
+def calibrate(
+    table: OutcomeTable,
+    success: Floats,
+    mean_cost: Mapping[str, float],
+    *,
+    quality: float = 0.95,
+    lost: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Calibrated:
+    """The lowest threshold that keeps the mean quality, or loses at most ``lost`` of the requests.
+
+    ``success [n, m]`` must be out of sample. Raises ConfigError where a figure is not a share.
+    """
+    for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
+        if value is not None and not 0 < value < 1:
+            raise ConfigError(f"{name} is {value:g}; use a share between 0 and 1")
+    score = np.nan_to_num(table.score)
+    single = int(np.nanmean(table.score, axis=0).argmax())
+    prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
+    found = None
+    for threshold in _GRID:
+        chosen = choose(success, prices, float(threshold))
+        one = _measured(
+            score,
+            chosen,
+            single,
+            prices,
+            threshold=float(threshold),
+            confidence=confidence,
+            seed=seed,
+        )
+        kept = one.low >= quality if lost is None else one.lost_high <= lost
+        if not kept:
+            return found or one
+        found = replace(one, promised=True)
+    if found is None:
+        raise ConfigError(f"table {table.name}: no rows to calibrate on")
+    return found
+
+
+def choose(success: Floats, prices: Floats, threshold: float) -> npt.NDArray[np.int64]:
+    """The cheapest model whose P(success) is at least ``threshold`` of the row's best.
+
+    The same rule as the policy's: the better one where two cost the same.
+    """
+    able = success >= threshold * success.max(axis=1, keepdims=True)
+    order = np.lexsort((-success, np.broadcast_to(prices, success.shape)), axis=1)
+    first = np.take_along_axis(able, order, axis=1).argmax(axis=1)
+    return np.take_along_axis(order, first[:, None], axis=1)[:, 0]
+
+
+def _measured(
+    score: Floats,
+    chosen: npt.NDArray[np.int64],
+    single: int,
+    prices: Floats,
+    *,
+    threshold: float,
+    confidence: float,
+    seed: int,
+) -> Calibrated:
+    rows = len(score)
+    routed, best = score[np.arange(rows), chosen], score[:, single]
+    failures = int((routed < best).sum())
+    draws = np.random.default_rng(seed).integers(0, rows, (_DRAWS, rows))
+    ratios = routed[draws].mean(axis=1) / np.maximum(best[draws].mean(axis=1), 1e-9)
+    return Calibrated(
+        threshold=threshold,
+        quality=float(routed.mean() / max(best.mean(), 1e-9)),
+        low=float(np.quantile(ratios, 1 - confidence)),
+        lost=failures / rows,
+        lost_high=upper_bound(failures, rows, confidence),
+        saving=float(1 - prices[chosen].mean() / prices[single]),
+        promised=False,
+        rows=rows,
+    )
+
+
+def upper_bound(failures: int, rows: int, confidence: float) -> float:
+    """The exact upper confidence bound of a share (Clopper and Pearson, 1934)."""
+    from scipy.stats import beta
+
+    if failures >= rows:
+        return 1.0
+    return float(beta.ppf(confidence, failures + 1, rows - failures))

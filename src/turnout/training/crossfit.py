@@ -1,0 +1,58 @@
+"""Predictions for every row of a table by predictors that never saw the row's question.
+
+Folds are grouped: rows that share a ``bucket`` (else a text) are in one fold, and so are those of
+the other tables given to train on. Only the folds read the bucket, never a predictor.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.features.prompt import request_text
+from turnout.training.success import train
+
+Floats = npt.NDArray[np.float64]
+Masks = npt.NDArray[np.bool_]
+
+
+def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:
+    """``[n, m]`` for each table, from predictors trained on all tables' other folds."""
+    places = [fold_of(table, folds) for table in tables]
+    found = [np.zeros(table.score.shape) for table in tables]
+    for fold in range(folds):
+        kept = [t.rows(p != fold) for t, p in zip(tables, places, strict=True)]
+        predictor = train(kept, seed=seed)
+        for table, place, out in zip(tables, places, found, strict=True):
+            rows = np.flatnonzero(place == fold)
+            columns = [predictor.models.index(model) for model in table.models]
+            prompts = [request_text(table.prompts[row]) for row in rows]
+            out[rows] = predictor.predict_all(prompts)[:, columns]
+    return found
+
+
+def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Floats:
+    """``[n, m]``: each task predicted by a predictor trained on the other tasks only."""
+    tasks = np.array([str(task) for task in table.column("task")])
+    found = np.zeros(table.score.shape)
+    for task in np.unique(tasks):
+        rows = np.flatnonzero(tasks == task)
+        predictor = train([table.rows(tasks != task)], seed=seed)
+        columns = [predictor.models.index(model) for model in table.models]
+        prompts = [request_text(table.prompts[row]) for row in rows]
+        found[rows] = predictor.predict_all(prompts)[:, columns]
+    return found
+
+
+def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
+    """Each row's fold, by its bucket where it has one, else by its text."""
+    buckets = table.column("bucket")
+    texts = [request_text(row).text for row in table.prompts]
+    keys = [int(b) if b is not None else _lot(text) for b, text in zip(buckets, texts, strict=True)]
+    return np.array(keys, dtype=np.int64) % folds
+
+
+def _lot(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")

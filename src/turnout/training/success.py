@@ -1,0 +1,366 @@
+"""Trains the success predictor from outcome tables.
+
+Every row given is used, seeded, and only the text and the tools of a prompt are read. All tuning is
+out of fold inside the rows given: members are weighted once on random folds (prompts like the
+training data) and once on folds that leave whole groups of similar prompts out (prompts unlike it).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.classifiers.success.encoding import encode_all, marks_of
+from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
+from turnout.classifiers.success.forest import Forest
+from turnout.classifiers.success.predictor import SuccessPredictor, marks
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.features.prompt import request_text
+from turnout.training.forest import grow
+from turnout.training.inner_folds import group_folds, random_folds
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Progress = Callable[[str, float], None]
+
+_RIDGE = 20.0
+_NEIGHBOURS = 80
+_REMEMBERED = 3000
+_TREES = 100
+_TREES_OUT_OF_FOLD = 40
+_SMALLEST_TABLE = 20
+_WORTH_LEFT = 0.04
+_SHARED_MODELS = 0.25
+# A new task is further from the training data than a group left out of it: half the level is kept.
+_PRUDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """One table ready to learn from: encoded prompts, scores with NaN, and the texts' hashes."""
+
+    name: str
+    models: tuple[str, ...]
+    encoded: Floats
+    score: Floats
+    texts: tuple[str, ...]
+
+    def rows(self, chosen: Ints) -> "Examples":
+        """The examples of some rows."""
+        return Examples(
+            name=self.name,
+            models=self.models,
+            encoded=self.encoded[chosen],
+            score=self.score[chosen],
+            texts=tuple(self.texts[i] for i in chosen),
+        )
+
+
+def train(
+    tables: Sequence[OutcomeTable], *, seed: int = 0, progress: Progress | None = None
+) -> SuccessPredictor:
+    """The predictor of one or several tables.
+
+    ``progress`` is told the step and the share done. Raises ConfigError where a table is too small
+    to learn from.
+    """
+    tell = progress or (lambda _step, _share: None)
+    examples = _families([_examples(table, tell) for table in tables])
+    shared, extra = (None, None)
+    if len(examples) > 1:
+        tell("learning what all tables share", 0.1)
+        shared, extra = _shared(examples, seed)
+    experts = []
+    for number, one in enumerate(examples):
+        share = 0.2 + 0.8 * number / len(examples)
+        tell(f"learning {one.name}", share)
+        full = one if extra is None else _with_column(one, extra[number])
+        experts.append(_expert(full, seed))
+    tell("done", 1.0)
+    prompts = [request_text(row) for table in tables for row in table.prompts]
+    return SuccessPredictor(
+        experts=tuple(experts), shared=shared, trained_on=np.unique(marks(prompts))
+    )
+
+
+def _examples(table: OutcomeTable, tell: Progress) -> Examples:
+    answered = ~np.isnan(table.score).all(axis=1)
+    if answered.sum() < _SMALLEST_TABLE:
+        raise ConfigError(
+            f"table {table.name}: {int(answered.sum())} rows with scores; give at least "
+            f"{_SMALLEST_TABLE}"
+        )
+    tell(f"reading {table.name}", 0.0)
+    kept = table.rows(np.flatnonzero(answered))
+    prompts = [request_text(row) for row in kept.prompts]
+    return Examples(
+        name=table.name,
+        models=table.models,
+        encoded=encode_all(prompts),
+        score=kept.score.astype(np.float32),
+        texts=tuple("\n".join(prompt) for prompt in prompts),
+    )
+
+
+def _families(examples: Sequence[Examples]) -> list[Examples]:
+    """The tables, those that share a good part of their models joined: one expert knows both.
+
+    A model that one of the tables lacks has missing outcomes on its rows.
+    """
+    joined: list[Examples] = []
+    for one in examples:
+        mates = [other for other in joined if _alike(other.models, one.models)]
+        joined = [other for other in joined if not any(other is mate for mate in mates)]
+        joined.append(reduce(_joined, [*mates, one]))
+    return joined
+
+
+def _alike(some: Sequence[str], others: Sequence[str]) -> bool:
+    union = len(set(some) | set(others))
+    return len(set(some) & set(others)) >= _SHARED_MODELS * union
+
+
+def _joined(first: Examples, second: Examples) -> Examples:
+    models = tuple(dict.fromkeys([*first.models, *second.models]))
+    parts = []
+    for one in (first, second):
+        score = np.full((len(one.score), len(models)), np.nan, np.float32)
+        score[:, [models.index(model) for model in one.models]] = one.score
+        parts.append(score)
+    return Examples(
+        name=f"{first.name}+{second.name}",
+        models=models,
+        encoded=np.vstack([first.encoded, second.encoded]),
+        score=np.vstack(parts),
+        texts=first.texts + second.texts,
+    )
+
+
+def _with_column(examples: Examples, column: Floats) -> Examples:
+    encoded = np.hstack([column[:, None], examples.encoded])
+    return Examples(
+        name=examples.name,
+        models=examples.models,
+        encoded=encoded,
+        score=examples.score,
+        texts=examples.texts,
+    )
+
+
+def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Floats]]:
+    """The forest of easiness over all tables, and its out-of-fold column for each table.
+
+    A question's easiness is how much better than their own means the models did on it; a row with
+    many models says it more surely and weighs more.
+    """
+    encoded = np.vstack([one.encoded for one in examples])
+    texts = tuple(text for one in examples for text in one.texts)
+    parts = [departures(one.score) for one in examples]
+    easiness = np.concatenate([part.mean(axis=1) for part in parts])[:, None]
+    weight = np.concatenate(
+        [np.full(len(p), np.sqrt(min(8, p.shape[1])) / np.sqrt(len(p))) for p in parts]
+    )
+    column = np.empty(len(texts), np.float32)
+    for train_rows, test_rows in random_folds(texts, seed):
+        fold = grow(
+            encoded[train_rows], easiness[train_rows], seed, _TREES_OUT_OF_FOLD, weight[train_rows]
+        )
+        column[test_rows] = fold.predict(encoded[test_rows])[:, 0]
+    ends = np.cumsum([len(one.texts) for one in examples])[:-1]
+    return grow(encoded, easiness, seed, _TREES, weight), np.split(column, ends)
+
+
+def departures(score: Floats) -> Floats:
+    """How far each outcome lies from its model's mean.
+
+    A missing one is taken to depart as the others on its row do.
+    """
+    departed = score - means(score)
+    known = ~np.isnan(score)
+    level = np.nansum(departed, axis=1) / np.maximum(1, known.sum(axis=1))
+    return np.where(known, departed, level[:, None]).astype(np.float32)
+
+
+def means(score: Floats) -> Floats:
+    """Each model's mean score; the mean of all where a model has no outcome."""
+    known = ~np.isnan(score)
+    counts = known.sum(axis=0)
+    overall = float(np.nanmean(score))
+    totals = np.nansum(score, axis=0)
+    # Two pseudo-outcomes at the overall mean keep a barely tried model off 0 and 1.
+    return np.asarray((totals + 2 * overall) / (counts + 2), dtype=np.float32)
+
+
+def _expert(examples: Examples, seed: int) -> Expert:
+    final = _members(examples, seed, _TREES)
+    known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
+    groups = group_folds(final.neighbours.places, seed)
+    strange = _out_of_fold(examples, groups, seed)
+    blend = _blend(known, strange)
+    return Expert(
+        name=examples.name,
+        models=examples.models,
+        prior=means(examples.score),
+        centre=final.centre,
+        scale=final.scale,
+        coefficients=final.coefficients,
+        forest=final.forest,
+        neighbours=final.neighbours,
+        blend=blend,
+    )
+
+
+def _members(examples: Examples, seed: int, trees: int) -> Expert:
+    """An expert whose members are fitted but not yet weighed."""
+    target = departures(examples.score)
+    marks = marks_of(examples.encoded)
+    centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
+    return Expert(
+        name=examples.name,
+        models=examples.models,
+        prior=means(examples.score),
+        centre=centre,
+        scale=scale,
+        coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
+        forest=grow(examples.encoded, target, seed, trees),
+        neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
+        blend=_plain_blend(len(examples.models)),
+    )
+
+
+def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
+    """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
+
+    The forest and the linear member learn from every row.
+    """
+    count = len(placed)
+    if count > _REMEMBERED:
+        kept = np.sort(np.random.default_rng(seed).choice(count, _REMEMBERED, replace=False))
+        placed, target = placed[kept], target[kept]
+    return Neighbours(
+        places=placed, departures=target, count=min(_NEIGHBOURS, max(10, len(target) // 8))
+    )
+
+
+def _ridge(inputs: Floats, score: Floats) -> Floats:
+    """``[width, m]``: ridge regression of the departures, each model on its own rows."""
+    target, known = departures(score), ~np.isnan(score)
+    coefficients = np.empty((inputs.shape[1], score.shape[1]), np.float32)
+    penalty = np.full(inputs.shape[1], _RIDGE)
+    penalty[-1] = 1e-3
+    patterns, which = np.unique(known, axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        rows, columns = patterns[:, number], np.flatnonzero(which.ravel() == number)
+        x = inputs[rows].astype(np.float64)
+        gram = x.T @ x + np.diag(penalty)
+        coefficients[:, columns] = np.linalg.solve(gram, x.T @ target[np.ix_(rows, columns)])
+    return coefficients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OutOfFold:
+    """Members' departures ``[members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``."""
+
+    members: Floats
+    truth: Floats
+    closeness: Floats
+
+
+def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> _OutOfFold:
+    members = np.zeros((3, *examples.score.shape), np.float32)
+    closeness = np.zeros(len(examples.score), np.float32)
+    truth = np.full_like(examples.score, np.nan)
+    for train_rows, test_rows in folds:
+        fitted = _members(examples.rows(train_rows), seed, _TREES_OUT_OF_FOLD)
+        found, near = fitted.members(examples.encoded[test_rows])
+        members[:, test_rows], closeness[test_rows] = found, near
+        truth[test_rows] = examples.score[test_rows] - fitted.prior
+    return _OutOfFold(members=members, truth=truth, closeness=closeness)
+
+
+def _plain_blend(models: int) -> Blend:
+    """The members' mean, with no notion of strangeness: what a fold's members start from."""
+    weights = np.full((2, 2, 3), 1 / 3, np.float32)
+    return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
+
+
+def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
+    slope, offset = _gate(known.closeness, strange.closeness)
+    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
+    weights[1, 0] *= _PRUDENCE
+    weights[0, 0] *= _made_up_for(known, weights, slope, offset)
+    full = np.eye(known.truth.shape[1], dtype=np.float32)
+    blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
+    departures_found = blend.departures(known.members, known.closeness)
+    return replace(blend, basis=_basis(departures_found, known.truth))
+
+
+def _made_up_for(known: _OutOfFold, weights: Floats, slope: float, offset: float) -> float:
+    """What the known level is multiplied with so that known prompts stay calibrated.
+
+    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
+    """
+    gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
+    share = gate.strangeness(known.closeness)
+    levels = known.members.mean(axis=2)
+    told = (1 - share) * (weights[0, 0] @ levels)
+    answered = ~np.isnan(known.truth)
+    truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
+    missing = truth - share * (weights[1, 0] @ levels)
+    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
+
+
+def _basis(found: Floats, truth: Floats) -> Floats:
+    """The fewest main directions of contrast that keep nearly all of its worth out of fold."""
+    known = ~np.isnan(truth)
+    contrast = found - found.mean(axis=1, keepdims=True)
+    level = np.nansum(truth, axis=1) / np.maximum(1, known.sum(axis=1))
+    wanted = truth - level[:, None]
+    directions = np.linalg.svd(contrast, full_matrices=False)[2]
+    ranks = range(1, max(2, len(directions)))
+    errors = [
+        float(((wanted - (contrast @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
+        for r in ranks
+    ]
+    none = float((wanted[known] ** 2).mean())
+    enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
+    rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
+    return np.asarray(directions[:rank].T, dtype=np.float32)
+
+
+def _weigh(found: _OutOfFold) -> Floats:
+    """Non-negative least-squares weights ``[level, contrast] x members``.
+
+    Together at most 1: what is missing to 1 is trust in the models' means.
+    """
+    from scipy.optimize import nnls
+
+    known = ~np.isnan(found.truth)
+    truth = np.where(known, found.truth, 0.0)
+    counts = np.maximum(1, known.sum(axis=1, keepdims=True))
+    level_truth = truth.sum(axis=1, keepdims=True) / counts
+    level = found.members.mean(axis=2, keepdims=True)
+    contrast = (found.members - level)[:, known]
+    pairs = (
+        (level[:, :, 0].T, level_truth[:, 0]),
+        (contrast.T, (truth - level_truth)[known]),
+    )
+    weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
+    return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
+
+
+def _gate(near: Floats, far: Floats) -> tuple[float, float]:
+    """Slope and offset of P(strange | closeness), by Newton's method on the logistic loss."""
+    x = np.concatenate([near, far]).astype(np.float64)
+    y = np.concatenate([np.zeros(len(near)), np.ones(len(far))])
+    inputs = np.stack([x, np.ones_like(x)], axis=1)
+    solution = np.zeros(2)
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-np.clip(inputs @ solution, -30, 30)))
+        gradient = inputs.T @ (p - y) + 1e-2 * solution
+        hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs + 1e-2 * np.eye(2)
+        solution -= np.linalg.solve(hessian, gradient)
+    return float(solution[0]), float(solution[1])

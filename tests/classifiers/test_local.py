@@ -1,0 +1,110 @@
+"""The shipped classifier on prompts that leave no doubt."""
+
+from pathlib import Path
+
+import pytest
+
+from turnout.classifiers import IntentSpec, LocalClassifier
+from turnout.classifiers.artefact import Artefact
+from turnout.core import ConfigError
+
+
+@pytest.fixture(scope="module")
+def classifier() -> LocalClassifier:
+    """The artefact inside the package."""
+    return LocalClassifier.load()
+
+
+def _user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("What is the capital of Peru?", "simple_qa"),
+        ("Write a poem about the first snow", "creative"),
+        ("Write a Python function that reverses a list", "code"),
+        ("Translate into Spanish: the train is late", "translation"),
+        ("Erzähl mir eine Geschichte über einen Drachen", "creative"),
+        ("フランスの首都はどこですか", "simple_qa"),
+    ],
+)
+def test_plain_prompts_have_their_intent(
+    classifier: LocalClassifier, text: str, intent: str
+) -> None:
+    """Clear prompts are labelled right and are not blocked."""
+    found = classifier.predict(_user(text))
+    assert found.intent == intent
+    assert found.unsafe is not None
+    assert found.unsafe < classifier.threshold
+
+
+def test_the_intents_are_a_distribution(classifier: LocalClassifier) -> None:
+    """They sum to one, most likely first, and unsafe is not among them."""
+    found = classifier.predict(_user("hello, how was your day"))
+    assert sum(p for _, p in found.intents) == pytest.approx(1.0, abs=1e-4)
+    assert [p for _, p in found.intents] == sorted((p for _, p in found.intents), reverse=True)
+    assert "unsafe" not in dict(found.intents)
+
+
+def test_a_batch_is_its_prompts_one_by_one(classifier: LocalClassifier) -> None:
+    """Batching changes speed, not verdicts."""
+    texts = ["sort a list in rust", "a limerick about bread", "height of mount kenya", "ciao"]
+    batch = classifier.predict_batch([_user(text) for text in texts])
+    for text, together in zip(texts, batch, strict=True):
+        alone = classifier.predict(_user(text))
+        assert together.intent == alone.intent
+        assert together.unsafe == pytest.approx(alone.unsafe, abs=1e-4)
+
+
+def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:
+    """The word yes after a code turn is about the code."""
+    found = classifier.predict(
+        [
+            {"role": "user", "content": "Write a Python function that reads a CSV file"},
+            {"role": "assistant", "content": "def read(path): ... Shall I add error handling?"},
+            {"role": "user", "content": "yes"},
+        ]
+    )
+    assert found.intent == "code"
+
+
+def test_no_text_is_no_verdict(classifier: LocalClassifier) -> None:
+    """A conversation without words gets no score, which blocks."""
+    found = classifier.predict([{"role": "user", "content": []}])
+    assert (found.unsafe, found.intents) == (None, ())
+
+
+def test_a_users_intent_works_at_once(classifier: LocalClassifier) -> None:
+    """Four examples make an intent; what is unlike them stays where it was."""
+    spec = IntentSpec(
+        name="invoice_question",
+        description="questions about invoices and billing",
+        examples=(
+            "Why was I charged twice?",
+            "Where can I download my invoice?",
+            "The VAT number on my bill is wrong",
+            "When is my payment due?",
+        ),
+    )
+    more = classifier.with_intents([spec])
+    assert more.predict(_user("my invoice never arrived")).intent == "invoice_question"
+    assert more.predict(_user("What is the capital of Peru?")).intent == "simple_qa"
+
+
+def test_too_few_examples_are_an_error(classifier: LocalClassifier) -> None:
+    """The error names the intent and how many it needs."""
+    with pytest.raises(ConfigError, match=r"'thin' has 1 examples; give at least 3"):
+        classifier.with_intents([IntentSpec(name="thin", examples=("one",))])
+
+
+def test_a_changed_artefact_is_refused(tmp_path: Path) -> None:
+    """The digest covers what the classifier computes with."""
+    shipped = Artefact.load()
+    path = tmp_path / "a.zip"
+    shipped.save(path)
+    assert Artefact.load(path).digest == shipped.digest
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ConfigError, match="not a classifier artefact"):
+        Artefact.load(path)

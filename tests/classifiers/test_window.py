@@ -1,0 +1,56 @@
+"""What of a conversation is read."""
+
+from turnout.classifiers.window import chunks, clipped, window
+
+
+def test_safety_reads_every_string_the_model_reads() -> None:
+    """System, parts, names, tool arguments and tool results are all in the segments."""
+    read = window(
+        [
+            {"role": "system", "content": "alpha"},
+            {"role": "user", "name": "bravo", "content": [{"type": "text", "text": "charlie"}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "1",
+                        "type": "function",
+                        "function": {"name": "delta", "arguments": '{"q": "echo"}'},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "1", "content": "foxtrot"},
+        ]
+    )
+    seen = " ".join(read.segments)
+    assert all(word in seen for word in ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot"))
+
+
+def test_intent_reads_the_users_turns_only() -> None:
+    """A large system prompt is no turn; a context is what was said since the turn before."""
+    read = window(
+        [
+            {"role": "system", "content": "rules " * 500},
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "two"},
+            {"role": "user", "content": "three"},
+        ]
+    )
+    assert read.turns == ("one", "three")
+    assert read.contexts == ("one\ntwo",)
+    assert "one\nthree" in read.segments
+
+
+def test_images_are_not_text() -> None:
+    """A picture's bytes are no words to judge."""
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    assert window([{"role": "user", "content": [part]}]).segments == ()
+
+
+def test_chunks_lose_nothing_and_clips_keep_both_ends() -> None:
+    """Every character is in one chunk; a clip has the first and the last words."""
+    text = "start " + "middle " * 1000 + "end"
+    assert "".join(chunks(text)) == text
+    assert clipped(text).startswith("start")
+    assert clipped(text).endswith("end")

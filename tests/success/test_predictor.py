@@ -1,0 +1,148 @@
+"""The success predictor: learns, is reproducible, and reads only what it may."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.success.worlds import MODELS, prompts, write_table
+from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
+from turnout.cli.app import main
+from turnout.core import ConfigError
+from turnout.evaluation.table_files import read_table
+from turnout.features.prompt import PromptText, request_text
+from turnout.training.bundle import write_bundle
+from turnout.training.probe import informative
+from turnout.training.success import train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained on the small world."""
+    place = tmp_path_factory.mktemp("success")
+    table = read_table(write_table(place))
+    write_bundle(train([table]), [table], place / "bundle")
+    return place
+
+
+def test_it_learns_for_whom_a_prompt_is_hard(folder: Path) -> None:
+    """New sums need the large model, new names do not."""
+    predictor = open_bundle(folder / "bundle").predictor
+    hard = predictor.predict(
+        PromptText(
+            "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
+        )
+    )
+    easy = predictor.predict(PromptText("Name a well known bird that starts with letter k (9)."))
+    assert hard["large"] - hard["small"] > 0.4
+    assert abs(easy["large"] - easy["small"]) < 0.25
+
+
+def test_training_twice_gives_the_same_bundle(folder: Path) -> None:
+    """The content hash depends on rows and seed only."""
+    table = read_table(folder / "world")
+    again = write_bundle(train([table]), [table], folder / "again")
+    assert again == open_bundle(folder / "bundle").digest
+
+
+def test_predictions_read_no_id_task_or_bucket(folder: Path) -> None:
+    """Everything but the text may be scrambled without a change."""
+    predictor = open_bundle(folder / "bundle").predictor
+    rows = prompts(20, seed=5)
+    strange = [
+        {**row, "id": f"x{n}", "task": "names", "bucket": 69 - n, "split": "test", "cluster_id": n}
+        for n, row in enumerate(rows)
+    ]
+    first = predictor.predict_all([request_text(row) for row in rows])
+    assert np.array_equal(first, predictor.predict_all([request_text(row) for row in strange]))
+
+
+def test_training_reads_no_task(folder: Path, tmp_path: Path) -> None:
+    """A table whose tasks are all named alike gives the same bundle."""
+    prefix = write_table(tmp_path)
+    rows = [{**row, "task": "t", "bucket": 0} for row in prompts(240)]
+    with gzip.open(f"{prefix}.prompts.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    table = read_table(prefix)
+    assert (
+        write_bundle(train([table]), [table], tmp_path / "b")
+        == open_bundle(folder / "bundle").digest
+    )
+
+
+def test_a_strange_prompt_falls_back_towards_the_means(folder: Path) -> None:
+    """Unlike anything seen, a prompt moves the models less than a familiar one, and less surely."""
+    predictor = open_bundle(folder / "bundle").predictor
+    odd = PromptText("def f(x):\n    return {k: [v] for k, v in x.items() if v is not None}\n" * 8)
+    familiar = request_text(prompts(6, seed=9)[1])
+    assert sum(predictor.uncertainty(odd).values()) > sum(predictor.uncertainty(familiar).values())
+
+
+def test_several_tables_with_other_models_make_one_bundle(folder: Path, tmp_path: Path) -> None:
+    """Tables that share questions but not models are learned together."""
+    other = write_table(tmp_path, "other", models=np.array(["tiny", "medium", "huge"]))
+    predictor = train([read_table(folder / "world"), read_table(other)])
+    assert predictor.models == (*MODELS, "tiny", "medium", "huge")
+    found = predictor.predict_all([request_text(row) for row in prompts(4)])
+    assert found.shape == (4, 6)
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_long_empty_and_odd_prompts_are_predicted(folder: Path) -> None:
+    """No text makes it fail."""
+    predictor = open_bundle(folder / "bundle").predictor
+    for text in ("", " ", "\x00", "é" * 50_000, "a " * 50_000, "(" * 5000, "1" * 20_000):
+        success = predictor.predict(PromptText(text, "not json {"))
+        assert all(0 < p < 1 for p in success.values())
+
+
+def test_a_changed_bundle_is_refused(folder: Path, tmp_path: Path) -> None:
+    """What is not what was sealed is not served."""
+    table = read_table(folder / "world")
+    write_bundle(train([table]), [table], tmp_path / "b")
+    (tmp_path / "b" / "catalogue.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"catalogue\.json is not the one that was sealed"):
+        open_bundle(tmp_path / "b")
+    with pytest.raises(ConfigError, match="turnout train success"):
+        load(tmp_path)
+
+
+def test_a_new_model_is_known_from_probes(folder: Path) -> None:
+    """A model added by probes is placed like the model that it equals."""
+    table = read_table(folder / "world")
+    predictor = train([table.columns(["small", "coder"])])
+    success = predictor.predict_all([request_text(row) for row in table.prompts])
+    chosen = informative(success, 100)
+    assert len(set(chosen.tolist())) == 100
+    added = by_probes("large", success[chosen], table.score[chosen, 2], predictor.models)
+    found = added.predict(success, {"small": 0, "coder": 1})
+    assert abs(float(found.mean()) - float(table.score[:, 2].mean())) < 0.1
+
+
+def test_a_new_model_by_prior_moves_with_the_others() -> None:
+    """Where the known models all do worse, so does the newcomer."""
+    added = by_prior("new", 0.7, {"a": 0.6, "b": 0.8})
+    hard, easy = added.predict(np.array([[0.4, 0.6], [0.8, 1.0]], np.float32), {"a": 0, "b": 1})
+    assert hard == pytest.approx(0.5)
+    assert easy == pytest.approx(0.9)
+
+
+def test_the_commands_train_predict_and_evaluate(folder: Path, tmp_path: Path) -> None:
+    """The command line goes from a table to predictions in the input's order."""
+    with pytest.raises(SystemExit) as done:
+        main(["train", "success", "--table", str(folder / "world"), "--out", str(tmp_path / "b")])
+    assert done.value.code == 0
+    asked = tmp_path / "p.jsonl"
+    rows = [{"id": 7, "messages": [{"role": "user", "content": "Name a bird."}]}, {"id": "x"}]
+    asked.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SystemExit) as done:
+        main(
+            ["predict", "--prompts", str(asked), "--bundle", str(tmp_path / "b"), "--out",
+             str(tmp_path / "out.jsonl")]
+        )  # fmt: skip
+    assert done.value.code == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [7, "x"]
+    assert list(lines[0]["success"]) == list(MODELS)

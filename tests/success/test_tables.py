@@ -1,0 +1,146 @@
+"""Outcome tables: what is read, what is ignored, and what is refused with which words."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.success.worlds import MODELS, write_table
+from turnout.core import ConfigError
+from turnout.evaluation.table_files import read_table
+
+
+def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
+    """The three files give rows in order, models by exact name, and their costs."""
+    table = read_table(write_table(tmp_path))
+    assert table.models == MODELS
+    assert table.score.shape == (240, 3)
+    assert table.priced().score.shape == (240, 3)
+
+
+def test_token_zero_is_unknown_and_prices_make_costs(tmp_path: Path) -> None:
+    """A zero in a token column is unknown; with list prices the other cells get a cost."""
+    tokens = np.full((240, 3), 1000, np.int32)
+    tokens[0, 0] = 0
+    prefix = write_table(tmp_path, in_tokens=tokens, out_tokens=tokens, cost_usd=None)
+    meta = {"price_per_mtok": {"small": [1, 2], "large": [10, 20]}}
+    Path(f"{prefix}.meta.json").write_text(json.dumps(meta))
+    cost = read_table(prefix).cost_usd
+    assert cost is not None
+    assert np.isnan(cost[0, 0])
+    assert cost[1, 0] == pytest.approx(0.003)
+    assert np.isnan(cost[:, 1]).all()
+
+
+def test_extra_arrays_are_ignored_with_one_note(tmp_path: Path) -> None:
+    """What the format does not know is named once and left alone."""
+    table = read_table(write_table(tmp_path, mood=np.zeros(3)))
+    assert table.notes == ("ignored arrays: mood",)
+
+
+def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
+    """NaN in the scores is no outcome, never a wrong answer."""
+    score = np.ones((240, 3), np.float32)
+    score[0] = [np.nan, 0, 1]
+    table = read_table(write_table(tmp_path, score=score))
+    assert np.isnan(table.score[0, 0])
+    assert np.nanmean(table.score[:, 0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"score": np.full((240, 3), np.nan)}, "no scores"),
+        ({"score": np.ones((240, 3))}, "no variance"),
+        ({"score": np.ones((239, 3))}, r"score has shape \(239, 3\)"),
+        (
+            {"models": np.array(["small"]), "score": np.eye(240)[:, :1], "cost_usd": None},
+            "one model",
+        ),
+        ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in rows 0 and 2"),
+        ({"score": np.full((240, 3), 7.0)}, r"row 0 \(name-0\): a score outside 0..1"),
+    ],
+)
+def test_unusable_tables_are_refused(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    """Each problem is one line that names it and where it is."""
+    with pytest.raises(ConfigError, match=words):
+        read_table(write_table(tmp_path, **changes))
+
+
+def test_prompts_in_another_order_are_refused(tmp_path: Path) -> None:
+    """Scores that belong to other prompts are not silently taken."""
+    prefix = write_table(tmp_path)
+    ids = np.array([f"other-{n}" for n in range(240)])
+    write_table(tmp_path, ids=ids)
+    with pytest.raises(ConfigError, match="row 0: prompt 'name-0' but scores of 'other-0'"):
+        read_table(prefix)
+
+
+def test_a_row_told_in_two_halves_is_joined(tmp_path: Path) -> None:
+    """Two rows of one id and text without a clash are one row; a clash is an error."""
+    prefix = write_table(tmp_path)
+    table = read_table(prefix)
+    lines = [dict(row) for row in table.prompts]
+    lines[1] = dict(lines[0])
+    score = table.score.astype(np.float32)
+    score[0], score[1] = [1, np.nan, np.nan], [np.nan, 0, 1]
+    _rewrite(prefix, lines, score)
+    joined = read_table(prefix)
+    assert joined.score[0].tolist() == [1, 0, 1]
+    assert len(joined.prompts) == 239
+    score[1, 0] = 0
+    _rewrite(prefix, lines, score)
+    with pytest.raises(ConfigError, match="duplicate id 'name-0' in rows 0 and 1"):
+        read_table(prefix)
+
+
+def test_one_row_an_outcome_and_one_row_a_prompt_agree(tmp_path: Path) -> None:
+    """Both single-file shapes give the same table."""
+    long, wide = tmp_path / "long.jsonl", tmp_path / "wide.jsonl"
+    cells = [("q1", "a", 1), ("q1", "b", 0), ("q2", "a", 0), ("q2", "b", 1)]
+    long.write_text(
+        "".join(
+            json.dumps({"id": i, "prompt": i, "model": m, "score": s}) + "\n" for i, m, s in cells
+        )
+    )
+    wide.write_text(
+        "".join(
+            json.dumps({"id": i, "prompt": i, "score": {m: s for j, m, s in cells if j == i}})
+            + "\n"
+            for i in ("q1", "q2")
+        )
+    )
+    assert read_table(long).score.tolist() == read_table(wide).score.tolist() == [[1, 0], [0, 1]]
+
+
+def test_comparisons_become_scores(tmp_path: Path) -> None:
+    """A won comparison is 1, a lost one 0, a tie one half each."""
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "model_b"}]
+    rows.append({"id": "2", "prompt": "y", "model_a": "a", "model_b": "b", "winner": "tie"})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_table(file).score.tolist() == [[0, 1], [0.5, 0.5]]
+
+
+def test_parquet_is_read(tmp_path: Path) -> None:
+    """A Parquet file with a row an outcome is a table."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {"id": ["1", "1"], "prompt": ["x", "x"], "model": ["a", "b"], "score": [0.0, 1.0]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").models == ("a", "b")
+
+
+def _rewrite(prefix: Path, lines: list[dict[str, object]], score: np.ndarray) -> None:
+    import gzip
+
+    with np.load(f"{prefix}.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays |= {"score": score, "ids": np.array([line["id"] for line in lines])}
+    np.savez(f"{prefix}.npz", **arrays)
+    with gzip.open(f"{prefix}.prompts.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)

@@ -1,0 +1,94 @@
+"""Training helpers: folds, licences, rows, calibration."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from turnout.classifiers.calibration import Calibration, fit, qualities
+from turnout.core import ConfigError, Prediction, Ref
+from turnout.training.augment import attacked
+from turnout.training.folds import by_source, weights
+from turnout.training.licences import permissive
+from turnout.training.rows import Row, load
+
+
+def _row(text: str = "hello", **more: str) -> Row:
+    fields = {"intent": "chat", "source": "s", "licence": "MIT", **more}
+    return Row(messages=({"role": "user", "content": text},), **fields)
+
+
+def test_a_source_is_in_one_fold() -> None:
+    """No source is trained on and judged at once, and an intent's sources are spread."""
+    rows = [_row(source=f"s{i % 7}") for i in range(70)]
+    fold = by_source(rows, folds=3)
+    for name in {row.source for row in rows}:
+        assert len({fold[i] for i, row in enumerate(rows) if row.source == name}) == 1
+    assert set(fold.tolist()) == {0, 1, 2}
+
+
+def test_a_large_source_counts_less_a_row() -> None:
+    """A source of a hundred rows has less than a hundred times the weight of one of one."""
+    rows = [_row(source="large") for _ in range(100)] + [_row(source="small")]
+    found = weights(rows, ["x"] * 101)
+    assert found[-1] == pytest.approx(10 * found[0])
+
+
+@pytest.mark.parametrize(
+    ("licence", "source", "allowed"),
+    [
+        ("MIT", "s", True),
+        ("CC-BY-4.0", "s", True),
+        ("own (Apache-2.0)", "own/a", True),
+        ("CC-BY-SA-4.0", "s", False),
+        ("MIT (GPT-4-generated text)", "s", False),
+        ("ODC-By-1.0 (research use)", "s", False),
+        ("Apache-2.0", "harmfulqa", False),
+        ("", "s", False),
+    ],
+)
+def test_only_permissive_rows_train_what_is_given_away(
+    licence: str, source: str, *, allowed: bool
+) -> None:
+    """Share-alike, research-only, GPT-written and unlicensed rows stay out."""
+    assert permissive(_row(licence=licence, source=source)) is allowed
+
+
+def test_a_bad_row_is_named(tmp_path: Path) -> None:
+    """The error has the file, the line and the field."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "intent": "code"}\n{"text": "b", "intent": "cod"}\n')
+    with pytest.raises(ConfigError, match=r"rows\.jsonl: line 2: intent is 'cod'"):
+        load([path])
+
+
+def test_an_attack_keeps_the_prompts_label() -> None:
+    """A mould is filled with a prompt, and the label is the prompt's."""
+    mould = _row("{prompt} say chat", kind="label_attack", source="own/m")
+    prompt = _row("sort a list", intent="code", source="own/p")
+    (filled,) = attacked([mould, prompt])
+    assert (filled.text, filled.intent) == ("sort a list say chat", "code")
+
+
+def test_calibration_mends_a_leaning_classifier() -> None:
+    """An offset found on labelled prompts turns a systematic mistake around."""
+
+    def told(code: float) -> Prediction:
+        ranked = sorted((("code", code), ("chat", 1 - code)), key=lambda pair: -pair[1])
+        return Prediction(classifier=Ref(name="x"), intents=tuple(ranked), harm=0.1)
+
+    rows = [(told(0.45), "code")] * 10 + [(told(0.05), "chat")] * 10
+    before = Calibration(threshold=0.5)
+    after = fit(rows, threshold=0.5, over_block=0.01)
+    wanted = [label for _, label in rows]
+    assert {q.label: q.recall for q in qualities([before.label(p) for p, _ in rows], wanted)} == {
+        "chat": 1.0,
+        "code": 0.0,
+    }
+    assert [after.label(p) for p, _ in rows] == wanted
+
+
+def test_no_score_blocks() -> None:
+    """A prediction without a verdict is served as unsafe, whatever the threshold."""
+    empty = Prediction(classifier=Ref(name="x"), intents=(("code", 1.0),))
+    assert Calibration(threshold=np.inf).label(empty) == "unsafe"
