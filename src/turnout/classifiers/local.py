@@ -103,7 +103,7 @@ class LocalClassifier:
         reading = self._read(messages)
         if reading.chunks and not self._settles(reading):
             return None
-        return self._prediction(reading, {})
+        return self._settled(reading)
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
