@@ -35,7 +35,7 @@ from turnout.training.rows import Row, load
 OWN = Path(__file__).parent.parent / "datasets" / "prompts"
 PARTS = ("folds", "languages", "disguises", "attacks", "follow_ups", "speed", "llm")
 _ATTACKED_PROMPTS = 50
-_DISGUISED = 300
+_DISGUISED = 100
 
 
 def main() -> None:

@@ -96,3 +96,20 @@ def test_an_unknown_provider_names_the_ones_there_are(more: dict[str, Any], mess
     """The fix is in the line."""
     with pytest.raises(ConfigError, match=message):
         only("m", **more)
+
+
+def test_the_recipes_own_example_adds_up() -> None:
+    """500 tokens in and 900 out, 15 % of them creative, with one label asked for each time.
+
+    The recipe says about $0.003 a request and 60-80 % saved.
+    """
+    strong = only("anthropic/claude-4-sonnet", provider="runcrate").price
+    cheap = only("deepseek-ai/DeepSeek-V3.2", provider="runcrate").price
+    assert strong is not None
+    assert cheap is not None
+    dear, low = strong.expected_cost(500, 900), cheap.expected_cost(500, 900)
+    assert (dear, low) == (15_000_000_000, 495_000_000)
+    label = cheap.expected_cost(250, 4)
+    routed = (15 * dear + 85 * low) // 100 + label
+    assert 0.0025e12 < routed < 0.003e12
+    assert 0.80 < 1 - routed / dear < 0.83

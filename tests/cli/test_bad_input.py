@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
+from turnout.testing import FaultyUpstream
 
 CONFIG = "models:\n  fast: {model: m, price: unknown, provider: p}\ndefault: fast\n"
 
@@ -79,3 +80,20 @@ def test_a_missing_input_file_is_exit_2(capfd: pytest.CaptureFixture[str], tmp_p
         ran = run(capfd, *command)
         assert ran.code == 2
         assert "none.jsonl: cannot be read" in ran.err
+
+
+def test_an_id_that_the_provider_does_not_have_is_shown_with_the_nearest(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """``models --check`` asks the provider's own list."""
+    with FaultyUpstream(models=("acme/small-v2", "acme/large")) as upstream:
+        path = tmp_path / "c.yaml"
+        path.write_text(
+            f"providers: {{p: {{base_url: '{upstream.base_url}', api_key: k}}}}\n"
+            "models:\n"
+            "  a: {model: acme/small, price: unknown, provider: p}\n"
+            "  b: {model: acme/large, price: unknown, provider: p}\n"
+            "default: a\n"
+        )
+        rows = run(capfd, "models", "--check", "--json", "--config", str(path)).json
+    assert [row["state"] for row in rows] == ["not there; nearest is acme/small-v2", "there"]

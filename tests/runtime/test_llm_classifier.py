@@ -124,3 +124,37 @@ def test_follow_ups_keep_the_task(*, stream: bool) -> None:
         else:
             reply = r.chat(messages)
     assert reply.decision.intent == "code"
+
+
+@pytest.mark.parametrize("can", [True, False], ids=["constrained", "free"])
+def test_the_answer_is_held_to_the_labels_where_the_provider_can(*, can: bool) -> None:
+    """A JSON schema with exactly the labels is sent, and its JSON is read back."""
+    from tests.runtime.world import config
+
+    said = '{"label": "creative"}'
+    with FaultyUpstream(replies={"acme/judge": said}) as upstream:
+        settings = config(upstream)
+        settings["providers"]["acme"]["json_schema"] = can
+        settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
+        settings["classifier"] = {"kind": "llm", "model": "judge"}
+        with Router.from_config(settings, environ={}) as r:
+            decision = r.route(CODE)
+    sent: dict[str, Any] = upstream.requests[0].json()
+    assert decision.intent == "creative"
+    assert ("response_format" in sent) == can
+    if can:
+        schema = sent["response_format"]["json_schema"]["schema"]
+        assert schema["properties"]["label"]["enum"] == [
+            "simple_qa",
+            "creative",
+            "code",
+            "unsafe",
+        ]
+
+
+def test_a_reasoning_model_without_a_label_goes_to_the_default() -> None:
+    """One that spends its few tokens on thinking gives no label, and nothing falls open."""
+    with FaultyUpstream() as upstream, asking(upstream, "f-reason") as r:
+        decision = r.route(CODE)
+        assert r.route(UNSAFE).blocked
+    assert (decision.intent, decision.deployment) == ("unknown", "fast")

@@ -53,6 +53,9 @@ def _provider(
         api_key=section.api_key or (environ.get(env) if env else None) or None,
         api_key_env=env,
         headers=section.headers,
+        json_schema=facts.get("json_schema", False)
+        if section.json_schema is None
+        else section.json_schema,
     )
     return provider, {**facts, "preset": preset or ""}
 

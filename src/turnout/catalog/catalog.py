@@ -16,7 +16,10 @@ Family = Literal["openai", "anthropic", "embedded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Who is called: base URL, wire family and key (None when the key is not set)."""
+    """Who is called: base URL, wire family and key (None when the key is not set).
+
+    ``json_schema`` says that answers can be held to a JSON schema there.
+    """
 
     name: str
     base_url: str
@@ -24,6 +27,12 @@ class Provider:
     api_key: str | None = field(default=None, repr=False)
     api_key_env: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json_schema: bool = False
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it can be called: its key is set, or it needs none."""
+        return self.api_key is not None or self.api_key_env is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

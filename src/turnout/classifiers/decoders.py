@@ -57,6 +57,11 @@ def words_share(text: str) -> float:
     return sum(word in _COMMON for word in words) / len(words) if words else 0.0
 
 
+def is_readable(text: str) -> bool:
+    """Whether the text makes sense as it stands."""
+    return words_share(text) > _READABLE
+
+
 def from_base64(text: str) -> str | None:
     """Runs of base64 (also URL-safe) that hold text."""
     return _runs(_BASE64, text, _base64)
@@ -122,7 +127,7 @@ def from_leet(text: str) -> str | None:
 def from_rotation(text: str) -> str | None:
     """ROT13, the other alphabet shifts, and the mirrored alphabet (Atbash)."""
     # Told first, as it costs least: most texts can be read as they are.
-    if words_share(text) > _READABLE:
+    if is_readable(text):
         return None
     lowered = text[:_SAMPLE].lower()
     counts = [lowered.count(letter) for letter in _LOWER]

@@ -3,6 +3,7 @@
 Does not know what the outputs mean.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,20 +20,21 @@ class Table:
     ``rarity`` is zero for rows that training never saw; ``weights`` has a column an output.
     """
 
-    rarity: NDArray[np.float16]
-    weights: NDArray[np.float16]
+    rarity: Floats
+    weights: Floats
     bias: Floats
 
     def logits(self, texts: Sequence[NDArray[np.int64]]) -> Floats:
         """One row of outputs a text."""
-        return np.stack([self._one(rows) for rows in texts]) if texts else self.bias[None][:0]
+        return np.stack([self.of(rows) for rows in texts]) if texts else self.bias[None][:0]
 
-    def _one(self, rows: NDArray[np.int64]) -> Floats:
-        rarity = self.rarity[rows].astype(np.float32)
-        length = float(np.sqrt(rarity @ rarity))
+    def of(self, rows: NDArray[np.int64]) -> Floats:
+        """The outputs of one text."""
+        rarity = self.rarity[rows]
+        length = math.sqrt(rarity @ rarity)
         if length == 0.0:
             return self.bias
-        out: Floats = rarity @ self.weights[rows].astype(np.float32) / length + self.bias
+        out: Floats = rarity @ self.weights[rows] / length + self.bias
         return out
 
     def known(self, rows: NDArray[np.int64]) -> float:
@@ -51,6 +53,14 @@ class Dense:
         """One row of outputs a vector."""
         out: Floats = vectors @ self.weights + self.bias
         return out
+
+
+def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
+    """A softmax of a few log-odds times ``sharpness``; for so few, numpy is the slower way."""
+    top = max(logits)
+    raised = [math.exp(sharpness * (value - top)) for value in logits]
+    total = sum(raised)
+    return [value / total for value in raised]
 
 
 def softmax(logits: Floats) -> Floats:

@@ -5,6 +5,7 @@ two safety scores. A cascade: what the first stage is sure of stops there, the r
 embedded. Does not know what is done with a prediction.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,11 +19,11 @@ from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.grams import grams
-from turnout.classifiers.heads import Dense, Floats, Table, logistic, softmax
+from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.pieces import PieceTokenizer, folded
-from turnout.classifiers.views import views
-from turnout.classifiers.window import chunks, clipped, window
+from turnout.classifiers.views import is_plain, views
+from turnout.classifiers.window import chunks, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
 _DEEP = 4
@@ -65,7 +66,9 @@ class LocalClassifier:
         arrays, meta = artefact.arrays, artefact.meta
         self._tokenizer = _tokenizer(arrays)
         self._first = Table(
-            rarity=arrays["rarity"], weights=arrays["first_w"], bias=arrays["first_b"]
+            rarity=arrays["rarity"].astype(np.float32),
+            weights=arrays["first_w"].astype(np.float32),
+            bias=arrays["first_b"],
         )
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
@@ -93,28 +96,26 @@ class LocalClassifier:
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        return self.predict_batch([messages])[0]
+        return self._at_a_glance(messages) or self.predict_batch([messages])[0]
 
     def settled(self, messages: Sequence[Message]) -> Prediction | None:
         """The prediction where the first stage alone settles it, else None.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        reading = self._read(messages)
-        if reading.chunks and not self._settles(reading):
-            return None
-        return self._settled(reading)
+        return self._at_a_glance(messages) or self._alone(self._read(messages))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
         readings = [self._read(messages) for messages in conversations]
-        unsure = [r for r in readings if r.chunks and not self._settles(r)]
+        alone = [self._alone(reading) for reading in readings]
+        unsure = [r for r, first in zip(readings, alone, strict=True) if first is None]
         vectors = self._embedded(
             text for r in unsure for text in (*r.turns, *r.contexts, *_worst(r))
         )
-        settled = {id(r) for r in readings} - {id(r) for r in unsure}
         return [
-            self._settled(r) if id(r) in settled else self._examined(r, vectors) for r in readings
+            first or self._examined(reading, vectors)
+            for reading, first in zip(readings, alone, strict=True)
         ]
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -123,7 +124,21 @@ class LocalClassifier:
 
     def stops_early(self, messages: Sequence[Message]) -> bool:
         """Whether the first stage alone settles the conversation."""
-        return self._settles(self._read(messages))
+        return self._alone(self._read(messages)) is not None
+
+    def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
+        """The prediction for one short prompt in plain words, if the first stage is sure of it.
+
+        It equals what the longer way finds: such a prompt has one reading, one turn, one chunk.
+        """
+        text = lone_prompt(messages)
+        if text is None or self._custom is not None or not is_plain(text):
+            return None
+        rows = self._rows(text)
+        if self._first.known(rows) < self._gate.known:
+            return None
+        logits = self._first.of(rows)
+        return self._sure(logits, logits[HARM], logits[INJECTION], text)
 
     def _read(self, messages: Sequence[Message]) -> _Reading:
         seen = window(messages)
@@ -147,29 +162,33 @@ class LocalClassifier:
         lowered = text.lower()
         return grams(self._tokenizer.ids(lowered), folded(lowered))
 
-    def _settles(self, reading: _Reading) -> bool:
-        gate = self._gate
-        if self._custom is not None:
-            return False
-        if len(reading.turns) != 1 or reading.known < gate.known:
-            return False
-        harm = reading.chunk_logits[:, HARM].max() + gate.harm
-        injection = reading.chunk_logits[:, INJECTION].max() + gate.injection
-        likeliest = softmax(gate.sharpness * reading.turn_logits[0, :HARM]).max()
-        return bool(max(harm, injection) <= gate.unsafe and likeliest >= gate.confidence)
-
-    def _settled(self, reading: _Reading) -> Prediction:
-        """The prediction of the first stage alone; empty for a conversation without text."""
+    def _alone(self, reading: _Reading) -> Prediction | None:
+        """The first stage's prediction where it may stand alone, else None."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
+        many = len(reading.turns) != 1 or self._custom is not None
+        if many or reading.known < self._gate.known:
+            return None
+        harm, injection = reading.chunk_logits[:, HARM], reading.chunk_logits[:, INJECTION]
+        return self._sure(reading.turn_logits[0], harm.max(), injection.max(), reading.turns[0])
+
+    def _sure(
+        self, turn: Floats, harm: np.float32, injection: np.float32, text: str
+    ) -> Prediction | None:
+        """The prediction from these log-odds if the gate lets it stand, else None."""
         gate = self._gate
-        intents = softmax(gate.sharpness * reading.turn_logits[0, :HARM])
+        harm, injection = harm + gate.harm, injection + gate.injection
+        if max(harm, injection) > gate.unsafe:
+            return None
+        intents = distribution(turn[:HARM].tolist(), gate.sharpness)
+        if max(intents) < gate.confidence:
+            return None
         return Prediction(
             classifier=self.ref,
             intents=self._ranked(intents),
-            harm=float(logistic(reading.chunk_logits[:, HARM].max() + gate.harm)),
-            injection=float(logistic(reading.chunk_logits[:, INJECTION].max() + gate.injection)),
-            language=reading.language,
+            harm=1.0 / (1.0 + math.exp(-float(harm))),
+            injection=1.0 / (1.0 + math.exp(-float(injection))),
+            language=language_of(text),
         )
 
     def _examined(self, reading: _Reading, vectors: Mapping[str, Floats]) -> Prediction:
@@ -203,11 +222,10 @@ class LocalClassifier:
             follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
             for own, follow in zip(each[1:], follows, strict=True):
                 held = follow * held + (1.0 - follow) * own
-        return self._ranked(held)
+        return self._ranked(held.tolist())
 
-    def _ranked(self, distribution: Floats) -> tuple[tuple[str, float], ...]:
-        order = np.argsort(-distribution, kind="stable")
-        return tuple((self.intents[i], float(distribution[i])) for i in order)
+    def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
+        return tuple(sorted(zip(self.intents, shares, strict=True), key=_falling))
 
     def _embedded(self, texts: Iterable[str]) -> dict[str, Floats]:
         # Of like length together, so that a batch holds little padding.
@@ -215,6 +233,10 @@ class LocalClassifier:
         if not unique:
             return {}
         return dict(zip(unique, self.embed(unique), strict=True))
+
+
+def _falling(share: tuple[str, float]) -> float:
+    return -share[1]
 
 
 def _worst(reading: _Reading) -> tuple[str, ...]:

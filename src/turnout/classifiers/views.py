@@ -4,11 +4,24 @@ Safety scores every reading and the worst counts. Deterministic; at most ``_LIMI
 each no longer than about the text itself.
 """
 
-from turnout.classifiers.decoders import ENCODINGS
+import re
+
+from turnout.classifiers.decoders import ENCODINGS, is_readable
 from turnout.classifiers.glyphs import joined, unmasked
 
 _LIMIT = 6
 _LAYERS = 2
+
+# Words of letters with the usual signs around them, and single numbers: no room for a code.
+_WORDS = re.compile(
+    r"""(?>["'(]*+(?:[aAI]|[A-Z]{2,6}|[A-Za-z][a-z']{1,19}|[0-9]{1,9}(?!\W*[0-9]))(?![A-Za-z0-9])"""
+    r"""["'),.;:!?]*+(?:[ \n-]+|\Z))+"""
+)
+
+
+def is_plain(text: str) -> bool:
+    """Whether ``text`` is prose in plain words, of which nothing but itself can be read."""
+    return _WORDS.fullmatch(text) is not None and is_readable(text)
 
 
 def views(text: str) -> tuple[str, ...]:

@@ -48,6 +48,15 @@ def window(messages: Sequence[Message]) -> Window:
     return Window(turns=turns, contexts=contexts, segments=tuple(dict.fromkeys(segments)))
 
 
+def lone_prompt(messages: Sequence[Message]) -> str | None:
+    """The text of a conversation that is one short prompt and nothing else, else None."""
+    if len(messages) != 1 or messages[0].keys() != {"role", "content"}:
+        return None
+    text = messages[0]["content"]
+    is_short = isinstance(text, str) and len(text) <= HEAD + TAIL
+    return text if is_short and messages[0]["role"] == "user" else None
+
+
 def _segments(message: Message) -> list[str]:
     return [text for text in _readable(message) if text.strip() and not _is_reference(text)]
 

@@ -1,6 +1,8 @@
 """``turnout models`` and ``turnout prices``: what is configured, and what it costs."""
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from turnout.catalog import Deployment, Price
 from turnout.cli.options import (
@@ -18,10 +20,19 @@ from turnout.runtime import Router
 _PER_MTOK = 10**6
 
 
-def models(*, config: ConfigOption = None, json: JsonOption = False) -> None:
+def models(
+    *,
+    config: ConfigOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask each provider whether it has the model.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """List the configured models, where each intent goes, and what is tried after a failure."""
     with router(config, ledger=False) as r:
-        rows = [_model(r, d) for d in r.parts.means.rules.catalog.deployments.values()]
+        deployments = list(r.parts.means.rules.catalog.deployments.values())
+        states = r.standings() if check else r.parts.unavailable
+        rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
         line = notice({"stand_in": r.parts.means.stand_in})
     if json:
         print_json(rows)
@@ -50,7 +61,7 @@ def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     print_table("Prices", columns, shown)
 
 
-def _model(r: Router, deployment: Deployment) -> dict[str, Any]:
+def _model(r: Router, deployment: Deployment, state: str) -> dict[str, Any]:
     config = r.parts.config
     intents = [k for k, v in config.intents.items() if v == deployment.id]
     if config.default == deployment.id:
@@ -64,7 +75,7 @@ def _model(r: Router, deployment: Deployment) -> dict[str, Any]:
         "window": deployment.card.context_window,
         "input_usd_per_mtok": _usd(rates.input) if rates else "unknown",
         "output_usd_per_mtok": _usd(rates.output) if rates else "unknown",
-        "state": r.parts.unavailable.get(deployment.id, "ready"),
+        "state": state,
         "fallbacks": list(config.fallbacks.get(deployment.id, ())),
     }
 

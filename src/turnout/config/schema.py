@@ -41,6 +41,7 @@ class ProviderSection(Section):
     api_key: str | None = None
     family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
+    json_schema: bool | None = None
 
 
 class ModelSection(Section):
@@ -80,15 +81,36 @@ class SafetySection(Section):
 
 
 class PolicySection(Section):
-    """The rule that chooses; ``model`` is the one of ``fixed``."""
+    """The rule that chooses; ``model`` is the one of ``fixed``.
 
-    name: Literal["intent_map", "fixed", "cheapest", "strongest", "random"] = "intent_map"
+    ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
+    quality, ``per_usd`` and ``per_second`` the quality that a dollar and a second of waiting are
+    worth, ``weights`` the shares of ``weighted`` by model.
+    """
+
+    name: Literal[
+        "intent_map",
+        "fixed",
+        "cheapest",
+        "strongest",
+        "random",
+        "cheapest_above_quality",
+        "utility",
+        "weighted",
+    ] = "intent_map"
     model: Name | None = None
+    bundle: Name | None = None
+    quality: Share | None = None
+    per_usd: Annotated[float, Field(ge=0)] = 0.0
+    per_second: Annotated[float, Field(ge=0)] = 0.0
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
 
     @model_validator(mode="after")
     def _fixed_names_its_model(self) -> Self:
         if self.name == "fixed" and self.model is None:
             raise ValueError("policy fixed needs model: the name of the model to use")
+        if self.name == "weighted" and not any(self.weights.values()):
+            raise ValueError("policy weighted needs weights: a share for each model")
         return self
 
 

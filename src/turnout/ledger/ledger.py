@@ -64,7 +64,6 @@ class Ledger:
         lease_s: float = LEASE_S,
         idle_s: float | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        keep_decisions: bool = True,
     ) -> None:
         self.store = store
         self._catalog = catalog
@@ -72,7 +71,6 @@ class Ledger:
         self._stand_in = stand_in
         self._lease_s = lease_s
         self._now_ms = now_ms
-        self._keep_decisions = keep_decisions
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._open: dict[str, _Open] = {}
         self._sessions: OrderedDict[str, tuple[int, str, int]] = OrderedDict()
@@ -178,7 +176,7 @@ class Ledger:
             blocked=decision.blocked is not None,
             tenant=request.tenant,
             session=request.session,
-            record=pack(request, decision) if self._keep_decisions else b"",
+            record=pack(request, decision),
         )
         self._open[decision.id].decision = decision
         return self._writer.submit(entry, loop)

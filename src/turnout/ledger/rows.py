@@ -114,8 +114,7 @@ class Batch:
                 int(entry.blocked), entry.tenant, entry.session, hold.amount_pico_usd,
             )
         )  # fmt: skip
-        if entry.record:
-            self._rows[DECISION].append((hold.id, entry.record))
+        self._rows[DECISION].append((hold.id, entry.record))
 
     def _call(self, call: Call) -> None:
         price = call.price

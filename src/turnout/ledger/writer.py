@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from turnout.core import ConfigError, LedgerError, RouterError
+from turnout.ledger.correct import correction
 from turnout.ledger.entries import Entry, Settlement
 from turnout.ledger.rows import Batch
 from turnout.ledger.store import Conflict, Store, StoreFailure
@@ -247,8 +248,6 @@ class Writer:
 
     def _again(self, end: Settlement, batch: Batch) -> None:
         """A settlement that may be there: nothing if it is, the difference if its hold lapsed."""
-        from turnout.ledger.correct import correction
-
         prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
         written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
         corrected = correction(end, prior, {row[0] for row in written})

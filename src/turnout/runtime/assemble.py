@@ -4,16 +4,27 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import LocalClassifier
+from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
 from turnout.core import UNSAFE
 from turnout.decision import RetryRules, Rulebook, SafetyRule
-from turnout.policies import Cheapest, Fixed, IntentMap, Policy, Random, Strongest
+from turnout.policies import (
+    Cheapest,
+    CheapestAboveQuality,
+    Fixed,
+    IntentMap,
+    Policy,
+    Random,
+    Strongest,
+    Utility,
+    Weighted,
+)
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.health import Health, HealthRules
@@ -29,6 +40,7 @@ class Assembly:
     config: Config
     means: Means
     classifier: LocalClassifier
+    success: Bundle | None
     labels: tuple[str, ...]
     asked: Deployment | None
     unavailable: Mapping[str, str]
@@ -46,10 +58,11 @@ def assemble(
     artefact = config.classifier.artefact
     classifier = LocalClassifier.load(Path(artefact) if artefact else None)
     stand_in = stand_in_for(catalog)
+    success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     return Assembly(
         config=config,
         means=Means(
-            rules=_rulebook(config, catalog, classifier),
+            rules=_rulebook(config, catalog, classifier, success),
             backends=backends or Backends(),
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
@@ -58,20 +71,24 @@ def assemble(
             stand_in=stand_in,
         ),
         classifier=classifier,
+        success=success,
         labels=(*(k for k in config.intents if k != UNSAFE), UNSAFE),
         asked=_asked(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
 
 
-def _rulebook(config: Config, catalog: Catalog, classifier: LocalClassifier) -> Rulebook:
+def _rulebook(
+    config: Config, catalog: Catalog, classifier: LocalClassifier, success: Bundle | None
+) -> Rulebook:
     threshold = config.safety.threshold
-    bundle = f"{digest(config)}\n{classifier.ref.digest}"
+    parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
-        policy=_policy(config, catalog, config.policy.name),
+        policy=_policy(config, catalog, config.policy.name, success),
         policies={
-            name: _policy(config, catalog, name) for name in ("cheapest", "strongest", "random")
+            name: _policy(config, catalog, name, success)
+            for name in ("cheapest", "strongest", "random")
         },
         safety=SafetyRule(
             threshold=classifier.threshold if threshold is None else threshold,
@@ -79,27 +96,39 @@ def _rulebook(config: Config, catalog: Catalog, classifier: LocalClassifier) -> 
             block=config.intents.get(UNSAFE, BLOCK) == BLOCK,
         ),
         intents=frozenset(config.intents) - {UNSAFE},
-        bundle="sha256:" + hashlib.sha256(bundle.encode()).hexdigest(),
+        bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
 
 
-def _policy(config: Config, catalog: Catalog, name: str) -> Policy:
-    if name == "cheapest":
-        return Cheapest()
-    if name == "random":
-        return Random()
-    if name == "strongest":
-        return Strongest(order=tuple(d.id for d in catalog.by_strength()))
-    if name == "fixed" and config.policy.model is not None:
-        model = config.policy.model
-        fallbacks = config.fallbacks.get(model, ())
-        return Fixed(deployment=model, fallbacks=fallbacks, reason="the fixed model")
-    return IntentMap(
-        routes={k: v for k, v in config.intents.items() if v != BLOCK},
-        default=config.default,
-        fallbacks=config.fallbacks,
-        digest=digest(config),
-    )
+def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
+    rule, model = config.policy, config.policy.model or ""
+    makers: dict[str, Callable[[], Policy]] = {
+        "cheapest": Cheapest,
+        "random": Random,
+        "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
+        "cheapest_above_quality": lambda: _above_quality(config, success),
+        "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
+        "weighted": lambda: Weighted(weights=rule.weights),
+        "fixed": lambda: Fixed(
+            deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
+        ),
+        "intent_map": lambda: IntentMap(
+            routes={k: v for k, v in config.intents.items() if v != BLOCK},
+            default=config.default,
+            fallbacks=config.fallbacks,
+            digest=digest(config),
+        ),
+    }
+    return makers[name]()
+
+
+def _above_quality(config: Config, success: Bundle | None) -> Policy:
+    """The target of the configuration; the calibrated threshold where it was found for that one."""
+    stored = success.policy if success else {}
+    quality = config.policy.quality
+    wanted = stored.get("quality", 0.95) if quality is None else quality
+    threshold = stored.get("threshold") if wanted == stored.get("quality") else None
+    return CheapestAboveQuality(quality=wanted, threshold=threshold)
 
 
 def _asked(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Deployment | None:

@@ -68,7 +68,7 @@ def _codec(deployment: Deployment) -> Codec:
 
 def stand_in_for(catalog: Catalog) -> Deployment | None:
     """The embedded model, when no provider of the catalogue can be called for want of a key."""
-    if any(_callable(d.provider) for d in catalog.deployments.values()):
+    if any(d.provider.has_key for d in catalog.deployments.values()):
         return None
     facts = model_facts("embedded", EMBEDDED_MODEL)
     return Deployment(
@@ -90,9 +90,5 @@ def without_key(catalog: Catalog) -> dict[str, str]:
     return {
         d.id: f"no key for {d.provider.name}: set {d.provider.api_key_env}"
         for d in catalog.deployments.values()
-        if not _callable(d.provider)
+        if not d.provider.has_key
     }
-
-
-def _callable(provider: Provider) -> bool:
-    return provider.api_key is not None or provider.api_key_env is None

@@ -139,9 +139,13 @@ class Call:
 
     def _refused(self, response: WireResponse, body: bytes) -> Fault:
         self._free = True
-        return self.backend.codec.classify_error(
+        fault = self.backend.codec.classify_error(
             response.status, response.headers, body, now=time()
         )
+        if fault.kind != "not_found":
+            return fault
+        hint = "; `turnout models --check` names the ids that this provider has"
+        return replace(fault, detail=fault.detail + hint)
 
     async def _send(self, *, stream: bool) -> WireResponse:
         wire = self.backend.codec.encode(self.request, self.answers, stream=stream)

@@ -4,9 +4,10 @@ Does not know what the label means.
 """
 
 import asyncio
+from typing import Any
 
 from turnout.catalog import Deployment
-from turnout.classifiers.llm import build, parse
+from turnout.classifiers.llm import build, parse, response_format
 from turnout.core import Outcome, Request, Route
 from turnout.decision import Attempt, decision_id, input_tokens
 from turnout.features import extract
@@ -45,6 +46,11 @@ async def _recorded(call: Call, means: Means) -> None:
         await means.recorder.attempted(call.outcome)
 
 
+def _constrained(asked: Deployment, labels: tuple[str, ...]) -> dict[str, Any]:
+    """What holds the answer to one label, where the provider can do that."""
+    return {"response_format": response_format(labels)} if asked.provider.json_schema else {}
+
+
 def _ceiling(call: Call) -> int | None:
     """The most that asking for a label can cost."""
     price = call.deployment.price
@@ -59,6 +65,7 @@ def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: M
             "messages": build(request.messages, labels),
             "max_tokens": MAX_LABEL_TOKENS,
             "temperature": 0,
+            **_constrained(asked, labels),
         },
     )
     route = Route(

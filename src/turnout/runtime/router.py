@@ -31,11 +31,13 @@ from turnout.core import (
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
+from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
+from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import Receipt, receipt
@@ -252,6 +254,14 @@ class Router:
         self._threads.shutdown(wait=False)
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
+    def standings(self) -> dict[str, str]:
+        """What each deployment's provider says of its model; one call a deployment with a key."""
+        found = dict(self._parts.unavailable)
+        for deployment in self._rules.catalog.deployments.values():
+            if deployment.provider.family != "embedded" and deployment.provider.has_key:
+                transport = self._parts.means.backends.of(deployment).transport
+                found[deployment.id] = self._loop.run(check(deployment, transport))
+        return found
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -313,6 +323,9 @@ class Router:
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
+        if self._parts.success is not None:
+            success = self._parts.success.predictor.predict(prompt_text(request))
+            prediction = replace(prediction, success=success)
         now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
         return decide(request, features, prediction, now, self._rules)
 

@@ -1,0 +1,49 @@
+"""Which models a provider says it has.
+
+The only call besides answers: it is made on request, never by itself.
+"""
+
+import difflib
+
+import orjson
+
+from turnout.catalog import Deployment, Provider
+from turnout.providers import Timeouts, Transport, TransportError, WireRequest
+
+
+async def known_models(provider: Provider, transport: Transport) -> list[str]:
+    """The ids in the provider's list of models. Raises TransportError."""
+    headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
+    request = WireRequest(
+        url=f"{provider.base_url}/models",
+        body=b"",
+        headers={**headers, **provider.headers},
+        method="GET",
+    )
+    response = await transport.send(request, Timeouts(total_s=20.0))
+    try:
+        body = b"".join([part async for part in response.chunks()])
+    finally:
+        await response.aclose(reuse=True)
+    try:
+        return [str(model["id"]) for model in orjson.loads(body)["data"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def standing(deployment: Deployment, ids: list[str]) -> str:
+    """Whether the provider has the deployment's model, and the nearest id where it has not."""
+    if deployment.model in ids:
+        return "there"
+    by_fold = {known.casefold(): known for known in ids}
+    near = difflib.get_close_matches(deployment.model.casefold(), by_fold, n=1, cutoff=0.4)
+    return f"not there; nearest is {by_fold[near[0]]}" if near else "not there"
+
+
+async def check(deployment: Deployment, transport: Transport) -> str:
+    """How the deployment stands with its provider, in words."""
+    try:
+        ids = await known_models(deployment.provider, transport)
+    except TransportError as error:
+        return f"unknown: {error}"
+    return standing(deployment, ids) if ids else "unknown: the provider lists no models"

@@ -1,0 +1,56 @@
+"""A bundle in the configuration decides live requests, and its hash is in every decision."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.success.worlds import MODELS, write_table
+from turnout import ConfigError, Constraints, Router
+from turnout.evaluation.table_files import read_table
+from turnout.training.bundle import write_bundle
+from turnout.training.success import train
+
+SUM = "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
+NAME = "Name a well known bird that starts with letter k (9)."
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of the small world's models that uses its bundle."""
+    folder = tmp_path_factory.mktemp("serving")
+    table = read_table(write_table(folder))
+    write_bundle(train([table]), [table], folder / "bundle")
+    models = "".join(
+        f"  {name}: {{model: {name}, provider: p, price: {{input: {usd}, output: {usd}}}}}\n"
+        for name, usd in zip(MODELS, (1, 4, 10), strict=True)
+    )
+    file = folder / "turnout.yaml"
+    file.write_text(
+        "providers: {p: {base_url: 'http://127.0.0.1:1/v1', api_key: none}}\n"
+        f"models:\n{models}default: small\n"
+        f"policy: {{name: cheapest_above_quality, quality: 0.85, bundle: '{folder}/bundle'}}\n"
+    )
+    return file
+
+
+def test_a_hard_prompt_goes_up_and_an_easy_one_does_not(config: Path) -> None:
+    """The same prompts that the table tells apart are told apart when served."""
+    with Router.from_file(config) as router:
+        hard, easy = router.route(SUM), router.route(NAME)
+    assert (hard.model, easy.model) == ("large", "small")
+    assert hard.bundle == easy.bundle
+    assert hard.prediction.success["large"] > hard.prediction.success["small"]
+
+
+def test_a_caller_may_ask_for_less(config: Path) -> None:
+    """A request's own quality wins over the configuration's."""
+    with Router.from_file(config) as router:
+        assert router.route(SUM, constraints=Constraints(quality=0.01)).model == "small"
+
+
+def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:
+    """A configuration that names no bundle is refused when it is read."""
+    broken = tmp_path / "turnout.yaml"
+    broken.write_text(config.read_text().replace("/bundle'", "/nothing'"))
+    with pytest.raises(ConfigError, match="turnout train success"):
+        Router.from_file(broken)

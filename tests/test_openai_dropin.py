@@ -1,0 +1,82 @@
+"""Changing one import is enough: chat.completions.create works, and nothing else pretends to."""
+
+from collections.abc import AsyncIterator, Iterator
+from operator import attrgetter
+
+import pytest
+
+from tests.runtime.world import CODE, MODELS, STORY, router
+from turnout import AsyncOpenAI, InvalidRequest, OpenAI
+from turnout.testing import FaultyUpstream
+
+ASKED = [{"role": "user", "content": f"{CODE} (nonce: n1)"}]
+
+
+@pytest.fixture
+def client() -> Iterator[OpenAI]:
+    """A client over the recipe at a local provider."""
+    with FaultyUpstream() as upstream:
+        found = OpenAI(router=router(upstream))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+async def aclient() -> AsyncIterator[AsyncOpenAI]:
+    """The same for await."""
+    async with FaultyUpstream() as upstream:
+        found = AsyncOpenAI(router=router(upstream))
+        yield found
+        await found.close()
+
+
+def test_an_answer_has_the_clients_attributes(client: OpenAI) -> None:
+    """Fields are attributes, the model is the one that answered, and the decision is beside it."""
+    answer = client.chat.completions.create(model="auto", messages=ASKED)
+    assert answer.choices[0].message.content
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.model == MODELS["coder"]
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.decision.intent == "code"
+    assert answer.receipt.cost_pico_usd > 0
+
+
+def test_a_stream_adds_up_to_the_answer(client: OpenAI) -> None:
+    """The deltas of a stream are the whole answer's text."""
+    whole = client.chat.completions.create(model="auto", messages=ASKED)
+    stream = client.chat.completions.create(model="auto", messages=ASKED, stream=True)
+    text = "".join(chunk.choices[0].delta.get("content") or "" for chunk in stream)
+    assert text == whole.choices[0].message.content
+
+
+async def test_the_asynchronous_client_does_the_same(aclient: AsyncOpenAI) -> None:
+    """Awaited and streamed."""
+    whole = await aclient.chat.completions.create(model="auto", messages=ASKED)
+    stream = await aclient.chat.completions.create(model="auto", messages=ASKED, stream=True)
+    text = "".join([chunk.choices[0].delta.get("content") or "" async for chunk in stream])
+    assert text == whole.choices[0].message.content
+
+
+def test_a_model_can_be_named(client: OpenAI) -> None:
+    """Any other model than auto is that model."""
+    story = [{"role": "user", "content": STORY}]
+    assert client.chat.completions.create(model="fast", messages=story).model == MODELS["fast"]
+
+
+@pytest.mark.parametrize(
+    "path", ["embeddings", "models", "responses", "chat.threads", "chat.completions.parse"]
+)
+def test_whatever_is_missing_says_so(client: OpenAI, path: str) -> None:
+    """An attribute that the drop-in lacks names what there is instead."""
+    *before, last = path.split(".")
+    found = attrgetter(".".join(before))(client) if before else client
+    with pytest.raises(AttributeError, match=r"only chat\.completions\.create"):
+        getattr(found, last)
+
+
+def test_bad_arguments_are_refused(client: OpenAI) -> None:
+    """A stream that is neither true nor false, and messages that are none."""
+    with pytest.raises(InvalidRequest, match="stream is 'yes'"):
+        client.chat.completions.create(model="auto", messages=ASKED, stream="yes")
+    with pytest.raises(InvalidRequest, match="messages"):
+        client.chat.completions.create(model="auto", messages=[])
