@@ -48,8 +48,8 @@ async def test_all_three_agree(script: dict[str, str]) -> None:
         async with router(upstream, models=script) as r:
             awaited = await awaiting(r)
         with router(upstream, models=script) as r:
-            blocked = blocking(r)
             decision = r.route(CODE)
+            blocked = blocking(r)
     assert steps(awaited.outcomes) == steps(blocked.outcomes)
 
     by_ordinal = {o.ordinal: o for o in awaited.outcomes}

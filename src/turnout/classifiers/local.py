@@ -98,6 +98,13 @@ class LocalClassifier:
         """The prediction for one conversation."""
         return self._at_a_glance(messages) or self.predict_batch([messages])[0]
 
+    def settled(self, messages: Sequence[Message]) -> Prediction | None:
+        """The prediction where the first stage alone settles it, else None.
+
+        A caller with an event loop leaves the second stage, milliseconds long, to a thread.
+        """
+        return self._at_a_glance(messages) or self._alone(self._read(messages))
+
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
         readings = [self._read(messages) for messages in conversations]

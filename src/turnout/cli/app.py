@@ -22,6 +22,7 @@ from turnout.cli import (
     probe,
     prove,
     savings,
+    serve,
     setup,
     train,
 )
@@ -46,6 +47,7 @@ app.command()(ask.ask)
 app.command()(ask.route)
 app.command()(classify.classify)
 app.command()(compare.compare)
+app.command()(serve.serve)
 app.command()(setup.setup)
 app.command()(inspect.models)
 app.command()(inspect.prices)

@@ -34,12 +34,12 @@ class PriceSection(Section):
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any OpenAI-compatible base URL."""
+    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API."""
 
     preset: Name | None = None
     base_url: Name | None = None
     api_key: str | None = None
-    family: Literal["openai", "embedded"] | None = None
+    family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
     json_schema: bool | None = None
 
@@ -137,6 +137,18 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+class HealthSection(Section):
+    """When a model that fails is left alone, and how many calls it gets at a time."""
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    cooldown_s: Seconds = 5.0
+    longest_s: Seconds = 300.0
+    lasting_s: Seconds = 60.0
+    retry_share: Share = 0.1
+    retry_reserve: Annotated[float, Field(ge=0)] = 3.0
+    max_in_flight: Annotated[int, Field(ge=1)] = 1000
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to a model's name or to ``block``.
 
@@ -155,6 +167,7 @@ class Config(Section):
     safety: SafetySection = SafetySection()
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
+    health: HealthSection = HealthSection()
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")

@@ -22,7 +22,17 @@ from turnout.core.errors import (
 from turnout.core.money import format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
 from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
-from turnout.core.request import AUTO, Constraints, Message, Request, check_body, strings, text_of
+from turnout.core.request import (
+    AUTO,
+    Body,
+    Constraints,
+    Dialect,
+    Message,
+    Request,
+    check_body,
+    strings,
+    text_of,
+)
 from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
@@ -30,6 +40,7 @@ __all__ = [
     "UNSAFE",
     "AllRoutesFailed",
     "BadResponse",
+    "Body",
     "BudgetExceeded",
     "Candidate",
     "Chunk",
@@ -39,6 +50,7 @@ __all__ = [
     "ContextLengthExceeded",
     "Decision",
     "Delta",
+    "Dialect",
     "Fault",
     "FaultKind",
     "Features",

@@ -6,12 +6,14 @@ This module does not know models, prices or providers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from turnout.core.errors import InvalidRequest
 
 Message = Mapping[str, Any]
 Body = Mapping[str, Any]
+
+Dialect = Literal["chat", "messages", "responses", "embeddings"]
 
 AUTO = "auto"
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -34,11 +36,17 @@ class Constraints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it."""
+    """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
+
+    ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
+    the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
+    """
 
     id: str
     body: Body
     model: str = AUTO
+    dialect: Dialect = "chat"
+    native: Body | None = None
     constraints: Constraints = field(default_factory=Constraints)
     session: str | None = None
     tenant: str | None = None

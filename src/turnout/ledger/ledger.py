@@ -83,6 +83,11 @@ class Ledger:
         self._writer.start()
         return self
 
+    def price_by(self, catalog: Catalog) -> None:
+        """From now on calls are priced by another catalogue."""
+        self._catalog = catalog
+        self._marks = extremes(catalog)
+
     def close(self) -> None:
         """Write what is queued and let go of the store."""
         self._writer.close()

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.core import Chunk, Fault, InvalidRequest, Message, Request
 from turnout.providers.errors import classify, error_in, read_error
 from turnout.providers.openai_chunks import Malformed, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.tool_ids import portable
 
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
 # take it too. Others may refuse a field they do not know, so they are not sent it.
@@ -60,6 +61,7 @@ class OpenAIChatCodec:
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
+        body["messages"] = [_portable(message) for message in request.messages]
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
             url=f"{provider.base_url.rstrip('/')}/chat/completions",
@@ -112,12 +114,32 @@ def _reports_usage(provider: Provider) -> bool:
     return provider.family == "embedded" or urlsplit(provider.base_url).hostname in _USAGE_HOSTS
 
 
+def _portable(message: Message) -> Message:
+    """The message without another family's marks, its tool ids in a form that all take."""
+    calls, result = message.get("tool_calls"), message.get("tool_call_id")
+    if not calls and not result and "reasoning_signature" not in message:
+        return message
+    clean = {k: v for k, v in message.items() if k != "reasoning_signature"}
+    if isinstance(result, str):
+        clean["tool_call_id"] = portable(result)
+    if isinstance(calls, list):
+        clean["tool_calls"] = [_portable_call(call) for call in calls]
+    return clean
+
+
+def _portable_call(call: Any) -> Any:
+    ident = call.get("id") if isinstance(call, Mapping) else None
+    return {**call, "id": portable(ident)} if isinstance(ident, str) else call
+
+
 def _headers(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
     headers = {
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
         "X-Request-Id": request.id,
     }
+    if "traceparent" in request.tags:
+        headers["traceparent"] = request.tags["traceparent"]
     if provider.api_key:
         headers["Authorization"] = f"Bearer {provider.api_key}"
     own = {name.lower() for name in provider.headers}

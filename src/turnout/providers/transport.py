@@ -63,6 +63,10 @@ class HttpTransport:
             raise TransportError(_send_fault(error, target, timeouts)) from error
         return _answer(response, target, deadlines, self._max_answer_bytes)
 
+    def prepare(self) -> None:
+        """Load the client now, so that the first request does not wait for it."""
+        self._session()
+
     async def aclose(self) -> None:
         """Close every connection made on the running event loop."""
         session = self._sessions.pop(asyncio.get_running_loop(), None)

@@ -2,11 +2,13 @@
 
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
+from turnout.runtime.edge import failure
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.recorder import NoRecorder, Recorder
-from turnout.runtime.reply import Reply
+from turnout.runtime.reply import Reply, chunk_body, completion, refusal
 from turnout.runtime.router import Prompt, Router
 from turnout.runtime.stream import BlockingStream, Stream
+from turnout.runtime.walk import Walk
 
 __all__ = [
     "Assembly",
@@ -20,5 +22,10 @@ __all__ = [
     "Reply",
     "Router",
     "Stream",
+    "Walk",
     "assemble",
+    "chunk_body",
+    "completion",
+    "failure",
+    "refusal",
 ]

@@ -27,6 +27,7 @@ from turnout.policies import (
 )
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.recording import recorder_for
 from turnout.runtime.walk import Means
@@ -66,6 +67,7 @@ def assemble(
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
             recorder=recorder or recorder_for(config, environ, catalog, stand_in),
+            health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
             stand_in=stand_in,
         ),
         classifier=classifier,

@@ -10,6 +10,7 @@ from turnout.catalog import Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.book import free_price
 from turnout.catalog.presets import model_facts, presets
 from turnout.providers import Codec, Transport
+from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.transport import HttpTransport
@@ -27,31 +28,42 @@ class Backend:
 
 
 class Backends:
-    """One backend a provider; providers of a family share its transport."""
+    """One backend a deployment; those of a family share its transport."""
 
     def __init__(self, transports: Mapping[str, Transport] | None = None) -> None:
+        http = HttpTransport()
         self._transports = transports or {
-            "openai": HttpTransport(),
+            "openai": http,
+            "anthropic": http,
             "embedded": EmbeddedTransport(local_models()),
         }
-        self._by_provider: dict[str, Backend] = {}
+        self._by_deployment: dict[str, Backend] = {}
 
     def of(self, deployment: Deployment) -> Backend:
         """The backend that reaches ``deployment``."""
-        provider = deployment.provider
-        found = self._by_provider.get(provider.name)
+        found = self._by_deployment.get(deployment.id)
         if found is None:
-            found = Backend(
-                codec=OpenAIChatCodec.for_provider(provider),
-                transport=self._transports[provider.family],
-            )
-            self._by_provider[provider.name] = found
+            transport = self._transports[deployment.provider.family]
+            found = Backend(codec=_codec(deployment), transport=transport)
+            self._by_deployment[deployment.id] = found
         return found
+
+    def prepare(self) -> None:
+        """Load what the first call would otherwise wait for."""
+        for transport in self._transports.values():
+            if isinstance(transport, HttpTransport):
+                transport.prepare()
 
     async def aclose(self) -> None:
         """Close every transport."""
-        for transport in self._transports.values():
+        for transport in set(self._transports.values()):
             await transport.aclose()
+
+
+def _codec(deployment: Deployment) -> Codec:
+    if deployment.provider.family == "anthropic":
+        return AnthropicCodec.for_deployment(deployment)
+    return OpenAIChatCodec.for_provider(deployment.provider)
 
 
 def stand_in_for(catalog: Catalog) -> Deployment | None:

@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import TypeVar
 
 from turnout.catalog import Catalog, Deployment, billed
-from turnout.core import Chunk, Fault, Outcome, Request, Usage
+from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse
@@ -44,6 +44,11 @@ class Call:
     _text: list[str] = field(default_factory=list)
     _released: bool = False
     _free: bool = False  # whether the provider refused the call, or was never reached
+
+    @property
+    def served_model(self) -> str:
+        """The model that the provider says it serves, else the one it was asked for."""
+        return self._model or self.answers.model
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -164,6 +169,9 @@ class Call:
                 return await work
         except TransportError as error:
             return error.fault
+        except InvalidRequest as error:
+            # This API cannot say what was asked; another one may.
+            return Fault(kind="invalid_request", detail=str(error), blame="client")
         except TimeoutError:
             waited = monotonic() - self._started
             where = "between tokens" if self._released else "before the first token"

@@ -6,6 +6,7 @@ before the answer's last event reaches the caller.
 
 from typing import Protocol
 
+from turnout.catalog import Catalog
 from turnout.core import Decision, Outcome, Request
 
 
@@ -34,6 +35,10 @@ class Recorder(Protocol):
         """The request ended before its walk began, and nothing more will be spent on it."""
         ...
 
+    def price_by(self, catalog: Catalog) -> None:
+        """From now on calls are priced by another catalogue."""
+        ...
+
     def close(self) -> None:
         """The runtime is done; what was told is kept."""
         ...
@@ -57,6 +62,9 @@ class NoRecorder:
         """Nothing."""
 
     async def abandoned(self, decision_id: str) -> None:
+        """Nothing."""
+
+    def price_by(self, catalog: Catalog) -> None:
         """Nothing."""
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from turnout.core import Chunk, Decision, Delta, Outcome, ToolCallDelta
+from turnout.core import Chunk, Decision, Delta, Outcome, ToolCallDelta, Usage
 from turnout.runtime.receipt import Receipt
 
 
@@ -34,13 +34,14 @@ class Reply:
 
 def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
     """A chat completion from a whole answer; what the provider said more is kept."""
-    raw = dict(chunk.raw)
+    raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw.setdefault("id", f"chatcmpl-{decision.id}")
     raw.setdefault("object", "chat.completion")
     raw.setdefault("created", created)
     raw["model"] = chunk.model or model
     if "choices" not in raw:
         raw["choices"] = [_choice(delta) for delta in chunk.deltas]
+        raw["usage"] = usage_body(chunk.usage or Usage())
     return raw
 
 
@@ -76,7 +77,7 @@ def refusal_chunks(decision: Decision, created: int) -> list[dict[str, Any]]:
 
 def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
     """A stream chunk in OpenAI's shape; what the provider said more is kept."""
-    raw = dict(chunk.raw)
+    raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw["id"] = raw.get("id") or f"chatcmpl-{decision.id}"
     raw["object"] = "chat.completion.chunk"
     raw.setdefault("created", created)
@@ -86,7 +87,20 @@ def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> di
             {"index": d.choice, "delta": _message(d), "finish_reason": d.finish_reason}
             for d in chunk.deltas
         ]
+        if chunk.usage:
+            raw["usage"] = usage_body(chunk.usage)
     return raw
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """Usage in OpenAI's shape: cached tokens are part of the prompt, reasoning of the answer."""
+    return {
+        "prompt_tokens": usage.total_input,
+        "completion_tokens": usage.total_output,
+        "total_tokens": usage.total_input + usage.total_output,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
 
 
 def _chunk(
@@ -113,18 +127,21 @@ def _message(delta: Delta) -> dict[str, Any]:
     found: dict[str, Any] = {"content": delta.text or None}
     if delta.reasoning:
         found["reasoning_content"] = delta.reasoning
+    if delta.signature:
+        found["reasoning_signature"] = delta.signature
     if delta.tool_calls:
         found["tool_calls"] = _tool_calls(delta.tool_calls)
     return found
 
 
 def _tool_calls(calls: Sequence[ToolCallDelta]) -> list[dict[str, Any]]:
-    return [
-        {
-            "index": call.index,
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call in calls
-    ]
+    return [_tool_call(call) for call in calls]
+
+
+def _tool_call(call: ToolCallDelta) -> dict[str, Any]:
+    """A tool call or a piece of one; only the first piece carries id, type and name."""
+    function: dict[str, Any] = {"arguments": call.arguments}
+    if call.name is not None:
+        function = {"name": call.name, **function}
+    found: dict[str, Any] = {"index": call.index, "function": function}
+    return found if call.id is None else {**found, "id": call.id, "type": "function"}

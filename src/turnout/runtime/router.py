@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -28,7 +29,7 @@ from turnout.core import (
     Snapshot,
     check_body,
 )
-from turnout.decision import decide, decision_id
+from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly, assemble
@@ -39,7 +40,7 @@ from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
-from turnout.runtime.receipt import receipt
+from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
 from turnout.runtime.stream import BlockingStream, Stream
@@ -60,6 +61,9 @@ class Router:
         self._rules = assembly.means.rules
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
         self._loop = BackgroundLoop()
+        # One core stays with the event loop, however many prompts need the second stage.
+        threads = max(1, (os.cpu_count() or 2) - 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
 
     @classmethod
     def from_config(
@@ -163,15 +167,13 @@ class Router:
         Raises RequestError for a request that cannot be served, ProviderError or AllRoutesFailed
         when the models fail.
         """
-        request = self.request(prompt, **more)
-        async with self._undecided(request):
-            prediction, labelled = await self._predict(request)
-            decision = self._decide(request, prediction)
-            walk = await self._admit(request, decision, labelled)
+        walk = await self.begin(self.request(prompt, **more))
         if stream:
             script = Transcript()
             chunks = self._stream(walk, script)
-            return Stream(decision, chunks, lambda: self._reply(walk, script.body(decision)))
+            return Stream(
+                walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision))
+            )
         return await self._whole(walk)
 
     @overload
@@ -187,6 +189,71 @@ class Router:
         reply: Reply = self._loop.run(self.achat(prompt, **more))
         return reply
 
+    async def begin(self, request: Request) -> Walk:
+        """The walk of a decision that may go ahead; the caller takes its answer from it.
+
+        A blocked request's walk has no calls, and its answer is the decision's refusal.
+        Raises RequestError.
+        """
+        async with self._undecided(request):
+            prediction, labelled = await self._predict(request)
+            return await self._admit(request, self._decide(request, prediction), labelled)
+
+    def prepare(self) -> None:
+        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
+
+        To be called on the event loop that will serve; no model is called.
+        """
+        request = self.request("Hello")
+        self._parts.classifier.warm()
+        self._decide(request, self._parts.classifier.predict(request.messages))
+        self._parts.means.backends.prepare()
+
+    def input_tokens(self, request: Request) -> int:
+        """The prompt's tokens at the model ``request`` names, else at the one that counts most.
+
+        Raises InvalidRequest for a model that does not exist.
+        """
+        features = extract(request, self._tokenizers)
+        named = self._rules.catalog.find(request.model)
+        asked = [named] if named else self._rules.catalog.deployments.values()
+        return max(input_tokens(features, deployment) for deployment in asked)
+
+    def soonest_s(self) -> float:
+        """Seconds until the next model that cools down comes back."""
+        return self._parts.means.health.soonest_s()
+
+    def callable_models(self) -> list[str]:
+        """The models that could take a request now."""
+        means = self._parts.means
+        if means.stand_in is not None:
+            return [means.stand_in.model]
+        closed = self._unavailable()
+        return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
+
+    def receipt(self, walk: Walk) -> Receipt:
+        """The account of a walk so far."""
+        means = self._parts.means
+        return receipt(walk.decision, walk.outcomes, self._rules.catalog, means.stand_in)
+
+    def succeed(self, old: "Router") -> bool:
+        """Take over the recorder of the router that this one replaces: a file has one writer.
+
+        Whether there was one to take: not when the two record in different places.
+        """
+        if self._parts.config.ledger != old.parts.config.ledger:
+            return False
+        recorder = old.parts.means.recorder
+        recorder.price_by(self._rules.catalog)
+        self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        return True
+
+    async def retire(self, *, recording: bool) -> None:
+        """Close every connection; ``recording`` leaves the recorder to the successor."""
+        await self._parts.means.backends.aclose()
+        self._threads.shutdown(wait=False)
+        if not recording:
+            await asyncio.to_thread(self._parts.means.recorder.close)
     def standings(self) -> dict[str, str]:
         """What each deployment's provider says of its model; one call a deployment with a key."""
         found = dict(self._parts.unavailable)
@@ -198,8 +265,7 @@ class Router:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._parts.means.backends.aclose()
-        await asyncio.to_thread(self._parts.means.recorder.close)
+        await self.retire(recording=False)
 
     def close(self) -> None:
         """Close every connection and the background loop."""
@@ -229,7 +295,11 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        local = self._parts.classifier.predict(request.messages)
+        local = self._parts.classifier.settled(request.messages)
+        if local is None:
+            predict = self._parts.classifier.predict
+            running = asyncio.get_running_loop()
+            local = await running.run_in_executor(self._threads, predict, request.messages)
         if self._parts.asked is None or local.unsafe is None:
             return local, ()
         label, why, outcome = await ask_label(
@@ -256,8 +326,14 @@ class Router:
         if self._parts.success is not None:
             success = self._parts.success.predictor.predict(prompt_text(request))
             prediction = replace(prediction, success=success)
-        now = Snapshot(as_of=time.time(), unavailable=self._parts.unavailable)
+        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
         return decide(request, features, prediction, now, self._rules)
+
+    def _unavailable(self) -> Mapping[str, str]:
+        """Deployments that cannot be called, with the reason."""
+        without = self._parts.unavailable
+        cooling = self._parts.means.health.unavailable(without)
+        return {**cooling, **without} if cooling else without
 
     async def _admit(
         self, request: Request, decision: Decision, labelled: Sequence[Outcome]
@@ -301,7 +377,5 @@ class Router:
             body=body,
             decision=walk.decision,
             outcomes=tuple(walk.outcomes),
-            receipt=receipt(
-                walk.decision, walk.outcomes, self._rules.catalog, self._parts.means.stand_in
-            ),
+            receipt=self.receipt(walk),
         )

@@ -7,7 +7,7 @@ This module chooses nothing: the next attempt comes from the walk.
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Outcome, Request
@@ -15,6 +15,7 @@ from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_toke
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
+from turnout.runtime.health import Health
 from turnout.runtime.recorder import Recorder
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
@@ -29,17 +30,19 @@ class Means:
     timeouts: Timeouts
     retries: RetryRules
     recorder: Recorder
+    health: Health
     stand_in: Deployment | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with every call."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
+    call: Call | None = None
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -53,7 +56,7 @@ class Walk:
                     outcome = await self._record(call)
                 if answer is not None:
                     return answer
-                attempt = _advance(plan, outcome)
+                attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
         return None
@@ -70,7 +73,7 @@ class Walk:
                             yield chunk
                 finally:
                     outcome = await self._record(call)
-                attempt = _advance(plan, outcome)
+                attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
 
@@ -83,7 +86,8 @@ class Walk:
             await asyncio.sleep(attempt.delay_s)
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
-        return Call(
+        self.means.health.began(attempt.route.deployment)
+        self.call = Call(
             decision_id=self.decision.id,
             request=self.request,
             attempt=attempt,
@@ -94,13 +98,25 @@ class Walk:
             catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
         )
+        return self.call
 
     async def _record(self, call: Call) -> Outcome:
         if call.outcome is None:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
+        self.means.health.ended(call.outcome)
         await asyncio.shield(self.means.recorder.attempted(call.outcome))
         return call.outcome
+
+    def _within_budget(self, outcome: Outcome) -> Outcome:
+        """The outcome as the plan shall see it: not to be retried when the budget is spent."""
+        fault = outcome.error
+        if fault is None or fault.retry == "no" or outcome.released:
+            return outcome
+        stated_short = fault.retry == "rate_limit" and fault.retry_after_s is not None
+        if stated_short or self.means.health.may_retry(outcome.route.deployment):
+            return outcome
+        return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
         await asyncio.shield(self.means.recorder.settled(self.decision))

@@ -66,11 +66,13 @@ def answer(
     length: int | None = None,
     reason: bool = False,
     text: str | None = None,
+    parallel: bool = False,
 ) -> Answer:
     """The answer to a chat request: tool calls where tools are offered, JSON where it is asked.
 
     Reasons first where ``reason`` or the body's ``reasoning_effort`` says so. ``length`` is the
-    number of tokens of plain text, ``text`` the text itself. The caller's own cap is kept.
+    number of tokens of plain text, ``text`` the text itself. With ``parallel`` every tool is
+    called. The caller's own cap is kept.
     """
     thoughts: tuple[Delta, ...] = ()
     if reason or body.get("reasoning_effort"):
@@ -79,7 +81,10 @@ def answer(
     tools = body.get("tools") or ()
     finish = "stop"
     if tools and body.get("tool_choice") != "none" and not _has_tool_result(body):
-        said, finish = _call(tools, body.get("tool_choice"), nonce), "tool_calls"
+        said, finish = (
+            _calls(tools, body.get("tool_choice"), nonce, parallel=parallel),
+            "tool_calls",
+        )
     else:
         plain = _text(body, nonce, length) if text is None else text
         said = tuple({"content": piece} for piece in tokens_of(plain))
@@ -108,18 +113,25 @@ def _babble(seed: str, length: int) -> list[str]:
     return [" " + _WORDS[byte % len(_WORDS)] for byte in digest]
 
 
-def _call(tools: Sequence[Mapping[str, Any]], choice: object, nonce: str) -> tuple[Delta, ...]:
+def _calls(
+    tools: Sequence[Mapping[str, Any]], choice: object, nonce: str, *, parallel: bool
+) -> tuple[Delta, ...]:
     wanted = (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
     functions = [tool.get("function") or {} for tool in tools]
-    function = next((f for f in functions if f.get("name") == wanted), functions[0])
+    if not parallel:
+        functions = [next((f for f in functions if f.get("name") == wanted), functions[0])]
+    return tuple(d for place, f in enumerate(functions) for d in _call(f, place, nonce))
+
+
+def _call(function: Mapping[str, Any], place: int, nonce: str) -> tuple[Delta, ...]:
     arguments = json.dumps(_sample(function.get("parameters") or {}, nonce))
     head = {
-        "index": 0,
-        "id": f"call_{nonce}",
+        "index": place,
+        "id": f"call_{nonce}_{place}" if place else f"call_{nonce}",
         "type": "function",
         "function": {"name": function.get("name", ""), "arguments": ""},
     }
-    rest = [{"index": 0, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
+    rest = [{"index": place, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
     return tuple({"tool_calls": [call]} for call in [head, *rest])
 
 
@@ -146,6 +158,13 @@ def _joined(deltas: Sequence[Delta], name: str) -> str:
 
 
 def _merged(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    arguments = "".join(call["function"]["arguments"] for call in calls)
-    first = {k: v for k, v in calls[0].items() if k != "index"}
-    return [{**first, "function": {**first["function"], "arguments": arguments}}]
+    merged: dict[int, dict[str, Any]] = {}
+    for call in calls:
+        function = call["function"]
+        found = merged.setdefault(
+            call["index"],
+            {k: v for k, v in call.items() if k != "index"}
+            | {"function": {**function, "arguments": ""}},
+        )
+        found["function"]["arguments"] += function["arguments"]
+    return list(merged.values())

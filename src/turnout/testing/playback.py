@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from turnout.testing.answers import Answer
+from turnout.testing.anthropic_wire import AnthropicStream, message_of
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, usage_object
 from turnout.testing.refusals import error_object
@@ -24,7 +25,10 @@ _SMUGGLED = b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{"smuggled": true}'
 
 
 class Playback:
-    """Plays ``answer`` on ``exchange``; ``include_usage`` is what the caller asked for."""
+    """Plays ``answer`` on ``exchange``; ``include_usage`` is what the caller asked for.
+
+    ``anthropic`` sends Anthropic's events instead of OpenAI's.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,16 @@ class Playback:
         answer: Answer,
         *,
         include_usage: bool,
+        anthropic: bool = False,
     ) -> None:
         self._exchange = exchange
         self._entry = entry
         self._script = script
         self._answer = answer
         self._include_usage = include_usage
+        self._anthropic: AnthropicStream | None = None
+        if anthropic:
+            self._anthropic = AnthropicStream(usage_object(entry, frozenset()) or {})
         self._end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
 
     async def play(self) -> bool:
@@ -99,7 +107,8 @@ class Playback:
             await self._pace()
             if await self._breaks_off(self._entry.completion_tokens):
                 return False
-        body = json.dumps(self._completion()).encode()
+        completion = self._completion()
+        body = json.dumps(message_of(completion) if self._anthropic else completion).encode()
         headers = {"Content-Type": "application/json", **self._extra_headers()}
         if "halfjson" in self._script:
             body = body[: len(body) // 2]
@@ -125,7 +134,7 @@ class Playback:
                 await self._exchange.wait(_LATE_USAGE_S)
             await self._event(event)
         if "nodone" not in self._script:
-            await self._send("[DONE]")
+            await self._done()
         await self._exchange.piece(b"")
         self._entry.finished = True
         return True
@@ -197,13 +206,25 @@ class Playback:
     def _extra_headers(self) -> dict[str, str]:
         return {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
 
-    async def _event(self, payload: Mapping[str, Any]) -> None:
-        await self._send(json.dumps(payload))
+    async def _done(self) -> None:
+        if self._anthropic is None:
+            await self._send("[DONE]")
+            return
+        for event in self._anthropic.end():
+            await self._send(json.dumps(event), event["type"])
 
-    async def _send(self, data: str) -> None:
+    async def _event(self, payload: Mapping[str, Any]) -> None:
+        if self._anthropic is None:
+            await self._send(json.dumps(payload))
+            return
+        for event in self._anthropic.events(payload):
+            await self._send(json.dumps(event), event["type"])
+
+    async def _send(self, data: str, name: str = "") -> None:
         comment = f": keep-alive{self._end}{self._end}" if "comments" in self._script else ""
         blank = "" if "nospace" in self._script else " "
-        text = f"{comment}data:{blank}{data}{self._end}{self._end}"
+        named = f"event:{blank}{name}{self._end}" if name else ""
+        text = f"{comment}{named}data:{blank}{data}{self._end}{self._end}"
         await self._exchange.piece(text.encode())
 
 

@@ -28,6 +28,7 @@ FLAGS = {
     "cached": "half of the prompt counted as cached",
     "deepseek": "cache usage in DeepSeek's fields",
     "xai": "reasoning tokens outside completion_tokens",
+    "parallel": "a call of every tool at once",
     "reason": "reasoning before the answer",
     "nodone": "no [DONE]",
     "nofinish": "no finish_reason",

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's chat completions, and errs on command.
+"""A real HTTP server that speaks OpenAI's and Anthropic's chat, and errs on command.
 
 Invariant: an honest model name gets an honest answer; whatever happens is on the invoice.
 This module does not know routers.
@@ -13,12 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from turnout.testing.answers import answer, nonce_of, prompt_tokens
+from turnout.testing.anthropic_wire import chat_shape
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest
 from turnout.testing.playback import Playback
 from turnout.testing.refusals import refusal
 from turnout.testing.script import HONEST, Script, parse
 
+MESSAGES_PATH = "/v1/messages"
+_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH})
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
 
 
@@ -138,14 +141,15 @@ class FaultyUpstream:
             await exchange.whole(*refusal(Script(status=401), request.headers))
         elif request.path == "/v1/models":
             await _send_json(exchange, 200, {"object": "list", "data": self._model_list()})
-        elif request.path == "/v1/chat/completions" and request.method == "POST":
+        elif request.path in _ANSWERING and request.method == "POST":
             return await self._chat(request, exchange)
         else:
             await _send_error(exchange, 404, f"no such path: {request.path}")
         return True
 
     def _knows(self, request: RecordedRequest) -> bool:
-        return request.headers.get("authorization") == f"Bearer {self._api_key}"
+        keys = (request.headers.get("authorization"), request.headers.get("x-api-key"))
+        return f"Bearer {self._api_key}" in keys or self._api_key in keys
 
     def _model_list(self) -> list[dict[str, Any]]:
         return [{"id": m, "object": "model", "owned_by": "turnout"} for m in self.models]
@@ -153,6 +157,8 @@ class FaultyUpstream:
     async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
         try:
             body = request.json()
+            if request.path == MESSAGES_PATH:
+                body = chat_shape(body)
             script = self._script(body["model"])
         except (ValueError, KeyError, TypeError) as error:
             await _send_error(exchange, 400, str(error))
@@ -171,9 +177,23 @@ class FaultyUpstream:
         entry.prompt_tokens = _billed_prompt(script, body)
         entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
         text = self.replies.get(body["model"])
-        said = answer(body, nonce, length=script.tokens, reason="reason" in script, text=text)
+        said = answer(
+            body,
+            nonce,
+            length=script.tokens,
+            reason="reason" in script,
+            text=text,
+            parallel="parallel" in script,
+        )
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        playback = Playback(exchange, entry, script, said, include_usage=wants_usage)
+        playback = Playback(
+            exchange,
+            entry,
+            script,
+            said,
+            include_usage=wants_usage or request.path == MESSAGES_PATH,
+            anthropic=request.path == MESSAGES_PATH,
+        )
         return await playback.play()
 
     def _script(self, model: str) -> Script:

@@ -1,0 +1,36 @@
+"""The admin token: random, made at the first start, kept in a file that only its owner reads."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from turnout.core import ConfigError
+
+_LEAST = 24
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """``$TURNOUT_STATE_DIR``, else ``turnout`` in the user's state directory (XDG)."""
+    named = environ.get("TURNOUT_STATE_DIR")
+    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(named) if named else Path(base) / "turnout"
+
+
+def admin_token(directory: Path) -> tuple[str, bool]:
+    """The token, and whether it was made now. Raises ConfigError for one that is too weak."""
+    path = directory / "admin-token"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        token = path.read_text(encoding="utf-8").strip()
+        if len(token) < _LEAST:
+            raise ConfigError(f"{path} holds a weak token; delete it to get a new one") from None
+        return token, False
+    except OSError as error:
+        raise ConfigError(f"{directory} cannot hold the admin token: {error.strerror}") from error
+    token = "tna_" + secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+    return token, True

@@ -1,0 +1,140 @@
+"""Answers one request in its caller's dialect: the same path for all dialects.
+
+Invariant: nothing is sent before the first real content; after it, a failure ends the stream with
+an explicit error event and never cleanly. This module does not know providers or connections.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from turnout.core import Chunk, Delta, Request, Usage
+from turnout.gateway.dialects import About, ApiDialect, Inbound
+from turnout.gateway.problem import Problem, problem_of
+from turnout.gateway.responder import Responder
+from turnout.gateway.says import Headers, attempts_of, decision_headers
+from turnout.runtime import Router, Walk, failure, refusal
+
+_JSON = (b"content-type", b"application/json")
+_EVENTS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def answer(
+    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Responder
+) -> Walk:
+    """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
+    walk = await router.begin(request)
+    answering = _Answering(
+        router=router, dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
+    )
+    await (answering.stream() if inbound.stream else answering.whole())
+    return walk
+
+
+@dataclass(slots=True, kw_only=True)
+class _Answering:
+    router: Router
+    dialect: ApiDialect
+    inbound: Inbound
+    walk: Walk
+    out: Responder
+    request_id: str
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    async def whole(self) -> None:
+        chunk = await self.walk.whole()
+        if self.walk.decision.blocked:
+            chunk = self._refusal()
+        if chunk is None:
+            await self._fail(self._problem())
+            return
+        body = self.dialect.whole(chunk, self._about())
+        await self.out.whole(200, [_JSON, *self._says(final=True)], body)
+
+    async def stream(self) -> None:
+        writer = self.dialect.writer(self._about())
+        started = False
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                if not started:
+                    # The head names the model of the attempt that produced these bytes.
+                    writer = self.dialect.writer(self._about())
+                    await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
+                    started = True
+                events = writer.write(chunk)
+                if events:
+                    await self.out.piece(events)
+        if not started:
+            await self._fail(self._problem())
+        elif self.walk.decision.blocked or self.walk.outcomes[-1].status == "ok":
+            await self.out.end(writer.end())
+        else:
+            await self.out.end(writer.fail(self._problem()))
+
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(self.walk.stream()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        if self.walk.decision.blocked:
+            yield self._refusal()
+
+    def _refusal(self) -> Chunk:
+        decision = self.walk.decision
+        delta = Delta(text=decision.refusal, finish_reason="content_filter")
+        raw = {} if self.inbound.stream else refusal(decision, self.created)
+        return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
+
+    def _about(self) -> About:
+        return About(
+            decision=self.walk.decision,
+            model=self._model(),
+            created=self.created,
+            inbound=self.inbound,
+        )
+
+    def _model(self) -> str:
+        """The model that answers: as its provider says, else as it was asked for."""
+        if self.walk.call is None:
+            return "turnout"
+        return self.walk.call.served_model
+
+    def _says(self, *, final: bool) -> Headers:
+        walk = self.walk
+        # A stream's head leaves while its last call is still under way.
+        attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
+        paid = self.router.receipt(walk).cost_pico_usd if final else self._expected()
+        headers = decision_headers(walk.decision, self._model(), attempts, paid, final=final)
+        if walk.decision.blocked:
+            headers.append((b"x-should-retry", b"false"))
+        return headers
+
+    def _expected(self) -> int | None:
+        """What the answering deployment is expected to cost."""
+        call = self.walk.call
+        if call is None:
+            return 0
+        asked = call.attempt.route.deployment
+        found = (c for c in self.walk.decision.candidates if c.deployment == asked)
+        return next(found).cost_pico_usd
+
+    def _problem(self) -> Problem:
+        walk = self.walk
+        answers = [o for o in walk.outcomes if o.route.role != "classifier"]
+        return problem_of(failure(walk.decision, walk.outcomes), answers)
+
+    async def _fail(self, problem: Problem) -> None:
+        walk = self.walk
+        says = decision_headers(
+            walk.decision,
+            "none",
+            attempts_of(walk.outcomes),
+            self.router.receipt(walk).cost_pico_usd,
+            final=True,
+        )
+        body = self.dialect.error(problem, self.request_id)
+        await self.out.whole(problem.status, [_JSON, *says, *problem.headers()], body)

@@ -1,0 +1,55 @@
+"""The gateway's own API: what there is, what would be decided, what was, and how it went.
+
+Invariant: nothing here calls a model. This module does not know HTTP.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import AUTO, InvalidRequest
+from turnout.runtime import Router
+
+_METRIC = "metric"
+_SOURCES = ("user", "judge", "label", "test")
+
+
+def models(router: Router) -> dict[str, Any]:
+    """``GET /v1/models`` in OpenAI's list format: auto, intents, policies, then the models."""
+    parts = router.parts
+    rules = parts.means.rules
+    routed = [AUTO, *sorted(rules.intents), *rules.policies]
+    listed = [_model(name, "turnout") for name in routed]
+    for deployment in rules.catalog.deployments.values():
+        card = deployment.card
+        listed.append(
+            _model(deployment.id, deployment.provider.name)
+            | {
+                "model": deployment.model,
+                "context_window": card.context_window,
+                "modalities": sorted(card.modalities),
+                "tools": card.tools,
+                "json": card.json,
+            }
+        )
+    return {"object": "list", "data": listed}
+
+
+def feedback(payload: object) -> tuple[str, dict[str, Any]]:
+    """A feedback body's decision id and what it says. Raises InvalidRequest."""
+    if not isinstance(payload, Mapping):
+        raise InvalidRequest("the request body must be a JSON object", field="body")
+    ident, metric, value = (payload.get(n) for n in ("decision_id", _METRIC, "value"))
+    if not isinstance(ident, str) or not ident:
+        raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")
+    if not isinstance(metric, str) or not 0 < len(metric) <= 64:
+        raise InvalidRequest(f"{_METRIC} must be a name of 1 to 64 letters", field=_METRIC)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9:
+        raise InvalidRequest(f"value is {value!r}; use a number", field="value")
+    source = payload.get("source", "user")
+    if source not in _SOURCES:
+        raise InvalidRequest(f"source must be one of {', '.join(_SOURCES)}", field="source")
+    return ident, {"metric": metric, "value": float(value), "source": source}
+
+
+def _model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}

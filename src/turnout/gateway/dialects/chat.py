@@ -1,0 +1,108 @@
+"""OpenAI's chat completions, the dialect whose body is already the internal one.
+
+Source: platform.openai.com/docs/api-reference/chat. Invariant: fields that are not known here pass
+through both ways. This module does not know connections or providers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from turnout.core import AUTO, Chunk, Dialect, InvalidRequest, check_body
+from turnout.gateway.dialects import sse
+from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.problem import Problem
+from turnout.runtime import chunk_body, completion
+
+
+class Chat:
+    """``POST /v1/chat/completions``."""
+
+    name: Dialect = "chat"
+
+    def read(self, payload: object) -> Inbound:
+        """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
+        body = dict(check_body(payload))
+        options = body.get("stream_options")
+        if options is not None and not isinstance(options, Mapping):
+            raise InvalidRequest("stream_options must be an object", field="stream_options")
+        return Inbound(
+            model=asked_model(body.pop("model", None)),
+            stream=flag(body.pop("stream", None), "stream"),
+            include_usage=bool((options or {}).get("include_usage")),
+            body=body,
+        )
+
+    def whole(self, chunk: Chunk, about: About) -> bytes:
+        """A chat completion."""
+        body = completion(chunk, about.decision, about.model, about.created)
+        return orjson.dumps(body)
+
+    def writer(self, about: About) -> "ChatWriter":
+        """A writer of ``chat.completion.chunk`` events."""
+        return ChatWriter(about)
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """``{"error": {...}}``."""
+        del request_id
+        return orjson.dumps({"error": error_object(problem)})
+
+
+class ChatWriter:
+    """Writes chunks as they are; the usage event only where the caller asked for it."""
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+        self._named_role = False
+
+    def write(self, chunk: Chunk) -> bytes:
+        """One event."""
+        about = self._about
+        if "choices" not in chunk.raw and not chunk.deltas:
+            return b""
+        body = chunk_body(chunk, about.decision, about.model, about.created)
+        if not about.inbound.include_usage:
+            if not body["choices"] and body.get("usage"):
+                return b""
+            body.pop("usage", None)
+        if "choices" not in chunk.raw and not self._named_role:
+            self._named_role = True
+            for choice in body["choices"]:
+                choice["delta"] = {"role": "assistant", **choice["delta"]}
+        return sse.data(body)
+
+    def end(self) -> bytes:
+        """``[DONE]``."""
+        return b"data: [DONE]\n\n"
+
+    def fail(self, problem: Problem) -> bytes:
+        """An error event; ``[DONE]`` does not follow."""
+        return sse.data({"error": error_object(problem)})
+
+
+def error_object(problem: Problem) -> dict[str, Any]:
+    """The inner error object in OpenAI's shape, with every attempt."""
+    return {
+        "message": problem.message,
+        "type": problem.type,
+        "param": problem.param,
+        "code": problem.code,
+        "attempts": problem.attempts_body(),
+    }
+
+
+def asked_model(value: object) -> str:
+    """The model that the caller named. Raises InvalidRequest."""
+    if value is None:
+        return AUTO
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"model is {value!r}; use {AUTO!r} or a model's name", field="model")
+    return value
+
+
+def flag(value: object, name: str) -> bool:
+    """A boolean field. Raises InvalidRequest."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{name} is {value!r}; use true or false", field=name)
+    return bool(value)

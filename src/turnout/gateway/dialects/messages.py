@@ -1,0 +1,89 @@
+"""Anthropic's Messages: the request read, whole answers and errors written.
+
+Invariant: an answer that came in this dialect's own form passes as it is, but for its model.
+Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from turnout.core import Chunk, Delta, Dialect, InvalidRequest, ToolCallDelta, Usage, check_body
+from turnout.gateway.dialects.chat import asked_model, flag
+from turnout.gateway.dialects.messages_read import chat_body
+from turnout.gateway.dialects.messages_stream import MessagesWriter
+from turnout.gateway.dialects.messages_words import (
+    error_body,
+    message_id,
+    stop_reason,
+    tool_input,
+    usage_body,
+)
+from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.problem import Problem
+
+
+class Messages:
+    """``POST /v1/messages``."""
+
+    name: Dialect = "messages"
+
+    def read(self, payload: object) -> Inbound:
+        """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
+        if not isinstance(payload, Mapping):
+            raise InvalidRequest("the request body must be a JSON object", field="body")
+        body = chat_body(payload)
+        body.pop("stream", None)
+        return Inbound(
+            body=check_body(body),
+            native=payload,
+            model=asked_model(payload.get("model")),
+            stream=flag(payload.get("stream"), "stream"),
+        )
+
+    def whole(self, chunk: Chunk, about: About) -> bytes:
+        """A message."""
+        if chunk.raw.get("type") == "message":
+            return orjson.dumps({**chunk.raw, "model": chunk.model or about.model})
+        delta = chunk.deltas[0] if chunk.deltas else Delta()
+        return orjson.dumps(
+            {
+                "id": message_id(about),
+                "type": "message",
+                "role": "assistant",
+                "model": chunk.model or about.model,
+                "content": _content(delta),
+                "stop_reason": stop_reason(delta.finish_reason),
+                "stop_sequence": None,
+                "usage": usage_body(chunk.usage or Usage()),
+            }
+        )
+
+    def writer(self, about: About) -> MessagesWriter:
+        """A writer of ``message_start`` … ``message_stop``."""
+        return MessagesWriter(about)
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """``{"type": "error", "error": {...}}``."""
+        return orjson.dumps({**error_body(problem), "request_id": request_id})
+
+
+def _content(delta: Delta) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    if delta.reasoning:
+        blocks.append(
+            {"type": "thinking", "thinking": delta.reasoning, "signature": delta.signature}
+        )
+    if delta.text or not delta.tool_calls:
+        blocks.append({"type": "text", "text": delta.text})
+    return [*blocks, *(_tool_use(call) for call in delta.tool_calls)]
+
+
+def _tool_use(call: ToolCallDelta) -> dict[str, Any]:
+    return {
+        "type": "tool_use",
+        "id": call.id,
+        "name": call.name,
+        "input": tool_input(call.arguments),
+    }

@@ -1,0 +1,132 @@
+"""A streamed answer in Anthropic's events, one content block open at a time.
+
+Invariant: every block that starts stops; the stream ends with ``message_stop`` or with ``error``.
+Source: platform.claude.com/docs/en/build-with-claude/streaming.
+This module does not know connections.
+"""
+
+from typing import Any
+
+from turnout.core import Chunk, Delta, ToolCallDelta, Usage
+from turnout.gateway.dialects import sse
+from turnout.gateway.dialects.messages_words import (
+    error_body,
+    message_id,
+    stop_reason,
+    usage_body,
+)
+from turnout.gateway.dialects.protocol import About
+from turnout.gateway.problem import Problem, broken_off
+
+
+class MessagesWriter:
+    """Writes one message. Events that came in this form already pass as they are."""
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+        self._native = False
+        self._started = False
+        self._open: tuple[str, int] | None = None
+        self._blocks = 0
+        self._calls_seen: set[int] = set()
+        self._scattered = False
+        self._finish: str | None = None
+        self._usage = Usage()
+
+    def write(self, chunk: Chunk) -> bytes:
+        """The events of a chunk; of several choices only the first can be told."""
+        kind = chunk.raw.get("type")
+        if kind and "choices" not in chunk.raw:
+            return self._pass_on(str(kind), dict(chunk.raw), chunk)
+        self._usage = chunk.usage or self._usage
+        events = [] if self._started else [self._start(chunk)]
+        for delta in chunk.deltas:
+            if delta.choice == 0:
+                events += self._delta(delta)
+        return b"".join(events)
+
+    def end(self) -> bytes:
+        """``message_delta`` with why it ended and its usage, then ``message_stop``."""
+        if self._native:
+            return b""
+        if self._scattered:
+            return self.fail(broken_off("the provider sent pieces of one tool call after the next"))
+        reason = {"stop_reason": stop_reason(self._finish), "stop_sequence": None}
+        delta = {"type": "message_delta", "delta": reason, "usage": usage_body(self._usage)}
+        stop = sse.event("message_stop", {"type": "message_stop"})
+        return b"".join([*self._close(), sse.event("message_delta", delta), stop])
+
+    def fail(self, problem: Problem) -> bytes:
+        """An ``error`` event."""
+        return sse.event("error", error_body(problem))
+
+    def _pass_on(self, kind: str, raw: dict[str, Any], chunk: Chunk) -> bytes:
+        self._native = self._started = True
+        if kind == "message_start":
+            message = {**raw["message"], "model": chunk.model or self._about.model}
+            raw["message"] = message
+        return sse.event(kind, raw)
+
+    def _start(self, chunk: Chunk) -> bytes:
+        self._started = True
+        message: dict[str, Any] = {
+            "id": message_id(self._about),
+            "type": "message",
+            "role": "assistant",
+            "model": chunk.model or self._about.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_body(self._usage),
+        }
+        return sse.event("message_start", {"type": "message_start", "message": message})
+
+    def _delta(self, delta: Delta) -> list[bytes]:
+        self._finish = delta.finish_reason or self._finish
+        events: list[bytes] = []
+        if delta.reasoning:
+            events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
+            events.append(self._piece({"type": "thinking_delta", "thinking": delta.reasoning}))
+        if delta.signature:
+            events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
+            events.append(self._piece({"type": "signature_delta", "signature": delta.signature}))
+        if delta.text:
+            events += self._in_block("text", 0, {"type": "text", "text": ""})
+            events.append(self._piece({"type": "text_delta", "text": delta.text}))
+        for call in delta.tool_calls:
+            events += self._tool(call)
+        return events
+
+    def _tool(self, call: ToolCallDelta) -> list[bytes]:
+        if call.index in self._calls_seen and self._open != ("tool_use", call.index):
+            # Its block is closed, and this dialect has no way to reopen one.
+            self._scattered = True
+            return []
+        self._calls_seen.add(call.index)
+        head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
+        events = self._in_block("tool_use", call.index, head)
+        if call.arguments:
+            piece = {"type": "input_json_delta", "partial_json": call.arguments}
+            events.append(self._piece(piece))
+        return events
+
+    def _in_block(self, kind: str, key: int, head: dict[str, Any]) -> list[bytes]:
+        """The events after which a block of this kind is the open one."""
+        if self._open == (kind, key):
+            return []
+        events = self._close()
+        self._open = (kind, key)
+        start = {"type": "content_block_start", "index": self._blocks, "content_block": head}
+        return [*events, sse.event("content_block_start", start)]
+
+    def _piece(self, delta: dict[str, Any]) -> bytes:
+        body = {"type": "content_block_delta", "index": self._blocks, "delta": delta}
+        return sse.event("content_block_delta", body)
+
+    def _close(self) -> list[bytes]:
+        if self._open is None:
+            return []
+        self._open = None
+        stop = {"type": "content_block_stop", "index": self._blocks}
+        self._blocks += 1
+        return [sse.event("content_block_stop", stop)]

@@ -1,0 +1,72 @@
+"""The small shapes of Anthropic's dialect: usage, errors, stop reasons, ids, tool inputs.
+
+This module does not know streams.
+"""
+
+from typing import Any
+
+import orjson
+
+from turnout.core import Usage
+from turnout.gateway.dialects.protocol import About
+from turnout.gateway.problem import Problem
+
+_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+
+
+def stop_reason(finish_reason: str | None) -> str:
+    """``stop_reason`` for an internal finish reason."""
+    return _STOP_REASONS.get(finish_reason or "stop", "end_turn")
+
+
+def message_id(about: About) -> str:
+    """The id of an answer that has none of its own."""
+    return f"msg_{about.decision.id.removeprefix('d_')}"
+
+
+def error_body(problem: Problem) -> dict[str, Any]:
+    """The error, with every attempt."""
+    other = "invalid_request_error" if problem.status < 500 else "api_error"
+    error = {
+        "type": _TYPES.get(problem.status, other),
+        "message": problem.message,
+        "code": problem.code,
+        "attempts": problem.attempts_body(),
+    }
+    return {"type": "error", "error": error}
+
+
+def usage_body(usage: Usage) -> dict[str, int]:
+    """Usage, where cached tokens are not part of ``input_tokens``."""
+    return {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.total_output,
+    }
+
+
+def tool_input(arguments: str) -> Any:
+    """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
+    try:
+        value = orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        return {"_raw": arguments}
+    return value if isinstance(value, dict) else {"_raw": arguments}

@@ -1,0 +1,83 @@
+"""What a client dialect is: reads a body, writes answers, streams and errors.
+
+Invariant: a dialect is pure; it knows neither connections nor providers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from turnout.core import Body, Chunk, Decision, Dialect
+from turnout.gateway.problem import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A request as read: ``body`` in OpenAI's chat shape, ``native`` as it came if that differs.
+
+    ``include_usage`` says that a streamed answer shall end with its usage.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    native: Body | None = None
+    include_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What an answer says of itself: ``model`` is the served one, ``created`` epoch seconds."""
+
+    decision: Decision
+    model: str
+    created: int
+    inbound: Inbound
+
+
+class StreamWriter(Protocol):
+    """Writes one streamed answer as server-sent events."""
+
+    def write(self, chunk: Chunk) -> bytes:
+        """The events that ``chunk`` amounts to; may be empty."""
+        ...
+
+    def end(self) -> bytes:
+        """The events that end a complete answer."""
+        ...
+
+    def fail(self, problem: Problem) -> bytes:
+        """The events that end an answer which broke off."""
+        ...
+
+
+class ApiDialect(Protocol):
+    """One API that callers speak."""
+
+    name: Dialect
+
+    def read(self, payload: object) -> Inbound:
+        """The request in a decoded body. Raises InvalidRequest."""
+        ...
+
+    def whole(self, chunk: Chunk, about: About) -> bytes:
+        """A whole answer's body."""
+        ...
+
+    def writer(self, about: About) -> StreamWriter:
+        """A fresh writer for one streamed answer."""
+        ...
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """An error answer's body."""
+        ...
+
+
+def required_text(payload: Mapping[str, Any], name: str) -> str:
+    """A text field that must be there, else InvalidRequest."""
+    from turnout.core import InvalidRequest
+
+    value = payload.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"{name} is {value!r}; give it as text", field=name)
+    return value

@@ -1,0 +1,118 @@
+"""An answer as the output items of a Responses object, built piece by piece.
+
+Invariant: the whole and the streamed answer come from the same items. Does not know events.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import Usage
+from turnout.gateway.dialects.protocol import About
+
+Item = dict[str, Any]
+
+_ECHOED = (
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "parallel_tool_calls",
+    "reasoning",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_p",
+    "truncation",
+    "user",
+)
+_DEFAULTS: Mapping[str, Any] = {
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "text": {"format": {"type": "text"}},
+    "truncation": "disabled",
+}
+
+
+def ident(about: About, prefix: str, place: int | None = None) -> str:
+    """An id made of the decision's; ``place`` tells items apart."""
+    core = about.decision.id.removeprefix("d_")
+    return f"{prefix}_{core}" if place is None else f"{prefix}_{core}{place:02d}"
+
+
+def response_object(
+    about: About, model: str, status: str, output: list[Item], usage: Usage | None
+) -> dict[str, Any]:
+    """The Responses object. ``status`` is in_progress, completed, incomplete or failed."""
+    native = about.inbound.native or {}
+    asked = {name: native[name] for name in _ECHOED if native.get(name) is not None}
+    return {
+        **dict.fromkeys(_ECHOED),
+        **_DEFAULTS,
+        **asked,
+        "id": ident(about, "resp"),
+        "object": "response",
+        "created_at": about.created,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "model": model,
+        "output": output,
+        "previous_response_id": None,
+        "store": False,
+        "usage": None if usage is None else usage_body(usage),
+    }
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """Usage in this dialect's words."""
+    return {
+        "input_tokens": usage.total_input,
+        "input_tokens_details": {"cached_tokens": usage.cache_read},
+        "output_tokens": usage.total_output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.total_input + usage.total_output,
+    }
+
+
+def ended(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
+    """``status`` and ``incomplete_details`` for an internal finish reason."""
+    if finish_reason == "length":
+        return "incomplete", {"reason": "max_output_tokens"}
+    if finish_reason == "content_filter":
+        return "incomplete", {"reason": "content_filter"}
+    return "completed", None
+
+
+def message_item(about: About, place: int, status: str) -> Item:
+    """An assistant message without content yet."""
+    return {
+        "id": ident(about, "msg", place),
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": [],
+    }
+
+
+def text_part(text: str) -> Item:
+    """A text part."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def reasoning_item(about: About, place: int) -> Item:
+    """A reasoning item without text yet."""
+    return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}
+
+
+def call_item(about: About, place: int, call_id: str, name: str, status: str) -> Item:
+    """A function call without arguments yet."""
+    return {
+        "id": ident(about, "fc", place),
+        "type": "function_call",
+        "status": status,
+        "arguments": "",
+        "call_id": call_id,
+        "name": name,
+    }

@@ -1,0 +1,169 @@
+"""A streamed answer in the events of OpenAI's Responses.
+
+Invariant: every item and part that is added is done; the stream ends with ``response.completed``,
+``response.incomplete`` or, after an ``error``, ``response.failed``.
+Source: platform.openai.com/docs/api-reference/responses-streaming.
+This module does not know connections.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.core import Chunk, Delta, ToolCallDelta, Usage
+from turnout.gateway.dialects import responses_items as items
+from turnout.gateway.dialects import sse
+from turnout.gateway.dialects.chat import error_object
+from turnout.gateway.dialects.protocol import About
+from turnout.gateway.problem import Problem
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """An output item that still grows: its text is the message's, the thought's or arguments."""
+
+    place: int
+    item: items.Item
+    text: str = ""
+
+
+class ResponsesWriter:
+    """Writes one response. ``snapshot`` is the object so far, whole once ``finish`` was called."""
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+        self._model = about.model
+        self._sequence = 0
+        self._items: dict[tuple[str, int], _Open] = {}
+        self._usage: Usage | None = None
+        self._finish: str | None = None
+        self._started = False
+
+    def write(self, chunk: Chunk) -> bytes:
+        """The events of a chunk; of several choices only the first can be told."""
+        self._usage = chunk.usage or self._usage
+        self._model = chunk.model or self._model
+        events = [] if self._started else self._start()
+        for delta in chunk.deltas:
+            if delta.choice == 0:
+                events += self._delta(delta)
+        return b"".join(events)
+
+    def end(self) -> bytes:
+        """The events that finish every item and the response."""
+        events = [e for opened in self._items.values() for e in self._done(opened)]
+        response = self.snapshot()
+        return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
+
+    def fail(self, problem: Problem) -> bytes:
+        """An ``error`` event, then ``response.failed``."""
+        error = error_object(problem)
+        told = self._event("error", **{k: error[k] for k in ("code", "message", "param")})
+        response = self._object("failed")
+        response["error"] = {"code": "server_error", "message": problem.message}
+        response["attempts"] = error["attempts"]
+        return told + self._event("response.failed", response=response)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The finished response."""
+        status, details = items.ended(self._finish)
+        return {**self._object(status), "incomplete_details": details}
+
+    def _object(self, status: str) -> dict[str, Any]:
+        output = [opened.item for opened in self._items.values()]
+        usage = None if status == "in_progress" else self._usage
+        return items.response_object(self._about, self._model, status, output, usage)
+
+    def _event(self, kind: str, **fields: Any) -> bytes:
+        body = {"type": kind, "sequence_number": self._sequence, **fields}
+        self._sequence += 1
+        return sse.event(kind, body)
+
+    def _start(self) -> list[bytes]:
+        self._started = True
+        response = self._object("in_progress")
+        return [
+            self._event("response.created", response=response),
+            self._event("response.in_progress", response=response),
+        ]
+
+    def _delta(self, delta: Delta) -> list[bytes]:
+        self._finish = delta.finish_reason or self._finish
+        events: list[bytes] = []
+        if delta.reasoning:
+            events += self._grow("reasoning", delta.reasoning)
+        if delta.text:
+            events += self._grow("message", delta.text)
+        for call in delta.tool_calls:
+            events += self._call(call)
+        return events
+
+    def _grow(self, kind: str, text: str) -> list[bytes]:
+        events = []
+        opened = self._items.get((kind, 0))
+        if opened is None:
+            place = len(self._items)
+            if kind == "message":
+                item = items.message_item(self._about, place, "in_progress")
+            else:
+                item = items.reasoning_item(self._about, place)
+            opened = self._items[kind, 0] = _Open(place=place, item=item)
+            events = [self._added(opened), self._part(opened, kind, "added", "")]
+        opened.text += text
+        name = "output_text" if kind == "message" else "reasoning_summary_text"
+        return [*events, self._piece(f"response.{name}.delta", opened, kind, delta=text)]
+
+    def _call(self, call: ToolCallDelta) -> list[bytes]:
+        events = []
+        opened = self._items.get(("call", call.index))
+        if opened is None:
+            place = len(self._items)
+            item = items.call_item(
+                self._about, place, call.id or f"call_{place}", call.name or "", "in_progress"
+            )
+            opened = self._items["call", call.index] = _Open(place=place, item=item)
+            events = [self._added(opened)]
+        if call.arguments:
+            opened.text += call.arguments
+            kind = "response.function_call_arguments.delta"
+            events.append(self._piece(kind, opened, "call", delta=call.arguments))
+        return events
+
+    def _added(self, opened: _Open) -> bytes:
+        item = dict(opened.item)
+        return self._event("response.output_item.added", output_index=opened.place, item=item)
+
+    def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
+        if kind == "message":
+            name, part = "content_part", items.text_part(text)
+        else:
+            name, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
+        return self._piece(f"response.{name}.{what}", opened, kind, part=part)
+
+    def _piece(self, event: str, opened: _Open, kind: str, **fields: Any) -> bytes:
+        index = {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}, "call": {}}
+        extra: dict[str, Any] = {**index[kind], **fields}
+        if kind == "message" and "output_text" in event:
+            extra["logprobs"] = []
+        return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
+
+    def _done(self, opened: _Open) -> list[bytes]:
+        item, text = opened.item, opened.text
+        if item["type"] == "message":
+            item["content"], item["status"] = [items.text_part(text)], "completed"
+            told = [
+                self._piece("response.output_text.done", opened, "message", text=text),
+                self._part(opened, "message", "done", text),
+            ]
+        elif item["type"] == "reasoning":
+            item["summary"] = [{"type": "summary_text", "text": text}]
+            kind = "response.reasoning_summary_text.done"
+            told = [
+                self._piece(kind, opened, "reasoning", text=text),
+                self._part(opened, "reasoning", "done", text),
+            ]
+        else:
+            item["arguments"], item["status"] = text, "completed"
+            kind = "response.function_call_arguments.done"
+            told = [self._piece(kind, opened, "call", arguments=text, name=item["name"])]
+        done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))
+        return [*told, done]

@@ -1,0 +1,15 @@
+"""Server-sent events as bytes."""
+
+from typing import Any
+
+import orjson
+
+
+def data(payload: Any) -> bytes:
+    """An event without a name."""
+    return b"data: %b\n\n" % orjson.dumps(payload)
+
+
+def event(name: str, payload: Any) -> bytes:
+    """A named event."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(payload))

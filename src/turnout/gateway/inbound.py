@@ -1,0 +1,77 @@
+"""What a caller may say in headers; everything else in them is ignored.
+
+Invariant: no header chooses a URL, a key, a price or a tenant.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from turnout.core import Constraints, InvalidRequest, pico_from_usd
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
+_BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
+_MOST_USD = Decimal(1_000_000)
+
+HeaderMap = Mapping[bytes, bytes]
+
+_NONE = Constraints()
+
+
+def constraints_of(headers: HeaderMap) -> Constraints:
+    """``x-turnout-max-cost-usd`` and ``x-turnout-max-latency-ms``. Raises InvalidRequest."""
+    cost = _number(headers, "x-turnout-max-cost-usd")
+    latency = _number(headers, "x-turnout-max-latency-ms")
+    if cost is None and latency is None:
+        return _NONE
+    return Constraints(
+        max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
+        max_latency_ms=None if latency is None else float(latency),
+    )
+
+
+def session_of(headers: HeaderMap) -> str | None:
+    """``x-turnout-session``. Raises InvalidRequest."""
+    return _name(headers, "x-turnout-session")
+
+
+def tags_of(headers: HeaderMap) -> dict[str, str]:
+    """The trace context and the caller's request id, where they are well formed."""
+    found = {}
+    trace = headers.get(b"traceparent", b"").decode("latin-1")
+    if _TRACEPARENT.fullmatch(trace):
+        found["traceparent"] = trace
+    own = headers.get(b"x-request-id", b"").decode("latin-1")
+    if _NAME.fullmatch(own):
+        found["client_request_id"] = own
+    beta = headers.get(b"anthropic-beta", b"").decode("latin-1")
+    if _BETA.fullmatch(beta):
+        found["anthropic-beta"] = beta
+    return found
+
+
+def _number(headers: HeaderMap, name: str) -> Decimal | None:
+    raw = headers.get(name.encode())
+    if raw is None:
+        return None
+    try:
+        value = Decimal(raw.decode("ascii"))
+    except (InvalidOperation, UnicodeDecodeError):
+        value = Decimal(-1)
+    if not value.is_finite() or not 0 <= value <= _MOST_USD:
+        shown = raw[:40].decode("latin-1")
+        raise InvalidRequest(f"{name} is {shown!r}; use a number of at least 0", field=name)
+    return value
+
+
+def _name(headers: HeaderMap, name: str) -> str | None:
+    raw = headers.get(name.encode())
+    if raw is None:
+        return None
+    text = raw.decode("latin-1")
+    if not _NAME.fullmatch(text):
+        raise InvalidRequest(
+            f"{name} must be 1 to 128 letters, digits or signs of . : / @ + - _", field=name
+        )
+    return text

@@ -1,0 +1,77 @@
+"""One JSON line per event, about requests and never with their content.
+
+Invariant: only the fields named here are written; texts of callers and providers are not.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+
+from turnout.core import usd_from_pico
+from turnout.runtime import Receipt, Walk
+
+_LOG = logging.getLogger("turnout.gateway.access")
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line; an exception is named, with its place, without its text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {"time": round(record.created, 3), "level": record.levelname.lower()}
+        line["event"] = record.getMessage()
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = record.exc_info[0].__name__
+            trace = record.exc_info[2]
+            frames = []
+            while trace is not None:
+                code = trace.tb_frame.f_code
+                frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
+                trace = trace.tb_next
+            line["at"] = frames[-8:]
+        return orjson.dumps(line).decode()
+
+
+def configure(level: str = "INFO") -> None:
+    """Sends the gateway's and the server's logs to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("turnout", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def access(request_id: str, path: str, status: int, seconds: float) -> None:
+    """A request that came to its end."""
+    if _LOG.isEnabledFor(logging.DEBUG):
+        fields = {"request": request_id, "path": path, "status": status, "ms": _ms(seconds)}
+        _LOG.debug("request", extra={"fields": fields})
+
+
+def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
+    """A decision that was carried out."""
+    if not _LOG.isEnabledFor(logging.INFO):
+        return
+    decision = walk.decision
+    cost = receipt.cost_pico_usd
+    fields = {
+        "request": request_id,
+        "decision": decision.id,
+        "intent": decision.intent,
+        "model": receipt.answered_by,
+        "blocked": decision.blocked is not None,
+        "attempts": [o.error.kind if o.error else o.status for o in walk.outcomes],
+        "input_tokens": receipt.usage.total_input,
+        "output_tokens": receipt.usage.total_output,
+        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+    }
+    _LOG.info("answered", extra={"fields": fields})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 2)

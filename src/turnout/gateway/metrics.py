@@ -1,0 +1,99 @@
+"""Prometheus metrics, with children bound once so that a request costs a few increments.
+
+Invariant: labels come from the configuration and from fixed sets, never from a request's text.
+"""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from turnout.core import usd_from_pico
+from turnout.runtime import Receipt, Walk
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """The gateway's own numbers."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        to = self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "turnout_requests", "Requests by path and status.", ("path", "status"), registry=to
+        )
+        self._attempts = Counter(
+            "turnout_attempts",
+            "Upstream calls by model and how they ended.",
+            ("model", "end"),
+            registry=to,
+        )
+        self._tokens = Counter("turnout_tokens", "Tokens by model.", ("model", "kind"), registry=to)
+        self._cost = Counter(
+            "turnout_cost_usd", "Known cost in USD by model.", ("model",), registry=to
+        )
+        self._first = Histogram(
+            "turnout_time_to_first_token_seconds",
+            "By model.",
+            ("model",),
+            buckets=_SECONDS,
+            registry=to,
+        )
+        self._duration = Histogram(
+            "turnout_request_seconds", "Whole requests.", ("path",), buckets=_SECONDS, registry=to
+        )
+        self.in_flight = Gauge(
+            "turnout_requests_in_flight",
+            "Requests under way.",
+            registry=to,
+            multiprocess_mode="livesum",
+        )
+        self._bound: dict[tuple[Any, ...], Any] = {}
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """A request ended; ``status`` 499 is a caller who left."""
+        self._child(self._requests, path, str(status)).inc()
+        self._child(self._duration, path).observe(seconds)
+
+    def walk(self, walk: Walk, receipt: Receipt) -> None:
+        """What a request's calls used and cost."""
+        del receipt
+        for outcome in walk.outcomes:
+            model = outcome.route.model
+            end = outcome.error.kind if outcome.error else outcome.status
+            self._child(self._attempts, model, end).inc()
+            self._child(self._tokens, model, "input").inc(outcome.usage.total_input)
+            self._child(self._tokens, model, "output").inc(outcome.usage.total_output)
+            if outcome.cost_pico_usd:
+                self._child(self._cost, model).inc(float(usd_from_pico(outcome.cost_pico_usd)))
+            if outcome.ttft_ms is not None:
+                self._child(self._first, model).observe(outcome.ttft_ms / 1e3)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format; of all workers where there are several."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(_all_workers() or self._registry)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        key = (metric, *labels)
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bound[key] = metric.labels(*labels)
+        return found
+
+
+@cache
+def _all_workers() -> "CollectorRegistry | None":
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return None
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

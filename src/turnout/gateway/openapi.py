@@ -1,0 +1,97 @@
+"""The OpenAPI document, written from one table.
+
+Does not describe the answers of other APIs in full: their own documents do.
+"""
+
+from typing import Any
+
+from turnout import __version__
+
+_CHAT_MESSAGE = {
+    "type": "object",
+    "required": ["role"],
+    "properties": {
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+        "content": {},
+    },
+}
+_MODEL = {
+    "type": "string",
+    "minLength": 1,
+    "default": "auto",
+    "description": "auto, an intent, a policy, or a model, which bypasses routing",
+}
+_COMMON = {"model": _MODEL, "stream": {"type": "boolean"}}
+_PROPERTIES = {
+    **_COMMON,
+    "messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE},
+    "max_tokens": {"type": "integer", "minimum": 1},
+}
+_CHAT = {"type": "object", "required": ["messages"], "properties": _PROPERTIES}
+_MESSAGES = {
+    "type": "object",
+    "required": ["messages", "max_tokens"],
+    "properties": _PROPERTIES,
+}
+_RESPONSES = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {**_COMMON, "input": {"oneOf": [{"type": "string"}, {"type": "array"}]}},
+}
+_FEEDBACK = {
+    "type": "object",
+    "required": ["decision_id", "metric", "value"],
+    "properties": {
+        "decision_id": {"type": "string"},
+        "metric": {"type": "string", "minLength": 1, "maxLength": 64},
+        "value": {"type": "number"},
+        "source": {"enum": ["user", "judge", "label", "test"]},
+    },
+}
+_TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
+    ("post", "/v1/chat/completions", "OpenAI chat completions", _CHAT),
+    ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
+    ("post", "/v1/messages", "Anthropic Messages", _MESSAGES),
+    ("post", "/v1/messages/count_tokens", "Tokens of a Messages body", _MESSAGES),
+    ("get", "/v1/models", "What can be asked for", None),
+    ("post", "/v1/route", "The decision on a chat body; no model is called", _CHAT),
+    ("get", "/v1/decisions/{id}", "A recent decision and what came of it", None),
+    ("post", "/v1/feedback", "How good an answer was", _FEEDBACK),
+    ("get", "/healthz", "Whether the process serves", None),
+    ("get", "/readyz", "Whether requests can be taken", None),
+    ("get", "/metrics", "Prometheus metrics", None),
+)
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    paths: dict[str, Any] = {}
+    for method, path, summary, body in _TABLE:
+        paths.setdefault(path, {})[method] = _operation(path, summary, body)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Turnout", "version": __version__},
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def paths() -> list[tuple[str, str]]:
+    """Every method and path there is."""
+    return [(method.upper(), path) for method, path, _, _ in _TABLE]
+
+
+def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    answers = {"200": {"description": "OK"}, "4XX": {"description": "refused"}}
+    if body is not None:
+        answers["5XX"] = {"description": "no model could answer; every attempt is listed"}
+    found: dict[str, Any] = {"summary": summary, "responses": answers}
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if "{id}" in path:
+        found["parameters"] = [
+            {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+        ]
+    return found

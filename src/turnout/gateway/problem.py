@@ -1,0 +1,207 @@
+"""What went wrong, as every dialect tells it: status, code, message, attempts, when to come back.
+
+Invariant: each error of the router has exactly one problem, and a problem's text holds no secret.
+This module does not know dialects or connections.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.core import (
+    AllRoutesFailed,
+    BadResponse,
+    BudgetExceeded,
+    ConfigError,
+    ContentFiltered,
+    ContextLengthExceeded,
+    Fault,
+    InvalidRequest,
+    NoEligibleDeployment,
+    Outcome,
+    ProviderError,
+    RateLimited,
+    RouterError,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
+
+DEFAULT_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    retry_after_s: float | None = None
+    attempts: tuple[Outcome, ...] = ()
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the caller should try again: only where the gateway has named a time."""
+        return self.retry_after_s is not None
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
+        found = [(b"x-should-retry", b"true" if self.retryable else b"false")]
+        if self.retry_after_s is not None:
+            found.append((b"retry-after", b"%d" % max(1, math.ceil(self.retry_after_s))))
+            found.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after_s * 1e3)))
+        return found
+
+    def attempts_body(self) -> list[dict[str, Any]]:
+        """Every attempt, in order, for the error body."""
+        return [_attempt(outcome) for outcome in self.attempts]
+
+
+_OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
+    (BudgetExceeded, 402, "insufficient_quota", "budget_exceeded"),
+    (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
+    (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
+    (ContentFiltered, 400, "invalid_request_error", "content_filter"),
+    (RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    # The provider refused the gateway's key, not the caller's: a 401 would blame the wrong one.
+    (Unauthorized, 502, "api_error", "provider_refused_key"),
+    (Timeout, 504, "api_error", "timeout"),
+    (Unavailable, 502, "api_error", "provider_unavailable"),
+    (BadResponse, 502, "api_error", "bad_provider_response"),
+    (ConfigError, 500, "api_error", "configuration"),
+)
+
+
+def problem_of(
+    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float = DEFAULT_WAIT_S
+) -> Problem:
+    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
+
+    ``soonest_s`` is when the next model that cools down comes back.
+    """
+    if isinstance(error, NoEligibleDeployment):
+        return _nobody(error, soonest_s)
+    if isinstance(error, AllRoutesFailed):
+        return _all_failed(error)
+    if isinstance(error, InvalidRequest) and error.field == "model":
+        return Problem(
+            status=404,
+            type="invalid_request_error",
+            code="model_not_found",
+            message=str(error),
+            param="model",
+        )
+    status, kind, code = next(
+        (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "api_error", "internal")
+    )
+    fault = error.fault if isinstance(error, ProviderError) else None
+    return Problem(
+        status=status,
+        type=kind,
+        code=code,
+        message=str(error),
+        param=getattr(error, "field", None),
+        retry_after_s=_wait(status, [fault] if fault else []),
+        attempts=tuple(outcomes),
+    )
+
+
+def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
+    """Nobody can take the request: for now (503), or never as it stands (400)."""
+    reasons = [c.excluded or "" for c in error.candidates]
+    if any("cooling down" in reason or "at its limit" in reason for reason in reasons):
+        return Problem(
+            status=503,
+            type="api_error",
+            code="all_models_cooling_down",
+            message=str(error),
+            retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
+        )
+    if reasons and all("no key for" in reason for reason in reasons):
+        return Problem(status=503, type="api_error", code="no_key", message=str(error))
+    too_long = bool(reasons) and all("exceed its window" in reason for reason in reasons)
+    return Problem(
+        status=400,
+        type="invalid_request_error",
+        code="context_length_exceeded" if too_long else "no_eligible_model",
+        message=str(error),
+    )
+
+
+def _all_failed(error: AllRoutesFailed) -> Problem:
+    """The problem of the last attempt; 429 only when every model asks to come back later."""
+    faults = [o.error for o in error.outcomes if o.error]
+    kinds = {fault.kind for fault in faults}
+    if kinds == {"rate_limited"}:
+        status, kind, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    elif kinds == {"timeout"}:
+        status, kind, code = 504, "api_error", "timeout"
+    elif kinds == {"context_length_exceeded"}:
+        status, kind, code = 400, "invalid_request_error", "context_length_exceeded"
+    else:
+        status, kind, code = 502, "api_error", "all_models_failed"
+    return Problem(
+        status=status,
+        type=kind,
+        code=code,
+        message=str(error),
+        retry_after_s=_wait(status, faults),
+        attempts=error.outcomes,
+    )
+
+
+def _wait(status: int, faults: Sequence[Fault]) -> float | None:
+    """A 429 always says when; another problem only where a provider did."""
+    stated = [f.retry_after_s for f in faults if f.retry_after_s is not None]
+    if stated:
+        return min(stated)
+    return DEFAULT_WAIT_S if status == 429 else None
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    fault = outcome.error
+    return {
+        "model": outcome.route.model,
+        "provider": outcome.route.provider,
+        "status": outcome.status,
+        "error": fault.kind if fault else None,
+        "detail": fault.detail if fault else None,
+        "provider_status": fault.status if fault else None,
+        "retry_after_s": fault.retry_after_s if fault else None,
+        "latency_ms": round(outcome.latency_ms, 1),
+    }
+
+
+def bad_request(message: str, *, status: int = 400, code: str = "invalid_request") -> Problem:
+    """A request that was refused before it was read as one."""
+    return Problem(status=status, type="invalid_request_error", code=code, message=message)
+
+
+def broken_off(message: str) -> Problem:
+    """An answer that cannot be finished."""
+    return Problem(status=502, type="api_error", code="bad_provider_response", message=message)
+
+
+def shed() -> Problem:
+    """Too many requests at a time."""
+    return Problem(
+        status=503,
+        type="api_error",
+        code="overloaded",
+        message="the gateway is at its limit of requests; try again after Retry-After",
+        retry_after_s=DEFAULT_WAIT_S,
+    )
+
+
+def internal() -> Problem:
+    """A fault of the gateway's own; its details are in the log, not in the answer."""
+    return Problem(
+        status=500,
+        type="api_error",
+        code="internal",
+        message="the gateway failed on this request; its log has the details under this request id",
+    )

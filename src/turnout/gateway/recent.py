@@ -1,0 +1,73 @@
+"""The latest decisions with what came of them, for ``GET /v1/decisions/{id}``.
+
+Invariant: bounded; holds no prompt and no answer. A ledger keeps what must last.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.runtime import Receipt
+
+_MOST = 2000
+
+_Kept = tuple[Decision, tuple[Outcome, ...], Receipt | None]
+
+
+class Recent:
+    """Remembers ``most`` decisions."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._feedback: dict[str, list[dict[str, Any]]] = {}
+
+    def keep(
+        self, decision: Decision, outcomes: Sequence[Outcome] = (), receipt: Receipt | None = None
+    ) -> None:
+        """Remembers a decision; the oldest one is forgotten when there are too many."""
+        self._kept[decision.id] = (decision, tuple(outcomes), receipt)
+        while len(self._kept) > self._most:
+            oldest, _ = self._kept.popitem(last=False)
+            self._feedback.pop(oldest, None)
+
+    def judge(self, decision_id: str, feedback: dict[str, Any]) -> bool:
+        """Adds feedback; whether the decision is known."""
+        if decision_id not in self._kept:
+            return False
+        self._feedback.setdefault(decision_id, []).append(feedback)
+        return True
+
+    def record(self, decision_id: str) -> dict[str, Any] | None:
+        """The decision with its attempts and its cost as JSON-ready values."""
+        found = self._kept.get(decision_id)
+        if found is None:
+            return None
+        decision, outcomes, receipt = found
+        record = decision.as_dict()
+        record["explanation"] = decision.explain()
+        record["attempts"] = [_attempt(o) for o in outcomes]
+        paid = receipt.cost_pico_usd if receipt else None
+        record["cost_usd"] = None if paid is None else float(usd_from_pico(paid))
+        record["feedback"] = self._feedback.get(decision_id, [])
+        return record
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    cost = outcome.cost_pico_usd
+    return {
+        "model": outcome.route.model,
+        "served_model": outcome.model,
+        "provider": outcome.route.provider,
+        "role": outcome.route.role,
+        "status": outcome.status,
+        "error": outcome.error.kind if outcome.error else None,
+        "detail": outcome.error.detail if outcome.error else None,
+        "input_tokens": outcome.usage.total_input,
+        "output_tokens": outcome.usage.total_output,
+        "estimated": outcome.usage.estimated,
+        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "ttft_ms": outcome.ttft_ms,
+        "latency_ms": outcome.latency_ms,
+    }

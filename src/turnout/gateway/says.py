@@ -1,0 +1,38 @@
+"""The headers by which an answer says why it is the answer.
+
+Invariant: they are written from the attempt that produced the bytes, and hold no line breaks.
+"""
+
+import re
+from collections.abc import Sequence
+
+from turnout.core import Decision, Outcome, usd_from_pico
+
+Headers = list[tuple[bytes, bytes]]
+
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
+
+
+def decision_headers(
+    decision: Decision, model: str, attempts: int, cost_pico_usd: int | None, *, final: bool
+) -> Headers:
+    """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected."""
+    cost = "unknown" if cost_pico_usd is None else f"{usd_from_pico(cost_pico_usd):f}"
+    pairs = (
+        ("model", model),
+        ("decision", decision.id),
+        ("intent", decision.intent),
+        ("reason", decision.reason.replace("→", "->")),
+        ("cost-usd" if final else "expected-cost-usd", cost),
+        ("attempts", str(attempts)),
+    )
+    return [(f"x-turnout-{name}".encode(), _plain(value)) for name, value in pairs]
+
+
+def attempts_of(outcomes: Sequence[Outcome]) -> int:
+    """How many calls were made for the answer, the classifier's left out."""
+    return sum(outcome.route.role != "classifier" for outcome in outcomes)
+
+
+def _plain(value: str) -> bytes:
+    return _NOT_PRINTABLE.sub("?", value)[:256].encode()

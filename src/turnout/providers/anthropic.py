@@ -1,0 +1,116 @@
+"""The wire family of Anthropic's Messages.
+
+Invariant: pure; a request that came as Messages goes on in its own words, others are translated.
+Source: platform.claude.com/docs/en/api/messages.
+This module does not know connections, clocks or prices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from turnout.catalog import Deployment
+from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.providers.anthropic_answer import read_message
+from turnout.providers.anthropic_native import native_body
+from turnout.providers.anthropic_request import messages_body
+from turnout.providers.anthropic_stream import AnthropicStreamDecoder
+from turnout.providers.errors import classify, error_in, read_error
+from turnout.providers.openai_chunks import Malformed
+from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import scrub
+from turnout.providers.signatures import mark_of
+from turnout.providers.sse import MAX_EVENT_BYTES
+
+VERSION = "2023-06-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicCodec:
+    """The codec for one deployment; ``secrets`` are hidden where a provider's text is repeated."""
+
+    mark: str
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    max_event_bytes: int = MAX_EVENT_BYTES
+
+    @classmethod
+    def for_deployment(cls, deployment: Deployment) -> "AnthropicCodec":
+        """A codec that marks this deployment's signatures and knows its provider's secrets."""
+        provider = deployment.provider
+        known = {provider.api_key, *provider.headers.values()}
+        return cls(mark=mark_of(deployment), secrets=frozenset(value for value in known if value))
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
+        body = self._body(request, deployment)
+        if stream:
+            body["stream"] = True
+        return WireRequest(
+            url=f"{deployment.provider.base_url.rstrip('/')}/messages",
+            body=_dump(body),
+            headers=_headers(request, deployment),
+        )
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """A whole answer, or the fault of a body that is none."""
+        try:
+            payload = orjson.loads(body)
+            error = error_in(payload)
+            if error is not None:
+                return classify(None, error, secrets=self.secrets)
+            return read_message(payload, self.mark)
+        except orjson.JSONDecodeError:
+            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
+            return _bad(f"the answer is not JSON: {excerpt}")
+        except Malformed as problem:
+            return _bad(f"the answer is malformed: {problem}")
+
+    def decoder(self) -> AnthropicStreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        return AnthropicStreamDecoder(
+            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
+        )
+
+    def classify_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+
+    def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
+        if request.dialect == "messages" and request.native is not None:
+            names = frozenset({deployment.id, deployment.model})
+            return native_body(request.native, request, deployment.model, names, self.mark)
+        return messages_body(request, deployment.card, self.mark)
+
+
+def _headers(request: Request, deployment: Deployment) -> dict[str, str]:
+    provider = deployment.provider
+    headers = {
+        "content-type": "application/json",
+        "anthropic-version": VERSION,
+        "x-request-id": request.id,
+    }
+    for name in ("anthropic-beta", "traceparent"):
+        if name in request.tags:
+            headers[name] = request.tags[name]
+    if provider.api_key:
+        headers["x-api-key"] = provider.api_key
+    own = {name.lower(): value for name, value in provider.headers.items()}
+    return {**headers, **own}
+
+
+def _dump(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(
+            f"the request body cannot be written as JSON ({error}); use plain JSON values",
+            field="body",
+        ) from error
+
+
+def _bad(detail: str) -> Fault:
+    return Fault(kind="bad_response", detail=detail, retry="transient")

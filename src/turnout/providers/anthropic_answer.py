@@ -1,0 +1,79 @@
+"""Whole answers of Anthropic's Messages as chunks.
+
+Invariant: what has the wrong type raises, so that nothing is half read; signatures are marked.
+This module does not know bytes or streams.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.providers.anthropic_usage import anthropic_usage
+from turnout.providers.openai_chunks import Malformed
+from turnout.providers.signatures import marked
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def read_message(payload: object, mark: str) -> Chunk:
+    """The chunk in a decoded message. Raises Malformed."""
+    if not isinstance(payload, Mapping) or not isinstance(payload.get("content"), list):
+        raise Malformed("the answer is no message with a content list")
+    blocks = [_marked(block, mark) for block in payload["content"]]
+    return Chunk(
+        deltas=(_delta(blocks, payload),),
+        usage=anthropic_usage(payload.get("usage")),
+        model=_text(payload.get("model")) or None,
+        id=_text(payload.get("id")) or None,
+        raw={**payload, "content": blocks},
+    )
+
+
+def _marked(block: object, mark: str) -> Mapping[str, Any]:
+    if not isinstance(block, Mapping):
+        raise Malformed("a content block is not an object")
+    if block.get("type") == "thinking":
+        return {**block, "signature": marked(_text(block.get("signature")), mark)}
+    if block.get("type") == "redacted_thinking":
+        return {**block, "data": marked(_text(block.get("data")), mark)}
+    return block
+
+
+def _delta(blocks: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> Delta:
+    of = {kind: [b for b in blocks if b.get("type") == kind] for kind in ("text", "thinking")}
+    calls = [b for b in blocks if b.get("type") == "tool_use"]
+    reason = _text(payload.get("stop_reason"))
+    return Delta(
+        text="".join(_text(b.get("text")) for b in of["text"]),
+        reasoning="".join(_text(b.get("thinking")) for b in of["thinking"]),
+        signature=_text(of["thinking"][-1].get("signature")) if of["thinking"] else "",
+        tool_calls=tuple(_call(place, block) for place, block in enumerate(calls)),
+        finish_reason=FINISH_REASONS.get(reason, "stop"),
+    )
+
+
+def _call(place: int, block: Mapping[str, Any]) -> ToolCallDelta:
+    return ToolCallDelta(
+        index=place,
+        id=_text(block.get("id")),
+        name=_text(block.get("name")),
+        arguments=orjson.dumps(block.get("input") or {}).decode(),
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed("a text field is not text")
+    return value

@@ -1,0 +1,68 @@
+"""A Messages body that goes to Anthropic's API as the caller wrote it, but for what must change.
+
+Invariant: unknown fields pass; thoughts that another model signed do not.
+Source: platform.claude.com/docs/en/build-with-claude/extended-thinking.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import Request
+from turnout.providers.signatures import unmarked
+from turnout.providers.tool_ids import portable
+
+Block = Mapping[str, Any]
+
+
+def native_body(
+    native: Mapping[str, Any], request: Request, model: str, names: frozenset[str], mark: str
+) -> dict[str, Any]:
+    """The body for ``model``; asking for one of ``names`` means that the caller chose it."""
+    trust = request.model in names
+    body = {**native, "model": model}
+    body.pop("stream", None)
+    messages = [_turn(message, mark, trust=trust) for message in native["messages"]]
+    body["messages"] = [message for message in messages if message["content"]]
+    if "thinking" in body and _breaks_a_tool_loop(native["messages"], body["messages"]):
+        # A tool loop that began without thoughts of this model's own must end without any.
+        body.pop("thinking")
+    return body
+
+
+def _turn(message: Mapping[str, Any], mark: str, *, trust: bool) -> dict[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return dict(message)
+    blocks = (_block(block, mark, trust=trust) for block in content)
+    return {**message, "content": [block for block in blocks if block is not None]}
+
+
+def _block(block: Block, mark: str, *, trust: bool) -> Block | None:
+    kind = block.get("type")
+    if kind == "thinking":
+        signature = unmarked(block.get("signature"), mark, trust=trust)
+        return {**block, "signature": signature} if signature else None
+    if kind == "redacted_thinking":
+        data = unmarked(block.get("data"), mark, trust=trust)
+        return {**block, "data": data} if data else None
+    if kind == "tool_use":
+        return {**block, "id": portable(str(block.get("id") or ""))}
+    if kind == "tool_result":
+        return {**block, "tool_use_id": portable(str(block.get("tool_use_id") or ""))}
+    return block
+
+
+def _breaks_a_tool_loop(before: list[Block], after: list[dict[str, Any]]) -> bool:
+    """Whether the last answer called tools and has lost the thoughts it began with."""
+    said, kept = _last_answer(before), _last_answer(after)
+    calls = any(b.get("type") == "tool_use" for b in kept)
+    return calls and _thoughts(said) != _thoughts(kept)
+
+
+def _last_answer(messages: list[Any]) -> list[Block]:
+    answers = [m["content"] for m in messages if m.get("role") == "assistant"]
+    return answers[-1] if answers and isinstance(answers[-1], list) else []
+
+
+def _thoughts(blocks: list[Block]) -> int:
+    return sum(b.get("type") in ("thinking", "redacted_thinking") for b in blocks)

@@ -1,0 +1,191 @@
+"""Chat bodies in the shape of Anthropic's Messages.
+
+Invariant: text, images, files, tools, calls and results all arrive; what Messages has no way to say
+(several choices, log probabilities) raises, so that another model can be tried.
+Source: platform.claude.com/docs/en/api/messages. This module does not know answers or headers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from turnout.catalog import ModelCard
+from turnout.core import InvalidRequest, Message, Request, text_of
+from turnout.providers.signatures import unmarked
+from turnout.providers.tool_ids import portable
+
+_DEFAULT_MAX_TOKENS = 4096
+_LEAST_THINKING = 1024
+_BUDGETS = {"low": 2048, "medium": 8192, "high": 24_576, "xhigh": 32_768}
+_CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
+_SAME = ("temperature", "top_p")
+
+
+def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
+    """The Messages body, without ``stream``. Raises InvalidRequest."""
+    chat = request.body
+    _check(chat)
+    body: dict[str, Any] = {
+        "model": card.id,
+        "max_tokens": request.max_output_tokens or card.max_output or _DEFAULT_MAX_TOKENS,
+        "messages": _merged(_turns(request.messages, mark)),
+    }
+    system = [m for m in request.messages if m["role"] in ("system", "developer")]
+    if system:
+        body["system"] = [{"type": "text", "text": text_of(message)} for message in system]
+    body.update({name: chat[name] for name in _SAME if chat.get(name) is not None})
+    if chat.get("stop"):
+        body["stop_sequences"] = [chat["stop"]] if isinstance(chat["stop"], str) else chat["stop"]
+    if isinstance(chat.get("user"), str):
+        body["metadata"] = {"user_id": chat["user"]}
+    body.update(_tools(chat))
+    body.update(_format(chat))
+    _think(body, chat.get("reasoning_effort"))
+    return body
+
+
+def _check(chat: Mapping[str, Any]) -> None:
+    for name, plain in (("n", 1), ("logprobs", False), ("audio", None)):
+        if chat.get(name) not in (None, plain):
+            raise InvalidRequest(f"{name} is not offered by Anthropic's API", field=name)
+
+
+def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
+    for message in messages:
+        if message["role"] == "assistant":
+            yield {"role": "assistant", "content": list(_said(message, mark))}
+        elif message["role"] in ("tool", "function"):
+            yield {"role": "user", "content": [_result(message)]}
+        elif message["role"] == "user":
+            yield {"role": "user", "content": list(_parts(message.get("content")))}
+
+
+def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Neighbours of one role as one message: all results of parallel calls belong together."""
+    found: list[dict[str, Any]] = []
+    for turn in turns:
+        if not turn["content"]:
+            continue
+        if found and found[-1]["role"] == turn["role"]:
+            found[-1]["content"] += turn["content"]
+        else:
+            found.append(turn)
+    return found
+
+
+def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
+    signature = unmarked(message.get("reasoning_signature"), mark, trust=False)
+    if signature and message.get("reasoning_content"):
+        thought = message["reasoning_content"]
+        yield {"type": "thinking", "thinking": thought, "signature": signature}
+    yield from _parts(message.get("content"))
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        yield {
+            "type": "tool_use",
+            "id": portable(str(call.get("id") or "")),
+            "name": function.get("name"),
+            "input": _input(function.get("arguments")),
+        }
+
+
+def _input(arguments: object) -> Any:
+    if isinstance(arguments, Mapping):
+        return arguments
+    try:
+        value = orjson.loads(str(arguments or "{}"))
+    except orjson.JSONDecodeError as error:
+        message = "a tool call's arguments are not JSON; send them as the model wrote them"
+        raise InvalidRequest(message, field="messages") from error
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _result(message: Message) -> dict[str, Any]:
+    content = message.get("content")
+    return {
+        "type": "tool_result",
+        "tool_use_id": portable(str(message.get("tool_call_id") or message.get("name") or "")),
+        "content": content if isinstance(content, str) else list(_parts(content)),
+    }
+
+
+def _parts(content: object) -> Iterator[dict[str, Any]]:
+    if isinstance(content, str):
+        if content:
+            yield {"type": "text", "text": content}
+        return
+    for part in content if isinstance(content, list | tuple) else ():
+        yield _part(part)
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind in ("text", "input_text", "output_text", "refusal"):
+        return {"type": "text", "text": part.get("text") or part.get("refusal") or ""}
+    if kind == "image_url":
+        image = part.get("image_url")
+        url = image.get("url") if isinstance(image, Mapping) else image
+        return {"type": "image", "source": _source(str(url))}
+    if kind == "file":
+        data = str((part.get("file") or {}).get("file_data") or "")
+        return {"type": "document", "source": _source(data)}
+    raise InvalidRequest(
+        f"a part of type {kind!r} is not taken by Anthropic's API", field="messages"
+    )
+
+
+def _source(url: str) -> dict[str, str]:
+    head, comma, data = url.partition(",")
+    if comma and head.startswith("data:"):
+        media = head.removeprefix("data:").removesuffix(";base64")
+        return {"type": "base64", "media_type": media, "data": data}
+    return {"type": "url", "url": url}
+
+
+def _tools(chat: Mapping[str, Any]) -> dict[str, Any]:
+    tools = chat.get("tools")
+    if not tools:
+        return {}
+    choice = chat.get("tool_choice") or "auto"
+    if isinstance(choice, Mapping):
+        chosen = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
+    else:
+        chosen = dict(_CHOICES.get(choice, {"type": "auto"}))
+    if chat.get("parallel_tool_calls") is False and chosen["type"] != "none":
+        chosen["disable_parallel_tool_use"] = True
+    return {"tools": [_tool(tool) for tool in tools], "tool_choice": chosen}
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return dict(tool)
+    found = {
+        "name": function.get("name"),
+        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+    }
+    for name in ("description", "strict"):
+        if function.get(name) is not None:
+            found[name] = function[name]
+    return found
+
+
+def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON schema; plain ``json_object`` has no counterpart, and its prompt must ask for it."""
+    wanted = chat.get("response_format") or {}
+    if wanted.get("type") != "json_schema":
+        return {}
+    schema = (wanted.get("json_schema") or {}).get("schema")
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+
+
+def _think(body: dict[str, Any], effort: object) -> None:
+    """Turns thinking on where the answer's cap leaves room and no tool is forced."""
+    budget = min(_BUDGETS.get(str(effort), 0), body["max_tokens"] - 1)
+    forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
+    if budget < _LEAST_THINKING or forced:
+        return
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    # Thinking takes no other temperature than its own.
+    body.pop("temperature", None)

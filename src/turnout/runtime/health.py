@@ -1,0 +1,172 @@
+"""Which deployments can take a call now: cooldowns, slow start, retry budgets, limits.
+
+Invariant: a deployment that fails is left alone for a time that grows, comes back one call at a
+time, and is never retried beyond a tenth of what it is asked. Follows the circuit breaker of
+Nygard ("Release It!"), the retry budget of Finagle and the slow start of Envoy.
+This module does not know requests or policies; its clock is an argument.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from turnout.catalog import Deployment
+from turnout.core import Fault, Outcome
+
+_PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
+_LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
+_FULL_WINDOW = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRules:
+    """When and how long a deployment is left alone.
+
+    ``failures`` in a row open its breaker for ``cooldown_s``, which doubles up to
+    ``longest_s`` while it keeps failing; ``retry_share`` of the calls may be retries, beside
+    ``retry_reserve`` free ones; ``max_in_flight`` calls at a time are the most it gets.
+    """
+
+    failures: int = 5
+    cooldown_s: float = 5.0
+    longest_s: float = 300.0
+    lasting_s: float = 60.0
+    retry_share: float = 0.1
+    retry_reserve: float = 3.0
+    max_in_flight: int = 1000
+
+
+@dataclass(slots=True)
+class _State:
+    """One deployment. ``window`` is how many calls it may have at a time while it recovers."""
+
+    in_flight: int = 0
+    failures: int = 0
+    openings: int = 0
+    until: float = 0.0
+    why: str = ""
+    stated: bool = False
+    window: int = _FULL_WINDOW
+    retry_tokens: float = 0.0
+
+
+class Health:
+    """The state of every deployment, told by the calls as they begin and end."""
+
+    def __init__(
+        self,
+        deployments: Mapping[str, Deployment],
+        rules: HealthRules | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._deployments = deployments
+        self._rules = rules or HealthRules()
+        self._clock = clock
+        reserve = self._rules.retry_reserve
+        self._states = {name: _State(retry_tokens=reserve) for name in deployments}
+        self._quiet = True
+
+    def unavailable(self, without: Collection[str] = ()) -> dict[str, str]:
+        """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
+
+        When all are cooling down, the one that comes back first is let through as a probe, unless
+        its provider has named a time.
+        """
+        if self._quiet:
+            return {}
+        now = self._clock()
+        closed = {n: why for n, s in self._states.items() if (why := self._closed(s, now))}
+        if closed and len({*closed, *without}) == len(self._states):
+            probes = [n for n in closed if n not in without and self._may_probe(n)]
+            if probes:
+                del closed[min(probes, key=lambda name: self._states[name].until)]
+        self._quiet = not any(self._matters(s, now) for s in self._states.values())
+        return closed
+
+    def soonest_s(self) -> float:
+        """Seconds until a deployment comes back; 0 when one is there."""
+        now = self._clock()
+        return max(0.0, min((s.until - now for s in self._states.values()), default=0.0))
+
+    def began(self, deployment: str) -> None:
+        """A first try begins: it earns its share of a retry."""
+        state = self._states[deployment]
+        state.in_flight += 1
+        if state.in_flight >= self._limit(state):
+            self._quiet = False
+        most = self._rules.retry_reserve + 10
+        state.retry_tokens = min(most, state.retry_tokens + self._rules.retry_share)
+
+    def ended(self, outcome: Outcome) -> None:
+        """A call ended."""
+        state = self._states[outcome.route.deployment]
+        state.in_flight -= 1
+        fault = outcome.error
+        if outcome.status == "ok":
+            self._succeeded(state)
+        elif fault is not None:
+            self._failed(outcome.route.deployment, fault)
+
+    def may_retry(self, deployment: str) -> bool:
+        """Takes one retry from the deployment's budget, if there is one."""
+        state = self._states[deployment]
+        if state.until > self._clock() or state.retry_tokens < 1:
+            return False
+        # The retry itself will begin like any call, and must not earn a share of another.
+        state.retry_tokens -= 1 + self._rules.retry_share
+        return True
+
+    def _closed(self, state: _State, now: float) -> str | None:
+        if state.until > now:
+            return f"cooling down for {state.until - now:.1f} s after {state.why}"
+        if state.in_flight >= self._limit(state):
+            return f"at its limit of {state.in_flight} calls"
+        return None
+
+    def _limit(self, state: _State) -> int:
+        most = self._rules.max_in_flight
+        return most if state.window >= _FULL_WINDOW else min(state.window, most)
+
+    def _may_probe(self, name: str) -> bool:
+        state = self._states[name]
+        return state.in_flight == 0 and not state.stated
+
+    def _matters(self, state: _State, now: float) -> bool:
+        busy = state.in_flight >= self._limit(state)
+        return state.until > now or state.window < _FULL_WINDOW or busy
+
+    def _succeeded(self, state: _State) -> None:
+        state.failures = 0
+        state.until = 0.0
+        if state.window < _FULL_WINDOW:
+            state.window *= 2
+        else:
+            state.openings = 0
+
+    def _failed(self, name: str, fault: Fault) -> None:
+        rules, state = self._rules, self._states[name]
+        if fault.kind == "rate_limited":
+            wait_s = rules.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
+            self._open(name, fault, min(wait_s, rules.longest_s), stated=True)
+        elif fault.kind in _LASTING:
+            self._open(name, fault, rules.lasting_s)
+        elif fault.kind in _PASSING:
+            state.failures += 1
+            if state.failures >= rules.failures or state.window < _FULL_WINDOW:
+                wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
+                self._open(name, fault, min(wait_s, rules.longest_s))
+
+    def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
+        """Closes the door of the deployment, or of all that its provider has."""
+        provider = self._deployments[name].provider.name
+        for other, deployment in self._deployments.items():
+            if other == name or (
+                fault.scope == "provider" and deployment.provider.name == provider
+            ):
+                state = self._states[other]
+                state.until = max(state.until, self._clock() + wait_s)
+                state.why, state.stated = fault.kind, stated
+                state.openings += 1
+                state.failures = 0
+                state.window = 1
+        self._quiet = False

@@ -1,0 +1,190 @@
+"""Chat and Messages through the gateway: answers, streams, reasons, errors in the right dialect."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import Answer, World, chat, messages, world
+from tests.runtime.world import CODE, UNSAFE
+
+PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
+
+
+def text_of(path: str, answer: Answer) -> str:
+    """The text that a whole or streamed answer says."""
+    if path == "/v1/messages":
+        if not answer.headers["content-type"].startswith("text/event-stream"):
+            return "".join(b["text"] for b in answer.json()["content"] if b["type"] == "text")
+        pieces = [json.loads(d)["delta"] for n, d in answer.events() if n == "content_block_delta"]
+        return "".join(p.get("text", "") for p in pieces)
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return str(answer.json()["choices"][0]["message"]["content"])
+    bodies = [json.loads(data) for _, data in answer.events() if data != "[DONE]"]
+    return "".join(b["choices"][0]["delta"].get("content") or "" for b in bodies if b["choices"])
+
+
+def error_of(answer: Answer) -> dict[str, Any]:
+    """The error object of a failed answer, which all dialects call ``error``."""
+    return dict(answer.json()["error"])
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_auto_is_answered_by_the_routed_model_and_says_why(path: str, *, stream: bool) -> None:
+    """The caller gets the whole text of the chosen model, and headers that explain the choice."""
+    with world() as w:
+        answer = w.post(path, PATHS[path](CODE + " nonce: n1", stream=stream))
+        assert answer.status == 200
+        assert text_of(path, answer).startswith("acme/coder answers n1:")
+        assert len(w.upstream.invoice) == 1
+    assert answer.headers["x-turnout-model"] == "acme/coder"
+    assert answer.headers["x-turnout-intent"] == "code"
+    assert answer.headers["x-turnout-attempts"] == "1"
+    assert answer.headers["x-turnout-decision"].startswith("d_")
+    assert answer.headers["x-turnout-reason"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_headers_name_the_fallback_that_answered(path: str, *, stream: bool) -> None:
+    """When the first choice fails before its first token, model and attempts are the fallback's."""
+    with world(models={"coder": "f-500"}, retries={"retries": 0}) as w:
+        answer = w.post(path, PATHS[path](CODE, stream=stream))
+    assert answer.status == 200
+    assert answer.headers["x-turnout-model"] == "acme/fast"
+    assert answer.headers["x-turnout-attempts"] == "2"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_break_after_the_first_byte_is_told_and_never_a_clean_end(path: str) -> None:
+    """The last event is an error in the caller's dialect, with the attempt; no end mark follows."""
+    with world(models={"coder": "f-reset@4"}) as w:
+        answer = w.post(path, PATHS[path](CODE, stream=True))
+        assert len(w.upstream.invoice) == 1
+    name, data = answer.events()[-1]
+    error = json.loads(data)["error"]
+    assert error["attempts"][0]["model"] == "f-reset@4"
+    assert name == ("error" if path == "/v1/messages" else "")
+    assert b"[DONE]" not in answer.body
+    assert b"message_stop" not in answer.body
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_when_all_fail_the_error_lists_every_attempt(path: str, *, stream: bool) -> None:
+    """The status is an error's even for streams, the body carries each attempt in order."""
+    with world(models={"coder": "f-500", "fast": "f-404", "strong": "f-429-ra7"}) as w:
+        answer = w.post(path, PATHS[path](CODE, stream=stream))
+    assert answer.status == 502
+    kinds = [a["error"] for a in error_of(answer)["attempts"]]
+    assert set(kinds) == {"unavailable", "not_found", "rate_limited"}
+    assert answer.headers["x-turnout-model"] == "none"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_rate_limit_says_when_to_come_back(path: str) -> None:
+    """A 429 of the only model is the caller's 429, with its Retry-After."""
+    with world(models={"fast": "f-429-ra7"}, retries={"longest_wait_s": 1}) as w:
+        answer = w.post(path, PATHS[path](model="fast"))
+    assert answer.status == 429
+    assert answer.headers["retry-after"] == "7"
+    kind = error_of(answer)["type"]
+    assert kind == "rate_limit_error"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_unsafe_request_is_refused_without_a_call(path: str, *, stream: bool) -> None:
+    """The refusal is an ordinary answer that says so, and clients are told not to try again."""
+    with world() as w:
+        answer = w.post(path, PATHS[path](UNSAFE, stream=stream))
+        assert w.upstream.invoice == []
+    assert answer.status == 200
+    assert text_of(path, answer) == "I can't help with that."
+    assert answer.headers["x-should-retry"] == "false"
+    assert answer.headers["x-turnout-intent"] == "unsafe"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"model":"auto","model":"fast","messages":[]}', "invalid_json"),
+        (b'{"messages": NaN}', "invalid_json"),
+        (b"\xff\xfe{}", "invalid_json"),
+        (b'{"messages":[{"role":"user","content":"\xff"}]}', "invalid_json"),
+        (b'{"messages":[{"role":"user","content":"\\ud800"}]}', "invalid_json"),
+        (b"[" * 10_000 + b"]" * 10_000, "invalid_json"),
+        (b'{"x":' * 100 + b"1" + b"}" * 100, "invalid_json"),
+        (b'{"x": 1e999}', "invalid_json"),
+        (b"[]", "invalid_request"),
+        (b"", "invalid_json"),
+        (b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":0}', "invalid_request"),
+    ],
+)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_that_two_parsers_could_read_differently_is_refused(
+    path: str, body: bytes, code: str
+) -> None:
+    """It is a 400 in the caller's dialect, and no model is asked."""
+    with world() as w:
+        answer = w.post(path, body)
+        assert w.upstream.invoice == []
+    assert answer.status == 400
+    assert error_of(answer)["code"] == code
+    assert (answer.json().get("type") == "error") == (path == "/v1/messages")
+
+
+def _leave_after_first_bytes(w: World, path: str) -> None:
+    body = json.dumps(PATHS[path](CODE, stream=True)).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    )
+    with socket.create_connection(("127.0.0.1", w.port)) as link:
+        link.sendall(head + body)
+        link.recv(100)
+
+
+def _soon(holds: Callable[[], object]) -> bool:
+    """Whether it comes to hold within three seconds."""
+    until = time.monotonic() + 3
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.01)
+    return bool(holds())
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_caller_who_leaves_stops_the_upstream_at_once(path: str) -> None:
+    """Few tokens are produced after the caller is gone, and the call's connection is closed."""
+    with world(models={"coder": "f-drip20ms-tokens200"}) as w:
+        _leave_after_first_bytes(w, path)
+        assert _soon(lambda: w.upstream.invoice and w.upstream.invoice[0].ended_s is not None)
+        assert _soon(lambda: w.upstream.open_connections == 0)
+        entry = w.upstream.invoice[0]
+        assert entry.peer_closed_after is not None
+        assert entry.peer_closed_after < 50
+
+
+def test_a_body_beyond_the_limit_is_refused_by_counting() -> None:
+    """Neither a stated nor a chunked length gets past the limit."""
+    from turnout.gateway import Limits
+
+    with world(limits=Limits(max_body_bytes=1000)) as w:
+        assert w.post("/v1/chat/completions", b"x" * 2000).status == 413
+        with socket.create_connection(("127.0.0.1", w.port)) as link:
+            link.sendall(
+                b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                b"7d0\r\n" + b"x" * 2000 + b"\r\n"
+            )
+            assert link.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_unknown_paths_and_methods_are_refused() -> None:
+    """What is not in the table is a 404 or a 405."""
+    with world() as w:
+        assert w.get("/v1/nothing").status == 404
+        assert w.get("/v1/chat/completions").status == 405

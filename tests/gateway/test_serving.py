@@ -1,0 +1,108 @@
+"""Access, limits, reload and slow clients, on real sockets."""
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+from tests.gateway.world import chat, world
+from tests.runtime.world import config
+from turnout import Router
+from turnout.gateway import Gateway, Limits
+from turnout.gateway.access import Access
+from turnout.gateway.admin_token import admin_token
+from turnout.gateway.openapi import paths
+from turnout.gateway.reload import Reloader
+from turnout.runtime import NoRecorder
+from turnout.testing import FaultyUpstream
+
+KEY = "caller-key-0123456789"
+ADMIN = "admin-key-0123456789"
+
+
+def test_every_path_but_the_listed_ones_needs_a_key() -> None:
+    """Without a key or with a wrong one it is 401 on every path of the document."""
+    with world(access=Access([KEY], ADMIN)) as w:
+        for method, path in [*paths(), ("GET", "/v1/anything")]:
+            data = b"{}" if method == "POST" else None
+            for headers in ({}, {"authorization": "Bearer wrong"}, {"x-api-key": ""}):
+                status = w.send(method, path.replace("{id}", "d_1"), data, headers).status
+                assert (status == 401) == (path not in {"/healthz", "/readyz"}), path
+        good = {"authorization": f"Bearer {KEY}"}
+        assert w.post("/v1/chat/completions", chat(), good).status == 200
+        assert w.post("/v1/chat/completions", chat(), {"x-api-key": KEY}).status == 200
+        assert w.get("/metrics", good).status == 401
+        assert w.get("/metrics", {"x-api-key": ADMIN}).status == 200
+
+
+def test_pages_of_other_origins_and_other_hosts_are_kept_out() -> None:
+    """A browser on this machine cannot be used to spend."""
+    with world() as w:
+        for headers in ({"origin": "http://evil.test"}, {"host": "evil.test"}):
+            assert w.post("/v1/chat/completions", chat(), headers).status == 403
+        assert w.upstream.invoice == []
+
+
+def test_a_client_that_never_finishes_its_request_is_closed() -> None:
+    """Bytes that trickle in do not keep a connection: head or body, the deadline is absolute."""
+    starts = [
+        b"",
+        b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n",
+        b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+    ]
+    with world(limits=Limits(receive_s=0.7)) as w:
+        for start in starts:
+            with socket.create_connection(("127.0.0.1", w.port), timeout=5) as link:
+                link.sendall(start)
+                began = time.monotonic()
+                assert not link.recv(1000) or link.recv(1000) == b""
+                assert time.monotonic() - began < 4
+
+
+def test_hostile_heads_are_refused() -> None:
+    """Too long a head, no Host, CL with TE, and bare line feeds never reach a model."""
+    line = b"POST /v1/chat/completions HTTP/1.1\r\n"
+    heads = [
+        line + b"Host: localhost\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+        line + b"Host: localhost\r\n" + b"X: a\r\n" * 200 + b"\r\n",
+        line + b"Content-Length: 2\r\n\r\n{}",
+        line + b"Host: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        line + b"Host: localhost\r\nContent-Length: x\r\n\r\n",
+    ]
+    with world() as w:
+        for head in heads:
+            with socket.create_connection(("127.0.0.1", w.port), timeout=5) as link:
+                link.sendall(head)
+                assert link.recv(12)[:10] == b"HTTP/1.1 4", head[:80]
+        assert w.upstream.invoice == []
+
+
+async def test_a_broken_configuration_is_not_taken(tmp_path: Path) -> None:
+    """The old router serves on until the file can be taken whole; the recorder moves along."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream)
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        first = gateway.router
+
+        def build() -> Router:
+            return Router.from_config(settings, environ={})
+
+        reloader = Reloader(gateway, build, tmp_path / "none.yaml", linger_s=0)
+        settings["default"] = "nobody"
+        assert not await reloader.reload()
+        assert gateway.router is first
+        settings["default"] = "coder"
+        assert await reloader.reload()
+        assert gateway.router.parts.config.default == "coder"
+        assert gateway.router.parts.means.recorder is first.parts.means.recorder
+        await asyncio.sleep(0.05)
+        await gateway.router.aclose()
+
+
+def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    """A second start finds the first one's token."""
+    token, fresh = admin_token(tmp_path / "state")
+    assert fresh
+    assert admin_token(tmp_path / "state") == (token, False)
+    assert (tmp_path / "state" / "admin-token").stat().st_mode & 0o077 == 0
+    assert len(token) > 40

@@ -1,0 +1,115 @@
+"""A gateway on a real socket, in a thread of its own, and the smallest client for it."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from tests.runtime.world import config
+from turnout import Router
+from turnout.gateway import Gateway, Limits
+from turnout.gateway.access import Access
+from turnout.gateway.guard import guarded
+from turnout.testing import FaultyUpstream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A response as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+    def events(self) -> list[tuple[str, str]]:
+        """The stream's events as (name, data)."""
+        found = []
+        for block in self.body.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+            if "data" in fields:
+                found.append((fields.get("event", ""), fields["data"]))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A gateway at ``port`` in front of ``upstream``."""
+
+    port: int
+    upstream: FaultyUpstream
+    gateway: Gateway
+
+    def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+        """A POST; ``body`` is sent as JSON unless it is bytes."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.send("POST", path, data, headers)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """A GET."""
+        return self.send("GET", path, None, headers)
+
+    def send(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        link.request(method, path, data, {"content-type": "application/json", **(headers or {})})
+        response = link.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(status=response.status, headers=found, body=response.read())
+        link.close()
+        return answer
+
+
+@contextmanager
+def world(
+    *,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    family: str = "openai",
+    modalities: list[str] | None = None,
+    **more: Any,
+) -> Iterator[World]:
+    """A gateway over the recipe with three models; ``more`` changes the configuration."""
+    # Patient, since tests share a busy machine; tests of deadlines bring their own.
+    patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
+    more.setdefault("timeouts", patient)
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, **more)
+        settings["providers"]["acme"]["family"] = family
+        for model in settings["models"].values():
+            model.update({"modalities": modalities} if modalities else {})
+        gateway = Gateway(Router.from_config(settings, environ={}), limits, access)
+        guard = guarded(max_head_bytes=32 * 1024, receive_s=gateway.limits.receive_s)
+        server = uvicorn.Server(
+            uvicorn.Config(gateway, port=0, log_level="warning", http=guard, loop="uvloop")
+        )
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield World(port=port, upstream=upstream, gateway=gateway)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def chat(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, Any]:
+    """A chat body."""
+    return {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
+
+
+def messages(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, Any]:
+    """A Messages body."""
+    return {**chat(text), "max_tokens": 200, **more}

@@ -1,0 +1,133 @@
+"""What fails is left alone, comes back slowly, and is never retried beyond its budget."""
+
+import pytest
+
+from tests.runtime.world import CODE, router
+from tests.worlds import deployment, price
+from turnout import AllRoutesFailed, NoEligibleDeployment
+from turnout.core import Fault, Outcome, Route
+from turnout.core.outcome import FaultKind
+from turnout.runtime.health import Health, HealthRules
+from turnout.testing import FaultyUpstream
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """The time, in seconds."""
+        return self.now
+
+
+def outcome(name: str, kind: FaultKind | None, **more: object) -> Outcome:
+    """How a call to deployment ``name`` ended."""
+    fault = Fault(kind=kind, detail="x", **more) if kind else None  # type: ignore[arg-type]
+    place = Route(deployment=name, model=name, provider="p", role="primary", ordinal=0)
+    status = "failed" if fault else "ok"
+    return Outcome(decision_id="d", route=place, status=status, ordinal=0, error=fault)
+
+
+def health(clock: Clock, **rules: float) -> Health:
+    """The health of ``a`` and ``b`` at two providers."""
+    known = {n: deployment(n, price(1, 1), provider=f"p-{n}") for n in ("a", "b")}
+    return Health(known, HealthRules(**rules), clock)  # type: ignore[arg-type]
+
+
+def call(what: Health, name: str, kind: FaultKind | None, **more: object) -> None:
+    """One call from its beginning to its end."""
+    what.began(name)
+    what.ended(outcome(name, kind, **more))
+
+
+def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
+    """Five failures close the door for 5 s; the failing probe after it closes it for 10 s."""
+    clock = Clock()
+    what = health(clock)
+    for _ in range(4):
+        call(what, "a", "unavailable")
+    assert what.unavailable() == {}
+    call(what, "a", "timeout")
+    assert "cooling down for 5.0 s after timeout" in what.unavailable()["a"]
+    clock.now += 5
+    assert what.unavailable() == {}
+    call(what, "a", "unavailable")
+    assert "cooling down for 10.0 s" in what.unavailable()["a"]
+
+
+def test_a_success_between_failures_keeps_the_door_open() -> None:
+    """Only failures in a row count."""
+    what = health(Clock())
+    for _ in range(10):
+        call(what, "a", "unavailable")
+        call(what, "a", None)
+    assert what.unavailable() == {}
+
+
+def test_recovery_is_slow_at_first() -> None:
+    """After a cooldown one call at a time is let through, then two, then four."""
+    clock = Clock()
+    what = health(clock, failures=1)
+    call(what, "a", "unavailable")
+    clock.now += 6
+    what.began("a")
+    assert "at its limit of 1" in what.unavailable()["a"]
+    what.ended(outcome("a", None))
+    what.began("a")
+    assert what.unavailable() == {}
+    what.began("a")
+    assert "at its limit of 2" in what.unavailable()["a"]
+
+
+def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
+    """The time that the provider names is the cooldown, and no probe goes before it."""
+    clock = Clock()
+    what = health(clock)
+    for name in ("a", "b"):
+        call(what, name, "rate_limited", retry_after_s=30.0)
+    assert set(what.unavailable()) == {"a", "b"}
+    assert what.soonest_s() == 30.0
+    clock.now += 30
+    assert what.unavailable() == {}
+
+
+def test_when_all_cool_down_the_first_to_return_is_probed() -> None:
+    """Somebody has to find out that the outage is over."""
+    clock = Clock()
+    what = health(clock, failures=1)
+    call(what, "a", "unavailable")
+    clock.now += 1
+    call(what, "b", "unavailable")
+    assert set(what.unavailable()) == {"b"}
+    assert set(what.unavailable(without={"b"})) == {"b"}
+
+
+def test_retries_stay_within_a_tenth_of_the_calls() -> None:
+    """Of 1,000 failing calls with a broken breaker no more than 103 are retried."""
+    what = health(Clock(), failures=10**9)
+    retries = 0
+    for _ in range(1000):
+        call(what, "a", "unavailable")
+        retries += what.may_retry("a")
+    assert 90 <= retries <= 103
+
+
+def test_a_callers_own_fault_costs_the_deployment_nothing() -> None:
+    """Requests that are too long or refused for their content close no door."""
+    what = health(Clock(), failures=1)
+    for kind in ("invalid_request", "context_length_exceeded", "content_filtered"):
+        call(what, "a", kind)  # type: ignore[arg-type]
+    assert what.unavailable() == {}
+
+
+def test_an_outage_is_not_made_worse() -> None:
+    """200 requests to a model that always fails reach it at most 1.1 times each."""
+    with (
+        FaultyUpstream() as upstream,
+        router(upstream, models={"coder": "f-500"}, fallbacks={"coder": []}) as r,
+    ):
+        for _ in range(200):
+            with pytest.raises((AllRoutesFailed, NoEligibleDeployment)):
+                r.chat(CODE, model="coder")
+        assert len(upstream.entries("f-500")) <= 220
