@@ -16,6 +16,7 @@ RouterError
 │   └── BadResponse
 ├── AllRoutesFailed             every route of the plan failed, with all outcomes
 └── LedgerError                 the ledger cannot record, so nothing may be spent; try again later
+    └── StoreFailure            its database cannot be used now
 """
 
 from collections.abc import Sequence

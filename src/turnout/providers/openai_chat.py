@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Chunk, Fault, InvalidRequest, Message, Request
+from turnout.core import Chunk, Fault, InvalidRequest, Request
 from turnout.providers.errors import classify, error_in, read_error
 from turnout.providers.openai_chunks import Malformed, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
@@ -114,8 +114,10 @@ def _reports_usage(provider: Provider) -> bool:
     return provider.family == "embedded" or urlsplit(provider.base_url).hostname in _USAGE_HOSTS
 
 
-def _portable(message: Message) -> Message:
+def _portable(message: Any) -> Any:
     """The message without another family's marks, its tool ids in a form that all take."""
+    if not isinstance(message, Mapping):
+        return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:
         return message

@@ -244,8 +244,8 @@ class _Sure(LocalClassifier):
     def __init__(self) -> None:
         pass
 
-    def predict(self, messages: Sequence[Message]) -> Prediction:
-        """Harmless."""
+    def settled(self, messages: Sequence[Message]) -> Prediction:
+        """Harmless, at once."""
         del messages
         return Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
 

@@ -254,6 +254,7 @@ class Router:
         self._threads.shutdown(wait=False)
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
+
     def standings(self) -> dict[str, str]:
         """What each deployment's provider says of its model; one call a deployment with a key."""
         found = dict(self._parts.unavailable)
