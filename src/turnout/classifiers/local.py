@@ -7,9 +7,11 @@ embedded. Does not know what is done with a prediction.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 import numpy as np
@@ -82,7 +84,11 @@ class LocalClassifier:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The artefact at ``path``, or the shipped one. Raises ConfigError."""
+        """The artefact at ``path``, or the shipped one. Raises ConfigError.
+
+        The second stage begins to load beside it, and is waited for when it is first needed.
+        """
+        _loading()
         return cls(Artefact.load(path))
 
     def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
@@ -251,9 +257,23 @@ def _stacked(texts: Sequence[str], logits: Mapping[str, Floats]) -> Floats:
     return np.stack([logits[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
 
 
-@cache
 def _encoder() -> SentenceEncoder:
-    return SentenceEncoder.load()
+    return _loading().result()
+
+
+@cache
+def _loading() -> Future[SentenceEncoder]:
+    """The second stage, on its way since the first call; unpacking it leaves other threads room."""
+    loaded: Future[SentenceEncoder] = Future()
+
+    def load() -> None:
+        try:
+            loaded.set_result(SentenceEncoder.load())
+        except Exception as error:  # noqa: BLE001  (whoever asks for the result gets it)
+            loaded.set_exception(error)
+
+    Thread(target=load, name="turnout-encoder", daemon=True).start()
+    return loaded
 
 
 def _tokenizer(arrays: Mapping[str, Any]) -> PieceTokenizer:

@@ -6,26 +6,11 @@ Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or confi
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from turnout.cli import (
-    ask,
-    calibrate,
-    classify,
-    compare,
-    demo,
-    evaluate,
-    inspect,
-    ledger,
-    predict,
-    probe,
-    prove,
-    savings,
-    serve,
-    setup,
-    train,
-)
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -34,38 +19,64 @@ _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
     (RouterError, 4),
 )
 
-app = typer.Typer(
-    name="turnout",
-    help="Send every request to the cheapest model that will answer it well.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(demo.demo)
-app.command()(ask.ask)
-app.command()(ask.route)
-app.command()(classify.classify)
-app.command()(compare.compare)
-app.command()(serve.serve)
-app.command()(setup.setup)
-app.command()(inspect.models)
-app.command()(inspect.prices)
-app.command()(predict.predict)
-app.command("eval")(evaluate.evaluate)
-app.command()(calibrate.calibrate)
-app.command()(probe.probe)
-app.command()(savings.savings)
-app.command()(ledger.explain)
-app.add_typer(train.app, name="train")
-app.add_typer(ledger.app)
-app.add_typer(prove.app)
+# Where each command lives; only the one that is called is imported, so that it starts quickly.
+_COMMANDS = {
+    "demo": "demo:demo",
+    "ask": "ask:ask",
+    "route": "ask:route",
+    "classify": "classify:classify",
+    "compare": "compare:compare",
+    "serve": "serve:serve",
+    "setup": "setup:setup",
+    "models": "inspect:models",
+    "prices": "inspect:prices",
+    "predict": "predict:predict",
+    "eval": "evaluate:evaluate",
+    "calibrate": "calibrate:calibrate",
+    "probe": "probe:probe",
+    "savings": "savings:savings",
+    "explain": "ledger:explain",
+}
+_GROUPS = {"train": "train:app", "ledger": "ledger:app", "prove": "prove:app"}
+
+
+def app(arguments: Sequence[str]) -> typer.Typer:
+    """The command line, with the command that ``arguments`` call, or with all of them."""
+    found = typer.Typer(
+        name="turnout",
+        help="Send every request to the cheapest model that will answer it well.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    # With a single command there would be no command names.
+    found.callback()(_root)
+    called = arguments[0] if arguments else ""
+    known = called in _COMMANDS or called in _GROUPS
+    for name, home in _COMMANDS.items():
+        if not known or name == called:
+            found.command(name)(_at(home))
+    for name, home in _GROUPS.items():
+        if not known or name == called:
+            found.add_typer(_at(home), name=name)
+    return found
+
+
+def _root() -> None:
+    """Send every request to the cheapest model that will answer it well."""
+
+
+def _at(home: str) -> Any:
+    module, _, name = home.partition(":")
+    return getattr(import_module(f"turnout.cli.{module}"), name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=arguments)
+        app(arguments)(args=arguments)
     except RouterError as error:
         _say(error)
         sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
