@@ -24,7 +24,7 @@ from turnout.ledger.store import Conflict, StoreFailure
 
 BUSY_MS = 5_000
 READ_LIMIT_S = 30.0
-CHECKPOINT_PAGES = 2_000
+CHECKPOINT_PAGES = 1_000
 MOST_WAL_BYTES = 64 * 2**20
 LOCK_WAIT_S = 3.0
 _STEPS_BETWEEN_LOOKS = 10_000
