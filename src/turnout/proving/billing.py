@@ -36,9 +36,13 @@ FAULTS = (
     "f-error@0", "f-error@4", "f-badchunk@2", "f-badchunks@2", "f-badhex@2", "f-stall@0",
     "f-stall@4", "f-hang", "f-empty", "f-nousage", "f-lateusage", "f-nullusage", "f-negusage",
     "f-wrongusage", "f-nodone", "f-nofinish", "f-html200", "f-halfjson", "f-badlength",
-    "f-redirect", "f-crlf", "f-bytewise", "f-comments", "f-gzipbomb", "f-drip5ms",
+    "f-redirect", "f-crlf", "f-cr", "f-bom", "f-nospace", "f-bytewise", "f-comments", "f-gzipbomb",
+    "f-hugeevent", "f-hugeheader", "f-extrabytes", "f-drip5ms", "f-401", "f-404", "f-quota",
+    "f-spend", "f-context", "f-filter", "f-500-plainerror", "f-500-flaterror", "f-500-detailerror",
+    "f-429-ragarbage", "f-429-rahuge",
 )  # fmt: skip
-RARE = frozenset({"f-gzipbomb"})  # 1 GiB to unpack each time
+# 1 GiB to unpack, or 9 MiB to send, each time.
+RARE = frozenset({"f-gzipbomb", "f-hugeevent"})
 TASKS = 32
 _PRICES: Mapping[str, tuple[str, str, str]] = {
     "fault": ("1", "5", "0.1"),
@@ -271,6 +275,15 @@ def _config(upstream: FaultyUpstream) -> dict[str, Any]:
         "fallbacks": {name: ["fast"] for name in faulty},
         "timeouts": {"connect_s": 2, "first_token_s": 0.5, "inter_token_s": 0.4, "total_s": 3},
         "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 0.05},
+        # Models that always fail must go on being asked here: no cooldown, and retries without end.
+        "health": {
+            "failures": 10**9,
+            "cooldown_s": 0.001,
+            "longest_s": 0.001,
+            "lasting_s": 0.001,
+            "retry_share": 1,
+            "retry_reserve": 10**9,
+        },
     }
 
 
