@@ -98,6 +98,7 @@ class LocalClassifier:
 
     def warm(self) -> None:
         """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""
+        self._tokenizer.compile()
         _encoder()
 
     def predict(self, messages: Sequence[Message]) -> Prediction:

@@ -1,0 +1,43 @@
+"""The two splitters are one: which of them runs cannot be told from the ids."""
+
+import pytest
+
+from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.pieces import PieceTokenizer
+
+TEXTS = [
+    "Write a Python function to parse CSV files",
+    "  spaces   and\ttabs\nand lines ",
+    "Wie hoch ist der Kilimandscharo? ¿Y el Aconcagua?",
+    "用三句话总结这篇文章。",
+    "राजधानी क्या है",
+    "안녕하세요, 오늘 뭐 해요?",
+    "def f(x): return x**2  # </s> <unk> <s>",
+    "<unk><unk> a<unk>😀😀",
+    "😀😀 𝒳 é e\u0301 ﬁ",
+    "x" * 300,
+]
+
+
+@pytest.fixture(scope="module")
+def pieces() -> tuple[list[str], list[float]]:
+    """The shipped pieces and their scores."""
+    arrays = Artefact.load(None).arrays
+    return arrays["pieces"].tobytes().decode().split("\n"), arrays["scores"].tolist()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_python_and_compiled_splitter_agree(
+    pieces: tuple[list[str], list[float]], text: str
+) -> None:
+    """The same text gives the same ids before and after the compiled splitter is built."""
+    tokenizer = PieceTokenizer(*pieces)
+    before = tokenizer.ids(text)
+    tokenizer.compile()
+    assert tokenizer.ids(text) == before
+    assert before
+
+
+def test_blank_text_has_no_pieces(pieces: tuple[list[str], list[float]]) -> None:
+    """White space alone is nothing."""
+    assert PieceTokenizer(*pieces).ids(" \n\t ") == []
