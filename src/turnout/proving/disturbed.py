@@ -71,17 +71,17 @@ def full_disk(seed: int, folder: Path) -> Check:
         path = folder / "ledger.db"
         ballast = folder / "ballast"
         ballast.write_bytes(bytes(600_000))
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [*_command(path, 0, seed, 6_000)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        said = b""
-        assert child.stdout is not None  # noqa: S101 -- it is a pipe
-        for line in child.stdout:
-            said += line
-            if line.startswith(b"refused") and ballast.exists() and said.count(b"refused") > 30:
-                ballast.unlink()
-                subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
-        child.wait(_DEADLINE_S)
+        ) as child:
+            said = b""
+            assert child.stdout is not None  # noqa: S101 -- it is a pipe
+            for line in child.stdout:
+                said += line
+                if line.startswith(b"refused") and ballast.exists() and said.count(b"refused") > 30:
+                    ballast.unlink()
+                    subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+            child.wait(_DEADLINE_S)
         heard = parsed(said)
         _look(path, heard, tally)
     kinds = [kind for kind, _, _ in heard]
