@@ -16,12 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-
-_MOST_TOKENS = 10**9
-
-
-class _Wrong(Exception):
-    """A count that cannot be right."""
+from turnout.providers.counts import WrongCount, count, required
 
 
 def anthropic_usage(payload: object) -> Usage | None:
@@ -33,7 +28,7 @@ def anthropic_usage(payload: object) -> Usage | None:
         return None
     try:
         return _anthropic(payload)
-    except _Wrong:
+    except WrongCount:
         return None
 
 
@@ -43,36 +38,36 @@ def gemini_usage(payload: object) -> Usage | None:
         return None
     try:
         return _gemini(payload)
-    except _Wrong:
+    except WrongCount:
         return None
 
 
 def _anthropic(payload: Mapping[str, Any]) -> Usage:
-    written = _count(payload, "cache_creation_input_tokens") or 0
+    written = count(payload, "cache_creation_input_tokens") or 0
     lives = payload.get("cache_creation")
     if isinstance(lives, Mapping):
-        parts = [_count(lives, name) or 0 for name in lives]
+        parts = [count(lives, name) or 0 for name in lives]
         if sum(parts) != written:
-            raise _Wrong
+            raise WrongCount
     return _some(
         Usage(
-            input=_required(payload, "input_tokens"),
-            cache_read=_count(payload, "cache_read_input_tokens") or 0,
+            input=required(payload, "input_tokens"),
+            cache_read=count(payload, "cache_read_input_tokens") or 0,
             cache_write=written,
-            output=_required(payload, "output_tokens"),
+            output=required(payload, "output_tokens"),
         )
     )
 
 
 def _gemini(payload: Mapping[str, Any]) -> Usage:
-    prompt = _required(payload, "promptTokenCount")
-    tools = _count(payload, "toolUsePromptTokenCount") or 0
-    cached = _count(payload, "cachedContentTokenCount") or 0
-    text = _count(payload, "candidatesTokenCount") or 0
-    thought = _count(payload, "thoughtsTokenCount") or 0
-    total = _count(payload, "totalTokenCount")
+    prompt = required(payload, "promptTokenCount")
+    tools = count(payload, "toolUsePromptTokenCount") or 0
+    cached = count(payload, "cachedContentTokenCount") or 0
+    text = count(payload, "candidatesTokenCount") or 0
+    thought = count(payload, "thoughtsTokenCount") or 0
+    total = count(payload, "totalTokenCount")
     if cached > prompt or (total is not None and total != prompt + tools + text + thought):
-        raise _Wrong
+        raise WrongCount
     return _some(
         Usage(input=prompt - cached + tools, cache_read=cached, output=text, reasoning=thought)
     )
@@ -80,21 +75,5 @@ def _gemini(payload: Mapping[str, Any]) -> Usage:
 
 def _some(usage: Usage) -> Usage:
     if not usage.total_input:
-        raise _Wrong  # no call is without a prompt
+        raise WrongCount  # no call is without a prompt
     return usage
-
-
-def _required(payload: Mapping[str, Any], name: str) -> int:
-    value = _count(payload, name)
-    if value is None:
-        raise _Wrong
-    return value
-
-
-def _count(payload: Mapping[str, Any], name: str) -> int | None:
-    value = payload.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
-        raise _Wrong
-    return value

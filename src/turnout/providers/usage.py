@@ -19,12 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-
-_MOST_TOKENS = 10**9
-
-
-class _Wrong(Exception):
-    """A count that cannot be right."""
+from turnout.providers.counts import WrongCount, count, required
 
 
 def openai_usage(payload: object) -> Usage | None:
@@ -33,17 +28,17 @@ def openai_usage(payload: object) -> Usage | None:
         return None
     try:
         return _read(payload)
-    except _Wrong:
+    except WrongCount:
         return None
 
 
 def _read(payload: Mapping[str, Any]) -> Usage:
-    prompt = _required(payload, "prompt_tokens")
-    completion = _required(payload, "completion_tokens")
+    prompt = required(payload, "prompt_tokens")
+    completion = required(payload, "completion_tokens")
     read, write = _cache(payload, prompt)
     text, reasoning = _output(payload, prompt, completion)
     if prompt == 0 or read + write > prompt:
-        raise _Wrong
+        raise WrongCount
     return Usage(
         input=prompt - read - write,
         cache_read=read,
@@ -56,21 +51,21 @@ def _read(payload: Mapping[str, Any]) -> Usage:
 def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:
     """Tokens read from and written to the cache, all of them part of ``prompt``."""
     details = _details(payload, "prompt_tokens_details")
-    hit = _count(payload, "prompt_cache_hit_tokens")
-    miss = _count(payload, "prompt_cache_miss_tokens")
+    hit = count(payload, "prompt_cache_hit_tokens")
+    miss = count(payload, "prompt_cache_miss_tokens")
     if hit is not None and miss is not None and hit + miss != prompt:
-        raise _Wrong
-    reports = {_count(details, "cached_tokens"), hit, _count(payload, "cached_tokens")} - {None}
+        raise WrongCount
+    reports = {count(details, "cached_tokens"), hit, count(payload, "cached_tokens")} - {None}
     if len(reports) > 1:
-        raise _Wrong
+        raise WrongCount
     read = next(iter(reports), None)
-    return read or 0, _count(details, "cache_write_tokens") or 0
+    return read or 0, count(details, "cache_write_tokens") or 0
 
 
 def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[int, int]:
     """Text and reasoning tokens; the total tells whether reasoning is part of the completion."""
-    total = _count(payload, "total_tokens")
-    known = _count(_details(payload, "completion_tokens_details"), "reasoning_tokens")
+    total = count(payload, "total_tokens")
+    known = count(_details(payload, "completion_tokens_details"), "reasoning_tokens")
     reasoning = known or 0
     outside = completion, reasoning
     if total is None:
@@ -80,7 +75,7 @@ def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[i
         return completion - reasoning, reasoning
     if rest > 0 and (not reasoning or rest == reasoning):
         return completion, rest
-    raise _Wrong
+    raise WrongCount
 
 
 def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -88,21 +83,5 @@ def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _Wrong
-    return value
-
-
-def _required(payload: Mapping[str, Any], name: str) -> int:
-    value = _count(payload, name)
-    if value is None:
-        raise _Wrong
-    return value
-
-
-def _count(payload: Mapping[str, Any], name: str) -> int | None:
-    value = payload.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
-        raise _Wrong
+        raise WrongCount
     return value

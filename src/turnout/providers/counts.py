@@ -1,0 +1,31 @@
+"""Reads one token count out of a payload, or says that it cannot be right.
+
+Does not know which provider the payload is from.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_MOST_TOKENS = 10**9
+
+
+class WrongCount(Exception):
+    """A count that cannot be right."""
+
+
+def required(payload: Mapping[str, Any], name: str) -> int:
+    """The count called ``name``. Raises WrongCount where there is none."""
+    value = count(payload, name)
+    if value is None:
+        raise WrongCount
+    return value
+
+
+def count(payload: Mapping[str, Any], name: str) -> int | None:
+    """The count called ``name``, None where it is absent. Raises WrongCount for what is none."""
+    value = payload.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+        raise WrongCount
+    return value
