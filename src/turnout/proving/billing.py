@@ -248,7 +248,7 @@ class _Sure(LocalClassifier):
     def __init__(self) -> None:
         pass
 
-    def settled(self, messages: Sequence[Message]) -> Prediction:
+    def begin(self, messages: Sequence[Message]) -> Prediction:
         """Harmless, at once."""
         del messages
         return Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)

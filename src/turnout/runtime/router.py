@@ -296,11 +296,11 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        local = self._parts.classifier.settled(request.messages)
-        if local is None:
-            predict = self._parts.classifier.predict
+        classifier = self._parts.classifier
+        local = classifier.begin(request.messages)
+        if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
-            local = await running.run_in_executor(self._threads, predict, request.messages)
+            local = await running.run_in_executor(self._threads, classifier.finish, local)
         if self._parts.asked is None or local.unsafe is None:
             return local, ()
         label, why, outcome = await ask_label(
