@@ -138,13 +138,21 @@ class Router:
         Where the configuration has an LLM classifier, that one is asked for its label.
         Raises RequestError.
         """
+        return self.labelled(prompt, **more)[0]
+
+    def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
+        """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages))
-        return self._loop.run(self.aroute(prompt, **more))
+            return self._decide(request, self._parts.classifier.predict(request.messages)), ()
+        return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
+        decision, _ = await self._labelled(prompt, **more)
+        return decision
+
+    async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
@@ -153,7 +161,7 @@ class Router:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
-        return decision
+        return decision, labelled
 
     @overload
     async def achat(
@@ -301,15 +309,13 @@ class Router:
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
-        if self._parts.asked is None or local.unsafe is None:
+        asked = self._parts.asked
+        if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
-        label, why, outcome = await ask_label(
-            request,
-            self._parts.asked,
-            self._parts.labels,
-            self._parts.config.classifier.deadline_s,
-            self._parts.means,
-        )
+        closed = self._unavailable().get(asked.deployment.id)
+        if closed:
+            return combine(local, None, f"not asked: {closed}"), ()
+        label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
     @asynccontextmanager
