@@ -41,6 +41,7 @@ class _Open:
     decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     def unwritten(self) -> list[Call]:
         """The calls whose own entries were not written, or not yet."""
@@ -142,6 +143,12 @@ class Ledger:
         opinion = await asyncio.to_thread(self._opinion, decision_id, metric, value, source)
         await self._writer.submit(opinion, _loop()).written()
 
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; written with its settlement."""
+        entry = self._open.get(decision_id)
+        if entry is not None:
+            entry.notes.append((kind, detail))
+
     @property
     def blocking(self) -> "BlockingLedger":
         """The same for callers without an event loop."""
@@ -236,6 +243,7 @@ class Ledger:
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),
+            notes=entry.notes,
         )
         return self._writer.submit(end, loop)
 

@@ -27,6 +27,10 @@ class Recorder(Protocol):
         """A call ended, whether it answers or was extra (see ``outcome.route.role``)."""
         ...
 
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; kept when it is settled."""
+        ...
+
     async def settled(self, decision: Decision) -> None:
         """Nothing more will be spent on this decision."""
         ...
@@ -56,6 +60,9 @@ class NoRecorder:
         """Nothing."""
 
     async def attempted(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Nothing."""
 
     async def settled(self, decision: Decision) -> None:
