@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
@@ -123,7 +124,7 @@ class Walk:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
-        await asyncio.shield(self.means.recorder.attempted(call.outcome))
+        await _kept(self.means.recorder.attempted(call.outcome))
         return call.outcome
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
@@ -137,7 +138,13 @@ class Walk:
         return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
-        await asyncio.shield(self.means.recorder.settled(self.decision))
+        await _kept(self.means.recorder.settled(self.decision))
+
+
+async def _kept(written: Awaitable[None]) -> None:
+    """Waits for what must be written even when the caller leaves."""
+    if written is not DONE:
+        await asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
