@@ -15,6 +15,11 @@ Seconds = Annotated[float, Field(gt=0)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
+def _off(value: object) -> object:
+    # YAML reads a bare off as false.
+    return "off" if value is False else value
+
+
 class Section(BaseModel):
     """Base of every section."""
 
@@ -105,9 +110,14 @@ class ClassifierSection(Section):
 
 
 class SafetySection(Section):
-    """When a request is refused; without a threshold the classifier's own applies."""
+    """When a request is refused; without a threshold the classifier's own applies.
+
+    ``answers: scan`` has answers judged as requests are; a stream then holds back ``hold_tokens``.
+    """
 
     threshold: Share | None = None
+    answers: Annotated[Literal["off", "scan"], BeforeValidator(_off)] = "off"
+    hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
 class PolicySection(Section):
@@ -160,11 +170,6 @@ class RetrySection(Section):
     base_s: Seconds = 0.5
     cap_s: Seconds = 8.0
     longest_wait_s: Seconds = 20.0
-
-
-def _off(value: object) -> object:
-    # YAML reads a bare off as false.
-    return "off" if value is False else value
 
 
 class HealthSection(Section):

@@ -43,6 +43,7 @@ from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
@@ -64,6 +65,7 @@ class Router:
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._screening = screening_of(assembly, self._threads)
 
     @classmethod
     def from_config(
@@ -351,6 +353,14 @@ class Router:
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)
+        if self._screening is not None:
+            return ScreenedWalk(
+                request=request,
+                decision=decision,
+                means=self._parts.means,
+                outcomes=list(labelled),
+                screening=self._screening,
+            )
         return Walk(
             request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
         )
@@ -376,7 +386,7 @@ class Router:
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
-        elif walk.outcomes[-1].status != "ok":
+        elif not walk.complete:
             raise failure(walk.decision, walk.outcomes)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:
