@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.classifiers import LocalClassifier
+from turnout.classifiers import Classifier
 from turnout.core import Prediction, Scan
 from turnout.decision import SafetyRule
 
@@ -27,7 +27,7 @@ _LEAST = 20
 class Judge:
     """What scoring takes: the classifier, the rule, and threads for the second stage."""
 
-    classifier: LocalClassifier
+    classifier: Classifier
     rule: SafetyRule
     threads: Executor
 
