@@ -26,10 +26,12 @@ def settlement(
     at_ms: int,
     decided_ms: int,
     reusable: int = 0,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> Settlement:
     """The end of a request.
 
-    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes.
+    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes,
+    ``notes`` kind and detail of what else a person should know.
     """
     final = answering(recorded)
     usage = final[0].usage if final else _NOTHING
@@ -65,7 +67,7 @@ def settlement(
         reasoning=usage.reasoning,
         quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
-        events=tuple(_events(recorded, at_ms, stand_in)),
+        events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
         # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
         twins=() if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
@@ -110,8 +112,14 @@ def _twins(
     return tuple(twins(decision, answer, catalog, marks))
 
 
-def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | None) -> list[Event]:
-    found = []
+def _events(
+    ident: str,
+    recorded: Sequence[Recorded],
+    at_ms: int,
+    stand_in: Deployment | None,
+    notes: Sequence[tuple[str, str]],
+) -> list[Event]:
+    found = list(notes)
     for _, call in recorded:
         if call.served is not None and stand_in is None:
             detail = f"asked for {call.model}, served by {call.served}"
@@ -121,6 +129,6 @@ def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | Non
         elif call.cost_pico_usd is None:
             found.append(("unknown_price", f"{call.model} has no known price"))
     return [
-        Event(id=recorded[0][1].id, n=n, at_ms=at_ms, kind=kind, detail=detail)
+        Event(id=ident, n=n, at_ms=at_ms, kind=kind, detail=detail)
         for n, (kind, detail) in enumerate(found)
     ]

@@ -55,6 +55,7 @@ class _Open:
     decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def spent(self) -> list[Spent]:
@@ -194,6 +195,12 @@ class Ledger:
         """Record feedback on an answer. Raises InvalidRequest for an unknown decision."""
         opinion = await asyncio.to_thread(self._opinion, decision_id, metric, value, source)
         await self._writer.submit(opinion, _loop()).written()
+
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; written with its settlement."""
+        entry = self._open.get(decision_id)
+        if entry is not None:
+            entry.notes.append((kind, detail))
 
     @property
     def blocking(self) -> "BlockingLedger":
@@ -348,6 +355,7 @@ class Ledger:
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),
+            notes=entry.notes,
         )
         return self._writer.submit(_with_uses(end, entry), loop)
 

@@ -30,6 +30,10 @@ class Recorder(Protocol):
         """A call ended, whether it answers or was extra (see ``outcome.route.role``)."""
         ...
 
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; kept when it is settled."""
+        ...
+
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing more will be spent on this decision."""
         ...
@@ -62,6 +66,9 @@ class NoRecorder:
         """Nothing."""
         del outcome
         return DONE
+
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Nothing."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing."""

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Outcome, Request
+from turnout.core import Chunk, Decision, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
 from turnout.ledger import DONE
 from turnout.providers import Timeouts
@@ -37,13 +37,25 @@ class Means:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
+
+    ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
+    """
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
     call: Call | None = None
+    scans: tuple[Scan, ...] = ()
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to an end of its own, a refusal's included."""
+        if self.decision.blocked or self.stopped:
+            return True
+        return self.outcomes[-1].status == "ok"
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -52,7 +64,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    answer = await call.whole()
+                    answer = await self._answer(call)
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
@@ -69,7 +81,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(call.stream()) as chunks:
+                    async with aclosing(self._chunks(call)) as chunks:
                         async for chunk in chunks:
                             yield chunk
                 finally:
@@ -77,6 +89,12 @@ class Walk:
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
+
+    def _answer(self, call: Call) -> Awaitable[Chunk | None]:
+        return call.whole()
+
+    def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        return call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries)
