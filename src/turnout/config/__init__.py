@@ -3,6 +3,7 @@
 from turnout.config.load import digest, load_file, load_mapping, load_text
 from turnout.config.schema import (
     BLOCK,
+    BudgetSection,
     ClassifierSection,
     Config,
     ModelSection,
@@ -13,6 +14,7 @@ from turnout.config.schema import (
 
 __all__ = [
     "BLOCK",
+    "BudgetSection",
     "ClassifierSection",
     "Config",
     "ModelSection",

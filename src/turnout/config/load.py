@@ -81,10 +81,15 @@ def load_mapping(
 
 
 def digest(config: Config) -> str:
-    """The content hash of what a decision depends on: without secrets and the ledger's place."""
+    """The content hash of what a decision depends on: without secrets, budgets and places."""
     public = config.model_dump(
         mode="json",
-        exclude={"providers": {"__all__": {"api_key", "headers"}}, "ledger": True},
+        exclude={
+            "providers": {"__all__": {"api_key", "headers"}},
+            "ledger": True,
+            "budgets": True,
+            "cache": True,
+        },
     )
     text = json.dumps(public, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

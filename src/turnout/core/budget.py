@@ -52,7 +52,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A budget's numbers at one moment, in its unit; ``resets_ms`` is None where it never does."""
+    """A budget's numbers at one moment, in its unit; ``resets_ms`` is None where it never does.
+
+    ``asked`` is what a request would have needed, None where nobody can say.
+    """
 
     budget: Budget
     subject: str
@@ -60,6 +63,7 @@ class Standing:
     resets_ms: int | None
     spent: int
     held: int
+    asked: int | None = None
 
     @property
     def left(self) -> int:

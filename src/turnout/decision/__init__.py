@@ -2,7 +2,7 @@
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.decide import Rulebook, decide, decision_id
-from turnout.decision.eligible import expected_cost, input_tokens
+from turnout.decision.eligible import bound, expected_cost, input_tokens
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import PARENTS, folding, served_intent
 
@@ -13,6 +13,7 @@ __all__ = [
     "Rulebook",
     "SafetyRule",
     "attempts",
+    "bound",
     "decide",
     "decision_id",
     "expected_cost",

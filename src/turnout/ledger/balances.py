@@ -92,6 +92,7 @@ class Balances:
             resets_ms=charge.resets_ms,
             spent=spent,
             held=held,
+            asked=charge.amount,
         )
 
 

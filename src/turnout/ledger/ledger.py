@@ -29,7 +29,17 @@ from turnout.core import (
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import Recorded, answering, settlement
 from turnout.ledger.charges import Limits, Spent, spent_of, total_of, uses
-from turnout.ledger.entries import UNDECIDED, Call, Charge, Decided, Hold, Opinion, Settlement
+from turnout.ledger.directory import RISING, Directory
+from turnout.ledger.entries import (
+    UNDECIDED,
+    Call,
+    Change,
+    Charge,
+    Decided,
+    Hold,
+    Opinion,
+    Settlement,
+)
 from turnout.ledger.pricing import call_of
 from turnout.ledger.records import pack
 from turnout.ledger.store import Store
@@ -101,6 +111,7 @@ class Ledger:
     ) -> None:
         self.store = store
         self.limits = Limits()
+        self.directory: Directory | None = Directory(store, self.limit_by)
         self._catalog = catalog
         self._marks = extremes(catalog)
         self._stand_in = stand_in
@@ -122,6 +133,16 @@ class Ledger:
         """From now on calls are priced by another catalogue."""
         self._catalog = catalog
         self._marks = extremes(catalog)
+
+    def limit_by(self, limits: Limits) -> None:
+        """From now on holds must fit these budgets."""
+        self.limits = limits
+
+    def change(self, *changes: Change) -> None:
+        """Store changes of keys or budgets. Blocks; raises LedgerError."""
+        tickets = [self._writer.submit(change) for change in (*changes, RISING)]
+        for ticket in tickets:
+            ticket.wait()
 
     def close(self) -> None:
         """Write what is queued and let go of the store."""

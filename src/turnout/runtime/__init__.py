@@ -1,5 +1,6 @@
 """The shells around the decision core: they await, they block, they record."""
 
+from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
 from turnout.runtime.edge import failure
@@ -11,6 +12,7 @@ from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.walk import Walk
 
 __all__ = [
+    "Accounts",
     "Assembly",
     "Backend",
     "Backends",

@@ -1,0 +1,70 @@
+"""Admission: what a decision may spend is held, or it is decided again among what fits.
+
+Invariant: nothing goes upstream whose most is not held within every budget. This module chooses
+nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from turnout.catalog import Catalog
+from turnout.core import BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.runtime.ceiling import bounds, ceiling
+from turnout.runtime.recorder import Recorder
+
+
+async def admitted(
+    request: Request,
+    decision: Decision,
+    again: Callable[[Request], Decision],
+    catalog: Catalog,
+    recorder: Recorder,
+) -> tuple[Request, Decision]:
+    """The request and its decision, once what it may spend is held.
+
+    They differ from those given where a budget had no room for these. Raises BudgetExceeded.
+    """
+    for _ in range(len(catalog.deployments) + 1):
+        most = bounds(request, decision, catalog)
+        try:
+            await recorder.decided(request, decision, ceiling(most.values()), most)
+        except BudgetExceeded as full:
+            limits = narrowed(request.constraints, full.standings, decision, catalog)
+            if limits is None or limits == request.constraints:
+                raise
+            request = replace(request, constraints=limits)
+            decision = again(request)
+            if not decision.routes:
+                raise
+        else:
+            return request, decision
+    raise BudgetExceeded("no model fits the budgets that are left")
+
+
+def narrowed(
+    limits: Constraints,
+    full: tuple[Standing, ...],
+    decision: Decision,
+    catalog: Catalog,
+) -> Constraints | None:
+    """The constraints under which a request may fit after all; None where it is to be refused."""
+    deny = set(limits.deny)
+    costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
+    tokens = [] if limits.most_tokens is None else [limits.most_tokens]
+    for standing in full:
+        budget = standing.budget
+        if budget.per == "model":
+            deny.add(standing.subject)
+        elif standing.asked is None:
+            planned = {route.deployment for route in decision.routes}
+            deny |= {id_ for id_ in planned if catalog.deployments[id_].price is None}
+        elif budget.when_full == "refuse" or budget.unit == "requests":
+            return None
+        else:
+            (costs if budget.unit == "usd" else tokens).append(standing.left)
+    return replace(
+        limits,
+        deny=frozenset(deny),
+        most_pico_usd=min(costs, default=None),
+        most_tokens=min(tokens, default=None),
+    )
