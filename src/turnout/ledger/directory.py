@@ -19,7 +19,8 @@ from turnout.ledger.store import Store
 
 PREFIX = "tnk_"
 KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)"
-REVOKE = "UPDATE keys SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL"
+# SQLite counts its marks by their first place in the text: they have to come in order.
+REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
 BUDGET = (
     "INSERT INTO budgets VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET "
     "most = excluded.most, when_full = excluded.when_full, at_ms = excluded.at_ms"
@@ -113,7 +114,7 @@ def making(key: Key) -> Change:
 
 def revoking(id_: str, now_ms: int) -> Change:
     """The entry that ends a key, and with it its children."""
-    return Change(REVOKE, (id_, now_ms))
+    return Change(REVOKE, (now_ms, id_))
 
 
 def setting(budget: Budget, now_ms: int) -> Change:
@@ -220,7 +221,14 @@ class Directory:
         self._configured: tuple[Budget, ...] = ()
         self._stored: tuple[Budget, ...] = ()
         self._callers: Mapping[bytes, Caller] = {}
-        self.has_keys = False
+        self._any = False
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a key was ever made. Raises LedgerError before the store could be read."""
+        if self._read_s is None:
+            raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
+        return self._any
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -243,7 +251,7 @@ class Directory:
             keys = stored_keys(self._store)
             self._stored = tuple(stored_budgets(self._store))
             self._callers = callers_of(keys)
-            self.has_keys = bool(keys)
+            self._any = bool(keys)
             self._revision = revision
             self._changed(Limits(self.budgets))
         self._read_s = at_s

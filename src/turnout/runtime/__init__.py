@@ -3,6 +3,7 @@
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
+from turnout.runtime.budgets import budget_of
 from turnout.runtime.edge import failure
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.recorder import NoRecorder, Recorder
@@ -26,6 +27,7 @@ __all__ = [
     "Stream",
     "Walk",
     "assemble",
+    "budget_of",
     "chunk_body",
     "completion",
     "failure",

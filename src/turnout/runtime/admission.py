@@ -4,11 +4,11 @@ Invariant: nothing goes upstream whose most is not held within every budget. Thi
 nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from turnout.catalog import Catalog
-from turnout.core import BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
 from turnout.runtime.ceiling import bounds, ceiling
 from turnout.runtime.recorder import Recorder
 
@@ -29,7 +29,7 @@ async def admitted(
         try:
             await recorder.decided(request, decision, ceiling(most.values()), most)
         except BudgetExceeded as full:
-            limits = narrowed(request.constraints, full.standings, decision, catalog)
+            limits = narrowed(request.constraints, full.standings, decision, most)
             if limits is None or limits == request.constraints:
                 raise
             request = replace(request, constraints=limits)
@@ -45,9 +45,13 @@ def narrowed(
     limits: Constraints,
     full: tuple[Standing, ...],
     decision: Decision,
-    catalog: Catalog,
+    most: Mapping[str, Bound],
 ) -> Constraints | None:
-    """The constraints under which a request may fit after all; None where it is to be refused."""
+    """The constraints under which a request may fit after all; None where it is to be refused.
+
+    Where only the fallbacks do not fit, the request goes without these, whatever the budget says.
+    """
+    first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
     deny = set(limits.deny)
     costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
     tokens = [] if limits.most_tokens is None else [limits.most_tokens]
@@ -56,11 +60,13 @@ def narrowed(
         if budget.per == "model":
             deny.add(standing.subject)
         elif standing.asked is None:
-            planned = {route.deployment for route in decision.routes}
-            deny |= {id_ for id_ in planned if catalog.deployments[id_].price is None}
-        elif budget.when_full == "refuse" or budget.unit == "requests":
+            deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
+        elif budget.unit == "requests":
             return None
         else:
+            asked = first.cost_pico_usd if budget.unit == "usd" else first.tokens
+            if budget.when_full == "refuse" and (asked is None or asked > standing.left):
+                return None
             (costs if budget.unit == "usd" else tokens).append(standing.left)
     return replace(
         limits,
