@@ -194,6 +194,13 @@ def _check_names(config: Config, name: str, lines: Lines) -> None:
     ]
     used += [(("fallbacks", k), k) for k in config.fallbacks]
     used += [(("fallbacks", k), v) for k, vs in config.fallbacks.items() for v in vs]
+    used += [(("policy", "weights", k), k) for k in config.policy.weights]
+    used += [
+        (("policy", "rules", str(i), "model"), rule.model)
+        for i, rule in enumerate(config.policy.rules)
+    ]
+    if config.policy.verify is not None and config.policy.verify.model is not None:
+        used.append((("policy", "verify", "model"), config.policy.verify.model))
     used += [
         ((section, "model"), model)
         for section, model in (

@@ -296,7 +296,7 @@ class _ForgetsExtraCalls(Ledger):
 
     async def attempted(self, outcome: Outcome) -> None:
         """Only answers."""
-        if outcome.status != "failed" and outcome.route.role != "classifier":
+        if outcome.status != "failed" and outcome.is_answer:
             await super().attempted(outcome)
 
 

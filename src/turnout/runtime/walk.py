@@ -10,13 +10,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Outcome, Request
+from turnout.core import Chunk, Decision, Fault, Outcome, Request
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.health import Health
 from turnout.runtime.recorder import Recorder
+from turnout.runtime.verify import Verifier, as_asked, draft_of
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 
@@ -32,6 +33,7 @@ class Means:
     recorder: Recorder
     health: Health
     stand_in: Deployment | None = None
+    verifier: Verifier | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class Walk:
                 call = await self._call(attempt)
                 try:
                     answer = await call.whole()
+                    if answer is not None and attempt.route.role == "draft":
+                        answer = next(iter(await self._verified(call, [answer])), None)
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
@@ -68,7 +72,8 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(call.stream()) as chunks:
+                    draft = attempt.route.role == "draft"
+                    async with aclosing(self._drafted(call) if draft else call.stream()) as chunks:
                         async for chunk in chunks:
                             yield chunk
                 finally:
@@ -87,9 +92,12 @@ class Walk:
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
         self.means.health.began(attempt.route.deployment)
+        request = self.request
+        if attempt.route.role == "draft" and self.means.verifier is not None:
+            request = self.means.verifier.asks(request)
         self.call = Call(
             decision_id=self.decision.id,
-            request=self.request,
+            request=request,
             attempt=attempt,
             deployment=deployment,
             answers=answers,
@@ -99,6 +107,31 @@ class Walk:
             input_tokens=input_tokens(self.decision.features, deployment),
         )
         return self.call
+
+    async def _drafted(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        """The chunks of a draft, held back until it is verified."""
+        kept = await call.kept()
+        for chunk in await self._verified(call, kept) if kept is not None else ():
+            yield chunk
+
+    async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
+        """The draft as it may be served, or nothing where it is rejected."""
+        verifier = self.means.verifier
+        if verifier is None or call.outcome is None:
+            return chunks
+        draft = draft_of(self.request, chunks)
+        try:
+            verdict = await verifier.verdict(draft, self.decision.id, self.means)
+        except asyncio.CancelledError:
+            call.outcome = replace(call.outcome, status="cancelled")
+            raise
+        if verdict.call is not None:
+            self.outcomes.append(verdict.call)
+        if verdict.rejection is None:
+            return [as_asked(self.request, chunk) for chunk in chunks]
+        fault = Fault(kind="rejected", detail=f"draft rejected: {verdict.rejection}")
+        call.outcome = replace(call.outcome, status="failed", error=fault)
+        return []
 
     async def _record(self, call: Call) -> Outcome:
         if call.outcome is None:
