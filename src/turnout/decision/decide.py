@@ -24,12 +24,10 @@ from turnout.core import (
 )
 from turnout.decision.eligible import candidate
 from turnout.decision.safety import SafetyRule
+from turnout.decision.served import served_intent
 from turnout.policies import Fixed, Policy, Score, Situation
 
 _OWN_ID = re.compile(r"r_([0-9a-f]{12})[0-9a-f]{12}\Z")
-
-# A label that is not configured is served as its parent where that one is.
-PARENTS = {"writing": "creative"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,19 +122,10 @@ def _policy_for(request: Request, rules: Rulebook) -> Policy:
 def _served_intent(
     request: Request, prediction: Prediction, rules: Rulebook
 ) -> tuple[str | None, float]:
-    """The label to route on with its probability; None when a label was asked for and missed."""
+    """The label that the caller names, else the predicted one."""
     if request.model in rules.intents:
         return request.model, 1.0
-    if prediction.label is not None:
-        return prediction.label, 1.0
-    if prediction.label_failure is not None or not prediction.intents:
-        return None, 0.0
-    served = dict(prediction.intents)
-    for label, parent in PARENTS.items():
-        if label in served and label not in rules.intents and parent in rules.intents:
-            served[parent] = served.get(parent, 0.0) + served.pop(label)
-    intent = max(served, key=served.__getitem__)
-    return intent, served[intent]
+    return served_intent(prediction, rules.intents)
 
 
 def _block_confidence(prediction: Prediction) -> float:

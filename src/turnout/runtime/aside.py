@@ -60,6 +60,7 @@ def aside(
 
 async def said(call: Call, deadline_s: float, means: "Means") -> Said:
     """What the call brings within ``deadline_s``; its outcome is recorded."""
+    means.health.began(call.deployment.id)
     answer, why = None, f"no answer within {deadline_s:g} s"
     try:
         async with asyncio.timeout(deadline_s):
@@ -69,6 +70,7 @@ async def said(call: Call, deadline_s: float, means: "Means") -> Said:
         pass
     finally:
         if call.outcome is not None:
+            means.health.ended(call.outcome)
             await asyncio.shield(means.recorder.attempted(call.outcome))
     if answer is None:
         fault = call.outcome.error if call.outcome else None

@@ -45,7 +45,7 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
             deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
         ),
         "intent_map": lambda: IntentMap(
-            routes={k: v for k, v in config.intents.items() if v != BLOCK},
+            routes={k: v for k, v in config.routes.items() if v != BLOCK},
             default=config.default,
             fallbacks=config.fallbacks,
             digest=digest(config),

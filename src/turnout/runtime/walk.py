@@ -5,13 +5,14 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Fault, Outcome, Request
+from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
@@ -38,13 +39,25 @@ class Means:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
+
+    ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
+    """
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
     call: Call | None = None
+    scans: tuple[Scan, ...] = ()
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to an end of its own, a refusal's included."""
+        if self.decision.blocked or self.stopped:
+            return True
+        return self.outcomes[-1].status == "ok"
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -53,9 +66,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    answer = await call.whole()
-                    if answer is not None and attempt.route.role == "draft":
-                        answer = next(iter(await self._verified(call, [answer])), None)
+                    answer = await self._answer(call)
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
@@ -72,8 +83,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    draft = attempt.route.role == "draft"
-                    async with aclosing(self._drafted(call) if draft else call.stream()) as chunks:
+                    async with aclosing(self._chunks(call)) as chunks:
                         async for chunk in chunks:
                             yield chunk
                 finally:
@@ -81,6 +91,12 @@ class Walk:
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
+
+    def _answer(self, call: Call) -> Awaitable[Chunk | None]:
+        return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
+
+    def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries)
@@ -107,6 +123,12 @@ class Walk:
             input_tokens=input_tokens(self.decision.features, deployment),
         )
         return self.call
+
+    async def _draft(self, call: Call) -> Chunk | None:
+        """A draft's whole answer once it is verified."""
+        answer = await call.whole()
+        kept = await self._verified(call, [answer]) if answer is not None else []
+        return kept[0] if kept else None
 
     async def _drafted(self, call: Call) -> AsyncGenerator[Chunk, None]:
         """The chunks of a draft, held back until it is verified."""
@@ -138,7 +160,7 @@ class Walk:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
-        await asyncio.shield(self.means.recorder.attempted(call.outcome))
+        await _kept(self.means.recorder.attempted(call.outcome))
         return call.outcome
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
@@ -152,7 +174,13 @@ class Walk:
         return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
-        await asyncio.shield(self.means.recorder.settled(self.decision))
+        await _kept(self.means.recorder.settled(self.decision))
+
+
+async def _kept(written: Awaitable[None]) -> None:
+    """Waits for what must be written even when the caller leaves."""
+    if written is not DONE:
+        await asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
