@@ -51,10 +51,30 @@ class ProviderSection(Section):
     json_schema: bool | None = None
 
 
+class DeploymentSection(Section):
+    """One of several places where a model is called; what is left out is as for the model.
+
+    ``weight`` is its share; deployments of one ``quota`` are limited together by their provider.
+    """
+
+    provider: Name | None = None
+    base_url: Name | None = None
+    api_key: str | None = None
+    model: Name | None = None
+    price: PriceSection | Literal["unknown"] | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    quota: Name | None = None
+
+
 class ModelSection(Section):
-    """One model that can be called; what is left out comes from the preset."""
+    """One model that can be called; what is left out comes from the preset.
+
+    ``deployments`` are its places where there is more than one, ``balance`` how they share load.
+    """
 
     model: Name
+    deployments: tuple[DeploymentSection, ...] = ()
+    balance: Literal["least_outstanding", "weighted"] = "least_outstanding"
     provider: Name | None = None
     price: PriceSection | Literal["unknown"] | None = None
     context_window: Annotated[int, Field(gt=0)] | None = None

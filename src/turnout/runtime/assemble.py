@@ -12,7 +12,7 @@ from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
 from turnout.core import UNSAFE
-from turnout.decision import RetryRules, Rulebook, SafetyRule
+from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
@@ -84,5 +84,21 @@ def _rulebook(
             block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
         ),
         intents=frozenset(config.intents) - {UNSAFE},
+        balance=_balance(config, catalog),
         bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
+
+
+def _balance(config: Config, catalog: Catalog) -> Balance | None:
+    """How models with several deployments share their load; None where there is none."""
+    group_of = {d.id: d.group for d in catalog.deployments.values() if d.group is not None}
+    if not group_of:
+        return None
+    groups = {
+        name: Group(
+            weights={i: catalog.deployments[i].weight for i, of in group_of.items() if of == name},
+            rule=config.models[name].balance,
+        )
+        for name in dict.fromkeys(group_of.values())
+    }
+    return Balance(groups=groups, group_of=group_of)

@@ -70,7 +70,7 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
     if section.kind == "function":
         return ByFunction(_function(section.function or ""), section.deadline_s)
     return ByModel(
-        deployment=catalog.deployments[section.model or ""], deadline_s=section.deadline_s
+        deployment=catalog.configured(section.model or ""), deadline_s=section.deadline_s
     )
 
 
