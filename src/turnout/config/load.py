@@ -84,7 +84,11 @@ def digest(config: Config) -> str:
     """The content hash of what a decision depends on: without secrets and the ledger's place."""
     public = config.model_dump(
         mode="json",
-        exclude={"providers": {"__all__": {"api_key", "headers"}}, "ledger": True},
+        exclude={
+            "providers": {"__all__": {"api_key", "headers"}},
+            "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
+            "ledger": True,
+        },
     )
     text = json.dumps(public, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -38,7 +38,7 @@ def receipt(
     stand_in: Deployment | None,
 ) -> Receipt:
     """The account of ``outcomes``, classifier calls among them."""
-    answers = [o for o in outcomes if o.route.role != "classifier"]
+    answers = [o for o in outcomes if o.is_answer]
     final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
