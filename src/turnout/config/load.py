@@ -86,6 +86,7 @@ def digest(config: Config) -> str:
         mode="json",
         exclude={
             "providers": {"__all__": {"api_key", "headers"}},
+            "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
             "ledger": True,
             "budgets": True,
             "cache": True,

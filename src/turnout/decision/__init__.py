@@ -1,6 +1,7 @@
 """Decide, and walk what was decided: the only code that chooses."""
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
+from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.decide import Rulebook, decide, decision_id
 from turnout.decision.eligible import bound, expected_cost, input_tokens
 from turnout.decision.safety import SafetyRule
@@ -8,7 +9,10 @@ from turnout.decision.served import PARENTS, folding, served_intent
 
 __all__ = [
     "PARENTS",
+    "SIGNED_BY",
     "Attempt",
+    "Balance",
+    "Group",
     "RetryRules",
     "Rulebook",
     "SafetyRule",

@@ -22,6 +22,7 @@ from turnout.core import (
     Route,
     Snapshot,
 )
+from turnout.decision.balance import Balance
 from turnout.decision.eligible import candidate
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
@@ -35,6 +36,7 @@ class Rulebook:
     """Everything fixed that a decision depends on, named by ``bundle``, its content hash.
 
     ``policies`` are callable by name as ``model``; ``intents`` are the configured labels.
+    ``balance`` shares load where a model has several deployments.
     """
 
     catalog: Catalog
@@ -43,6 +45,7 @@ class Rulebook:
     intents: frozenset[str] = frozenset()
     policies: Mapping[str, Policy] = field(default_factory=dict)
     bundle: str = ""
+    balance: Balance | None = None
 
 
 def decide(
@@ -72,7 +75,7 @@ def decide(
         intent=UNSAFE if unsafe else intent,
     )
     blocked = unsafe if rules.safety.block else None
-    scores = () if blocked else policy.rank([c for c in candidates if not c.excluded], situation)
+    scores = () if blocked else _ranked(policy, candidates, situation, rules.balance)
     ranked = sorted(scores, key=lambda s: -s.value)
     return Decision(
         id=decision_id(request, rules),
@@ -90,6 +93,15 @@ def decide(
         blocked=blocked,
         refusal=rules.safety.refusal if blocked else "",
     )
+
+
+def _ranked(
+    policy: Policy, candidates: Sequence[Candidate], situation: Situation, balance: Balance | None
+) -> Sequence[Score]:
+    open_ones = [c for c in candidates if not c.excluded]
+    if balance is None:
+        return policy.rank(open_ones, situation)
+    return balance.rank(policy, open_ones, situation)
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
@@ -116,7 +128,7 @@ def _policy_for(request: Request, rules: Rulebook) -> Policy:
             f"model {name!r} is not configured; {hint}use {AUTO!r} to let the router choose",
             field="model",
         )
-    return Fixed(deployment=deployment.id)
+    return Fixed(deployment=deployment.group or deployment.id)
 
 
 def _served_intent(
@@ -159,17 +171,18 @@ def _scored(candidate: Candidate, score: Score | None) -> Candidate:
 def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
     return tuple(
         [
-            _route(catalog.deployments[score.deployment], ordinal)
+            _route(catalog.deployments[score.deployment], ordinal, draft=score.draft)
             for ordinal, score in enumerate(ranked)
         ]
     )
 
 
-def _route(deployment: Deployment, ordinal: int) -> Route:
+def _route(deployment: Deployment, ordinal: int, *, draft: bool) -> Route:
     return Route(
         deployment=deployment.id,
         model=deployment.card.id,
         provider=deployment.provider.name,
-        role="fallback" if ordinal else "primary",
+        role="draft" if draft else "fallback" if ordinal else "primary",
         ordinal=ordinal,
+        quota=deployment.quota,
     )

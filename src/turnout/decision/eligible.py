@@ -56,7 +56,7 @@ def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot
     limits = request.constraints
     if limits.allow is None and not limits.deny:
         return None
-    names = {deployment.id, deployment.model}
+    names = {deployment.id, deployment.model, deployment.group or deployment.id}
     if limits.allow is not None and not names & limits.allow:
         return "not in the request's allow list"
     return "in the request's deny list" if names & limits.deny else None

@@ -23,7 +23,10 @@ def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
     routed = [AUTO, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]
     for deployment in rules.catalog.deployments.values():
-        if allowed is not None and not {deployment.id, deployment.model} & allowed:
+        if (
+            allowed is not None
+            and not {deployment.id, deployment.model, deployment.group} & allowed
+        ):
             continue
         card = deployment.card
         listed.append(

@@ -50,9 +50,12 @@ class Limits:
             for per, subject in _subjects(request)
             for budget in self.of(per, subject)
         ]
+        by_model: dict[str, list[Bound]] = {}
         for deployment, bound in bounds.items():
-            one = _most((bound,), spent)
-            found += [_charge(b, deployment, one, at_ms) for b in self.of("model", deployment)]
+            by_model.setdefault(_model(deployment), []).append(bound)
+        for model, own in by_model.items():
+            most = _most(own, spent)
+            found += [_charge(budget, model, most, at_ms) for budget in self.of("model", model)]
         return tuple(found)
 
 
@@ -69,6 +72,11 @@ def _subjects(request: Request) -> Iterable[tuple[str, str]]:
             "session",
             f"{request.tenant}/{request.session}" if request.tenant else request.session,
         )
+
+
+def _model(deployment: str) -> str:
+    """A model's name: its deployments are it, and it with ``#2``, ``#3``, …."""
+    return deployment.partition("#")[0]
 
 
 def _most(bounds: Iterable[Bound], spent: Bound) -> Bound:
@@ -125,7 +133,7 @@ def _used(account: str, held: int, calls: Sequence[Spent]) -> int:
     if unit == "requests":
         return 1
     per, _, subject = rest.partition(":")
-    mine = [c for c in calls if c[0] == subject] if per == "model" else calls
+    mine = [c for c in calls if _model(c[0]) == subject] if per == "model" else calls
     if unit == "tokens":
         return sum(tokens for _, _, tokens in mine)
     known = [cost for _, cost, _ in mine if cost is not None]

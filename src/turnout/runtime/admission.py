@@ -7,27 +7,26 @@ nothing: a full budget becomes a constraint, and the same ``decide`` is asked ag
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from turnout.catalog import Catalog
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
 from turnout.runtime.ceiling import bounds, ceiling
-from turnout.runtime.recorder import Recorder
+from turnout.runtime.walk import Means
 
 
 async def admitted(
     request: Request,
     decision: Decision,
     again: Callable[[Request], Decision],
-    catalog: Catalog,
-    recorder: Recorder,
+    means: Means,
 ) -> tuple[Request, Decision]:
     """The request and its decision, once what it may spend is held.
 
     They differ from those given where a budget had no room for these. Raises BudgetExceeded.
     """
+    catalog = means.rules.catalog
     for _ in range(len(catalog.deployments) + 1):
-        most = bounds(request, decision, catalog)
+        most = bounds(request, decision, catalog, means.verifier)
         try:
-            await recorder.decided(request, decision, ceiling(most.values()), most)
+            await means.recorder.decided(request, decision, ceiling(most.values()), most)
         except BudgetExceeded as full:
             limits = narrowed(request.constraints, full.standings, decision, most)
             if limits is None or limits == request.constraints:

@@ -4,15 +4,29 @@ from collections.abc import Iterable
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
-from turnout.decision import bound
+from turnout.decision import bound, input_tokens
+from turnout.runtime.verify import Verifier
 
 
-def bounds(request: Request, decision: Decision, catalog: Catalog) -> dict[str, Bound]:
-    """The most that any one attempt can use, by deployment of the plan."""
-    return {
-        route.deployment: bound(request, decision.features, catalog.deployments[route.deployment])
-        for route in decision.routes
-    }
+def bounds(
+    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
+) -> dict[str, Bound]:
+    """The most that any one attempt can use, by deployment of the plan.
+
+    A draft's bound covers its verdict as well.
+    """
+    found: dict[str, Bound] = {}
+    for route in decision.routes:
+        deployment = catalog.deployments[route.deployment]
+        most = bound(request, decision.features, deployment)
+        if verifier is not None and route.role == "draft":
+            prompt = input_tokens(decision.features, deployment)
+            verdict = verifier.ceiling(prompt, most.tokens - prompt)
+            known = verdict is not None and most.cost_pico_usd is not None
+            cost = (most.cost_pico_usd or 0) + (verdict or 0) if known else None
+            most = Bound(cost, 2 * most.tokens)
+        found[route.deployment] = most
+    return found
 
 
 def ceiling(found: Iterable[Bound]) -> int | None:

@@ -42,6 +42,7 @@ from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
+from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
@@ -208,6 +209,7 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
+        request = placed(request, self._rules)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
             return await self._admit(request, prediction, labelled)
@@ -346,7 +348,11 @@ class Router:
         if self._parts.success is not None:
             success = self._parts.success.predictor.predict(prompt_text(request))
             prediction = replace(prediction, success=success)
-        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
+        now = Snapshot(
+            as_of=time.time(),
+            unavailable=self._unavailable(),
+            outstanding=outstanding(self._rules.balance, self._parts.means.health),
+        )
         return decide(request, features, prediction, now, self._rules)
 
     def _unavailable(self) -> Mapping[str, str]:
@@ -364,8 +370,7 @@ class Router:
             request,
             self._decide(request, prediction),
             lambda narrower: self._decide(narrower, prediction),
-            self._rules.catalog,
-            recorder,
+            self._parts.means,
         )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
