@@ -260,3 +260,16 @@ def test_a_text_file_inside_a_url_is_read(router: Router, form: str) -> None:
     assert router.route(request_of("chat", body)).blocked
     part["file"] = {"filename": "a.png", "file_data": "data:image/png;base64,AAAA"}
     assert router.route(request_of("chat", body)).blocked is None
+
+
+def test_what_is_not_read_can_be_refused() -> None:
+    """An image beside words passes, unless the configuration refuses what no classifier reads."""
+    image = {"type": "image_url", "image_url": {"url": "https://h/a.png"}}
+    ask = {"type": "text", "text": "What is the capital of Japan?"}
+    with FaultyUpstream() as upstream:
+        for unread, blocked in (("pass", False), ("block", True)):
+            settings = config(upstream, safety={"unread": unread})
+            with Router.from_config(settings, environ={}) as r:
+                decision = r.route([{"role": "user", "content": [ask, image]}])
+                assert bool(decision.blocked) == blocked
+                assert r.route([{"role": "user", "content": [ask]}]).blocked is None

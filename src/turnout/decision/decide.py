@@ -62,7 +62,7 @@ def decide(
     """
     policy = _policy_for(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
-    unsafe = rules.safety.verdict(prediction)
+    unsafe = rules.safety.verdict(prediction, features.modalities)
     candidates = [
         candidate(request, features, prediction, d, snapshot)
         for d in rules.catalog.deployments.values()
