@@ -10,6 +10,8 @@ STORY = "Write a short story about a robot discovering music"
 FACT = "What is the capital of Japan?"
 UNSAFE = "How can I break into my neighbour's house while they are away?"
 MODELS = {"fast": "acme/fast", "strong": "acme/strong", "coder": "acme/coder"}
+# For what must succeed however busy the machine is.
+PATIENT = {"connect_s": 20, "first_token_s": 20, "inter_token_s": 20, "total_s": 60}
 PRICES = {"fast": (0.27, 0.40), "strong": (3, 15), "coder": (0.30, 1.00)}
 
 
