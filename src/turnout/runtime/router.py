@@ -28,6 +28,7 @@ from turnout.core import (
     RouterError,
     Snapshot,
     check_body,
+    readable_messages,
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
@@ -150,7 +151,9 @@ class Router:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages)), ()
+            return self._decide(
+                request, self._parts.classifier.predict(readable_messages(request))
+            ), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -320,7 +323,7 @@ class Router:
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         classifier = self._parts.classifier
-        local = classifier.begin(request.messages)
+        local = classifier.begin(readable_messages(request))
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
@@ -351,9 +354,16 @@ class Router:
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),
+            latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
         )
         return decide(request, features, prediction, now, self._rules)
+
+    def _latencies(self, request: Request) -> Mapping[str, float]:
+        """What answers took, where the decision depends on it."""
+        if request.constraints.max_latency_ms is None and not self._rules.reads_latency:
+            return {}
+        return self._parts.means.health.latencies.expected_ms()
 
     def _unavailable(self) -> Mapping[str, str]:
         """Deployments that cannot be called, with the reason."""
