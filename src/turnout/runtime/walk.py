@@ -5,7 +5,7 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -61,16 +61,19 @@ class Walk:
             await self._settle()
         return None
 
-    async def stream(self) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the first route that begins to answer; the last outcome tells the end."""
+    async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks of the first route that begins to answer; the last outcome tells the end.
+
+        Chunks that came together are given together.
+        """
         plan, attempt = self._begin()
         try:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(call.stream()) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                    async with aclosing(call.stream()) as batches:
+                        async for batch in batches:
+                            yield batch
                 finally:
                     outcome = await self._record(call)
                 attempt = _advance(plan, self._within_budget(outcome))
