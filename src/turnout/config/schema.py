@@ -15,6 +15,11 @@ Seconds = Annotated[float, Field(gt=0)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
+def _off(value: object) -> object:
+    # YAML reads a bare off as false.
+    return "off" if value is False else value
+
+
 class Section(BaseModel):
     """Base of every section."""
 
@@ -44,10 +49,30 @@ class ProviderSection(Section):
     json_schema: bool | None = None
 
 
+class DeploymentSection(Section):
+    """One of several places where a model is called; what is left out is as for the model.
+
+    ``weight`` is its share; deployments of one ``quota`` are limited together by their provider.
+    """
+
+    provider: Name | None = None
+    base_url: Name | None = None
+    api_key: str | None = None
+    model: Name | None = None
+    price: PriceSection | Literal["unknown"] | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    quota: Name | None = None
+
+
 class ModelSection(Section):
-    """One model that can be called; what is left out comes from the preset."""
+    """One model that can be called; what is left out comes from the preset.
+
+    ``deployments`` are its places where there is more than one, ``balance`` how they share load.
+    """
 
     model: Name
+    deployments: tuple[DeploymentSection, ...] = ()
+    balance: Literal["least_outstanding", "weighted"] = "least_outstanding"
     provider: Name | None = None
     price: PriceSection | Literal["unknown"] | None = None
     context_window: Annotated[int, Field(gt=0)] | None = None
@@ -59,25 +84,60 @@ class ModelSection(Section):
     quality: Share | None = None
 
 
-class ClassifierSection(Section):
-    """How the intent is found: the local artefact, or a model asked for a label."""
+class IntentSection(Section):
+    """Where an intent goes; with ``examples`` it is one of the user's own.
 
-    kind: Literal["local", "llm"] = "local"
+    ``threshold`` overrides the out-of-scope threshold that is worked out from the examples.
+    """
+
+    model: Name
+    description: str = ""
+    examples: tuple[str, ...] = ()
+    threshold: Share | None = None
+
+
+class BandSection(Section):
+    """When a hybrid asks: at less ``confidence``, or at this share of the block's threshold."""
+
+    confidence: Share = 0.6
+    unsafe: Share = 0.3
+
+
+class ClassifierSection(Section):
+    """How the intent is found: the local artefact, a model asked for a label, or both.
+
+    A hybrid asks the model only where the local verdict lies in ``band``. ``calibration`` is the
+    file that ``turnout calibrate --save`` wrote.
+    """
+
+    kind: Literal["local", "llm", "hybrid"] = "local"
     model: Name | None = None
-    deadline_s: Seconds = 2.0
+    deadline_s: Seconds | None = None
+    band: BandSection = BandSection()
     artefact: Name | None = None
+    calibration: Name | None = None
 
     @model_validator(mode="after")
-    def _llm_names_its_model(self) -> Self:
-        if self.kind == "llm" and self.model is None:
-            raise ValueError("kind llm needs model: the name of the model to ask")
+    def _names_its_model(self) -> Self:
+        if self.kind != "local" and self.model is None:
+            raise ValueError(f"kind {self.kind} needs model: the name of the model to ask")
         return self
+
+    @property
+    def patience_s(self) -> float:
+        """How long a label is waited for; a hybrid has spent its patience on the local verdict."""
+        return self.deadline_s or (0.5 if self.kind == "hybrid" else 2.0)
 
 
 class SafetySection(Section):
-    """When a request is refused; without a threshold the classifier's own applies."""
+    """When a request is refused; without a threshold the classifier's own applies.
+
+    ``answers: scan`` has answers judged as requests are; a stream then holds back ``hold_tokens``.
+    """
 
     threshold: Share | None = None
+    answers: Annotated[Literal["off", "scan"], BeforeValidator(_off)] = "off"
+    hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
 class PolicySection(Section):
@@ -132,11 +192,6 @@ class RetrySection(Section):
     longest_wait_s: Seconds = 20.0
 
 
-def _off(value: object) -> object:
-    # YAML reads a bare off as false.
-    return "off" if value is False else value
-
-
 class HealthSection(Section):
     """When a model that fails is left alone, and how many calls it gets at a time."""
 
@@ -150,7 +205,7 @@ class HealthSection(Section):
 
 
 class Config(Section):
-    """The whole configuration. ``intents`` maps a label to a model's name or to ``block``.
+    """The whole configuration. ``intents`` maps a label to where it goes.
 
     ``ledger`` is a path, a ``postgresql://`` URL or ``off``; without it the user's data folder.
     """
@@ -158,7 +213,7 @@ class Config(Section):
     provider: Name | None = None
     providers: dict[str, ProviderSection] = {}
     models: Annotated[dict[str, ModelSection], Field(min_length=1)]
-    intents: dict[str, Name] = {}
+    intents: dict[str, IntentSection] = {}
     default: Name
     refusal: str = "I can't help with that."
     fallbacks: dict[str, tuple[Name, ...]] = {}
@@ -175,6 +230,11 @@ class Config(Section):
     def _shorthands(cls, data: Any) -> Any:
         return expand(data) if isinstance(data, dict) else data
 
+    @property
+    def routes(self) -> dict[str, str]:
+        """The model's name, or ``block``, of every label."""
+        return {label: intent.model for label, intent in self.intents.items()}
+
 
 BLOCK = "block"
 
@@ -183,7 +243,8 @@ def expand(data: dict[str, Any]) -> dict[str, Any]:
     """The configuration with its shorthands written out.
 
     ``MODEL_MAP`` and ``routes`` are other names for ``intents``; an intent may name a model's id
-    directly; a model may be just its id; ``policy``, ``classifier`` and ``fallbacks`` may be short.
+    directly; a model may be just its id, an intent just its model; ``policy``, ``classifier`` and
+    ``fallbacks`` may be short.
     """
     full = dict(data)
     for other in ("MODEL_MAP", "routes"):
@@ -192,7 +253,7 @@ def expand(data: dict[str, Any]) -> dict[str, Any]:
     if isinstance(full.get("models"), dict):
         full["models"] = {k: _model(v) for k, v in full["models"].items()}
     if isinstance(full.get("intents"), dict):
-        full["intents"] = {k: BLOCK if v is None else v for k, v in full["intents"].items()}
+        full["intents"] = {k: _intent(v) for k, v in full["intents"].items()}
         _models_of_map(full)
     for section, key in (("policy", "name"), ("classifier", "kind")):
         if isinstance(full.get(section), str):
@@ -207,13 +268,18 @@ def _model(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
+def _intent(value: Any) -> Any:
+    return {"model": BLOCK if value is None else value} if not isinstance(value, dict) else value
+
+
 def _models_of_map(full: dict[str, Any]) -> None:
     """Give a pasted map the models and the default that it implies."""
     if "models" in full:
         return
-    ids = [v for v in full["intents"].values() if isinstance(v, str) and v != BLOCK]
+    targets = [intent.get("model") for intent in full["intents"].values()]
+    ids = [v for v in targets if isinstance(v, str) and v != BLOCK]
     if isinstance(full.get("default"), str):
         ids.append(full["default"])
     full["models"] = {model: {"model": model} for model in ids}
     if ids and "default" not in full:
-        full["default"] = full["intents"].get("simple_qa", ids[0])
+        full["default"] = full["intents"].get("simple_qa", {}).get("model", ids[0])

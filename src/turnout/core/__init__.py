@@ -33,6 +33,7 @@ from turnout.core.request import (
     strings,
     text_of,
 )
+from turnout.core.scan import Scan
 from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Role",
     "Route",
     "RouterError",
+    "Scan",
     "Snapshot",
     "Timeout",
     "ToolCallDelta",

@@ -69,7 +69,7 @@ class _Answering:
             await self._written(writer, (self._refusal(),))
         if not started:
             await self._fail(self._problem())
-        elif self.walk.decision.blocked or self.walk.outcomes[-1].status == "ok":
+        elif self.walk.complete:
             await self.out.end(writer.end())
         else:
             await self.out.end(writer.fail(self._problem()))
@@ -109,8 +109,10 @@ class _Answering:
         # A stream's head leaves while its last call is still under way.
         attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
         paid = self.router.receipt(walk).cost_pico_usd if final else self._expected()
-        headers = decision_headers(walk.decision, self._model(), attempts, paid, final=final)
-        if walk.decision.blocked:
+        headers = decision_headers(
+            walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped
+        )
+        if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers
 

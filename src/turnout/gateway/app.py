@@ -178,7 +178,7 @@ class Gateway:
             with out:
                 walk = await answer(router, dialect, inbound, request, out)
                 receipt = router.receipt(walk)
-                self._recent.keep(walk.decision, walk.outcomes, receipt)
+                self._recent.keep(walk.decision, walk.outcomes, receipt, walk.scans)
                 self._metrics.walk(walk, receipt)
                 log.answered(arrival.id, walk, receipt)
 

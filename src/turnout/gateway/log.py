@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import usd_from_pico
+from turnout.core import Scan, usd_from_pico
 from turnout.runtime import Receipt, Walk
 
 _LOG = logging.getLogger("turnout.gateway.access")
@@ -59,7 +59,7 @@ def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
         return
     decision = walk.decision
     cost = receipt.cost_pico_usd
-    fields = {
+    fields: dict[str, Any] = {
         "request": request_id,
         "decision": decision.id,
         "intent": decision.intent,
@@ -70,7 +70,20 @@ def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
         "output_tokens": receipt.usage.total_output,
         "cost_usd": None if cost is None else float(usd_from_pico(cost)),
     }
+    if walk.scans:
+        fields["scans"] = [scan_fields(scan) for scan in walk.scans]
     _LOG.info("answered", extra={"fields": fields})
+
+
+def scan_fields(scan: Scan) -> dict[str, Any]:
+    """What a scanner says it read; made of nothing but its own Scan."""
+    return {
+        "part": scan.part,
+        "sha256": scan.sha256,
+        "bytes": scan.scanned_bytes,
+        "unsafe": scan.unsafe,
+        "blocked": scan.blocked,
+    }
 
 
 def _ms(seconds: float) -> float:

@@ -14,15 +14,25 @@ _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def decision_headers(
-    decision: Decision, model: str, attempts: int, cost_pico_usd: int | None, *, final: bool
+    decision: Decision,
+    model: str,
+    attempts: int,
+    cost_pico_usd: int | None,
+    *,
+    final: bool,
+    stopped: str | None = None,
 ) -> Headers:
-    """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected."""
+    """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected.
+
+    ``stopped`` is why the answer was stopped, which is then the reason that counts.
+    """
     cost = "unknown" if cost_pico_usd is None else f"{usd_from_pico(cost_pico_usd):f}"
+    reason = f"answer stopped: {stopped}" if stopped else decision.reason
     pairs = (
         ("model", model),
         ("decision", decision.id),
         ("intent", decision.intent),
-        ("reason", decision.reason.replace("→", "->")),
+        ("reason", reason.replace("→", "->")),
         ("cost-usd" if final else "expected-cost-usd", cost),
         ("attempts", str(attempts)),
     )

@@ -6,14 +6,13 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from turnout.catalog import Catalog, Deployment, build
-from turnout.classifiers import LocalClassifier
+from turnout.catalog import Catalog, build
+from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
 from turnout.core import UNSAFE
-from turnout.decision import RetryRules, Rulebook, SafetyRule
+from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.policies import (
     Cheapest,
     CheapestAboveQuality,
@@ -27,6 +26,7 @@ from turnout.policies import (
 )
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.recording import recorder_for
@@ -35,14 +35,13 @@ from turnout.runtime.walk import Means
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """A router's parts. ``asked`` is the deployment asked for a label, None for local only."""
+    """A router's parts. ``asked`` is the model asked for a label, None for local only."""
 
     config: Config
     means: Means
-    classifier: LocalClassifier
+    classifier: Classifier
     success: Bundle | None
-    labels: tuple[str, ...]
-    asked: Deployment | None
+    asked: Asked | None
     unavailable: Mapping[str, str]
 
 
@@ -55,8 +54,7 @@ def assemble(
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
     catalog = build(config, environ)
-    artefact = config.classifier.artefact
-    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
     success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     return Assembly(
@@ -72,14 +70,13 @@ def assemble(
         ),
         classifier=classifier,
         success=success,
-        labels=(*(k for k in config.intents if k != UNSAFE), UNSAFE),
-        asked=_asked(config, catalog, stand_in),
+        asked=asked_of(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
 
 
 def _rulebook(
-    config: Config, catalog: Catalog, classifier: LocalClassifier, success: Bundle | None
+    config: Config, catalog: Catalog, classifier: Classifier, success: Bundle | None
 ) -> Rulebook:
     threshold = config.safety.threshold
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
@@ -93,11 +90,27 @@ def _rulebook(
         safety=SafetyRule(
             threshold=classifier.threshold if threshold is None else threshold,
             refusal=config.refusal,
-            block=config.intents.get(UNSAFE, BLOCK) == BLOCK,
+            block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
         ),
         intents=frozenset(config.intents) - {UNSAFE},
+        balance=_balance(config, catalog),
         bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
+
+
+def _balance(config: Config, catalog: Catalog) -> Balance | None:
+    """How models with several deployments share their load; None where there is none."""
+    group_of = {d.id: d.group for d in catalog.deployments.values() if d.group is not None}
+    if not group_of:
+        return None
+    groups = {
+        name: Group(
+            weights={i: catalog.deployments[i].weight for i, of in group_of.items() if of == name},
+            rule=config.models[name].balance,
+        )
+        for name in dict.fromkeys(group_of.values())
+    }
+    return Balance(groups=groups, group_of=group_of)
 
 
 def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
@@ -113,7 +126,7 @@ def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None)
             deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
         ),
         "intent_map": lambda: IntentMap(
-            routes={k: v for k, v in config.intents.items() if v != BLOCK},
+            routes={k: v for k, v in config.routes.items() if v != BLOCK},
             default=config.default,
             fallbacks=config.fallbacks,
             digest=digest(config),
@@ -129,10 +142,3 @@ def _above_quality(config: Config, success: Bundle | None) -> Policy:
     wanted = stored.get("quality", 0.95) if quality is None else quality
     threshold = stored.get("threshold") if wanted == stored.get("quality") else None
     return CheapestAboveQuality(quality=wanted, threshold=threshold)
-
-
-def _asked(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Deployment | None:
-    # The embedded model labels no better than chance, so without a key the local verdict stands.
-    if config.classifier.kind == "local" or config.classifier.model is None or stand_in:
-        return None
-    return catalog.deployments[config.classifier.model]

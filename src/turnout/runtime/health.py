@@ -88,6 +88,10 @@ class Health:
         now = self._clock()
         return max(0.0, min((s.until - now for s in self._states.values()), default=0.0))
 
+    def outstanding(self, names: Collection[str]) -> dict[str, int]:
+        """Calls under way at each of these deployments."""
+        return {name: self._states[name].in_flight for name in names}
+
     def began(self, deployment: str) -> None:
         """A first try begins: it earns its share of a retry."""
         state = self._states[deployment]
@@ -157,12 +161,12 @@ class Health:
                 self._open(name, fault, min(wait_s, rules.longest_s))
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
-        """Closes the door of the deployment, or of all that its provider has."""
-        provider = self._deployments[name].provider.name
+        """Closes the door of the deployment, of its quota, or of all that its provider has."""
+        mine = self._deployments[name]
         for other, deployment in self._deployments.items():
-            if other == name or (
-                fault.scope == "provider" and deployment.provider.name == provider
-            ):
+            shared = fault.kind == "rate_limited" and _quota(deployment) == _quota(mine)
+            whole = fault.scope == "provider" and deployment.provider.name == mine.provider.name
+            if other == name or shared or whole:
                 state = self._states[other]
                 state.until = max(state.until, self._clock() + wait_s)
                 state.why, state.stated = fault.kind, stated
@@ -170,3 +174,8 @@ class Health:
                 state.failures = 0
                 state.window = 1
         self._quiet = False
+
+
+def _quota(deployment: Deployment) -> str:
+    """What a provider limits together: as configured, else the model there."""
+    return deployment.quota or f"{deployment.provider.name}/{deployment.model}"

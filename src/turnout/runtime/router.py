@@ -40,9 +40,11 @@ from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
+from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
@@ -64,6 +66,7 @@ class Router:
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._screening = screening_of(assembly, self._threads)
 
     @classmethod
     def from_config(
@@ -138,13 +141,21 @@ class Router:
         Where the configuration has an LLM classifier, that one is asked for its label.
         Raises RequestError.
         """
+        return self.labelled(prompt, **more)[0]
+
+    def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
+        """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages))
-        return self._loop.run(self.aroute(prompt, **more))
+            return self._decide(request, self._parts.classifier.predict(request.messages)), ()
+        return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
+        decision, _ = await self._labelled(prompt, **more)
+        return decision
+
+    async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
@@ -153,7 +164,7 @@ class Router:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
-        return decision
+        return decision, labelled
 
     @overload
     async def achat(
@@ -195,6 +206,7 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
+        request = placed(request, self._rules)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
@@ -297,15 +309,13 @@ class Router:
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
-        if self._parts.asked is None or local.unsafe is None:
+        asked = self._parts.asked
+        if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
-        label, why, outcome = await ask_label(
-            request,
-            self._parts.asked,
-            self._parts.labels,
-            self._parts.config.classifier.deadline_s,
-            self._parts.means,
-        )
+        closed = self._unavailable().get(asked.deployment.id)
+        if closed:
+            return combine(local, None, f"not asked: {closed}"), ()
+        label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
     @asynccontextmanager
@@ -323,7 +333,11 @@ class Router:
         if self._parts.success is not None:
             success = self._parts.success.predictor.predict(prompt_text(request))
             prediction = replace(prediction, success=success)
-        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
+        now = Snapshot(
+            as_of=time.time(),
+            unavailable=self._unavailable(),
+            outstanding=outstanding(self._rules.balance, self._parts.means.health),
+        )
         return decide(request, features, prediction, now, self._rules)
 
     def _unavailable(self) -> Mapping[str, str]:
@@ -341,6 +355,14 @@ class Router:
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)
+        if self._screening is not None:
+            return ScreenedWalk(
+                request=request,
+                decision=decision,
+                means=self._parts.means,
+                outcomes=list(labelled),
+                screening=self._screening,
+            )
         return Walk(
             request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
         )
@@ -367,7 +389,7 @@ class Router:
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
-        elif walk.outcomes[-1].status != "ok":
+        elif not walk.complete:
             raise failure(walk.decision, walk.outcomes)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:

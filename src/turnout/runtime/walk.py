@@ -5,13 +5,14 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Outcome, Request
+from turnout.core import Chunk, Decision, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
@@ -36,13 +37,25 @@ class Means:
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
+
+    ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
+    """
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
     call: Call | None = None
+    scans: tuple[Scan, ...] = ()
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to an end of its own, a refusal's included."""
+        if self.decision.blocked or self.stopped:
+            return True
+        return self.outcomes[-1].status == "ok"
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -51,7 +64,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    answer = await call.whole()
+                    answer = await self._answer(call)
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
@@ -71,7 +84,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(call.stream()) as batches:
+                    async with aclosing(self._batches(call)) as batches:
                         async for batch in batches:
                             yield batch
                 finally:
@@ -79,6 +92,12 @@ class Walk:
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
+
+    def _answer(self, call: Call) -> Awaitable[Chunk | None]:
+        return call.whole()
+
+    def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
+        return call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries)
@@ -108,7 +127,7 @@ class Walk:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
-        await asyncio.shield(self.means.recorder.attempted(call.outcome))
+        await _kept(self.means.recorder.attempted(call.outcome))
         return call.outcome
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
@@ -122,7 +141,13 @@ class Walk:
         return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
-        await asyncio.shield(self.means.recorder.settled(self.decision))
+        await _kept(self.means.recorder.settled(self.decision))
+
+
+async def _kept(written: Awaitable[None]) -> None:
+    """Waits for what must be written even when the caller leaves."""
+    if written is not DONE:
+        await asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
