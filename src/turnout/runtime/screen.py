@@ -33,9 +33,7 @@ class Screen:
     _seen: int = 0
     _scanned: int = 0
 
-    async def through(
-        self, batches: AsyncIterator[Sequence[Chunk]]
-    ) -> AsyncGenerator[Chunk, None]:
+    async def through(self, batches: AsyncIterator[Sequence[Chunk]]) -> AsyncGenerator[Chunk, None]:
         """The chunks that may leave; ends early once ``stopped``. Ends what it holds with them."""
         async for batch in batches:
             for chunk in batch:
