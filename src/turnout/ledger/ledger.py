@@ -221,14 +221,15 @@ class Ledger:
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
         call = call_of(outcome, len(entry.recorded), self._catalog, self._stand_in_for(outcome))
         entry.recorded.append((outcome, call))
-        if outcome.status != "failed" or outcome.released:
+        verified = outcome.route.role == "verifier"
+        if not verified and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and takes it along
         ticket = self._writer.submit(call, loop)
         entry.tickets[call.n] = ticket
         return ticket
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        return None if outcome.route.role == "classifier" else self._stand_in
+        return self._stand_in if outcome.is_answer else None
 
     def _settle(self, decision: Decision, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision.id, None)

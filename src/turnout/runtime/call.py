@@ -74,10 +74,15 @@ class Call:
         Chunks that came together are given together.
         """
         fault: Fault | None = None
+        held: list[Chunk] = []
         try:
-            async with aclosing(self._batches()) as batches:
+            async with aclosing(self._received()) as batches:
                 async for batch in batches:
-                    yield batch
+                    held += batch
+                    if self._released or _may_release(batch):
+                        self._released = True
+                        yield held
+                        held = []
         except (asyncio.CancelledError, GeneratorExit):
             self._end(None, cancelled=True)
             raise
@@ -85,11 +90,26 @@ class Call:
             fault = self._fault(error)
         self._end(fault)
 
-    async def _batches(self) -> AsyncGenerator[Sequence[Chunk], None]:
-        """Batches from the first content on. Raises what ended the stream before its end."""
+    async def kept(self) -> list[Chunk] | None:
+        """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
+        fault: Fault | None = None
+        kept: list[Chunk] = []
+        try:
+            async with aclosing(self._received()) as batches:
+                async for batch in batches:
+                    kept += batch
+        except asyncio.CancelledError:
+            self._end(None, cancelled=True)
+            raise
+        except FAILURES as error:
+            fault = self._fault(error)
+        self._end(fault)
+        return None if fault else kept
+
+    async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks as they come, never none. Raises what ended the stream before its end."""
         response = await self._opened()
         decoder, over = self.backend.codec.decoder(), False
-        held: list[Chunk] = []
         try:
             while not over:
                 part = await response.read(self._due())
@@ -97,20 +117,11 @@ class Call:
                 over = decoder.done or not part
                 if chunks:
                     self._note(chunks)
-                    held += chunks
-                if held and self._may_release(chunks):
-                    self._released = True
-                    yield held
-                    held = []
+                    yield chunks
                 if fault is not None:
                     raise TransportError(fault)
         finally:
             await response.aclose(reuse=over)
-
-    def _may_release(self, chunks: Sequence[Chunk]) -> bool:
-        return self._released or any(
-            chunk.has_content or any(d.finish_reason for d in chunk.deltas) for chunk in chunks
-        )
 
     async def _fetch(self) -> Chunk | Fault:
         response = await self._send(_whole(self.timeouts), stream=False)
@@ -225,6 +236,10 @@ def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | N
     if isinstance(last, Fault):
         return cast("list[Chunk]", found[:-1]), last
     return cast("list[Chunk]", found), None
+
+
+def _may_release(chunks: Sequence[Chunk]) -> bool:
+    return any(chunk.has_content or any(d.finish_reason for d in chunk.deltas) for chunk in chunks)
 
 
 @lru_cache(maxsize=64)

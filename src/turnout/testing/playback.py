@@ -186,12 +186,14 @@ class Playback:
     def _completion(self) -> dict[str, Any]:
         message = self._answer.message()
         choice = {"index": 0, "message": message, "finish_reason": self._answer.finish_reason}
+        choice |= self._answer.logprobs(self._answer.deltas)
         answer = self._envelope("chat.completion")
         answer["choices"] = [] if "empty" in self._script else [choice]
         return answer if "nousage" in self._script else {**answer, "usage": self._usage()}
 
     def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        choice |= self._answer.logprobs([delta])
         return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
 
     def _envelope(self, kind: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +30,8 @@ class FaultyUpstream:
     """The server, as ``with`` (in a thread of its own) or ``async with`` (on the running loop).
 
     ``scripts`` maps honest model names to fault names, and may be changed while it runs;
-    ``replies`` maps model names to the text they answer with.
+    ``replies`` maps model names to the text they answer with, ``certainty`` to the probability of
+    each of their tokens (1 where nothing is said).
     ``invoice`` holds an entry for each chat call and ``requests`` everything that arrived, both in
     order. With ``api_key`` set, other keys are refused with 401.
     """
@@ -40,11 +42,13 @@ class FaultyUpstream:
         port: int = 0,
         scripts: Mapping[str, str] | None = None,
         replies: Mapping[str, str] | None = None,
+        certainty: Mapping[str, float] | None = None,
         models: tuple[str, ...] = ("acme/small", "acme/large"),
         api_key: str | None = None,
     ) -> None:
         self.scripts: dict[str, str] = dict(scripts or {})
         self.replies: dict[str, str] = dict(replies or {})
+        self.certainty: dict[str, float] = dict(certainty or {})
         self.models = models
         self.invoice: list[InvoiceEntry] = []
         self.requests: list[RecordedRequest] = []
@@ -185,6 +189,8 @@ class FaultyUpstream:
             text=text,
             parallel="parallel" in script,
         )
+        if body.get("logprobs"):
+            said = replace(said, certainty=self.certainty.get(body["model"], 1.0))
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         playback = Playback(
             exchange,
