@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from turnout.core import Chunk, Delta, Request, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
+from turnout.gateway.exchange import Exchange, Headers
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.responder import Responder
-from turnout.gateway.says import Headers, attempts_of, decision_headers
+from turnout.gateway.says import attempts_of, decision_headers
 from turnout.runtime import Router, Walk, failure, refusal
 
 _JSON = (b"content-type", b"application/json")
@@ -25,7 +25,7 @@ _EVENTS: Headers = [
 
 
 async def answer(
-    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Responder
+    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
 ) -> Walk:
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
     walk = await router.begin(request)
@@ -42,7 +42,7 @@ class _Answering:
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
-    out: Responder
+    out: Exchange
     request_id: str
     created: int = field(default_factory=lambda: int(time.time()))
 
