@@ -6,7 +6,7 @@ This module does not know dialects.
 
 from typing import Any
 
-from turnout.gateway.exchange import Exchange, TooLarge, TooLate
+from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
 
@@ -34,6 +34,8 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
     except TooLate as error:
         message = f"the body did not arrive within {deadline_s:g} s"
         raise Refused(bad_request(message, status=408, code="request_timeout")) from error
+    except Malformed as error:
+        raise Refused(bad_request("the body's transfer coding is broken")) from error
     except NotStrictJson as error:
         raise Refused(bad_request(str(error), code="invalid_json")) from error
 

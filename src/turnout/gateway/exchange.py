@@ -24,6 +24,10 @@ class TooLate(Exception):
     """The body did not come in time."""
 
 
+class Malformed(Exception):
+    """The body's framing breaks the grammar."""
+
+
 class Gone(Exception):
     """The caller has left."""
 
@@ -97,7 +101,7 @@ class Exchange:
         self.complete = self.finished = self.gone = self.closes = False
 
     async def body(self) -> bytes:
-        """The request's whole body. Raises TooLarge, TooLate or Gone."""
+        """The request's whole body. Raises TooLarge, TooLate, Malformed or Gone."""
         if not self.complete and self.failure is None:
             self._link.expects(self)
         while not self.complete:

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from httptools.parser.errors import HttpParserInvalidURLError
 
-from turnout.gateway.exchange import Exchange, TooLate
+from turnout.gateway.exchange import Exchange, Malformed, TooLate
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -139,7 +139,11 @@ class ServerConnection(asyncio.Protocol):
             else:
                 last.closes = True
         except HttpParserError:
-            self._refuse(b"400 Bad Request")
+            if self._receiving is None:
+                self._refuse(b"400 Bad Request")
+            else:
+                self._lingers = True
+                self._receiving.fail(Malformed())
 
     def pause_writing(self) -> None:
         """The caller reads too slowly."""
@@ -177,6 +181,12 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(b"431 Request Header Fields Too Large")
             return
         path = _path(self._url)
+        if (
+            self._parser.should_upgrade()
+            and {b"content-length", b"transfer-encoding"} & headers.keys()
+        ):
+            # The parser would leave the body out.
+            path = None
         if path is None or hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
             self._refuse(b"400 Bad Request")
             return
