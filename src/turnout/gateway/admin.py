@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from turnout.config import BudgetSection
 from turnout.core import Budget, Caller, InvalidRequest, Standing
 from turnout.gateway.dialects import ApiDialect
-from turnout.gateway.responder import Responder
+from turnout.gateway.exchange import Exchange
 from turnout.runtime import Accounts, budget_of
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class Admin:
             ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
         }
 
-    async def _keys(self, arrival: "Arrival", out: Responder) -> None:
+    async def _keys(self, arrival: "Arrival", out: Exchange) -> None:
         del arrival
         found = await asyncio.to_thread(self._accounts().keys)
         await _send(out, {"object": "list", "data": [key.as_dict() for key in found]})
 
-    async def _make(self, arrival: "Arrival", out: Responder) -> None:
+    async def _make(self, arrival: "Arrival", out: Exchange) -> None:
         asked = _fields(await self._read(arrival))
         parent = asked.get("parent")
         if arrival.caller.key != "admin":
@@ -69,22 +69,22 @@ class Admin:
         )
         await _send(out, {**key.as_dict(), "key": secret})
 
-    async def _revoke(self, arrival: "Arrival", out: Responder) -> None:
+    async def _revoke(self, arrival: "Arrival", out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_KEYS}/")
         await asyncio.to_thread(self._accounts().revoke, ident)
         await _send(out, {"id": ident, "revoked": True})
 
-    async def _standings(self, arrival: "Arrival", out: Responder) -> None:
+    async def _standings(self, arrival: "Arrival", out: Exchange) -> None:
         found = await asyncio.to_thread(self._accounts().standings)
         mine = [s for s in found if arrival.caller.admin or concerns(s, arrival.caller)]
         await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
 
-    async def _set(self, arrival: "Arrival", out: Responder) -> None:
+    async def _set(self, arrival: "Arrival", out: Exchange) -> None:
         budget = _budget(await self._read(arrival))
         await asyncio.to_thread(self._accounts().set_budget, budget)
         await _send(out, {"id": budget.id})
 
-    async def _remove(self, arrival: "Arrival", out: Responder) -> None:
+    async def _remove(self, arrival: "Arrival", out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_BUDGETS}/")
         await asyncio.to_thread(self._accounts().remove_budget, ident)
         await _send(out, {"id": ident, "removed": True})
@@ -145,5 +145,5 @@ def _budget(payload: object) -> Budget:
         raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
 
 
-async def _send(out: Responder, payload: object) -> None:
+async def _send(out: Exchange, payload: object) -> None:
     await out.whole(200, [_JSON], orjson.dumps(payload))
