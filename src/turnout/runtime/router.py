@@ -214,6 +214,22 @@ class Router:
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
 
+    async def afeedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """Record how good an answer was, in the ledger: what training on one's own logs reads.
+
+        ``source`` says who judged, as ``user``, ``judge``, ``label`` or ``test``. Raises
+        InvalidRequest for a decision that the ledger does not have.
+        """
+        await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
+
+    def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """As ``afeedback``."""
+        self._loop.run(self.afeedback(decision_id, metric, value, source=source))
+
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for; no model is called."""
         request = self.request("Hello")
