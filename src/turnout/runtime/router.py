@@ -349,9 +349,14 @@ class Router:
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
-        if self._parts.success is not None:
-            success = self._parts.success.predictor.predict(prompt_text(request))
-            prediction = replace(prediction, success=success)
+        known = self._parts.success
+        if known is not None:
+            text = prompt_text(request)
+            prediction = replace(prediction, success=known.predictor.predict(text))
+            if known.lengths is not None:
+                quantile = self._parts.config.policy.output_quantile
+                written = known.lengths.tokens(text, quantile, request.max_output_tokens)
+                features = replace(features, written=written)
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),
