@@ -5,6 +5,7 @@ and only then does the process end. This module does not know workers.
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -86,6 +87,9 @@ async def serve(
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
+    # What is loaded by now stays; a collection that walks it would stop every answer under way.
+    gc.collect()
+    gc.freeze()
     reloader = Reloader(gateway, build, config_path)
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()

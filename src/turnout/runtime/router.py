@@ -6,9 +6,9 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -24,13 +24,14 @@ from turnout.core import (
     Message,
     Outcome,
     Prediction,
+    Ref,
     Request,
     RouterError,
     Snapshot,
     check_body,
     readable_messages,
 )
-from turnout.decision import decide, decision_id, input_tokens
+from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly, assemble
@@ -49,6 +50,10 @@ from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
+
+UNDECIDED = (RouterError, asyncio.CancelledError)
+# What is estimated of a request that the configuration lets pass unread.
+UNREAD = Prediction(classifier=Ref(name="none"))
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
@@ -160,13 +165,16 @@ class Router:
 
     async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
-        async with self._undecided(request):
+        try:
             prediction, labelled = await self._predict(request)
             decision = self._decide(request, prediction)
             if labelled:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
         return decision, labelled
 
     @overload
@@ -210,9 +218,12 @@ class Router:
         Raises RequestError.
         """
         request = placed(request, self._rules)
-        async with self._undecided(request):
+        try:
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
 
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for; no model is called."""
@@ -307,6 +318,8 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
+        if not self._rules.safety.pinned and is_pinned(request, self._rules):
+            return UNREAD, ()
         classifier = self._parts.classifier
         local = classifier.begin(readable_messages(request))
         if not isinstance(local, Prediction):
@@ -321,15 +334,10 @@ class Router:
         label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
-    @asynccontextmanager
-    async def _undecided(self, request: Request) -> AsyncIterator[None]:
+    async def _abandoned(self, request: Request) -> None:
         """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
-        try:
-            yield
-        except (RouterError, asyncio.CancelledError):
-            recorder = self._parts.means.recorder
-            await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
-            raise
+        recorder = self._parts.means.recorder
+        await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
