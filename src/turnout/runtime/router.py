@@ -30,6 +30,7 @@ from turnout.core import (
     Snapshot,
     check_body,
     readable_messages,
+    strings,
 )
 from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract
@@ -52,6 +53,8 @@ from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
 
 UNDECIDED = (RouterError, asyncio.CancelledError)
+# Characters that are read on the event loop itself, within about a millisecond.
+_AT_ONCE = 5000
 # What is estimated of a request that the configuration lets pass unread.
 UNREAD = Prediction(classifier=Ref(name="none"))
 
@@ -226,10 +229,14 @@ class Router:
             raise
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for; no model is called."""
+        """Load what the first request would otherwise wait for; no model is called.
+
+        The classifier's second stage goes on loading beside the first answers.
+        """
         request = self.request("Hello")
-        self._parts.classifier.warm()
-        self._decide(request, self._parts.classifier.predict(request.messages))
+        self._parts.classifier.warm(fully=False)
+        self._parts.classifier.begin(request.messages)
+        self._decide(request, UNREAD)
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -320,11 +327,15 @@ class Router:
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         if not self._rules.safety.pinned and is_pinned(request, self._rules):
             return UNREAD, ()
-        classifier = self._parts.classifier
-        local = classifier.begin(readable_messages(request))
-        if not isinstance(local, Prediction):
-            running = asyncio.get_running_loop()
-            local = await running.run_in_executor(self._threads, classifier.finish, local)
+        classifier, running = self._parts.classifier, asyncio.get_running_loop()
+        messages = readable_messages(request)
+        if sum(len(text) for message in messages for text in strings(message)) > _AT_ONCE:
+            # Every stretch of it is read, and others shall not wait for that.
+            local = await running.run_in_executor(self._threads, classifier.predict, messages)
+        else:
+            local = classifier.begin(messages)
+            if not isinstance(local, Prediction):
+                local = await running.run_in_executor(self._threads, classifier.finish, local)
         asked = self._parts.asked
         if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
