@@ -90,6 +90,8 @@ async def serve(
     # What is loaded by now stays; a collection that walks it would stop every answer under way.
     gc.collect()
     gc.freeze()
+    # Next to nothing of a request is cyclic, so that rare collections are enough.
+    gc.set_threshold(10_000, 20, 50)
     reloader = Reloader(gateway, build, config_path)
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
