@@ -1,6 +1,6 @@
 """Runs one load against a gateway and reads what its processes used meanwhile.
 
-CPU time is the kernel's count for the process, ended threads included, so that a slow load generator
+CPU time is the count of the kernel, ended threads included, so that a slow load generator
 does not distort it; a machine that runs slower for busy neighbours does.
 """
 
