@@ -56,7 +56,7 @@ def assemble(
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
             recorder=_recorder(config, environ, recorder, catalog, stand_in),
-            health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
+            health=_health(config, catalog, success),
             stand_in=stand_in,
             verifier=verifier_of(config, catalog, stand_in),
         ),
@@ -84,6 +84,18 @@ def _recorder(
     return recorder
 
 
+def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:
+    """Nothing has failed yet; a model is as quick as it was in the bundle's tables."""
+    health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
+    known = success.catalogue if success else {}
+    health.latencies.prior = {
+        d.id: known[d.model]["latency_ms"]
+        for d in catalog.deployments.values()
+        if "latency_ms" in known.get(d.model, {})
+    }
+    return health
+
+
 def _rulebook(
     config: Config, catalog: Catalog, classifier: Classifier, success: Bundle | None
 ) -> Rulebook:
@@ -101,6 +113,7 @@ def _rulebook(
             refusal=config.refusal,
             block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
             words_only=config.safety.unread == "block",
+            pinned=config.safety.pinned == "scan",
         ),
         intents=frozenset(config.intents) - {UNSAFE},
         balance=_balance(config, catalog),
