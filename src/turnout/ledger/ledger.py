@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import (
@@ -45,6 +45,9 @@ from turnout.ledger.records import pack
 from turnout.ledger.store import Store
 from turnout.ledger.twins import extremes
 from turnout.ledger.writer import DONE, Ticket, Writer
+
+if TYPE_CHECKING:
+    from turnout.ledger.shared import RemoteWriter
 
 LEASE_S = 900.0
 CACHE_LIFE_MS = 300_000
@@ -95,7 +98,8 @@ class _Open:
 class Ledger:
     """Records what requests decide and cost.
 
-    ``now_ms`` is the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
+    With ``shared``, an address and a secret, another process writes (see ``shared``). ``now_ms`` is
+    the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
     ``idle_s`` after how long without work the file is left to other processes (None: never).
     """
 
@@ -107,6 +111,7 @@ class Ledger:
         stand_in: Deployment | None = None,
         lease_s: float = LEASE_S,
         idle_s: float | None = None,
+        shared: "tuple[str, bytes] | None" = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.store = store
@@ -120,9 +125,39 @@ class Ledger:
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._open: dict[str, _Open] = {}
         self._sessions: OrderedDict[str, tuple[int, str, int]] = OrderedDict()
-        self._writer = Writer(
-            store, upkeep=self._lapsed, busy=lambda: bool(self._open), idle_s=idle_s
-        )
+        self.owners: set[str] = set()  # other processes that write through this one
+        self._gone: set[str] = set()
+        self._grace_s = 0.0
+        self._opened: float | None = None  # when, while it is not known who is still alive
+        self._writer = self._new_writer(idle_s, shared)
+
+    def _new_writer(
+        self, idle_s: float | None, shared: tuple[str, bytes] | None
+    ) -> "Writer | RemoteWriter":
+        if shared is not None:
+            from turnout.ledger.shared import RemoteWriter
+
+            return RemoteWriter(*shared, owner=self._owner)
+        return Writer(
+            self.store, upkeep=self._lapsed, busy=lambda: bool(self._open or self.owners),
+            idle_s=idle_s,
+        )  # fmt: skip
+
+    def expect_guests(self, grace_s: float) -> None:
+        """Other processes will write through this one; to be called before it is started.
+
+        Those of a former owner have ``grace_s`` to come back before their holds are freed.
+        """
+        self._grace_s = grace_s
+
+    def submit(self, ticket: Ticket) -> None:
+        """Write for another process."""
+        self._writer.put(ticket)
+
+    def forget_owner(self, owner: str) -> None:
+        """Another process has ended: its holds are freed at the next look."""
+        self.owners.discard(owner)
+        self._gone.add(owner)
 
     def start(self) -> Self:
         """Open the store now. Raises ConfigError or LedgerError."""
@@ -423,14 +458,23 @@ class Ledger:
 
     def _lapsed(self, opening: bool) -> Sequence[Settlement]:  # noqa: FBT001 -- the writer's callback
         """Releases of holds that nobody will settle: lapsed ones, and a dead owner's."""
-        dead_owners = opening and self.store.exclusive
+        if opening and self.store.exclusive:
+            self._opened = time.monotonic()
+        dead = self._opened is not None and time.monotonic() >= self._opened + self._grace_s
+        if dead:
+            self._opened = None
+        gone, self._gone = self._gone, set()
+        living = {self._owner, *self.owners}
         rows = self.store.fetch(
             "SELECT id, request_id, at_ms, amount, lease_until_ms, owner, charges FROM holds "
-            "WHERE lease_until_ms < $1 OR ($2 = 1 AND owner <> $3)",
-            (self._now_ms(), int(dead_owners), self._owner),
+            "WHERE lease_until_ms < $1 OR $2 = 1",
+            (self._now_ms(), int(dead or bool(gone))),
         )
         found = []
         for id_, request_id, at_ms, amount, lease, owner, charges in rows:
+            alive = owner in living if dead else owner not in gone
+            if alive and lease >= self._now_ms():
+                continue
             own = self._open.get(id_)
             if own is not None and own.lease_until > time.monotonic():
                 continue  # the wall clock was moved, the lease has not passed

@@ -54,6 +54,12 @@ class Ticket:
         self.error: RouterError | None = None
         self.told = False  # whether it is known what became of the entry
 
+    def tell(self, error: RouterError | None) -> None:
+        """Say to a caller that blocks what became of the entry."""
+        self.error, self.told = error, True
+        if self.ready is not None:
+            self.ready.set()
+
     def wait(self) -> None:
         """Block until written. Raises LedgerError."""
         if self.ready is not None:
@@ -98,11 +104,14 @@ class Writer:
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
         """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
+        return self.put(Ticket(entry, loop))
+
+    def put(self, ticket: Ticket) -> Ticket:
+        """Queue a ticket's entry. Raises LedgerError when closed."""
         if self._closed:
             raise LedgerError(f"{self._store.where} is closed")
         if self._thread is None:
             self._run_thread()
-        ticket = Ticket(entry, loop)
         self._queue.put(ticket)
         return ticket
 
@@ -199,7 +208,7 @@ class Writer:
             self._down(error)
             self._fail(tickets, self._failure)
         else:
-            _tell_each(tickets, refused)
+            tell_each(tickets, refused)
             if time.monotonic() - self._swept_at > SWEEP_S:
                 self._sweep()
 
@@ -230,7 +239,7 @@ class Writer:
 
     def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
-        _tell(tickets, error)
+        tell(tickets, error)
 
     def _commit(self, entries: Sequence[Entry]) -> Refused:
         """Write a batch in one step with the budgets it counts for; those that did not fit."""
@@ -259,13 +268,13 @@ class Writer:
             try:
                 refused = self._alone(ticket.entry)
             except Conflict as error:
-                _tell([ticket], LedgerError(f"already in the ledger: {error}"))
+                tell([ticket], LedgerError(f"already in the ledger: {error}"))
             except StoreFailure as error:
                 self._down(error)
                 self._fail(tickets[place:], self._failure)
                 return
             else:
-                _tell_each([ticket], refused)
+                tell_each([ticket], refused)
 
     def _alone(self, entry: Entry) -> Refused:
         if not isinstance(entry, Settlement):
@@ -305,26 +314,24 @@ class Writer:
             self._down(error)
 
 
-def _tell_each(tickets: Sequence[Ticket], refused: Refused) -> None:
+def tell_each(tickets: Sequence[Ticket], refused: Refused) -> None:
     """Wake the callers; ``refused`` counts places among the tickets that have an entry."""
     if not refused:
-        _tell(tickets)
+        tell(tickets)
         return
     asking = [ticket for ticket in tickets if ticket.entry is not None]
-    _tell([t for t in tickets if t.entry is None])
-    _tell([t for place, t in enumerate(asking) if place not in refused])
+    tell([t for t in tickets if t.entry is None])
+    tell([t for place, t in enumerate(asking) if place not in refused])
     for place, error in refused.items():
-        _tell([asking[place]], error)
+        tell([asking[place]], error)
 
 
-def _tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
+def tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
     """Wake the callers, each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
     for ticket in tickets:
-        ticket.error, ticket.told = error, True
-        if ticket.ready is not None:
-            ticket.ready.set()
-        elif ticket.loop is not None:
+        ticket.tell(error)
+        if ticket.loop is not None:
             by_loop[ticket.loop].append(ticket)
     for loop, waiting in by_loop.items():
         try:
