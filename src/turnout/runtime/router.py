@@ -29,6 +29,7 @@ from turnout.core import (
     Snapshot,
     check_body,
     readable_messages,
+    text_of,
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
@@ -49,6 +50,9 @@ from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
+
+# Reading this much takes about a millisecond.
+_LONG_CHARACTERS = 4000
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
@@ -311,11 +315,7 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        classifier = self._parts.classifier
-        local = classifier.begin(readable_messages(request))
-        if not isinstance(local, Prediction):
-            running = asyncio.get_running_loop()
-            local = await running.run_in_executor(self._threads, classifier.finish, local)
+        local = await self._predict_locally(readable_messages(request))
         asked = self._parts.asked
         if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
@@ -324,6 +324,16 @@ class Router:
             return combine(local, None, f"not asked: {closed}"), ()
         label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
+
+    async def _predict_locally(self, messages: Sequence[Message]) -> Prediction:
+        """In a thread where it takes milliseconds: for the second stage, and for a long prompt."""
+        classifier, running = self._parts.classifier, asyncio.get_running_loop()
+        if sum(map(len, map(text_of, messages))) > _LONG_CHARACTERS:
+            return await running.run_in_executor(self._threads, classifier.predict, messages)
+        begun = classifier.begin(messages)
+        if isinstance(begun, Prediction):
+            return begun
+        return await running.run_in_executor(self._threads, classifier.finish, begun)
 
     @asynccontextmanager
     async def _undecided(self, request: Request) -> AsyncIterator[None]:
