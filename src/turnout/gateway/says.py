@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 
 from turnout.core import Decision, Outcome, usd_from_pico
-
-Headers = list[tuple[bytes, bytes]]
+from turnout.gateway.exchange import Headers
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
@@ -45,4 +44,6 @@ def attempts_of(outcomes: Sequence[Outcome]) -> int:
 
 
 def _plain(value: str) -> bytes:
-    return _NOT_PRINTABLE.sub("?", value)[:256].encode()
+    if not (value.isascii() and value.isprintable()):
+        value = _NOT_PRINTABLE.sub("?", value)
+    return value[:256].encode()

@@ -5,7 +5,7 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +17,7 @@ from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.health import Health
+from turnout.runtime.receipt import total
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.verify import Verifier, as_asked, draft_of
 
@@ -59,6 +60,11 @@ class Walk:
             return True
         return self.outcomes[-1].status == "ok"
 
+    @property
+    def cost_pico_usd(self) -> int | None:
+        """What all calls so far cost; None when one of them has no known price."""
+        return total([outcome.cost_pico_usd for outcome in self.outcomes])
+
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
         plan, attempt = self._begin()
@@ -76,16 +82,19 @@ class Walk:
             await self._settle()
         return None
 
-    async def stream(self) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the first route that begins to answer; the last outcome tells the end."""
+    async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks of the first route that begins to answer; the last outcome tells the end.
+
+        Chunks that came together are given together.
+        """
         plan, attempt = self._begin()
         try:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(self._chunks(call)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                    async with aclosing(self._batches(call)) as batches:
+                        async for batch in batches:
+                            yield batch
                 finally:
                     outcome = await self._record(call)
                 attempt = _advance(plan, self._within_budget(outcome))
@@ -95,7 +104,7 @@ class Walk:
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
         return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
 
-    def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
@@ -130,11 +139,12 @@ class Walk:
         kept = await self._verified(call, [answer]) if answer is not None else []
         return kept[0] if kept else None
 
-    async def _drafted(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    async def _drafted(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks of a draft, held back until it is verified."""
         kept = await call.kept()
-        for chunk in await self._verified(call, kept) if kept is not None else ():
-            yield chunk
+        verified = await self._verified(call, kept) if kept is not None else None
+        if verified:
+            yield verified
 
     async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
         """The draft as it may be served, or nothing where it is rejected."""
