@@ -95,6 +95,7 @@ def _rulebook(
             refusal=config.refusal,
             block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
             words_only=config.safety.unread == "block",
+            pinned=config.safety.pinned == "scan",
         ),
         intents=frozenset(config.intents) - {UNSAFE},
         balance=_balance(config, catalog),
