@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,11 @@ def router(config: Path | None, *, ledger: bool = True) -> Router:
     if config:
         return Router.from_file(config, recorder=recorder)
     return Router.from_env(recorder=recorder)
+
+
+def silent_router(config: Path | None) -> Router:
+    """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    return Router(replace(router(config, ledger=False).parts, asked=None))
 
 
 def prompt_text(given: str | None) -> str:
