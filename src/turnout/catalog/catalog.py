@@ -57,12 +57,20 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model at a provider: a thing one can call. ``price`` is None when declared unknown."""
+    """A model at a provider: a thing one can call. ``price`` is None when declared unknown.
+
+    ``group`` is the configured model that it is one of several deployments of, else None;
+    ``weight`` is its share there. Deployments of one ``quota`` are limited together; None stands
+    for the same model at the same provider.
+    """
 
     id: str
     card: ModelCard
     provider: Provider
     price: Price | None
+    group: str | None = None
+    weight: float = 1.0
+    quota: str | None = None
 
     @property
     def model(self) -> str:
@@ -75,6 +83,11 @@ class Catalog:
     """All deployments by id, in the order of the configuration."""
 
     deployments: Mapping[str, Deployment]
+
+    def configured(self, name: str) -> Deployment:
+        """The deployment of the configured model ``name``, the first where it has several."""
+        mine = (d for d in self.deployments.values() if name in (d.id, d.group))
+        return next(mine)
 
     def find(self, name: str) -> Deployment | None:
         """The deployment with this id, or serving this model, compared without case."""

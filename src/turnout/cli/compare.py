@@ -13,7 +13,7 @@ import typer
 from rich.progress import track
 
 from turnout.catalog import Deployment, Price
-from turnout.classifiers.llm import build as label_question
+from turnout.cli.asking import label_cost
 from turnout.cli.jsonl import Line, lines, opened
 from turnout.cli.options import (
     ConfigOption,
@@ -29,11 +29,9 @@ from turnout.core import ConfigError, Decision, RequestError
 from turnout.decision import input_tokens
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count
 from turnout.runtime import Router
-from turnout.runtime.label import MAX_LABEL_TOKENS
 from turnout.runtime.receipt import total
 
 RECIPE_CLAIM = "60-80%"
-LABEL_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +116,8 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
     served = [c for c in cases if c.decision.routes]
     blocked = [c for c in cases if c.decision.blocked]
     routed = _routed(r, served)
-    recipe = total([routed, _label_cost(r, cases)])
+    _, labels = label_cost(r, [c.line.messages for c in cases])
+    recipe = total([routed, labels])
     rows = {
         f"always {baseline.model}": _fixed(baseline, served),
         f"always {catalog.cheapest().model}": _fixed(catalog.cheapest(), served),
@@ -166,23 +165,6 @@ def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -
 def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
     deployments = r.parts.means.rules.catalog.deployments
     return total([_fixed(deployments[c.decision.routes[0].deployment], [c], factor) for c in cases])
-
-
-def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:
-    """What asking the default (else the configured) model for every label would cost."""
-    deployments = r.parts.means.rules.catalog.deployments
-    config = r.parts.config
-    asked = deployments[config.classifier.model or config.default]
-    if asked.price is None:
-        return None
-    price, name = asked.price, asked.card.tokenizer
-    return sum(
-        price.expected_cost(
-            count([m["content"] for m in label_question(c.line.messages, r.parts.labels)], name),
-            min(LABEL_TOKENS, MAX_LABEL_TOKENS),
-        )
-        for c in cases
-    )
 
 
 def _saving(pico: int | None, against: int | None) -> float | None:

@@ -7,12 +7,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.core import Decision, Outcome, Scan, usd_from_pico
+from turnout.gateway.log import scan_fields
 from turnout.runtime import Receipt
 
 _MOST = 2000
 
-_Kept = tuple[Decision, tuple[Outcome, ...], Receipt | None]
+_Kept = tuple[Decision, tuple[Outcome, ...], Receipt | None, tuple[Scan, ...]]
 
 
 class Recent:
@@ -24,10 +25,14 @@ class Recent:
         self._feedback: dict[str, list[dict[str, Any]]] = {}
 
     def keep(
-        self, decision: Decision, outcomes: Sequence[Outcome] = (), receipt: Receipt | None = None
+        self,
+        decision: Decision,
+        outcomes: Sequence[Outcome] = (),
+        receipt: Receipt | None = None,
+        scans: tuple[Scan, ...] = (),
     ) -> None:
         """Remembers a decision; the oldest one is forgotten when there are too many."""
-        self._kept[decision.id] = (decision, tuple(outcomes), receipt)
+        self._kept[decision.id] = (decision, tuple(outcomes), receipt, scans)
         while len(self._kept) > self._most:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
@@ -44,12 +49,13 @@ class Recent:
         found = self._kept.get(decision_id)
         if found is None:
             return None
-        decision, outcomes, receipt = found
+        decision, outcomes, receipt, scans = found
         record = decision.as_dict()
         record["explanation"] = decision.explain()
         record["attempts"] = [_attempt(o) for o in outcomes]
         paid = receipt.cost_pico_usd if receipt else None
         record["cost_usd"] = None if paid is None else float(usd_from_pico(paid))
+        record["scans"] = [scan_fields(scan) for scan in scans]
         record["feedback"] = self._feedback.get(decision_id, [])
         return record
 

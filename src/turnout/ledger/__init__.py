@@ -7,8 +7,10 @@ from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.store import Store
 from turnout.ledger.verify import verify
+from turnout.ledger.writer import DONE
 
 __all__ = [
+    "DONE",
     "BlockingLedger",
     "Ledger",
     "Line",

@@ -4,7 +4,6 @@ Invariant: a request's settlements always sum to its calls, and none is counted 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from turnout.ledger.entries import Settlement
 
@@ -20,8 +19,7 @@ def correction(
         return None
     if any(state != "released" for state, _ in prior):
         return None
-    return replace(
-        end,
+    return end._replace(
         calls=tuple(call for call in end.calls if call.n not in written),
         cost_pico_usd=end.cost_pico_usd - sum(cost for _, cost in prior),
     )

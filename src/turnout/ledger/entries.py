@@ -1,11 +1,13 @@
 """What is written down: one frozen value for each thing that happens to a request's money.
 
+They are named tuples, which are made in a third of the time that frozen dataclasses take: several
+are made for every request.
+
 Invariant: amounts are whole pico-dollars, times are milliseconds since the epoch, and no entry
 holds a text of the caller or of a model. This module does not know SQL.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 State = Literal["held", "settled", "estimated", "released"]
 
@@ -13,8 +15,7 @@ HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(NamedTuple):
     """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
 
     It frees itself when ``lease_until_ms`` has passed without a settlement.
@@ -28,8 +29,7 @@ class Hold:
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(NamedTuple):
     """A decision with the hold that covers what it may spend; ``record`` holds no text."""
 
     hold: Hold
@@ -39,11 +39,10 @@ class Decided:
     blocked: bool
     tenant: str | None
     session: str | None
-    record: bytes = field(repr=False)
+    record: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceRow:
+class PriceRow(NamedTuple):
     """A price as it was used, named by its own content."""
 
     id: str
@@ -55,8 +54,7 @@ class PriceRow:
     assumed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """One upstream call, whether it answered, failed or was extra.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
@@ -85,8 +83,7 @@ class Call:
     http_status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """Something a person should know about a request: ``kind`` and one line of ``detail``."""
 
     id: str
@@ -96,8 +93,7 @@ class Event:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class Twin(NamedTuple):
     """What the same answer would have cost at another model.
 
     ``actual_pico_usd`` is what the request did cost, present where both are known, so that the two
@@ -111,8 +107,7 @@ class Twin:
     quality_ppm: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The end of a request: what it cost, in all its calls.
 
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
@@ -121,7 +116,6 @@ class Settlement:
     """
 
     id: str
-    request_id: str = ""
     at_ms: int
     state: State
     decided_ms: int
@@ -140,6 +134,7 @@ class Settlement:
     output: int
     reasoning: int
     quality_ppm: int | None
+    request_id: str = ""
     calls: tuple[Call, ...] = ()
     events: tuple[Event, ...] = ()
     twins: tuple[Twin, ...] = ()
@@ -150,8 +145,7 @@ class Settlement:
         return self.decided_ms // HOUR_MS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
+class Opinion(NamedTuple):
     """Feedback on an answer: ``metric`` and its value in millionths, from ``source``."""
 
     id: str

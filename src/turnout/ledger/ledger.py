@@ -9,9 +9,9 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,7 @@ from turnout.ledger.pricing import call_of
 from turnout.ledger.records import pack
 from turnout.ledger.store import Store
 from turnout.ledger.twins import extremes
-from turnout.ledger.writer import Ticket, Writer
+from turnout.ledger.writer import DONE, Ticket, Writer
 
 LEASE_S = 900.0
 CACHE_LIFE_MS = 300_000
@@ -41,6 +41,7 @@ class _Open:
     decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     def unwritten(self) -> list[Call]:
         """The calls whose own entries were not written, or not yet."""
@@ -117,17 +118,18 @@ class Ledger:
         with self._undone(decision.id):
             await ticket.written()
 
-    async def attempted(self, outcome: Outcome) -> None:
-        """Record a call that ended. One that failed is durable on return."""
+    def attempted(self, outcome: Outcome) -> Awaitable[None]:
+        """Record a call that ended. One that failed is durable when the awaitable is done."""
         ticket = self._attempt(outcome, _loop())
-        if ticket is not None:
-            await ticket.written()
+        return DONE if ticket is None else ticket.written()
 
-    async def settled(self, decision: Decision) -> None:
-        """Record that nothing more will be spent; the hold is gone and all calls are durable."""
+    def settled(self, decision: Decision) -> Awaitable[None]:
+        """Record that nothing more will be spent.
+
+        When the awaitable is done, the hold is gone and all calls are durable.
+        """
         ticket = self._settle(decision, _loop())
-        if ticket is not None:
-            await ticket.written()
+        return DONE if ticket is None else ticket.written()
 
     async def abandoned(self, decision_id: str) -> None:
         """Free the hold of a request that ended before its walk; its calls are kept."""
@@ -141,6 +143,12 @@ class Ledger:
         """Record feedback on an answer. Raises InvalidRequest for an unknown decision."""
         opinion = await asyncio.to_thread(self._opinion, decision_id, metric, value, source)
         await self._writer.submit(opinion, _loop()).written()
+
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; written with its settlement."""
+        entry = self._open.get(decision_id)
+        if entry is not None:
+            entry.notes.append((kind, detail))
 
     @property
     def blocking(self) -> "BlockingLedger":
@@ -213,14 +221,15 @@ class Ledger:
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
         call = call_of(outcome, len(entry.recorded), self._catalog, self._stand_in_for(outcome))
         entry.recorded.append((outcome, call))
-        if outcome.status != "failed" or outcome.released:
+        verified = outcome.route.role == "verifier"
+        if not verified and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and takes it along
         ticket = self._writer.submit(call, loop)
         entry.tickets[call.n] = ticket
         return ticket
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        return None if outcome.route.role == "classifier" else self._stand_in
+        return self._stand_in if outcome.is_answer else None
 
     def _settle(self, decision: Decision, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
@@ -236,6 +245,7 @@ class Ledger:
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),
+            notes=entry.notes,
         )
         return self._writer.submit(end, loop)
 
@@ -260,7 +270,7 @@ class Ledger:
             return self._settle(entry.decision, loop)
         del self._open[decision_id]
         end = release(entry.hold, self._now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
-        return self._writer.submit(replace(end, calls=tuple(entry.unwritten())), loop)
+        return self._writer.submit(end._replace(calls=tuple(entry.unwritten())), loop)
 
     def _opinion(self, decision_id: str, metric: str, value: float, source: str) -> Opinion:
         if not self.fetch("SELECT 1 FROM requests WHERE id = $1", (decision_id,)):
@@ -312,7 +322,7 @@ class Ledger:
         if not known:
             return end
         intent, model, at_ms = known[0]
-        return replace(end, intent=intent, model=model, decided_ms=at_ms)
+        return end._replace(intent=intent, model=model, decided_ms=at_ms)
 
 
 def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:

@@ -85,7 +85,7 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         prediction=_as_prediction(guess),
         candidates=tuple(_as_candidate(c) for c in candidates),
         routes=tuple(_as_route(r) for r in routes),
-        snapshot=Snapshot(as_of=now[0], version=now[1], unavailable=now[2], latency_ms=now[3]),
+        snapshot=_as_snapshot(now),
         bundle=bundle,
         blocked=blocked,
         refusal=refusal,
@@ -184,7 +184,19 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 
 
 def _snapshot(now: Snapshot) -> list[Any]:
-    return [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    always = [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    return [*always, dict(now.outstanding)] if now.outstanding else always
+
+
+def _as_snapshot(fields: list[Any]) -> Snapshot:
+    as_of, version, unavailable, latency_ms, *rest = fields
+    return Snapshot(
+        as_of=as_of,
+        version=version,
+        unavailable=unavailable,
+        latency_ms=latency_ms,
+        outstanding=rest[0] if rest else {},
+    )
 
 
 def _candidate(c: Candidate) -> list[Any]:
@@ -216,12 +228,20 @@ def _as_candidate(fields: list[Any]) -> Candidate:
 
 
 def _route(route: Route) -> list[Any]:
-    return [route.deployment, route.model, route.provider, route.role, route.ordinal]
+    always = [route.deployment, route.model, route.provider, route.role, route.ordinal]
+    return [*always, route.quota] if route.quota else always
 
 
 def _as_route(fields: list[Any]) -> Route:
-    deployment, model, provider, role, ordinal = fields
-    return Route(deployment=deployment, model=model, provider=provider, role=role, ordinal=ordinal)
+    deployment, model, provider, role, ordinal, *rest = fields
+    return Route(
+        deployment=deployment,
+        model=model,
+        provider=provider,
+        role=role,
+        ordinal=ordinal,
+        quota=rest[0] if rest else None,
+    )
 
 
 def _ref(ref: Ref) -> list[str]:

@@ -9,9 +9,8 @@ import asyncio
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.correct import correction
@@ -27,6 +26,17 @@ RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
 
 Prior = Sequence[tuple[str, int]]  # state and cost of a request's settlements so far
+
+
+class _Done:
+    """Nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+DONE: Awaitable[None] = _Done()
 
 
 class Ticket:
@@ -48,12 +58,9 @@ class Ticket:
         if self.error is not None:
             raise self.error
 
-    async def written(self) -> None:
-        """Wait until written. Raises LedgerError."""
-        if self.future is not None:
-            await self.future
-        if self.error is not None:
-            raise self.error
+    def written(self) -> Awaitable[None]:
+        """To be awaited until it is written. Raises LedgerError."""
+        return DONE if self.future is None else self.future
 
 
 class Writer:
@@ -90,7 +97,8 @@ class Writer:
         """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
         if self._closed:
             raise LedgerError(f"{self._store.where} is closed")
-        self._run_thread()
+        if self._thread is None:
+            self._run_thread()
         ticket = Ticket(entry, loop)
         self._queue.put(ticket)
         return ticket
@@ -280,21 +288,27 @@ class Writer:
 
 def _tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
     """Wake the callers, each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Any]] = defaultdict(list)
+    by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
     for ticket in tickets:
         ticket.error = error
         if ticket.ready is not None:
             ticket.ready.set()
         elif ticket.loop is not None:
-            by_loop[ticket.loop].append(ticket.future)
-    for loop, futures in by_loop.items():
+            by_loop[ticket.loop].append(ticket)
+    for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, futures)
+            loop.call_soon_threadsafe(_resolve, waiting)
         except RuntimeError:
             continue  # the caller's loop has ended, nobody waits
 
 
-def _resolve(futures: Sequence["asyncio.Future[None]"]) -> None:
-    for future in futures:
-        if not future.done():
+def _resolve(tickets: Sequence[Ticket]) -> None:
+    for ticket in tickets:
+        future = ticket.future
+        if future is None or future.done():
+            continue
+        if ticket.error is None:
             future.set_result(None)
+        else:
+            future.set_exception(ticket.error)
+            future.exception()  # a caller who left does not make it an unseen one

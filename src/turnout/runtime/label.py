@@ -6,29 +6,28 @@ Does not know what the label means.
 import asyncio
 from typing import Any
 
-from turnout.catalog import Deployment
-from turnout.classifiers.llm import build, parse, response_format
+from turnout.classifiers.llm import answer_tokens, build, parse, response_format
 from turnout.core import Outcome, Request, Route
 from turnout.decision import Attempt, decision_id, input_tokens
 from turnout.features import extract
 from turnout.runtime.call import Call
+from turnout.runtime.classifying import Asked
 from turnout.runtime.walk import Means
-
-MAX_LABEL_TOKENS = 16
 
 
 async def ask_label(
-    request: Request, asked: Deployment, labels: tuple[str, ...], deadline_s: float, means: Means
+    request: Request, asked: Asked, means: Means
 ) -> tuple[str | None, str | None, Outcome | None]:
     """The label, or None and why there is none; and what the call cost."""
-    call = _call(request, asked, labels, means)
-    await means.recorder.held(request, call.decision_id, _ceiling(call))
+    call = _call(request, asked, means)
+    await means.recorder.held(request, call.decision_id, _ceiling(call, asked))
+    means.health.began(asked.deployment.id)
     answer, why = None, "no answer"
     try:
-        async with asyncio.timeout(deadline_s):
+        async with asyncio.timeout(asked.deadline_s):
             answer = await call.whole()
     except TimeoutError:
-        why = f"no label within {deadline_s:g} s"
+        why = f"no label within {asked.deadline_s:g} s"
     except asyncio.CancelledError:
         await asyncio.shield(_recorded(call, means))
         raise
@@ -37,41 +36,45 @@ async def ask_label(
         fault = call.outcome.error if call.outcome else None
         return None, fault.detail if fault else why, call.outcome
     text = answer.deltas[0].text if answer.deltas else ""
-    label = parse(text, labels)
+    label = parse(text, asked.labels)
     return label, None if label else f"unusable label of {len(text)} characters", call.outcome
 
 
 async def _recorded(call: Call, means: Means) -> None:
     if call.outcome is not None:
+        means.health.ended(call.outcome)
         await means.recorder.attempted(call.outcome)
 
 
-def _constrained(asked: Deployment, labels: tuple[str, ...]) -> dict[str, Any]:
+def _constrained(asked: Asked) -> dict[str, Any]:
     """What holds the answer to one label, where the provider can do that."""
-    return {"response_format": response_format(labels)} if asked.provider.json_schema else {}
+    if not asked.deployment.provider.json_schema:
+        return {}
+    return {"response_format": response_format(asked.labels)}
 
 
-def _ceiling(call: Call) -> int | None:
+def _ceiling(call: Call, asked: Asked) -> int | None:
     """The most that asking for a label can cost."""
     price = call.deployment.price
-    return price.expected_cost(call.input_tokens, MAX_LABEL_TOKENS) if price else None
+    return price.expected_cost(call.input_tokens, answer_tokens(asked.labels)) if price else None
 
 
-def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: Means) -> Call:
+def _call(request: Request, asked: Asked, means: Means) -> Call:
+    deployment = asked.deployment
     question = Request(
         id=f"{request.id}.label",
-        model=asked.model,
+        model=deployment.model,
         body={
-            "messages": build(request.messages, labels),
-            "max_tokens": MAX_LABEL_TOKENS,
+            "messages": build(request.messages, asked.labels),
+            "max_tokens": answer_tokens(asked.labels),
             "temperature": 0,
-            **_constrained(asked, labels),
+            **_constrained(asked),
         },
     )
     route = Route(
-        deployment=asked.id,
-        model=asked.model,
-        provider=asked.provider.name,
+        deployment=deployment.id,
+        model=deployment.model,
+        provider=deployment.provider.name,
         role="classifier",
         ordinal=0,
     )
@@ -79,10 +82,10 @@ def _call(request: Request, asked: Deployment, labels: tuple[str, ...], means: M
         decision_id=decision_id(request, means.rules),
         request=question,
         attempt=Attempt(route=route, ordinal=0),
-        deployment=asked,
-        answers=asked,
-        backend=means.backends.of(asked),
+        deployment=deployment,
+        answers=deployment,
+        backend=means.backends.of(deployment),
         timeouts=means.timeouts,
         catalog=means.rules.catalog,
-        input_tokens=input_tokens(extract(question, {asked.card.tokenizer}), asked),
+        input_tokens=input_tokens(extract(question, {deployment.card.tokenizer}), deployment),
     )

@@ -1,13 +1,16 @@
 """What the runtime tells of a request as it goes: the seam where a ledger plugs in.
 
 Invariant: ``held`` or ``decided`` has returned before the first byte goes upstream, ``settled``
-before the answer's last event reaches the caller.
+before the answer's last event reaches the caller. What need not be waited for is ``DONE``, so that
+nothing is shielded or scheduled in vain.
 """
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from turnout.catalog import Catalog
 from turnout.core import Decision, Outcome, Request
+from turnout.ledger import DONE
 
 
 class Recorder(Protocol):
@@ -23,11 +26,15 @@ class Recorder(Protocol):
         """A decision is made; no attempt will cost more than the ceiling, if there is one."""
         ...
 
-    async def attempted(self, outcome: Outcome) -> None:
+    def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """A call ended, whether it answers or was extra (see ``outcome.route.role``)."""
         ...
 
-    async def settled(self, decision: Decision) -> None:
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
+        """Something that a person should know of a request; kept when it is settled."""
+        ...
+
+    def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing more will be spent on this decision."""
         ...
 
@@ -55,11 +62,18 @@ class NoRecorder:
     ) -> None:
         """Nothing."""
 
-    async def attempted(self, outcome: Outcome) -> None:
+    def attempted(self, outcome: Outcome) -> Awaitable[None]:
+        """Nothing."""
+        del outcome
+        return DONE
+
+    def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Nothing."""
 
-    async def settled(self, decision: Decision) -> None:
+    def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing."""
+        del decision
+        return DONE
 
     async def abandoned(self, decision_id: str) -> None:
         """Nothing."""

@@ -28,6 +28,7 @@ from turnout.core import (
     RouterError,
     Snapshot,
     check_body,
+    readable_messages,
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
@@ -40,9 +41,11 @@ from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
+from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
@@ -64,6 +67,7 @@ class Router:
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._screening = screening_of(assembly, self._threads)
 
     @classmethod
     def from_config(
@@ -138,13 +142,23 @@ class Router:
         Where the configuration has an LLM classifier, that one is asked for its label.
         Raises RequestError.
         """
+        return self.labelled(prompt, **more)[0]
+
+    def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
+        """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages))
-        return self._loop.run(self.aroute(prompt, **more))
+            return self._decide(
+                request, self._parts.classifier.predict(readable_messages(request))
+            ), ()
+        return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
+        decision, _ = await self._labelled(prompt, **more)
+        return decision
+
+    async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
@@ -153,7 +167,7 @@ class Router:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
-        return decision
+        return decision, labelled
 
     @overload
     async def achat(
@@ -195,19 +209,16 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
+        request = placed(request, self._rules)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
-
-        To be called on the event loop that will serve; no model is called.
-        """
+        """Load what the first request would otherwise wait for; no model is called."""
         request = self.request("Hello")
         self._parts.classifier.warm()
         self._decide(request, self._parts.classifier.predict(request.messages))
-        self._parts.means.backends.prepare()
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -297,19 +308,17 @@ class Router:
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         classifier = self._parts.classifier
-        local = classifier.begin(request.messages)
+        local = classifier.begin(readable_messages(request))
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
-        if self._parts.asked is None or local.unsafe is None:
+        asked = self._parts.asked
+        if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
-        label, why, outcome = await ask_label(
-            request,
-            self._parts.asked,
-            self._parts.labels,
-            self._parts.config.classifier.deadline_s,
-            self._parts.means,
-        )
+        closed = self._unavailable().get(asked.deployment.id)
+        if closed:
+            return combine(local, None, f"not asked: {closed}"), ()
+        label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
     @asynccontextmanager
@@ -327,8 +336,19 @@ class Router:
         if self._parts.success is not None:
             success = self._parts.success.predictor.predict(prompt_text(request))
             prediction = replace(prediction, success=success)
-        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
+        now = Snapshot(
+            as_of=time.time(),
+            unavailable=self._unavailable(),
+            latency_ms=self._latencies(request),
+            outstanding=outstanding(self._rules.balance, self._parts.means.health),
+        )
         return decide(request, features, prediction, now, self._rules)
+
+    def _latencies(self, request: Request) -> Mapping[str, float]:
+        """What answers took, where the decision depends on it."""
+        if request.constraints.max_latency_ms is None and not self._rules.reads_latency:
+            return {}
+        return self._parts.means.health.latencies.expected_ms()
 
     def _unavailable(self) -> Mapping[str, str]:
         """Deployments that cannot be called, with the reason."""
@@ -341,10 +361,20 @@ class Router:
     ) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
-        await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
+        verifier = self._parts.means.verifier
+        most = ceiling(request, decision, self._rules.catalog, verifier)
+        await recorder.decided(request, decision, most)
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)
+        if self._screening is not None:
+            return ScreenedWalk(
+                request=request,
+                decision=decision,
+                means=self._parts.means,
+                outcomes=list(labelled),
+                screening=self._screening,
+            )
         return Walk(
             request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
         )
@@ -362,15 +392,16 @@ class Router:
         created = int(time.time())
         # The provider is asked for usage in any case; the caller sees it only on request.
         wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
-        async with aclosing(walk.stream()) as chunks:
-            async for chunk in chunks:
-                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
-                if body["choices"] or wants_usage:
-                    yield body
+        async with aclosing(walk.stream()) as batches:
+            async for batch in batches:
+                for chunk in batch:
+                    body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                    if body["choices"] or wants_usage:
+                        yield body
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
-        elif walk.outcomes[-1].status != "ok":
+        elif not walk.complete:
             raise failure(walk.decision, walk.outcomes)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:
