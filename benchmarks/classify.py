@@ -23,12 +23,11 @@ import numpy as np
 from benchmarks.machine import describe, spread, timed
 from turnout.classifiers import LocalClassifier, llm
 from turnout.classifiers.decoders import MORSE
-from turnout.training.calibration import calibrate
 from turnout.training.features import Features, extract
-from turnout.training.figures import FOUR, figures, four_way, is_own, recall_at
+from turnout.training.figures import FOUR, four_way, is_own, recall_at
 from turnout.training.fitting import fit
 from turnout.training.folds import FOLDS, by_source
-from turnout.training.intents import Judged, judge, quiet
+from turnout.training.intents import judge, measure, quiet, training_rows
 from turnout.training.licences import permissive
 from turnout.training.rows import Row, load
 
@@ -230,15 +229,13 @@ def _rows(data: Sequence[Path]) -> tuple[list[Row], Features]:
     key = tuple(data)
     if key not in _KEPT:
         own = sorted(p for p in OWN.glob("*.jsonl") if "test" not in p.name)
-        rows = [row for row in load([*data, *own]) if row.judged]
+        rows = training_rows([*data, *own])
         _KEPT[key] = rows, extract([row.text for row in rows], quiet)
     return _KEPT[key]
 
 
 def _measured(rows: Sequence[Row], features: Features, usable: Any) -> dict[str, float]:
-    judged: Judged = judge(rows, features, usable)
-    calibration = calibrate(rows, judged.first, judged.both, judged.known)
-    return figures(rows, judged.both, calibration).as_dict()
+    return measure(judge(rows, features, usable))[1].as_dict()
 
 
 def _thinned(own: Any, share: float) -> Any:

@@ -5,8 +5,9 @@ Deterministic; a turn has at most as many clauses as characters, and is clipped 
 Does not know which intents there are.
 """
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,9 @@ _END = re.compile(
     r"|[\"`]+\s*[:,;)]?\s*(?=\S)"
     r"|[?&]\w+="
 )
+# A clause counts by its length up to this many characters; an aside costs so much more.
+_WEIGHTY = 60
+_BREAK = 5.0
 _LETTER = re.compile(r"\w")
 
 
@@ -50,7 +54,8 @@ def clauses(text: str) -> list[str]:
 class Asides:
     """A linear head over a clause's table rows: log-odds that it is not part of the request.
 
-    Nothing is left out unless one clause is above ``strong``; then all above ``weak`` are.
+    Nothing is left out unless one clause is above ``strong``. Then all above ``weak`` are, and
+    what they cut off from the main stretch of the request.
     ``alarm`` is the least sum of telling rows that makes a text worth splitting.
     """
 
@@ -75,5 +80,21 @@ class Asides:
         scores = self.table.logits([rows_of(part) for part in parts])[:, 0]
         if scores.max() <= self.strong:
             return text
-        kept = "".join(part for part, low in zip(parts, scores <= self.weak, strict=True) if low)
-        return kept.strip() or text
+        start, end = _stretch([len(part) for part in parts], (self.weak - scores).tolist())
+        kept = zip(parts[start:end], scores[start:end] <= self.weak, strict=True)
+        return "".join(part for part, low in kept if low).strip() or text
+
+
+def _stretch(lengths: Sequence[int], signs: Sequence[float]) -> tuple[int, int]:
+    """The run of clauses with the largest sum (Kadane's rule), by length and sign.
+
+    A request stands in one piece; what an aside parts from most of it came with the aside.
+    """
+    best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
+    for i, (length, sign) in enumerate(zip(lengths, signs, strict=True)):
+        if total <= 0.0:
+            total, start = 0.0, i
+        total += sign * min(length, _WEIGHTY) - (_BREAK if sign < 0.0 else 0.0)
+        if total > best:
+            best, found = total, (start, i + 1)
+    return found

@@ -55,14 +55,21 @@ def weights_path() -> Path:
 
 
 class SentenceEncoder:
-    """Encodes piece ids; weights stay in memory (about 80 MB) once loaded."""
+    """Encodes piece ids; weights stay in memory (about 80 MB) once loaded.
+
+    Takes the mapping's arrays out of it as it goes.
+    """
 
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
-        chunks = [weights[f"q{i + 1}"] for i in range(len(weights["scale"]))]
-        self._chunks = len(chunks)
-        # Piece i stands in chunk i mod 17, row i div 17.
-        self._table = np.stack(chunks, axis=1).reshape(-1, DIMENSIONS)
-        self._weights = {k: v for k, v in weights.items() if not k.startswith("q")}
+        self._chunks = len(weights["scale"])
+        first = weights["q1"]
+        # Piece i stands in chunk i mod 17, row i div 17. Each chunk is let go once it is in place.
+        table = np.empty((len(first), self._chunks, DIMENSIONS), dtype=first.dtype)
+        del first
+        for i in range(self._chunks):
+            table[:, i] = weights.pop(f"q{i + 1}")
+        self._table = table.reshape(-1, DIMENSIONS)
+        self._weights = weights
         self._projection = np.concatenate([weights[f"proj{n}"] for n, _ in _ORDERS], axis=1)
         self._bias = np.concatenate([weights[f"proj_b{n}"] for n, _ in _ORDERS])
         self._gain = np.concatenate([weights[f"ln_g{n}"] for n, _ in _ORDERS])
@@ -82,7 +89,10 @@ class SentenceEncoder:
         if digest != SHA256:
             raise ConfigError(f"{path}: sha256 {digest[:12]} is not {SHA256[:12]}: {INSTALL}")
         names = [member.filename.removesuffix(".npy") for member in members]
-        return cls(dict(zip(names, arrays, strict=True)))
+        weights = dict(zip(names, arrays, strict=True))
+        # The packed file and the chunks would otherwise stay beside the table made from them.
+        del data, arrays
+        return cls(weights)
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> Floats:
         """Unit vectors, one row of 512 a sentence, from piece ids without begin and end."""

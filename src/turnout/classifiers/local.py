@@ -328,7 +328,7 @@ def _loading() -> Future[SentenceEncoder]:
 def _table(rarity: Any, weights: Any, bias: Any) -> Table:
     return Table(
         rarity=rarity.astype(np.float32),
-        weights=weights.astype(np.float32),
+        weights=weights,
         bias=np.asarray(bias, dtype=np.float32),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.training import vocabulary
 from turnout.training.asides import STRONG, WEAK, AsideHead, fit_asides
@@ -81,8 +81,7 @@ def train(
     measures what the other rows would have brought. ``date`` goes into the model card.
     Raises ConfigError for a bad row.
     """
-    rows = load(paths)
-    rows += [*attacked(rows), *tasks(rows)]
+    rows = training_rows(paths)
     features = extract([row.text for row in rows], progress)
     usable = np.array([every_licence or permissive(row) for row in rows])
     judged = judge(rows, features, usable, progress)
@@ -104,6 +103,12 @@ def train(
     artefact = _artefact(heads, asides, follow, background, calibration, text)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
+
+
+def training_rows(paths: Sequence[Path]) -> list[Row]:
+    """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
+    rows = load(paths)
+    return [*rows, *attacked(rows), *tasks(rows)]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:
@@ -194,7 +199,7 @@ def _artefact(
     }
     meta = {
         "name": "local",
-        "version": "3",
+        "version": VERSION,
         "intents": list(INTENTS),
         "threshold": THRESHOLD,
         "gate": calibration.gate,
