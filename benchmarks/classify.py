@@ -151,13 +151,14 @@ def _follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
         out[f"{kind}: right label"] = float(
             np.mean([after[i].intent == rows[i].intent for i in chosen])
         )
-        if kind != "switch":
-            out[f"{kind}: label of the first turn kept"] = float(
-                np.mean([after[i].intent == first[i].intent for i in chosen])
-            )
     stays = [i for i, row in enumerate(rows) if row.kind != "switch"]
-    out["all but switches: label kept"] = float(
-        np.mean([after[i].intent == first[i].intent for i in stays])
+    told = [i for i in stays if first[i].intent == rows[i].intent]
+    out["all but switches: right label"] = float(
+        np.mean([after[i].intent == rows[i].intent for i in stays])
+    )
+    out["all but switches: right label of the first turn alone"] = len(told) / len(stays)
+    out["all but switches: right first label kept"] = float(
+        np.mean([after[i].intent == rows[i].intent for i in told])
     )
     out["blocked"] = float(np.mean([(p.unsafe or 0.0) >= classifier.threshold for p in after]))
     return out
