@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnout.classifiers.calibration import Calibration, fit, qualities
+from turnout.classifiers.calibration import Calibration, Sample, fit, qualities
 from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
 from turnout.training.augment import attacked, tasks
@@ -137,7 +137,7 @@ def test_calibration_mends_a_leaning_classifier() -> None:
 
     rows = [(told(0.45), "code")] * 10 + [(told(0.05), "chat")] * 10
     before = Calibration(threshold=0.5)
-    after = fit(rows, threshold=0.5, over_block=0.01)
+    after = fit(Sample(rows, {}), threshold=0.5, over_block=0.01)
     wanted = [label for _, label in rows]
     assert {q.label: q.recall for q in qualities([before.label(p) for p, _ in rows], wanted)} == {
         "chat": 1.0,
