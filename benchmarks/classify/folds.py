@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.classify.cache import kept
 from benchmarks.classify.data import features_of, own_files, rows_of
 from benchmarks.classify.interval import Figure, resampled, share
-from turnout.training.calibration import Calibration, calibrate
+from turnout.training.calibration import Calibration
 from turnout.training.figures import FOUR, Figures, figures, four_way, is_own, recall_at
 from turnout.training.fitting import fit
 from turnout.training.folds import FOLDS, by_source

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnout.classifiers.calibration import Calibration, Sample, fit, qualities
+from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by, qualities
 from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
 from turnout.training.augment import attacked, tasks
@@ -137,16 +137,18 @@ def test_calibration_mends_a_leaning_classifier() -> None:
 
     rows = [(told(0.45), "code")] * 10 + [(told(0.05), "chat")] * 10
     before = Calibration(threshold=0.5)
-    after = fit(Sample(rows, {}), threshold=0.5, over_block=0.01)
+    sample = Sample(rows, {})
+    after = fit(sample, threshold=0.5, over_block=0.01)
     wanted = [label for _, label in rows]
-    assert {q.label: q.recall for q in qualities([before.label(p) for p, _ in rows], wanted)} == {
+    assert {q.label: q.recall for q in qualities(labels_by(sample, before), wanted)} == {
         "chat": 1.0,
         "code": 0.0,
     }
-    assert [after.label(p) for p, _ in rows] == wanted
+    assert labels_by(sample, after) == wanted
 
 
 def test_no_score_blocks() -> None:
     """A prediction without a verdict is served as unsafe, whatever the threshold."""
     empty = Prediction(classifier=Ref(name="x"), intents=(("code", 1.0),))
-    assert Calibration(threshold=np.inf).label(empty) == "unsafe"
+    sample = Sample([(empty, "code")], {})
+    assert labels_by(sample, Calibration(threshold=1.0)) == ["unsafe"]
