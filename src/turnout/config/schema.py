@@ -338,7 +338,7 @@ class BudgetSection(Section):
 
 
 class CacheSection(Section):
-    """Exact answers kept for ``ttl_s`` seconds, a tenant's own; 0 keeps none.
+    """Exact answers kept for ``ttl_s`` seconds, each tenant's own; 0 keeps none.
 
     ``most_bytes`` is what they may take in each process.
     """
