@@ -77,6 +77,7 @@ def world(
     access: Access | None = None,
     family: str = "openai",
     modalities: list[str] | None = None,
+    embedding: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Iterator[World]:
     """A gateway over the recipe with three models; ``more`` changes the configuration."""
@@ -88,6 +89,7 @@ def world(
         settings["providers"]["acme"]["family"] = family
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
+        settings["models"].update(embedding or {})
         gateway = Gateway(Router.from_config(settings, environ={}), limits, access)
         guard = guarded(max_head_bytes=32 * 1024, receive_s=gateway.limits.receive_s)
         server = uvicorn.Server(

@@ -12,6 +12,7 @@ from typing import Literal
 from turnout.catalog.price import Price
 
 Family = Literal["openai", "anthropic", "embedded"]
+Kind = Literal["chat", "embedding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,11 @@ class ModelCard:
 
     Sizes are tokens; ``max_output`` is None where only the window limits an answer. ``tokenizer``
     counts its prompts and ``token_factor`` corrects the count where the model's own tokenizer is
-    not public. ``quality`` is a prior in [0, 1].
+    not public. ``quality`` is a prior in [0, 1]; ``kind`` says whether it answers or gives vectors.
     """
 
     id: str
+    kind: Kind = "chat"
     context_window: int = 128_000
     max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
@@ -94,6 +96,11 @@ class Catalog:
             if folded in (deployment.id.casefold(), deployment.model.casefold()):
                 return deployment
         return None
+
+    def only(self, kind: Kind) -> "Catalog":
+        """The deployments of models of this kind."""
+        kept = {name: d for name, d in self.deployments.items() if d.card.kind == kind}
+        return self if len(kept) == len(self.deployments) else Catalog(deployments=kept)
 
     def nearest(self, name: str) -> str | None:
         """The known name closest to ``name``, for a message that suggests it."""

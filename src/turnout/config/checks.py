@@ -28,6 +28,13 @@ def problems(config: Config) -> Iterator[Problem]:
             yield from _own_intent(label, intent, seen)
 
 
+def _embeddings(config: Config, name: str) -> Iterator[Problem]:
+    known = [n for n, model in config.models.items() if model.kind == "embedding"]
+    if name not in known:
+        fix = f"use one of {', '.join(known)}" if known else "give a model kind: embedding"
+        yield ("embeddings",), f"{name!r} is no embedding model; {fix}"
+
+
 def _unknown_models(config: Config) -> Iterator[Problem]:
     used: list[tuple[tuple[str, ...], str]] = [(("default",), config.default)]
     used += [
@@ -43,7 +50,14 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
         )
         if model is not None
     ]
+    if config.embeddings is not None:
+        yield from _embeddings(config, config.embeddings)
     for path, model in used:
+        if model in config.models and config.models[model].kind == "embedding":
+            # One list of fallbacks for all models stands under every name.
+            if path != ("fallbacks", model):
+                yield path, f"{model!r} is an embedding model; name a chat model"
+            continue
         if model not in config.models:
             close = difflib.get_close_matches(model, config.models, n=1)
             fix = (

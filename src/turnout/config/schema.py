@@ -67,10 +67,12 @@ class DeploymentSection(Section):
 class ModelSection(Section):
     """One model that can be called; what is left out comes from the preset.
 
+    ``kind: embedding`` is one that gives vectors and is never asked to answer.
     ``deployments`` are its places where there is more than one, ``balance`` how they share load.
     """
 
     model: Name
+    kind: Literal["chat", "embedding"] = "chat"
     deployments: tuple[DeploymentSection, ...] = ()
     balance: Literal["least_outstanding", "weighted"] = "least_outstanding"
     provider: Name | None = None
@@ -215,6 +217,7 @@ class Config(Section):
     models: Annotated[dict[str, ModelSection], Field(min_length=1)]
     intents: dict[str, IntentSection] = {}
     default: Name
+    embeddings: Name | None = None
     refusal: str = "I can't help with that."
     fallbacks: dict[str, tuple[Name, ...]] = {}
     policy: PolicySection = PolicySection()

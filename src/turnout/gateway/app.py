@@ -18,7 +18,7 @@ from turnout.gateway import control, log
 from turnout.gateway.access import Access
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Gone, Message, Receive, Refused, Scope, Send, read_json
-from turnout.gateway.dialects import ApiDialect, Chat, Inbound, Messages, Responses
+from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
@@ -80,6 +80,7 @@ class Gateway:
             ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
             ("POST", "/v1/messages"): (messages, self._answering(messages)),
             ("POST", "/v1/responses"): (chat, self._answering(Responses())),
+            ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
             ("POST", "/v1/messages/count_tokens"): (messages, self._count_tokens),
             ("GET", "/v1/models"): (chat, self._models),
             ("POST", "/v1/route"): (chat, self._route),

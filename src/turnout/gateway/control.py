@@ -19,12 +19,13 @@ def models(router: Router) -> dict[str, Any]:
     rules = parts.means.rules
     routed = [AUTO, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]
-    for deployment in rules.catalog.deployments.values():
+    for deployment in parts.catalog.deployments.values():
         card = deployment.card
         listed.append(
             _model(deployment.id, deployment.provider.name)
             | {
                 "model": deployment.model,
+                "kind": card.kind,
                 "context_window": card.context_window,
                 "modalities": sorted(card.modalities),
                 "tools": card.tools,

@@ -38,6 +38,29 @@ _RESPONSES = {
     "required": ["input"],
     "properties": {**_COMMON, "input": {"oneOf": [{"type": "string"}, {"type": "array"}]}},
 }
+_TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_TEXT = {"type": "string", "minLength": 1}
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "description": "a model of kind embedding"},
+        "input": {
+            "anyOf": [
+                _TEXT,
+                _TOKENS,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 2048,
+                    "items": {"anyOf": [_TEXT, _TOKENS]},
+                },
+            ]
+        },
+        "dimensions": {"type": "integer", "minimum": 1},
+        "encoding_format": {"enum": ["float", "base64"]},
+    },
+}
 _FEEDBACK = {
     "type": "object",
     "required": ["decision_id", "metric", "value"],
@@ -53,6 +76,7 @@ _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
     ("post", "/v1/messages", "Anthropic Messages", _MESSAGES),
     ("post", "/v1/messages/count_tokens", "Tokens of a Messages body", _MESSAGES),
+    ("post", "/v1/embeddings", "OpenAI embeddings", _EMBEDDINGS),
     ("get", "/v1/models", "What can be asked for", None),
     ("post", "/v1/route", "The decision on a chat body; no model is called", _CHAT),
     ("get", "/v1/decisions/{id}", "A recent decision and what came of it", None),

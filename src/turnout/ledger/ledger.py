@@ -67,8 +67,7 @@ class Ledger:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.store = store
-        self._catalog = catalog
-        self._marks = extremes(catalog)
+        self._price_by(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self._now_ms = now_ms
@@ -86,8 +85,13 @@ class Ledger:
 
     def price_by(self, catalog: Catalog) -> None:
         """From now on calls are priced by another catalogue."""
+        self._price_by(catalog)
+
+    def _price_by(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._marks = extremes(catalog)
+        # Vectors are compared with no other model's answer, and no stand-in gives them.
+        self._chat = catalog.only("chat")
+        self._marks = extremes(self._chat)
 
     def close(self) -> None:
         """Write what is queued and let go of the store."""
@@ -228,7 +232,11 @@ class Ledger:
         return ticket
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        return None if outcome.route.role == "classifier" else self._stand_in
+        answers = outcome.route.role != "classifier"
+        return self._stand_in if answers and self._is_chat(outcome.route.deployment) else None
+
+    def _is_chat(self, deployment: str | None) -> bool:
+        return deployment is None or deployment in self._chat.deployments
 
     def _settle(self, decision: Decision, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
@@ -238,9 +246,9 @@ class Ledger:
             decision,
             entry.recorded,
             unwritten=entry.unwritten(),
-            catalog=self._catalog,
+            catalog=self._chat,
             marks=self._marks,
-            stand_in=self._stand_in,
+            stand_in=self._stand_in if self._is_chat(decision.deployment) else None,
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),

@@ -36,6 +36,7 @@ from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
+from turnout.runtime.embedding import Embedding
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
@@ -66,6 +67,7 @@ class Router:
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._threads)
 
     @classmethod
@@ -206,6 +208,8 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
+        if request.dialect == "embeddings":
+            return await self._embedding.begin(request)
         request = placed(request, self._rules)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
@@ -245,8 +249,8 @@ class Router:
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
-        means = self._parts.means
-        return receipt(walk.decision, walk.outcomes, self._rules.catalog, means.stand_in)
+        means = walk.means
+        return receipt(walk.decision, walk.outcomes, means.rules.catalog, means.stand_in)
 
     def succeed(self, old: "Router") -> bool:
         """Take over the recorder of the router that this one replaces: a file has one writer.
@@ -256,8 +260,9 @@ class Router:
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
-        recorder.price_by(self._rules.catalog)
+        recorder.price_by(self._parts.catalog)
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        self._embedding = self._embedding.recorded_by(recorder)
         return True
 
     async def retire(self, *, recording: bool) -> None:
