@@ -15,7 +15,7 @@ from turnout import Router
 from turnout.gateway import Gateway, Limits
 from turnout.gateway.access import Access
 from turnout.gateway.guard import guarded
-from turnout.testing import FaultyUpstream
+from turnout.testing import FaultProxy, FaultyUpstream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +42,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """A gateway at ``port`` in front of ``upstream``."""
+    """A gateway at ``port`` in front of ``upstream``, to which ``proxy`` leads, too."""
 
     port: int
     upstream: FaultyUpstream
+    proxy: FaultProxy
     gateway: Gateway
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
@@ -78,15 +79,23 @@ def world(
     family: str = "openai",
     modalities: list[str] | None = None,
     embedding: Mapping[str, Any] | None = None,
+    proxied: bool = False,
     **more: Any,
 ) -> Iterator[World]:
-    """A gateway over the recipe with three models; ``more`` changes the configuration."""
+    """A gateway over the recipe with three models; ``more`` changes the configuration.
+
+    With ``proxied`` the model ``strong`` is reached through a proxy that spoils connections.
+    """
     # Patient, since tests share a busy machine; tests of deadlines bring their own.
     patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
     more.setdefault("timeouts", patient)
-    with FaultyUpstream() as upstream:
+    with FaultyUpstream() as upstream, FaultProxy(upstream.port) as proxy:
         settings = config(upstream, **more)
         settings["providers"]["acme"]["family"] = family
+        if proxied:
+            behind = {**settings["providers"]["acme"], "base_url": proxy.base_url}
+            settings["providers"]["behind"] = behind
+            settings["models"]["strong"]["provider"] = "behind"
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
         settings["models"].update(embedding or {})
@@ -101,7 +110,7 @@ def world(
             thread.join(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield World(port=port, upstream=upstream, gateway=gateway)
+            yield World(port=port, upstream=upstream, proxy=proxy, gateway=gateway)
         finally:
             server.should_exit = True
             thread.join()

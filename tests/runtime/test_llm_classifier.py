@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, FACT, UNSAFE, router
+from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, router
 from turnout import Router
 from turnout.testing import FaultyUpstream
 
@@ -18,8 +18,7 @@ def asking(
     """A router whose label comes from the model ``judge``."""
     from tests.runtime.world import config
 
-    patient = {"connect_s": 10, "first_token_s": 10, "inter_token_s": 10, "total_s": PATIENT_S}
-    settings = config(upstream, **{"timeouts": patient, **more})
+    settings = config(upstream, **{"timeouts": PATIENT, **more})
     settings["models"]["judge"] = {"model": judge, "price": {"input": "0.27", "output": "0.40"}}
     settings["classifier"] = {"kind": "llm", "model": "judge", "deadline_s": deadline_s}
     return Router.from_config(settings, environ={})

@@ -86,6 +86,11 @@ class Catalog:
 
     deployments: Mapping[str, Deployment]
 
+    def configured(self, name: str) -> Deployment:
+        """The deployment of the configured model ``name``, the first where it has several."""
+        mine = (d for d in self.deployments.values() if name in (d.id, d.group))
+        return next(mine)
+
     def find(self, name: str) -> Deployment | None:
         """The deployment with this id, or serving this model, compared without case."""
         exact = self.deployments.get(name)

@@ -31,24 +31,27 @@ class Calibrated:
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        return self._calibration.applied(self._inner.predict(messages))
+        return self._applied(self._inner.predict(messages))
 
     def begin(self, messages: Sequence[Message]) -> Any:
         """The prediction where little time finds it, else what ``finish`` needs."""
         begun = self._inner.begin(messages)
-        return self._calibration.applied(begun) if isinstance(begun, Prediction) else begun
+        return self._applied(begun) if isinstance(begun, Prediction) else begun
 
     def finish(self, reading: Any) -> Prediction:
         """The prediction for what ``begin`` did not settle."""
-        return self._calibration.applied(self._inner.finish(reading))
+        return self._applied(self._inner.finish(reading))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        return [self._calibration.applied(p) for p in self._inner.predict_batch(conversations)]
+        return [self._applied(p) for p in self._inner.predict_batch(conversations)]
 
     def warm(self) -> None:
         """Loads now what the first prompt would wait for."""
         self._inner.warm()
+
+    def _applied(self, prediction: Prediction) -> Prediction:
+        return replace(self._calibration.applied(prediction), classifier=self.ref)
 
 
 def encoded(calibration: Calibration, classifier: Classifier) -> bytes:

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from turnout.config.schema import BLOCK, Config, IntentSection
+from turnout.config.schema import BLOCK, Config, IntentSection, PolicySection
 from turnout.core import AUTO, UNSAFE
 
 Problem = tuple[tuple[str, ...], str]
@@ -42,6 +42,7 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
     ]
     used += [(("fallbacks", k), k) for k in config.fallbacks]
     used += [(("fallbacks", k), v) for k, vs in config.fallbacks.items() for v in vs]
+    used += _policy_models(config.policy)
     used += [
         ((section, "model"), model)
         for section, model in (
@@ -66,6 +67,15 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
             if model == BLOCK:
                 fix = f"only {UNSAFE} can be blocked; {fix}"
             yield path, f"{model!r} is not in models; {fix}"
+
+
+def _policy_models(policy: PolicySection) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield from ((("policy", "weights", k), k) for k in policy.weights)
+    yield from (
+        (("policy", "rules", str(n), "model"), rule.model) for n, rule in enumerate(policy.rules)
+    )
+    if policy.verify is not None and policy.verify.model is not None:
+        yield ("policy", "verify", "model"), policy.verify.model
 
 
 def _like_labels(config: Config) -> Iterator[Problem]:

@@ -4,14 +4,16 @@ Invariant: unknown keys are errors, and a validated configuration is frozen.
 This module does not know files, the environment, presets or classes of other rooms.
 """
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Hour = Annotated[float, Field(ge=0, le=24)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -142,37 +144,107 @@ class SafetySection(Section):
     hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
+class VerifySection(Section):
+    """How a cascade's draft is verified.
+
+    ``model`` is asked for a yes; ``schema`` must fit besides what the request asks for;
+    ``at_least`` is the tokens' mean probability; ``function`` is one's own ``module:name``, called
+    with the messages and the answer's text.
+    """
+
+    kind: Literal["model", "schema", "logprobs", "function"]
+    model: Name | None = None
+    json_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    at_least: Share = 0.9
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    deadline_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _says_by_what(self) -> Self:
+        for kind, value in (("model", self.model), ("function", self.function)):
+            if self.kind == kind and value is None:
+                raise ValueError(f"verify kind {kind} needs {kind}: what verifies a draft")
+        return self
+
+
+class RuleSection(Section):
+    """One rule: all that it names must match; then ``model`` answers.
+
+    ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in UTC.
+    """
+
+    name: Name
+    model: Name
+    keywords: tuple[Name, ...] = ()
+    pattern: str | None = None
+    tags: dict[str, str] = {}
+    hours: tuple[Hour, Hour] | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+
+PolicyName = Literal[
+    "intent_map",
+    "fixed",
+    "cheapest",
+    "strongest",
+    "random",
+    "cheapest_above_quality",
+    "utility",
+    "weighted",
+    "cascade",
+    "rules",
+]
+
+
 class PolicySection(Section):
     """The rule that chooses; ``model`` is the one of ``fixed``.
 
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``per_usd`` and ``per_second`` the quality that a dollar and a second of waiting are
-    worth, ``weights`` the shares of ``weighted`` by model.
+    worth, ``weights`` the shares of ``weighted`` by model. ``steps`` and ``verify`` are those of
+    a cascade; ``rules`` come before the policy named ``otherwise``.
     """
 
-    name: Literal[
-        "intent_map",
-        "fixed",
-        "cheapest",
-        "strongest",
-        "random",
-        "cheapest_above_quality",
-        "utility",
-        "weighted",
-    ] = "intent_map"
+    name: PolicyName = "intent_map"
     model: Name | None = None
     bundle: Name | None = None
     quality: Share | None = None
     per_usd: Annotated[float, Field(ge=0)] = 0.0
     per_second: Annotated[float, Field(ge=0)] = 0.0
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    steps: Annotated[int, Field(ge=1, le=10)] = 3
+    verify: VerifySection | None = None
+    rules: tuple[RuleSection, ...] = ()
+    otherwise: PolicyName = "intent_map"
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The policies that this section makes: its own, and the one below its rules."""
+        return (self.name, self.otherwise) if self.name == "rules" else (self.name,)
 
     @model_validator(mode="after")
-    def _fixed_names_its_model(self) -> Self:
-        if self.name == "fixed" and self.model is None:
+    def _has_what_it_needs(self) -> Self:
+        if "fixed" in self.used and self.model is None:
             raise ValueError("policy fixed needs model: the name of the model to use")
-        if self.name == "weighted" and not any(self.weights.values()):
+        if "weighted" in self.used and not any(self.weights.values()):
             raise ValueError("policy weighted needs weights: a share for each model")
+        if "cascade" in self.used and self.verify is None:
+            raise ValueError("policy cascade needs verify: {kind: model, model: NAME} or another")
+        if self.name == "rules" and not self.rules:
+            raise ValueError("policy rules needs rules: a list of {name, model, keywords}")
+        if self.otherwise == "rules":
+            raise ValueError("otherwise is the policy below the rules; name another one")
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError("two rules have one name; give each its own")
         return self
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
 
-Role = Literal["primary", "fallback", "verifier", "classifier"]
+# A draft is verified before it is an answer; verifier and classifier calls never are one.
+Role = Literal["primary", "fallback", "draft", "verifier", "classifier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,12 @@ def attempts(
     outcomes: list[Outcome] = []
     dead_providers: set[str] = set()
     spent_quotas: set[str] = set()
+    rejected: set[str] = set()
     for place, route in enumerate(decision.routes):
         if route.provider in dead_providers or _quota(route) in spent_quotas:
             continue
+        if route.model in rejected:
+            continue  # another place of the model would draft the same
         delay_s = 0.0
         for retry in range(rules.retries + 1):
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
@@ -57,6 +60,8 @@ def attempts(
             fault = outcome.error
             if fault is not None and fault.scope == "provider":
                 dead_providers.add(route.provider)
+            if fault is not None and fault.kind == "rejected":
+                rejected.add(route.model)
             if fault is not None and fault.kind == "rate_limited":
                 spent_quotas.add(_quota(route))
             others = any(

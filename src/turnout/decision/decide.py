@@ -171,18 +171,18 @@ def _scored(candidate: Candidate, score: Score | None) -> Candidate:
 def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
     return tuple(
         [
-            _route(catalog.deployments[score.deployment], ordinal)
+            _route(catalog.deployments[score.deployment], ordinal, draft=score.draft)
             for ordinal, score in enumerate(ranked)
         ]
     )
 
 
-def _route(deployment: Deployment, ordinal: int) -> Route:
+def _route(deployment: Deployment, ordinal: int, *, draft: bool) -> Route:
     return Route(
         deployment=deployment.id,
         model=deployment.card.id,
         provider=deployment.provider.name,
-        role="fallback" if ordinal else "primary",
+        role="draft" if draft else "fallback" if ordinal else "primary",
         ordinal=ordinal,
         quota=deployment.quota,
     )

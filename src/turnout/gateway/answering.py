@@ -126,7 +126,7 @@ class _Answering:
 
     def _problem(self) -> Problem:
         walk = self.walk
-        answers = [o for o in walk.outcomes if o.route.role != "classifier"]
+        answers = [o for o in walk.outcomes if o.is_answer]
         return problem_of(failure(walk.decision, walk.outcomes), answers)
 
     async def _fail(self, problem: Problem) -> None:

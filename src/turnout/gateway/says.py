@@ -40,8 +40,8 @@ def decision_headers(
 
 
 def attempts_of(outcomes: Sequence[Outcome]) -> int:
-    """How many calls were made for the answer, the classifier's left out."""
-    return sum(outcome.route.role != "classifier" for outcome in outcomes)
+    """How many calls were made for the answer, the classifier's and the verifier's left out."""
+    return sum(outcome.is_answer for outcome in outcomes)
 
 
 def _plain(value: str) -> bytes:

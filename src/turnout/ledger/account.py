@@ -83,7 +83,7 @@ def _quality(decision: Decision, deployment: str | None) -> int | None:
 def answering(recorded: Sequence[Recorded]) -> Recorded | None:
     """The call that gave the answer, or as much of it as there is."""
     for outcome, call in reversed(recorded):
-        if outcome.route.role != "classifier" and (outcome.status == "ok" or outcome.released):
+        if outcome.is_answer and (outcome.status == "ok" or outcome.released):
             return outcome, call
     return None
 

@@ -225,15 +225,16 @@ class Ledger:
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
         call = call_of(outcome, len(entry.recorded), self._catalog, self._stand_in_for(outcome))
         entry.recorded.append((outcome, call))
-        if outcome.status != "failed" or outcome.released:
+        verified = outcome.route.role == "verifier"
+        if not verified and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and takes it along
         ticket = self._writer.submit(call, loop)
         entry.tickets[call.n] = ticket
         return ticket
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        answers = outcome.route.role != "classifier"
-        return self._stand_in if answers and self._is_chat(outcome.route.deployment) else None
+        chat = self._is_chat(outcome.route.deployment)
+        return self._stand_in if outcome.is_answer and chat else None
 
     def _is_chat(self, deployment: str | None) -> bool:
         return deployment is None or deployment in self._chat.deployments

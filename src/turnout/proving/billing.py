@@ -296,7 +296,7 @@ class _ForgetsExtraCalls(Ledger):
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """Only answers."""
-        if outcome.status == "failed" or outcome.route.role == "classifier":
+        if outcome.status == "failed" or not outcome.is_answer:
             return DONE
         return super().attempted(outcome)
 

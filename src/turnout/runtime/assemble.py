@@ -4,7 +4,7 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from turnout.catalog import Catalog, build
@@ -13,23 +13,13 @@ from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
 from turnout.core import UNSAFE
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
-from turnout.policies import (
-    Cheapest,
-    CheapestAboveQuality,
-    Fixed,
-    IntentMap,
-    Policy,
-    Random,
-    Strongest,
-    Utility,
-    Weighted,
-)
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.recording import recorder_for
+from turnout.runtime.ruling import policy_of, verifier_of
 from turnout.runtime.walk import Means
 
 
@@ -72,6 +62,7 @@ def assemble(
         recorder=recorder or recorder_for(config, environ, every, stand_in),
         health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
         stand_in=stand_in,
+        verifier=verifier_of(config, catalog, stand_in),
     )
     return Assembly(
         config=config,
@@ -92,9 +83,9 @@ def _rulebook(
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
-        policy=_policy(config, catalog, config.policy.name, success),
+        policy=policy_of(config, catalog, config.policy.name, success),
         policies={
-            name: _policy(config, catalog, name, success)
+            name: policy_of(config, catalog, name, success)
             for name in ("cheapest", "strongest", "random")
         },
         safety=SafetyRule(
@@ -121,7 +112,7 @@ def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
         safety=replace(means.rules.safety, block=False),
     )
     health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
-    return replace(means, rules=rules, health=health, stand_in=None)
+    return replace(means, rules=rules, health=health, stand_in=None, verifier=None)
 
 
 def _balance(config: Config, catalog: Catalog) -> Balance | None:
@@ -137,34 +128,3 @@ def _balance(config: Config, catalog: Catalog) -> Balance | None:
         for name in dict.fromkeys(group_of.values())
     }
     return Balance(groups=groups, group_of=group_of)
-
-
-def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
-    rule, model = config.policy, config.policy.model or ""
-    makers: dict[str, Callable[[], Policy]] = {
-        "cheapest": Cheapest,
-        "random": Random,
-        "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
-        "cheapest_above_quality": lambda: _above_quality(config, success),
-        "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
-        "weighted": lambda: Weighted(weights=rule.weights),
-        "fixed": lambda: Fixed(
-            deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
-        ),
-        "intent_map": lambda: IntentMap(
-            routes={k: v for k, v in config.routes.items() if v != BLOCK},
-            default=config.default,
-            fallbacks=config.fallbacks,
-            digest=digest(config),
-        ),
-    }
-    return makers[name]()
-
-
-def _above_quality(config: Config, success: Bundle | None) -> Policy:
-    """The target of the configuration; the calibrated threshold where it was found for that one."""
-    stored = success.policy if success else {}
-    quality = config.policy.quality
-    wanted = stored.get("quality", 0.95) if quality is None else quality
-    threshold = stored.get("threshold") if wanted == stored.get("quality") else None
-    return CheapestAboveQuality(quality=wanted, threshold=threshold)

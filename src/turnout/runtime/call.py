@@ -87,6 +87,24 @@ class Call:
             raise
         self._end(fault)
 
+    async def kept(self) -> list[Chunk] | None:
+        """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
+        kept: list[Chunk] = []
+        fault: Fault | None = None
+        try:
+            async with aclosing(self._events()) as events:
+                async for event in events:
+                    if isinstance(event, Fault):
+                        fault = event
+                        break
+                    self._note(event)
+                    kept.append(event)
+        except asyncio.CancelledError:
+            self._end(None, cancelled=True)
+            raise
+        self._end(fault)
+        return None if fault else kept
+
     def _may_release(self, chunk: Chunk) -> bool:
         return chunk.has_content or any(d.finish_reason for d in chunk.deltas)
 

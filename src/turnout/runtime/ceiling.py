@@ -3,12 +3,16 @@
 from turnout.catalog import Catalog
 from turnout.core import Decision, Request
 from turnout.decision import input_tokens
+from turnout.runtime.verify import Verifier
 
 
-def ceiling(request: Request, decision: Decision, catalog: Catalog) -> int | None:
+def ceiling(
+    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
+) -> int | None:
     """Upper bound in pico-dollars of any one attempt; None when a route's price is unknown.
 
-    The prompt is counted as it is; the answer as long as the caller's cap or the model allows.
+    A draft's bound covers its verdict as well. The prompt is counted as it is; the answer as long
+    as the caller's cap or the model allows.
     """
     most = 0
     for route in decision.routes:
@@ -19,5 +23,11 @@ def ceiling(request: Request, decision: Decision, catalog: Catalog) -> int | Non
         card = deployment.card
         room = max(0, card.context_window - prompt)
         longest = min(request.max_output_tokens or room, card.max_output or room, room)
-        most = max(most, deployment.price.expected_cost(prompt, longest))
+        bound = deployment.price.expected_cost(prompt, longest)
+        if verifier is not None and route.role == "draft":
+            verdict = verifier.ceiling(prompt, longest)
+            if verdict is None:
+                return None
+            bound += verdict
+        most = max(most, bound)
     return most

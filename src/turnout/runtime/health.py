@@ -106,7 +106,8 @@ class Health:
         state = self._states[outcome.route.deployment]
         state.in_flight -= 1
         fault = outcome.error
-        if outcome.status == "ok":
+        if outcome.status == "ok" or (fault is not None and fault.kind == "rejected"):
+            # A verifier said no to a draft: the deployment did answer.
             self._succeeded(state)
         elif fault is not None:
             self._failed(outcome.route.deployment, fault)

@@ -360,7 +360,9 @@ class Router:
     ) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
-        await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
+        verifier = self._parts.means.verifier
+        most = ceiling(request, decision, self._rules.catalog, verifier)
+        await recorder.decided(request, decision, most)
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)

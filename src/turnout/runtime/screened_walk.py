@@ -36,7 +36,7 @@ class ScreenedWalk(Walk):
     screen: Screen | None = None
 
     async def _answer(self, call: Call) -> Chunk | None:
-        answer = await call.whole()
+        answer = await Walk._answer(self, call)  # noqa: SLF001 -- see _record
         if answer is None:
             return None
         fresh: dict[str, str] = {}
@@ -58,7 +58,7 @@ class ScreenedWalk(Walk):
         scanner = Scanner(self.screening.judge)
         screen = self.screen = Screen(scanner=scanner, keep=keep, stride=max(1, keep // 2))
         last = Chunk()
-        async with aclosing(call.stream()) as chunks:
+        async with aclosing(Walk._chunks(self, call)) as chunks:  # noqa: SLF001 -- see _record
             async for last in screen.through(chunks):
                 yield last
         if not screen.stopped and call.outcome is not None and call.outcome.status == "ok":

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Outcome, Request, Scan
+from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
 from turnout.ledger import DONE
 from turnout.providers import Timeouts
@@ -18,6 +18,7 @@ from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.health import Health
 from turnout.runtime.recorder import Recorder
+from turnout.runtime.verify import Verifier, as_asked, draft_of
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 
@@ -33,6 +34,7 @@ class Means:
     recorder: Recorder
     health: Health
     stand_in: Deployment | None = None
+    verifier: Verifier | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,10 +93,10 @@ class Walk:
             await self._settle()
 
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
-        return call.whole()
+        return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
 
     def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        return call.stream()
+        return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries)
@@ -106,9 +108,12 @@ class Walk:
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
         self.means.health.began(attempt.route.deployment)
+        request = self.request
+        if attempt.route.role == "draft" and self.means.verifier is not None:
+            request = self.means.verifier.asks(request)
         self.call = Call(
             decision_id=self.decision.id,
-            request=self.request,
+            request=request,
             attempt=attempt,
             deployment=deployment,
             answers=answers,
@@ -118,6 +123,37 @@ class Walk:
             input_tokens=input_tokens(self.decision.features, deployment),
         )
         return self.call
+
+    async def _draft(self, call: Call) -> Chunk | None:
+        """A draft's whole answer once it is verified."""
+        answer = await call.whole()
+        kept = await self._verified(call, [answer]) if answer is not None else []
+        return kept[0] if kept else None
+
+    async def _drafted(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        """The chunks of a draft, held back until it is verified."""
+        kept = await call.kept()
+        for chunk in await self._verified(call, kept) if kept is not None else ():
+            yield chunk
+
+    async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
+        """The draft as it may be served, or nothing where it is rejected."""
+        verifier = self.means.verifier
+        if verifier is None or call.outcome is None:
+            return chunks
+        draft = draft_of(self.request, chunks)
+        try:
+            verdict = await verifier.verdict(draft, self.decision.id, self.means)
+        except asyncio.CancelledError:
+            call.outcome = replace(call.outcome, status="cancelled")
+            raise
+        if verdict.call is not None:
+            self.outcomes.append(verdict.call)
+        if verdict.rejection is None:
+            return [as_asked(self.request, chunk) for chunk in chunks]
+        fault = Fault(kind="rejected", detail=f"draft rejected: {verdict.rejection}")
+        call.outcome = replace(call.outcome, status="failed", error=fault)
+        return []
 
     async def _record(self, call: Call) -> Outcome:
         if call.outcome is None:
