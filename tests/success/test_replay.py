@@ -133,6 +133,15 @@ def test_calibration_keeps_its_promise_and_says_when_it_cannot() -> None:
     assert not calibrate(small, known(small), COSTS, lost=0.05).promised
 
 
+def test_a_calibrated_share_serves_every_quality_up_to_its_own() -> None:
+    """Asking for less than was calibrated uses that share; asking for more the quality itself."""
+    policy = CheapestAboveQuality(quality=0.9, calibrated=((0.95, 0.7), (0.98, 0.85)))
+    assert policy.share(None) == 0.7
+    assert policy.share(0.95) == 0.7
+    assert policy.share(0.97) == 0.85
+    assert policy.share(0.99) == 0.99
+
+
 def test_the_calibrated_choice_is_the_policys() -> None:
     """What calibration measures is what decide() does."""
     world = table()

@@ -22,6 +22,10 @@ def problems(config: Config) -> Iterator[Problem]:
     """Every problem with its path, the first one first."""
     yield from _unknown_models(config)
     yield from _like_labels(config)
+    for label in config.knobs.intents if config.knobs else ():
+        if label not in config.intents:
+            known = ", ".join(config.intents)
+            yield ("knobs", "intents", label), f"{label!r} is not in intents; use one of {known}"
     seen: dict[str, str] = {}
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:

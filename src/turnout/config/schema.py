@@ -208,15 +208,17 @@ class PolicySection(Section):
     """The rule that chooses; ``model`` is the one of ``fixed``.
 
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
-    quality, ``per_usd`` and ``per_second`` the quality that a dollar and a second of waiting are
-    worth, ``weights`` the shares of ``weighted`` by model. ``steps`` and ``verify`` are those of
-    a cascade; ``rules`` come before the policy named ``otherwise``.
+    quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
+    quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
+    by model. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
+    named ``otherwise``.
     """
 
     name: PolicyName = "intent_map"
     model: Name | None = None
     bundle: Name | None = None
     quality: Share | None = None
+    lost: Share | None = None
     per_usd: Annotated[float, Field(ge=0)] = 0.0
     per_second: Annotated[float, Field(ge=0)] = 0.0
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
@@ -246,6 +248,26 @@ class PolicySection(Section):
         if len(set(names)) < len(names):
             raise ValueError("two rules have one name; give each its own")
         return self
+
+
+class KnobSection(Section):
+    """What is asked of a request's choice.
+
+    A share of the best single model's quality, and at most so many dollars and milliseconds that
+    the answer is expected to cost and to take.
+    """
+
+    quality: Share | None = None
+    max_cost_usd: Annotated[Decimal | None, Field(ge=0, le=10**6, allow_inf_nan=False)] = None
+    max_latency_ms: Annotated[float | None, Field(gt=0)] = None
+
+
+class KnobsSection(Section):
+    """Knobs for all requests, by intent, and by the name of a key or a team."""
+
+    all: KnobSection = KnobSection()
+    intents: dict[str, KnobSection] = {}
+    keys: dict[str, KnobSection] = {}
 
 
 class TimeoutSection(Section):
@@ -293,6 +315,7 @@ class Config(Section):
     refusal: str = "I can't help with that."
     fallbacks: dict[str, tuple[Name, ...]] = {}
     policy: PolicySection = PolicySection()
+    knobs: KnobsSection | None = None
     classifier: ClassifierSection = ClassifierSection()
     safety: SafetySection = SafetySection()
     timeouts: TimeoutSection = TimeoutSection()

@@ -4,6 +4,7 @@ from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.decide import Rulebook, decide, decision_id
 from turnout.decision.eligible import expected_cost, input_tokens
+from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import PARENTS, folding, served_intent
 
@@ -13,6 +14,7 @@ __all__ = [
     "Attempt",
     "Balance",
     "Group",
+    "Knobs",
     "RetryRules",
     "Rulebook",
     "SafetyRule",

@@ -24,6 +24,7 @@ from turnout.core import (
 )
 from turnout.decision.balance import Balance
 from turnout.decision.eligible import candidate
+from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
 from turnout.policies import Fixed, Policy, Score, Situation
@@ -36,7 +37,8 @@ class Rulebook:
     """Everything fixed that a decision depends on, named by ``bundle``, its content hash.
 
     ``policies`` are callable by name as ``model``; ``intents`` are the configured labels.
-    ``balance`` shares load where a model has several deployments.
+    ``balance`` shares load where a model has several deployments. ``reads_latency`` says that
+    decisions depend on what the deployments' latencies were.
     """
 
     catalog: Catalog
@@ -46,6 +48,8 @@ class Rulebook:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     bundle: str = ""
     balance: Balance | None = None
+    knobs: Knobs | None = None
+    reads_latency: bool = False
 
 
 def decide(
@@ -63,6 +67,8 @@ def decide(
     policy = _policy_for(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
     unsafe = rules.safety.verdict(prediction)
+    if rules.knobs is not None:
+        request = rules.knobs.applied(request, intent)
     candidates = [
         candidate(request, features, prediction, d, snapshot)
         for d in rules.catalog.deployments.values()

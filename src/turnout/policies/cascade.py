@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from turnout.core import Candidate, Ref
-from turnout.policies.predicted import quality_of
+from turnout.policies.predicted import quality_of, split
 from turnout.policies.protocol import Score, Situation, cost_of, in_order
 
 
@@ -20,8 +20,9 @@ class Cascade:
 
     A draft is worth its cost when P(it succeeds) is above its share of what the steps above it are
     expected to cost; where none is, a hard request goes straight to the strongest. The last step is
-    not verified, and the others follow it as fallbacks. With ``needs_schema`` only requests that
-    ask for JSON or tool calls are drafted: nothing else can be verified by a schema.
+    not verified, and the others follow it as fallbacks. A request's own ``quality`` makes the last
+    step the cheapest with that share of the best one's P(success). With ``needs_schema`` only
+    requests that ask for JSON or tool calls are drafted: nothing else can be verified by a schema.
     """
 
     steps: int = 3
@@ -36,6 +37,10 @@ class Cascade:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The drafts, the candidate most likely to succeed, then the rest by falling quality."""
         by_quality = sorted(candidates, key=lambda c: (-quality_of(c), cost_of(c)))
+        share = situation.request.constraints.quality
+        if share is not None:
+            able, others, _ = split(by_quality, share)
+            by_quality = [*sorted(able, key=cost_of), *others]
         seen = situation.features
         unchecked = self.needs_schema and not (seen.needs_json or seen.needs_tools)
         ladder = _ladder(by_quality, 1 if unchecked else self.steps)

@@ -19,7 +19,7 @@ from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.recording import recorder_for
-from turnout.runtime.ruling import policy_of, verifier_of
+from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
 from turnout.runtime.walk import Means
 
 
@@ -79,7 +79,7 @@ def assemble(
 def _rulebook(
     config: Config, catalog: Catalog, classifier: Classifier, success: Bundle | None
 ) -> Rulebook:
-    threshold = config.safety.threshold
+    threshold, knobs = config.safety.threshold, knobs_of(config)
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
@@ -95,6 +95,8 @@ def _rulebook(
         ),
         intents=frozenset(config.intents) - {UNSAFE},
         balance=_balance(config, catalog),
+        knobs=knobs,
+        reads_latency=config.policy.per_second > 0 or (knobs is not None and knobs.limits_latency),
         bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
 

@@ -12,6 +12,7 @@ from time import monotonic
 
 from turnout.catalog import Deployment
 from turnout.core import Fault, Outcome
+from turnout.runtime.latency import Latencies
 
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
@@ -65,6 +66,7 @@ class Health:
         reserve = self._rules.retry_reserve
         self._states = {name: _State(retry_tokens=reserve) for name in deployments}
         self._quiet = True
+        self.latencies = Latencies()
 
     def unavailable(self, without: Collection[str] = ()) -> dict[str, str]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
@@ -109,6 +111,8 @@ class Health:
         if outcome.status == "ok" or (fault is not None and fault.kind == "rejected"):
             # A verifier said no to a draft: the deployment did answer.
             self._succeeded(state)
+            if outcome.is_answer:
+                self.latencies.note(outcome)
         elif fault is not None:
             self._failed(outcome.route.deployment, fault)
 

@@ -345,9 +345,16 @@ class Router:
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),
+            latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
         )
         return decide(request, features, prediction, now, self._rules)
+
+    def _latencies(self, request: Request) -> Mapping[str, float]:
+        """What answers took, where the decision depends on it."""
+        if request.constraints.max_latency_ms is None and not self._rules.reads_latency:
+            return {}
+        return self._parts.means.health.latencies.expected_ms()
 
     def _unavailable(self) -> Mapping[str, str]:
         """Deployments that cannot be called, with the reason."""

@@ -5,8 +5,9 @@ from importlib import import_module
 
 from turnout.catalog import Catalog, Deployment
 from turnout.classifiers.success.bundle import Bundle
-from turnout.config import BLOCK, Config, digest
-from turnout.core import ConfigError
+from turnout.config import BLOCK, Config, KnobSection, digest
+from turnout.core import ConfigError, Constraints, pico_from_usd
+from turnout.decision import Knobs
 from turnout.policies import (
     Cascade,
     Cheapest,
@@ -52,6 +53,27 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
         ),
     }
     return makers[name]()
+
+
+def knobs_of(config: Config) -> Knobs | None:
+    """The limits by intent and by key; None where there are none."""
+    section = config.knobs
+    if section is None:
+        return None
+    return Knobs(
+        all=_limits(section.all),
+        intents={name: _limits(knob) for name, knob in section.intents.items()},
+        keys={name: _limits(knob) for name, knob in section.keys.items()},
+    )
+
+
+def _limits(knob: KnobSection) -> Constraints:
+    cost = knob.max_cost_usd
+    return Constraints(
+        max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
+        max_latency_ms=knob.max_latency_ms,
+        quality=knob.quality,
+    )
 
 
 def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Verifier | None:
@@ -101,9 +123,17 @@ def _function(place: str) -> Check:
 
 
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
-    """The target of the configuration; the calibrated threshold where it was found for that one."""
-    stored = success.policy if success else {}
-    quality = config.policy.quality
-    wanted = stored.get("quality", 0.95) if quality is None else quality
-    threshold = stored.get("threshold") if wanted == stored.get("quality") else None
-    return CheapestAboveQuality(quality=wanted, threshold=threshold)
+    """The target of the configuration, with what was calibrated for it."""
+    rule, promises = config.policy, success.promises if success else ()
+    calibrated = tuple(sorted((p.quality, p.threshold) for p in promises if p.lost is None))
+    if rule.lost is None:
+        quality = 0.95 if rule.quality is None else rule.quality
+        return CheapestAboveQuality(quality=quality, calibrated=calibrated)
+    kept = [p.threshold for p in promises if p.lost is not None and p.lost <= rule.lost]
+    if not kept:
+        place = rule.bundle or "BUNDLE"
+        raise ConfigError(
+            f"policy.lost: {rule.lost:g} is not calibrated; run: turnout calibrate --table PATH "
+            f"--bundle {place} --lost {rule.lost:g}"
+        )
+    return CheapestAboveQuality(threshold=min(kept), calibrated=calibrated)

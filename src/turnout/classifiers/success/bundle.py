@@ -22,6 +22,19 @@ _PARTS = (FILE, CATALOGUE, POLICY, "config.yaml", "lengths.zip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What ``calibrate`` found: with this share as ``threshold`` the quality is kept on average.
+
+    ``lost`` is the share of requests that may lose quality where that was promised instead, and
+    then ``quality`` is what came of it.
+    """
+
+    quality: float
+    threshold: float
+    lost: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A loaded bundle.
 
@@ -34,6 +47,21 @@ class Bundle:
     predictor: SuccessPredictor
     catalogue: Mapping[str, Mapping[str, Any]]
     policy: Mapping[str, Any]
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Every promise that was calibrated. Raises ConfigError where one cannot be read."""
+        try:
+            return tuple(
+                Promise(
+                    quality=float(kept["quality"]),
+                    threshold=float(kept["threshold"]),
+                    lost=None if kept.get("lost") is None else float(kept["lost"]),
+                )
+                for kept in self.policy.get("promises", ())
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
 
 def seal(folder: Path) -> str:
