@@ -1,8 +1,10 @@
 """Measures Turnout's gateway beside the upstream asked directly.
 
-``python -m benchmarks.gateway [--seconds 2] [--rounds 3] [--case WORD]... [--soak N] [--no-pin]
-[--json]``. The gateway has one core, the upstream and the load another; rounds of all cases are
-interleaved, and medians over rounds are reported with the lowest and the highest CPU time.
+``python -m benchmarks.gateway [--seconds 2] [--rounds 3] [--case WORD]... [--peers all]
+[--out FILE] [--plot FILE] [--soak N] [--no-pin] [--json]``. The gateway has one core, the upstream
+and the load another; rounds of all cases are interleaved, and medians over rounds are reported with
+the lowest and the highest CPU time. ``--peers`` adds other gateways, which it installs into the
+user's cache folder at first; those that cannot be had are named with NOT RUN.
 """
 
 import argparse
@@ -10,11 +12,15 @@ import json
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway import measure
 from benchmarks.gateway.cases import CASES, PROMPT, Case
 from benchmarks.gateway.gateways import Started, turnout, upstream
+from benchmarks.gateway.peers import PEERS, NotRun, Peer, free_port
+from benchmarks.gateway.peers import started as peer_started
+from benchmarks.gateway.plot import draw
 from benchmarks.machine import describe
 
 
@@ -33,6 +39,19 @@ def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
     return [direct, plain, passing]
 
 
+def others(
+    stack: ExitStack, wanted: Sequence[Peer], port: int, core: int | None
+) -> tuple[list[Started], dict[str, str]]:
+    """The peers that answer, and why others do not."""
+    served, missing = [], {}
+    for peer in wanted:
+        try:
+            served.append(stack.enter_context(peer_started(peer, port, free_port(), core)))
+        except NotRun as error:
+            missing[peer.name] = str(error)
+    return served, missing
+
+
 def rounds(
     served: Sequence[Started], cases: Sequence[Case], count: int, seconds: float, core: int | None
 ) -> list[dict[str, Any]]:
@@ -41,6 +60,8 @@ def rounds(
     for _ in range(count):
         for case in cases:
             for gateway in served:
+                if gateway.peer and not case.peers:
+                    continue
                 found = measure.run(case.spec(gateway, seconds), gateway.pid or None, core)
                 runs.setdefault((case.name, gateway.name), []).append(found)
     return [_row(case, gateway, found) for (case, gateway), found in runs.items()]
@@ -67,9 +88,11 @@ def soak(gateway: Started, requests: int, core: int | None) -> dict[str, float]:
 
 def show(report: dict[str, Any]) -> None:
     """The tables."""
-    for name in ("machine", "started", "soak"):
+    for name in ("machine", "started", "soak", "peers"):
         if name in report:
             print(f"{name}: {report[name]}")
+    for name, why in report.get("not_run", {}).items():
+        print(f"NOT RUN: {name}: {why}")
     columns = ("rps", "p50_ms", "p99_ms", "first_p50_ms", "transit_p50_ms", "transit_p99_ms")
     columns += ("events_s", "cpu_us", "cpu_us_low", "cpu_us_event", "failed")
     print(f"{'case':20} {'gateway':12}" + "".join(f"{c:>15}" for c in columns))
@@ -87,6 +110,9 @@ def main() -> None:
     parser.add_argument("--soak", type=int, default=0, help="requests of a memory run")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peers", help="other gateways: all, or names with commas between")
+    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--plot", type=Path, help="draw CPU time and requests a second here (SVG)")
     given = parser.parse_args()
     ours, theirs = (None, None) if given.no_pin else (0, 1)
     words = given.case or [""]
@@ -94,6 +120,9 @@ def main() -> None:
     with ExitStack() as stack:
         port = stack.enter_context(upstream(theirs))
         served = gateways(stack, port, ours)
+        wanted = [p for p in PEERS if p.name in (given.peers or "").split(",")]
+        peers, missing = others(stack, PEERS if given.peers == "all" else wanted, port, ours)
+        served += peers
         started = {
             g.name: {"start_s": g.start_s, "rss_mb": measure.rss_mb(measure.family(g.pid))}
             for g in served
@@ -102,10 +131,16 @@ def main() -> None:
         report: dict[str, Any] = {
             "machine": describe("uvloop", "httptools", "orjson"),
             "started": started,
+            "peers": {p.name: f"{p.version} {p.note}".strip() for p in PEERS},
+            "not_run": missing,
             "rows": rounds(served, cases, given.rounds, given.seconds, theirs),
         }
         if given.soak:
             report["soak"] = soak(served[1], given.soak, theirs)
+    if given.out:
+        given.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if given.plot:
+        draw(report["rows"], given.plot)
     if given.json:
         print(json.dumps(report, indent=2))
     else:

@@ -19,12 +19,17 @@ LONG = (PROMPT + "\n") * 325
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One row of the table; ``model`` is among the keys of ``Started.models``."""
+    """One row of the table; ``model`` is among the keys of ``Started.models``.
+
+    ``peers`` says whether others run it, too: none of them classifies, so what differs from another
+    case by that alone is Turnout's own.
+    """
 
     name: str
     model: str
     prompt: str = PROMPT
     load: dict[str, Any] = field(default_factory=dict)
+    peers: bool = True
 
     def spec(self, gateway: Started, seconds: float) -> Spec:
         """The load of this case on a gateway."""
@@ -44,7 +49,12 @@ class Case:
 
 def _plain() -> list[Case]:
     return [
-        Case(name=f"{model} c{connections}", model=model, load={"connections": connections})
+        Case(
+            name=f"{model} c{connections}",
+            model=model,
+            load={"connections": connections},
+            peers=model == "pinned",
+        )
         for connections in (1, 64)
         for model in ("pinned", "routed")
     ]
@@ -53,9 +63,15 @@ def _plain() -> list[Case]:
 CASES = [
     *_plain(),
     Case(name="routed open 1000/s", model="routed", load={"rate": 1000.0}),
-    Case(name="unsure c1", model="routed", prompt=UNSURE),
+    Case(name="unsure c1", model="routed", prompt=UNSURE, peers=False),
     Case(name="pinned 64 kB c16", model="pinned", prompt=LONG, load={"connections": 16}),
-    Case(name="routed 64 kB c16", model="routed", prompt=LONG, load={"connections": 16}),
+    Case(
+        name="routed 64 kB c16",
+        model="routed",
+        prompt=LONG,
+        load={"connections": 16},
+        peers=False,
+    ),
     Case(name="stream first c1", model="routed", load={"stream": True}),
     Case(name="stream burst c16", model="pinned", load={"stream": True, "connections": 16}),
     Case(name="stream paced c100", model="paced", load={"stream": True, "connections": 100}),

@@ -39,6 +39,7 @@ class Started:
     path: str = "/v1/chat/completions"
     headers: dict[str, str] = field(default_factory=dict)
     start_s: float = 0.0
+    peer: bool = False
 
 
 @contextmanager

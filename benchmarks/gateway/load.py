@@ -130,7 +130,10 @@ class Client(asyncio.Protocol):
         else:
             head, found, rest = bytes(self._seen).partition(b"\r\n\r\n")
             length = _LENGTH.search(head)
-            whole = bool(found) and len(rest) >= int(length[1] if length else 0)
+            if length is None:
+                whole = bool(found) and rest.endswith(b"0\r\n\r\n")
+            else:
+                whole = len(rest) >= int(length[1])
         if whole:
             self._answered()
 

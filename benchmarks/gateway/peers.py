@@ -8,6 +8,7 @@ telemetry and stores off, as its own documentation advises for production.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.gateway.gateways import Started
@@ -34,7 +35,10 @@ class NotRun(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """How a gateway is had and started. ``note`` is printed beside its figures."""
+    """How a gateway is had and started. ``note`` is printed beside its figures.
+
+    One with ``chooses_port`` writes its port to a file of that name.
+    """
 
     name: str
     version: str
@@ -45,6 +49,7 @@ class Peer:
     model: str = "{name}"
     headers: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    chooses_port: bool = False
 
     @property
     def place(self) -> Path:
@@ -75,6 +80,7 @@ def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> It
         models={k: peer.model.format(name=model) for k, model in models.items()},
         path=peer.path,
         headers={k: v.format(upstream=upstream) for k, v in peer.headers.items()},
+        peer=True,
     )
     with tempfile.TemporaryDirectory(prefix="turnout-peer-") as name:
         folder = Path(name)
@@ -91,9 +97,11 @@ def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> It
                 start_new_session=True,
             )
             try:
+                if peer.chooses_port:
+                    served = replace(served, port=_chosen(folder / "port", running))
                 _first_answer(served, running, folder / "log")
                 took = time.perf_counter() - began
-                yield Started(**{**vars(served), "pid": running.pid, "start_s": took})
+                yield replace(served, pid=running.pid, start_s=took)
             finally:
                 running.terminate()
                 with suppress(subprocess.TimeoutExpired):
@@ -101,6 +109,23 @@ def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> It
                 if running.poll() is None:
                     running.kill()
                     running.wait()
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _chosen(path: Path, running: "subprocess.Popen[bytes]") -> int:
+    """The port that the peer has chosen and written down."""
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until and running.poll() is None:
+        if path.exists() and (text := path.read_text(encoding="ascii")):
+            return int(text)
+        time.sleep(0.02)
+    raise NotRun("it never said on which port it listens")
 
 
 def _first_answer(served: Started, running: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -170,17 +195,20 @@ def _litellm_command(place: Path, folder: Path, upstream: int, port: int) -> lis
         for name in ("m/fast", "m/paced")
     )
     config = folder / "litellm.yaml"
-    config.write_text(f"model_list:\n{models}litellm_settings: {{telemetry: false}}\n", "utf-8")
+    # Without a key, like the others here; it wants that said.
+    more = "general_settings: {dangerously_permit_weak_or_unset_master_key: true}\n"
+    more += "litellm_settings: {telemetry: false}\n"
+    config.write_text(f"model_list:\n{models}{more}", "utf-8")
     command = [str(place / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
     return [*command, "--port", str(port), "--num_workers", "1", "--telemetry", "False"]
 
 
 _TENSORZERO = """
-import http.server, sys, time
+import sys, time, urllib.parse
 from tensorzero.tensorzero import _start_http_gateway
 gateway = _start_http_gateway(config_file=sys.argv[1], clickhouse_url=None, postgres_url=None,
                               valkey_url=None, async_setup=False)
-open(sys.argv[2], "w").write(gateway.base_url)
+open(sys.argv[2], "w").write(str(urllib.parse.urlsplit(gateway.base_url).port))
 time.sleep(10**6)
 """
 
@@ -192,12 +220,13 @@ def _tensorzero_command(place: Path, folder: Path, upstream: int, port: int) -> 
         f'api_base = "http://127.0.0.1:{upstream}/v1/"\n'
         for name in ("m/fast", "m/paced")
     )
-    gateway = f'[gateway]\nbind_address = "127.0.0.1:{port}"\nobservability.enabled = false\n'
+    del port
+    gateway = "[gateway]\nobservability.enabled = false\n"
     config = folder / "tensorzero.toml"
     config.write_text(gateway + models, encoding="utf-8")
     script = folder / "start.py"
     script.write_text(_TENSORZERO, encoding="utf-8")
-    return [str(place / "bin" / "python"), str(script), str(config), str(folder / "place")]
+    return [str(place / "bin" / "python"), str(script), str(config), str(folder / "port")]
 
 
 def _vllm_command(place: Path, folder: Path, upstream: int, port: int) -> list[str]:
@@ -265,6 +294,7 @@ PEERS = (
         path="/openai/v1/chat/completions",
         model="tensorzero::model_name::{name}",
         note="the gateway inside its wheel, without its store",
+        chooses_port=True,
     ),
     Peer(
         name="portkey",

@@ -28,6 +28,7 @@ from turnout.core import (
     RouterError,
     Snapshot,
     check_body,
+    readable_messages,
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
@@ -149,7 +150,9 @@ class Router:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages)), ()
+            return self._decide(
+                request, self._parts.classifier.predict(readable_messages(request))
+            ), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -216,14 +219,10 @@ class Router:
             return await self._admit(request, self._decide(request, prediction), labelled)
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
-
-        To be called on the event loop that will serve; no model is called.
-        """
+        """Load what the first request would otherwise wait for; no model is called."""
         request = self.request("Hello")
         self._parts.classifier.warm()
         self._decide(request, self._parts.classifier.predict(request.messages))
-        self._parts.means.backends.prepare()
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -314,7 +313,7 @@ class Router:
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         classifier = self._parts.classifier
-        local = classifier.begin(request.messages)
+        local = classifier.begin(readable_messages(request))
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
@@ -398,11 +397,12 @@ class Router:
         created = int(time.time())
         # The provider is asked for usage in any case; the caller sees it only on request.
         wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
-        async with aclosing(walk.stream()) as chunks:
-            async for chunk in chunks:
-                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
-                if body["choices"] or wants_usage:
-                    yield body
+        async with aclosing(walk.stream()) as batches:
+            async for batch in batches:
+                for chunk in batch:
+                    body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                    if body["choices"] or wants_usage:
+                        yield body
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
