@@ -88,6 +88,8 @@ def digest(config: Config) -> str:
             "providers": {"__all__": {"api_key", "headers"}},
             "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
             "ledger": True,
+            "telemetry": True,
+            "serve": True,
         },
     )
     text = json.dumps(public, sort_keys=True, separators=(",", ":"))

@@ -302,6 +302,19 @@ class HealthSection(Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 1000
 
 
+class TelemetrySection(Section):
+    """Where traces go: ``otlp`` sends them to ``endpoint``, else where OTEL_* variables say."""
+
+    traces: Annotated[Literal["off", "otlp"], BeforeValidator(_off)] = "off"
+    endpoint: Name | None = None
+
+
+class ServeSection(Section):
+    """What the gateway alone needs: the web origins whose pages may call it."""
+
+    origins: tuple[Name, ...] = ()
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to where it goes.
 
@@ -323,6 +336,9 @@ class Config(Section):
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    serve: ServeSection = ServeSection()
+    aliases: dict[str, Name] = {}
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")

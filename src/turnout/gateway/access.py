@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 
+from turnout.gateway.cors import Origins
 from turnout.gateway.problem import Problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
@@ -18,12 +19,13 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Access:
     """Checks a request's key. ``keys`` may call models, ``admin`` may see everything too.
 
-    Without keys every caller passes whose Host is this machine.
+    Without keys every caller passes whose Host is this machine. Pages of ``origins`` may call.
     """
 
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
         self._keys = [_hash(key) for key in keys]
         self._admin = _hash(admin) if admin else None
+        self.origins = Origins()
 
     @property
     def keyless(self) -> bool:
@@ -35,13 +37,17 @@ class Access:
         if path in OPEN_PATHS:
             return None
         host = _host(headers.get(b"host", b""))
-        if b"origin" in headers and _host(headers[b"origin"].rpartition(b"/")[2]) != host:
+        if b"origin" in headers and not self._same_origin(headers, host):
             return _denied(403, "calls from pages of other origins are not taken", "origin")
         if not self.keyless:
             return self._key_refusal(path, headers)
         if host in _LOOPBACK:
             return None
         return _denied(403, "without keys only http://localhost and 127.0.0.1 serve", "host")
+
+    def _same_origin(self, headers: Mapping[bytes, bytes], host: str) -> bool:
+        own = _host(headers[b"origin"].rpartition(b"/")[2]) == host
+        return own or self.origins.allows(headers)
 
     def _key_refusal(self, path: str, headers: Mapping[bytes, bytes]) -> Problem | None:
         given = _hash(_given(headers))

@@ -17,18 +17,31 @@ from turnout.gateway import control, log
 from turnout.gateway.access import Access
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Refused, read_json
-from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
+from turnout.gateway.cors import Origins
+from turnout.gateway.dialects import (
+    ApiDialect,
+    Chat,
+    Embeddings,
+    Inbound,
+    Messages,
+    Responses,
+    dialect_of,
+)
 from turnout.gateway.exchange import Exchange, Gone
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
-from turnout.gateway.recent import Recent
+from turnout.gateway.recent import Recent, merged
+from turnout.gateway.says import common_headers
+from turnout.gateway.tracing import traces_of
 from turnout.runtime import Router, new_id
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
 _DECISIONS = "/v1/decisions/"
+_MODEL = "/v1/models/"
+_PREFIXES = (_DECISIONS, _MODEL)
 _LEFT = 499
 
 Handler = Callable[["Arrival", Exchange], Awaitable[None]]
@@ -66,8 +79,10 @@ class Gateway:
         self.router = router
         self.limits = limits or Limits()
         self.access = access or Access()
+        self.access.origins = Origins(router.parts.config.serve.origins)
         self.draining = False
         self._metrics = Metrics()
+        self._traces = traces_of(router.parts.config)
         self._recent = Recent()
         self._in_flight = 0
         self._default = Chat()
@@ -82,6 +97,7 @@ class Gateway:
             ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
             ("POST", "/v1/messages/count_tokens"): (messages, self._count_tokens),
             ("GET", "/v1/models"): (chat, self._models),
+            ("GET", _MODEL): (chat, self._model),
             ("POST", "/v1/route"): (chat, self._route),
             ("GET", _DECISIONS): (chat, self._decision),
             ("POST", "/v1/feedback"): (chat, self._feedback),
@@ -102,7 +118,7 @@ class Gateway:
             id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out
         )
         place, dialect, handler = self._find(arrival)
-        out.common = [(b"x-request-id", arrival.id.encode())]
+        out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -119,6 +135,10 @@ class Gateway:
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
+            asked = self.access.origins.preflight(arrival.method, arrival.headers)
+            if asked is not None:
+                await out.whole(204, asked, b"")
+                return
             denied = self.access.refusal(arrival.path, arrival.headers)
             if denied is not None:
                 raise Refused(denied)  # noqa: TRY301 -- refused as everything else is
@@ -126,9 +146,11 @@ class Gateway:
         except Gone:
             return
         except Refused as refused:
+            self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
             problem = problem_of(error, soonest_s=self.router.soonest_s())
+            self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
@@ -138,7 +160,7 @@ class Gateway:
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
-        path = _DECISIONS if arrival.path.startswith(_DECISIONS) else arrival.path
+        path = next((p for p in _PREFIXES if arrival.path.startswith(p)), arrival.path)
         found = self._routes.get((arrival.method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
@@ -158,7 +180,12 @@ class Gateway:
             router = self.router
             inbound = dialect.read(await self._json(arrival))
             request = _request(arrival, dialect, inbound)
-            walk = await answer(router, dialect, inbound, request, out)
+            if self._traces is None:
+                walk = await answer(router, dialect, inbound, request, out)
+            else:
+                with self._traces.request(request) as traced:
+                    walk = await answer(router, dialect, inbound, traced.request, out)
+                    traced.walk = walk
             receipt = router.receipt(walk)
             self._recent.keep(walk.decision, walk.outcomes, receipt, walk.scans)
             self._metrics.walk(walk, receipt)
@@ -185,23 +212,37 @@ class Gateway:
         del arrival
         await _send(out, control.models(self.router))
 
+    async def _model(self, arrival: Arrival, out: Exchange) -> None:
+        wanted = arrival.path.removeprefix(_MODEL)
+        listed = control.models(self.router)["data"]
+        found = next((m for m in listed if wanted in (m["id"], m.get("model"))), None)
+        if found is None:
+            message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
+            raise Refused(bad_request(message, status=404, code="model_not_found"))
+        await _send(out, found)
+
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
-        request = _request(arrival, self._default, self._default.read(await self._json(arrival)))
+        payload = await self._json(arrival)
+        dialect = dialect_of(payload, arrival.headers)
+        request = _request(arrival, dialect, dialect.read(payload))
         decision = await self.router.aroute(request)
         self._recent.keep(decision)
         await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
-        record = self._recent.record(arrival.path.removeprefix(_DECISIONS))
+        ident = arrival.path.removeprefix(_DECISIONS)
+        recent = self._recent.record(ident)
+        record = merged(recent, await self.router.recorded(ident))
         if record is None:
-            message = "no such decision among the recent ones"
+            message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await _send(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._json(arrival))
-        if not self._recent.judge(ident, said):
-            message = "no such decision among the recent ones"
+        kept = await self.router.judged(ident, said)
+        if not self._recent.judge(ident, said) and not kept:
+            message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await _send(out, {"decision_id": ident, **said})
 
@@ -219,6 +260,7 @@ class Gateway:
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
+        self._metrics.cooling(self.router.cooling())
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         await out.whole(200, [kind], self._metrics.text())
 

@@ -17,7 +17,7 @@ def models(router: Router) -> dict[str, Any]:
     """``GET /v1/models`` in OpenAI's list format: auto, intents, policies, then the models."""
     parts = router.parts
     rules = parts.means.rules
-    routed = [AUTO, *sorted(rules.intents), *rules.policies]
+    routed = [AUTO, *parts.config.aliases, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]
     for deployment in parts.catalog.deployments.values():
         card = deployment.card

@@ -94,6 +94,11 @@ class Health:
         """Calls under way at each of these deployments."""
         return {name: self._states[name].in_flight for name in names}
 
+    def cooling(self) -> dict[str, bool]:
+        """Each deployment with whether it takes no call now, without letting a probe through."""
+        now = self._clock()
+        return {name: self._closed(s, now) is not None for name, s in self._states.items()}
+
     def began(self, deployment: str) -> None:
         """A first try begins: it earns its share of a retry."""
         state = self._states[deployment]

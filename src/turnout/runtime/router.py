@@ -38,6 +38,7 @@ from turnout.runtime.backends import Backends
 from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
+from turnout.runtime.history import judged, recorded
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
@@ -120,7 +121,7 @@ class Router:
     ) -> Request:
         """The prompt as a checked request. Raises InvalidRequest."""
         if isinstance(prompt, Request):
-            return prompt
+            return self._meant(prompt)
         if isinstance(prompt, str):
             body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
         elif isinstance(prompt, Mapping):
@@ -131,11 +132,13 @@ class Router:
         check_body(body)
         asked = model or body.get("model") or AUTO
         body.pop("model", None)
-        return Request(
-            id=new_id(),
-            body=body,
-            model=asked,
-            constraints=constraints or Constraints(),
+        return self._meant(
+            Request(
+                id=new_id(),
+                body=body,
+                model=asked,
+                constraints=constraints or Constraints(),
+            )
         )
 
     def route(self, prompt: Prompt, **more: Any) -> Decision:
@@ -211,9 +214,9 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
+        request = self._meant(request)
         if request.dialect == "embeddings":
             return await self._embedding.begin(request)
-        request = placed(request, self._rules)
         async with self._undecided(request):
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
@@ -245,6 +248,19 @@ class Router:
             return [means.stand_in.model]
         closed = self._unavailable()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
+
+    async def recorded(self, ident: str) -> dict[str, Any] | None:
+        """What the ledger has of a decision: itself, calls, cost, events, feedback."""
+        return await recorded(self._parts.means.recorder, ident)
+
+    async def judged(self, ident: str, said: Mapping[str, Any]) -> bool:
+        """Adds feedback in the ledger; whether it has that decision. Raises InvalidRequest."""
+        return await judged(self._parts.means.recorder, ident, said)
+
+    def cooling(self) -> dict[str, bool]:
+        """Each deployment with whether it takes no call now; asks nothing of anyone."""
+        every = [self._parts.means, *([self._parts.embedding] if self._parts.embedding else [])]
+        return {name: cools for means in every for name, cools in means.health.cooling().items()}
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
@@ -310,6 +326,13 @@ class Router:
         at: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def _meant(self, request: Request) -> Request:
+        """The request with the name that its alias stands for, and tagged for balancing."""
+        aliases = self._parts.config.aliases
+        if aliases and request.model in aliases:
+            request = replace(request, model=aliases[request.model])
+        return placed(request, self._rules)
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         classifier = self._parts.classifier

@@ -1,6 +1,7 @@
 """The APIs that callers speak, each a pure codec over the one internal stream of chunks."""
 
 from turnout.gateway.dialects.chat import Chat
+from turnout.gateway.dialects.detect import dialect_of
 from turnout.gateway.dialects.embeddings import Embeddings
 from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.protocol import About, ApiDialect, Inbound, StreamWriter
@@ -15,4 +16,5 @@ __all__ = [
     "Messages",
     "Responses",
     "StreamWriter",
+    "dialect_of",
 ]
