@@ -82,6 +82,7 @@ def world(
     family: str = "openai",
     modalities: list[str] | None = None,
     embedding: Mapping[str, Any] | None = None,
+    provider_more: Mapping[str, Any] | None = None,
     proxied: bool = False,
     **more: Any,
 ) -> Iterator[World]:
@@ -94,7 +95,7 @@ def world(
     more.setdefault("timeouts", patient)
     with FaultyUpstream() as upstream, FaultProxy(upstream.port) as proxy:
         settings = config(upstream, **more)
-        settings["providers"]["acme"]["family"] = family
+        settings["providers"]["acme"].update(family=family, **(provider_more or {}))
         if proxied:
             behind = {**settings["providers"]["acme"], "base_url": proxy.base_url}
             settings["providers"]["behind"] = behind

@@ -91,6 +91,8 @@ def _provider(
         json_schema=facts.get("json_schema", False)
         if section.json_schema is None
         else section.json_schema,
+        drains=section.on_disconnect == "drain",
+        drain_s=section.drain_s,
     )
     return provider, {**facts, "preset": preset or ""}
 

@@ -19,7 +19,8 @@ Kind = Literal["chat", "embedding"]
 class Provider:
     """Who is called: base URL, wire family and key (None when the key is not set).
 
-    ``json_schema`` says that answers can be held to a JSON schema there.
+    ``json_schema`` says that answers can be held to a JSON schema there. ``drains`` says that an
+    answer is billed to its end though its caller left: then it is read on, for ``drain_s`` seconds.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Provider:
     api_key_env: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json_schema: bool = False
+    drains: bool = False
+    drain_s: float = 30.0
 
     @property
     def has_key(self) -> bool:

@@ -41,7 +41,11 @@ class PriceSection(Section):
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API."""
+    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API.
+
+    ``on_disconnect`` says what becomes of a call whose caller leaves: ``cancel`` it, or ``drain``
+    it for up to ``drain_s`` where the provider bills it to its end anyway.
+    """
 
     preset: Name | None = None
     base_url: Name | None = None
@@ -49,6 +53,8 @@ class ProviderSection(Section):
     family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
     json_schema: bool | None = None
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    drain_s: Seconds = 30.0
 
 
 class DeploymentSection(Section):

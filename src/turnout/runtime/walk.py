@@ -16,6 +16,7 @@ from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
+from turnout.runtime.draining import DrainingCall
 from turnout.runtime.health import Health
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.verify import Verifier, as_asked, draft_of
@@ -114,7 +115,8 @@ class Walk:
         request = self.request
         if attempt.route.role == "draft" and self.means.verifier is not None:
             request = self.means.verifier.asks(request)
-        self.call = Call(
+        kind = DrainingCall if answers.provider.drains else Call
+        self.call = kind(
             decision_id=self.decision.id,
             request=request,
             attempt=attempt,
