@@ -17,6 +17,7 @@ FaultKind = Literal[
     "invalid_request",
     "unauthorized",
     "no_credit",
+    "spend_limit",
     "not_found",
     "rate_limited",
     "context_length_exceeded",

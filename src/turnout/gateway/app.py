@@ -43,6 +43,7 @@ _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
 _PREFIXES = (_DECISIONS, _MODEL)
 _LEFT = 499
+LOW_SHARE = 0.8
 
 Handler = Callable[["Arrival", Exchange], Awaitable[None]]
 
@@ -54,6 +55,12 @@ class Limits:
     max_body_bytes: int = 32 * 2**20
     receive_s: float = 10.0
     max_in_flight: int = 2000
+
+    def most_for(self, headers: Mapping[bytes, bytes]) -> int:
+        """Requests at a time beyond which this one is shed: the ones that can wait go first."""
+        if headers.get(b"x-turnout-priority") == b"low":
+            return int(self.max_in_flight * LOW_SHARE)
+        return self.max_in_flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +182,7 @@ class Gateway:
 
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
-            if self._in_flight > self.limits.max_in_flight:
+            if self._in_flight > self.limits.most_for(arrival.headers):
                 raise Refused(shed())
             router = self.router
             inbound = dialect.read(await self._json(arrival))

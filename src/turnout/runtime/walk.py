@@ -174,8 +174,8 @@ class Walk:
         fault = outcome.error
         if fault is None or fault.retry == "no" or outcome.released:
             return outcome
-        stated_short = fault.retry == "rate_limit" and fault.retry_after_s is not None
-        if stated_short or self.means.health.may_retry(outcome.route.deployment):
+        stated = fault.retry == "rate_limit" and fault.retry_after_s is not None
+        if self.means.health.may_retry(outcome.route.deployment, stated=stated):
             return outcome
         return replace(outcome, error=replace(fault, retry="no"))
 
