@@ -2,7 +2,7 @@
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
-from turnout.decision.decide import Rulebook, decide, decision_id
+from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.eligible import expected_cost, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
@@ -24,5 +24,6 @@ __all__ = [
     "expected_cost",
     "folding",
     "input_tokens",
+    "is_pinned",
     "served_intent",
 ]

@@ -5,7 +5,7 @@ This module does not know policies, clocks or the network.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from turnout.catalog import Deployment
 from turnout.core import Candidate, Features, Prediction, Request, Snapshot
@@ -25,7 +25,7 @@ def expected_cost(features: Features, deployment: Deployment) -> int | None:
     if deployment.price is None:
         return None
     prompt = input_tokens(features, deployment)
-    return deployment.price.expected_cost(prompt, features.output_tokens)
+    return deployment.price.expected_cost(prompt, features.answer_tokens(deployment.model))
 
 
 def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
@@ -40,7 +40,7 @@ def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot
 
 def _fits(request: Request, features: Features, deployment: Deployment, _: Snapshot) -> str | None:
     prompt, window = input_tokens(features, deployment), deployment.card.context_window
-    reserve = request.max_output_tokens or features.output_tokens
+    reserve = request.max_output_tokens or features.answer_tokens(deployment.model)
     if prompt + reserve > window:
         return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
     return None
@@ -96,28 +96,53 @@ CONSTRAINTS: tuple[Constraint, ...] = (
 )
 
 
-def candidate(
+def candidates(
     request: Request,
     features: Features,
     prediction: Prediction,
-    deployment: Deployment,
+    deployments: Iterable[Deployment],
     snapshot: Snapshot,
-) -> Candidate:
-    """The deployment as this request sees it, excluded by the first constraint it fails."""
-    return Candidate(
-        deployment=deployment.id,
-        model=deployment.model,
-        cost_pico_usd=expected_cost(features, deployment),
-        quality=prediction.success.get(deployment.model, deployment.card.quality),
-        latency_ms=snapshot.latency_ms.get(deployment.id),
-        excluded=_first_reason(request, features, deployment, snapshot),
-    )
+) -> list[Candidate]:
+    """The deployments as this request sees them, each excluded by the first constraint it fails."""
+    checks = _binding(request, snapshot)
+    return [
+        Candidate(
+            deployment=deployment.id,
+            model=deployment.model,
+            cost_pico_usd=expected_cost(features, deployment),
+            quality=prediction.success.get(deployment.model, deployment.card.quality),
+            latency_ms=snapshot.latency_ms.get(deployment.id),
+            excluded=_first_reason(checks, request, features, deployment, snapshot),
+        )
+        for deployment in deployments
+    ]
+
+
+def _binding(request: Request, snapshot: Snapshot) -> list[Constraint]:
+    """The constraints that can exclude anything at all, in their order: most requests set few."""
+    limits = request.constraints
+    unset: set[Constraint] = set()
+    if limits.allow is None and not limits.deny:
+        unset.add(_allowed)
+    if request.max_output_tokens is None:
+        unset.add(_long_enough)
+    if limits.max_cost_pico_usd is None:
+        unset.add(_affordable)
+    if limits.max_latency_ms is None:
+        unset.add(_quick)
+    if not snapshot.unavailable:
+        unset.add(_available)
+    return [check for check in CONSTRAINTS if check not in unset]
 
 
 def _first_reason(
-    request: Request, features: Features, deployment: Deployment, snapshot: Snapshot
+    checks: Sequence[Constraint],
+    request: Request,
+    features: Features,
+    deployment: Deployment,
+    snapshot: Snapshot,
 ) -> str | None:
-    for check in CONSTRAINTS:
+    for check in checks:
         reason = check(request, features, deployment, snapshot)
         if reason is not None:
             return reason

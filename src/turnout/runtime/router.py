@@ -6,9 +6,9 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -24,13 +24,15 @@ from turnout.core import (
     Message,
     Outcome,
     Prediction,
+    Ref,
     Request,
     RouterError,
     Snapshot,
     check_body,
     readable_messages,
+    strings,
 )
-from turnout.decision import decide, decision_id, input_tokens
+from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly, assemble
@@ -51,6 +53,12 @@ from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
+
+UNDECIDED = (RouterError, asyncio.CancelledError)
+# Characters that are read on the event loop itself, within about a millisecond.
+_AT_ONCE = 5000
+# What is estimated of a request that the configuration lets pass unread.
+UNREAD = Prediction(classifier=Ref(name="none"))
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
@@ -165,13 +173,16 @@ class Router:
 
     async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
-        async with self._undecided(request):
+        try:
             prediction, labelled = await self._predict(request)
             decision = self._decide(request, prediction)
             if labelled:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
         return decision, labelled
 
     @overload
@@ -217,15 +228,38 @@ class Router:
         request = self._meant(request)
         if request.dialect == "embeddings":
             return await self._embedding.begin(request)
-        async with self._undecided(request):
+        try:
             prediction, labelled = await self._predict(request)
             return await self._admit(request, self._decide(request, prediction), labelled)
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
+
+    async def afeedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """Record how good an answer was, in the ledger: what training on one's own logs reads.
+
+        ``source`` says who judged, as ``user``, ``judge``, ``label`` or ``test``. Raises
+        InvalidRequest for a decision that the ledger does not have.
+        """
+        await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
+
+    def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """As ``afeedback``."""
+        self._loop.run(self.afeedback(decision_id, metric, value, source=source))
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for; no model is called."""
+        """Load what the first request would otherwise wait for; no model is called.
+
+        The classifier's second stage goes on loading beside the first answers.
+        """
         request = self.request("Hello")
-        self._parts.classifier.warm()
-        self._decide(request, self._parts.classifier.predict(request.messages))
+        self._parts.classifier.warm(fully=False)
+        self._parts.classifier.begin(request.messages)
+        self._decide(request, UNREAD)
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -335,11 +369,17 @@ class Router:
         return placed(request, self._rules)
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        classifier = self._parts.classifier
-        local = classifier.begin(readable_messages(request))
-        if not isinstance(local, Prediction):
-            running = asyncio.get_running_loop()
-            local = await running.run_in_executor(self._threads, classifier.finish, local)
+        if not self._rules.safety.pinned and is_pinned(request, self._rules):
+            return UNREAD, ()
+        classifier, running = self._parts.classifier, asyncio.get_running_loop()
+        messages = readable_messages(request)
+        if sum(len(text) for message in messages for text in strings(message)) > _AT_ONCE:
+            # Every stretch of it is read, and others shall not wait for that.
+            local = await running.run_in_executor(self._threads, classifier.predict, messages)
+        else:
+            local = classifier.begin(messages)
+            if not isinstance(local, Prediction):
+                local = await running.run_in_executor(self._threads, classifier.finish, local)
         asked = self._parts.asked
         if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
@@ -349,21 +389,21 @@ class Router:
         label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
-    @asynccontextmanager
-    async def _undecided(self, request: Request) -> AsyncIterator[None]:
+    async def _abandoned(self, request: Request) -> None:
         """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
-        try:
-            yield
-        except (RouterError, asyncio.CancelledError):
-            recorder = self._parts.means.recorder
-            await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
-            raise
+        recorder = self._parts.means.recorder
+        await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
-        if self._parts.success is not None:
-            success = self._parts.success.predictor.predict(prompt_text(request))
-            prediction = replace(prediction, success=success)
+        known = self._parts.success
+        if known is not None:
+            text = prompt_text(request)
+            prediction = replace(prediction, success=known.predictor.predict(text))
+            if known.lengths is not None:
+                quantile = self._parts.config.policy.output_quantile
+                written = known.lengths.tokens(text, quantile, request.max_output_tokens)
+                features = replace(features, written=written)
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),
