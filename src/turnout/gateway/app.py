@@ -251,7 +251,6 @@ class Gateway:
         if not self._recent.judge(ident, said) and not kept:
             message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
-        await self.router.afeedback(ident, said["metric"], said["value"], source=said["source"])
         await _send(out, {"decision_id": ident, **said})
 
     async def _health(self, arrival: Arrival, out: Exchange) -> None:
