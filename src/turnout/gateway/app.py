@@ -8,13 +8,15 @@ This module does not know HTTP parsing.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
-from turnout.core import Request, RouterError
+from turnout.core import Caller, Request, RouterError
 from turnout.gateway import control, log
-from turnout.gateway.access import Access
+from turnout.gateway.access import ANYONE, Access
+from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cors import Origins
@@ -35,15 +37,17 @@ from turnout.gateway.problem import Problem, bad_request, internal, problem_of, 
 from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
+from turnout.gateway.watch import look, watch
 from turnout.runtime import Router, new_id
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
 _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
-_PREFIXES = (_DECISIONS, _MODEL)
 _LEFT = 499
 LOW_SHARE = 0.8
+
+_PREFIXES = (_DECISIONS, _MODEL, "/v1/keys/", "/v1/budgets/")
 
 Handler = Callable[["Arrival", Exchange], Awaitable[None]]
 
@@ -63,15 +67,16 @@ class Limits:
         return self.max_in_flight
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """A request that has arrived: its path, its headers (lower case) and its own id."""
+    """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
 
     id: str
     method: str
     path: str
     headers: Mapping[bytes, bytes]
     exchange: Exchange
+    caller: Caller = ANYONE
 
 
 class Gateway:
@@ -93,6 +98,7 @@ class Gateway:
         self._recent = Recent()
         self._in_flight = 0
         self._default = Chat()
+        self._admin = Admin(lambda: self.router.accounts, self._json)
         self._routes = self._table()
 
     def _table(self) -> dict[tuple[str, str], tuple[ApiDialect, Handler]]:
@@ -108,6 +114,7 @@ class Gateway:
             ("POST", "/v1/route"): (chat, self._route),
             ("GET", _DECISIONS): (chat, self._decision),
             ("POST", "/v1/feedback"): (chat, self._feedback),
+            **self._admin.table(chat),
             ("GET", "/healthz"): (chat, self._health),
             ("GET", "/readyz"): (chat, self._ready),
             ("GET", "/metrics"): (chat, self._show_metrics),
@@ -117,6 +124,12 @@ class Gateway:
     def prepare(self) -> None:
         """Loads what the first request would otherwise wait for."""
         self.router.prepare()
+        with suppress(RouterError):  # said, and tried again, by ``attend``
+            look(self.router.accounts)
+
+    async def attend(self) -> None:
+        """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
+        await watch(lambda: self.router.accounts)
 
     async def serve(self, out: Exchange) -> None:
         """Answers one request."""
@@ -146,9 +159,12 @@ class Gateway:
             if asked is not None:
                 await out.whole(204, asked, b"")
                 return
-            denied = self.access.refusal(arrival.path, arrival.headers)
-            if denied is not None:
-                raise Refused(denied)  # noqa: TRY301 -- refused as everything else is
+            found = self.access.caller(
+                arrival.method, arrival.path, arrival.headers, self.router.accounts
+            )
+            if isinstance(found, Problem):
+                raise Refused(found)  # noqa: TRY301 -- refused as everything else is
+            arrival.caller = found
             await handler(arrival, out)
         except Gone:
             return
@@ -194,7 +210,7 @@ class Gateway:
                     walk = await answer(router, dialect, inbound, traced.request, out)
                     traced.walk = walk
             receipt = router.receipt(walk)
-            self._recent.keep(walk.decision, walk.outcomes, receipt, walk.scans)
+            self._recent.keep(request.tenant, walk.decision, walk.outcomes, receipt, walk.scans)
             self._metrics.walk(walk, receipt)
             log.answered(arrival.id, walk, receipt)
 
@@ -216,12 +232,11 @@ class Gateway:
         await _send(out, {"input_tokens": self.router.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        del arrival
-        await _send(out, control.models(self.router))
+        await _send(out, control.models(self.router, arrival.caller.models))
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)
-        listed = control.models(self.router)["data"]
+        listed = control.models(self.router, arrival.caller.models)["data"]
         found = next((m for m in listed if wanted in (m["id"], m.get("model"))), None)
         if found is None:
             message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
@@ -233,13 +248,13 @@ class Gateway:
         dialect = dialect_of(payload, arrival.headers)
         request = _request(arrival, dialect, dialect.read(payload))
         decision = await self.router.aroute(request)
-        self._recent.keep(decision)
+        self._recent.keep(request.tenant, decision)
         await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(_DECISIONS)
-        recent = self._recent.record(ident)
-        record = merged(recent, await self.router.recorded(ident))
+        ident, tenant = arrival.path.removeprefix(_DECISIONS), _tenant(arrival)
+        recent = self._recent.record(ident, tenant)
+        record = merged(recent, await self.router.recorded(ident, tenant))
         if record is None:
             message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
@@ -247,8 +262,8 @@ class Gateway:
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._json(arrival))
-        kept = await self.router.judged(ident, said)
-        if not self._recent.judge(ident, said) and not kept:
+        kept = await self.router.judged(ident, said, _tenant(arrival))
+        if not self._recent.judge(ident, said, _tenant(arrival)) and not kept:
             message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await _send(out, {"decision_id": ident, **said})
@@ -276,6 +291,11 @@ class Gateway:
         await _send(out, document())
 
 
+def _tenant(arrival: Arrival) -> str | None:
+    """Whose decisions the caller may see; None for everybody's."""
+    return None if arrival.caller.admin else arrival.caller.tenant
+
+
 def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request:
     return Request(
         id=arrival.id,
@@ -283,8 +303,10 @@ def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request
         native=inbound.native,
         dialect=dialect.name,
         model=inbound.model,
-        constraints=constraints_of(arrival.headers),
+        constraints=constraints_of(arrival.headers, arrival.caller.models),
         session=session_of(arrival.headers),
+        tenant=arrival.caller.tenant,
+        caller=arrival.caller,
         tags=tags_of(arrival.headers),
     )
 

@@ -15,9 +15,9 @@ from turnout.catalog import Catalog
 from turnout.core import AUTO, Features, InvalidRequest, Prediction, Ref, Request, Snapshot
 from turnout.decision import decide
 from turnout.features import count
+from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
-from turnout.runtime.ceiling import ceiling
 from turnout.runtime.edge import failure
 from turnout.runtime.placing import outstanding
 from turnout.runtime.recorder import Recorder
@@ -73,11 +73,16 @@ class Embedding:
             unavailable={**cooling, **self.unavailable},
             outstanding=outstanding(rules.balance, health),
         )
-        decision = decide(asked, _features(request, rules.catalog), _PREDICTION, now, rules)
-        recorder = means.recorder
-        await recorder.decided(asked, decision, ceiling(asked, decision, rules.catalog))
+        features = _features(request, rules.catalog)
+        decision = decide(asked, features, _PREDICTION, now, rules)
+        asked, decision = await admitted(
+            asked,
+            decision,
+            lambda narrower: decide(narrower, features, _PREDICTION, now, rules),
+            means,
+        )
         if not decision.routes:
-            await recorder.settled(decision)
+            await means.recorder.settled(decision)
             raise failure(decision, ())
         return Walk(request=asked, decision=decision, means=means)
 

@@ -14,16 +14,24 @@ from turnout.ledger import Ledger, decision_of, shown
 from turnout.runtime.recorder import Recorder
 
 
-async def recorded(recorder: Recorder, ident: str) -> dict[str, Any] | None:
-    """The decision with its calls, cost, events and feedback; None where no ledger has it."""
+async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:
+    """The decision with its calls, cost, events and feedback; None where no ledger has it.
+
+    ``tenant`` (None: any) sees only its own: another's is as if it were not there.
+    """
     if not isinstance(recorder, Ledger):
         return None
-    return await asyncio.to_thread(_recorded, recorder, ident)
+    found = await asyncio.to_thread(_recorded, recorder, ident)
+    return found if found and tenant in (None, found["tenant"]) else None
 
 
-async def judged(recorder: Recorder, ident: str, said: Mapping[str, Any]) -> bool:
-    """Adds feedback to a decision of the ledger; whether there is one that has it."""
+async def judged(
+    recorder: Recorder, ident: str, said: Mapping[str, Any], tenant: str | None
+) -> bool:
+    """Adds feedback to a decision of the ledger; whether the tenant has it there."""
     if not isinstance(recorder, Ledger):
+        return False
+    if tenant is not None and await recorded(recorder, ident, tenant) is None:
         return False
     try:
         await recorder.feedback(ident, said["metric"], said["value"], source=said["source"])
