@@ -97,7 +97,6 @@ def public(config: Config) -> dict[str, Any]:
             "telemetry": True,
             "serve": True,
             "budgets": True,
-            "cache": True,
         },
     )
 
