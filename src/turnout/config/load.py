@@ -97,6 +97,7 @@ def public(config: Config) -> dict[str, Any]:
             "telemetry": True,
             "serve": True,
             "budgets": True,
+            "cache": True,
         },
     )
 
