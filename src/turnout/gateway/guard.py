@@ -24,6 +24,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._deadline: TimerHandle | None = None
+        self._fresh = True
+        self._draining = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Starts the deadline of the first request."""
@@ -57,6 +59,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(b"400 Bad Request")
             return
         super().on_headers_complete()
+        self._fresh = False
+        cycle: Any = self.cycle
+        if self._draining and cycle is not None:
+            cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The server stops: a connection whose first request is on its way is still answered."""
+        self._draining = True
+        if not self._fresh:
+            super().shutdown()
 
     def on_message_complete(self) -> None:
         """The request is whole."""

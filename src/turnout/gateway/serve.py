@@ -80,12 +80,16 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration."""
+    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
+
+    ``ready`` is called once connections are taken.
+    """
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
     reloader = Reloader(gateway, build, config_path)
-    server = _server(_config(gateway, limits, patience, address or Address()))
+    server = _server(_config(gateway, limits, patience, address or Address()), ready)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     watching = asyncio.create_task(reloader.run())
@@ -96,11 +100,15 @@ async def serve(
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-def _server(config: "Config") -> "Server":
+def _server(config: "Config", ready: Callable[[], None]) -> "Server":
     """A server that ends by itself after a signal, instead of raising the signal once more."""
     import uvicorn
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             del frame
             self.force_exit = self.should_exit and sig == signal.SIGINT
