@@ -135,9 +135,11 @@ class SafetySection(Section):
     """When a request is refused; without a threshold the classifier's own applies.
 
     ``answers: scan`` has answers judged as requests are; a stream then holds back ``hold_tokens``.
+    ``unread: block`` refuses images, sound and files, which the local classifier does not read.
     """
 
     threshold: Share | None = None
+    unread: Literal["pass", "block"] = "pass"
     answers: Annotated[Literal["off", "scan"], BeforeValidator(_off)] = "off"
     hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
 

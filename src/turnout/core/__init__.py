@@ -22,6 +22,7 @@ from turnout.core.errors import (
 from turnout.core.money import format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
 from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
     AUTO,
     Body,
@@ -80,6 +81,8 @@ __all__ = [
     "format_usd",
     "pico_from_usd",
     "pico_per_token",
+    "readable",
+    "readable_messages",
     "strings",
     "text_of",
     "usd_from_pico",

@@ -66,7 +66,7 @@ def decide(
     """
     policy = _policy_for(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
-    unsafe = rules.safety.verdict(prediction)
+    unsafe = rules.safety.verdict(prediction, features.modalities)
     if rules.knobs is not None:
         request = rules.knobs.applied(request, intent)
     candidates = [

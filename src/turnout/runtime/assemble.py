@@ -82,6 +82,7 @@ def _rulebook(
             threshold=classifier.threshold if threshold is None else threshold,
             refusal=config.refusal,
             block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
+            words_only=config.safety.unread == "block",
         ),
         intents=frozenset(config.intents) - {UNSAFE},
         balance=_balance(config, catalog),

@@ -28,6 +28,7 @@ from turnout.core import (
     RouterError,
     Snapshot,
     check_body,
+    readable_messages,
 )
 from turnout.decision import decide, decision_id, input_tokens
 from turnout.features import extract
@@ -147,7 +148,9 @@ class Router:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages)), ()
+            return self._decide(
+                request, self._parts.classifier.predict(readable_messages(request))
+            ), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -309,7 +312,7 @@ class Router:
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         classifier = self._parts.classifier
-        local = classifier.begin(request.messages)
+        local = classifier.begin(readable_messages(request))
         if not isinstance(local, Prediction):
             running = asyncio.get_running_loop()
             local = await running.run_in_executor(self._threads, classifier.finish, local)
