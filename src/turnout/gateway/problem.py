@@ -33,7 +33,10 @@ DEFAULT_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field."""
+    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field.
+
+    ``allow`` lists the methods of a path that was asked with another one.
+    """
 
     status: int
     type: str
@@ -42,6 +45,7 @@ class Problem:
     param: str | None = None
     retry_after_s: float | None = None
     attempts: tuple[Outcome, ...] = ()
+    allow: str = ""
 
     @property
     def retryable(self) -> bool:
@@ -54,6 +58,8 @@ class Problem:
         if self.retry_after_s is not None:
             found.append((b"retry-after", b"%d" % max(1, math.ceil(self.retry_after_s))))
             found.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after_s * 1e3)))
+        if self.allow:
+            found.append((b"allow", self.allow.encode()))
         return found
 
     def attempts_body(self) -> list[dict[str, Any]]:
