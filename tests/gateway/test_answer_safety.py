@@ -128,9 +128,10 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: chunks let through without the scanner leave no record of a scan behind them."""
 
-    async def bypass(_: Screen, chunks: Any) -> Any:
-        async for chunk in chunks:
-            yield chunk
+    async def bypass(_: Screen, batches: Any) -> Any:
+        async for batch in batches:
+            for chunk in batch:
+                yield chunk
 
     scope, w = said(CALM * 8)
     monkeypatch.setattr(Screen, "through", bypass)

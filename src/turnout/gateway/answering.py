@@ -5,15 +5,15 @@ an explicit error event and never cleanly. This module does not know providers o
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from turnout.core import Chunk, Delta, Request, Usage
-from turnout.gateway.dialects import About, ApiDialect, Inbound
+from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
+from turnout.gateway.exchange import Exchange, Headers
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.responder import Responder
-from turnout.gateway.says import Headers, attempts_of, decision_headers
+from turnout.gateway.says import attempts_of, decision_headers
 from turnout.runtime import Router, Walk, failure, refusal
 
 _JSON = (b"content-type", b"application/json")
@@ -25,7 +25,7 @@ _EVENTS: Headers = [
 
 
 async def answer(
-    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Responder
+    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
 ) -> Walk:
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
     walk = await router.begin(request)
@@ -42,7 +42,7 @@ class _Answering:
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
-    out: Responder
+    out: Exchange
     request_id: str
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -59,16 +59,14 @@ class _Answering:
     async def stream(self) -> None:
         writer = self.dialect.writer(self._about())
         started = False
-        async with aclosing(self._chunks()) as chunks:
-            async for chunk in chunks:
+        async with aclosing(self.walk.stream()) as batches:
+            async for batch in batches:
                 if not started:
-                    # The head names the model of the attempt that produced these bytes.
-                    writer = self.dialect.writer(self._about())
-                    await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
-                    started = True
-                events = writer.write(chunk)
-                if events:
-                    await self.out.piece(events)
+                    started, writer = True, await self._begun()
+                await self._written(writer, batch)
+        if self.walk.decision.blocked:
+            started, writer = True, await self._begun()
+            await self._written(writer, (self._refusal(),))
         if not started:
             await self._fail(self._problem())
         elif self.walk.complete:
@@ -76,12 +74,15 @@ class _Answering:
         else:
             await self.out.end(writer.fail(self._problem()))
 
-    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(self.walk.stream()) as chunks:
-            async for chunk in chunks:
-                yield chunk
-        if self.walk.decision.blocked:
-            yield self._refusal()
+    async def _begun(self) -> StreamWriter:
+        """The writer, once the head names the model of the attempt that makes the bytes."""
+        await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
+        return self.dialect.writer(self._about())
+
+    async def _written(self, writer: StreamWriter, batch: Sequence[Chunk]) -> None:
+        events = b"".join([writer.write(chunk) for chunk in batch])
+        if events:
+            await self.out.piece(events)
 
     def _refusal(self) -> Chunk:
         decision = self.walk.decision

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 
 from turnout.core import Decision, Outcome, usd_from_pico
-
-Headers = list[tuple[bytes, bytes]]
+from turnout.gateway.exchange import Headers
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 

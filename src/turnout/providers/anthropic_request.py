@@ -24,16 +24,8 @@ _SAME = ("temperature", "top_p")
 
 def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
     """The Messages body, without ``stream``. Raises InvalidRequest."""
-    _check(request.body)
-    try:
-        return _told(request, card, mark)
-    except (AttributeError, LookupError, TypeError) as error:
-        message = "messages, tools or tool calls do not have the shape of chat completions"
-        raise InvalidRequest(f"{message}: {error}", field="messages") from error
-
-
-def _told(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
     chat = request.body
+    _check(chat)
     body: dict[str, Any] = {
         "model": card.id,
         "max_tokens": request.max_output_tokens or card.max_output or _DEFAULT_MAX_TOKENS,

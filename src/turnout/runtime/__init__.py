@@ -3,6 +3,7 @@
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
 from turnout.runtime.edge import failure
+from turnout.runtime.ids import new_id
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.recorder import NoRecorder, Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
@@ -27,5 +28,6 @@ __all__ = [
     "chunk_body",
     "completion",
     "failure",
+    "new_id",
     "refusal",
 ]

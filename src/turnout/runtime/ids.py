@@ -3,7 +3,7 @@
 Invariant: within a process the ids rise, even when the clock is set back.
 """
 
-import secrets
+import os
 import threading
 import time
 
@@ -20,7 +20,7 @@ class Ids:
         with self._giving:
             self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
             now_ms = self._last_ms
-        return f"r_{now_ms:012x}{secrets.token_hex(6)}"
+        return f"r_{now_ms:012x}{os.urandom(6).hex()}"
 
 
 new_id = Ids().new

@@ -215,14 +215,10 @@ class Router:
             return await self._admit(request, self._decide(request, prediction), labelled)
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
-
-        To be called on the event loop that will serve; no model is called.
-        """
+        """Load what the first request would otherwise wait for; no model is called."""
         request = self.request("Hello")
         self._parts.classifier.warm()
         self._decide(request, self._parts.classifier.predict(request.messages))
-        self._parts.means.backends.prepare()
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -396,11 +392,12 @@ class Router:
         created = int(time.time())
         # The provider is asked for usage in any case; the caller sees it only on request.
         wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
-        async with aclosing(walk.stream()) as chunks:
-            async for chunk in chunks:
-                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
-                if body["choices"] or wants_usage:
-                    yield body
+        async with aclosing(walk.stream()) as batches:
+            async for batch in batches:
+                for chunk in batch:
+                    body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                    if body["choices"] or wants_usage:
+                        yield body
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)

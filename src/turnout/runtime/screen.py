@@ -6,7 +6,7 @@ This module does not know how texts are scored.
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from turnout.core import Chunk
@@ -33,16 +33,17 @@ class Screen:
     _seen: int = 0
     _scanned: int = 0
 
-    async def through(self, chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk, None]:
+    async def through(self, batches: AsyncIterator[Sequence[Chunk]]) -> AsyncGenerator[Chunk, None]:
         """The chunks that may leave; ends early once ``stopped``. Ends what it holds with them."""
-        async for chunk in chunks:
-            self._hold(chunk)
-            if self._seen - self._scanned >= self.stride:
-                await self._scan()
-                if self.stopped:
-                    return
-                for free in self._free(self._scanned - self.keep):
-                    yield free
+        async for batch in batches:
+            for chunk in batch:
+                self._hold(chunk)
+                if self._seen - self._scanned >= self.stride:
+                    await self._scan()
+                    if self.stopped:
+                        return
+                    for free in self._free(self._scanned - self.keep):
+                        yield free
 
     async def rest(self) -> AsyncGenerator[Chunk, None]:
         """What is still held of an answer that came to its end."""

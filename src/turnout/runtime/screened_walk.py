@@ -5,7 +5,7 @@ is settled; a stopped answer ends as the dialects end a filtered one, and no oth
 This module does not know how texts are scored.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class ScreenedWalk(Walk):
         choices = {delta.choice for delta in answer.deltas}
         return self._stop(self.stopped, choices, answer, answer.usage, said=False)
 
-    async def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    async def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         keep = self.screening.hold_tokens * CHARACTERS_PER_TOKEN
         # Choices take turns in a stream, so that each needs a window of its own.
         choices = self.request.body.get("n")
@@ -58,18 +58,19 @@ class ScreenedWalk(Walk):
         scanner = Scanner(self.screening.judge)
         screen = self.screen = Screen(scanner=scanner, keep=keep, stride=max(1, keep // 2))
         last = Chunk()
-        async with aclosing(Walk._chunks(self, call)) as chunks:  # noqa: SLF001 -- see _record
-            async for last in screen.through(chunks):
-                yield last
+        # A slotted dataclass has no super().
+        async with aclosing(Walk._batches(self, call)) as batches:  # noqa: SLF001
+            async for last in screen.through(batches):
+                yield (last,)
         if not screen.stopped and call.outcome is not None and call.outcome.status == "ok":
             async for last in screen.rest():
-                yield last
+                yield (last,)
         self._note(scanner)
         if screen.stopped:
             self.stopped = screen.stopped
             parts = {int(part.partition(".")[0]) for part in scanner.scans}
             usage = call.outcome.usage if call.outcome else None
-            yield self._stop(screen.stopped, parts, last, usage, said=screen.released)
+            yield (self._stop(screen.stopped, parts, last, usage, said=screen.released),)
 
     async def _record(self, call: Call) -> Outcome:
         # What is held back has not left: until then a failure falls over as before a first token.

@@ -5,7 +5,7 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -76,16 +76,19 @@ class Walk:
             await self._settle()
         return None
 
-    async def stream(self) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the first route that begins to answer; the last outcome tells the end."""
+    async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks of the first route that begins to answer; the last outcome tells the end.
+
+        Chunks that came together are given together.
+        """
         plan, attempt = self._begin()
         try:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(self._chunks(call)) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                    async with aclosing(self._batches(call)) as batches:
+                        async for batch in batches:
+                            yield batch
                 finally:
                     outcome = await self._record(call)
                 attempt = _advance(plan, self._within_budget(outcome))
@@ -95,7 +98,7 @@ class Walk:
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
         return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
 
-    def _chunks(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
@@ -130,11 +133,12 @@ class Walk:
         kept = await self._verified(call, [answer]) if answer is not None else []
         return kept[0] if kept else None
 
-    async def _drafted(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    async def _drafted(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks of a draft, held back until it is verified."""
         kept = await call.kept()
-        for chunk in await self._verified(call, kept) if kept is not None else ():
-            yield chunk
+        verified = await self._verified(call, kept) if kept is not None else None
+        if verified:
+            yield verified
 
     async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
         """The draft as it may be served, or nothing where it is rejected."""

@@ -73,7 +73,9 @@ class MessagesWriter:
             message = {**raw["message"], "model": chunk.model or self._about.model}
             raw["message"] = message
         elif kind == "content_block_start":
-            self._open, self._blocks = ("native", 0), raw.get("index", self._blocks)
+            index = raw.get("index")
+            self._open = ("native", 0)
+            self._blocks = index if isinstance(index, int) else self._blocks
         elif kind == "content_block_stop" and self._open is not None:
             self._open, self._blocks = None, self._blocks + 1
         return sse.event(kind, raw)
