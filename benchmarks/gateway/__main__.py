@@ -23,9 +23,13 @@ from benchmarks.gateway.peers import started as peer_started
 from benchmarks.gateway.plot import draw
 from benchmarks.machine import describe
 
+# Requests that name a model pass unread; and the ledger at its default place, a fresh folder here.
+_UNREAD = 'ledger: "off"\nsafety: {pinned: pass}\n'
+_LEDGER = "safety: {pinned: scan}\n"
+
 
 def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
-    """The upstream itself, then Turnout without and with its ledger."""
+    """The upstream itself, then Turnout: plain, passing named models unread, recording, doubled."""
     direct = Started(
         name="direct",
         pid=0,
@@ -33,10 +37,11 @@ def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
         models={"pinned": "m/fast", "routed": "m/fast", "paced": "m/paced"},
     )
     plain = stack.enter_context(turnout(port, core=core))
-    passing = stack.enter_context(
-        turnout(port, name="ledger", extra="retries: {retries: 1}\n", core=core)
-    )
-    return [direct, plain, passing]
+    unread = stack.enter_context(turnout(port, name="unread", extra=_UNREAD, core=core))
+    kept = stack.enter_context(turnout(port, name="ledger", extra=_LEDGER, core=core))
+    # The kernel spreads two workers over the cores, as it would elsewhere.
+    double = stack.enter_context(turnout(port, name="2 workers", workers=2))
+    return [direct, plain, unread, kept, double]
 
 
 def others(

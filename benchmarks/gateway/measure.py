@@ -1,7 +1,7 @@
 """Runs one load against a gateway and reads what its processes used meanwhile.
 
-CPU time comes from the scheduler's own count (nanoseconds, all threads), so that a slow load
-generator or a busy neighbour does not distort it, though a machine that runs slower does.
+CPU time is the count of the kernel, ended threads included, so that a slow load generator
+does not distort it; a machine that runs slower for busy neighbours does.
 """
 
 import json
@@ -29,9 +29,10 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """User and system seconds of the processes so far, ended threads left out."""
-    stats = (p for pid in pids for p in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(path.read_text(encoding="ascii").split()[0]) for path in stats) / 1e9
+    """User and system seconds of the processes so far."""
+    texts = (Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in pids)
+    fields = (text.rpartition(")")[2].split() for text in texts)
+    return sum(int(f[11]) + int(f[12]) for f in fields) / TICK
 
 
 def rss_mb(pids: Iterable[int]) -> float:

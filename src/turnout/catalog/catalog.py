@@ -7,6 +7,7 @@ This module does not know how a provider is spoken to, nor whether it is up.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from turnout.catalog.price import Price
@@ -78,9 +79,11 @@ class Deployment:
         return self.card.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Catalog:
     """All deployments by id, in the order of the configuration."""
+
+    # Without slots, so that what every receipt asks for can be kept.
 
     deployments: Mapping[str, Deployment]
 
@@ -109,6 +112,10 @@ class Catalog:
 
     def strongest(self) -> Deployment:
         """The deployment with the best quality prior; without priors, the dearest."""
+        return self._strongest
+
+    @cached_property
+    def _strongest(self) -> Deployment:
         return self.by_strength()[0]
 
     def by_strength(self) -> list[Deployment]:

@@ -46,9 +46,9 @@ class Calibrated:
         """Predictions in the order of ``conversations``."""
         return [self._applied(p) for p in self._inner.predict_batch(conversations)]
 
-    def warm(self) -> None:
-        """Loads now what the first prompt would wait for."""
-        self._inner.warm()
+    def warm(self, *, fully: bool = True) -> None:
+        """Loads now what the first prompt would wait for, or only what every prompt needs."""
+        self._inner.warm(fully=fully)
 
     def _applied(self, prediction: Prediction) -> Prediction:
         return replace(self._calibration.applied(prediction), classifier=self.ref)

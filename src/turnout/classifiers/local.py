@@ -96,10 +96,14 @@ class LocalClassifier:
         custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
         return type(self)(self._artefact, custom)
 
-    def warm(self) -> None:
-        """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""
+    def warm(self, *, fully: bool = True) -> None:
+        """Loads both stages now, or the first one while the second loads beside it.
+
+        Raises ConfigError.
+        """
         self._tokenizer.compile()
-        _encoder()
+        if fully:
+            _encoder()
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""

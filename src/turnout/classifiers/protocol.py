@@ -43,6 +43,6 @@ class Classifier(Protocol):
         """Predictions in the order of ``conversations``."""
         ...
 
-    def warm(self) -> None:
-        """Loads now what the first prompt would wait for."""
+    def warm(self, *, fully: bool = True) -> None:
+        """Loads now what the first prompt would wait for, or only what every prompt needs."""
         ...

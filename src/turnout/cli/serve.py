@@ -15,7 +15,7 @@ import typer
 from turnout.cli.options import ConfigOption, err, router
 from turnout.core import ConfigError
 from turnout.runtime import Router
-from turnout.runtime.recording import place_of
+from turnout.runtime.recording import SECRET, SOCKET, place_of
 
 if TYPE_CHECKING:
     from turnout.gateway.access import Access
@@ -70,8 +70,7 @@ def serve(
         log.configure(log_level)
         run.one(socket.socket(fileno=fd), _tells(ready_fd))
         return
-    if workers > 1 or take_over:
-        # One clear message instead of one a worker.
+    if take_over:
         _check_ledger(router(config))
     taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
     listener = taken.listener if taken else bind(address, access)
@@ -84,7 +83,9 @@ def serve(
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
     with Handover(handover_path(state_dir(os.environ), bound), listener, stop):
         if workers > 1:
-            sys.exit(_supervise(listener, workers, ready))
+            # One clear message instead of one a worker.
+            with router(config) as one:
+                sys.exit(_supervise(listener, workers, one, ready))
         log.configure(log_level)
         run.one(listener, ready)
 
@@ -138,21 +139,38 @@ def _check_ledger(one: Router) -> None:
     place = place_of(one.parts.config, os.environ)
     if place is not None and "://" not in place:
         raise ConfigError(
-            "two processes cannot write one SQLite ledger; use 'ledger: postgresql://...' or "
-            "'ledger: off', or leave out --workers and --take-over"
+            "two gateways cannot write one SQLite ledger, so --take-over needs "
+            "'ledger: postgresql://...' or 'ledger: off'"
         )
 
 
-def _supervise(listener: socket.socket, workers: int, ready: Callable[[], None]) -> int:
+def _supervise(
+    listener: socket.socket, workers: int, one: Router, ready: Callable[[], None]
+) -> int:
+    """Keep workers running; one file's ledger is written here, for all of them."""
+    import secrets
     import tempfile
 
     from turnout.gateway.workers import Workers
+    from turnout.ledger import Ledger
+    from turnout.ledger.shared import LedgerHost
 
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
     with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        return Workers(command, workers, [listener.fileno()]).run(ready)
+        running = Workers(command, workers, [listener.fileno()])
+        ledger = one.parts.means.recorder
+        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            return running.run(ready)
+        secret = secrets.token_bytes(32)
+        host = LedgerHost(ledger, f"{metrics}/ledger", secret)
+        ledger.start()
+        os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
+        try:
+            return running.run(ready)
+        finally:
+            host.close()
 
 
 def _without_workers(arguments: list[str]) -> list[str]:

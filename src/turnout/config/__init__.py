@@ -1,8 +1,9 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
-from turnout.config.load import digest, load_file, load_mapping, load_text
+from turnout.config.load import digest, load_file, load_mapping, load_text, public
 from turnout.config.schema import (
     BLOCK,
+    BudgetSection,
     ClassifierSection,
     Config,
     DeploymentSection,
@@ -15,6 +16,7 @@ from turnout.config.schema import (
 
 __all__ = [
     "BLOCK",
+    "BudgetSection",
     "ClassifierSection",
     "Config",
     "DeploymentSection",
@@ -27,4 +29,5 @@ __all__ = [
     "load_file",
     "load_mapping",
     "load_text",
+    "public",
 ]

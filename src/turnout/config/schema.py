@@ -134,11 +134,13 @@ class ClassifierSection(Section):
 class SafetySection(Section):
     """When a request is refused; without a threshold the classifier's own applies.
 
+    ``pinned: pass`` lets requests that name a model pass unread, for callers trusted to do so.
     ``answers: scan`` has answers judged as requests are; a stream then holds back ``hold_tokens``.
     ``unread: block`` refuses images, sound and files, which the local classifier does not read.
     """
 
     threshold: Share | None = None
+    pinned: Literal["scan", "pass"] = "scan"
     unread: Literal["pass", "block"] = "pass"
     answers: Annotated[Literal["off", "scan"], BeforeValidator(_off)] = "off"
     hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -210,7 +212,8 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
+    by model. ``output_quantile`` is the quantile of an answer's predicted length that its expected
+    cost counts. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
     named ``otherwise``.
     """
 
@@ -219,6 +222,7 @@ class PolicySection(Section):
     bundle: Name | None = None
     quality: Share | None = None
     lost: Share | None = None
+    output_quantile: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     per_usd: Annotated[float, Field(ge=0)] = 0.0
     per_second: Annotated[float, Field(ge=0)] = 0.0
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
@@ -300,6 +304,39 @@ class HealthSection(Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 1000
 
 
+class BudgetSection(Section):
+    """At most so many dollars, requests or tokens in each window of UTC.
+
+    ``per`` says for whom; without ``name`` each of them has such a budget. ``when_full: cheaper``
+    decides again among the models that fit, before the request is refused.
+    """
+
+    per: Literal["all", "team", "key", "session", "model"]
+    name: Name | None = None
+    window: Literal["minute", "hour", "day", "week", "month", "total"]
+    usd: Annotated[Decimal | None, Field(ge=0, le=10**6, allow_inf_nan=False)] = None
+    requests: Annotated[int | None, Field(ge=0, le=10**15)] = None
+    tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
+    when_full: Literal["refuse", "cheaper"] = "refuse"
+
+    @property
+    def amount(self) -> tuple[Literal["usd", "requests", "tokens"], Decimal]:
+        """The unit that is given, and how much of it."""
+        if self.usd is not None:
+            return "usd", self.usd
+        if self.requests is not None:
+            return "requests", Decimal(self.requests)
+        return "tokens", Decimal(self.tokens or 0)
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if [self.usd, self.requests, self.tokens].count(None) != 2:
+            raise ValueError("a budget needs exactly one of usd, requests and tokens")
+        if self.per == "all" and self.name is not None:
+            raise ValueError("a budget per all takes no name; it is one for everybody")
+        return self
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to where it goes.
 
@@ -320,6 +357,7 @@ class Config(Section):
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
+    budgets: tuple[BudgetSection, ...] = ()
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")

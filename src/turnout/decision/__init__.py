@@ -2,8 +2,8 @@
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
-from turnout.decision.decide import Rulebook, decide, decision_id
-from turnout.decision.eligible import expected_cost, input_tokens
+from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
+from turnout.decision.eligible import bound, expected_cost, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import PARENTS, folding, served_intent
@@ -19,10 +19,12 @@ __all__ = [
     "Rulebook",
     "SafetyRule",
     "attempts",
+    "bound",
     "decide",
     "decision_id",
     "expected_cost",
     "folding",
     "input_tokens",
+    "is_pinned",
     "served_intent",
 ]

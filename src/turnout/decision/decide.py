@@ -23,7 +23,7 @@ from turnout.core import (
     Snapshot,
 )
 from turnout.decision.balance import Balance
-from turnout.decision.eligible import candidate
+from turnout.decision.eligible import candidates
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
@@ -66,13 +66,12 @@ def decide(
     """
     policy = _policy_for(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
-    unsafe = rules.safety.verdict(prediction, features.modalities)
+    judged = rules.safety.pinned or not is_pinned(request, rules)
+    unsafe = rules.safety.verdict(prediction, features.modalities) if judged else None
     if rules.knobs is not None:
         request = rules.knobs.applied(request, intent)
-    candidates = [
-        candidate(request, features, prediction, d, snapshot)
-        for d in rules.catalog.deployments.values()
-    ]
+    deployments = rules.catalog.deployments.values()
+    found = candidates(request, features, prediction, deployments, snapshot)
     situation = Situation(
         request=request,
         features=features,
@@ -81,7 +80,7 @@ def decide(
         intent=UNSAFE if unsafe else intent,
     )
     blocked = unsafe if rules.safety.block else None
-    scores = () if blocked else _ranked(policy, candidates, situation, rules.balance)
+    scores = () if blocked else _ranked(policy, found, situation, rules.balance)
     ranked = sorted(scores, key=lambda s: -s.value)
     return Decision(
         id=decision_id(request, rules),
@@ -92,7 +91,7 @@ def decide(
         reason=blocked or (ranked[0].reason if ranked else "no model can take this request"),
         features=features,
         prediction=prediction,
-        candidates=_with_scores(candidates, scores),
+        candidates=_with_scores(found, scores),
         routes=_plan(ranked, rules.catalog),
         snapshot=snapshot,
         bundle=rules.bundle,
@@ -118,6 +117,12 @@ def decision_id(request: Request, rules: Rulebook) -> str:
     digest = hashlib.sha256(f"{request.id}\n{rules.bundle}".encode()).hexdigest()[:24]
     start = _OWN_ID.match(request.id)
     return f"d_{start[1]}{digest[12:]}" if start else f"d_{digest}"
+
+
+def is_pinned(request: Request, rules: Rulebook) -> bool:
+    """Whether the request names a model, and not a way to choose one."""
+    name = request.model
+    return not (name == AUTO or name in rules.intents or name in rules.policies)
 
 
 def _policy_for(request: Request, rules: Rulebook) -> Policy:

@@ -14,12 +14,14 @@ class SafetyRule:
     """Refuse when the unsafe score reaches ``threshold`` or a label says unsafe.
 
     ``block`` is False only where the configuration sends ``unsafe`` to a model on purpose;
-    ``words_only`` refuses what no classifier reads: images, sound and files.
+    ``words_only`` refuses what no classifier reads: images, sound and files. ``pinned`` is False
+    only where the configuration lets requests that name a model pass unread.
     """
 
     threshold: float
     refusal: str
     block: bool = True
+    pinned: bool = True
     words_only: bool = False
 
     def verdict(

@@ -30,7 +30,7 @@ async def answer(
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
     walk = await router.begin(request)
     answering = _Answering(
-        router=router, dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
+        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
     )
     await (answering.stream() if inbound.stream else answering.whole())
     return walk
@@ -38,7 +38,6 @@ async def answer(
 
 @dataclass(slots=True, kw_only=True)
 class _Answering:
-    router: Router
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
@@ -108,7 +107,7 @@ class _Answering:
         walk = self.walk
         # A stream's head leaves while its last call is still under way.
         attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
-        paid = self.router.receipt(walk).cost_pico_usd if final else self._expected()
+        paid = walk.cost_pico_usd if final else self._expected()
         headers = decision_headers(
             walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped
         )
@@ -136,7 +135,7 @@ class _Answering:
             walk.decision,
             "none",
             attempts_of(walk.outcomes),
-            self.router.receipt(walk).cost_pico_usd,
+            walk.cost_pico_usd,
             final=True,
         )
         body = self.dialect.error(problem, self.request_id)

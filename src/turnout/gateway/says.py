@@ -44,4 +44,6 @@ def attempts_of(outcomes: Sequence[Outcome]) -> int:
 
 
 def _plain(value: str) -> bytes:
-    return _NOT_PRINTABLE.sub("?", value)[:256].encode()
+    if not (value.isascii() and value.isprintable()):
+        value = _NOT_PRINTABLE.sub("?", value)
+    return value[:256].encode()

@@ -5,6 +5,7 @@ and only then does the process end. This module does not know workers.
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -88,6 +89,11 @@ async def serve(
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
+    # What is loaded by now stays; a collection that walks it would stop every answer under way.
+    gc.collect()
+    gc.freeze()
+    # Next to nothing of a request is cyclic, so that rare collections are enough.
+    gc.set_threshold(10_000, 20, 50)
     reloader = Reloader(gateway, build, config_path)
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
@@ -95,7 +101,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
-    watching = asyncio.create_task(reloader.run())
+    watching = asyncio.gather(reloader.run(), gateway.attend())
     try:
         await server.start(listener, _tls(address))
         ready()

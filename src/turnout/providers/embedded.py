@@ -148,7 +148,7 @@ class _Job:
 
     async def next(self, *, first: bool, due: float | None = None) -> Mapping[str, Any] | None:
         """The next chunk, or None at the end. Raises TransportError; then the answer stops."""
-        deadline, fault = self._deadlines.next(self._loop.time(), first=first)
+        deadline = self._deadlines.next(self._loop.time(), first=first)
         try:
             async with asyncio.timeout_at(deadline if due is None else min(deadline, due)):
                 item = await self._items.get()
@@ -156,7 +156,7 @@ class _Job:
             self.cancel()
             if due is not None and due < deadline:
                 raise
-            raise TransportError(fault) from error
+            raise TransportError(self._deadlines.missed(deadline, first=first)) from error
         except asyncio.CancelledError:
             self.cancel()
             raise

@@ -166,14 +166,14 @@ class HttpResponse:
         if connection is None:
             return b""
         first = self._left == self._max_bytes
-        deadline, fault = self._deadlines.next(loop.time(), first=first)
+        deadline = self._deadlines.next(loop.time(), first=first)
         ours = due is None or deadline <= due
         try:
             data = await connection.read(deadline if due is None or ours else due)
         except TimeoutError as error:
             if not ours:
                 raise
-            raise self._end(fault) from error
+            raise self._end(self._deadlines.missed(deadline, first=first)) from error
         except _FAILURES as error:
             raise self._end(fault_of(error, self._target.name, in_body=True)) from error
         except asyncio.CancelledError:

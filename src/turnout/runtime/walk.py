@@ -17,6 +17,7 @@ from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.health import Health
+from turnout.runtime.receipt import total
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.verify import Verifier, as_asked, draft_of
 
@@ -58,6 +59,11 @@ class Walk:
         if self.decision.blocked or self.stopped:
             return True
         return self.outcomes[-1].status == "ok"
+
+    @property
+    def cost_pico_usd(self) -> int | None:
+        """What all calls so far cost; None when one of them has no known price."""
+        return total([outcome.cost_pico_usd for outcome in self.outcomes])
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
