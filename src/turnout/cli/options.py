@@ -1,7 +1,8 @@
 """What several commands share: their options, where prompts come from, how results are shown."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(width=None if out.is_terminal else 160).print(table)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows what is being waited for, on a terminal."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(what):
+        yield
 
 
 def usd(pico_usd: int | None) -> float | None:
