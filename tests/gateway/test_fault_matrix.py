@@ -13,7 +13,13 @@ from turnout.testing.faults import FAULTS, Fault, Outcome, document
 from turnout.testing.outcomes import PATHS, Dialect, Got, outcome_of, text_of
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-HEALTH = {"failures": 10**6, "cooldown_s": 1e-6, "longest_s": 1e-6, "lasting_s": 1e-6}
+HEALTH = {
+    "failures": 10**6,
+    "cooldown_s": 1e-6,
+    "longest_s": 1e-6,
+    "lasting_s": 1e-6,
+    "spend_limit_s": 1e-6,
+}
 PATIENT = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 15}
 QUICK = {"connect_s": 5, "first_token_s": 1, "inter_token_s": 1, "total_s": 2}
 FAMILIES = ["openai", pytest.param("anthropic", marks=pytest.mark.slow)]

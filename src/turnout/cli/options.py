@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,11 @@ def router(config: Path | None, *, ledger: bool = True) -> Router:
     if config:
         return Router.from_file(config, recorder=recorder)
     return Router.from_env(recorder=recorder)
+
+
+def silent_router(config: Path | None) -> Router:
+    """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    return Router(replace(router(config, ledger=False).parts, asked=None))
 
 
 def prompt_text(given: str | None) -> str:
