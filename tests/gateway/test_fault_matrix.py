@@ -79,3 +79,13 @@ def test_without_another_provider_an_account_that_is_out_is_a_502() -> None:
                 assert outcome_of(got) == Outcome.PROVIDER, (fault, answer)
                 assert answer.headers["x-should-retry"] == "false"
                 assert answer.json()["error"]["attempts"][0]["model"] == "acme/coder"
+
+
+def test_a_second_answer_on_a_connection_is_nobodys() -> None:
+    """What an upstream sends unasked never answers the next request."""
+    with world(health=HEALTH, retries={"retries": 0}) as w:
+        for number in range(20):
+            w.upstream.scripts["acme/coder"] = "f-extrabytes" if number % 2 == 0 else "honest"
+            answer = w.post(PATHS["chat"], body_of("chat", "text") | {"model": "code"})
+            assert answer.status == 200
+            assert b"smuggled" not in answer.body

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -194,7 +194,8 @@ class Gateway:
         methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
         if methods:
             message = f"{arrival.path} takes {methods}, not {arrival.method}"
-            raise Refused(bad_request(message, status=405, code="method_not_allowed"))
+            wrong = bad_request(message, status=405, code="method_not_allowed")
+            raise Refused(replace(wrong, allow=methods))
         message = f"no such path: {arrival.path[:100]}"
         raise Refused(bad_request(message, status=404, code="not_found"))
 

@@ -3,6 +3,7 @@
 Invariant: labels come from the configuration and from fixed sets, never from a request's text.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -78,6 +79,12 @@ class Metrics:
             registry=to,
             multiprocess_mode="livesum",
         )
+        self._tasks = Gauge(
+            "turnout_tasks",
+            "Tasks of the event loop when it was asked.",
+            registry=to,
+            multiprocess_mode="livesum",
+        )
         self._bound: dict[tuple[Any, ...], Any] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
@@ -130,6 +137,7 @@ class Metrics:
         """All metrics in Prometheus' text format; of all workers where there are several."""
         from prometheus_client import generate_latest
 
+        self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
 
     def _child(self, metric: Any, *labels: str) -> Any:
