@@ -101,7 +101,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = asyncio.create_task(reloader.run())
     try:
-        await server.start(listener, _tls(address))
+        await server.start(listener, tls_context(address))
         await stopping.gently.wait()
         gateway.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
@@ -152,7 +152,8 @@ def bounds(limits: Limits, patience: Patience) -> Bounds:
     )
 
 
-def _tls(address: Address | None) -> "SSLContext | None":
+def tls_context(address: Address | None) -> "SSLContext | None":
+    """The server's side of TLS; None without a certificate. Raises ConfigError."""
     if address is None or address.certificate is None or address.key is None:
         return None
     import ssl
