@@ -6,7 +6,7 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 import re
 from collections.abc import Sequence
 
-from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.core import Decision, Outcome, exact_usd
 from turnout.gateway.exchange import Headers
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -25,7 +25,7 @@ def decision_headers(
 
     ``stopped`` is why the answer was stopped, which is then the reason that counts.
     """
-    cost = "unknown" if cost_pico_usd is None else f"{usd_from_pico(cost_pico_usd):f}"
+    cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
     pairs = (
         ("model", model),
