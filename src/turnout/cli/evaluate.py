@@ -22,8 +22,9 @@ from turnout.policies import (
 
 if TYPE_CHECKING:
     from turnout.evaluation.outcome_table import OutcomeTable
-    from turnout.evaluation.report import Report
+    from turnout.evaluation.report import Figure, Report
 
+_NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 _BASELINES = ("random", "cheapest", "strongest")
 _POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE, \
@@ -41,17 +42,23 @@ def evaluate(
     pair: Annotated[
         str | None, typer.Option(help="WEAK,STRONG models for APGR; else weakest and best.")
     ] = None,
+    unpriced: Annotated[
+        bool, typer.Option("--unpriced", help="Keep models without costs beside priced ones.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="Cost-quality plot, .png or .svg.")] = None,
     save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Replay policies on an outcome table with the same decide() that serves requests."""
-    from turnout.evaluation.report import plot as draw
+    from turnout.evaluation.plot import plot as draw
     from turnout.evaluation.table_files import read_table
 
     outcomes = read_table(table)
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}", markup=False)
+    outcomes, left_out = (outcomes, "") if unpriced else _priced(outcomes)
+    if left_out:
+        err.print(f"turnout: {outcomes.name}: {left_out}", markup=False)
     report = _report(outcomes, policy or list(_DEFAULT), bundle, _pair(pair, outcomes))
     if plot is not None:
         draw(report, plot)
@@ -63,25 +70,39 @@ def evaluate(
         _show(report)
 
 
+def _priced(table: "OutcomeTable") -> tuple["OutcomeTable", str]:
+    """The models whose costs are known, where those of some are; and who was left out."""
+    if table.cost_usd is None:
+        return table, ""
+    known = (~np.isnan(table.cost_usd)).sum(axis=0).tolist()
+    models = [model for model, cells in zip(table.models, known, strict=True) if cells]
+    if len(models) < 2 or len(models) == len(table.models):
+        return table, ""
+    left = len(table.models) - len(models)
+    return table.columns(models), f"{left} models without costs are left out; --unpriced keeps them"
+
+
 def _report(
     table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
 ) -> "Report":
     from turnout.evaluation.driver import drive
-    from turnout.evaluation.report import Report, baseline_rows, curve_of, row_of
+    from turnout.evaluation.report import Report, Rows, curve_of
 
     success, mean_cost, digest, notes = _predictions(table, bundle)
     mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
     order = tuple(sorted(mean, key=lambda model: -mean[model]))
     if not mean_cost:
         notes.append("no prices or costs: policies that weigh cost rank by quality only")
+    maker = Rows(table)
     rows = []
     for spec in dict.fromkeys([*_BASELINES, *specs]):
         rule = policy_of(spec, order, table)
         replayed = drive(table, rule, success, mean_cost, bundle=digest)
-        rows.append(row_of(spec, replayed, table))
+        rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
-    rows += baseline_rows(table, table.column("task"))
+    rows += maker.baselines(table.column("task"))
+    notes.append(f"best single and strongest: {order[0]}{maker.dearest}")
     return Report(
         table=table.name,
         prompts=len(table.prompts),
@@ -173,37 +194,55 @@ def _write(path: Path, report: "Report") -> None:
 def _show(report: "Report") -> None:
     print_table(
         f"{report.table}: {report.prompts:,} prompts x {report.models} models",
-        ("policy", "quality", "$ / 1000", "saving vs best", "vs strongest", "oracle gap", "picks"),
+        (
+            "policy",
+            "quality",
+            "$ / 1000",
+            "saved vs best",
+            "vs dearest",
+            "over mixing",
+            "oracle gap",
+        ),
         [
             (
                 row.name,
-                _with(row.quality, row.quality_interval, "{:.3f}"),
-                _with(row.usd_per_1000, row.cost_interval, "{:.3f}"),
-                _percent(row.saving_vs_best),
-                _percent(row.saving_vs_strongest),
-                f"{row.oracle_gap:.3f}",
-                ", ".join(f"{m} {s:.0%}" for m, s in list(row.picks.items())[:3]),
+                _shown(row.quality, "{:.3f}"),
+                _shown(row.usd_per_1000, "{:.3f}"),
+                _shown(row.saving_vs_best, "{:.1%}"),
+                _shown(row.saving_vs_dearest, "{:.1%}"),
+                _shown(row.over_mixing, "{:+.3f}"),
+                _shown(row.oracle_gap, "{:.3f}"),
             )
             for row in report.rows
         ],
     )
     print_table(
+        "picks",
+        ("policy", "share of requests that each model answers"),
+        [(row.name, _picked(row.picks)) for row in report.rows if row.picks],
+    )
+    print_table(
         "predictions",
         ("figure", "value"),
-        [(name, _with(v, i, "{:.4f}")) for name, (v, i) in report.curve.figures.items()],
+        [(name, _shown(figure, "{:.4f}")) for name, figure in report.curve.figures.items()],
     )
     for note in report.notes:
         out.print(f"note: {note}", markup=False, highlight=False)
 
 
-def _with(value: float, interval: tuple[float, float] | None, shape: str) -> str:
-    if np.isnan(value):
+def _shown(figure: "Figure", shape: str) -> str:
+    """The value, and half of its 95 % interval; JSON has both ends."""
+    if np.isnan(figure.value):
         return "unknown"
-    shown = shape.format(value)
-    if interval is None:
+    # Adding zero turns a negative one into a plain one.
+    shown = shape.format(round(figure.value, 6) + 0.0)
+    if np.isnan(figure.low):
         return shown
-    return f"{shown} ({shape.format(interval[0])} to {shape.format(interval[1])})"
+    return f"{shown} ±{shape.replace('+', '').format((figure.high - figure.low) / 2)}"
 
 
-def _percent(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.1%}"
+def _picked(picks: Mapping[str, "Figure"]) -> str:
+    """The models picked most, and how many more there are."""
+    parts = [f"{model} {_shown(share, '{:.0%}')}" for model, share in list(picks.items())[:_NAMED]]
+    more = len(picks) - len(parts)
+    return ", ".join([*parts, f"{more} more"] if more > 0 else parts)

@@ -1,6 +1,6 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
-from turnout.config.load import digest, load_file, load_mapping, load_text
+from turnout.config.load import digest, load_file, load_mapping, load_text, public
 from turnout.config.schema import (
     BLOCK,
     ClassifierSection,
@@ -27,4 +27,5 @@ __all__ = [
     "load_file",
     "load_mapping",
     "load_text",
+    "public",
 ]

@@ -82,7 +82,13 @@ def load_mapping(
 
 def digest(config: Config) -> str:
     """The content hash of what a decision depends on: without secrets and the ledger's place."""
-    public = config.model_dump(
+    text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def public(config: Config) -> dict[str, Any]:
+    """What of a configuration may be shown and kept: all but secrets and places."""
+    return config.model_dump(
         mode="json",
         exclude={
             "providers": {"__all__": {"api_key", "headers"}},
@@ -90,8 +96,6 @@ def digest(config: Config) -> str:
             "ledger": True,
         },
     )
-    text = json.dumps(public, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:

@@ -212,7 +212,8 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
+    by model. ``output_quantile`` is the quantile of an answer's predicted length that its expected
+    cost counts. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
     named ``otherwise``.
     """
 
@@ -221,6 +222,7 @@ class PolicySection(Section):
     bundle: Name | None = None
     quality: Share | None = None
     lost: Share | None = None
+    output_quantile: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     per_usd: Annotated[float, Field(ge=0)] = 0.0
     per_second: Annotated[float, Field(ge=0)] = 0.0
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}

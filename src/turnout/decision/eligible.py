@@ -25,7 +25,7 @@ def expected_cost(features: Features, deployment: Deployment) -> int | None:
     if deployment.price is None:
         return None
     prompt = input_tokens(features, deployment)
-    return deployment.price.expected_cost(prompt, features.output_tokens)
+    return deployment.price.expected_cost(prompt, features.answer_tokens(deployment.model))
 
 
 def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
@@ -40,7 +40,7 @@ def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot
 
 def _fits(request: Request, features: Features, deployment: Deployment, _: Snapshot) -> str | None:
     prompt, window = input_tokens(features, deployment), deployment.card.context_window
-    reserve = request.max_output_tokens or features.output_tokens
+    reserve = request.max_output_tokens or features.answer_tokens(deployment.model)
     if prompt + reserve > window:
         return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
     return None

@@ -202,6 +202,7 @@ class Gateway:
         if not self._recent.judge(ident, said):
             message = "no such decision among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
+        await self.router.afeedback(ident, said["metric"], said["value"], source=said["source"])
         await _send(out, {"decision_id": ident, **said})
 
     async def _health(self, arrival: Arrival, out: Exchange) -> None:

@@ -140,6 +140,8 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
+        # Only where lengths were predicted: most records do without.
+        *([dict(features.written)] if features.written else []),
     ]
 
 
@@ -153,6 +155,7 @@ def _as_features(fields: list[Any]) -> Features:
         needs_tools=fields[5],
         needs_json=fields[6],
         schema=fields[7],
+        written=fields[8] if len(fields) > 8 else {},
     )
 
 

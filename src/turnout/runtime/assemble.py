@@ -55,7 +55,7 @@ def assemble(
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
             recorder=recorder or recorder_for(config, environ, catalog, stand_in),
-            health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
+            health=_health(config, catalog, success),
             stand_in=stand_in,
             verifier=verifier_of(config, catalog, stand_in),
         ),
@@ -64,6 +64,18 @@ def assemble(
         asked=asked_of(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
+
+
+def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:
+    """Nothing has failed yet; a model is as quick as it was in the bundle's tables."""
+    health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
+    known = success.catalogue if success else {}
+    health.latencies.prior = {
+        d.id: known[d.model]["latency_ms"]
+        for d in catalog.deployments.values()
+        if "latency_ms" in known.get(d.model, {})
+    }
+    return health
 
 
 def _rulebook(

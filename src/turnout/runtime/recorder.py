@@ -42,6 +42,12 @@ class Recorder(Protocol):
         """The request ended before its walk began, and nothing more will be spent on it."""
         ...
 
+    async def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """How good an answer was."""
+        ...
+
     def price_by(self, catalog: Catalog) -> None:
         """From now on calls are priced by another catalogue."""
         ...
@@ -76,6 +82,11 @@ class NoRecorder:
         return DONE
 
     async def abandoned(self, decision_id: str) -> None:
+        """Nothing."""
+
+    async def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
         """Nothing."""
 
     def price_by(self, catalog: Catalog) -> None:

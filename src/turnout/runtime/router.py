@@ -228,6 +228,22 @@ class Router:
             await self._abandoned(request)
             raise
 
+    async def afeedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """Record how good an answer was, in the ledger: what training on one's own logs reads.
+
+        ``source`` says who judged, as ``user``, ``judge``, ``label`` or ``test``. Raises
+        InvalidRequest for a decision that the ledger does not have.
+        """
+        await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
+
+    def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """As ``afeedback``."""
+        self._loop.run(self.afeedback(decision_id, metric, value, source=source))
+
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for; no model is called.
 
@@ -352,9 +368,14 @@ class Router:
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
-        if self._parts.success is not None:
-            success = self._parts.success.predictor.predict(prompt_text(request))
-            prediction = replace(prediction, success=success)
+        known = self._parts.success
+        if known is not None:
+            text = prompt_text(request)
+            prediction = replace(prediction, success=known.predictor.predict(text))
+            if known.lengths is not None:
+                quantile = self._parts.config.policy.output_quantile
+                written = known.lengths.tokens(text, quantile, request.max_output_tokens)
+                features = replace(features, written=written)
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from turnout.classifiers.success.artefact import FILE, load
+from turnout.classifiers.success.lengths import FILE as LENGTHS
+from turnout.classifiers.success.lengths import Lengths, load_lengths
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.core import ConfigError
 
 INDEX = "bundle.json"
 CATALOGUE = "catalogue.json"
 POLICY = "policy.json"
-_PARTS = (FILE, CATALOGUE, POLICY, "config.yaml", "lengths.zip")
+CONFIG = "config.json"
+PRICES = "prices.json"
+_PARTS = (FILE, CATALOGUE, POLICY, CONFIG, PRICES, LENGTHS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,8 @@ class Bundle:
     """A loaded bundle.
 
     ``catalogue`` maps a model to what is known of it: ``mean_cost_usd``, ``price_per_mtok`` and
-    ``quality``, where known; ``policy`` is what ``calibrate`` wrote.
+    ``quality``, where known; ``policy`` is what ``calibrate`` wrote; ``lengths`` predicts how long
+    answers will be where the tables counted them.
     """
 
     folder: Path
@@ -47,6 +52,7 @@ class Bundle:
     predictor: SuccessPredictor
     catalogue: Mapping[str, Mapping[str, Any]]
     policy: Mapping[str, Any]
+    lengths: Lengths | None = None
 
     @property
     def promises(self) -> tuple[Promise, ...]:
@@ -96,6 +102,7 @@ def open_bundle(folder: str | Path) -> Bundle:
         predictor=load(folder),
         catalogue=_optional(folder / CATALOGUE),
         policy=_optional(folder / POLICY),
+        lengths=load_lengths(folder),
     )
 
 
