@@ -123,8 +123,10 @@ async def _serve(
     gateway.prepare()
     server = HttpServer(gateway.serve, bounds(gateway.limits, Patience()))
     await server.start(listener)
+    attending = asyncio.create_task(gateway.attend())
     running.set()
     await asyncio.to_thread(stop.wait)
+    attending.cancel()
     await server.stop()
     await gateway.router.aclose()
 

@@ -62,3 +62,9 @@ class Price:
         """Pico-dollars for a call of this size with a cold cache."""
         rates = self.rates_for(input_tokens)
         return input_tokens * rates.input + output_tokens * rates.output
+
+    def most_cost(self, input_tokens: int, output_tokens: int) -> int:
+        """Pico-dollars that a call of this size cannot pass, whatever the cache does."""
+        rates = self.rates_for(input_tokens)
+        dearest = max(rates.input, rates.cache_write or 0)
+        return input_tokens * dearest + output_tokens * rates.output

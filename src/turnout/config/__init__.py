@@ -3,6 +3,7 @@
 from turnout.config.load import digest, load_file, load_mapping, load_text, public
 from turnout.config.schema import (
     BLOCK,
+    BudgetSection,
     ClassifierSection,
     Config,
     DeploymentSection,
@@ -15,6 +16,7 @@ from turnout.config.schema import (
 
 __all__ = [
     "BLOCK",
+    "BudgetSection",
     "ClassifierSection",
     "Config",
     "DeploymentSection",

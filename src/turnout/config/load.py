@@ -81,7 +81,7 @@ def load_mapping(
 
 
 def digest(config: Config) -> str:
-    """The content hash of what a decision depends on: without secrets and the ledger's place."""
+    """The content hash of what a decision depends on: without secrets, budgets and places."""
     text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -94,6 +94,8 @@ def public(config: Config) -> dict[str, Any]:
             "providers": {"__all__": {"api_key", "headers"}},
             "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
             "ledger": True,
+            "budgets": True,
+            "cache": True,
         },
     )
 

@@ -304,6 +304,49 @@ class HealthSection(Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 1000
 
 
+class BudgetSection(Section):
+    """At most so many dollars, requests or tokens in each window of UTC.
+
+    ``per`` says for whom; without ``name`` each of them has such a budget. ``when_full: cheaper``
+    decides again among the models that fit, before the request is refused.
+    """
+
+    per: Literal["all", "team", "key", "session", "model"]
+    name: Name | None = None
+    window: Literal["minute", "hour", "day", "week", "month", "total"]
+    usd: Annotated[Decimal | None, Field(ge=0, le=10**6, allow_inf_nan=False)] = None
+    requests: Annotated[int | None, Field(ge=0, le=10**15)] = None
+    tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
+    when_full: Literal["refuse", "cheaper"] = "refuse"
+
+    @property
+    def amount(self) -> tuple[Literal["usd", "requests", "tokens"], Decimal]:
+        """The unit that is given, and how much of it."""
+        if self.usd is not None:
+            return "usd", self.usd
+        if self.requests is not None:
+            return "requests", Decimal(self.requests)
+        return "tokens", Decimal(self.tokens or 0)
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if [self.usd, self.requests, self.tokens].count(None) != 2:
+            raise ValueError("a budget needs exactly one of usd, requests and tokens")
+        if self.per == "all" and self.name is not None:
+            raise ValueError("a budget per all takes no name; it is one for everybody")
+        return self
+
+
+class CacheSection(Section):
+    """Exact answers kept for ``ttl_s`` seconds, a tenant's own; 0 keeps none.
+
+    ``most_bytes`` is what they may take in each process.
+    """
+
+    ttl_s: Annotated[float, Field(ge=0, le=31_536_000)] = 0.0
+    most_bytes: Annotated[int, Field(ge=0)] = 64 * 2**20
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to where it goes.
 
@@ -324,6 +367,8 @@ class Config(Section):
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
+    budgets: tuple[BudgetSection, ...] = ()
+    cache: CacheSection = CacheSection()
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")

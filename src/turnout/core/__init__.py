@@ -1,5 +1,7 @@
 """The nouns of routing; frozen, and made of the standard library only."""
 
+from turnout.core.budget import Bound, Budget, Standing, window_of
+from turnout.core.caller import Caller
 from turnout.core.decision import Candidate, Decision, Role, Route, Snapshot
 from turnout.core.errors import (
     AllRoutesFailed,
@@ -43,7 +45,10 @@ __all__ = [
     "AllRoutesFailed",
     "BadResponse",
     "Body",
+    "Bound",
+    "Budget",
     "BudgetExceeded",
+    "Caller",
     "Candidate",
     "Chunk",
     "ConfigError",
@@ -72,6 +77,7 @@ __all__ = [
     "RouterError",
     "Scan",
     "Snapshot",
+    "Standing",
     "Timeout",
     "ToolCallDelta",
     "Unauthorized",
@@ -87,4 +93,5 @@ __all__ = [
     "strings",
     "text_of",
     "usd_from_pico",
+    "window_of",
 ]

@@ -8,13 +8,15 @@ This module does not know HTTP parsing.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
-from turnout.core import Request, RouterError
+from turnout.core import Caller, Request, RouterError
 from turnout.gateway import control, log
-from turnout.gateway.access import Access
+from turnout.gateway.access import ANYONE, Access
+from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.dialects import ApiDialect, Chat, Inbound, Messages, Responses
@@ -24,12 +26,15 @@ from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
 from turnout.gateway.recent import Recent
+from turnout.gateway.watch import look, watch
 from turnout.runtime import Router, new_id
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
 _DECISIONS = "/v1/decisions/"
 _LEFT = 499
+
+_PREFIXES = (_DECISIONS, "/v1/keys/", "/v1/budgets/")
 
 Handler = Callable[["Arrival", Exchange], Awaitable[None]]
 
@@ -43,15 +48,16 @@ class Limits:
     max_in_flight: int = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """A request that has arrived: its path, its headers (lower case) and its own id."""
+    """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
 
     id: str
     method: str
     path: str
     headers: Mapping[bytes, bytes]
     exchange: Exchange
+    caller: Caller = ANYONE
 
 
 class Gateway:
@@ -71,6 +77,7 @@ class Gateway:
         self._recent = Recent()
         self._in_flight = 0
         self._default = Chat()
+        self._admin = Admin(lambda: self.router.accounts, self._json)
         self._routes = self._table()
 
     def _table(self) -> dict[tuple[str, str], tuple[ApiDialect, Handler]]:
@@ -84,6 +91,7 @@ class Gateway:
             ("POST", "/v1/route"): (chat, self._route),
             ("GET", _DECISIONS): (chat, self._decision),
             ("POST", "/v1/feedback"): (chat, self._feedback),
+            **self._admin.table(chat),
             ("GET", "/healthz"): (chat, self._health),
             ("GET", "/readyz"): (chat, self._ready),
             ("GET", "/metrics"): (chat, self._show_metrics),
@@ -93,6 +101,12 @@ class Gateway:
     def prepare(self) -> None:
         """Loads what the first request would otherwise wait for."""
         self.router.prepare()
+        with suppress(RouterError):  # said, and tried again, by ``attend``
+            look(self.router.accounts)
+
+    async def attend(self) -> None:
+        """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
+        await watch(lambda: self.router.accounts)
 
     async def serve(self, out: Exchange) -> None:
         """Answers one request."""
@@ -118,9 +132,12 @@ class Gateway:
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
-            denied = self.access.refusal(arrival.path, arrival.headers)
-            if denied is not None:
-                raise Refused(denied)  # noqa: TRY301 -- refused as everything else is
+            found = self.access.caller(
+                arrival.method, arrival.path, arrival.headers, self.router.accounts
+            )
+            if isinstance(found, Problem):
+                raise Refused(found)  # noqa: TRY301 -- refused as everything else is
+            arrival.caller = found
             await handler(arrival, out)
         except Gone:
             return
@@ -137,7 +154,7 @@ class Gateway:
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
-        path = _DECISIONS if arrival.path.startswith(_DECISIONS) else arrival.path
+        path = next((p for p in _PREFIXES if arrival.path.startswith(p)), arrival.path)
         found = self._routes.get((arrival.method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
@@ -159,7 +176,7 @@ class Gateway:
             request = _request(arrival, dialect, inbound)
             walk = await answer(router, dialect, inbound, request, out)
             receipt = router.receipt(walk)
-            self._recent.keep(walk.decision, walk.outcomes, receipt, walk.scans)
+            self._recent.keep(request.tenant, walk.decision, walk.outcomes, receipt, walk.scans)
             self._metrics.walk(walk, receipt)
             log.answered(arrival.id, walk, receipt)
 
@@ -181,17 +198,16 @@ class Gateway:
         await _send(out, {"input_tokens": self.router.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        del arrival
-        await _send(out, control.models(self.router))
+        await _send(out, control.models(self.router, arrival.caller.models))
 
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
         request = _request(arrival, self._default, self._default.read(await self._json(arrival)))
         decision = await self.router.aroute(request)
-        self._recent.keep(decision)
+        self._recent.keep(request.tenant, decision)
         await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
-        record = self._recent.record(arrival.path.removeprefix(_DECISIONS))
+        record = self._recent.record(arrival.path.removeprefix(_DECISIONS), _tenant(arrival))
         if record is None:
             message = "no such decision among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
@@ -199,7 +215,7 @@ class Gateway:
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._json(arrival))
-        if not self._recent.judge(ident, said):
+        if not self._recent.judge(ident, said, _tenant(arrival)):
             message = "no such decision among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await self.router.afeedback(ident, said["metric"], said["value"], source=said["source"])
@@ -227,6 +243,11 @@ class Gateway:
         await _send(out, document())
 
 
+def _tenant(arrival: Arrival) -> str | None:
+    """Whose decisions the caller may see; None for everybody's."""
+    return None if arrival.caller.admin else arrival.caller.tenant
+
+
 def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request:
     return Request(
         id=arrival.id,
@@ -234,8 +255,10 @@ def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request
         native=inbound.native,
         dialect=dialect.name,
         model=inbound.model,
-        constraints=constraints_of(arrival.headers),
+        constraints=constraints_of(arrival.headers, arrival.caller.models),
         session=session_of(arrival.headers),
+        tenant=arrival.caller.tenant,
+        caller=arrival.caller,
         tags=tags_of(arrival.headers),
     )
 

@@ -19,13 +19,17 @@ HeaderMap = Mapping[bytes, bytes]
 _NONE = Constraints()
 
 
-def constraints_of(headers: HeaderMap) -> Constraints:
-    """``x-turnout-max-cost-usd`` and ``x-turnout-max-latency-ms``. Raises InvalidRequest."""
+def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> Constraints:
+    """``x-turnout-max-cost-usd`` and ``x-turnout-max-latency-ms``, and the models of the key.
+
+    Raises InvalidRequest.
+    """
     cost = _number(headers, "x-turnout-max-cost-usd")
     latency = _number(headers, "x-turnout-max-latency-ms")
-    if cost is None and latency is None:
+    if cost is None and latency is None and allow is None:
         return _NONE
     return Constraints(
+        allow=allow,
         max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
         max_latency_ms=None if latency is None else float(latency),
     )

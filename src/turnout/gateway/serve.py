@@ -99,7 +99,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
-    watching = asyncio.create_task(reloader.run())
+    watching = asyncio.gather(reloader.run(), gateway.attend())
     try:
         await server.start(listener, tls_context(address))
         warming = asyncio.create_task(_warm_rest(gateway.router))

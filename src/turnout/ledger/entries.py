@@ -7,7 +7,10 @@ Invariant: amounts are whole pico-dollars, times are milliseconds since the epoc
 holds a text of the caller or of a model. This module does not know SQL.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from turnout.core import Budget
 
 State = Literal["held", "settled", "estimated", "released"]
 
@@ -15,10 +18,31 @@ HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
 
 
+class Charge(NamedTuple):
+    """What a hold takes of a budget; ``amount`` is None where nobody knows how much it may be."""
+
+    account: str
+    window: str
+    amount: int | None
+    subject: str
+    budget: Budget
+    resets_ms: int | None
+
+
+class Use(NamedTuple):
+    """What was held of a budget, and what of it was used in the end."""
+
+    account: str
+    window: str
+    held: int
+    spent: int
+
+
 class Hold(NamedTuple):
     """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
 
-    It frees itself when ``lease_until_ms`` has passed without a settlement.
+    It frees itself when ``lease_until_ms`` has passed without a settlement. ``charges`` are what it
+    takes of budgets, in place of what it took before (``replaces``).
     """
 
     id: str
@@ -27,6 +51,8 @@ class Hold(NamedTuple):
     amount_pico_usd: int | None
     lease_until_ms: int
     owner: str
+    charges: tuple[Charge, ...] = ()
+    replaces: tuple[Charge, ...] = ()
 
 
 class Decided(NamedTuple):
@@ -110,6 +136,7 @@ class Twin(NamedTuple):
 class Settlement(NamedTuple):
     """The end of a request: what it cost, in all its calls.
 
+    One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
     ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
     given where no decision was recorded.
@@ -138,6 +165,8 @@ class Settlement(NamedTuple):
     calls: tuple[Call, ...] = ()
     events: tuple[Event, ...] = ()
     twins: tuple[Twin, ...] = ()
+    uses: tuple[Use, ...] = ()
+    n: int = 0
 
     @property
     def hour(self) -> int:
@@ -155,4 +184,11 @@ class Opinion(NamedTuple):
     source: str
 
 
-Entry = Hold | Decided | Call | Settlement | Opinion
+class Change(NamedTuple):
+    """A change of keys or budgets: a statement of ``directory`` with its row."""
+
+    sql: str
+    row: Sequence[Any]
+
+
+Entry = Hold | Decided | Call | Settlement | Opinion | Change

@@ -104,6 +104,7 @@ def _request(request: Request) -> list[Any]:
             limits.quality,
             None if limits.allow is None else sorted(limits.allow),
             sorted(limits.deny),
+            *([limits.most_pico_usd, limits.most_tokens] if _bounded(limits) else ()),
         ],
         request.session,
         request.tenant,
@@ -111,8 +112,12 @@ def _request(request: Request) -> list[Any]:
     ]
 
 
+def _bounded(limits: Constraints) -> bool:
+    return limits.most_pico_usd is not None or limits.most_tokens is not None
+
+
 def _as_request(fields: list[Any]) -> Request:
-    id_, model, cap, (cost, latency, quality, allow, deny), session, tenant, tags = fields
+    id_, model, cap, (cost, latency, quality, allow, deny, *most), session, tenant, tags = fields
     return Request(
         id=id_,
         body={"messages": (), **({} if cap is None else {"max_tokens": cap})},
@@ -123,6 +128,8 @@ def _as_request(fields: list[Any]) -> Request:
             quality=quality,
             allow=None if allow is None else frozenset(allow),
             deny=frozenset(deny),
+            most_pico_usd=most[0] if most else None,
+            most_tokens=most[1] if most else None,
         ),
         session=session,
         tenant=tenant,

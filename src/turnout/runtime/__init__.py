@@ -1,7 +1,9 @@
 """The shells around the decision core: they await, they block, they record."""
 
+from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
+from turnout.runtime.budgets import budget_of
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.receipt import Receipt
@@ -12,6 +14,7 @@ from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.walk import Walk
 
 __all__ = [
+    "Accounts",
     "Assembly",
     "Backend",
     "Backends",
@@ -25,6 +28,7 @@ __all__ = [
     "Stream",
     "Walk",
     "assemble",
+    "budget_of",
     "chunk_body",
     "completion",
     "failure",

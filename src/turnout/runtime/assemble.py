@@ -7,14 +7,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turnout.catalog import Catalog, build
+from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
-from turnout.core import UNSAFE
+from turnout.core import UNSAFE, ConfigError
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.budgets import budgets_of
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
@@ -54,7 +55,7 @@ def assemble(
             backends=backends or Backends(),
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
-            recorder=recorder or recorder_for(config, environ, catalog, stand_in),
+            recorder=_recorder(config, environ, recorder, catalog, stand_in),
             health=_health(config, catalog, success),
             stand_in=stand_in,
             verifier=verifier_of(config, catalog, stand_in),
@@ -64,6 +65,23 @@ def assemble(
         asked=asked_of(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
+
+
+def _recorder(
+    config: Config,
+    environ: Mapping[str, str],
+    given: Recorder | None,
+    catalog: Catalog,
+    stand_in: Deployment | None,
+) -> Recorder:
+    """The recorder, with the configuration's budgets. Raises ConfigError where it has none."""
+    recorder = given or recorder_for(config, environ, catalog, stand_in)
+    budgets = budgets_of(config)
+    if recorder.directory is not None:
+        recorder.directory.configure(budgets)
+    elif budgets:
+        raise ConfigError("budgets need a ledger; remove 'ledger: off' or the budgets")
+    return recorder
 
 
 def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from turnout.classifiers.llm import answer_tokens, build, parse, response_format
-from turnout.core import Outcome, Request, Route
+from turnout.core import Bound, BudgetExceeded, Outcome, Request, Route
 from turnout.decision import Attempt, decision_id, input_tokens
 from turnout.features import extract
 from turnout.runtime.call import Call
@@ -20,7 +20,13 @@ async def ask_label(
 ) -> tuple[str | None, str | None, Outcome | None]:
     """The label, or None and why there is none; and what the call cost."""
     call = _call(request, asked, means)
-    await means.recorder.held(request, call.decision_id, _ceiling(call, asked))
+    try:
+        most = _most(call, asked)
+        bounds = {asked.deployment.id: most}
+        await means.recorder.held(request, call.decision_id, most.cost_pico_usd, bounds)
+    except BudgetExceeded:
+        # What a label would cost is not there; whether the answer's cost is, is seen later.
+        return None, "no budget for a label", None
     means.health.began(asked.deployment.id)
     answer, why = None, "no answer"
     try:
@@ -53,10 +59,11 @@ def _constrained(asked: Asked) -> dict[str, Any]:
     return {"response_format": response_format(asked.labels)}
 
 
-def _ceiling(call: Call, asked: Asked) -> int | None:
-    """The most that asking for a label can cost."""
-    price = call.deployment.price
-    return price.expected_cost(call.input_tokens, answer_tokens(asked.labels)) if price else None
+def _most(call: Call, asked: Asked) -> Bound:
+    """The most that asking for a label can use."""
+    price, tokens = call.deployment.price, answer_tokens(asked.labels)
+    cost = price.most_cost(call.input_tokens, tokens) if price else None
+    return Bound(cost, call.input_tokens + tokens)
 
 
 def _call(request: Request, asked: Asked, means: Means) -> Call:

@@ -5,25 +5,44 @@ before the answer's last event reaches the caller. What need not be waited for i
 nothing is shielded or scheduled in vain.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from turnout.catalog import Catalog
-from turnout.core import Decision, Outcome, Request
-from turnout.ledger import DONE
+from turnout.core import Bound, Decision, Outcome, Request
+from turnout.core.budget import NO_BOUNDS
+from turnout.ledger import DONE, Directory
 
 
 class Recorder(Protocol):
     """Keeps what happened; raising stops the request."""
 
-    async def held(self, request: Request, decision_id: str, ceiling_pico_usd: int | None) -> None:
-        """A call that helps to decide will cost no more than the ceiling, if there is one."""
+    directory: Directory | None
+
+    async def held(
+        self,
+        request: Request,
+        decision_id: str,
+        ceiling_pico_usd: int | None,
+        bounds: Mapping[str, Bound] = NO_BOUNDS,
+    ) -> None:
+        """A call that helps to decide will cost no more than the ceiling, if there is one.
+
+        Raises BudgetExceeded.
+        """
         ...
 
     async def decided(
-        self, request: Request, decision: Decision, ceiling_pico_usd: int | None
+        self,
+        request: Request,
+        decision: Decision,
+        ceiling_pico_usd: int | None,
+        bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A decision is made; no attempt will cost more than the ceiling, if there is one."""
+        """A decision is made; no attempt will cost more than the ceiling, if there is one.
+
+        ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
+        """
         ...
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
@@ -60,11 +79,23 @@ class Recorder(Protocol):
 class NoRecorder:
     """Keeps nothing."""
 
-    async def held(self, request: Request, decision_id: str, ceiling_pico_usd: int | None) -> None:
+    directory: Directory | None = None
+
+    async def held(
+        self,
+        request: Request,
+        decision_id: str,
+        ceiling_pico_usd: int | None,
+        bounds: Mapping[str, Bound] = NO_BOUNDS,
+    ) -> None:
         """Nothing."""
 
     async def decided(
-        self, request: Request, decision: Decision, ceiling_pico_usd: int | None
+        self,
+        request: Request,
+        decision: Decision,
+        ceiling_pico_usd: int | None,
+        bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
         """Nothing."""
 

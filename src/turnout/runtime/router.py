@@ -35,9 +35,11 @@ from turnout.core import (
 from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract
 from turnout.features.prompt import prompt_text
+from turnout.runtime.accounts import Accounts
+from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
-from turnout.runtime.ceiling import ceiling
+from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
@@ -71,6 +73,7 @@ class Router:
         self._parts = assembly
         self._rules = assembly.means.rules
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
+        self._accounts = Accounts(assembly.means.recorder)
         self._loop = BackgroundLoop()
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
@@ -223,7 +226,7 @@ class Router:
         request = placed(request, self._rules)
         try:
             prediction, labelled = await self._predict(request)
-            return await self._admit(request, self._decide(request, prediction), labelled)
+            return await self._admit(request, prediction, labelled)
         except UNDECIDED:
             await self._abandoned(request)
             raise
@@ -269,6 +272,11 @@ class Router:
         asked = [named] if named else self._rules.catalog.deployments.values()
         return max(input_tokens(features, deployment) for deployment in asked)
 
+    @property
+    def accounts(self) -> Accounts:
+        """Keys and budgets in this router's ledger."""
+        return self._accounts
+
     def soonest_s(self) -> float:
         """Seconds until the next model that cools down comes back."""
         return self._parts.means.health.soonest_s()
@@ -295,7 +303,10 @@ class Router:
             return False
         recorder = old.parts.means.recorder
         recorder.price_by(self._rules.catalog)
+        if recorder.directory is not None:
+            recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        self._accounts = old.accounts
         return True
 
     async def retire(self, *, recording: bool) -> None:
@@ -402,13 +413,16 @@ class Router:
         return {**cooling, **without} if cooling else without
 
     async def _admit(
-        self, request: Request, decision: Decision, labelled: Sequence[Outcome]
+        self, request: Request, prediction: Prediction, labelled: Sequence[Outcome]
     ) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
-        verifier = self._parts.means.verifier
-        most = ceiling(request, decision, self._rules.catalog, verifier)
-        await recorder.decided(request, decision, most)
+        request, decision = await admitted(
+            request,
+            self._decide(request, prediction),
+            lambda narrower: self._decide(narrower, prediction),
+            self._parts.means,
+        )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)

@@ -53,7 +53,7 @@ def error_body(problem: Problem) -> dict[str, Any]:
         "type": _TYPES.get(problem.status, other),
         "message": problem.message,
         "code": problem.code,
-        "attempts": problem.attempts_body(),
+        **problem.more(),
     }
     return {"type": "error", "error": error}
 
