@@ -27,15 +27,14 @@ def decision_headers(
     """
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
-    pairs = (
-        ("model", model),
-        ("decision", decision.id),
-        ("intent", decision.intent),
-        ("reason", reason.replace("→", "->")),
-        ("cost-usd" if final else "expected-cost-usd", cost),
-        ("attempts", str(attempts)),
-    )
-    return [(f"x-turnout-{name}".encode(), _plain(value)) for name, value in pairs]
+    return [
+        (b"x-turnout-model", _plain(model)),
+        (b"x-turnout-decision", _plain(decision.id)),
+        (b"x-turnout-intent", _plain(decision.intent)),
+        (b"x-turnout-reason", _plain(reason.replace("→", "->"))),
+        (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
+        (b"x-turnout-attempts", b"%d" % attempts),
+    ]
 
 
 def attempts_of(outcomes: Sequence[Outcome]) -> int:
