@@ -215,7 +215,7 @@ async def test_an_idle_connection_ends() -> None:
         began = loop.time()
         found = await talk(echo, POST + b"Content-Length: 1\r\n\r\na")
         assert b" a" in found
-        assert 0.3 < loop.time() - began < 5
+        assert 0.2 < loop.time() - began < 5
 
 
 async def test_draining_lets_answers_end() -> None:

@@ -98,6 +98,7 @@ class ServerConnection(asyncio.Protocol):
             self.due = math.inf
         elif self._head_bytes:
             self._refuse(b"408 Request Timeout")
+            self._close()
         else:
             self._close()
 
@@ -238,10 +239,10 @@ class ServerConnection(asyncio.Protocol):
         self._answering = None
         if self.closed:
             return
-        if not exchange.complete:
-            self._linger()
-        elif exchange.closes:
+        if exchange.closes and (exchange.complete or isinstance(exchange.failure, TooLate)):
             self._close()
+        elif not exchange.complete:
+            self._linger()
         elif self._queued:
             self._begin(self._queued.popleft())
             if not self._queued:
