@@ -18,6 +18,7 @@ from turnout.policies import (
     Random,
     Strongest,
     Utility,
+    Weighted,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 _BASELINES = ("random", "cheapest", "strongest")
 _POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE, \
-utility:QUALITY_PER_USD, cascade[:STEPS]"
+utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
 
 
 def evaluate(
@@ -161,7 +162,8 @@ def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Polic
         "random": Random,
         "strongest": lambda: Strongest(order=order),
         "cheapest_above_quality": lambda: CheapestAboveQuality(quality=float(value or 0.95)),
-        "utility": lambda: Utility(per_usd=float(value or 0)),
+        "utility": lambda: _utility(value),
+        "weighted": lambda: _weighted(value, table),
         "cascade": lambda: Cascade(steps=int(value or 3)),
         "fixed": lambda: Fixed(deployment=value),
     }
@@ -171,6 +173,19 @@ def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Polic
         return makers[name]()
     except ValueError:
         raise ConfigError(f"--policy {spec!r}: {value!r} is not a number") from None
+
+
+def _utility(value: str) -> Policy:
+    per_usd, _, per_second = value.partition(",")
+    return Utility(per_usd=float(per_usd or 0), per_second=float(per_second or 0))
+
+
+def _weighted(value: str, table: "OutcomeTable") -> Policy:
+    parts = [part.rpartition("=") for part in value.split(",")]
+    weights = {model: float(share) for model, _, share in parts}
+    if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
+        raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
+    return Weighted(weights=weights)
 
 
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from turnout.proving import Check, Proof
 
 LedgerSabotage = Literal["durability", "hold"]
 BudgetSabotage = Literal["no-hold", "no-release"]
+IsolationSabotage = Literal["foreign-ids", "crossed-replies"]
 BillingSabotage = Literal["extra-calls", "wrong-price"]
 Shown = Callable[[int], None]
 
@@ -112,6 +113,31 @@ def budget(
         )
     )  # fmt: skip
     _tell(Proof(promise="budget", seed=chosen, checks=(check,)), json=json)
+
+
+@app.command()
+def isolation(
+    *,
+    tenants: Annotated[int, typer.Option(min=2, max=64, help="Who share the gateway.")] = 8,
+    requests: Annotated[int, typer.Option(min=1, help="Of all tenants.")] = 10_000,
+    cancel: Annotated[str, typer.Option(help="Share that leaves early, as 30%.")] = "30%",
+    sabotage: Annotated[
+        IsolationSabotage | None, typer.Option(help="Break the gateway; this must then fail.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tenants never meet: no crossed reply, no foreign id, with callers leaving early."""
+    from turnout.cli.prove_isolation import isolation as isolated
+
+    chosen = _seed(seed)
+    share = float(cancel.removesuffix("%")) / 100
+    check = _run(
+        lambda folder, shown: isolated(
+            tenants, requests, share, chosen, folder, sabotage=sabotage, shown=shown
+        )
+    )
+    _tell(Proof(promise="isolation", seed=chosen, checks=(check,)), json=json)
 
 
 def _run(test: Callable[[Path, Shown], Check]) -> Check:

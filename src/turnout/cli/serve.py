@@ -91,12 +91,18 @@ def _supervise(listener: socket.socket, workers: int, one: Router) -> int:
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
     with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        running = Workers(command, workers, [listener.fileno()])
         ledger = one.parts.means.recorder
-        if isinstance(ledger, Ledger) and ledger.store.exclusive:
-            secret = secrets.token_bytes(32)
-            LedgerHost(ledger.start(), f"{metrics}/ledger", secret)
-            os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
-        return Workers(command, workers, [listener.fileno()]).run()
+        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            return running.run()
+        secret = secrets.token_bytes(32)
+        host = LedgerHost(ledger, f"{metrics}/ledger", secret)
+        ledger.start()
+        os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
+        try:
+            return running.run()
+        finally:
+            host.close()
 
 
 def _without_workers(arguments: list[str]) -> list[str]:

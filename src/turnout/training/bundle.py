@@ -73,6 +73,8 @@ def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
         mine = [table for table in tables if model in table.models]
         record: dict[str, Any] = {"quality": _mean([_column(t, "score", model) for t in mine])}
         costs = [_column(t, "cost_usd", model) for t in mine if t.cost_usd is not None]
+        read = [_column(t, "input_tokens", model) for t in mine if t.input_tokens is not None]
+        record["input_tokens"] = _mean(read)
         lengths = [_column(t, "output_tokens", model) for t in mine if t.output_tokens is not None]
         record["mean_cost_usd"] = _mean(costs)
         record["output_tokens"] = _mean(lengths)
