@@ -65,8 +65,14 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
         chosen = [i for i, row in enumerate(rows) if row.kind == kind]
         out[f"{kind}: right label"] = share([after[i] == rows[i].intent for i in chosen])
     stays = [i for i, row in enumerate(rows) if row.kind != "switch"]
+    told = [i for i in stays if first[i] == rows[i].intent]
     out["all but switches: right label"] = share([after[i] == rows[i].intent for i in stays])
-    out["all but switches: first turn's label kept"] = share([after[i] == first[i] for i in stays])
+    out["all but switches: right label of the first turn alone"] = share(
+        [first[i] == rows[i].intent for i in stays]
+    )
+    out["all but switches: right first label kept"] = share(
+        [after[i] == rows[i].intent for i in told]
+    )
     return out
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.runtime.world import CODE, FACT, config
 from tests.worlds import NOW, features, prediction, request, rulebook
 from turnout import ConfigError, Constraints, Decision, Router
-from turnout.core import Request
+from turnout.core import Caller, Request
 from turnout.decision import Knobs, decide
 from turnout.policies import CheapestAboveQuality
 from turnout.testing import FaultyUpstream
@@ -33,6 +33,21 @@ def test_the_strictest_limit_counts() -> None:
     assert applied(tenant="team-a", max_cost_pico_usd=100).max_cost_pico_usd == 100
     assert applied(max_latency_ms=100.0).max_latency_ms == 100
     assert applied().max_latency_ms == 800
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller(key="team-a"),
+        Caller(key="k1", name="team-a"),
+        Caller(key="k1", team="team-a"),
+        Caller(key="k1", keys=("k1", "team-a")),
+    ],
+)
+def test_a_key_is_known_by_id_name_team_and_ancestor(caller: Caller) -> None:
+    """Any of them may stand in the configuration."""
+    asked = replace(request(), caller=caller)
+    assert KNOBS.applied(asked, "chat").constraints.max_cost_pico_usd == 900
 
 
 def test_of_two_qualities_the_higher_counts_but_a_requests_own_wins() -> None:

@@ -261,3 +261,30 @@ def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:
     with _gate(tmp_path, budgets=budgets) as gate:
         statuses = [_ask(gate, {}).status for _ in range(20)]
     assert set(statuses) == {200, 402}
+
+
+def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
+    """The same bytes again, whole and streamed, for nothing; another tenant's request is asked."""
+    with _gate(tmp_path, cache={"ttl_s": 60}) as gate:
+        mine, other = (_key(gate, team=team)[0] for team in "ab")
+        for stream in (False, True):
+            first, again = (_ask(gate, mine, stream=stream) for _ in range(2))
+            assert (again.status, again.body) == (200, first.body)
+            assert again.headers["x-turnout-cache"] == "hit"
+            assert again.headers["x-turnout-cost-usd"] == "0"
+            assert again.headers["content-type"] == first.headers["content-type"]
+            assert "x-turnout-cache" not in _ask(gate, other, stream=stream).headers
+        assert "x-turnout-cache" not in _ask(gate, mine, temperature=0.5).headers
+        assert len(gate.upstream.invoice) == 5
+
+
+def test_what_is_not_complete_and_safe_is_not_kept(tmp_path: Path) -> None:
+    """Errors and streams that broke off are asked anew, and so is what has expired."""
+    with _gate(tmp_path, cache={"ttl_s": 0.3}, models={"fast": "f-cut@3"}) as gate:
+        for more in ({"stream": True}, {"model": "nothing"}):
+            answers = [_ask(gate, {}, **{"model": "fast", **more}) for _ in range(2)]
+            assert not any("x-turnout-cache" in a.headers for a in answers)
+        assert "x-turnout-cache" not in _ask(gate, {}, model="coder").headers
+        assert "x-turnout-cache" in _ask(gate, {}, model="coder").headers
+        time.sleep(0.4)
+        assert "x-turnout-cache" not in _ask(gate, {}, model="coder").headers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from turnout.cli.options import out, print_json
+from turnout.cli.options import out, print_json, waiting
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
             f"it: turnout probe {unknown[0]}"
         )
     if predictor.seen(prompts) > _SEEN:
-        return grouped_folds([table])[0]
+        with waiting("training on five grouped folds"):
+            return grouped_folds([table])[0]
     columns = [predictor.models.index(model) for model in table.models]
     return predictor.predict_all(prompts)[:, columns].astype(np.float64)

@@ -13,6 +13,7 @@ import typer
 from rich.progress import track
 
 from turnout.catalog import Deployment, Price
+from turnout.classifiers import Band
 from turnout.cli.asking import label_cost
 from turnout.cli.jsonl import Line, lines, opened
 from turnout.cli.options import (
@@ -22,7 +23,7 @@ from turnout.cli.options import (
     out,
     print_json,
     print_table,
-    router,
+    silent_router,
     usd,
 )
 from turnout.core import ConfigError, Decision, RequestError
@@ -57,7 +58,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare routed cost with one model for all, on your own prompts; no model is called."""
-    with router(config, ledger=False) as r:
+    with silent_router(config) as r:
         cases, bad = _decided(r, file, output_tokens)
         if not cases:
             raise ConfigError(f"{file}: holds no usable prompt")
@@ -116,18 +117,19 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
     served = [c for c in cases if c.decision.routes]
     blocked = [c for c in cases if c.decision.blocked]
     routed = _routed(r, served)
-    _, labels = label_cost(r, [c.line.messages for c in cases])
-    recipe = total([routed, labels])
+    inside = _inside(r, cases)
     rows = {
         f"always {baseline.model}": _fixed(baseline, served),
         f"always {catalog.cheapest().model}": _fixed(catalog.cheapest(), served),
         "routed, local classifier": routed,
-        "routed, LLM classifier": recipe,
+        "routed, hybrid": total([routed, _labels(r, inside)]),
+        "routed, LLM classifier": total([routed, _labels(r, cases)]),
     }
     against = rows[f"always {baseline.model}"]
     return {
         "prompts": len(cases),
         "blocked": len(blocked),
+        "asked_by_hybrid": len(inside),
         "unroutable": len(cases) - len(served) - len(blocked),
         "measured_outputs": sum(c.measured for c in served),
         "assumed_outputs": sum(not c.measured for c in served),
@@ -145,6 +147,17 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
         "quality": "not measured",
         "recipe_claim": RECIPE_CLAIM,
     }
+
+
+def _inside(r: Router, cases: Sequence[Case]) -> list[Case]:
+    """The prompts that a hybrid would ask about."""
+    band = Band(**r.parts.config.classifier.band.model_dump())
+    threshold = r.parts.means.rules.safety.threshold
+    return [c for c in cases if band.holds(c.decision.prediction, threshold)]
+
+
+def _labels(r: Router, cases: Sequence[Case]) -> int | None:
+    return label_cost(r, [c.line.messages for c in cases])[1]
 
 
 def _tokens(case: Case, factor: float) -> int:

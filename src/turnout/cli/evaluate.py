@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.cli.options import JsonOption, err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
 from turnout.policies import (
     Cascade,
@@ -22,6 +22,7 @@ from turnout.policies import (
 )
 
 if TYPE_CHECKING:
+    from turnout.classifiers.success import Bundle
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.evaluation.report import Figure, Report
 
@@ -89,7 +90,9 @@ def _report(
     from turnout.evaluation.driver import drive
     from turnout.evaluation.report import Report, Rows, curve_of
 
-    success, mean_cost, digest, notes = _predictions(table, bundle)
+    success, known, opened, notes = _predictions(table, bundle)
+    mean_cost, latencies = _of(known, "mean_cost_usd"), _of(known, "latency_ms")
+    digest = opened.digest if opened else ""
     mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
     order = tuple(sorted(mean, key=lambda model: -mean[model]))
     if not mean_cost:
@@ -97,8 +100,8 @@ def _report(
     maker = Rows(table)
     rows = []
     for spec in dict.fromkeys([*_BASELINES, *specs]):
-        rule = policy_of(spec, order, table)
-        replayed = drive(table, rule, success, mean_cost, bundle=digest)
+        rule = policy_of(spec, order, table, opened)
+        replayed = drive(table, rule, success, mean_cost, bundle=digest, latency_ms=latencies)
         rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
@@ -117,7 +120,8 @@ def _report(
 
 def _predictions(
     table: "OutcomeTable", bundle: Path | None
-) -> tuple[np.ndarray, Mapping[str, float], str, list[str]]:
+) -> tuple[np.ndarray, Mapping[str, Mapping[str, float]], "Bundle | None", list[str]]:
+    """P(success), what is known of each model, and the bundle where one was given."""
     from turnout.classifiers.success import open_bundle
     from turnout.features.prompt import request_text
     from turnout.training.bundle import catalogue
@@ -125,8 +129,9 @@ def _predictions(
 
     if bundle is None:
         err.print("turnout: no bundle given: five grouped folds of the table", markup=False)
-        costs = _costs(catalogue([table]))
-        return grouped_folds([table])[0], costs, "", ["predictions are out of fold (5 folds)"]
+        with waiting("training on five grouped folds"):
+            found = grouped_folds([table])[0]
+        return found, catalogue([table]), None, ["predictions are out of fold (5 folds)"]
     opened = open_bundle(bundle)
     predictor = opened.predictor
     missing = [model for model in table.models if model not in predictor.models]
@@ -144,15 +149,18 @@ def _predictions(
         )
     columns = [predictor.models.index(model) for model in table.models]
     found = predictor.predict_all(prompts)[:, columns].astype(np.float64)
-    return found, _costs(opened.catalogue) or _costs(catalogue([table])), opened.digest, notes
+    priced = _of(opened.catalogue, "mean_cost_usd")
+    return found, opened.catalogue if priced else catalogue([table]), opened, notes
 
 
-def _costs(known: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    return {m: record["mean_cost_usd"] for m, record in known.items() if "mean_cost_usd" in record}
+def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+    return {model: record[name] for model, record in known.items() if name in record}
 
 
-def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Policy:
-    """The policy that ``NAME`` or ``NAME:VALUE`` names.
+def policy_of(
+    spec: str, order: tuple[str, ...], table: "OutcomeTable", bundle: "Bundle | None" = None
+) -> Policy:
+    """The policy that ``NAME`` or ``NAME:VALUE`` names, with what the bundle calibrated for it.
 
     Raises ConfigError naming the policies there are.
     """
@@ -161,7 +169,9 @@ def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Polic
         "cheapest": Cheapest,
         "random": Random,
         "strongest": lambda: Strongest(order=order),
-        "cheapest_above_quality": lambda: CheapestAboveQuality(quality=float(value or 0.95)),
+        "cheapest_above_quality": lambda: CheapestAboveQuality(
+            quality=float(value or 0.95), calibrated=bundle.calibrated if bundle else ()
+        ),
         "utility": lambda: _utility(value),
         "weighted": lambda: _weighted(value, table),
         "cascade": lambda: Cascade(steps=int(value or 3)),

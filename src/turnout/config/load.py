@@ -95,6 +95,7 @@ def public(config: Config) -> dict[str, Any]:
             "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
             "ledger": True,
             "budgets": True,
+            "cache": True,
         },
     )
 

@@ -337,6 +337,16 @@ class BudgetSection(Section):
         return self
 
 
+class CacheSection(Section):
+    """Exact answers kept for ``ttl_s`` seconds, each tenant's own; 0 keeps none.
+
+    ``most_bytes`` is what they may take in each process.
+    """
+
+    ttl_s: Annotated[float, Field(ge=0, le=31_536_000)] = 0.0
+    most_bytes: Annotated[int, Field(ge=0)] = 64 * 2**20
+
+
 class Config(Section):
     """The whole configuration. ``intents`` maps a label to where it goes.
 
@@ -358,6 +368,7 @@ class Config(Section):
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
     budgets: tuple[BudgetSection, ...] = ()
+    cache: CacheSection = CacheSection()
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None
 
     @model_validator(mode="before")

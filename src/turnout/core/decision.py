@@ -104,7 +104,8 @@ class Decision:
     def explain(self) -> str:
         """The decision in words, a line for each candidate, for people to read."""
         head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
-        lines = [head, f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"]
+        by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
+        lines = [head, f"{by}, bundle {self.bundle[:19]}" if self.bundle else by]
         if self.prediction.unsafe is not None:
             lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
         if self.prediction.label_failure:
@@ -127,5 +128,6 @@ def _candidate_line(candidate: Candidate) -> str:
     if candidate.excluded:
         return f"  {candidate.model}: excluded, {candidate.excluded}"
     cost = format_usd(candidate.cost_pico_usd)
+    likely = "" if candidate.quality is None else f", P(success) {candidate.quality:.2f}"
     note = f", {candidate.reason}" if candidate.reason else ""
-    return f"  {candidate.model}: expected cost {cost}{note}"
+    return f"  {candidate.model}: expected cost {cost}{likely}{note}"

@@ -48,7 +48,9 @@ class Knobs:
 
 
 def _names(request: Request) -> list[str]:
-    """What a key may be called: as the request's tenant is, with and without its kind."""
-    if request.tenant is None:
-        return []
-    return list(dict.fromkeys((request.tenant, request.tenant.partition(":")[2])))
+    """What the key may be called: its id and name, its ancestors', its team, and its tenant."""
+    found: list[str | None] = [request.tenant, (request.tenant or "").partition(":")[2]]
+    caller = request.caller
+    if caller is not None:
+        found += [caller.key, caller.name, caller.team, *caller.keys]
+    return [name for name in dict.fromkeys(found) if name]

@@ -50,16 +50,20 @@ def drive(
     *,
     bundle: str = "",
     constraints: Constraints | None = None,
+    latency_ms: Mapping[str, float] | None = None,
 ) -> Replayed:
     """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
 
-    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call.
+    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call, and
+    ``latency_ms`` of its latency.
     """
     rules = Rulebook(
         catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
     )
-    limits = constraints or Constraints()
-    walks = [_walk(table, row, success[row], rules, limits) for row in range(len(table.prompts))]
+    limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
+    walks = [
+        _walk(table, row, success[row], rules, limits, now) for row in range(len(table.prompts))
+    ]
     chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
     return Replayed(
         policy=policy.ref,
@@ -100,6 +104,7 @@ def _walk(
     success: Floats,
     rules: Rulebook,
     limits: Constraints,
+    now: Snapshot,
 ) -> tuple[int, float, float, float, int]:
     prediction = Prediction(
         classifier=Ref(name="success"),
@@ -110,7 +115,7 @@ def _walk(
     request = Request(
         id=f"{table.name}/{table.ids[row]}", body={"messages": [message]}, constraints=limits
     )
-    decision = decide(request, _ONE_CALL, prediction, Snapshot(), rules)
+    decision = decide(request, _ONE_CALL, prediction, now, rules)
 
     def look_up(attempt: Attempt) -> Outcome:
         return _outcome(table, row, attempt, decision.id)

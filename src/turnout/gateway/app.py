@@ -19,6 +19,7 @@ from turnout.gateway.access import ANYONE, Access
 from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Refused, read_json
+from turnout.gateway.cache import Cache, Kept, key_of, may_be_kept, replay
 from turnout.gateway.dialects import ApiDialect, Chat, Inbound, Messages, Responses
 from turnout.gateway.exchange import Exchange, Gone
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
@@ -75,6 +76,7 @@ class Gateway:
         self.draining = False
         self._metrics = Metrics()
         self._recent = Recent()
+        self._cache = Cache()
         self._in_flight = 0
         self._default = Chat()
         self._admin = Admin(lambda: self.router.accounts, self._json)
@@ -172,9 +174,31 @@ class Gateway:
             if self._in_flight > self.limits.max_in_flight:
                 raise Refused(shed())
             router = self.router
-            inbound = dialect.read(await self._json(arrival))
+            payload = await self._json(arrival)
+            rules = router.parts.config.cache
+            key = None
+            if rules.ttl_s:
+                bundle = router.parts.means.rules.bundle
+                key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
+                if (kept := self._cache.get(key)) is not None:
+                    await replay(kept, out)
+                    return
+                out.copy = []
+            inbound = dialect.read(payload)
             request = _request(arrival, dialect, inbound)
             walk = await answer(router, dialect, inbound, request, out)
+            if key is not None and out.copy is not None and may_be_kept(walk, out):
+                self._cache.put(
+                    key,
+                    Kept(
+                        until_s=time.monotonic() + rules.ttl_s,
+                        stream=inbound.stream,
+                        model=walk.outcomes[-1].model or "",
+                        decision=walk.decision.id,
+                        body=b"".join(out.copy),
+                    ),
+                    rules.most_bytes,
+                )
             receipt = router.receipt(walk)
             self._recent.keep(request.tenant, walk.decision, walk.outcomes, receipt, walk.scans)
             self._metrics.walk(walk, receipt)

@@ -99,7 +99,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
-    watching = asyncio.gather(reloader.run(), gateway.attend())
+    watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
         await server.start(listener, tls_context(address))
         warming = asyncio.create_task(_warm_rest(gateway.router))
@@ -109,7 +109,8 @@ async def serve(
         await server.stop()
         warming.cancel()
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await gateway.router.aclose()

@@ -90,6 +90,7 @@ class Batch:
         self._hours: dict[Row, list[int]] = {}
         self._twins: dict[Row, list[int]] = {}
         self._changes: Statements = []
+        self._prices: set[str] = set()
         for entry in entries:
             self.add(entry)
 
@@ -130,7 +131,8 @@ class Batch:
 
     def _call(self, call: Call) -> None:
         price = call.price
-        if price is not None:
+        if price is not None and price.id not in self._prices:
+            self._prices.add(price.id)
             self._rows[PRICE].append(
                 (
                     price.id, price.model, price.provider, price.rates, price.source, price.date,

@@ -58,10 +58,13 @@ def aside(
     )
 
 
-async def said(call: Call, deadline_s: float, means: "Means") -> Said:
-    """What the call brings within ``deadline_s``; its outcome is recorded."""
+async def said(call: Call, deadline_s: float, means: "Means", *, what: str = "answer") -> Said:
+    """What the call brings within ``deadline_s``; its outcome is recorded.
+
+    ``what`` it shall bring is named where it does not.
+    """
     means.health.began(call.deployment.id)
-    answer, why = None, f"no answer within {deadline_s:g} s"
+    answer, why = None, f"no {what} within {deadline_s:g} s"
     try:
         async with asyncio.timeout(deadline_s):
             answer = await call.whole()
@@ -75,6 +78,6 @@ async def said(call: Call, deadline_s: float, means: "Means") -> Said:
     if answer is None:
         fault = call.outcome.error if call.outcome else None
         return Said(
-            text=None, why=why or (fault.detail if fault else "no answer"), call=call.outcome
+            text=None, why=why or (fault.detail if fault else f"no {what}"), call=call.outcome
         )
     return Said(text="".join(d.text for d in answer.deltas[:1]), why="", call=call.outcome)

@@ -47,7 +47,7 @@ class ByModel:
         if self.deployment.price is None:
             return None
         read = _QUESTION_TOKENS + _QUOTED * (prompt_tokens + answer_tokens)
-        return self.deployment.price.expected_cost(read, _MOST_TOKENS)
+        return self.deployment.price.most_cost(read, _MOST_TOKENS)
 
     async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
         """Whether the model says yes in time."""

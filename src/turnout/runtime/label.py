@@ -3,13 +3,12 @@
 Does not know what the label means.
 """
 
-import asyncio
 from typing import Any
 
 from turnout.classifiers.llm import answer_tokens, build, parse, response_format
-from turnout.core import Bound, BudgetExceeded, Outcome, Request, Route
-from turnout.decision import Attempt, decision_id, input_tokens
-from turnout.features import extract
+from turnout.core import Bound, BudgetExceeded, Outcome, Request
+from turnout.decision import decision_id
+from turnout.runtime.aside import aside, said
 from turnout.runtime.call import Call
 from turnout.runtime.classifying import Asked
 from turnout.runtime.walk import Means
@@ -27,29 +26,11 @@ async def ask_label(
     except BudgetExceeded:
         # What a label would cost is not there; whether the answer's cost is, is seen later.
         return None, "no budget for a label", None
-    means.health.began(asked.deployment.id)
-    answer, why = None, "no answer"
-    try:
-        async with asyncio.timeout(asked.deadline_s):
-            answer = await call.whole()
-    except TimeoutError:
-        why = f"no label within {asked.deadline_s:g} s"
-    except asyncio.CancelledError:
-        await asyncio.shield(_recorded(call, means))
-        raise
-    await asyncio.shield(_recorded(call, means))
-    if answer is None:
-        fault = call.outcome.error if call.outcome else None
-        return None, fault.detail if fault else why, call.outcome
-    text = answer.deltas[0].text if answer.deltas else ""
-    label = parse(text, asked.labels)
-    return label, None if label else f"unusable label of {len(text)} characters", call.outcome
-
-
-async def _recorded(call: Call, means: Means) -> None:
-    if call.outcome is not None:
-        means.health.ended(call.outcome)
-        await means.recorder.attempted(call.outcome)
+    found = await said(call, asked.deadline_s, means, what="label")
+    if found.text is None:
+        return None, found.why, found.call
+    label = parse(found.text, asked.labels)
+    return label, None if label else f"unusable label of {len(found.text)} characters", found.call
 
 
 def _constrained(asked: Asked) -> dict[str, Any]:
@@ -67,32 +48,17 @@ def _most(call: Call, asked: Asked) -> Bound:
 
 
 def _call(request: Request, asked: Asked, means: Means) -> Call:
-    deployment = asked.deployment
-    question = Request(
-        id=f"{request.id}.label",
-        model=deployment.model,
-        body={
-            "messages": build(request.messages, asked.labels),
-            "max_tokens": answer_tokens(asked.labels),
-            "temperature": 0,
-            **_constrained(asked),
-        },
-    )
-    route = Route(
-        deployment=deployment.id,
-        model=deployment.model,
-        provider=deployment.provider.name,
-        role="classifier",
-        ordinal=0,
-    )
-    return Call(
+    body = {
+        "messages": build(request.messages, asked.labels),
+        "max_tokens": answer_tokens(asked.labels),
+        "temperature": 0,
+        **_constrained(asked),
+    }
+    return aside(
+        body,
+        asked.deployment,
+        means,
+        ident=f"{request.id}.label",
         decision_id=decision_id(request, means.rules),
-        request=question,
-        attempt=Attempt(route=route, ordinal=0),
-        deployment=deployment,
-        answers=deployment,
-        backend=means.backends.of(deployment),
-        timeouts=means.timeouts,
-        catalog=means.rules.catalog,
-        input_tokens=input_tokens(extract(question, {deployment.card.tokenizer}), deployment),
+        role="classifier",
     )

@@ -125,7 +125,7 @@ def _function(place: str) -> Check:
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
     """The target of the configuration, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
-    calibrated = tuple(sorted((p.quality, p.threshold) for p in promises if p.lost is None))
+    calibrated = success.calibrated if success else ()
     if rule.lost is None:
         quality = 0.95 if rule.quality is None else rule.quality
         return CheapestAboveQuality(quality=quality, calibrated=calibrated)

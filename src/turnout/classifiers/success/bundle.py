@@ -69,6 +69,11 @@ class Bundle:
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
+    @property
+    def calibrated(self) -> tuple[tuple[float, float], ...]:
+        """Pairs of a quality and the share that keeps it on average, by rising quality."""
+        return tuple(sorted((p.quality, p.threshold) for p in self.promises if p.lost is None))
+
 
 def seal(folder: Path) -> str:
     """Writes the index of ``folder`` and returns its hash."""
