@@ -83,10 +83,12 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
 
-    A second SIGINT ends without waiting for answers under way.
+    ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
+    under way.
     """
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
@@ -102,6 +104,7 @@ async def serve(
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
         await server.start(listener, tls_context(address))
+        ready()
         warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()
         gateway.draining = True
