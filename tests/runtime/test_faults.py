@@ -1,6 +1,7 @@
 """Every fault of a provider ends as documented: fallback before the first byte, honesty after."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -17,6 +18,7 @@ FALLS_OVER = [
     "f-hang",
     "f-reset@0",
     "f-stall@0",
+    "f-idle@0",
     "f-html200",
     "f-halfjson",
     "f-empty",
@@ -25,8 +27,8 @@ FALLS_OVER = [
     "f-badlength",
 ]
 ONLY_WHOLE = {"f-halfjson", "f-badlength"}
-ONLY_STREAMED = {"f-error@0", "f-stall@0"}
-AFTER_FIRST_BYTE = ["f-reset@4", "f-stall@4", "f-error@4", "f-cut@4", "f-badchunks@4"]
+ONLY_STREAMED = {"f-error@0", "f-stall@0", "f-idle@0"}
+AFTER_FIRST_BYTE = ["f-reset@4", "f-stall@4", "f-idle@4", "f-error@4", "f-cut@4", "f-badchunks@4"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,19 @@ def test_no_credit_takes_the_whole_provider_down() -> None:
             r.chat(CODE)
     assert [entry.model for entry in upstream.invoice] == ["f-402"]
     assert caught.value.outcomes[0].error.kind == "no_credit"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("fault", "due_ms"), [("f-idle@0", 1500), ("f-idle@4", 1000)])
+def test_events_without_content_move_no_deadline(fault: str, due_ms: float) -> None:
+    """The first token and the next one are due as if nothing came, well before the whole answer."""
+    with FaultyUpstream() as upstream, router(upstream, models={"coder": fault}) as r:
+        stream = r.chat(CODE, stream=True)
+        with contextlib.suppress(ProviderError):
+            list(stream)
+        failed = stream.reply.outcomes[0]
+    assert failed.error is not None
+    assert failed.error.kind == "timeout"
+    assert due_ms <= failed.latency_ms < 2500
 
 
 def test_a_retry_after_is_waited_for_by_the_last_route() -> None:

@@ -178,7 +178,7 @@ class Call:
         )
 
     def _note(self, chunks: Sequence[Chunk]) -> None:
-        self._latest = now = monotonic()
+        now = monotonic()
         for chunk in chunks:
             self._usage = chunk.usage or self._usage
             self._model = chunk.model or self._model
@@ -186,6 +186,7 @@ class Call:
                 self._finish = delta.finish_reason or self._finish
                 if delta.has_content:
                     self._first = self._first or now
+                    self._latest = now
                     self._text.append(delta.text + delta.reasoning)
                     self._text += [call.arguments for call in delta.tool_calls]
 

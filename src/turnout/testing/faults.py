@@ -151,6 +151,8 @@ SILENCES = (
     _silent("f-hang", "accepts the request and never answers", _N, _N),
     _silent("f-stall@0", "silent before the first token", _A, _N),
     _silent("f-stall@4", "silent after four tokens", _N, _T),
+    _silent("f-idle@0", "events without content, and never a token", _A, _N),
+    _silent("f-idle@4", "events without content after four tokens", _A, _T),
 )
 CONNECTIONS = (
     Fault(name="refused", what="no connection", whole=_N, stream=_N, down=True),

@@ -21,6 +21,7 @@ from turnout.testing.script import Script
 _HTML = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 _LATE_USAGE_S = 0.05
 _BEFORE_RESET_S = 0.02
+_IDLE_S = 0.02
 _UNASKED_BODY = json.dumps(
     {
         "id": "chatcmpl-smuggled",
@@ -179,6 +180,9 @@ class Playback:
             self._exchange.reset()
         if self._entry.stream:
             await self._spoil(at)
+            while "idle" in at:
+                await self._exchange.wait(_IDLE_S)
+                await self._event(self._chunk({}))
         ends = {"reset", "cut", "error", "badhex"} if self._entry.stream else {"reset", "cut"}
         return bool(at & ends)
 

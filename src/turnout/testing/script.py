@@ -12,6 +12,7 @@ PLACES = {
     "reset": "RST after k tokens",
     "cut": "FIN after k tokens, in the middle of the body",
     "stall": "silence after k tokens, until the peer gives up",
+    "idle": "events without content after k tokens, until the peer gives up",
     "badchunk": "one event that is no JSON after k tokens",
     "badchunks": "two such events in a row after k tokens",
     "badhex": "a chunk size that is no number after k tokens",
