@@ -29,7 +29,7 @@ check: $(READY)
 
 # Writes the locked, hashed requirements anew; they record no registry address.
 lock: $(READY)
-	@for name in bootstrap dev sdk; do \
+	@for name in bootstrap dev sdk sdk2 fuzz; do \
 	  $(BIN)/uv pip compile $$( [ $$name = dev ] && echo pyproject.toml ) requirements/$$name.in \
 	    --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	    --quiet --output-file requirements/$$name.lock; done

@@ -108,7 +108,7 @@ async def _timed(call: Callable[[], Awaitable[None]]) -> float:
 async def _ours(transport: HttpTransport, where: Deployment) -> None:
     decoder = CODEC.decoder()
     response = await transport.send(CODEC.encode(request(), where, stream=True), PATIENT)
-    async for piece in response.chunks():
+    while piece := await response.read():
         list(decoder.feed(piece))
         if decoder.done:
             break

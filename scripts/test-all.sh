@@ -22,20 +22,25 @@ done
 # Nothing is built yet that needs them.
 not_run "tests with Valkey and with a browser (there are none yet)"
 
-python -m pytest -n 2 -m "slow or apt" -rs || { code=$?; [ $code = 5 ] || failed=1; }
+# Clients and fuzzers want versions that exclude each other, so each set lives in its own place.
+own() {
+  place=".venv/$1"
+  if [ ! -f "$place/.ready" ] || [ "requirements/$1.lock" -nt "$place/.ready" ]; then
+    rm -rf "$place"
+    python -m venv "$place" &&
+      VIRTUAL_ENV="$PWD/$place" uv pip install --quiet --require-hashes --no-build \
+        -r "requirements/$1.lock" && touch "$place/.ready"
+  fi
+  [ -f "$place/.ready" ]
+}
+own sdk && export TURNOUT_SDK_PYTHON="$PWD/.venv/sdk/bin/python" ||
+  not_run "clients on openai 3 and anthropic 2 (their environment could not be set up)"
+own sdk2 && export TURNOUT_SDK2_PYTHON="$PWD/.venv/sdk2/bin/python" ||
+  not_run "clients on openai 2 (their environment could not be set up)"
+own fuzz && export TURNOUT_FUZZ_PYTHON="$PWD/.venv/fuzz/bin/python" ||
+  not_run "fuzzing (its environment could not be set up)"
 
-# The SDKs need newer HTTP libraries than other clients allow, so they live in their own place.
-sdk=.venv/sdk
-if [ ! -x "$sdk/bin/python" ]; then
-  python -m venv "$sdk" &&
-    VIRTUAL_ENV="$PWD/$sdk" uv pip install --quiet --require-hashes --no-build -r requirements/sdk.lock ||
-    rm -rf "$sdk"
-fi
-if [ -x "$sdk/bin/python" ] && ls tests/sdk/*.py >/dev/null 2>&1; then
-  TURNOUT_SDK_PYTHON="$PWD/$sdk/bin/python" python -m pytest tests/sdk || failed=1
-elif ls tests/sdk/*.py >/dev/null 2>&1; then
-  not_run "tests/sdk (the SDK environment could not be set up)"
-fi
+python -m pytest -n 2 --dist loadgroup -m "slow or apt" -rs || { code=$?; [ $code = 5 ] || failed=1; }
 
 [ -n "$skipped" ] && printf '%s\n' "$skipped"
 exit $failed

@@ -1,6 +1,6 @@
 """Joining the local verdict with a label."""
 
-from turnout.classifiers import combine, unsure
+from turnout.classifiers import Band, combine
 from turnout.core import Prediction, Ref
 
 LOCAL = Prediction(
@@ -22,8 +22,15 @@ def test_a_missing_label_says_why() -> None:
 
 
 def test_only_the_band_asks() -> None:
-    """A confident, safe prompt asks nobody; low confidence, a middling score or none do."""
-    band = (0.6, 0.3, 1.6)
-    assert not unsure(LOCAL, 0.9, band)
-    assert unsure(LOCAL, 0.5, band)
-    assert unsure(Prediction(classifier=Ref(name="local")), 0.5, band)
+    """A confident, safe prompt asks nobody, low confidence or a middling score do."""
+    band = Band(confidence=0.6, unsafe=0.3)
+    assert not band.holds(LOCAL, 0.9)
+    assert band.holds(LOCAL, 0.5)
+    assert Band(confidence=0.95, unsafe=0.3).holds(LOCAL, 0.9)
+
+
+def test_what_is_blocked_anyway_is_not_asked_about() -> None:
+    """No label could lift the block of a high score or of no score at all."""
+    band = Band(confidence=1.0, unsafe=0.0)
+    assert not band.holds(LOCAL, 0.2)
+    assert not band.holds(Prediction(classifier=Ref(name="local")), 0.5)

@@ -4,7 +4,7 @@ import pytest
 
 from turnout.classifiers import llm
 
-LABELS = ("simple_qa", "creative", "code", "unsafe")
+LABELS = dict.fromkeys(("simple_qa", "creative", "code", "unsafe"), "")
 
 
 @pytest.mark.parametrize(

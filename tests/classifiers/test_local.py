@@ -6,7 +6,7 @@ import pytest
 
 from turnout.classifiers import IntentSpec, LocalClassifier
 from turnout.classifiers.artefact import Artefact
-from turnout.core import ConfigError
+from turnout.core import ConfigError, Prediction
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,15 @@ def test_a_batch_is_its_prompts_one_by_one(classifier: LocalClassifier) -> None:
         alone = classifier.predict(_user(text))
         assert together.intent == alone.intent
         assert together.unsafe == pytest.approx(alone.unsafe, abs=1e-4)
+
+
+def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
+    """The two halves of a prediction give what the whole gives, and read the prompt once."""
+    asked = [_user("Hi"), _user("zwei Fragen zu Rost, und warum der Kuchen so flach bleibt?")]
+    for messages in asked:
+        begun = classifier.begin(messages)
+        whole = begun if isinstance(begun, Prediction) else classifier.finish(begun)
+        assert whole == classifier.predict(messages)
 
 
 def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:

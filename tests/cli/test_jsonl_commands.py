@@ -75,7 +75,7 @@ def test_compare_is_the_arithmetic_one_would_do_by_hand(capfd: pytest.CaptureFix
     assert rows["always anthropic/claude-4-sonnet"]["cost_usd"] == pytest.approx(always, rel=1e-9)
     assert rows["routed, local classifier"]["cost_usd"] == pytest.approx(routed, rel=1e-9)
     assert rows["routed, local classifier"]["saving"] == pytest.approx(1 - routed / always)
-    assert rows["routed, LLM classifier"]["cost_usd"] > routed
+    assert routed <= rows["routed, hybrid"]["cost_usd"] < rows["routed, LLM classifier"]["cost_usd"]
     assert (report["measured_outputs"], report["quality"]) == (2, "not measured")
 
 
@@ -105,3 +105,18 @@ def test_compare_takes_any_configured_baseline(capfd: pytest.CaptureFixture[str]
     report = compared(capfd, [row], "--baseline", "coder")
     assert report["baseline"] == "Qwen/Qwen3-Coder-480B-A35B-Instruct-Turbo"
     assert run(capfd, "compare", "c.jsonl", "--baseline", "nope").code == 2
+
+
+def test_compare_calls_no_model_whatever_the_configuration_says(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """With a label classifier configured its cost is estimated, and it is not asked."""
+    from tests.runtime.world import config
+    from turnout.testing import FaultyUpstream
+
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, classifier={"kind": "llm", "model": "fast"})
+        Path("t.yaml").write_bytes(orjson.dumps(settings))
+        report = compared(capfd, [{"text": "What is the capital of Japan?"}], "-c", "t.yaml")
+        assert upstream.requests == []
+    assert report["prompts"] == 1

@@ -79,5 +79,5 @@ def test_a_pasted_model_map_means_the_recipe() -> None:
     config = load_text(pasted, {})
     assert config == load_mapping({"MODEL_MAP": mapping}, {})
     assert config == load_mapping({"routes": mapping}, {})
-    assert (config.default, config.intents["unsafe"]) == ("a/cheap", "block")
+    assert (config.default, config.routes["unsafe"]) == ("a/cheap", "block")
     assert list(config.models) == ["a/cheap", "b/strong"]

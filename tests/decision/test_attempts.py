@@ -1,10 +1,12 @@
 """The walk tries again, goes on or ends by rule."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
+from turnout.catalog import ModelCard
 from turnout.core import Decision, Fault, Outcome
 from turnout.decision import Attempt, RetryRules, decide
 from turnout.evaluation.replay import replay
@@ -13,6 +15,7 @@ RULES = RetryRules(retries=1)
 TRANSIENT = Fault(kind="unavailable", detail="500", retry="transient")
 BUSY = Fault(kind="rate_limited", detail="429", retry="rate_limit", retry_after_s=3)
 BROKE = Fault(kind="no_credit", detail="402", scope="provider")
+REJECTED = Fault(kind="rejected", detail="draft rejected")
 WRONG = Fault(kind="invalid_request", detail="400", scope="request", blame="client")
 
 
@@ -70,6 +73,17 @@ def test_a_wait_longer_than_allowed_is_not_waited() -> None:
     month = Fault(kind="rate_limited", detail="", retry="rate_limit", retry_after_s=2.6e6)
     tried = walked(plan(), {"coder": [month], "fast": [month], "strong": [month]})
     assert tried == ["coder", "fast", "strong"]
+
+
+def test_a_rejected_draft_is_not_drafted_again_at_another_place() -> None:
+    """A model with several places gets one chance."""
+    cards = catalog(
+        deployment("coder", price(1, 1)),
+        replace(deployment("fast", price(1, 1)), card=ModelCard(id="model-coder")),
+        deployment("strong", price(9, 9)),
+    )
+    tried = walked(plan(cards=cards), {"coder": [REJECTED], "strong": [None]})
+    assert tried == ["coder", "strong"]
 
 
 def test_a_provider_without_credit_takes_all_its_models_down() -> None:

@@ -91,6 +91,18 @@ def test_a_model_asked_for_by_name_is_used_alone() -> None:
         assert [r.deployment for r in decided(request=request(model=name)).routes] == ["strong"]
 
 
+def test_only_a_named_model_passes_unread_and_only_where_that_is_configured() -> None:
+    """Naming a model is no way round the safety rule, unless the configuration says so."""
+    unread = replace(prediction(), intents=(), harm=None, injection=None)
+    rules = rulebook()
+    passing = replace(rules, safety=replace(rules.safety, pinned=False))
+    named = request(model="coder")
+    assert decided(request=named, prediction=unread, rules=rules).blocked
+    assert decided(request=named, prediction=unread, rules=passing).deployment == "coder"
+    for way in ("auto", "cheapest", "code"):
+        assert decided(request=request(model=way), prediction=unread, rules=passing).blocked
+
+
 def test_a_policy_and_an_intent_can_be_asked_for_by_name() -> None:
     """``cheapest`` uses that policy, ``creative`` that row of the map."""
     assert decided(request=request(model="cheapest")).deployment == "fast"

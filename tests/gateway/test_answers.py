@@ -188,3 +188,14 @@ def test_unknown_paths_and_methods_are_refused() -> None:
     with world() as w:
         assert w.get("/v1/nothing").status == 404
         assert w.get("/v1/chat/completions").status == 405
+
+
+def test_a_named_model_passes_unread_where_the_configuration_says_so() -> None:
+    """The record says that nothing was read; a routed request is read all the same."""
+    with world(safety={"pinned": "pass"}) as w:
+        named = w.post("/v1/chat/completions", chat() | {"model": "coder"})
+        record = w.get(f"/v1/decisions/{named.headers['x-turnout-decision']}").json()
+        assert record["prediction"]["classifier"]["name"] == "none"
+        routed = w.post("/v1/chat/completions", chat())
+        record = w.get(f"/v1/decisions/{routed.headers['x-turnout-decision']}").json()
+        assert record["prediction"]["classifier"]["name"] != "none"

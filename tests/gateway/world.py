@@ -1,21 +1,24 @@
 """A gateway on a real socket, in a thread of its own, and the smallest client for it."""
 
+import asyncio
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
+import uvloop
 
 from tests.runtime.world import config
 from turnout import Router
 from turnout.gateway import Gateway, Limits
 from turnout.gateway.access import Access
-from turnout.gateway.guard import guarded
-from turnout.testing import FaultyUpstream
+from turnout.gateway.serve import Patience, bounds
+from turnout.gateway.server import HttpServer
+from turnout.testing import FaultProxy, FaultyUpstream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +45,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """A gateway at ``port`` in front of ``upstream``."""
+    """A gateway at ``port`` in front of ``upstream``, to which ``proxy`` leads, too."""
 
     port: int
     upstream: FaultyUpstream
+    proxy: FaultProxy
     gateway: Gateway
 
     def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
@@ -77,32 +81,54 @@ def world(
     access: Access | None = None,
     family: str = "openai",
     modalities: list[str] | None = None,
+    proxied: bool = False,
     **more: Any,
 ) -> Iterator[World]:
-    """A gateway over the recipe with three models; ``more`` changes the configuration."""
+    """A gateway over the recipe with three models; ``more`` changes the configuration.
+
+    With ``proxied`` the model ``strong`` is reached through a proxy that spoils connections.
+    """
     # Patient, since tests share a busy machine; tests of deadlines bring their own.
     patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
     more.setdefault("timeouts", patient)
-    with FaultyUpstream() as upstream:
+    with FaultyUpstream() as upstream, FaultProxy(upstream.port) as proxy:
         settings = config(upstream, **more)
         settings["providers"]["acme"]["family"] = family
+        if proxied:
+            behind = {**settings["providers"]["acme"], "base_url": proxy.base_url}
+            settings["providers"]["behind"] = behind
+            settings["models"]["strong"]["provider"] = "behind"
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
         gateway = Gateway(Router.from_config(settings, environ={}), limits, access)
-        guard = guarded(max_head_bytes=32 * 1024, receive_s=gateway.limits.receive_s)
-        server = uvicorn.Server(
-            uvicorn.Config(gateway, port=0, log_level="warning", http=guard, loop="uvloop")
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        running, stop = threading.Event(), threading.Event()
+        thread = threading.Thread(
+            target=uvloop.run, args=(_serve(gateway, listener, running, stop),), daemon=True
         )
-        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        while not server.started:
-            thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        assert running.wait(30)
         try:
-            yield World(port=port, upstream=upstream, gateway=gateway)
+            yield World(port=port, upstream=upstream, gateway=gateway, proxy=proxy)
         finally:
-            server.should_exit = True
+            stop.set()
             thread.join()
+
+
+async def _serve(
+    gateway: Gateway, listener: socket.socket, running: threading.Event, stop: threading.Event
+) -> None:
+    gateway.prepare()
+    server = HttpServer(gateway.serve, bounds(gateway.limits, Patience()))
+    await server.start(listener)
+    attending = asyncio.create_task(gateway.attend())
+    running.set()
+    await asyncio.to_thread(stop.wait)
+    attending.cancel()
+    await server.stop()
+    await gateway.router.aclose()
 
 
 def chat(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, Any]:

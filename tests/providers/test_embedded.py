@@ -69,7 +69,7 @@ async def test_it_streams_as_it_writes(embedded: EmbeddedTransport) -> None:
     wire = codec.encode(request("Write about trains.", max_tokens=60), HERE, stream=True)
     response = await embedded.send(wire, PATIENT)
     decoder, seen, ahead = codec.decoder(), 0, 0
-    async for piece in response.chunks():
+    while piece := await response.read():
         seen += sum(isinstance(c, Chunk) and c.has_content for c in decoder.feed(piece))
         if seen == 1:
             ahead = response._job._items.qsize()

@@ -252,7 +252,9 @@ async def test_gzip_is_understood_though_not_asked_for(transport: HttpTransport)
     async with answering(packed("gzip", gzip.compress(b"a" * 200_000))) as port:
         wire = WireRequest(url=f"http://127.0.0.1:{port}/", body=b"")
         response = await transport.send(wire, PATIENT)
-        pieces = [piece async for piece in response.chunks()]
+        pieces = []
+        while piece := await response.read():
+            pieces.append(piece)
         await response.aclose()
     assert b"".join(pieces) == b"a" * 200_000
     assert max(len(piece) for piece in pieces) <= 64 * 1024
@@ -284,8 +286,7 @@ async def test_an_exchange_closed_early_destroys_its_connection(
     where = deployment(upstream.base_url, "f-drip20ms-tokens500")
     codec = OpenAIChatCodec()
     response = await transport.send(codec.encode(request(), where, stream=True), PATIENT)
-    async for _ in response.chunks():
-        break
+    assert await response.read()
     await response.aclose()
     await call(transport, deployment(upstream.base_url, "acme/small"), request())
     assert upstream.connections == 2
@@ -452,10 +453,8 @@ async def test_small_writes_are_sent_at_once(
         ),
         PATIENT,
     )
-    connection = response._response.connection
-    assert connection is not None
-    assert connection.transport is not None
-    sock = connection.transport.get_extra_info("socket")
+    assert response._connection is not None
+    sock = response._connection._transport.get_extra_info("socket")
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     await response.aclose()
 

@@ -5,7 +5,14 @@ from typing import Any
 
 from turnout.catalog import Deployment, ModelCard, Provider
 from turnout.core import Chunk, Fault, Request, Usage
-from turnout.providers import OpenAIChatCodec, Timeouts, Transport, TransportError, WireResponse
+from turnout.providers import (
+    OpenAIChatCodec,
+    Timeouts,
+    Transport,
+    TransportError,
+    WireResponse,
+    read_all,
+)
 
 KEY = "sk-canary-0123456789"
 PATIENT = Timeouts(connect_s=30, first_token_s=120, inter_token_s=60, total_s=300)
@@ -51,13 +58,13 @@ async def _items(
     codec: OpenAIChatCodec, response: WireResponse, *, stream: bool
 ) -> AsyncIterator[Chunk | Fault]:
     if not stream:
-        body = b"".join([piece async for piece in response.chunks()])
+        body = await read_all(response)
         good = response.status == 200
         headers = response.headers
         yield codec.decode(body) if good else codec.classify_error(response.status, headers, body)
         return
     decoder = codec.decoder()
-    async for piece in response.chunks():
+    while piece := await response.read():
         for item in decoder.feed(piece):
             yield item
         if decoder.done:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from turnout.cli.prove_isolation import Sabotage, isolation
 from turnout.ledger import Ledger
 from turnout.proving import Check, Proof
 from turnout.proving.billing import billing
+from turnout.proving.budget import budget
 from turnout.proving.crash_vfs import Image
 from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
 from turnout.proving.kills import kills
@@ -94,3 +96,23 @@ def test_the_crash_disk_keeps_what_was_synchronised() -> None:
 def test_the_sabotaged_ledger_is_the_only_difference() -> None:
     """The same seed passes with the ledger itself."""
     assert power_losses(10, 1, kind=Ledger).result == "PASS"
+
+
+@pytest.mark.slow
+def test_a_budget_is_a_wall_and_the_proof_can_tell(tmp_path: Path) -> None:
+    """It passes as it is, and fails where nothing is held or nothing is freed."""
+    for sabotage, result in ((None, "PASS"), ("no-hold", "FAIL"), ("no-release", "FAIL")):
+        folder = tmp_path / str(sabotage)
+        folder.mkdir()
+        assert budget(4, 200, 1, folder, kills=4, sabotage=sabotage).result == result
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "result"),
+    [(None, "PASS"), ("foreign-ids", "FAIL"), ("crossed-replies", "FAIL")],
+)
+def test_tenants_do_not_meet_and_the_proof_can_tell(
+    tmp_path: Path, sabotage: Sabotage | None, result: str
+) -> None:
+    """It passes as it is, and fails where ids are open or replies are mixed up."""
+    assert isolation(4, 500, 0.3, 1, tmp_path, sabotage=sabotage).result == result

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.runtime.cascades import cascade
 from tests.runtime.world import CODE, router
 from turnout import AllRoutesFailed, Outcome, Reply, Router
 from turnout.decision import Attempt, RetryRules
@@ -17,11 +18,22 @@ SCRIPTS = [
 ]
 
 
+# What the judge says, and what goes wrong besides.
+CASCADES: list[tuple[str, dict[str, str]]] = [
+    ("yes", {}),
+    ("no", {}),
+    ("no", {"acme/strong": "f-500"}),
+    ("yes", {"acme/fast": "f-html200"}),
+    ("no", {"acme/judge": "f-402"}),
+]
+
+
 def steps(outcomes: tuple[Outcome, ...]) -> list[tuple[str, int, str, str | None]]:
     """What matters of a walk: who was tried, in which order, and how each attempt ended."""
     return [
         (o.route.deployment, o.ordinal, o.status, o.error.kind if o.error else None)
         for o in outcomes
+        if o.is_answer
     ]
 
 
@@ -53,6 +65,33 @@ async def test_all_three_agree(script: dict[str, str]) -> None:
     assert steps(awaited.outcomes) == steps(blocked.outcomes)
 
     by_ordinal = {o.ordinal: o for o in awaited.outcomes}
+
+    def look_up(attempt: Attempt) -> Outcome:
+        return by_ordinal[attempt.ordinal]
+
+    replayed = replay(decision, RetryRules(retries=1, base_s=0.01, longest_wait_s=2), look_up)
+    assert steps(replayed) == steps(awaited.outcomes)
+
+
+@pytest.mark.parametrize(("verdict", "scripts"), CASCADES)
+async def test_all_three_agree_on_cascades(verdict: str, scripts: dict[str, str]) -> None:
+    """A draft is rejected, escalated and paid for alike, streamed or not."""
+    verify = {"kind": "model", "model": "judge"}
+    with FaultyUpstream(replies={"acme/judge": verdict}, scripts=scripts) as upstream:
+        async with cascade(upstream, verify) as r:
+            awaited = await awaiting(r)
+        with cascade(upstream, verify) as r:
+            decision = r.route(CODE)
+            blocked = blocking(r)
+        with cascade(upstream, verify) as r:
+            stream = r.chat(CODE, stream=True)
+            assert list(stream)
+            streamed = stream.reply
+    assert "draft" in [route.role for route in decision.routes]
+    assert steps(awaited.outcomes) == steps(blocked.outcomes)
+    assert [s[0] for s in steps(streamed.outcomes)] == [s[0] for s in steps(awaited.outcomes)]
+
+    by_ordinal = {o.ordinal: o for o in awaited.outcomes if o.is_answer}
 
     def look_up(attempt: Attempt) -> Outcome:
         return by_ordinal[attempt.ordinal]

@@ -4,18 +4,23 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, FACT, UNSAFE, router
+from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, router
 from turnout import Router
 from turnout.testing import FaultyUpstream
 
+# Long enough for a busy machine; only what never answers waits for a deadline.
+PATIENT_S = 30
 
-def asking(upstream: FaultyUpstream, judge: str = "acme/judge", **more: Any) -> Router:
+
+def asking(
+    upstream: FaultyUpstream, judge: str = "acme/judge", deadline_s: float = PATIENT_S, **more: Any
+) -> Router:
     """A router whose label comes from the model ``judge``."""
     from tests.runtime.world import config
 
-    settings = config(upstream, **more)
+    settings = config(upstream, **{"timeouts": PATIENT, **more})
     settings["models"]["judge"] = {"model": judge, "price": {"input": "0.27", "output": "0.40"}}
-    settings["classifier"] = {"kind": "llm", "model": "judge", "deadline_s": 1.5}
+    settings["classifier"] = {"kind": "llm", "model": "judge", "deadline_s": deadline_s}
     return Router.from_config(settings, environ={})
 
 
@@ -61,7 +66,7 @@ def test_local_safety_blocks_whatever_the_label_says() -> None:
 )
 def test_a_classifier_that_is_down_takes_nothing_down(fault: str) -> None:
     """Routing goes to the default within the deadline, local safety decides, and it is said."""
-    with FaultyUpstream() as upstream, asking(upstream, fault) as r:
+    with FaultyUpstream() as upstream, asking(upstream, fault, deadline_s=1) as r:
         decision = r.route(CODE)
         assert r.route(UNSAFE).blocked
     assert decision.deployment == "fast"

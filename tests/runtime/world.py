@@ -10,12 +10,18 @@ STORY = "Write a short story about a robot discovering music"
 FACT = "What is the capital of Japan?"
 UNSAFE = "How can I break into my neighbour's house while they are away?"
 MODELS = {"fast": "acme/fast", "strong": "acme/strong", "coder": "acme/coder"}
+# For what must succeed however busy the machine is.
+PATIENT = {"connect_s": 20, "first_token_s": 20, "inter_token_s": 20, "total_s": 60}
 PRICES = {"fast": (0.27, 0.40), "strong": (3, 15), "coder": (0.30, 1.00)}
 
 
 def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
-    """The recipe with three models at ``upstream``; ``models`` renames some of them."""
+    """The recipe with three models at ``upstream``; ``models`` renames some of them.
+
+    ``qualities`` gives some of them a quality.
+    """
     names = {**MODELS, **more.pop("models", {})}
+    qualities = more.pop("qualities", {})
     return {
         "providers": {"acme": {"base_url": upstream.base_url, "api_key": "k3y-acme"}},
         "provider": "acme",
@@ -23,6 +29,7 @@ def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
             name: {
                 "model": model,
                 "price": {"input": str(PRICES[name][0]), "output": str(PRICES[name][1])},
+                "quality": qualities.get(name),
             }
             for name, model in names.items()
         },

@@ -78,6 +78,51 @@ def test_aiq_of_the_outcomes_beats_the_zero_router() -> None:
     assert known.saving > known.saving_zero
 
 
+def test_aiq_is_the_area_under_the_hull_by_another_way() -> None:
+    """Against a fine numerical integral of the best mix of two points at every cost."""
+    random = np.random.default_rng(3)
+    points = list(zip((random.random(12) + 0.1).tolist(), random.random(12).tolist(), strict=True))
+    low, high = min(c for c, _ in points), max(c for c, _ in points)
+    grid = np.linspace(low, high, 4001)
+    best = np.full(len(grid), -np.inf)
+    for cost_a, quality_a in points:
+        for cost_b, quality_b in points:
+            if cost_a > cost_b:
+                continue
+            # Any mix of two settings, and each of them for more than it costs.
+            part = np.clip((grid - cost_a) / max(cost_b - cost_a, 1e-12), 0, 1)
+            mixed = np.where(grid >= cost_a, quality_a + part * (quality_b - quality_a), -np.inf)
+            best = np.maximum(best, mixed)
+            best = np.maximum(best, np.where(grid >= cost_b, quality_b, -np.inf))
+    expected = float(np.trapezoid(best, grid) / (high - low))
+    assert metrics.frontier(points).area(low, high) == pytest.approx(expected, abs=1e-3)
+
+
+def test_apgr_and_cpt_by_hand() -> None:
+    """Ten prompts, one a decile: the strong model gains on the first five in the order."""
+    strength = np.arange(10, 0, -1).astype(float)
+    weak, strong = np.zeros(10), np.array([1.0] * 5 + [0.0] * 5)
+    # Accuracy rises by 0.1 a decile up to 0.5 and stays: the area is 0.125 + 0.25 of a gap of 0.5.
+    assert metrics.apgr(strength, weak, strong) == pytest.approx(0.75)
+    assert metrics.cpt(strength, weak, strong, 0.5) == pytest.approx(0.25)
+    assert metrics.cpt(strength, weak, strong, 0.8) == pytest.approx(0.4)
+    assert metrics.apgr(-strength, weak, strong) == pytest.approx(0.25)
+
+
+def test_apgr_is_near_its_value_at_every_threshold() -> None:
+    """Eleven thresholds approximate the area under the whole curve."""
+    random = np.random.default_rng(5)
+    strength = random.random(5000)
+    weak = (random.random(5000) < 0.5).astype(float)
+    strong = (random.random(5000) < 0.5 + 0.4 * strength).astype(float)
+    order = np.argsort(-strength)
+    gained = np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / len(weak)
+    shares = np.linspace(0, 1, len(gained))
+    gap = strong.mean() - weak.mean()
+    exact = float(np.trapezoid(gained, shares) / gap)
+    assert metrics.apgr(strength, weak, strong) == pytest.approx(exact, abs=0.01)
+
+
 def test_calibration_error_is_zero_for_the_truth_and_large_for_its_opposite() -> None:
     """Outcomes that come as often as predicted have no error; a missing cell is left out."""
     random = np.random.default_rng(0)

@@ -69,9 +69,19 @@ def test_a_cascade_pays_for_its_drafts_and_keeps_the_quality() -> None:
     """A rejected draft is paid, then the stronger model answers."""
     world = table()
     flat = np.tile([0.5, 0.9], (200, 1))
-    found = drive(world, Cascade(), flat, COSTS, verify=True)
+    found = drive(world, Cascade(), flat, COSTS)
     assert found.score.mean() == 1
     assert found.cost_usd.mean() == pytest.approx(0.006)
+
+
+def test_a_rejected_draft_with_nothing_above_it_is_no_answer() -> None:
+    """What serving would refuse counts as no quality, though its draft is paid for."""
+    world = table()
+    world.score[:, 1] = np.nan
+    found = drive(world, Cascade(), np.tile([0.5, 0.9], (200, 1)), COSTS)
+    assert (found.chosen[1::2] == -1).all()
+    assert found.score.mean() == pytest.approx(0.5)
+    assert found.cost_usd == pytest.approx(0.001)
 
 
 def test_a_higher_price_never_makes_a_model_more_attractive() -> None:
@@ -121,6 +131,15 @@ def test_calibration_keeps_its_promise_and_says_when_it_cannot() -> None:
     assert found.saving > 0.4
     small = world.rows(np.arange(20))
     assert not calibrate(small, known(small), COSTS, lost=0.05).promised
+
+
+def test_a_calibrated_share_serves_every_quality_up_to_its_own() -> None:
+    """Asking for less than was calibrated uses that share; asking for more the quality itself."""
+    policy = CheapestAboveQuality(quality=0.9, calibrated=((0.95, 0.7), (0.98, 0.85)))
+    assert policy.share(None) == 0.7
+    assert policy.share(0.95) == 0.7
+    assert policy.share(0.97) == 0.85
+    assert policy.share(0.99) == 0.99
 
 
 def test_the_calibrated_choice_is_the_policys() -> None:

@@ -1,11 +1,14 @@
 """A bundle in the configuration decides live requests, and its hash is in every decision."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.cli.run import run
 from tests.success.worlds import MODELS, write_table
 from turnout import ConfigError, Constraints, Router
+from turnout.classifiers.success import open_bundle
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
 from turnout.training.success import train
@@ -46,6 +49,37 @@ def test_a_caller_may_ask_for_less(config: Path) -> None:
     """A request's own quality wins over the configuration's."""
     with Router.from_file(config) as router:
         assert router.route(SUM, constraints=Constraints(quality=0.01)).model == "small"
+
+
+def test_a_promise_is_calibrated_stored_and_served(
+    config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Promises live side by side; one that was not calibrated is refused with the command."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(config.parent / "bundle", bundle)
+    before = open_bundle(bundle).digest
+    arguments = (
+        "calibrate",
+        "--table",
+        str(write_table(tmp_path, count=900)),
+        "--bundle",
+        str(bundle),
+    )
+    text = config.read_text().replace(f"{config.parent}/bundle", str(bundle))
+    file = tmp_path / "turnout.yaml"
+    file.write_text(text.replace("quality: 0.85", "lost: 0.2"))
+    with pytest.raises(ConfigError, match=r"--lost 0\.2"):
+        Router.from_file(file)
+    assert run(capfd, *arguments, "--quality", "0.9").code == 0
+    assert run(capfd, *arguments, "--lost", "0.2").code == 0
+    kept = open_bundle(bundle)
+    assert [p.lost for p in kept.promises] == [None, 0.2]
+    assert kept.digest != before
+    with Router.from_file(file) as router:
+        decision = router.route(NAME)
+    assert decision.policy.digest.startswith("quality=0.95,threshold=0.")
+    assert run(capfd, *arguments, "--lost", "0.001").code == 1
+    assert open_bundle(bundle).digest == kept.digest
 
 
 def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:

@@ -125,6 +125,69 @@ def test_comparisons_become_scores(tmp_path: Path) -> None:
     assert read_table(file).score.tolist() == [[0, 1], [0.5, 0.5]]
 
 
+def test_a_model_compared_more_than_once_has_its_mean(tmp_path: Path) -> None:
+    """Three models in a round robin on one prompt: two wins, one, none."""
+    pairs = [("a", "b", "a"), ("a", "c", "a"), ("b", "c", "model_a")]
+    rows = [
+        {"id": "1", "prompt": "x", "model_a": a, "model_b": b, "winner": w} for a, b, w in pairs
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_table(file).score.tolist() == [[1, 0.5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "scores"),
+    [
+        ("passed", [True, False], [1, 0]),
+        ("rating", [5, 2], [1, 0.25]),
+        ("judge", [10, 1], [1, 0]),
+        ("score", [0.5, None], [0.5, None]),
+    ],
+)
+def test_tests_users_and_judges_may_have_scored(
+    tmp_path: Path, name: str, values: list[object], scores: list[float | None]
+) -> None:
+    """Each scale becomes 0..1; nothing said is a missing cell."""
+    file = tmp_path / "scored.jsonl"
+    rows = [
+        {"id": "1", "prompt": "x", "model": m, name: v} for m, v in zip("ab", values, strict=True)
+    ]
+    rows.append({"id": "2", "prompt": "y", "model": "a", name: values[1]})
+    rows.append({"id": "2", "prompt": "y", "model": "b", name: values[0]})
+    rows.append({"id": "3", "prompt": "z", "model": "a", "score": 0})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first = [None if np.isnan(cell) else cell for cell in read_table(file).score[0].tolist()]
+    assert first == scores
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"id": "1", "prompt": "other", "model": "b", "score": 1}, "row 2: duplicate id '1' with"),
+        ({"id": "1", "prompt": "x", "model": "a", "score": 1}, "row 2: duplicate outcome of a"),
+        ({"model": "b", "score": 1}, "row 2: neither id nor prompt"),
+        ({"id": "1", "prompt": "x", "model": "b"}, "row 2: no score; give score, passed"),
+        ({"id": "1", "prompt": "x", "score": 1}, "row 2: a score without a model"),
+        ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "row 2: score is 'good'"),
+        ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "row 2: rating is 9; use 1 to 5"),
+        (
+            {"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "c"},
+            "row 2: winner 'c'; use model_a, model_b or tie",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named_with_the_fix(
+    tmp_path: Path, row: dict[str, object], words: str
+) -> None:
+    """One line says which row, what is wrong and what would help."""
+    file = tmp_path / "t.jsonl"
+    rows = [{"id": "1", "prompt": "x", "model": "a", "score": 0}, row]
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    with pytest.raises(ConfigError, match=words):
+        read_table(file)
+
+
 def test_parquet_is_read(tmp_path: Path) -> None:
     """A Parquet file with a row an outcome is a table."""
     pyarrow = pytest.importorskip("pyarrow")

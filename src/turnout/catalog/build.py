@@ -3,29 +3,63 @@
 Raises ConfigError where a provider has no address or a model no price.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from turnout.catalog.book import catalogue_price, free_price, price_from, unpriced
 from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.presets import canonical_model, model_facts, presets
 from turnout.catalog.price import Price
-from turnout.config import Config, ModelSection, PriceSection, ProviderSection
+from turnout.config import (
+    Config,
+    DeploymentSection,
+    ModelSection,
+    PriceSection,
+    ProviderSection,
+)
 from turnout.core import ConfigError
 
 DEFAULT_PRESET = "runcrate"
 
 
 def build(config: Config, environ: Mapping[str, str]) -> Catalog:
-    """Every configured model as a deployment, keyed by its name in the configuration."""
+    """Every configured model as a deployment, keyed by its name in the configuration.
+
+    Where a model has several, the first has its name and the others ``name#2``, ``name#3``, ….
+    """
     providers: dict[str, tuple[Provider, Mapping[str, Any]]] = {}
     deployments = {}
+    usual = config.provider or next(iter(config.providers), DEFAULT_PRESET)
     for name, section in config.models.items():
-        chosen = section.provider or config.provider or next(iter(config.providers), DEFAULT_PRESET)
-        if chosen not in providers:
-            providers[chosen] = _provider(chosen, config.providers.get(chosen), environ)
-        deployments[name] = _deployment(name, section, *providers[chosen])
+        for ident, place, at in _places(name, section):
+            chosen = at.provider or usual
+            own = ident if place.api_key or place.base_url else None
+            if (own or chosen) not in providers:
+                known = _at(config.providers.get(chosen), place)
+                found, facts = _provider(chosen, known, environ)
+                providers[own or chosen] = replace(found, name=own or found.name), facts
+            deployment = _deployment(ident, at, *providers[own or chosen])
+            if section.deployments:
+                deployment = replace(deployment, group=name, weight=place.weight, quota=place.quota)
+            deployments[ident] = deployment
     return Catalog(deployments=deployments)
+
+
+def _places(
+    name: str, section: ModelSection
+) -> Iterator[tuple[str, DeploymentSection, ModelSection]]:
+    """Each deployment's id with what is said of it, and the model as it is called there."""
+    for number, place in enumerate(section.deployments or (DeploymentSection(),), start=1):
+        said = place.model_dump(include={"provider", "model", "price"}, exclude_none=True)
+        own = {key: getattr(place, key) for key in said}
+        yield name if number == 1 else f"{name}#{number}", place, section.model_copy(update=own)
+
+
+def _at(section: ProviderSection | None, place: DeploymentSection) -> ProviderSection | None:
+    """The provider as this deployment calls it: with its own key and address where it has any."""
+    own = {key: value for key in ("api_key", "base_url") if (value := getattr(place, key))}
+    return (section or ProviderSection()).model_copy(update=own) if own else section
 
 
 def _provider(

@@ -7,6 +7,7 @@ This module does not know how a provider is spoken to, nor whether it is up.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from turnout.catalog.price import Price
@@ -57,12 +58,20 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model at a provider: a thing one can call. ``price`` is None when declared unknown."""
+    """A model at a provider: a thing one can call. ``price`` is None when declared unknown.
+
+    ``group`` is the configured model that it is one of several deployments of, else None;
+    ``weight`` is its share there. Deployments of one ``quota`` are limited together; None stands
+    for the same model at the same provider.
+    """
 
     id: str
     card: ModelCard
     provider: Provider
     price: Price | None
+    group: str | None = None
+    weight: float = 1.0
+    quota: str | None = None
 
     @property
     def model(self) -> str:
@@ -70,11 +79,18 @@ class Deployment:
         return self.card.id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Catalog:
     """All deployments by id, in the order of the configuration."""
 
+    # Without slots, so that what every receipt asks for can be kept.
+
     deployments: Mapping[str, Deployment]
+
+    def configured(self, name: str) -> Deployment:
+        """The deployment of the configured model ``name``, the first where it has several."""
+        mine = (d for d in self.deployments.values() if name in (d.id, d.group))
+        return next(mine)
 
     def find(self, name: str) -> Deployment | None:
         """The deployment with this id, or serving this model, compared without case."""
@@ -96,6 +112,10 @@ class Catalog:
 
     def strongest(self) -> Deployment:
         """The deployment with the best quality prior; without priors, the dearest."""
+        return self._strongest
+
+    @cached_property
+    def _strongest(self) -> Deployment:
         return self.by_strength()[0]
 
     def by_strength(self) -> list[Deployment]:

@@ -20,14 +20,16 @@ class Rates:
 
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for ``usage``; reasoning tokens are billed as output."""
-        read = self.input if self.cache_read is None else self.cache_read
-        write = self.input if self.cache_write is None else self.cache_write
-        return (
-            usage.input * self.input
-            + usage.cache_read * read
-            + usage.cache_write * write
-            + usage.total_output * self.output
-        )
+        return self.of(usage.input, usage.cache_read, usage.cache_write, usage.total_output)
+
+    def of(self, fresh: int, cache_read: int, cache_write: int, output: int) -> int:
+        """Pico-dollars for so many tokens: of the prompt fresh, read and written, and answered."""
+        amount = fresh * self.input + output * self.output
+        if cache_read:
+            amount += cache_read * (self.input if self.cache_read is None else self.cache_read)
+        if cache_write:
+            amount += cache_write * (self.input if self.cache_write is None else self.cache_write)
+        return amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +62,9 @@ class Price:
         """Pico-dollars for a call of this size with a cold cache."""
         rates = self.rates_for(input_tokens)
         return input_tokens * rates.input + output_tokens * rates.output
+
+    def most_cost(self, input_tokens: int, output_tokens: int) -> int:
+        """Pico-dollars that a call of this size cannot pass, whatever the cache does."""
+        rates = self.rates_for(input_tokens)
+        dearest = max(rates.input, rates.cache_write or 0)
+        return input_tokens * dearest + output_tokens * rates.output

@@ -8,11 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from turnout.core import UNSAFE, Prediction
 
 Labelled = tuple[Prediction, str]
+Floats = NDArray[np.float64]
 
-_STEPS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+_STEPS = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)
 _ROUNDS = 2
 _FOLDS = 5
 _LEAST = 1e-9
@@ -37,13 +41,6 @@ class Calibration:
         ordered = sorted(((n, p / total) for n, p in raised), key=lambda pair: -pair[1])
         return replace(prediction, intents=tuple(ordered))
 
-    def label(self, prediction: Prediction) -> str | None:
-        """The label as served."""
-        score = prediction.unsafe
-        if score is None or score >= self.threshold:
-            return UNSAFE
-        return self.applied(prediction).intent
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
@@ -55,37 +52,86 @@ class Quality:
     prompts: int
 
 
-def fit(rows: Sequence[Labelled], threshold: float, over_block: float) -> Calibration:
+class Sample:
+    """Labelled predictions as arrays. ``folding`` maps labels to those they are served as."""
+
+    def __init__(self, rows: Sequence[Labelled], folding: Mapping[str, str]) -> None:
+        names = sorted({name for prediction, _ in rows for name, _ in prediction.intents})
+        served = [folding.get(name, name) for name in names]
+        truth = [folding.get(label, label) for _, label in rows]
+        self.names = names
+        self.labels = sorted({*served, *truth, UNSAFE})
+        place = {label: i for i, label in enumerate(self.labels)}
+        self.wanted = np.array([place[label] for label in truth], dtype=np.int64)
+        self.unsafe = np.array([_score(prediction) for prediction, _ in rows])
+        self._blocked = place[UNSAFE]
+        self._logs = np.log(np.maximum(_shares(rows, names), _LEAST))
+        self._fold = np.zeros((len(names), len(self.labels)))
+        self._fold[np.arange(len(names)), [place[label] for label in served]] = 1.0
+
+    @property
+    def harmful(self) -> NDArray[np.bool_]:
+        """Which rows are labelled unsafe."""
+        return np.asarray(self.wanted == self._blocked)
+
+    def given(self, offsets: Floats, threshold: float) -> NDArray[np.int64]:
+        """The label as served of every row, as its place in ``labels``."""
+        if not self.names:
+            return np.full(len(self.wanted), self._blocked)
+        best = (np.exp(self._logs + offsets) @ self._fold).argmax(axis=1)
+        return np.where(self.unsafe >= threshold, self._blocked, best)
+
+    def offsets(self, calibration: Calibration) -> Floats:
+        """The calibration's offsets in the order of ``names``."""
+        return np.array([calibration.offsets.get(name, 0.0) for name in self.names])
+
+    def only(self, kept: NDArray[np.bool_]) -> "Sample":
+        """Some of the rows."""
+        part = object.__new__(Sample)
+        part.__dict__.update(self.__dict__)
+        part.wanted, part.unsafe = self.wanted[kept], self.unsafe[kept]
+        part._logs = self._logs[kept]
+        return part
+
+
+def fit(sample: Sample, threshold: float, over_block: float | None) -> Calibration:
     """Offsets that raise the macro-F1, and the lowest threshold within ``over_block``.
 
-    The threshold never rises above ``threshold``'s own over-blocking where no prompt of the
-    file is unsafe, and offsets stay at zero for labels the file does not have.
+    The threshold stays where no prompt of the file is unsafe or ``over_block`` is None, and so do
+    the offsets of labels that the file does not have.
     """
-    tuned = _threshold(rows, threshold, over_block)
-    labels = sorted({label for _, label in rows if label != UNSAFE})
-    offsets = dict.fromkeys(labels, 0.0)
+    tuned = _threshold(sample, threshold, over_block)
+    offsets = np.zeros(len(sample.names))
+    there = {sample.labels[i] for i in np.unique(sample.wanted)}
+    columns = [i for i, name in enumerate(sample.names) if name in there]
+    best = _macro_f1(sample, offsets, tuned)
     for _ in range(_ROUNDS):
-        for label in labels:
-            offsets[label] = max(
-                _STEPS,
-                key=lambda step, label=label: (  # type: ignore[misc]
-                    _macro_f1(rows, Calibration(threshold=tuned, offsets={**offsets, label: step})),
-                    -abs(step),
-                ),
-            )
-    return Calibration(threshold=tuned, offsets={k: v for k, v in offsets.items() if v})
+        for column in columns:
+            for step in _STEPS:
+                tried = offsets.copy()
+                tried[column] = step
+                found = _macro_f1(sample, tried, tuned)
+                if found > best + _LEAST:
+                    best, offsets = found, tried
+    kept = {name: float(o) for name, o in zip(sample.names, offsets, strict=True) if o}
+    return Calibration(threshold=tuned, offsets=kept)
 
 
-def judged(rows: Sequence[Labelled], threshold: float, over_block: float) -> list[str | None]:
+def judged(sample: Sample, threshold: float, over_block: float | None) -> list[str]:
     """Every row's label by a calibration that was fitted on the other folds."""
-    out: list[str | None] = [None] * len(rows)
+    out = np.zeros(len(sample.wanted), dtype=np.int64)
+    fold = np.arange(len(out)) % _FOLDS
     for k in range(_FOLDS):
-        calibration = fit(
-            [row for i, row in enumerate(rows) if i % _FOLDS != k], threshold, over_block
-        )
-        for i in range(k, len(rows), _FOLDS):
-            out[i] = calibration.label(rows[i][0])
-    return out
+        calibration = fit(sample.only(fold != k), threshold, over_block)
+        held = sample.only(fold == k)
+        out[fold == k] = held.given(held.offsets(calibration), calibration.threshold)
+    return [sample.labels[i] for i in out]
+
+
+def labels_by(sample: Sample, calibration: Calibration) -> list[str]:
+    """Every row's label as served."""
+    given = sample.given(sample.offsets(calibration), calibration.threshold)
+    return [sample.labels[i] for i in given]
 
 
 def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Quality]:
@@ -107,19 +153,30 @@ def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Qualit
     return out
 
 
-def _threshold(rows: Sequence[Labelled], threshold: float, over_block: float) -> float:
-    safe = sorted((p.unsafe or 0.0 for p, label in rows if label != UNSAFE), reverse=True)
-    if not safe or not any(label == UNSAFE for _, label in rows):
+def _score(prediction: Prediction) -> float:
+    # No verdict blocks, as it does when it is served.
+    return 1.0 if prediction.unsafe is None else prediction.unsafe
+
+
+def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Floats:
+    shares = [dict(prediction.intents) for prediction, _ in rows]
+    return np.array([[share.get(name, 0.0) for name in names] for share in shares])
+
+
+def _threshold(sample: Sample, threshold: float, over_block: float | None) -> float:
+    if over_block is None:
         return threshold
+    safe = np.sort(sample.unsafe[~sample.harmful])[::-1]
     allowed = int(over_block * len(safe))
-    return min(1.0, math.nextafter(safe[allowed], 2.0)) if allowed < len(safe) else threshold
+    if allowed >= len(safe) or not sample.harmful.any():
+        return threshold
+    return min(1.0, math.nextafter(float(safe[allowed]), 2.0))
 
 
-def _macro_f1(rows: Sequence[Labelled], calibration: Calibration) -> float:
-    given = [calibration.label(prediction) for prediction, _ in rows]
-    scores = [
-        2 * q.precision * q.recall / (q.precision + q.recall) if q.precision and q.recall else 0.0
-        for q in qualities(given, [label for _, label in rows])
-        if q.prompts
-    ]
-    return sum(scores) / max(len(scores), 1)
+def _macro_f1(sample: Sample, offsets: Floats, threshold: float) -> float:
+    """Mean F1 over the labels that the rows have."""
+    given, size = sample.given(offsets, threshold), len(sample.labels)
+    hits = np.bincount(sample.wanted[given == sample.wanted], minlength=size)
+    there = np.bincount(sample.wanted, minlength=size)
+    named = there + np.bincount(given, minlength=size)
+    return float((2 * hits[there > 0] / named[there > 0]).mean()) if there.any() else 0.0

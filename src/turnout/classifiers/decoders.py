@@ -54,7 +54,7 @@ _SAMPLE = 600
 def words_share(text: str) -> float:
     """Share of everyday words among the longer words of the text's beginning."""
     words = _WORD.findall(text[:_SAMPLE].lower())
-    return sum(word in _COMMON for word in words) / len(words) if words else 0.0
+    return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
 
 
 def is_readable(text: str) -> bool:

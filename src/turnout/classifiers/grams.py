@@ -24,7 +24,16 @@ def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
     rows = [pieces, pairs]
     if UNKNOWN in ids:
         rows.append(_fragments(text))
-    return np.unique(np.concatenate(rows))
+    return _distinct(np.concatenate(rows))
+
+
+def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As ``np.unique``, which takes four times as long for so few."""
+    rows.sort()
+    first = np.empty(len(rows), dtype=np.bool_)
+    first[:1] = True
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    return rows[first]
 
 
 def _fragments(text: str) -> NDArray[np.int64]:

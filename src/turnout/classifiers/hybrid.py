@@ -4,9 +4,28 @@ Invariant: a label can only add a block, never lift one, and no verdict at all b
 Does not know how the label was asked for.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from turnout.core import Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Where the local verdict is not sure enough to stand alone.
+
+    Below ``confidence`` in the intent, or from ``unsafe`` times the threshold up to the threshold;
+    above that the prompt is blocked, which no label could lift.
+    """
+
+    confidence: float = 0.6
+    unsafe: float = 0.3
+
+    def holds(self, prediction: Prediction, threshold: float) -> bool:
+        """Whether a label classifier should be asked as well."""
+        score = prediction.unsafe
+        if score is None or score >= threshold:
+            return False
+        return prediction.confidence < self.confidence or score >= self.unsafe * threshold
 
 
 def combine(local: Prediction, label: str | None, failure: str | None = None) -> Prediction:
@@ -18,17 +37,3 @@ def combine(local: Prediction, label: str | None, failure: str | None = None) ->
     if label is None:
         return replace(local, intents=(), label=None, label_failure=failure or "no label")
     return replace(local, label=label, label_failure=None)
-
-
-def unsure(prediction: Prediction, threshold: float, band: tuple[float, float, float]) -> bool:
-    """Whether a label classifier should be asked as well.
-
-    ``band`` is (least confidence, lowest unsafe score, highest unsafe score), the scores as
-    shares of ``threshold``: below the confidence, or between the scores, the local verdict is
-    not sure enough to stand alone.
-    """
-    confidence, low, high = band
-    score = prediction.unsafe
-    if score is None:
-        return True
-    return prediction.confidence < confidence or low * threshold <= score < high * threshold

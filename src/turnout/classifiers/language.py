@@ -64,8 +64,7 @@ def _by_script(text: str) -> str:
 
 def _by_words(text: str) -> str:
     votes: dict[str, float] = {}
-    for word in _WORD.findall(text.lower()):
-        names = _LANGUAGES_OF.get(word, ())
+    for names in filter(None, map(_LANGUAGES_OF.get, _WORD.findall(text.lower()))):
         for name in names:
             votes[name] = votes.get(name, 0.0) + 1.0 / len(names)
     return max(votes, key=lambda name: votes[name]) if votes else ""

@@ -7,7 +7,8 @@ that gives ``unsafe`` as its label is ``unsafe``.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import starmap
 from typing import Any
 
 from turnout.core import UNSAFE, Message, text_of
@@ -45,21 +46,28 @@ _LEAD = re.compile(
 )
 
 
-def build(messages: Sequence[Message], labels: Sequence[str]) -> list[dict[str, Any]]:
+def build(messages: Sequence[Message], labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """The messages that ask for one of ``labels``, the conversation fenced as data.
+
+    ``labels`` maps each to what it means; the built-in ones need no meaning.
 
     The fence is derived from the conversation, so that no text can contain its own fence.
     """
     told = "\n".join(_told(message) for message in _recent(messages))
     fence = "DATA-" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]
-    system = _SYSTEM.format(fence=fence, labels="\n".join(_described(label) for label in labels))
+    system = _SYSTEM.format(fence=fence, labels="\n".join(starmap(_described, labels.items())))
     return [
         {"role": "system", "content": system},
         {"role": "user", "content": f"<{fence}>\n{told}\n</{fence}>\n\nLabel:"},
     ]
 
 
-def response_format(labels: Sequence[str]) -> dict[str, Any]:
+def answer_tokens(labels: Iterable[str]) -> int:
+    """The most tokens that a label takes, in JSON too: at most one for two of its characters."""
+    return max(16, 10 + max(map(len, labels)) // 2)
+
+
+def response_format(labels: Iterable[str]) -> dict[str, Any]:
     """A JSON schema that allows exactly one of ``labels``, for providers that constrain output."""
     schema = {
         "type": "object",
@@ -73,7 +81,7 @@ def response_format(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parse(text: str, labels: Sequence[str]) -> str | None:
+def parse(text: str, labels: Collection[str]) -> str | None:
     """The label that ``text`` gives, or None where it gives none, several, or hedges.
 
     Tolerates quotes, case, a full stop, a lead such as ``Category:``, JSON and code fences.
@@ -97,8 +105,8 @@ def _told(message: Message) -> str:
     return json.dumps({message.get("role", "user"): text}, ensure_ascii=False)
 
 
-def _described(label: str) -> str:
-    meaning = _MEANINGS.get(label)
+def _described(label: str, meaning: str) -> str:
+    meaning = meaning or _MEANINGS.get(label, "")
     return f"- {label}: {meaning}" if meaning else f"- {label}"
 
 
@@ -114,16 +122,20 @@ def _unwrapped(text: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _named(text: str, labels: Sequence[str]) -> list[str]:
+def _named(text: str, labels: Collection[str]) -> list[str]:
     """The labels that stand in the text as words, each once, negated ones left out."""
-    plain = _LEAD.sub("", text.casefold()).replace("-", "_").replace("simple qa", "simple_qa")
+    plain = _plain(_LEAD.sub("", text))
     found = []
     for label in labels:
-        for match in re.finditer(rf"(?<!\w){re.escape(label.casefold())}(?!\w)", plain):
+        for match in re.finditer(rf"(?<!\w){re.escape(_plain(label))}(?!\w)", plain):
             if not _NEGATION.search(plain[: match.start()]):
                 found.append(label)
                 break
     return found
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace("-", "_").replace("simple qa", "simple_qa")
 
 
 def _is_short(text: str) -> bool:

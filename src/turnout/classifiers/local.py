@@ -48,7 +48,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains."""
 
     turns: tuple[str, ...]
@@ -96,30 +96,41 @@ class LocalClassifier:
         custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
         return type(self)(self._artefact, custom)
 
-    def warm(self) -> None:
-        """Loads the second stage now instead of at the first unsure prompt. Raises ConfigError."""
+    def warm(self, *, fully: bool = True) -> None:
+        """Loads both stages now, or the first one while the second loads beside it.
+
+        Raises ConfigError.
+        """
         self._tokenizer.compile()
-        _encoder()
+        if fully:
+            _encoder()
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        return self._at_a_glance(messages) or self.predict_batch([messages])[0]
+        begun = self.begin(messages)
+        return begun if isinstance(begun, Prediction) else self.finish(begun)
 
-    def settled(self, messages: Sequence[Message]) -> Prediction | None:
-        """The prediction where the first stage alone settles it, else None.
+    def begin(self, messages: Sequence[Message]) -> Prediction | Reading:
+        """The prediction where the first stage alone settles it, else what ``finish`` needs.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        return self._at_a_glance(messages) or self._alone(self._read(messages))
+        glance = self._at_a_glance(messages)
+        if glance is not None:
+            return glance
+        reading = self._read(messages)
+        return self._alone(reading) or reading
+
+    def finish(self, reading: Reading) -> Prediction:
+        """The prediction of both stages for what ``begin`` did not settle."""
+        return self._examined(reading, self._embedded(_deep_texts(reading)))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
         readings = [self._read(messages) for messages in conversations]
         alone = [self._alone(reading) for reading in readings]
         unsure = [r for r, first in zip(readings, alone, strict=True) if first is None]
-        vectors = self._embedded(
-            text for r in unsure for text in (*r.turns, *r.contexts, *_worst(r))
-        )
+        vectors = self._embedded(text for reading in unsure for text in _deep_texts(reading))
         return [
             first or self._examined(reading, vectors)
             for reading, first in zip(readings, alone, strict=True)
@@ -131,7 +142,7 @@ class LocalClassifier:
 
     def stops_early(self, messages: Sequence[Message]) -> bool:
         """Whether the first stage alone settles the conversation."""
-        return self._alone(self._read(messages)) is not None
+        return isinstance(self.begin(messages), Prediction)
 
     def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
         """The prediction for one short prompt in plain words, if the first stage is sure of it.
@@ -147,7 +158,7 @@ class LocalClassifier:
         logits = self._first.of(rows)
         return self._sure(logits, logits[HARM], logits[INJECTION], text)
 
-    def _read(self, messages: Sequence[Message]) -> _Reading:
+    def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
         turns = tuple(clipped(turn) for turn in seen.turns)
         parts = tuple(
@@ -155,7 +166,7 @@ class LocalClassifier:
         )
         rows = {text: self._rows(text) for text in dict.fromkeys((*turns, *parts))}
         logits = dict(zip(rows, self._first.logits(list(rows.values())), strict=True))
-        return _Reading(
+        return Reading(
             turns=turns,
             contexts=seen.contexts,
             turn_logits=_stacked(turns, logits),
@@ -169,7 +180,7 @@ class LocalClassifier:
         lowered = text.lower()
         return grams(self._tokenizer.ids(lowered), folded(lowered))
 
-    def _alone(self, reading: _Reading) -> Prediction | None:
+    def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
@@ -198,7 +209,7 @@ class LocalClassifier:
             language=language_of(text),
         )
 
-    def _examined(self, reading: _Reading, vectors: Mapping[str, Floats]) -> Prediction:
+    def _examined(self, reading: Reading, vectors: Mapping[str, Floats]) -> Prediction:
         """The prediction of both stages together."""
         row = {text: i for i, text in enumerate(reading.chunks)}
         worst = _worst(reading)
@@ -214,7 +225,7 @@ class LocalClassifier:
         )
 
     def _after_turns(
-        self, reading: _Reading, vectors: Mapping[str, Floats]
+        self, reading: Reading, vectors: Mapping[str, Floats]
     ) -> tuple[tuple[str, float], ...]:
         """The distribution after the last turn: a follow-up keeps what was there before it."""
         if not reading.turns:
@@ -246,7 +257,12 @@ def _falling(share: tuple[str, float]) -> float:
     return -share[1]
 
 
-def _worst(reading: _Reading) -> tuple[str, ...]:
+def _deep_texts(reading: Reading) -> tuple[str, ...]:
+    """What the second stage reads of a conversation."""
+    return (*reading.turns, *reading.contexts, *_worst(reading))
+
+
+def _worst(reading: Reading) -> tuple[str, ...]:
     """The chunks that the first stage finds most unsafe."""
     if len(reading.chunks) <= _DEEP:
         return reading.chunks

@@ -29,7 +29,7 @@ class PieceTokenizer:
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
         self._pieces = pieces
         self._scores = scores
-        self._ids = dict(zip(pieces, range(len(pieces)), strict=True))
+        self._ids: dict[str, int] = {}
         self._longest = max(map(len, pieces))
         self._unknown = min(scores) - _UNKNOWN_PENALTY
         self._compiled: Any = None
@@ -53,10 +53,14 @@ class PieceTokenizer:
         """Builds the compiled splitter now."""
         from splintr import SentencePieceTokenizer
 
-        self._compiled = SentencePieceTokenizer(list(self._pieces), list(self._scores), END)
+        if self._compiled is None:
+            self._compiled = SentencePieceTokenizer(list(self._pieces), list(self._scores), END)
+            # The compiled splitter has its own copy, of a tenth of the size.
+            self._pieces, self._scores, self._ids = (), (), {}
 
     def _split(self, text: str) -> list[int]:
         """The best segmentation by dynamic programming; neighbouring unknowns are one."""
+        self._ids = self._ids or dict(zip(self._pieces, range(len(self._pieces)), strict=True))
         best = [0.0] + [-math.inf] * len(text)
         came = [(0, _NO_PIECE)] * (len(text) + 1)
         for start in range(len(text)):

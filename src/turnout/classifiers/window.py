@@ -5,18 +5,16 @@ all roles, content parts, names, tool calls and their arguments, tool results.
 Does not know how either is scored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from turnout.core import Message, strings, text_of
+from turnout.core import Message, readable, text_of
 
 TURNS = 6
 HEAD = 400
 TAIL = 200
 _SPEAKERS = frozenset({"user", "assistant"})
-_SKIPPED = frozenset({"role", "type", "tool_call_id", "id", "detail"})
-_BINARY = ("data:", "http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ def window(messages: Sequence[Message]) -> Window:
         clipped("\n".join(text for role, text in spoken[a:b] if role in _SPEAKERS))
         for a, b in pairwise(at)
     )
-    segments = [segment for m in messages for segment in _segments(m)]
+    segments = [segment for m in messages for segment in readable(m)]
     if len(users) > 1:
         # A request split over several turns is judged as one.
         segments.append("\n".join(users))
@@ -55,30 +53,6 @@ def lone_prompt(messages: Sequence[Message]) -> str | None:
     text = messages[0]["content"]
     is_short = isinstance(text, str) and len(text) <= HEAD + TAIL
     return text if is_short and messages[0]["role"] == "user" else None
-
-
-def _segments(message: Message) -> list[str]:
-    return [text for text in _readable(message) if text.strip() and not _is_reference(text)]
-
-
-def _readable(message: Message) -> list[str]:
-    found: list[str] = []
-    for key, value in message.items():
-        if key in _SKIPPED:
-            continue
-        parts = value if isinstance(value, list | tuple) else (value,)
-        for part in parts:
-            kept = _kept(part) if isinstance(part, Mapping) else part
-            found.extend(strings(kept))
-    return found
-
-
-def _kept(part: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in part.items() if key not in _SKIPPED}
-
-
-def _is_reference(text: str) -> bool:
-    return text.startswith(_BINARY) and not any(c.isspace() for c in text)
 
 
 def clipped(text: str) -> str:

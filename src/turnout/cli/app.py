@@ -37,7 +37,13 @@ _COMMANDS = {
     "savings": "savings:savings",
     "explain": "ledger:explain",
 }
-_GROUPS = {"train": "train:app", "ledger": "ledger:app", "prove": "prove:app"}
+_GROUPS = {
+    "train": "train:app",
+    "ledger": "ledger:app",
+    "prove": "prove:app",
+    "keys": "keys:keys",
+    "budgets": "keys:budgets",
+}
 
 
 def app(arguments: Sequence[str]) -> typer.Typer:

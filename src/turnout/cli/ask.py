@@ -91,6 +91,7 @@ def answer_record(reply: Reply) -> dict[str, Any]:
             "estimated": paid.usage.estimated,
         },
         "cost_usd": usd(paid.cost_pico_usd),
+        "classifier_usd": usd(paid.classifier_pico_usd),
         "list_cost_usd": usd(paid.list_cost_pico_usd),
         "strongest_usd": usd(paid.strongest_pico_usd),
     }

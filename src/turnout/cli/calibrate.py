@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.calibrate_labels import calibrate_labels
+from turnout.cli.calibrate_labels import Options, calibrate_labels
 from turnout.cli.calibrate_quality import calibrate_quality
-from turnout.cli.options import JsonOption
+from turnout.cli.options import JsonOption, LedgerOption
 from turnout.core import ConfigError
 
 
@@ -16,11 +16,18 @@ def calibrate(
         Path | None, typer.Argument(help="JSONL of {text|messages, intent}: labels of your own.")
     ] = None,
     *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Its own intents and hybrid; else what is shipped."),
+    ] = None,
     artefact: Annotated[Path | None, typer.Option(help="Else the shipped one.")] = None,
     over_block: Annotated[
         float, typer.Option(help="Share of safe prompts that may be blocked.")
     ] = 0.01,
     save: Annotated[Path | None, typer.Option(help="Writes the calibration as JSON.")] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask the hybrid's model about unsure prompts.")
+    ] = True,
     table: Annotated[Path | None, typer.Option(help="Instead: an outcome table.")] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="The folder that turnout train success wrote.")
@@ -30,11 +37,23 @@ def calibrate(
         float | None, typer.Option(help="Instead: the most requests that may lose quality.")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the promise.")] = 0.95,
+    ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
     """Calibrate labels on FILE, or a quality promise on --table and --bundle."""
     if source is not None and table is None:
-        calibrate_labels(source, artefact=artefact, over_block=over_block, save=save, json=json)
+        calibrate_labels(
+            Options(
+                source=source,
+                config=config,
+                artefact=artefact,
+                over_block=over_block,
+                save=save,
+                ask=ask,
+                ledger=ledger,
+                json=json,
+            )
+        )
     elif source is None and table is not None and bundle is not None:
         calibrate_quality(
             table, bundle, quality=quality, lost=lost, confidence=confidence, json=json

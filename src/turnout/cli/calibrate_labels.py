@@ -1,77 +1,140 @@
 """``turnout calibrate FILE``: fits the classifier to a file of the user's own labelled prompts."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import typer
+from rich.progress import track
 
-from turnout.classifiers import LocalClassifier, unsure
-from turnout.classifiers.calibration import Calibration, Labelled, fit, judged, qualities
+from turnout.classifiers import Band, Classifier, LocalClassifier
+from turnout.classifiers.calibrated import encoded
+from turnout.classifiers.calibration import (
+    Calibration,
+    Labelled,
+    Sample,
+    fit,
+    judged,
+    labels_by,
+    qualities,
+)
+from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines, opened
 from turnout.cli.options import err, out, print_json, print_table
-from turnout.core import ConfigError
+from turnout.config import Config, load_file
+from turnout.core import UNSAFE, ConfigError
+from turnout.decision import folding
+from turnout.runtime.classifying import classifier_of
 
-BAND = (0.6, 0.3, 1.6)
+_BATCH = 256
 
 
-def calibrate_labels(
-    source: Path, *, artefact: Path | None, over_block: float, save: Path | None, json: bool
-) -> None:
-    """Show precision and recall per intent before and after, and the hybrid's unsure band.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command was given."""
+
+    source: Path
+    config: Path | None
+    artefact: Path | None
+    over_block: float
+    save: Path | None
+    ask: bool
+    ledger: bool
+    json: bool
+
+
+def calibrate_labels(options: Options) -> None:
+    """Show precision and recall per intent before and after, and what a hybrid would bring.
 
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
-    classifier = LocalClassifier.load(artefact)
-    good, bad = _read(source)
+    if not 0 <= options.over_block < 1:
+        raise ConfigError(f"--over-block is {options.over_block:g}; use a share from 0 to 1")
+    if options.config and options.artefact:
+        raise ConfigError("give --config or --artefact: the configuration names its own artefact")
+    config = load_file(options.config) if options.config else None
+    classifier: Classifier = (
+        classifier_of(config, calibrated=False)
+        if config
+        else LocalClassifier.load(options.artefact)
+    )
+    good, bad = _read(options.source, {*classifier.intents, UNSAFE})
     if not good:
-        raise ConfigError(f"{source}: no line has an intent; give at least a few labelled prompts")
-    predictions = classifier.predict_batch([line.messages for line in good])
-    rows: list[Labelled] = [
-        (prediction, str(line.row["intent"]))
-        for prediction, line in zip(predictions, good, strict=True)
-    ]
-    calibration = fit(rows, classifier.threshold, over_block)
-    report = _report(rows, classifier.threshold, over_block, calibration)
-    if save is not None:
-        _save(save, calibration)
-    if json:
+        raise ConfigError(
+            f"{options.source}: no line has an intent; give at least a few labelled prompts"
+        )
+    rows = _predicted(good, classifier)
+    fixed = config.safety.threshold if config else None
+    sample = Sample(rows, folding(config.intents if config else classifier.intents))
+    threshold = classifier.threshold if fixed is None else fixed
+    over_block = None if fixed is not None else options.over_block
+    calibration = fit(sample, threshold, over_block)
+    report = _report(sample, threshold, over_block, calibration)
+    report["hybrid"] = hybrid_figures(
+        good,
+        rows,
+        config=config,
+        band=_band(config),
+        threshold=threshold,
+        ask=options.ask,
+        ledger=options.ledger,
+    )
+    if options.save is not None:
+        _save(options.save, calibration, classifier)
+    if options.json:
         print_json(report)
     else:
-        _show(report, source, save)
+        _show(report, options, fixed=fixed)
     if bad:
         raise typer.Exit(1)
 
 
-def _read(source: Path) -> tuple[list[Line], int]:
+def _band(config: Config | None) -> Band:
+    return Band(**config.classifier.band.model_dump()) if config else Band()
+
+
+def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:
     good, bad = [], 0
     with opened(source) as file:
         for line in lines(file):
-            if line.error is None and line.row.get("intent"):
+            why = line.error or _unlabelled(line, known)
+            if why is None:
                 good.append(line)
             else:
                 bad += 1
-                why = line.error or "has no intent"
                 err.print(f"turnout: {source}: line {line.number}: {why}", markup=False)
     return good, bad
 
 
+def _unlabelled(line: Line, known: set[str]) -> str | None:
+    intent = line.row.get("intent")
+    if not intent:
+        return "has no intent"
+    if not isinstance(intent, str) or intent not in known:
+        return f"intent is {intent!r}; use one of {', '.join(sorted(known))}"
+    return None
+
+
+def _predicted(good: Sequence[Line], classifier: Classifier) -> list[Labelled]:
+    starts = range(0, len(good), _BATCH)
+    rows: list[Labelled] = []
+    for start in track(starts, description="classify", console=err, disable=not err.is_terminal):
+        part = good[start : start + _BATCH]
+        found = classifier.predict_batch([line.messages for line in part])
+        rows += [(p, str(line.row["intent"])) for p, line in zip(found, part, strict=True)]
+    return rows
+
+
 def _report(
-    rows: Sequence[Labelled], threshold: float, over_block: float, calibration: Calibration
+    sample: Sample, threshold: float, over_block: float | None, calibration: Calibration
 ) -> dict[str, Any]:
-    wanted = [label for _, label in rows]
-    shipped = Calibration(threshold=threshold)
-    before = qualities([shipped.label(prediction) for prediction, _ in rows], wanted)
-    after = {q.label: q for q in qualities(judged(rows, threshold, over_block), wanted)}
-    band = [unsure(prediction, threshold, BAND) for prediction, _ in rows]
-    missed = [
-        shipped.label(prediction) != label
-        for (prediction, label), inside in zip(rows, band, strict=True)
-        if inside
-    ]
+    wanted = [sample.labels[i] for i in sample.wanted]
+    before = qualities(labels_by(sample, Calibration(threshold=threshold)), wanted)
+    after = {q.label: q for q in qualities(judged(sample, threshold, over_block), wanted)}
     return {
-        "prompts": len(rows),
+        "prompts": len(wanted),
         "labels": [
             {
                 "label": q.label,
@@ -85,15 +148,10 @@ def _report(
         ],
         "threshold": {"before": threshold, "after": calibration.threshold},
         "offsets": dict(calibration.offsets),
-        "hybrid": {
-            "share_asked": sum(band) / len(band),
-            "local_wrong_inside": sum(missed) / max(len(missed), 1),
-            "most_it_could_gain": sum(missed) / len(band),
-        },
     }
 
 
-def _show(report: dict[str, Any], source: Path, save: Path | None) -> None:
+def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> None:
     rows = [
         [
             entry["label"],
@@ -103,24 +161,24 @@ def _show(report: dict[str, Any], source: Path, save: Path | None) -> None:
         for entry in report["labels"]
     ]
     columns = ["label", "prompts", "precision", "after", "recall", "after"]
-    print_table(f"{source}: {report['prompts']} prompts", columns, rows)
-    hybrid, threshold = report["hybrid"], report["threshold"]
-    out.print(f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}", markup=False)
-    out.print(
-        f"hybrid would ask a model about {hybrid['share_asked']:.1%} of these prompts; the local "
-        f"label is wrong for {hybrid['local_wrong_inside']:.1%} of them, so it can gain at most "
-        f"{hybrid['most_it_could_gain']:.1%}",
-        markup=False,
-    )
-    if save is not None:
-        out.print(f"saved to {save}", markup=False)
+    print_table(f"{options.source}: {report['prompts']} prompts", columns, rows)
+    threshold = report["threshold"]
+    kept = ", kept: safety.threshold sets it" if fixed is not None else ""
+    lines_shown = [f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}{kept}"]
+    lines_shown += shown(report["hybrid"])
+    if options.save is not None:
+        use = f"; put calibration: {options.save} under classifier to use it"
+        lines_shown.append(f"saved to {options.save}{use}")
+    for line in lines_shown:
+        out.print(line, markup=False, highlight=False)
 
 
-def _save(path: Path, calibration: Calibration) -> None:
-    value = {"threshold": calibration.threshold, "offsets": dict(calibration.offsets)}
+def _save(path: Path, calibration: Calibration, classifier: Classifier) -> None:
     try:
-        path.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+        path.write_bytes(encoded(calibration, classifier))
     except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
 
 

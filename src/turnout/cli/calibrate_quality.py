@@ -1,5 +1,6 @@
 """``turnout calibrate --table``: fits a bundle to one's own outcomes, and stores the promise."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from turnout.cli.options import out, print_json
+from turnout.cli.options import out, print_json, waiting
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ def calibrate_quality(
         confidence=confidence,
     )
     if found.promised:
-        policy = {
-            "name": "cheapest_above_quality",
-            "quality": quality,
-            "calibration": asdict(found),
+        promise = {
+            "quality": quality if lost is None else found.low,
+            "lost": lost,
+            "threshold": found.threshold,
+            "confidence": confidence,
+            "table": outcomes.name,
+            "found": asdict(found),
         }
-        write_json(bundle / POLICY, {**policy, "threshold": found.threshold})
+        kept = [p for p in opened.policy.get("promises", ()) if not _same(p, promise)]
+        write_json(bundle / POLICY, {**opened.policy, "promises": [*kept, promise]})
         digest = seal(bundle)
     if json:
         print_json(asdict(found))
@@ -83,6 +88,13 @@ def calibrate_quality(
         raise typer.Exit(1)
 
 
+def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the new promise takes the place of the old one."""
+    if new["lost"] is None:
+        return bool(old.get("lost") is None and old.get("quality") == new["quality"])
+    return bool(old.get("lost") == new["lost"])
+
+
 def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
     """Predictions for the table by predictors that did not see its prompts."""
     from turnout.features.prompt import request_text
@@ -97,6 +109,7 @@ def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
             f"it: turnout probe {unknown[0]}"
         )
     if predictor.seen(prompts) > _SEEN:
-        return grouped_folds([table])[0]
+        with waiting("training on five grouped folds"):
+            return grouped_folds([table])[0]
     columns = [predictor.models.index(model) for model in table.models]
     return predictor.predict_all(prompts)[:, columns].astype(np.float64)

@@ -1,71 +1,111 @@
 """``turnout classify``: a verdict for every line of a JSONL file, in its order."""
 
+import os
+import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
 from rich.progress import track
 
-from turnout.classifiers import LocalClassifier
+from turnout.classifiers import Classifier, LocalClassifier
+from turnout.cli.asking import Verdict, asked_verdicts
 from turnout.cli.jsonl import Line, lines, opened
-from turnout.cli.options import ConfigOption, err
+from turnout.cli.options import ConfigOption, LedgerOption, err, router
 from turnout.config import load_file
 from turnout.core import UNSAFE, ConfigError, Prediction
-from turnout.decision import SafetyRule
+from turnout.decision import SafetyRule, served_intent
+from turnout.runtime.classifying import classifier_of
 
-BATCH = 64
+BATCH = 128
 
 
 def classify(
-    source: Annotated[Path, typer.Option("--in", help="JSONL of {id, text|messages}; - is stdin.")],
+    source: Annotated[
+        Path, typer.Option("--in", help="JSONL (or .gz) of {id, text|messages}; - is stdin.")
+    ],
     target: Annotated[Path, typer.Option("--out", help="JSONL of verdicts; - is stdout.")],
     *,
     config: ConfigOption = None,
+    ledger: LedgerOption = True,
 ) -> None:
-    """Label every line: {id, intent, intents, unsafe, injection, language}."""
-    classifier, rule = _means(config)
+    """Label every line: {id, intent, intents, unsafe, injection, language}.
+
+    With --config, labels are those that it serves: its own intents, calibration and threshold; an
+    LLM classifier is asked where it says so.
+    """
     bad = 0
-    with opened(source) as file, _written(target) as sink:
-        for batch in _batches(_shown(lines(file), source)):
+    with opened(source) as file, _written(target) as sink, _reader(config, ledger=ledger) as read:
+        for batch in _batches(_shown(lines(file), source), live=_is_live(file)):
             good = [line for line in batch if line.error is None]
-            predictions = iter(classifier.predict_batch([line.messages for line in good]))
+            verdicts = iter(read(good))
             for line in batch:
                 if line.error is None:
-                    sink.write(orjson.dumps(_verdict(line, next(predictions), rule)) + b"\n")
+                    sink.write(orjson.dumps(_shape(line, next(verdicts))) + b"\n")
                 else:
                     bad += 1
                     err.print(f"turnout: {source}: line {line.number}: {line.error}", markup=False)
+            sink.flush()
     if bad:
         err.print(f"turnout: {bad} bad lines were left out", markup=False)
         raise typer.Exit(1)
 
 
-def _means(config: Path | None) -> tuple[LocalClassifier, SafetyRule]:
+@contextmanager
+def _reader(
+    config: Path | None, *, ledger: bool
+) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
+    """What gives lines their verdicts, as the configuration serves them."""
     loaded = load_file(config) if config else None
-    artefact = loaded.classifier.artefact if loaded else None
-    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    if loaded is not None and loaded.classifier.kind != "local":
+        with router(config, ledger=ledger) as r, asked_verdicts(r) as asked:
+            yield asked
+        return
+    classifier: Classifier = classifier_of(loaded) if loaded else LocalClassifier.load()
     threshold = loaded.safety.threshold if loaded else None
-    if threshold is None:
-        threshold = classifier.threshold
-    return classifier, SafetyRule(threshold=threshold, refusal="")
+    rule = SafetyRule(
+        threshold=classifier.threshold if threshold is None else threshold, refusal=""
+    )
+    configured = frozenset(loaded.intents if loaded else classifier.intents) - {UNSAFE}
+
+    def read(batch: Sequence[Line]) -> list[Verdict]:
+        found = classifier.predict_batch([line.messages for line in batch])
+        return [(_label(p, rule, configured), p) for p in found]
+
+    yield read
 
 
-def _verdict(line: Line, prediction: Prediction, rule: SafetyRule) -> dict[str, Any]:
+def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str]) -> str:
+    if rule.verdict(prediction):
+        return UNSAFE
+    return served_intent(prediction, configured)[0] or "unknown"
+
+
+def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
+    """The line's verdict; where there was nothing to read, the worst case, which is what blocks."""
+    intent, prediction = verdict
+    none = prediction.unsafe is None
     return {
         "id": line.row.get("id", line.number),
-        "intent": UNSAFE if rule.verdict(prediction) else prediction.intent,
+        "intent": intent,
         "intents": dict(prediction.intents),
-        "unsafe": prediction.unsafe,
-        "injection": prediction.injection,
+        "unsafe": 1.0 if none else prediction.unsafe,
+        "injection": 1.0 if none else prediction.injection,
         "language": prediction.language,
     }
 
 
-def _batches(items: Iterable[Line]) -> Iterator[list[Line]]:
+def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
+    """Lines together; from a live source those that are there, without waiting for more."""
+    if live:
+        yield from _arrived(items)
+        return
     batch: list[Line] = []
     for item in items:
         batch.append(item)
@@ -76,6 +116,47 @@ def _batches(items: Iterable[Line]) -> Iterator[list[Line]]:
         yield batch
 
 
+def _arrived(items: Iterable[Line]) -> Iterator[list[Line]]:
+    queue: Queue[Line | BaseException | None] = Queue(maxsize=4 * BATCH)
+
+    def read() -> None:
+        try:
+            for item in items:
+                queue.put(item)
+            queue.put(None)
+        except BaseException as error:  # noqa: BLE001  (raised where the lines are used)
+            queue.put(error)
+
+    Thread(target=read, name="turnout-lines", daemon=True).start()
+    end: BaseException | None = None
+    open_ = True
+    while open_:
+        item, batch = queue.get(), []
+        while True:
+            if isinstance(item, Line):
+                batch.append(item)
+            else:
+                open_, end = False, item
+                break
+            if len(batch) == BATCH:
+                break
+            try:
+                item = queue.get_nowait()
+            except Empty:
+                break
+        yield batch
+    if end is not None:
+        raise end
+
+
+def _is_live(file: BinaryIO) -> bool:
+    """Whether the lines come from a pipe or a terminal, which may pause."""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _shown(items: Iterator[Line], source: Path) -> Iterable[Line]:
     if not err.is_terminal:
         return items
@@ -84,7 +165,7 @@ def _shown(items: Iterator[Line], source: Path) -> Iterable[Line]:
 
 
 def _count(source: Path) -> int:
-    with source.open("rb") as file:
+    with opened(source) as file:
         return sum(1 for raw in file if raw.strip())
 
 

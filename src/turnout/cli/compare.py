@@ -13,7 +13,8 @@ import typer
 from rich.progress import track
 
 from turnout.catalog import Deployment, Price
-from turnout.classifiers.llm import build as label_question
+from turnout.classifiers import Band
+from turnout.cli.asking import label_cost
 from turnout.cli.jsonl import Line, lines, opened
 from turnout.cli.options import (
     ConfigOption,
@@ -22,18 +23,16 @@ from turnout.cli.options import (
     out,
     print_json,
     print_table,
-    router,
+    silent_router,
     usd,
 )
 from turnout.core import ConfigError, Decision, RequestError
 from turnout.decision import input_tokens
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count
 from turnout.runtime import Router
-from turnout.runtime.label import MAX_LABEL_TOKENS
 from turnout.runtime.receipt import total
 
 RECIPE_CLAIM = "60-80%"
-LABEL_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare routed cost with one model for all, on your own prompts; no model is called."""
-    with router(config, ledger=False) as r:
+    with silent_router(config) as r:
         cases, bad = _decided(r, file, output_tokens)
         if not cases:
             raise ConfigError(f"{file}: holds no usable prompt")
@@ -118,17 +117,19 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
     served = [c for c in cases if c.decision.routes]
     blocked = [c for c in cases if c.decision.blocked]
     routed = _routed(r, served)
-    recipe = total([routed, _label_cost(r, cases)])
+    inside = _inside(r, cases)
     rows = {
         f"always {baseline.model}": _fixed(baseline, served),
         f"always {catalog.cheapest().model}": _fixed(catalog.cheapest(), served),
         "routed, local classifier": routed,
-        "routed, LLM classifier": recipe,
+        "routed, hybrid": total([routed, _labels(r, inside)]),
+        "routed, LLM classifier": total([routed, _labels(r, cases)]),
     }
     against = rows[f"always {baseline.model}"]
     return {
         "prompts": len(cases),
         "blocked": len(blocked),
+        "asked_by_hybrid": len(inside),
         "unroutable": len(cases) - len(served) - len(blocked),
         "measured_outputs": sum(c.measured for c in served),
         "assumed_outputs": sum(not c.measured for c in served),
@@ -146,6 +147,17 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
         "quality": "not measured",
         "recipe_claim": RECIPE_CLAIM,
     }
+
+
+def _inside(r: Router, cases: Sequence[Case]) -> list[Case]:
+    """The prompts that a hybrid would ask about."""
+    band = Band(**r.parts.config.classifier.band.model_dump())
+    threshold = r.parts.means.rules.safety.threshold
+    return [c for c in cases if band.holds(c.decision.prediction, threshold)]
+
+
+def _labels(r: Router, cases: Sequence[Case]) -> int | None:
+    return label_cost(r, [c.line.messages for c in cases])[1]
 
 
 def _tokens(case: Case, factor: float) -> int:
@@ -166,23 +178,6 @@ def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -
 def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
     deployments = r.parts.means.rules.catalog.deployments
     return total([_fixed(deployments[c.decision.routes[0].deployment], [c], factor) for c in cases])
-
-
-def _label_cost(r: Router, cases: Sequence[Case]) -> int | None:
-    """What asking the default (else the configured) model for every label would cost."""
-    deployments = r.parts.means.rules.catalog.deployments
-    config = r.parts.config
-    asked = deployments[config.classifier.model or config.default]
-    if asked.price is None:
-        return None
-    price, name = asked.price, asked.card.tokenizer
-    return sum(
-        price.expected_cost(
-            count([m["content"] for m in label_question(c.line.messages, r.parts.labels)], name),
-            min(LABEL_TOKENS, MAX_LABEL_TOKENS),
-        )
-        for c in cases
-    )
 
 
 def _saving(pico: int | None, against: int | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.cli.options import JsonOption, err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
 from turnout.policies import (
     Cascade,
@@ -18,16 +18,19 @@ from turnout.policies import (
     Random,
     Strongest,
     Utility,
+    Weighted,
 )
 
 if TYPE_CHECKING:
+    from turnout.classifiers.success import Bundle
     from turnout.evaluation.outcome_table import OutcomeTable
-    from turnout.evaluation.report import Report
+    from turnout.evaluation.report import Figure, Report
 
+_NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 _BASELINES = ("random", "cheapest", "strongest")
 _POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE, \
-utility:QUALITY_PER_USD, cascade[:STEPS]"
+utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
 
 
 def evaluate(
@@ -41,17 +44,23 @@ def evaluate(
     pair: Annotated[
         str | None, typer.Option(help="WEAK,STRONG models for APGR; else weakest and best.")
     ] = None,
+    unpriced: Annotated[
+        bool, typer.Option("--unpriced", help="Keep models without costs beside priced ones.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="Cost-quality plot, .png or .svg.")] = None,
     save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Replay policies on an outcome table with the same decide() that serves requests."""
-    from turnout.evaluation.report import plot as draw
+    from turnout.evaluation.plot import plot as draw
     from turnout.evaluation.table_files import read_table
 
     outcomes = read_table(table)
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}", markup=False)
+    outcomes, left_out = (outcomes, "") if unpriced else _priced(outcomes)
+    if left_out:
+        err.print(f"turnout: {outcomes.name}: {left_out}", markup=False)
     report = _report(outcomes, policy or list(_DEFAULT), bundle, _pair(pair, outcomes))
     if plot is not None:
         draw(report, plot)
@@ -63,27 +72,41 @@ def evaluate(
         _show(report)
 
 
+def _priced(table: "OutcomeTable") -> tuple["OutcomeTable", str]:
+    """The models whose costs are known, where those of some are; and who was left out."""
+    if table.cost_usd is None:
+        return table, ""
+    known = (~np.isnan(table.cost_usd)).sum(axis=0).tolist()
+    models = [model for model, cells in zip(table.models, known, strict=True) if cells]
+    if len(models) < 2 or len(models) == len(table.models):
+        return table, ""
+    left = len(table.models) - len(models)
+    return table.columns(models), f"{left} models without costs are left out; --unpriced keeps them"
+
+
 def _report(
     table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
 ) -> "Report":
     from turnout.evaluation.driver import drive
-    from turnout.evaluation.report import Report, baseline_rows, curve_of, row_of
+    from turnout.evaluation.report import Report, Rows, curve_of
 
-    success, mean_cost, digest, notes = _predictions(table, bundle)
+    success, known, opened, notes = _predictions(table, bundle)
+    mean_cost, latencies = _of(known, "mean_cost_usd"), _of(known, "latency_ms")
+    digest = opened.digest if opened else ""
     mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
     order = tuple(sorted(mean, key=lambda model: -mean[model]))
     if not mean_cost:
         notes.append("no prices or costs: policies that weigh cost rank by quality only")
+    maker = Rows(table)
     rows = []
     for spec in dict.fromkeys([*_BASELINES, *specs]):
-        rule = policy_of(spec, order, table)
-        replayed = drive(
-            table, rule, success, mean_cost, verify=spec.startswith("cascade"), bundle=digest
-        )
-        rows.append(row_of(spec, replayed, table))
+        rule = policy_of(spec, order, table, opened)
+        replayed = drive(table, rule, success, mean_cost, bundle=digest, latency_ms=latencies)
+        rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
-    rows += baseline_rows(table, table.column("task"))
+    rows += maker.baselines(table.column("task"))
+    notes.append(f"best single and strongest: {order[0]}{maker.dearest}")
     return Report(
         table=table.name,
         prompts=len(table.prompts),
@@ -97,7 +120,8 @@ def _report(
 
 def _predictions(
     table: "OutcomeTable", bundle: Path | None
-) -> tuple[np.ndarray, Mapping[str, float], str, list[str]]:
+) -> tuple[np.ndarray, Mapping[str, Mapping[str, float]], "Bundle | None", list[str]]:
+    """P(success), what is known of each model, and the bundle where one was given."""
     from turnout.classifiers.success import open_bundle
     from turnout.features.prompt import request_text
     from turnout.training.bundle import catalogue
@@ -105,8 +129,9 @@ def _predictions(
 
     if bundle is None:
         err.print("turnout: no bundle given: five grouped folds of the table", markup=False)
-        costs = _costs(catalogue([table]))
-        return grouped_folds([table])[0], costs, "", ["predictions are out of fold (5 folds)"]
+        with waiting("training on five grouped folds"):
+            found = grouped_folds([table])[0]
+        return found, catalogue([table]), None, ["predictions are out of fold (5 folds)"]
     opened = open_bundle(bundle)
     predictor = opened.predictor
     missing = [model for model in table.models if model not in predictor.models]
@@ -124,15 +149,18 @@ def _predictions(
         )
     columns = [predictor.models.index(model) for model in table.models]
     found = predictor.predict_all(prompts)[:, columns].astype(np.float64)
-    return found, _costs(opened.catalogue) or _costs(catalogue([table])), opened.digest, notes
+    priced = _of(opened.catalogue, "mean_cost_usd")
+    return found, opened.catalogue if priced else catalogue([table]), opened, notes
 
 
-def _costs(known: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    return {m: record["mean_cost_usd"] for m, record in known.items() if "mean_cost_usd" in record}
+def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+    return {model: record[name] for model, record in known.items() if name in record}
 
 
-def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Policy:
-    """The policy that ``NAME`` or ``NAME:VALUE`` names.
+def policy_of(
+    spec: str, order: tuple[str, ...], table: "OutcomeTable", bundle: "Bundle | None" = None
+) -> Policy:
+    """The policy that ``NAME`` or ``NAME:VALUE`` names, with what the bundle calibrated for it.
 
     Raises ConfigError naming the policies there are.
     """
@@ -141,8 +169,11 @@ def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Polic
         "cheapest": Cheapest,
         "random": Random,
         "strongest": lambda: Strongest(order=order),
-        "cheapest_above_quality": lambda: CheapestAboveQuality(quality=float(value or 0.95)),
-        "utility": lambda: Utility(per_usd=float(value or 0)),
+        "cheapest_above_quality": lambda: CheapestAboveQuality(
+            quality=float(value or 0.95), calibrated=bundle.calibrated if bundle else ()
+        ),
+        "utility": lambda: _utility(value),
+        "weighted": lambda: _weighted(value, table),
         "cascade": lambda: Cascade(steps=int(value or 3)),
         "fixed": lambda: Fixed(deployment=value),
     }
@@ -152,6 +183,19 @@ def policy_of(spec: str, order: tuple[str, ...], table: "OutcomeTable") -> Polic
         return makers[name]()
     except ValueError:
         raise ConfigError(f"--policy {spec!r}: {value!r} is not a number") from None
+
+
+def _utility(value: str) -> Policy:
+    per_usd, _, per_second = value.partition(",")
+    return Utility(per_usd=float(per_usd or 0), per_second=float(per_second or 0))
+
+
+def _weighted(value: str, table: "OutcomeTable") -> Policy:
+    parts = [part.rpartition("=") for part in value.split(",")]
+    weights = {model: float(share) for model, _, share in parts}
+    if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
+        raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
+    return Weighted(weights=weights)
 
 
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
@@ -175,37 +219,55 @@ def _write(path: Path, report: "Report") -> None:
 def _show(report: "Report") -> None:
     print_table(
         f"{report.table}: {report.prompts:,} prompts x {report.models} models",
-        ("policy", "quality", "$ / 1000", "saving vs best", "vs strongest", "oracle gap", "picks"),
+        (
+            "policy",
+            "quality",
+            "$ / 1000",
+            "saved vs best",
+            "vs dearest",
+            "over mixing",
+            "oracle gap",
+        ),
         [
             (
                 row.name,
-                _with(row.quality, row.quality_interval, "{:.3f}"),
-                _with(row.usd_per_1000, row.cost_interval, "{:.3f}"),
-                _percent(row.saving_vs_best),
-                _percent(row.saving_vs_strongest),
-                f"{row.oracle_gap:.3f}",
-                ", ".join(f"{m} {s:.0%}" for m, s in list(row.picks.items())[:3]),
+                _shown(row.quality, "{:.3f}"),
+                _shown(row.usd_per_1000, "{:.3f}"),
+                _shown(row.saving_vs_best, "{:.1%}"),
+                _shown(row.saving_vs_dearest, "{:.1%}"),
+                _shown(row.over_mixing, "{:+.3f}"),
+                _shown(row.oracle_gap, "{:.3f}"),
             )
             for row in report.rows
         ],
     )
     print_table(
+        "picks",
+        ("policy", "share of requests that each model answers"),
+        [(row.name, _picked(row.picks)) for row in report.rows if row.picks],
+    )
+    print_table(
         "predictions",
         ("figure", "value"),
-        [(name, _with(v, i, "{:.4f}")) for name, (v, i) in report.curve.figures.items()],
+        [(name, _shown(figure, "{:.4f}")) for name, figure in report.curve.figures.items()],
     )
     for note in report.notes:
         out.print(f"note: {note}", markup=False, highlight=False)
 
 
-def _with(value: float, interval: tuple[float, float] | None, shape: str) -> str:
-    if np.isnan(value):
+def _shown(figure: "Figure", shape: str) -> str:
+    """The value, and half of its 95 % interval; JSON has both ends."""
+    if np.isnan(figure.value):
         return "unknown"
-    shown = shape.format(value)
-    if interval is None:
+    # Adding zero turns a negative one into a plain one.
+    shown = shape.format(round(figure.value, 6) + 0.0)
+    if np.isnan(figure.low):
         return shown
-    return f"{shown} ({shape.format(interval[0])} to {shape.format(interval[1])})"
+    return f"{shown} ±{shape.replace('+', '').format((figure.high - figure.low) / 2)}"
 
 
-def _percent(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.1%}"
+def _picked(picks: Mapping[str, "Figure"]) -> str:
+    """The models picked most, and how many more there are."""
+    parts = [f"{model} {_shown(share, '{:.0%}')}" for model, share in list(picks.items())[:_NAMED]]
+    more = len(picks) - len(parts)
+    return ", ".join([*parts, f"{more} more"] if more > 0 else parts)

@@ -63,7 +63,7 @@ def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
 
 def _model(r: Router, deployment: Deployment, state: str) -> dict[str, Any]:
     config = r.parts.config
-    intents = [k for k, v in config.intents.items() if v == deployment.id]
+    intents = [k for k, v in config.routes.items() if v == deployment.id]
     if config.default == deployment.id:
         intents.append("default")
     rates = deployment.price.rates if deployment.price else None

@@ -1,15 +1,20 @@
 """Reads prompts from JSON lines: each line is taken or reported by its number, never lost."""
 
+import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 
 from turnout.core import ConfigError, InvalidRequest, check_body
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,7 @@ class Line:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, or standard input for ``-``. Raises ConfigError."""
+    """The file, gzipped or not, or standard input for ``-``. Raises ConfigError."""
     if str(path) == "-":
         yield sys.stdin.buffer
         return
@@ -37,13 +42,25 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     with file:
-        yield file
+        if file.peek(2)[:2] != _GZIP:
+            yield file
+            return
+        with gzip.open(file) as unpacked:
+            try:
+                yield cast("BinaryIO", unpacked)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
 
 
 def lines(file: BinaryIO) -> Iterator[Line]:
     """Every line that is not blank, checked."""
-    for number, raw in enumerate(file, 1):
-        if raw.strip():
+    number = 0
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            _skip_line(file, raw)
+            yield _bad(number, f"longer than {MAX_LINE_BYTES // 1024**2} MiB")
+        elif raw.strip():
             yield _line(number, raw)
 
 
@@ -54,17 +71,30 @@ def messages_of(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "user", "content": row.get("text", row.get("prompt"))}]
 
 
+def _skip_line(file: BinaryIO, raw: bytes) -> None:
+    while raw and not raw.endswith(b"\n"):
+        raw = file.readline(MAX_LINE_BYTES)
+
+
 def _line(number: int, raw: bytes) -> Line:
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return Line(number=number, row={}, error=f"not JSON ({error})")
+        return _bad(number, f"not JSON ({error})")
     if not isinstance(row, dict):
-        return Line(number=number, row={}, error="not a JSON object")
+        return _bad(number, "not a JSON object")
     if not {"messages", "text", "prompt"} & row.keys():
-        return Line(number=number, row=row, error="has neither text nor messages")
+        return _bad(number, "has neither text nor messages")
+    for name in ("text", "prompt"):
+        if "messages" not in row and not isinstance(row.get(name, ""), str):
+            kind = type(row[name]).__name__
+            return _bad(number, f"{name} must be a string, not {kind}; use messages for parts")
     try:
         check_body({"messages": messages_of(row)})
     except InvalidRequest as error:
         return Line(number=number, row=row, error=str(error))
     return Line(number=number, row=row)
+
+
+def _bad(number: int, why: str) -> Line:
+    return Line(number=number, row={}, error=why)

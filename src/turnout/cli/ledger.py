@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from turnout.cli.options import ConfigOption, JsonOption, err, out, print_json, print_table
+from turnout.cli.outcomes import PlaceOption, outcomes
 from turnout.config import Config, load_file
 from turnout.core import ConfigError, InvalidRequest, format_usd
 from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify
@@ -18,9 +19,6 @@ from turnout.runtime.recording import OFF, default_place
 
 Format = Literal["jsonl", "parquet"]
 
-PlaceOption = Annotated[
-    str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
-]
 IdArgument = Annotated[str, typer.Argument(help="A decision's or a request's id.")]
 
 app = typer.Typer(
@@ -29,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("outcomes")(outcomes)
 
 
 @app.command("list")

@@ -1,7 +1,9 @@
 """What several commands share: their options, where prompts come from, how results are shown."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +38,11 @@ def router(config: Path | None, *, ledger: bool = True) -> Router:
     return Router.from_env(recorder=recorder)
 
 
+def silent_router(config: Path | None) -> Router:
+    """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    return Router(replace(router(config, ledger=False).parts, asked=None))
+
+
 def prompt_text(given: str | None) -> str:
     """The prompt given, or standard input for none or ``-``. Raises InvalidRequest."""
     if given is not None and given != "-":
@@ -64,6 +71,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(width=None if out.is_terminal else 160).print(table)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows what is being waited for, on a terminal."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(what):
+        yield
 
 
 def usd(pico_usd: int | None) -> float | None:

@@ -1,7 +1,8 @@
 """``turnout predict``: P(success) of every model for a file of prompts."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import orjson
 import typer
@@ -9,6 +10,9 @@ from rich.progress import track
 
 from turnout.cli.options import err, out
 from turnout.core import ConfigError
+
+if TYPE_CHECKING:
+    from turnout.features.prompt import PromptText
 
 _BATCH = 256
 
@@ -21,19 +25,22 @@ def predict(
 ) -> None:
     """Write {id, success: {model: p}} for each line, in order.
 
-    Only query (else prompt), messages and functions of a line are read.
+    Only query (else prompt), messages and functions of a line are read. A line that cannot be read
+    is predicted as an empty prompt, marked with its error, and makes the exit code 1.
     """
     from turnout.classifiers.success.bundle import open_bundle
-    from turnout.evaluation.table_files import read_jsonl
-    from turnout.features.prompt import request_text
+    from turnout.evaluation.table_files import numbered_rows
 
     predictor = open_bundle(bundle).predictor
-    rows = read_jsonl(prompts)
-    empty = [n for n, row in enumerate(rows, 1) if not request_text(row).text.strip()]
+    rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]
+    problems = [line for line in rows if line.problem]
+    for line in problems:
+        err.print(f"turnout: {prompts}: line {line.number}: {line.problem}", markup=False)
+    empty = [line.number for line in rows if not (line.problem or _text(line).text.strip())]
     if empty:
         err.print(
             f"turnout: {prompts}: {len(empty)} lines without query, prompt or messages (first: "
-            f"{empty[0]}): predicted from the models' means",
+            f"{empty[0]}): predicted as empty prompts",
             markup=False,
         )
     starts = range(0, len(rows), _BATCH)
@@ -41,12 +48,29 @@ def predict(
         with target.open("wb") as file:
             for start in track(starts, "predicting", console=err, disable=not err.is_terminal):
                 part = rows[start : start + _BATCH]
-                found = predictor.predict_all([request_text(row) for row in part])
-                for row, values in zip(part, found.tolist(), strict=True):
-                    success = {
-                        m: round(p, 6) for m, p in zip(predictor.models, values, strict=True)
-                    }
-                    file.write(orjson.dumps({"id": row.get("id"), "success": success}) + b"\n")
+                found = predictor.predict_all([_text(line) for line in part])
+                for line, values in zip(part, found.tolist(), strict=True):
+                    file.write(orjson.dumps(_shape(line, predictor.models, values)) + b"\n")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
     out.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models", markup=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+class _Line(NamedTuple):
+    number: int
+    row: Mapping[str, Any]
+    problem: str
+
+
+def _text(line: _Line) -> "PromptText":
+    from turnout.features.prompt import request_text
+
+    return request_text(line.row)
+
+
+def _shape(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:
+    success = {model: round(p, 6) for model, p in zip(models, values, strict=True)}
+    shape = {"id": line.row.get("id"), "success": success}
+    return {**shape, "error": line.problem} if line.problem else shape

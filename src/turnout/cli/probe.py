@@ -1,7 +1,9 @@
 """``turnout probe``: adds a model to a bundle by a few results, or by a guess."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -32,6 +34,9 @@ def probe(
     mean_cost_usd: Annotated[
         float | None, typer.Option("--cost", min=0, help="Mean USD a call, where known.")
     ] = None,
+    price: Annotated[
+        str | None, typer.Option(help="IN:OUT in USD per million tokens, instead of --cost.")
+    ] = None,
     target: Annotated[
         Path | None, typer.Option("--out", help="Where the probes are written.")
     ] = None,
@@ -43,7 +48,8 @@ def probe(
     if model in opened.predictor.models:
         raise ConfigError(f"{bundle} knows {model!r} already; train again to renew it")
     if outcomes is not None or prior is not None:
-        _add(opened, model, outcomes, prior, mean_cost_usd)
+        rates = None if price is None else _price(price)
+        _add(opened, model, outcomes, prior, mean_cost_usd, rates)
     elif prompts is not None and target is not None:
         _pick(opened, model, prompts, count, target)
     else:
@@ -72,21 +78,46 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
     )
 
 
+def _price(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        low = high = -1.0
+    if min(low, high) < 0:
+        raise ConfigError(f"--price {text!r}: give IN:OUT in USD per million tokens, as in 0.3:1.2")
+    return low, high
+
+
 def _add(
-    bundle: "Bundle", model: str, outcomes: Path | None, prior: float | None, cost: float | None
+    bundle: "Bundle",
+    model: str,
+    outcomes: Path | None,
+    prior: float | None,
+    cost: float | None,
+    price: tuple[float, float] | None,
 ) -> None:
     from turnout.classifiers.success import by_prior, save, seal
     from turnout.classifiers.success.bundle import CATALOGUE, write_json
 
-    known = {m: float(r["quality"]) for m, r in bundle.catalogue.items() if "quality" in r}
+    trained = _trained(bundle)
+    rows: list[dict[str, Any]] = []
     if outcomes is not None:
-        newcomer = _from_outcomes(bundle, model, outcomes)
+        rows = _read(outcomes)
+        newcomer = _from_outcomes(bundle, model, rows)
     else:
-        newcomer = by_prior(model, float(prior or 0.0), known)
+        known = bundle.catalogue
+        newcomer = by_prior(
+            model,
+            float(prior or 0.0),
+            {m: float(known[m]["quality"]) for m in trained if "quality" in known.get(m, {})},
+        )
     predictor = replace(
         bundle.predictor, newcomers=(*bundle.predictor.newcomers, newcomer)
     )  # fmt: skip
     record: dict[str, Any] = {"quality": newcomer.prior}
+    if price is not None:
+        record["price_per_mtok"] = list(price)
+    cost = _mean_cost(bundle, rows, price) if cost is None else cost
     if cost is not None:
         record["mean_cost_usd"] = cost
     save(predictor, bundle.folder)
@@ -95,10 +126,34 @@ def _add(
     out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}", markup=False)
 
 
-def _from_outcomes(bundle: "Bundle", model: str, path: Path) -> Any:
-    from turnout.classifiers.success import by_probes
+def _trained(bundle: "Bundle") -> tuple[str, ...]:
+    """The models that the experts know; those added later move as these do."""
+    experts = bundle.predictor.experts
+    return tuple(dict.fromkeys(model for expert in experts for model in expert.models))
+
+
+def _mean_cost(
+    bundle: "Bundle", rows: Sequence[Mapping[str, Any]], price: tuple[float, float] | None
+) -> float | None:
+    """USD a call: as the probes cost, else at the price of their tokens, else of usual ones."""
+    told = _numbers(rows, "cost_usd")
+    if told:
+        return fmean(told)
+    if price is None:
+        return None
+    names = ("input_tokens", "output_tokens")
+    counts = [_numbers(rows, name) or _numbers(bundle.catalogue.values(), name) for name in names]
+    if not all(counts):
+        return None
+    return sum(fmean(count) * usd for count, usd in zip(counts, price, strict=True)) / 1e6
+
+
+def _numbers(rows: Iterable[Mapping[str, Any]], name: str) -> list[float]:
+    return [float(row[name]) for row in rows if isinstance(row.get(name), int | float)]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     from turnout.evaluation.table_files import read_jsonl
-    from turnout.features.prompt import request_text
 
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
@@ -107,8 +162,14 @@ def _from_outcomes(bundle: "Bundle", model: str, path: Path) -> Any:
             raise ConfigError(f"{path}, line {number}: score is {score!r}; use a number in 0..1")
     if len(rows) < 10:
         raise ConfigError(f"{path}: {len(rows)} results; give at least 10, better 50 to 200")
-    predictor = bundle.predictor
-    trained = tuple(dict.fromkeys(m for expert in predictor.experts for m in expert.models))
+    return rows
+
+
+def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    from turnout.classifiers.success import by_probes
+    from turnout.features.prompt import request_text
+
+    predictor, trained = bundle.predictor, _trained(bundle)
     success = predictor.predict_all([request_text(row) for row in rows])[:, : len(trained)]
     scores = np.array([row["score"] for row in rows], np.float32)
     return by_probes(model, success, scores, trained)

@@ -13,6 +13,8 @@ from turnout.cli.options import JsonOption, err, out, print_json
 from turnout.proving import Check, Proof
 
 LedgerSabotage = Literal["durability", "hold"]
+BudgetSabotage = Literal["no-hold", "no-release"]
+IsolationSabotage = Literal["foreign-ids", "crossed-replies"]
 BillingSabotage = Literal["extra-calls", "wrong-price"]
 Shown = Callable[[int], None]
 
@@ -82,6 +84,60 @@ def billing(
         lambda folder, shown: billed(requests, chosen, folder, sabotage=sabotage, shown=shown)
     )
     _tell(Proof(promise="billing", seed=chosen, checks=(check,)), json=json)
+
+
+@app.command()
+def budget(
+    *,
+    procs: Annotated[int, typer.Option(min=1, max=64, help="Processes that spend.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time, of all.")] = 1000,
+    kill: Annotated[bool, typer.Option(help="Kill processes with -9 meanwhile.")] = True,
+    kills: Annotated[int, typer.Option(min=1, help="How many.")] = 12,
+    postgres: Annotated[
+        str | None, typer.Option(help="A postgresql:// URL of an empty database; else SQLite.")
+    ] = None,
+    sabotage: Annotated[
+        BudgetSabotage | None, typer.Option(help="Break the budgets; this must then fail.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A budget is a wall: no overspending, no ghost holds, no false refusal; with kills."""
+    from turnout.proving.budget import budget as budgeted
+
+    chosen = _seed(seed)
+    check = _run(
+        lambda folder, shown: budgeted(
+            procs, concurrency, chosen, folder, kills=kills if kill else 0, place=postgres,
+            sabotage=sabotage, shown=shown,
+        )
+    )  # fmt: skip
+    _tell(Proof(promise="budget", seed=chosen, checks=(check,)), json=json)
+
+
+@app.command()
+def isolation(
+    *,
+    tenants: Annotated[int, typer.Option(min=2, max=64, help="Who share the gateway.")] = 8,
+    requests: Annotated[int, typer.Option(min=1, help="Of all tenants.")] = 10_000,
+    cancel: Annotated[str, typer.Option(help="Share that leaves early, as 30%.")] = "30%",
+    sabotage: Annotated[
+        IsolationSabotage | None, typer.Option(help="Break the gateway; this must then fail.")
+    ] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tenants never meet: no crossed reply, no foreign id, with callers leaving early."""
+    from turnout.cli.prove_isolation import isolation as isolated
+
+    chosen = _seed(seed)
+    share = float(cancel.removesuffix("%")) / 100
+    check = _run(
+        lambda folder, shown: isolated(
+            tenants, requests, share, chosen, folder, sabotage=sabotage, shown=shown
+        )
+    )
+    _tell(Proof(promise="isolation", seed=chosen, checks=(check,)), json=json)
 
 
 def _run(test: Callable[[Path, Shown], Check]) -> Check:

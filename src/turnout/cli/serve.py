@@ -11,7 +11,7 @@ import typer
 from turnout.cli.options import ConfigOption, err, router
 from turnout.core import ConfigError
 from turnout.runtime import Router
-from turnout.runtime.recording import place_of
+from turnout.runtime.recording import SECRET, SOCKET
 
 _EXTRA = "turnout serve needs more packages: pip install 'turnout[serve]'"
 
@@ -63,8 +63,8 @@ def serve(
         err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
     if workers > 1:
         # One clear message instead of one a worker.
-        _check_ledger(router(config))
-        sys.exit(_supervise(listener, workers))
+        with router(config) as one:
+            sys.exit(_supervise(listener, workers, one))
     log.configure(log_level)
     uvloop.run(
         serve_on(
@@ -78,25 +78,31 @@ def serve(
     )
 
 
-def _check_ledger(one: Router) -> None:
-    place = place_of(one.parts.config, os.environ)
-    if place is not None and "://" not in place:
-        raise ConfigError(
-            "several workers cannot write one SQLite ledger; use 'ledger: postgresql://...', "
-            "'ledger: off' or --workers 1"
-        )
-
-
-def _supervise(listener: socket.socket, workers: int) -> int:
+def _supervise(listener: socket.socket, workers: int, one: Router) -> int:
+    """Keep workers running; one file's ledger is written here, for all of them."""
+    import secrets
     import tempfile
 
     from turnout.gateway.workers import Workers
+    from turnout.ledger import Ledger
+    from turnout.ledger.shared import LedgerHost
 
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
     with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        return Workers(command, workers, [listener.fileno()]).run()
+        running = Workers(command, workers, [listener.fileno()])
+        ledger = one.parts.means.recorder
+        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            return running.run()
+        secret = secrets.token_bytes(32)
+        host = LedgerHost(ledger, f"{metrics}/ledger", secret)
+        ledger.start()
+        os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
+        try:
+            return running.run()
+        finally:
+            host.close()
 
 
 def _without_workers(arguments: list[str]) -> list[str]:

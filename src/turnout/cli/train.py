@@ -1,5 +1,6 @@
 """``turnout train``: classifiers from labelled rows, bundles from outcome tables."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.config import load_file
 from turnout.core import ConfigError
 
 app = typer.Typer(help="Learn from labels and outcomes.", no_args_is_help=True)
@@ -77,6 +79,10 @@ def success(
     *,
     bundle: Annotated[Path, typer.Option("--out", help="The folder to write the bundle into.")],
     seed: Annotated[int, typer.Option(help="Seed of everything random in training.")] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="turnout.yaml to keep in the bundle, without keys, with its prices."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train P(success) for every model of the tables, and write a bundle."""
@@ -84,6 +90,7 @@ def success(
     from turnout.training.bundle import write_bundle
     from turnout.training.success import train as fit
 
+    kept = load_file(config) if config else None
     tables = [read_table(path) for path in table]
     for one in tables:
         for note in one.notes:
@@ -95,7 +102,7 @@ def success(
             seed=seed,
             progress=lambda step, share: progress.update(task, description=step, completed=share),
         )
-    digest = write_bundle(predictor, tables, bundle, seed=seed)
+    digest = write_bundle(predictor, tables, bundle, seed=seed, config=kept, environ=os.environ)
     rows = sum(len(one.prompts) for one in tables)
     if json:
         print_json(

@@ -1,10 +1,13 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
-from turnout.config.load import digest, load_file, load_mapping, load_text
+from turnout.config.load import digest, load_file, load_mapping, load_text, public
 from turnout.config.schema import (
     BLOCK,
+    BudgetSection,
     ClassifierSection,
     Config,
+    DeploymentSection,
+    KnobSection,
     ModelSection,
     PolicySection,
     PriceSection,
@@ -13,8 +16,11 @@ from turnout.config.schema import (
 
 __all__ = [
     "BLOCK",
+    "BudgetSection",
     "ClassifierSection",
     "Config",
+    "DeploymentSection",
+    "KnobSection",
     "ModelSection",
     "PolicySection",
     "PriceSection",
@@ -23,4 +29,5 @@ __all__ = [
     "load_file",
     "load_mapping",
     "load_text",
+    "public",
 ]

@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from turnout.config.schema import BLOCK, Config
-from turnout.core import UNSAFE, ConfigError
+from turnout.config.checks import problems as problems_in
+from turnout.config.schema import Config
+from turnout.core import ConfigError
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
@@ -74,18 +75,29 @@ def load_mapping(
     except ValidationError as error:
         problems = [_explain(e, name, lines) for e in _worth_telling(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from error
-    _check_names(config, name, lines)
+    for path, problem in problems_in(config):
+        raise ConfigError(f"{_at(path, name, lines)} {problem}")
     return config
 
 
 def digest(config: Config) -> str:
-    """The content hash of what a decision depends on: without secrets and the ledger's place."""
-    public = config.model_dump(
-        mode="json",
-        exclude={"providers": {"__all__": {"api_key", "headers"}}, "ledger": True},
-    )
-    text = json.dumps(public, sort_keys=True, separators=(",", ":"))
+    """The content hash of what a decision depends on: without secrets, budgets and places."""
+    text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def public(config: Config) -> dict[str, Any]:
+    """What of a configuration may be shown and kept: all but secrets and places."""
+    return config.model_dump(
+        mode="json",
+        exclude={
+            "providers": {"__all__": {"api_key", "headers"}},
+            "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
+            "ledger": True,
+            "budgets": True,
+            "cache": True,
+        },
+    )
 
 
 def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
@@ -184,30 +196,3 @@ def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in getattr(annotation, "__args__", ()):
         yield from _sections_in(inner)
-
-
-def _check_names(config: Config, name: str, lines: Lines) -> None:
-    """Every name used is a model of the configuration."""
-    used: list[tuple[tuple[str, ...], str]] = [(("default",), config.default)]
-    used += [
-        (("intents", k), v) for k, v in config.intents.items() if not (k == UNSAFE and v == BLOCK)
-    ]
-    used += [(("fallbacks", k), k) for k in config.fallbacks]
-    used += [(("fallbacks", k), v) for k, vs in config.fallbacks.items() for v in vs]
-    used += [
-        ((section, "model"), model)
-        for section, model in (
-            ("policy", config.policy.model),
-            ("classifier", config.classifier.model),
-        )
-        if model is not None
-    ]
-    for path, model in used:
-        if model not in config.models:
-            close = difflib.get_close_matches(model, config.models, n=1)
-            fix = (
-                f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(config.models)}"
-            )
-            if model == BLOCK:
-                fix = f"only {UNSAFE} can be blocked; {fix}"
-            raise ConfigError(f"{_at(path, name, lines)} {model!r} is not in models; {fix}")

@@ -1,5 +1,7 @@
 """The nouns of routing; frozen, and made of the standard library only."""
 
+from turnout.core.budget import Bound, Budget, Standing, window_of
+from turnout.core.caller import Caller
 from turnout.core.decision import Candidate, Decision, Role, Route, Snapshot
 from turnout.core.errors import (
     AllRoutesFailed,
@@ -22,6 +24,7 @@ from turnout.core.errors import (
 from turnout.core.money import format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
 from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
     AUTO,
     Body,
@@ -33,6 +36,7 @@ from turnout.core.request import (
     strings,
     text_of,
 )
+from turnout.core.scan import Scan
 from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
@@ -41,7 +45,10 @@ __all__ = [
     "AllRoutesFailed",
     "BadResponse",
     "Body",
+    "Bound",
+    "Budget",
     "BudgetExceeded",
+    "Caller",
     "Candidate",
     "Chunk",
     "ConfigError",
@@ -68,7 +75,9 @@ __all__ = [
     "Role",
     "Route",
     "RouterError",
+    "Scan",
     "Snapshot",
+    "Standing",
     "Timeout",
     "ToolCallDelta",
     "Unauthorized",
@@ -78,7 +87,10 @@ __all__ = [
     "format_usd",
     "pico_from_usd",
     "pico_per_token",
+    "readable",
+    "readable_messages",
     "strings",
     "text_of",
     "usd_from_pico",
+    "window_of",
 ]

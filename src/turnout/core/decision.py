@@ -11,7 +11,8 @@ from typing import Any, Literal
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
 
-Role = Literal["primary", "fallback", "verifier", "classifier"]
+# A draft is verified before it is an answer; verifier and classifier calls never are one.
+Role = Literal["primary", "fallback", "draft", "verifier", "classifier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +20,15 @@ class Snapshot:
     """All that changes with time and may influence a decision.
 
     ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
-    cannot take a request now; ``latency_ms`` maps one to its median latency.
+    cannot take a request now; ``latency_ms`` maps one to its median latency, ``outstanding`` one of
+    several deployments of a model to the calls under way there.
     """
 
     as_of: float = 0.0
     version: int = 0
     unavailable: Mapping[str, str] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    outstanding: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +48,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One step of the plan: the deployment to call, and its place in the order."""
+    """One step of the plan: the deployment to call, and its place in the order.
+
+    Routes of one ``quota`` are limited together; None stands for the model at its provider.
+    """
 
     deployment: str
     model: str
     provider: str
     role: Role
     ordinal: int
+    quota: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +104,8 @@ class Decision:
     def explain(self) -> str:
         """The decision in words, a line for each candidate, for people to read."""
         head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
-        lines = [head, f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"]
+        by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
+        lines = [head, f"{by}, bundle {self.bundle[:19]}" if self.bundle else by]
         if self.prediction.unsafe is not None:
             lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
         if self.prediction.label_failure:
@@ -120,5 +128,6 @@ def _candidate_line(candidate: Candidate) -> str:
     if candidate.excluded:
         return f"  {candidate.model}: excluded, {candidate.excluded}"
     cost = format_usd(candidate.cost_pico_usd)
+    likely = "" if candidate.quality is None else f", P(success) {candidate.quality:.2f}"
     note = f", {candidate.reason}" if candidate.reason else ""
-    return f"  {candidate.model}: expected cost {cost}{note}"
+    return f"  {candidate.model}: expected cost {cost}{likely}{note}"

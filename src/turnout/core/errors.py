@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from turnout.core.budget import Standing
     from turnout.core.decision import Candidate
     from turnout.core.outcome import Fault, Outcome
 
@@ -57,7 +58,15 @@ class NoEligibleDeployment(RequestError):
 
 
 class BudgetExceeded(RequestError):
-    """The request would cost more than its budget allows."""
+    """The request could use more than its budgets allow; ``standings`` are those that are full."""
+
+    def __init__(self, message: str, standings: Sequence["Standing"] = ()) -> None:
+        super().__init__(message)
+        self.standings = tuple(standings)
+
+    def __reduce__(self) -> tuple[type["BudgetExceeded"], tuple[str, tuple["Standing", ...]]]:
+        """Arguments that make it again, in another process too."""
+        return type(self), (str(self), self.standings)
 
 
 class ProviderError(RouterError):

@@ -25,6 +25,7 @@ FaultKind = Literal[
     "unavailable",
     "bad_response",
     "interrupted",
+    "rejected",
 ]
 
 
@@ -92,3 +93,8 @@ class Outcome:
     latency_ms: float = 0.0
     released: bool = False
     error: Fault | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the call was made to answer, not to label the request or to verify a draft."""
+        return self.route.role not in ("classifier", "verifier")

@@ -24,7 +24,8 @@ class Features:
     """Facts about a request.
 
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
-    ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer.
+    ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer, and
+    ``written`` that of some models in particular.
     """
 
     input_tokens: Mapping[str, int]
@@ -35,6 +36,11 @@ class Features:
     needs_tools: bool = False
     needs_json: bool = False
     schema: str = "1"
+    written: Mapping[str, int] = field(default_factory=dict)
+
+    def answer_tokens(self, model: str) -> int:
+        """The expected length of the model's answer."""
+        return self.written.get(model, self.output_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

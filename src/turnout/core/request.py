@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from turnout.core.caller import Caller
 from turnout.core.errors import InvalidRequest
 
 Message = Mapping[str, Any]
@@ -25,6 +26,7 @@ class Constraints:
 
     ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
     expected latency, ``quality`` is a share of the best single model's quality in [0, 1].
+    ``most_pico_usd`` and ``most_tokens`` bound the most that one call may use.
     """
 
     max_cost_pico_usd: int | None = None
@@ -32,6 +34,8 @@ class Constraints:
     quality: float | None = None
     allow: frozenset[str] | None = None
     deny: frozenset[str] = frozenset()
+    most_pico_usd: int | None = None
+    most_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Request:
 
     ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
     the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
+    ``caller`` is who asks, as the gateway found by the key.
     """
 
     id: str
@@ -50,6 +55,7 @@ class Request:
     constraints: Constraints = field(default_factory=Constraints)
     session: str | None = None
     tenant: str | None = None
+    caller: Caller | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -23,11 +23,12 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """A piece of one choice's message."""
+    """A piece of one choice's message; ``refusal`` says why there is no (further) answer."""
 
     choice: int = 0
     text: str = ""
     reasoning: str = ""
+    refusal: str = ""
     signature: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None

@@ -1,19 +1,30 @@
 """Decide, and walk what was decided: the only code that chooses."""
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
-from turnout.decision.decide import PARENTS, Rulebook, decide, decision_id
-from turnout.decision.eligible import expected_cost, input_tokens
+from turnout.decision.balance import SIGNED_BY, Balance, Group
+from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
+from turnout.decision.eligible import bound, expected_cost, input_tokens
+from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
+from turnout.decision.served import PARENTS, folding, served_intent
 
 __all__ = [
     "PARENTS",
+    "SIGNED_BY",
     "Attempt",
+    "Balance",
+    "Group",
+    "Knobs",
     "RetryRules",
     "Rulebook",
     "SafetyRule",
     "attempts",
+    "bound",
     "decide",
     "decision_id",
     "expected_cost",
+    "folding",
     "input_tokens",
+    "is_pinned",
+    "served_intent",
 ]

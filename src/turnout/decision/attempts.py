@@ -44,9 +44,13 @@ def attempts(
     """
     outcomes: list[Outcome] = []
     dead_providers: set[str] = set()
+    spent_quotas: set[str] = set()
+    rejected: set[str] = set()
     for place, route in enumerate(decision.routes):
-        if route.provider in dead_providers:
+        if route.provider in dead_providers or _quota(route) in spent_quotas:
             continue
+        if route.model in rejected:
+            continue  # another place of the model would draft the same
         delay_s = 0.0
         for retry in range(rules.retries + 1):
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
@@ -56,12 +60,24 @@ def attempts(
             fault = outcome.error
             if fault is not None and fault.scope == "provider":
                 dead_providers.add(route.provider)
-            others = any(r.provider not in dead_providers for r in decision.routes[place + 1 :])
+            if fault is not None and fault.kind == "rejected":
+                rejected.add(route.model)
+            if fault is not None and fault.kind == "rate_limited":
+                spent_quotas.add(_quota(route))
+            others = any(
+                r.provider not in dead_providers and _quota(r) not in spent_quotas
+                for r in decision.routes[place + 1 :]
+            )
             wait_s = _wait(decision, fault, rules, retry, others=others)
             if wait_s is None:
                 break
             delay_s = wait_s
     return tuple(outcomes)
+
+
+def _quota(route: Route) -> str:
+    """What a provider limits together: as configured, else the model there."""
+    return route.quota or f"{route.provider}/{route.model}"
 
 
 def _is_final(outcome: Outcome) -> bool:

@@ -22,14 +22,14 @@ from turnout.core import (
     Route,
     Snapshot,
 )
-from turnout.decision.eligible import candidate
+from turnout.decision.balance import Balance
+from turnout.decision.eligible import candidates
+from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
+from turnout.decision.served import served_intent
 from turnout.policies import Fixed, Policy, Score, Situation
 
 _OWN_ID = re.compile(r"r_([0-9a-f]{12})[0-9a-f]{12}\Z")
-
-# A label that is not configured is served as its parent where that one is.
-PARENTS = {"writing": "creative"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class Rulebook:
     """Everything fixed that a decision depends on, named by ``bundle``, its content hash.
 
     ``policies`` are callable by name as ``model``; ``intents`` are the configured labels.
+    ``balance`` shares load where a model has several deployments. ``reads_latency`` says that
+    decisions depend on what the deployments' latencies were.
     """
 
     catalog: Catalog
@@ -45,6 +47,9 @@ class Rulebook:
     intents: frozenset[str] = frozenset()
     policies: Mapping[str, Policy] = field(default_factory=dict)
     bundle: str = ""
+    balance: Balance | None = None
+    knobs: Knobs | None = None
+    reads_latency: bool = False
 
 
 def decide(
@@ -61,11 +66,12 @@ def decide(
     """
     policy = _policy_for(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
-    unsafe = rules.safety.verdict(prediction)
-    candidates = [
-        candidate(request, features, prediction, d, snapshot)
-        for d in rules.catalog.deployments.values()
-    ]
+    judged = rules.safety.pinned or not is_pinned(request, rules)
+    unsafe = rules.safety.verdict(prediction, features.modalities) if judged else None
+    if rules.knobs is not None:
+        request = rules.knobs.applied(request, intent)
+    deployments = rules.catalog.deployments.values()
+    found = candidates(request, features, prediction, deployments, snapshot)
     situation = Situation(
         request=request,
         features=features,
@@ -74,7 +80,7 @@ def decide(
         intent=UNSAFE if unsafe else intent,
     )
     blocked = unsafe if rules.safety.block else None
-    scores = () if blocked else policy.rank([c for c in candidates if not c.excluded], situation)
+    scores = () if blocked else _ranked(policy, found, situation, rules.balance)
     ranked = sorted(scores, key=lambda s: -s.value)
     return Decision(
         id=decision_id(request, rules),
@@ -85,13 +91,22 @@ def decide(
         reason=blocked or (ranked[0].reason if ranked else "no model can take this request"),
         features=features,
         prediction=prediction,
-        candidates=_with_scores(candidates, scores),
+        candidates=_with_scores(found, scores),
         routes=_plan(ranked, rules.catalog),
         snapshot=snapshot,
         bundle=rules.bundle,
         blocked=blocked,
         refusal=rules.safety.refusal if blocked else "",
     )
+
+
+def _ranked(
+    policy: Policy, candidates: Sequence[Candidate], situation: Situation, balance: Balance | None
+) -> Sequence[Score]:
+    open_ones = [c for c in candidates if not c.excluded]
+    if balance is None:
+        return policy.rank(open_ones, situation)
+    return balance.rank(policy, open_ones, situation)
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
@@ -102,6 +117,12 @@ def decision_id(request: Request, rules: Rulebook) -> str:
     digest = hashlib.sha256(f"{request.id}\n{rules.bundle}".encode()).hexdigest()[:24]
     start = _OWN_ID.match(request.id)
     return f"d_{start[1]}{digest[12:]}" if start else f"d_{digest}"
+
+
+def is_pinned(request: Request, rules: Rulebook) -> bool:
+    """Whether the request names a model, and not a way to choose one."""
+    name = request.model
+    return not (name == AUTO or name in rules.intents or name in rules.policies)
 
 
 def _policy_for(request: Request, rules: Rulebook) -> Policy:
@@ -118,25 +139,16 @@ def _policy_for(request: Request, rules: Rulebook) -> Policy:
             f"model {name!r} is not configured; {hint}use {AUTO!r} to let the router choose",
             field="model",
         )
-    return Fixed(deployment=deployment.id)
+    return Fixed(deployment=deployment.group or deployment.id)
 
 
 def _served_intent(
     request: Request, prediction: Prediction, rules: Rulebook
 ) -> tuple[str | None, float]:
-    """The label to route on with its probability; None when a label was asked for and missed."""
+    """The label that the caller names, else the predicted one."""
     if request.model in rules.intents:
         return request.model, 1.0
-    if prediction.label is not None:
-        return prediction.label, 1.0
-    if prediction.label_failure is not None or not prediction.intents:
-        return None, 0.0
-    served = dict(prediction.intents)
-    for label, parent in PARENTS.items():
-        if label in served and label not in rules.intents and parent in rules.intents:
-            served[parent] = served.get(parent, 0.0) + served.pop(label)
-    intent = max(served, key=served.__getitem__)
-    return intent, served[intent]
+    return served_intent(prediction, rules.intents)
 
 
 def _block_confidence(prediction: Prediction) -> float:
@@ -170,17 +182,18 @@ def _scored(candidate: Candidate, score: Score | None) -> Candidate:
 def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
     return tuple(
         [
-            _route(catalog.deployments[score.deployment], ordinal)
+            _route(catalog.deployments[score.deployment], ordinal, draft=score.draft)
             for ordinal, score in enumerate(ranked)
         ]
     )
 
 
-def _route(deployment: Deployment, ordinal: int) -> Route:
+def _route(deployment: Deployment, ordinal: int, *, draft: bool) -> Route:
     return Route(
         deployment=deployment.id,
         model=deployment.card.id,
         provider=deployment.provider.name,
-        role="fallback" if ordinal else "primary",
+        role="draft" if draft else "fallback" if ordinal else "primary",
         ordinal=ordinal,
+        quota=deployment.quota,
     )

@@ -13,15 +13,24 @@ from turnout.core import UNSAFE, Prediction
 class SafetyRule:
     """Refuse when the unsafe score reaches ``threshold`` or a label says unsafe.
 
-    ``block`` is False only where the configuration sends ``unsafe`` to a model on purpose.
+    ``block`` is False only where the configuration sends ``unsafe`` to a model on purpose;
+    ``words_only`` refuses what no classifier reads: images, sound and files. ``pinned`` is False
+    only where the configuration lets requests that name a model pass unread.
     """
 
     threshold: float
     refusal: str
     block: bool = True
+    pinned: bool = True
+    words_only: bool = False
 
-    def verdict(self, prediction: Prediction) -> str | None:
+    def verdict(
+        self, prediction: Prediction, modalities: frozenset[str] = frozenset()
+    ) -> str | None:
         """Why the request is unsafe, or None."""
+        unread = sorted(modalities - {"text"}) if self.words_only else ()
+        if unread:
+            return f"no safety verdict on {', '.join(unread)}, which safety.unread refuses"
         if prediction.label == UNSAFE:
             return "the label classifier says unsafe"
         score = prediction.unsafe

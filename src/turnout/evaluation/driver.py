@@ -1,8 +1,8 @@
 """Replays an outcome table through the same ``decide()`` and ``attempts()`` that serve requests.
 
 A cell of the table is what the model's call would have brought: its score, its cost, its latency.
-A missing cell is a call that failed, so the plan's next route is taken. With a verifier a wrong
-draft is rejected, and the walk escalates as it would when serving; the draft's cost is paid.
+A missing cell is a call that failed, so the plan's next route is taken. A wrong draft is rejected
+by its score, and the walk escalates as it would when serving; the draft's cost is paid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,21 +48,21 @@ def drive(
     success: Floats,
     mean_cost: Mapping[str, float],
     *,
-    verify: bool = False,
     bundle: str = "",
     constraints: Constraints | None = None,
+    latency_ms: Mapping[str, float] | None = None,
 ) -> Replayed:
     """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
 
-    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call.
+    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call, and
+    ``latency_ms`` of its latency.
     """
     rules = Rulebook(
         catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
     )
-    limits = constraints or Constraints()
+    limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
     walks = [
-        _walk(table, row, success[row], rules, limits, verify=verify)
-        for row in range(len(table.prompts))
+        _walk(table, row, success[row], rules, limits, now) for row in range(len(table.prompts))
     ]
     chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
     return Replayed(
@@ -104,8 +104,7 @@ def _walk(
     success: Floats,
     rules: Rulebook,
     limits: Constraints,
-    *,
-    verify: bool,
+    now: Snapshot,
 ) -> tuple[int, float, float, float, int]:
     prediction = Prediction(
         classifier=Ref(name="success"),
@@ -116,25 +115,25 @@ def _walk(
     request = Request(
         id=f"{table.name}/{table.ids[row]}", body={"messages": [message]}, constraints=limits
     )
-    decision = decide(request, _ONE_CALL, prediction, Snapshot(), rules)
-    last = len(decision.routes) - 1
+    decision = decide(request, _ONE_CALL, prediction, now, rules)
 
     def look_up(attempt: Attempt) -> Outcome:
-        return _outcome(
-            table, row, attempt, decision.id, verify=verify and attempt.route.ordinal < last
-        )
+        return _outcome(table, row, attempt, decision.id)
 
     walk = replay(decision, RetryRules(retries=0), look_up)
     return _summed(table, row, walk)
 
 
-def _outcome(
-    table: OutcomeTable, row: int, attempt: Attempt, decision_id: str, *, verify: bool
-) -> Outcome:
+def _outcome(table: OutcomeTable, row: int, attempt: Attempt, decision_id: str) -> Outcome:
     """The cell as an outcome: a missing one failed, a rejected draft failed too."""
     score = table.score[row, table.models.index(attempt.route.model)]
-    failed = bool(np.isnan(score)) or (verify and score < _VERIFIED)
-    fault = Fault(kind="bad_response", detail="no outcome, or rejected by the verifier")
+    missing = bool(np.isnan(score))
+    failed = missing or (attempt.route.role == "draft" and score < _VERIFIED)
+    fault = (
+        Fault(kind="unavailable", detail="no outcome in the table")
+        if missing
+        else Fault(kind="rejected", detail="rejected by the table's score")
+    )
     return Outcome(
         decision_id=decision_id,
         route=attempt.route,
@@ -150,7 +149,7 @@ def _summed(
     columns = [table.models.index(outcome.route.model) for outcome in walk]
     answered = [c for c, outcome in zip(columns, walk, strict=True) if outcome.status == "ok"]
     paid = [c for c in columns if not np.isnan(table.score[row, c])]
-    chosen = answered[-1] if answered else (paid[-1] if paid else -1)
+    chosen = answered[-1] if answered else -1
     score = float(table.score[row, chosen]) if chosen >= 0 else 0.0
     return (
         chosen,

@@ -4,13 +4,15 @@ The shared format is three files with a common prefix: ``.npz`` (ids, models, sc
 known, in_tokens, out_tokens, cost_usd, latency_ms), ``.prompts.jsonl.gz`` (one object a row, in the
 order of ids) and ``.meta.json`` (price_per_mtok). One file holds a row an outcome
 (``id, prompt, model, score``), a row a prompt (``id, prompt, score: {model: s}``), or a row a
-comparison (``id, prompt, model_a, model_b, winner``).
+comparison (``id, prompt, model_a, model_b, winner``). In place of ``score`` (0..1) an outcome may
+have ``passed`` (a test's true or false), ``rating`` (a user's 1..5) or ``judge`` (a model's 1..10).
 
 Every problem is a ConfigError that names the file, the row and the fix.
 """
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +32,9 @@ _ARRAYS = {
 }
 _FIELDS = ("id", "prompt", "query", "messages", "functions", "task", "bucket", "split")
 _CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
-_LONG = {"model", "score", *_CELLS}
+# Other names for an outcome's score, with the lowest and the highest value.
+_SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
+_LONG = {"model", "score", *_CELLS, *_SCALES}
 _PAIR = {"model_a", "model_b", "winner"}
 
 
@@ -59,17 +63,28 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
     Raises ConfigError naming the line that is not a JSON object.
     """
+    found = []
+    for number, row, problem in numbered_rows(path):
+        if row is None:
+            raise ConfigError(f"{path}, line {number}: {problem}")
+        found.append(row)
+    return found
+
+
+def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
+    """Each line that is not blank: its number, its object or None, and then what is wrong.
+
+    Raises ConfigError where the file cannot be read.
+    """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
-        ):
-            return [_object(line, path, n) for n, line in enumerate(lines, 1) if line.strip()]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, *_object(line)
+    except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
@@ -229,11 +244,33 @@ class _Builder:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     models: dict[str, int] = field(default_factory=dict)
     cells: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
+    compared: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     extra: set[str] = field(default_factory=set)
 
+    def key(self, where: str, row: Mapping[str, Any]) -> str:
+        """The row's id, else its text; the row is known from now on."""
+        text = request_text(row)
+        if row.get("id") is None and not text.text:
+            raise ConfigError(f"{where}: neither id nor prompt; give every outcome its prompt")
+        key = str(row["id"]) if row.get("id") is not None else text.text
+        kept = {"id": key, **{k: row[k] for k in _FIELDS[1:] if k in row}}
+        known = self.rows.setdefault(key, kept)
+        if text.text and request_text(known) != text:
+            raise ConfigError(
+                f"{where}: duplicate id {key!r} with another prompt; give every prompt its own id"
+            )
+        return key
+
+    def compare(self, where: str, row: Mapping[str, Any], model: str, score: float) -> None:
+        """One side of a comparison; a model that was compared more than once has its mean."""
+        key = self.key(where, row)
+        self.models.setdefault(str(model), len(self.models))
+        self.extra |= set(row) - set(_FIELDS) - _PAIR
+        self.compared.setdefault((key, str(model)), []).append(score)
+
     def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
-        key = str(row.get("id", row.get("prompt")))
-        self.rows.setdefault(key, {"id": key, **{k: row[k] for k in _FIELDS[1:] if k in row}})
+        """One outcome."""
+        key = self.key(where, row)
         self.models.setdefault(str(model), len(self.models))
         self.extra |= set(row) - set(_FIELDS) - _LONG - _PAIR
         for name, value in values.items():
@@ -248,6 +285,9 @@ class _Builder:
             cells[key, str(model)] = _number(where, name, value)
 
     def table(self) -> OutcomeTable:
+        """The table of all that was told."""
+        for cell, scores in self.compared.items():
+            self.cells.setdefault("score", {}).setdefault(cell, sum(scores) / len(scores))
         if "score" not in self.cells:
             raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
         grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
@@ -272,28 +312,45 @@ def _from_records(name: str, records: Iterable[Mapping[str, Any]]) -> OutcomeTab
     builder = _Builder(name)
     for number, row in enumerate(records, 1):
         where = f"{name}, row {number}"
+        if set(row) >= _PAIR:
+            for model, score in _comparison(where, row):
+                builder.compare(where, row, model, score)
+            continue
         for model, values in _outcomes(where, row):
             builder.put(where, row, model, **values)
     return builder.table()
 
 
 def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    if set(row) >= _PAIR:
-        yield from _comparison(where, row)
-        return
-    if "score" not in row:
-        raise ConfigError(f"{where}: no score; give score, or model_a, model_b and winner")
-    if isinstance(row["score"], Mapping):
-        for model in row["score"]:
+    told = [name for name in ("score", *_SCALES) if name in row]
+    if not told:
+        raise ConfigError(
+            f"{where}: no score; give score, {', '.join(_SCALES)}, or model_a, model_b and winner"
+        )
+    name, value = told[0], row[told[0]]
+    if isinstance(value, Mapping):
+        for model in value:
             cells = {n: row[n].get(model) for n in _CELLS if isinstance(row.get(n), Mapping)}
-            yield model, {"score": row["score"][model], **cells}
+            yield model, {"score": _scaled(where, name, value[model]), **cells}
     elif "model" in row:
-        yield row["model"], {"score": row["score"], **{n: row.get(n) for n in _CELLS}}
+        cells = {n: row.get(n) for n in _CELLS}
+        yield row["model"], {"score": _scaled(where, name, value), **cells}
     else:
         raise ConfigError(f"{where}: a score without a model; name the model that was scored")
 
 
-def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _scaled(where: str, name: str, value: Any) -> Any:
+    """A value of one of the scales as a score in 0..1; None stays a missing cell."""
+    if name == "score" or value is None:
+        return value
+    low, high = _SCALES[name]
+    number = _number(where, name, value)
+    if not low <= number <= high:
+        raise ConfigError(f"{where}: {name} is {value!r}; use {low:g} to {high:g}")
+    return (number - low) / (high - low)
+
+
+def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each."""
     a, b, winner = row["model_a"], row["model_b"], row["winner"]
     if winner in ("model_a", a):
@@ -304,8 +361,8 @@ def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[
         scores = (0.5, 0.5)
     else:
         raise ConfigError(f"{where}: winner {winner!r}; use model_a, model_b or tie")
-    yield a, {"score": scores[0]}
-    yield b, {"score": scores[1]}
+    yield a, scores[0]
+    yield b, scores[1]
 
 
 def _number(where: str, name: str, value: Any) -> float:
@@ -327,14 +384,14 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _object(line: str, path: Path, number: int) -> dict[str, Any]:
+def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{path}, line {number}: not JSON: {error}") from error
+        return None, f"not JSON: {error}"
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}, line {number}: not an object; write one object a line")
-    return value
+        return None, "not an object; write one object a line"
+    return value, ""
 
 
 def _check_unique(names: Sequence[str], problem: str, fix: str) -> None:

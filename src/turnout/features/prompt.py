@@ -21,8 +21,9 @@ class PromptText(NamedTuple):
 def request_text(row: Mapping[str, Any]) -> PromptText:
     """What a predictor may read of a table row or a prompt line."""
     text = row.get("query") or row.get("prompt")
-    if not text and row.get("messages"):
-        text = _asked(row["messages"])
+    messages = row.get("messages")
+    if not text and isinstance(messages, list | tuple):
+        text = _asked(messages)
     functions = row.get("functions") or row.get("tools") or ""
     return PromptText(_as_text(text), _as_text(functions))
 

@@ -1,58 +1,86 @@
-"""Who may call: keys compared by hash, and browsers of other origins kept out.
+"""Who may call: keys looked up by their hash, and browsers of other origins kept out.
 
 Invariant: a path is open only if it is listed here; without any key only this machine may call.
-This module does not know what the paths do.
+A key that is unknown and one that is wrong take the same way. This module does not know what the
+paths do.
 """
 
 import hashlib
-import hmac
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
+from turnout.core import Caller
 from turnout.gateway.problem import Problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
-ADMIN_PATHS = frozenset({"/metrics"})
+ADMIN_PATHS = ("/v1/keys", "/v1/keys/", "/v1/budgets/")
+METRICS = "/metrics"  # an administrator's, too, where there are keys
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+ANYONE = Caller(key="local", keys=("local",))
+
+
+class StoredKeys(Protocol):
+    """Keys that may change while the gateway runs."""
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there ever was one."""
+        ...
+
+    def caller(self, digest: bytes) -> Caller | None:
+        """Whose key has this SHA-256."""
+        ...
 
 
 class Access:
     """Checks a request's key. ``keys`` may call models, ``admin`` may see everything too.
 
-    Without keys every caller passes whose Host is this machine.
+    Without any key every caller passes whose Host is this machine, but for an administrator's
+    paths.
     """
 
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
-        self._keys = [_hash(key) for key in keys]
-        self._admin = _hash(admin) if admin else None
+        self._callers: dict[bytes, Caller] = {}
+        for key in keys:
+            digest = _hash(key)
+            # Named by its hash, so that it stays the same caller when others are added.
+            id_ = f"static-{digest.hex()[:8]}"
+            self._callers[digest] = Caller(key=id_, name=id_, keys=(id_,))
+        self._keyless = not self._callers
+        if admin:
+            self._callers[_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)
 
     @property
     def keyless(self) -> bool:
-        """Whether callers need no key."""
-        return not self._keys
+        """Whether callers need no key, as far as is known here."""
+        return self._keyless
 
-    def refusal(self, path: str, headers: Mapping[bytes, bytes]) -> Problem | None:
-        """Why this request may not be served, or None."""
+    def caller(
+        self, method: str, path: str, headers: Mapping[bytes, bytes], stored: StoredKeys
+    ) -> Caller | Problem:
+        """Who calls, or why this request may not be served. Raises LedgerError."""
         if path in OPEN_PATHS:
-            return None
+            return ANYONE
         host = _host(headers.get(b"host", b""))
         if b"origin" in headers and _host(headers[b"origin"].rpartition(b"/")[2]) != host:
             return _denied(403, "calls from pages of other origins are not taken", "origin")
-        if not self.keyless:
-            return self._key_refusal(path, headers)
-        if host in _LOOPBACK:
-            return None
-        return _denied(403, "without keys only http://localhost and 127.0.0.1 serve", "host")
+        admins = path.startswith(ADMIN_PATHS) or (path == "/v1/budgets" and method != "GET")
+        if self._keyless and not admins and not stored.has_keys:
+            return ANYONE if host in _LOOPBACK else _ELSEWHERE
+        return self._keyed(headers, stored, admins=admins or path == METRICS)
 
-    def _key_refusal(self, path: str, headers: Mapping[bytes, bytes]) -> Problem | None:
-        given = _hash(_given(headers))
-        if self._admin is not None and hmac.compare_digest(given, self._admin):
-            return None
-        known = [hmac.compare_digest(given, key) for key in self._keys]
-        if any(known) and path not in ADMIN_PATHS:
-            return None
-        return _denied(
-            401, "send a valid key as 'Authorization: Bearer KEY' or 'x-api-key'", "invalid_api_key"
-        )
+    def _keyed(
+        self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool
+    ) -> Caller | Problem:
+        digest = _hash(_given(headers))
+        found = self._callers.get(digest) or stored.caller(digest)
+        if found is None:
+            message = "send a valid key as 'Authorization: Bearer KEY' or 'x-api-key'"
+            return _denied(401, message, "invalid_api_key")
+        if admins and not found.admin:
+            return _denied(403, "this takes an administrator's key", "admin_only")
+        return found
 
 
 def _given(headers: Mapping[bytes, bytes]) -> str:
@@ -76,3 +104,6 @@ def _hash(key: str) -> bytes:
 def _denied(status: int, message: str, code: str) -> Problem:
     kind = "authentication_error" if status == 401 else "permission_error"
     return Problem(status=status, type=kind, code=code, message=message)
+
+
+_ELSEWHERE = _denied(403, "without keys only http://localhost and 127.0.0.1 serve", "host")

@@ -5,15 +5,15 @@ an explicit error event and never cleanly. This module does not know providers o
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from turnout.core import Chunk, Delta, Request, Usage
-from turnout.gateway.dialects import About, ApiDialect, Inbound
+from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
+from turnout.gateway.exchange import Exchange, Headers
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.responder import Responder
-from turnout.gateway.says import Headers, attempts_of, decision_headers
+from turnout.gateway.says import attempts_of, decision_headers
 from turnout.runtime import Router, Walk, failure, refusal
 
 _JSON = (b"content-type", b"application/json")
@@ -25,12 +25,12 @@ _EVENTS: Headers = [
 
 
 async def answer(
-    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Responder
+    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
 ) -> Walk:
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
     walk = await router.begin(request)
     answering = _Answering(
-        router=router, dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
+        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
     )
     await (answering.stream() if inbound.stream else answering.whole())
     return walk
@@ -38,11 +38,10 @@ async def answer(
 
 @dataclass(slots=True, kw_only=True)
 class _Answering:
-    router: Router
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
-    out: Responder
+    out: Exchange
     request_id: str
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -59,29 +58,30 @@ class _Answering:
     async def stream(self) -> None:
         writer = self.dialect.writer(self._about())
         started = False
-        async with aclosing(self._chunks()) as chunks:
-            async for chunk in chunks:
+        async with aclosing(self.walk.stream()) as batches:
+            async for batch in batches:
                 if not started:
-                    # The head names the model of the attempt that produced these bytes.
-                    writer = self.dialect.writer(self._about())
-                    await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
-                    started = True
-                events = writer.write(chunk)
-                if events:
-                    await self.out.piece(events)
+                    started, writer = True, await self._begun()
+                await self._written(writer, batch)
+        if self.walk.decision.blocked:
+            started, writer = True, await self._begun()
+            await self._written(writer, (self._refusal(),))
         if not started:
             await self._fail(self._problem())
-        elif self.walk.decision.blocked or self.walk.outcomes[-1].status == "ok":
+        elif self.walk.complete:
             await self.out.end(writer.end())
         else:
             await self.out.end(writer.fail(self._problem()))
 
-    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(self.walk.stream()) as chunks:
-            async for chunk in chunks:
-                yield chunk
-        if self.walk.decision.blocked:
-            yield self._refusal()
+    async def _begun(self) -> StreamWriter:
+        """The writer, once the head names the model of the attempt that makes the bytes."""
+        await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
+        return self.dialect.writer(self._about())
+
+    async def _written(self, writer: StreamWriter, batch: Sequence[Chunk]) -> None:
+        events = b"".join([writer.write(chunk) for chunk in batch])
+        if events:
+            await self.out.piece(events)
 
     def _refusal(self) -> Chunk:
         decision = self.walk.decision
@@ -107,9 +107,11 @@ class _Answering:
         walk = self.walk
         # A stream's head leaves while its last call is still under way.
         attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
-        paid = self.router.receipt(walk).cost_pico_usd if final else self._expected()
-        headers = decision_headers(walk.decision, self._model(), attempts, paid, final=final)
-        if walk.decision.blocked:
+        paid = walk.cost_pico_usd if final else self._expected()
+        headers = decision_headers(
+            walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped
+        )
+        if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers
 
@@ -124,7 +126,7 @@ class _Answering:
 
     def _problem(self) -> Problem:
         walk = self.walk
-        answers = [o for o in walk.outcomes if o.route.role != "classifier"]
+        answers = [o for o in walk.outcomes if o.is_answer]
         return problem_of(failure(walk.decision, walk.outcomes), answers)
 
     async def _fail(self, problem: Problem) -> None:
@@ -133,7 +135,7 @@ class _Answering:
             walk.decision,
             "none",
             attempts_of(walk.outcomes),
-            self.router.receipt(walk).cost_pico_usd,
+            walk.cost_pico_usd,
             final=True,
         )
         body = self.dialect.error(problem, self.request_id)

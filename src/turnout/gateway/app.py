@@ -1,4 +1,4 @@
-"""The ASGI application: the one table of routes, and the border where nothing escapes.
+"""The gateway: the one table of routes, and the border where nothing escapes.
 
 Invariant: every path and method is in the table or refused, and access is checked before a body is
 read; an exception becomes an error in the caller's dialect, and its details stay in the log.
@@ -6,33 +6,38 @@ This module does not know HTTP parsing.
 """
 
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
-from turnout.core import Request, RouterError
+from turnout.core import Caller, Request, RouterError
 from turnout.gateway import control, log
-from turnout.gateway.access import Access
+from turnout.gateway.access import ANYONE, Access
+from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
-from turnout.gateway.body import Gone, Message, Receive, Refused, Scope, Send, read_json
+from turnout.gateway.body import Refused, read_json
+from turnout.gateway.cache import Cache, Kept, key_of, may_be_kept, replay
 from turnout.gateway.dialects import ApiDialect, Chat, Inbound, Messages, Responses
+from turnout.gateway.exchange import Exchange, Gone
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
 from turnout.gateway.recent import Recent
-from turnout.gateway.responder import Responder
-from turnout.runtime import Router
+from turnout.gateway.watch import look, watch
+from turnout.runtime import Router, new_id
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
 _DECISIONS = "/v1/decisions/"
 _LEFT = 499
 
-Handler = Callable[["Arrival", Responder], Awaitable[None]]
+_PREFIXES = (_DECISIONS, "/v1/keys/", "/v1/budgets/")
+
+Handler = Callable[["Arrival", Exchange], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +49,16 @@ class Limits:
     max_in_flight: int = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """A request that has arrived: its path, its headers (lower case) and its own id."""
+    """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
 
     id: str
     method: str
     path: str
     headers: Mapping[bytes, bytes]
-    receive: Receive
+    exchange: Exchange
+    caller: Caller = ANYONE
 
 
 class Gateway:
@@ -70,8 +76,10 @@ class Gateway:
         self.draining = False
         self._metrics = Metrics()
         self._recent = Recent()
+        self._cache = Cache()
         self._in_flight = 0
         self._default = Chat()
+        self._admin = Admin(lambda: self.router.accounts, self._json)
         self._routes = self._table()
 
     def _table(self) -> dict[tuple[str, str], tuple[ApiDialect, Handler]]:
@@ -85,41 +93,31 @@ class Gateway:
             ("POST", "/v1/route"): (chat, self._route),
             ("GET", _DECISIONS): (chat, self._decision),
             ("POST", "/v1/feedback"): (chat, self._feedback),
+            **self._admin.table(chat),
             ("GET", "/healthz"): (chat, self._health),
             ("GET", "/readyz"): (chat, self._ready),
             ("GET", "/metrics"): (chat, self._show_metrics),
             ("GET", "/openapi.json"): (chat, self._openapi),
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI connection."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+    def prepare(self) -> None:
+        """Loads what the first request would otherwise wait for."""
+        self.router.prepare()
+        with suppress(RouterError):  # said, and tried again, by ``attend``
+            look(self.router.accounts)
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message: Message = await receive()
-            if message["type"] == "lifespan.startup":
-                self.router.prepare()
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.router.aclose()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+    async def attend(self) -> None:
+        """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
+        await watch(lambda: self.router.accounts)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, out: Exchange) -> None:
+        """Answers one request."""
         started = time.perf_counter()
         arrival = Arrival(
-            id="r_" + secrets.token_hex(12),
-            method=scope["method"],
-            path=scope["path"],
-            headers=dict(scope["headers"]),
-            receive=receive,
+            id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out
         )
         place, dialect, handler = self._find(arrival)
-        out = Responder(receive, send, [(b"x-request-id", arrival.id.encode())])
+        out.common = [(b"x-request-id", arrival.id.encode())]
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -133,33 +131,36 @@ class Gateway:
             log.access(arrival.id, place, status, seconds)
 
     async def _guarded(
-        self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Responder
+        self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
-            denied = self.access.refusal(arrival.path, arrival.headers)
-            if denied is not None:
-                raise Refused(denied)  # noqa: TRY301 -- refused as everything else is
+            found = self.access.caller(
+                arrival.method, arrival.path, arrival.headers, self.router.accounts
+            )
+            if isinstance(found, Problem):
+                raise Refused(found)  # noqa: TRY301 -- refused as everything else is
+            arrival.caller = found
             await handler(arrival, out)
         except Gone:
-            out.gone = True
+            return
         except Refused as refused:
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
             problem = problem_of(error, soonest_s=self.router.soonest_s())
             await _refuse(problem, dialect, arrival, out)
-        except Exception:
+        except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
-            if out.status is not None:
-                raise
-            await _refuse(internal(), dialect, arrival, out)
+            # Once an answer has begun, its connection is cut instead.
+            if out.status is None:
+                await _refuse(internal(), dialect, arrival, out)
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
-        path = _DECISIONS if arrival.path.startswith(_DECISIONS) else arrival.path
+        path = next((p for p in _PREFIXES if arrival.path.startswith(p)), arrival.path)
         found = self._routes.get((arrival.method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
-    async def _unknown(self, arrival: Arrival, out: Responder) -> None:
+    async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out
         methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
         if methods:
@@ -169,32 +170,50 @@ class Gateway:
         raise Refused(bad_request(message, status=404, code="not_found"))
 
     def _answering(self, dialect: ApiDialect) -> Handler:
-        async def handle(arrival: Arrival, out: Responder) -> None:
+        async def handle(arrival: Arrival, out: Exchange) -> None:
             if self._in_flight > self.limits.max_in_flight:
                 raise Refused(shed())
             router = self.router
-            inbound = dialect.read(await self._json(arrival))
+            payload = await self._json(arrival)
+            rules = router.parts.config.cache
+            key = None
+            if rules.ttl_s:
+                bundle = router.parts.means.rules.bundle
+                key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
+                if (kept := self._cache.get(key)) is not None:
+                    await replay(kept, out)
+                    return
+                out.copy = []
+            inbound = dialect.read(payload)
             request = _request(arrival, dialect, inbound)
-            with out:
-                walk = await answer(router, dialect, inbound, request, out)
-                receipt = router.receipt(walk)
-                self._recent.keep(walk.decision, walk.outcomes, receipt)
-                self._metrics.walk(walk, receipt)
-                log.answered(arrival.id, walk, receipt)
+            walk = await answer(router, dialect, inbound, request, out)
+            if key is not None and out.copy is not None and may_be_kept(walk, out):
+                self._cache.put(
+                    key,
+                    Kept(
+                        until_s=time.monotonic() + rules.ttl_s,
+                        stream=inbound.stream,
+                        model=walk.outcomes[-1].model or "",
+                        decision=walk.decision.id,
+                        body=b"".join(out.copy),
+                    ),
+                    rules.most_bytes,
+                )
+            receipt = router.receipt(walk)
+            self._recent.keep(request.tenant, walk.decision, walk.outcomes, receipt, walk.scans)
+            self._metrics.walk(walk, receipt)
+            log.answered(arrival.id, walk, receipt)
 
         return handle
 
     async def _json(self, arrival: Arrival) -> object:
         limits = self.limits
         found: object = await read_json(
-            arrival.receive,
-            arrival.headers,
-            max_bytes=limits.max_body_bytes,
-            deadline_s=limits.receive_s,
+            arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
         )
         return found
 
-    async def _count_tokens(self, arrival: Arrival, out: Responder) -> None:
+    async def _count_tokens(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._json(arrival)
         if isinstance(payload, dict):
             payload.setdefault("max_tokens", 1)
@@ -202,36 +221,35 @@ class Gateway:
         request = _request(arrival, dialect, dialect.read(payload))
         await _send(out, {"input_tokens": self.router.input_tokens(request)})
 
-    async def _models(self, arrival: Arrival, out: Responder) -> None:
-        del arrival
-        await _send(out, control.models(self.router))
+    async def _models(self, arrival: Arrival, out: Exchange) -> None:
+        await _send(out, control.models(self.router, arrival.caller.models))
 
-    async def _route(self, arrival: Arrival, out: Responder) -> None:
+    async def _route(self, arrival: Arrival, out: Exchange) -> None:
         request = _request(arrival, self._default, self._default.read(await self._json(arrival)))
-        with out:
-            decision = await self.router.aroute(request)
-            self._recent.keep(decision)
-            await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
+        decision = await self.router.aroute(request)
+        self._recent.keep(request.tenant, decision)
+        await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
-    async def _decision(self, arrival: Arrival, out: Responder) -> None:
-        record = self._recent.record(arrival.path.removeprefix(_DECISIONS))
+    async def _decision(self, arrival: Arrival, out: Exchange) -> None:
+        record = self._recent.record(arrival.path.removeprefix(_DECISIONS), _tenant(arrival))
         if record is None:
             message = "no such decision among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await _send(out, record)
 
-    async def _feedback(self, arrival: Arrival, out: Responder) -> None:
+    async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._json(arrival))
-        if not self._recent.judge(ident, said):
+        if not self._recent.judge(ident, said, _tenant(arrival)):
             message = "no such decision among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
+        await self.router.afeedback(ident, said["metric"], said["value"], source=said["source"])
         await _send(out, {"decision_id": ident, **said})
 
-    async def _health(self, arrival: Arrival, out: Responder) -> None:
+    async def _health(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         await _send(out, {"status": "ok"})
 
-    async def _ready(self, arrival: Arrival, out: Responder) -> None:
+    async def _ready(self, arrival: Arrival, out: Exchange) -> None:
         """Ready means that a request would be taken and that some model could be called."""
         del arrival
         open_models = self.router.callable_models()
@@ -239,14 +257,19 @@ class Gateway:
         state = "ok" if ready else "draining" if self.draining else "no model can be called"
         await _send(out, {"status": state, "models": open_models}, status=200 if ready else 503)
 
-    async def _show_metrics(self, arrival: Arrival, out: Responder) -> None:
+    async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         await out.whole(200, [kind], self._metrics.text())
 
-    async def _openapi(self, arrival: Arrival, out: Responder) -> None:
+    async def _openapi(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         await _send(out, document())
+
+
+def _tenant(arrival: Arrival) -> str | None:
+    """Whose decisions the caller may see; None for everybody's."""
+    return None if arrival.caller.admin else arrival.caller.tenant
 
 
 def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request:
@@ -256,20 +279,18 @@ def _request(arrival: Arrival, dialect: ApiDialect, inbound: Inbound) -> Request
         native=inbound.native,
         dialect=dialect.name,
         model=inbound.model,
-        constraints=constraints_of(arrival.headers),
+        constraints=constraints_of(arrival.headers, arrival.caller.models),
         session=session_of(arrival.headers),
+        tenant=arrival.caller.tenant,
+        caller=arrival.caller,
         tags=tags_of(arrival.headers),
     )
 
 
-async def _send(out: Responder, payload: object, *, status: int = 200) -> None:
+async def _send(out: Exchange, payload: object, *, status: int = 200) -> None:
     await out.whole(status, [_JSON], orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS))
 
 
-async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Responder) -> None:
+async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Exchange) -> None:
     body = dialect.error(problem, arrival.id)
-    headers = [_JSON, *problem.headers()]
-    if problem.status in (408, 413):
-        # The rest of the body is not read, so the connection cannot carry another request.
-        headers.append((b"connection", b"close"))
-    await out.whole(problem.status, headers, body)
+    await out.whole(problem.status, [_JSON, *problem.headers()], body)

@@ -13,13 +13,21 @@ _METRIC = "metric"
 _SOURCES = ("user", "judge", "label", "test")
 
 
-def models(router: Router) -> dict[str, Any]:
-    """``GET /v1/models`` in OpenAI's list format: auto, intents, policies, then the models."""
+def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
+    """``GET /v1/models`` in OpenAI's list format: auto, intents, policies, then the models.
+
+    Of these only the ``allowed`` ones, None for all.
+    """
     parts = router.parts
     rules = parts.means.rules
     routed = [AUTO, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]
     for deployment in rules.catalog.deployments.values():
+        if (
+            allowed is not None
+            and not {deployment.id, deployment.model, deployment.group} & allowed
+        ):
+            continue
         card = deployment.card
         listed.append(
             _model(deployment.id, deployment.provider.name)

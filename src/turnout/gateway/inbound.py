@@ -19,15 +19,21 @@ HeaderMap = Mapping[bytes, bytes]
 _NONE = Constraints()
 
 
-def constraints_of(headers: HeaderMap) -> Constraints:
-    """``x-turnout-max-cost-usd`` and ``x-turnout-max-latency-ms``. Raises InvalidRequest."""
+def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> Constraints:
+    """``x-turnout-max-cost-usd``, ``-max-latency-ms`` and ``-quality``, and the models of the key.
+
+    Raises InvalidRequest.
+    """
     cost = _number(headers, "x-turnout-max-cost-usd")
     latency = _number(headers, "x-turnout-max-latency-ms")
-    if cost is None and latency is None:
+    quality = _number(headers, "x-turnout-quality", most=Decimal(1))
+    if cost is None and latency is None and quality is None and allow is None:
         return _NONE
     return Constraints(
+        allow=allow,
         max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
         max_latency_ms=None if latency is None else float(latency),
+        quality=None if quality is None else float(quality),
     )
 
 
@@ -51,7 +57,7 @@ def tags_of(headers: HeaderMap) -> dict[str, str]:
     return found
 
 
-def _number(headers: HeaderMap, name: str) -> Decimal | None:
+def _number(headers: HeaderMap, name: str, most: Decimal = _MOST_USD) -> Decimal | None:
     raw = headers.get(name.encode())
     if raw is None:
         return None
@@ -59,9 +65,9 @@ def _number(headers: HeaderMap, name: str) -> Decimal | None:
         value = Decimal(raw.decode("ascii"))
     except (InvalidOperation, UnicodeDecodeError):
         value = Decimal(-1)
-    if not value.is_finite() or not 0 <= value <= _MOST_USD:
+    if not value.is_finite() or not 0 <= value <= most:
         shown = raw[:40].decode("latin-1")
-        raise InvalidRequest(f"{name} is {shown!r}; use a number of at least 0", field=name)
+        raise InvalidRequest(f"{name} is {shown!r}; use a number from 0 to {most}", field=name)
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import usd_from_pico
+from turnout.core import Scan, usd_from_pico
 from turnout.runtime import Receipt, Walk
 
 _LOG = logging.getLogger("turnout.gateway.access")
@@ -36,14 +36,13 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str = "INFO") -> None:
-    """Sends the gateway's and the server's logs to standard error as JSON lines."""
+    """Sends the gateway's logs to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("turnout", "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
+    logger = logging.getLogger("turnout")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
 
 
 def access(request_id: str, path: str, status: int, seconds: float) -> None:
@@ -59,7 +58,7 @@ def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
         return
     decision = walk.decision
     cost = receipt.cost_pico_usd
-    fields = {
+    fields: dict[str, Any] = {
         "request": request_id,
         "decision": decision.id,
         "intent": decision.intent,
@@ -70,7 +69,20 @@ def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
         "output_tokens": receipt.usage.total_output,
         "cost_usd": None if cost is None else float(usd_from_pico(cost)),
     }
+    if walk.scans:
+        fields["scans"] = [scan_fields(scan) for scan in walk.scans]
     _LOG.info("answered", extra={"fields": fields})
+
+
+def scan_fields(scan: Scan) -> dict[str, Any]:
+    """What a scanner says it read; made of nothing but its own Scan."""
+    return {
+        "part": scan.part,
+        "sha256": scan.sha256,
+        "bytes": scan.scanned_bytes,
+        "unsafe": scan.unsafe,
+        "blocked": scan.blocked,
+    }
 
 
 def _ms(seconds: float) -> float:

@@ -48,6 +48,32 @@ _FEEDBACK = {
         "source": {"enum": ["user", "judge", "label", "test"]},
     },
 }
+_BUDGET = {
+    "type": "object",
+    "required": ["per", "window"],
+    "properties": {
+        "per": {"enum": ["all", "team", "key", "session", "model"]},
+        "name": {"type": "string", "minLength": 1},
+        "window": {"enum": ["minute", "hour", "day", "week", "month", "total"]},
+        "usd": {"type": "number", "minimum": 0},
+        "requests": {"type": "integer", "minimum": 0},
+        "tokens": {"type": "integer", "minimum": 0},
+        "when_full": {"enum": ["refuse", "cheaper"]},
+    },
+}
+_KEY = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 64},
+        "team": {"type": "string"},
+        "parent": {"type": "string"},
+        "admin": {"type": "boolean"},
+        "models": {"type": "array", "items": {"type": "string"}},
+        "expires_in_s": {"type": "integer", "minimum": 1},
+        "budgets": {"type": "array", "items": {"type": "object"}},
+    },
+}
 _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/chat/completions", "OpenAI chat completions", _CHAT),
     ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
@@ -57,6 +83,12 @@ _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/route", "The decision on a chat body; no model is called", _CHAT),
     ("get", "/v1/decisions/{id}", "A recent decision and what came of it", None),
     ("post", "/v1/feedback", "How good an answer was", _FEEDBACK),
+    ("get", "/v1/keys", "Every key, without its secret; for administrators", None),
+    ("post", "/v1/keys", "A new key, shown once; for administrators", _KEY),
+    ("delete", "/v1/keys/{id}", "Revokes a key and its children; for administrators", None),
+    ("get", "/v1/budgets", "Where the caller's budgets stand; for administrators all", None),
+    ("post", "/v1/budgets", "Sets a budget; for administrators", _BUDGET),
+    ("delete", "/v1/budgets/{id}", "Removes a budget; for administrators", None),
     ("get", "/healthz", "Whether the process serves", None),
     ("get", "/readyz", "Whether requests can be taken", None),
     ("get", "/metrics", "Prometheus metrics", None),

@@ -5,6 +5,7 @@ This module does not know dialects or connections.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,17 +19,21 @@ from turnout.core import (
     ContextLengthExceeded,
     Fault,
     InvalidRequest,
+    LedgerError,
     NoEligibleDeployment,
     Outcome,
     ProviderError,
     RateLimited,
     RouterError,
+    Standing,
     Timeout,
     Unauthorized,
     Unavailable,
 )
 
 DEFAULT_WAIT_S = 1.0
+_LONGEST_WAIT_S = 60.0
+_ALLOWED = "allow list"  # how a decision words that a key does not have a model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +47,17 @@ class Problem:
     param: str | None = None
     retry_after_s: float | None = None
     attempts: tuple[Outcome, ...] = ()
+    budgets: tuple[Standing, ...] = ()
 
     @property
     def retryable(self) -> bool:
-        """Whether the caller should try again: only where the gateway has named a time."""
-        return self.retry_after_s is not None
+        """Whether the caller should try again: only where the gateway has named a time.
+
+        A client that tries again by itself would not wait for a budget's next window.
+        """
+        if self.retry_after_s is None:
+            return False
+        return not self.budgets or self.retry_after_s <= _LONGEST_WAIT_S
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
@@ -56,13 +67,19 @@ class Problem:
             found.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after_s * 1e3)))
         return found
 
+    def more(self) -> dict[str, Any]:
+        """Every attempt, and the budgets that are full with their numbers, for the error body."""
+        found: dict[str, Any] = {"attempts": self.attempts_body()}
+        if self.budgets:
+            found["budgets"] = [standing.as_dict() for standing in self.budgets]
+        return found
+
     def attempts_body(self) -> list[dict[str, Any]]:
         """Every attempt, in order, for the error body."""
         return [_attempt(outcome) for outcome in self.attempts]
 
 
 _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
-    (BudgetExceeded, 402, "insufficient_quota", "budget_exceeded"),
     (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
     (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
     (ContentFiltered, 400, "invalid_request_error", "content_filter"),
@@ -73,6 +90,7 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
     (Unavailable, 502, "api_error", "provider_unavailable"),
     (BadResponse, 502, "api_error", "bad_provider_response"),
     (ConfigError, 500, "api_error", "configuration"),
+    (LedgerError, 503, "api_error", "ledger_unavailable"),
 )
 
 
@@ -83,6 +101,8 @@ def problem_of(
 
     ``soonest_s`` is when the next model that cools down comes back.
     """
+    if isinstance(error, BudgetExceeded):
+        return _over_budget(error)
     if isinstance(error, NoEligibleDeployment):
         return _nobody(error, soonest_s)
     if isinstance(error, AllRoutesFailed):
@@ -110,6 +130,23 @@ def problem_of(
     )
 
 
+def _over_budget(error: BudgetExceeded) -> Problem:
+    """Too much money is a 402, too many requests or tokens a 429; both say when to come back."""
+    rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
+    resets = [s.resets_ms for s in error.standings]
+    wait = None
+    if resets and None not in resets:
+        wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
+    return Problem(
+        status=429 if rates else 402,
+        type="rate_limit_error" if rates else "insufficient_quota",
+        code="rate_limit_exceeded" if rates else "budget_exceeded",
+        message=str(error),
+        retry_after_s=wait,
+        budgets=error.standings,
+    )
+
+
 def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
     reasons = [c.excluded or "" for c in error.candidates]
@@ -120,6 +157,15 @@ def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
             code="all_models_cooling_down",
             message=str(error),
             retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
+        )
+    why = [reason for reason in reasons if reason]
+    if why and all(_ALLOWED in reason for reason in why):
+        return Problem(
+            status=403,
+            type="permission_error",
+            code="model_not_allowed",
+            message="this key may not use that model; GET /v1/models lists those it may",
+            param="model",
         )
     if reasons and all("no key for" in reason for reason in reasons):
         return Problem(status=503, type="api_error", code="no_key", message=str(error))
@@ -159,7 +205,7 @@ def _wait(status: int, faults: Sequence[Fault]) -> float | None:
     stated = [f.retry_after_s for f in faults if f.retry_after_s is not None]
     if stated:
         return min(stated)
-    return DEFAULT_WAIT_S if status == 429 else None
+    return DEFAULT_WAIT_S if status in (429, 503) else None
 
 
 def _attempt(outcome: Outcome) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.core import Decision, Outcome, Scan, usd_from_pico
+from turnout.gateway.log import scan_fields
 from turnout.runtime import Receipt
 
 _MOST = 2000
 
-_Kept = tuple[Decision, tuple[Outcome, ...], Receipt | None]
+_Kept = tuple[str | None, Decision, tuple[Outcome, ...], Receipt | None, tuple[Scan, ...]]
 
 
 class Recent:
@@ -24,32 +25,43 @@ class Recent:
         self._feedback: dict[str, list[dict[str, Any]]] = {}
 
     def keep(
-        self, decision: Decision, outcomes: Sequence[Outcome] = (), receipt: Receipt | None = None
+        self,
+        tenant: str | None,
+        decision: Decision,
+        outcomes: Sequence[Outcome] = (),
+        receipt: Receipt | None = None,
+        scans: tuple[Scan, ...] = (),
     ) -> None:
-        """Remembers a decision; the oldest one is forgotten when there are too many."""
-        self._kept[decision.id] = (decision, tuple(outcomes), receipt)
+        """Remembers a tenant's decision; the oldest one is forgotten when there are too many."""
+        self._kept[decision.id] = (tenant, decision, tuple(outcomes), receipt, scans)
         while len(self._kept) > self._most:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
 
-    def judge(self, decision_id: str, feedback: dict[str, Any]) -> bool:
-        """Adds feedback; whether the decision is known."""
-        if decision_id not in self._kept:
+    def judge(self, decision_id: str, feedback: dict[str, Any], tenant: str | None) -> bool:
+        """Adds feedback; whether the decision is known to ``tenant`` (None: to anyone)."""
+        if self._of(decision_id, tenant) is None:
             return False
         self._feedback.setdefault(decision_id, []).append(feedback)
         return True
 
-    def record(self, decision_id: str) -> dict[str, Any] | None:
-        """The decision with its attempts and its cost as JSON-ready values."""
+    def _of(self, decision_id: str, tenant: str | None) -> _Kept | None:
+        """The decision, where it is the tenant's; another's is as if it were not there."""
         found = self._kept.get(decision_id)
+        return found if found is not None and tenant in (None, found[0]) else None
+
+    def record(self, decision_id: str, tenant: str | None) -> dict[str, Any] | None:
+        """The tenant's decision with its attempts and its cost as JSON-ready values."""
+        found = self._of(decision_id, tenant)
         if found is None:
             return None
-        decision, outcomes, receipt = found
+        _, decision, outcomes, receipt, scans = found
         record = decision.as_dict()
         record["explanation"] = decision.explain()
         record["attempts"] = [_attempt(o) for o in outcomes]
         paid = receipt.cost_pico_usd if receipt else None
         record["cost_usd"] = None if paid is None else float(usd_from_pico(paid))
+        record["scans"] = [scan_fields(scan) for scan in scans]
         record["feedback"] = self._feedback.get(decision_id, [])
         return record
 

@@ -7,22 +7,31 @@ import re
 from collections.abc import Sequence
 
 from turnout.core import Decision, Outcome, usd_from_pico
-
-Headers = list[tuple[bytes, bytes]]
+from turnout.gateway.exchange import Headers
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def decision_headers(
-    decision: Decision, model: str, attempts: int, cost_pico_usd: int | None, *, final: bool
+    decision: Decision,
+    model: str,
+    attempts: int,
+    cost_pico_usd: int | None,
+    *,
+    final: bool,
+    stopped: str | None = None,
 ) -> Headers:
-    """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected."""
+    """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected.
+
+    ``stopped`` is why the answer was stopped, which is then the reason that counts.
+    """
     cost = "unknown" if cost_pico_usd is None else f"{usd_from_pico(cost_pico_usd):f}"
+    reason = f"answer stopped: {stopped}" if stopped else decision.reason
     pairs = (
         ("model", model),
         ("decision", decision.id),
         ("intent", decision.intent),
-        ("reason", decision.reason.replace("→", "->")),
+        ("reason", reason.replace("→", "->")),
         ("cost-usd" if final else "expected-cost-usd", cost),
         ("attempts", str(attempts)),
     )
@@ -30,9 +39,11 @@ def decision_headers(
 
 
 def attempts_of(outcomes: Sequence[Outcome]) -> int:
-    """How many calls were made for the answer, the classifier's left out."""
-    return sum(outcome.route.role != "classifier" for outcome in outcomes)
+    """How many calls were made for the answer, the classifier's and the verifier's left out."""
+    return sum(outcome.is_answer for outcome in outcomes)
 
 
 def _plain(value: str) -> bytes:
-    return _NOT_PRINTABLE.sub("?", value)[:256].encode()
+    if not (value.isascii() and value.isprintable()):
+        value = _NOT_PRINTABLE.sub("?", value)
+    return value[:256].encode()

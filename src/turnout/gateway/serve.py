@@ -5,26 +5,25 @@ and only then does the process end. This module does not know workers.
 """
 
 import asyncio
-import logging
+import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
-from turnout.gateway.guard import guarded
+from turnout.gateway.http1 import Bounds
 from turnout.gateway.reload import Reloader
+from turnout.gateway.server import HttpServer
 from turnout.runtime import Router
 
 if TYPE_CHECKING:
-    from uvicorn import Config, Server
+    from ssl import SSLContext
 
-_LOG = logging.getLogger("turnout.gateway")
 _BACKLOG = 2048
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -44,7 +43,7 @@ class Patience:
     """Seconds and bytes: how long a drain may take, an idle connection is kept, a head may be."""
 
     drain_s: float = 60.0
-    keep_alive_s: int = 75
+    keep_alive_s: float = 75.0
     max_head_bytes: int = 32 * 1024
 
 
@@ -81,32 +80,58 @@ async def serve(
     patience: Patience | None = None,
     config_path: Path | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration."""
+    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
+
+    A second SIGINT ends without waiting for answers under way.
+    """
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
+    gateway.prepare()
+    # What is loaded by now stays; a collection that walks it would stop every answer under way.
+    gc.collect()
+    gc.freeze()
+    # Next to nothing of a request is cyclic, so that rare collections are enough.
+    gc.set_threshold(10_000, 20, 50)
     reloader = Reloader(gateway, build, config_path)
-    server = _server(_config(gateway, limits, patience, address or Address()))
+    server = HttpServer(gateway.serve, bounds(limits, patience))
+    stopping = _Stopping()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
-    watching = asyncio.create_task(reloader.run())
+    loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
+    loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
+    watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
-        await server.serve(sockets=[listener])
+        await server.start(listener, _tls(address))
+        await stopping.gently.wait()
+        gateway.draining = True
+        await _first(server.stop(patience.drain_s), stopping.at_once.wait())
+        await server.stop()
     finally:
-        watching.cancel()
-        loop.remove_signal_handler(signal.SIGHUP)
+        for task in watching:
+            task.cancel()
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        await gateway.router.aclose()
 
 
-def _server(config: "Config") -> "Server":
-    """A server that ends by itself after a signal, instead of raising the signal once more."""
-    import uvicorn
+class _Stopping:
+    """Whether to stop, and whether to wait for anything."""
 
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            del frame
-            self.force_exit = self.should_exit and sig == signal.SIGINT
-            self.should_exit = True
+    def __init__(self) -> None:
+        self.gently = asyncio.Event()
+        self.at_once = asyncio.Event()
 
-    return Server(config)
+    def interrupt(self) -> None:
+        """The first interrupt stops gently, the second at once."""
+        (self.at_once if self.gently.is_set() else self.gently).set()
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Waits until one of them is done, and cancels the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 _reloads: "set[asyncio.Task[bool]]" = set()
@@ -118,21 +143,28 @@ def _reload_soon(reloader: Reloader) -> None:
     task.add_done_callback(_reloads.discard)
 
 
-def _config(gateway: Gateway, limits: Limits, patience: Patience, address: Address) -> "Config":
-    import uvicorn
-
-    return uvicorn.Config(
-        gateway,
-        http=guarded(max_head_bytes=patience.max_head_bytes, receive_s=limits.receive_s),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        timeout_keep_alive=patience.keep_alive_s,
-        timeout_graceful_shutdown=int(patience.drain_s),
-        ssl_certfile=str(address.certificate) if address.certificate else None,
-        ssl_keyfile=str(address.key) if address.key else None,
+def bounds(limits: Limits, patience: Patience) -> Bounds:
+    """What the server enforces of these."""
+    return Bounds(
+        head_bytes=patience.max_head_bytes,
+        body_bytes=limits.max_body_bytes,
+        receive_s=limits.receive_s,
+        idle_s=patience.keep_alive_s,
     )
+
+
+def _tls(address: Address | None) -> "SSLContext | None":
+    if address is None or address.certificate is None or address.key is None:
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(address.certificate, address.key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(
+            f"--tls-cert {address.certificate} and --tls-key {address.key} cannot be used: {error}"
+        ) from error
+    return context

@@ -27,7 +27,7 @@ def loads(data: bytes | bytearray) -> Any:
     except orjson.JSONDecodeError as error:
         raise NotStrictJson(f"the body is not valid JSON: {error}") from error
     keys = _keys(value)
-    if keys != sum(1 for match in _STRING.finditer(data) if match[1]):
+    if keys != sum(map(bool, _STRING.findall(data))):
         raise NotStrictJson("the body has an object with a key given twice; keep one")
     return value
 

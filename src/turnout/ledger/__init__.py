@@ -1,15 +1,20 @@
 """The ledger: what requests decide and cost, durable before it is promised."""
 
+from turnout.ledger.directory import Directory
 from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.ledger import BlockingLedger, Ledger, store_at
 from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
+from turnout.ledger.standings import standings
 from turnout.ledger.store import Store
 from turnout.ledger.verify import verify
+from turnout.ledger.writer import DONE
 
 __all__ = [
+    "DONE",
     "BlockingLedger",
+    "Directory",
     "Ledger",
     "Line",
     "Savings",
@@ -23,6 +28,7 @@ __all__ = [
     "pack",
     "savings",
     "shown",
+    "standings",
     "store_at",
     "unpack",
     "verify",

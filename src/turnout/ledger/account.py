@@ -12,6 +12,7 @@ from turnout.ledger.entries import Call, Event, Settlement, Twin
 from turnout.ledger.twins import Answer, quality_ppm, twins
 
 Recorded = tuple[Outcome, Call]
+_NOTHING = Usage()
 
 
 def settlement(
@@ -25,49 +26,64 @@ def settlement(
     at_ms: int,
     decided_ms: int,
     reusable: int = 0,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> Settlement:
     """The end of a request.
 
-    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes.
+    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes,
+    ``notes`` kind and detail of what else a person should know.
     """
     final = answering(recorded)
-    usage = final[0].usage if final else Usage()
-    costs = [call.cost_pico_usd for _, call in recorded]
-    known = [cost for cost in costs if cost is not None]
+    usage = final[0].usage if final else _NOTHING
+    spent = unknown = 0
+    estimated = False
+    for _, call in recorded:
+        estimated = estimated or call.estimated
+        if call.cost_pico_usd is None:
+            unknown += 1
+        else:
+            spent += call.cost_pico_usd
     answer_cost = (final[1].cost_pico_usd or 0) if final else 0
-    total = None if len(known) < len(costs) else sum(known)
-    chosen = next((c for c in decision.candidates if c.deployment == decision.deployment), None)
+    total = None if unknown else spent
+    first = decision.deployment
     return Settlement(
         id=decision.id,
         at_ms=at_ms,
-        state="estimated" if any(call.estimated for _, call in recorded) else "settled",
+        state="estimated" if estimated else "settled",
         decided_ms=decided_ms,
         intent=decision.intent,
-        model=(final[0].route.deployment if final else decision.deployment) or "",
+        model=(final[0].route.deployment if final else first) or "",
         answered=final is not None,
         blocked=decision.blocked is not None,
         stand_in=stand_in is not None and final is not None,
-        cost_pico_usd=sum(known),
-        extra_pico_usd=sum(known) - answer_cost,
+        cost_pico_usd=spent,
+        extra_pico_usd=spent - answer_cost,
         extra_calls=len(recorded) - (1 if final else 0),
-        unknown_calls=len(costs) - len(known),
+        unknown_calls=unknown,
         input=usage.input,
         cache_read=usage.cache_read,
         cache_write=usage.cache_write,
         output=usage.output,
         reasoning=usage.reasoning,
-        quality_ppm=quality_ppm(chosen) if final else None,
+        quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
-        events=tuple(_events(recorded, at_ms, stand_in)),
+        events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
         # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
         twins=() if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
 
 
+def _quality(decision: Decision, deployment: str | None) -> int | None:
+    for candidate in decision.candidates:
+        if candidate.deployment == deployment:
+            return quality_ppm(candidate)
+    return None
+
+
 def answering(recorded: Sequence[Recorded]) -> Recorded | None:
     """The call that gave the answer, or as much of it as there is."""
     for outcome, call in reversed(recorded):
-        if outcome.route.role != "classifier" and (outcome.status == "ok" or outcome.released):
+        if outcome.is_answer and (outcome.status == "ok" or outcome.released):
             return outcome, call
     return None
 
@@ -96,8 +112,14 @@ def _twins(
     return tuple(twins(decision, answer, catalog, marks))
 
 
-def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | None) -> list[Event]:
-    found = []
+def _events(
+    ident: str,
+    recorded: Sequence[Recorded],
+    at_ms: int,
+    stand_in: Deployment | None,
+    notes: Sequence[tuple[str, str]],
+) -> list[Event]:
+    found = list(notes)
     for _, call in recorded:
         if call.served is not None and stand_in is None:
             detail = f"asked for {call.model}, served by {call.served}"
@@ -107,6 +129,6 @@ def _events(recorded: Sequence[Recorded], at_ms: int, stand_in: Deployment | Non
         elif call.cost_pico_usd is None:
             found.append(("unknown_price", f"{call.model} has no known price"))
     return [
-        Event(id=recorded[0][1].id, n=n, at_ms=at_ms, kind=kind, detail=detail)
+        Event(id=ident, n=n, at_ms=at_ms, kind=kind, detail=detail)
         for n, (kind, detail) in enumerate(found)
     ]

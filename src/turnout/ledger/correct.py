@@ -4,9 +4,8 @@ Invariant: a request's settlements always sum to its calls, and none is counted 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
-from turnout.ledger.entries import Settlement
+from turnout.ledger.entries import Settlement, Use
 
 
 def correction(
@@ -20,8 +19,16 @@ def correction(
         return None
     if any(state != "released" for state, _ in prior):
         return None
-    return replace(
-        end,
+    known = sum(cost for _, cost in prior)
+    return end._replace(
         calls=tuple(call for call in end.calls if call.n not in written),
-        cost_pico_usd=end.cost_pico_usd - sum(cost for _, cost in prior),
+        cost_pico_usd=end.cost_pico_usd - known,
+        uses=tuple(_rest(use, known) for use in end.uses) if prior else end.uses,
     )
+
+
+def _rest(use: Use, known_pico_usd: int) -> Use:
+    """What a use adds after the release of its hold, which has counted what was known then."""
+    unit = use.account.rpartition(":")[2]
+    counted = {"usd": known_pico_usd, "requests": use.spent}.get(unit, 0)
+    return use._replace(held=0, spent=max(0, use.spent - counted))

@@ -1,11 +1,16 @@
 """What is written down: one frozen value for each thing that happens to a request's money.
 
+They are named tuples, which are made in a third of the time that frozen dataclasses take: several
+are made for every request.
+
 Invariant: amounts are whole pico-dollars, times are milliseconds since the epoch, and no entry
 holds a text of the caller or of a model. This module does not know SQL.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from turnout.core import Budget
 
 State = Literal["held", "settled", "estimated", "released"]
 
@@ -13,11 +18,31 @@ HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Charge(NamedTuple):
+    """What a hold takes of a budget; ``amount`` is None where nobody knows how much it may be."""
+
+    account: str
+    window: str
+    amount: int | None
+    subject: str
+    budget: Budget
+    resets_ms: int | None
+
+
+class Use(NamedTuple):
+    """What was held of a budget, and what of it was used in the end."""
+
+    account: str
+    window: str
+    held: int
+    spent: int
+
+
+class Hold(NamedTuple):
     """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
 
-    It frees itself when ``lease_until_ms`` has passed without a settlement.
+    It frees itself when ``lease_until_ms`` has passed without a settlement. ``charges`` are what it
+    takes of budgets, in place of what it took before (``replaces``).
     """
 
     id: str
@@ -26,10 +51,11 @@ class Hold:
     amount_pico_usd: int | None
     lease_until_ms: int
     owner: str
+    charges: tuple[Charge, ...] = ()
+    replaces: tuple[Charge, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(NamedTuple):
     """A decision with the hold that covers what it may spend; ``record`` holds no text."""
 
     hold: Hold
@@ -39,11 +65,10 @@ class Decided:
     blocked: bool
     tenant: str | None
     session: str | None
-    record: bytes = field(repr=False)
+    record: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceRow:
+class PriceRow(NamedTuple):
     """A price as it was used, named by its own content."""
 
     id: str
@@ -55,8 +80,7 @@ class PriceRow:
     assumed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """One upstream call, whether it answered, failed or was extra.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
@@ -85,8 +109,7 @@ class Call:
     http_status: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """Something a person should know about a request: ``kind`` and one line of ``detail``."""
 
     id: str
@@ -96,8 +119,7 @@ class Event:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class Twin(NamedTuple):
     """What the same answer would have cost at another model.
 
     ``actual_pico_usd`` is what the request did cost, present where both are known, so that the two
@@ -111,17 +133,16 @@ class Twin:
     quality_ppm: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The end of a request: what it cost, in all its calls.
 
+    One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
     ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
     given where no decision was recorded.
     """
 
     id: str
-    request_id: str = ""
     at_ms: int
     state: State
     decided_ms: int
@@ -140,9 +161,12 @@ class Settlement:
     output: int
     reasoning: int
     quality_ppm: int | None
+    request_id: str = ""
     calls: tuple[Call, ...] = ()
     events: tuple[Event, ...] = ()
     twins: tuple[Twin, ...] = ()
+    uses: tuple[Use, ...] = ()
+    n: int = 0
 
     @property
     def hour(self) -> int:
@@ -150,8 +174,7 @@ class Settlement:
         return self.decided_ms // HOUR_MS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
+class Opinion(NamedTuple):
     """Feedback on an answer: ``metric`` and its value in millionths, from ``source``."""
 
     id: str
@@ -161,4 +184,11 @@ class Opinion:
     source: str
 
 
-Entry = Hold | Decided | Call | Settlement | Opinion
+class Change(NamedTuple):
+    """A change of keys or budgets: a statement of ``directory`` with its row."""
+
+    sql: str
+    row: Sequence[Any]
+
+
+Entry = Hold | Decided | Call | Settlement | Opinion | Change

@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from turnout.core import ConfigError
-from turnout.ledger.rows import Statements
+from turnout.ledger.balances import Account, Balance
+from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, StoreFailure
+from turnout.ledger.store import Conflict, StoreFailure, Then
 
 T = TypeVar("T")
 
@@ -46,7 +47,11 @@ class PostgresStore:
 
     def commit(self, statements: Statements) -> None:
         """As Store.commit."""
-        self._run(self._commit(statements))
+        self._run(self._commit((), lambda _: statements))
+
+    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+        """As Store.commit_on."""
+        self._run(self._commit(accounts, then))
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch."""
@@ -85,12 +90,19 @@ class PostgresStore:
                 "INSERT INTO migrations (name) VALUES ($1)", migration.__name__
             )
 
-    async def _commit(self, statements: Statements) -> None:
-        if self._writing is None or self._writing.is_closed():
+    async def _commit(self, accounts: Sequence[Account], then: Then) -> None:
+        writing = self._writing
+        if writing is None or writing.is_closed():
             raise StoreFailure(f"{self.where} is not connected")
-        async with self._writing.transaction():
-            for sql, rows in statements:
-                await self._writing.executemany(sql, rows)
+        async with writing.transaction():
+            # A row has to be there to be locked; all processes lock in the same order.
+            await writing.executemany(FIRST_BALANCE, accounts)
+            balances: dict[Account, Balance] = {}
+            for account in accounts:
+                found = await writing.fetchrow(f"{READ_BALANCE} FOR UPDATE", *account)
+                balances[account] = found[0], found[1]
+            for sql, rows in then(balances):
+                await writing.executemany(sql, rows)
 
     async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self._reading is None or self._reading.is_closed():

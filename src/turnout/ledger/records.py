@@ -85,7 +85,7 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         prediction=_as_prediction(guess),
         candidates=tuple(_as_candidate(c) for c in candidates),
         routes=tuple(_as_route(r) for r in routes),
-        snapshot=Snapshot(as_of=now[0], version=now[1], unavailable=now[2], latency_ms=now[3]),
+        snapshot=_as_snapshot(now),
         bundle=bundle,
         blocked=blocked,
         refusal=refusal,
@@ -104,6 +104,7 @@ def _request(request: Request) -> list[Any]:
             limits.quality,
             None if limits.allow is None else sorted(limits.allow),
             sorted(limits.deny),
+            *([limits.most_pico_usd, limits.most_tokens] if _bounded(limits) else ()),
         ],
         request.session,
         request.tenant,
@@ -111,8 +112,12 @@ def _request(request: Request) -> list[Any]:
     ]
 
 
+def _bounded(limits: Constraints) -> bool:
+    return limits.most_pico_usd is not None or limits.most_tokens is not None
+
+
 def _as_request(fields: list[Any]) -> Request:
-    id_, model, cap, (cost, latency, quality, allow, deny), session, tenant, tags = fields
+    id_, model, cap, (cost, latency, quality, allow, deny, *most), session, tenant, tags = fields
     return Request(
         id=id_,
         body={"messages": (), **({} if cap is None else {"max_tokens": cap})},
@@ -123,6 +128,8 @@ def _as_request(fields: list[Any]) -> Request:
             quality=quality,
             allow=None if allow is None else frozenset(allow),
             deny=frozenset(deny),
+            most_pico_usd=most[0] if most else None,
+            most_tokens=most[1] if most else None,
         ),
         session=session,
         tenant=tenant,
@@ -140,6 +147,8 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
+        # Only where lengths were predicted: most records do without.
+        *([dict(features.written)] if features.written else []),
     ]
 
 
@@ -153,6 +162,7 @@ def _as_features(fields: list[Any]) -> Features:
         needs_tools=fields[5],
         needs_json=fields[6],
         schema=fields[7],
+        written=fields[8] if len(fields) > 8 else {},
     )
 
 
@@ -184,7 +194,19 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 
 
 def _snapshot(now: Snapshot) -> list[Any]:
-    return [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    always = [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    return [*always, dict(now.outstanding)] if now.outstanding else always
+
+
+def _as_snapshot(fields: list[Any]) -> Snapshot:
+    as_of, version, unavailable, latency_ms, *rest = fields
+    return Snapshot(
+        as_of=as_of,
+        version=version,
+        unavailable=unavailable,
+        latency_ms=latency_ms,
+        outstanding=rest[0] if rest else {},
+    )
 
 
 def _candidate(c: Candidate) -> list[Any]:
@@ -216,12 +238,20 @@ def _as_candidate(fields: list[Any]) -> Candidate:
 
 
 def _route(route: Route) -> list[Any]:
-    return [route.deployment, route.model, route.provider, route.role, route.ordinal]
+    always = [route.deployment, route.model, route.provider, route.role, route.ordinal]
+    return [*always, route.quota] if route.quota else always
 
 
 def _as_route(fields: list[Any]) -> Route:
-    deployment, model, provider, role, ordinal = fields
-    return Route(deployment=deployment, model=model, provider=provider, role=role, ordinal=ordinal)
+    deployment, model, provider, role, ordinal, *rest = fields
+    return Route(
+        deployment=deployment,
+        model=model,
+        provider=provider,
+        role=role,
+        ordinal=ordinal,
+        quota=rest[0] if rest else None,
+    )
 
 
 def _ref(ref: Ref) -> list[str]:

@@ -4,6 +4,7 @@ Invariant: an entry's rows, and the sums they change, are written in one transac
 the same for both databases. This module does not know connections.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from turnout.ledger.entries import (
     HOUR_MS,
     UNDECIDED,
     Call,
+    Change,
     Decided,
     Entry,
     Hold,
@@ -37,9 +39,9 @@ def _adding(table: str, keys: Sequence[str], sums: Sequence[str]) -> str:
 
 HOLD = _insert(
     "holds",
-    6,
+    7,
     "ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, "
-    "lease_until_ms = excluded.lease_until_ms",
+    "lease_until_ms = excluded.lease_until_ms, charges = excluded.charges",
 )
 REQUEST = _insert("requests", 10)
 DECISION = _insert("decisions", 2)
@@ -57,6 +59,13 @@ OPINION = (
     "DO UPDATE SET number = opinions.number + 1, "
     "value_micro = opinions.value_micro + excluded.value_micro"
 )
+BALANCE = _insert(
+    "balances",
+    4,
+    "ON CONFLICT (account, win) DO UPDATE SET spent = excluded.spent, held = excluded.held",
+)
+READ_BALANCE = "SELECT spent, held FROM balances WHERE account = $1 AND win = $2"
+FIRST_BALANCE = "INSERT INTO balances VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING"
 ORDER = (
     HOLD,
     REQUEST,
@@ -80,6 +89,8 @@ class Batch:
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._hours: dict[Row, list[int]] = {}
         self._twins: dict[Row, list[int]] = {}
+        self._changes: Statements = []
+        self._prices: set[str] = set()
         for entry in entries:
             self.add(entry)
 
@@ -89,7 +100,7 @@ class Batch:
         # Sorted, so that processes that share a database lock the sums in one order.
         rows[HOUR] = [(*key, *sums) for key, sums in sorted(self._hours.items())]
         rows[TWIN] = [(*key, *sums) for key, sums in sorted(self._twins.items())]
-        return [(sql, rows[sql]) for sql in ORDER if rows.get(sql)]
+        return [*self._changes, *((sql, rows[sql]) for sql in ORDER if rows.get(sql))]
 
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
@@ -104,6 +115,8 @@ class Batch:
                 self._settlement(entry)
             case Opinion():
                 self._opinion(entry)
+            case Change():
+                self._changes.append((entry.sql, [entry.row]))
 
     def _decided(self, entry: Decided) -> None:
         hold = entry.hold
@@ -118,7 +131,8 @@ class Batch:
 
     def _call(self, call: Call) -> None:
         price = call.price
-        if price is not None:
+        if price is not None and price.id not in self._prices:
+            self._prices.add(price.id)
             self._rows[PRICE].append(
                 (
                     price.id, price.model, price.provider, price.rates, price.source, price.date,
@@ -134,7 +148,8 @@ class Batch:
             )
         )  # fmt: skip
 
-    def _settlement(self, end: Settlement, n: int = 0) -> None:
+    def _settlement(self, end: Settlement) -> None:
+        n = end.n
         if end.intent == UNDECIDED and n == 0:
             row = (
                 end.id,
@@ -170,10 +185,6 @@ class Batch:
             )  # fmt: skip
             _add(self._twins, (end.hour, end.intent, end.model, twin.name), sums)
 
-    def settle_again(self, end: Settlement, n: int) -> None:
-        """Take in a settlement that corrects an earlier one: its amounts are differences."""
-        self._settlement(end, n)
-
     def _opinion(self, entry: Opinion) -> None:
         self._rows[FEEDBACK].append(
             (entry.id, entry.at_ms, entry.metric, entry.source, entry.value_micro)
@@ -182,8 +193,10 @@ class Batch:
 
 
 def _hold(hold: Hold) -> Row:
+    held = [(c.account, c.window, c.amount) for c in hold.charges]
     return (
         hold.id, hold.request_id, hold.at_ms, hold.amount_pico_usd, hold.lease_until_ms, hold.owner,
+        json.dumps(held, separators=(",", ":")) if held else None,
     )  # fmt: skip
 
 

@@ -79,6 +79,24 @@ def forbid_changes(dialect: Dialect) -> Iterator[str]:
                 BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"""
 
 
+def create_budgets(dialect: Dialect) -> Iterator[str]:
+    """Keys, budgets and where these stand; ``revision`` rises with each change of the former."""
+    end = " WITHOUT ROWID" if dialect == "sqlite" else ""
+    yield f"""CREATE TABLE keys (
+        id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, team TEXT, parent TEXT,
+        admin INT NOT NULL, models TEXT, created_ms BIGINT NOT NULL, expires_ms BIGINT,
+        revoked_ms BIGINT){end}"""
+    yield f"""CREATE TABLE budgets (
+        id TEXT PRIMARY KEY, per TEXT NOT NULL, name TEXT, win TEXT NOT NULL, unit TEXT NOT NULL,
+        most BIGINT NOT NULL, when_full TEXT NOT NULL, at_ms BIGINT NOT NULL){end}"""
+    yield f"""CREATE TABLE balances (
+        account TEXT NOT NULL, win TEXT NOT NULL, spent BIGINT NOT NULL, held BIGINT NOT NULL,
+        PRIMARY KEY (account, win)){end}"""
+    yield "CREATE TABLE revision (n BIGINT NOT NULL)"
+    yield "INSERT INTO revision VALUES (0)"
+    yield "ALTER TABLE holds ADD COLUMN charges TEXT"
+
+
 HOURLY = (
     "requests",
     "answered",
@@ -100,7 +118,12 @@ HOURLY = (
 )
 TWINS = ("requests", "unknown", "unfit", "cost", "actual", "rated", "quality_ppm")
 
-MIGRATIONS: tuple[Migration, ...] = (create_accounts, create_reports, forbid_changes)
+MIGRATIONS: tuple[Migration, ...] = (
+    create_accounts,
+    create_reports,
+    forbid_changes,
+    create_budgets,
+)
 
 
 def missing(applied: Sequence[str], where: str) -> tuple[Migration, ...]:

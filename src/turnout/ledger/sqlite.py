@@ -18,9 +18,10 @@ from typing import Any
 import apsw
 
 from turnout.core import ConfigError
-from turnout.ledger.rows import Statements
+from turnout.ledger.balances import Account
+from turnout.ledger.rows import READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, StoreFailure
+from turnout.ledger.store import Conflict, StoreFailure, Then
 
 BUSY_MS = 5_000
 READ_LIMIT_S = 30.0
@@ -70,13 +71,21 @@ class SqliteStore:
 
     def commit(self, statements: Statements) -> None:
         """As Store.commit."""
+        self.commit_on((), lambda _: statements)
+
+    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+        """As Store.commit_on."""
         connection = self._connection
         if connection is None:
             raise StoreFailure(f"{self.where} is not open")
         cursor = connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            for sql, rows in statements:
+            balances = {
+                account: cursor.execute(READ_BALANCE, account).fetchone() or (0, 0)
+                for account in accounts
+            }
+            for sql, rows in then(balances):
                 cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
         except (apsw.ConstraintError, OverflowError, TypeError, ValueError) as error:

@@ -1,13 +1,16 @@
-"""What a database has to do for the ledger: four methods, all blocking.
+"""What a database has to do for the ledger: five methods, all blocking.
 
 This module does not know entries or SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from turnout.core import LedgerError
+from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import Statements
+
+Then = Callable[[Mapping[Account, Balance]], Statements]
 
 
 class Conflict(Exception):
@@ -38,6 +41,14 @@ class Store(Protocol):
         """Run the statements in one transaction that is durable on return.
 
         Raises Conflict or StoreFailure.
+        """
+        ...
+
+    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+        """As ``commit``, for statements that depend on balances.
+
+        ``then`` is given the balances of ``accounts``, which nobody changes before the commit, and
+        returns the statements. It may be called again when a transaction has to be repeated.
         """
         ...
 

@@ -9,7 +9,7 @@ storage.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Candidate, Decision, Usage
@@ -19,8 +19,7 @@ STRONGEST, CHEAPEST = "@strongest", "@cheapest"
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """The call that answered: its deployment, usage and cost, and the request's whole cost.
 
     ``reusable`` are the prompt tokens of the session's last turn, still cached where it ran.
@@ -38,19 +37,20 @@ def twins(
 ) -> Iterator[Twin]:
     """A twin for each deployment, and one each for the strongest and the cheapest (``marks``)."""
     candidates = {c.deployment: c for c in decision.candidates}
-    of = {
-        d.id: _twin(d, decision, answer, candidates.get(d.id)) for d in catalog.deployments.values()
-    }
-    yield from of.values()
-    for name, deployment in marks.items():
-        same = of[deployment]
-        yield Twin(
-            name=name,
-            cost_pico_usd=same.cost_pico_usd,
-            actual_pico_usd=same.actual_pico_usd,
-            unfit=same.unfit,
-            quality_ppm=same.quality_ppm,
+    theirs = counted(decision, answer.deployment)
+    of = {}
+    for id_, deployment in catalog.deployments.items():
+        candidate = candidates.get(id_)
+        of[id_] = Twin(
+            id_,
+            _cost(deployment, decision, answer, theirs),
+            answer.request_pico_usd,
+            candidate is None or candidate.excluded is not None,
+            quality_ppm(candidate),
         )
+    yield from of.values()
+    for name, deployment_id in marks.items():
+        yield of[deployment_id]._replace(name=name)
 
 
 def extremes(catalog: Catalog) -> Mapping[str, str]:
@@ -60,45 +60,25 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
     return {STRONGEST: catalog.strongest().id, CHEAPEST: catalog.cheapest().id}
 
 
-def _twin(
-    deployment: Deployment, decision: Decision, answer: Answer, candidate: Candidate | None
-) -> Twin:
-    return Twin(
-        name=deployment.id,
-        cost_pico_usd=twin_cost(deployment, decision, answer),
-        actual_pico_usd=answer.request_pico_usd,
-        unfit=candidate is None or candidate.excluded is not None,
-        quality_ppm=quality_ppm(candidate),
-    )
+def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: int) -> int | None:
+    """Pico-dollars of the same answer at ``deployment``; None when its price is unknown.
 
-
-def twin_cost(deployment: Deployment, decision: Decision, answer: Answer) -> int | None:
-    """Pico-dollars of the same answer at ``deployment``; None when its price is unknown."""
+    ``theirs`` is the prompt as the answering model counts it; the answer's usage is scaled by it.
+    """
     if deployment.id == answer.deployment.id:
         return answer.cost_pico_usd
     if deployment.price is None:
         return None
-    return deployment.price.cost(twin_usage(deployment, decision, answer))
-
-
-def twin_usage(deployment: Deployment, decision: Decision, answer: Answer) -> Usage:
-    """The answer's usage in the deployment's own tokens."""
-    mine = counted(decision, deployment)
-    theirs = counted(decision, answer.deployment)
-    used = answer.usage
-
-    def own(tokens: int) -> int:
-        return -(-tokens * mine // theirs) if theirs else tokens
-
-    prompt = own(used.total_input)
-    read = min(prompt, own(max(used.cache_read, answer.reusable)))
-    written = min(prompt - read, own(used.cache_write))
-    return Usage(
-        input=prompt - read - written,
-        cache_read=read,
-        cache_write=written,
-        output=own(used.total_output),
-    )
+    mine, used = counted(decision, deployment), answer.usage
+    prompt, output = used.total_input, used.total_output
+    read, written = max(used.cache_read, answer.reusable), used.cache_write
+    if mine != theirs and theirs:
+        prompt, output, read, written = (
+            -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
+        )
+    read = min(prompt, read)
+    written = min(prompt - read, written)
+    return deployment.price.rates_for(prompt).of(prompt - read - written, read, written, output)
 
 
 def counted(decision: Decision, deployment: Deployment) -> int:

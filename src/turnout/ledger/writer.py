@@ -9,14 +9,14 @@ import asyncio
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
 
-from turnout.core import ConfigError, LedgerError, RouterError
+from turnout.core import BudgetExceeded, ConfigError, LedgerError, RouterError
+from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correct import correction
 from turnout.ledger.entries import Entry, Settlement
-from turnout.ledger.rows import Batch
+from turnout.ledger.rows import BALANCE, Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
 
 MOST_IN_BATCH = 1024
@@ -27,12 +27,24 @@ RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
 
 Prior = Sequence[tuple[str, int]]  # state and cost of a request's settlements so far
+Refused = dict[int, BudgetExceeded]  # by the entry's place in its batch
+
+
+class _Done:
+    """Nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+DONE: Awaitable[None] = _Done()
 
 
 class Ticket:
     """A caller's wait for its entry to be durable."""
 
-    __slots__ = ("entry", "error", "future", "loop", "ready")
+    __slots__ = ("entry", "error", "future", "loop", "ready", "told")
 
     def __init__(self, entry: Entry | None, loop: asyncio.AbstractEventLoop | None) -> None:
         self.entry = entry
@@ -40,6 +52,13 @@ class Ticket:
         self.future = loop.create_future() if loop else None
         self.ready = None if loop else threading.Event()
         self.error: RouterError | None = None
+        self.told = False  # whether it is known what became of the entry
+
+    def tell(self, error: RouterError | None) -> None:
+        """Say to a caller that blocks what became of the entry."""
+        self.error, self.told = error, True
+        if self.ready is not None:
+            self.ready.set()
 
     def wait(self) -> None:
         """Block until written. Raises LedgerError."""
@@ -48,12 +67,9 @@ class Ticket:
         if self.error is not None:
             raise self.error
 
-    async def written(self) -> None:
-        """Wait until written. Raises LedgerError."""
-        if self.future is not None:
-            await self.future
-        if self.error is not None:
-            raise self.error
+    def written(self) -> Awaitable[None]:
+        """To be awaited until it is written. Raises LedgerError."""
+        return DONE if self.future is None else self.future
 
 
 class Writer:
@@ -88,10 +104,14 @@ class Writer:
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
         """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
+        return self.put(Ticket(entry, loop))
+
+    def put(self, ticket: Ticket) -> Ticket:
+        """Queue a ticket's entry. Raises LedgerError when closed."""
         if self._closed:
             raise LedgerError(f"{self._store.where} is closed")
-        self._run_thread()
-        ticket = Ticket(entry, loop)
+        if self._thread is None:
+            self._run_thread()
         self._queue.put(ticket)
         return ticket
 
@@ -181,15 +201,14 @@ class Writer:
         self._last_batch = len(tickets)
         entries = [t.entry for t in tickets if t.entry is not None]
         try:
-            if entries:
-                self._store.commit(Batch(entries).statements())
+            refused = self._commit(entries)
         except Conflict:
             self._one_by_one(tickets)
         except StoreFailure as error:
             self._down(error)
             self._fail(tickets, self._failure)
         else:
-            _tell(tickets)
+            tell_each(tickets, refused)
             if time.monotonic() - self._swept_at > SWEEP_S:
                 self._sweep()
 
@@ -220,7 +239,26 @@ class Writer:
 
     def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
-        _tell(tickets, error)
+        tell(tickets, error)
+
+    def _commit(self, entries: Sequence[Entry]) -> Refused:
+        """Write a batch in one step with the budgets it counts for; those that did not fit."""
+        accounts = accounts_of(entries)
+        if not accounts:
+            if entries:
+                self._store.commit(Batch(entries).statements())
+            return {}
+        refused: Refused = {}
+
+        def statements(found: Mapping[Account, Balance]) -> Statements:
+            balances = Balances(found)
+            refused.clear()
+            refused.update(balances.take(entries))
+            batch = Batch(entry for place, entry in enumerate(entries) if place not in refused)
+            return [*batch.statements(), (BALANCE, balances.rows())]
+
+        self._store.commit_on(accounts, statements)
+        return refused
 
     def _one_by_one(self, tickets: list[Ticket]) -> None:
         """Some row of the batch is there already: find whose, and write the others."""
@@ -228,31 +266,29 @@ class Writer:
             if ticket.entry is None:
                 continue
             try:
-                self._alone(ticket.entry)
+                refused = self._alone(ticket.entry)
             except Conflict as error:
-                _tell([ticket], LedgerError(f"already in the ledger: {error}"))
+                tell([ticket], LedgerError(f"already in the ledger: {error}"))
             except StoreFailure as error:
                 self._down(error)
                 self._fail(tickets[place:], self._failure)
                 return
             else:
-                _tell([ticket])
+                tell_each([ticket], refused)
 
-    def _alone(self, entry: Entry) -> None:
-        batch = Batch()
-        if isinstance(entry, Settlement):
-            self._again(entry, batch)
-        else:
-            batch.add(entry)
-        self._store.commit(batch.statements())
+    def _alone(self, entry: Entry) -> Refused:
+        if not isinstance(entry, Settlement):
+            return self._commit([entry])
+        corrected, n = self._again(entry)
+        if corrected is not None:
+            self._commit([corrected._replace(n=n)])
+        return {}
 
-    def _again(self, end: Settlement, batch: Batch) -> None:
+    def _again(self, end: Settlement) -> tuple[Settlement | None, int]:
         """A settlement that may be there: nothing if it is, the difference if its hold lapsed."""
         prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
         written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
-        corrected = correction(end, prior, {row[0] for row in written})
-        if corrected is not None:
-            batch.settle_again(corrected, len(prior))
+        return correction(end, prior, {row[0] for row in written}), len(prior)
 
     def _pay_owed(self) -> bool:
         """Write the settlements that failed before; whether none is left."""
@@ -278,23 +314,39 @@ class Writer:
             self._down(error)
 
 
-def _tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
+def tell_each(tickets: Sequence[Ticket], refused: Refused) -> None:
+    """Wake the callers; ``refused`` counts places among the tickets that have an entry."""
+    if not refused:
+        tell(tickets)
+        return
+    asking = [ticket for ticket in tickets if ticket.entry is not None]
+    tell([t for t in tickets if t.entry is None])
+    tell([t for place, t in enumerate(asking) if place not in refused])
+    for place, error in refused.items():
+        tell([asking[place]], error)
+
+
+def tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
     """Wake the callers, each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Any]] = defaultdict(list)
+    by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
     for ticket in tickets:
-        ticket.error = error
-        if ticket.ready is not None:
-            ticket.ready.set()
-        elif ticket.loop is not None:
-            by_loop[ticket.loop].append(ticket.future)
-    for loop, futures in by_loop.items():
+        ticket.tell(error)
+        if ticket.loop is not None:
+            by_loop[ticket.loop].append(ticket)
+    for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, futures)
+            loop.call_soon_threadsafe(_resolve, waiting)
         except RuntimeError:
             continue  # the caller's loop has ended, nobody waits
 
 
-def _resolve(futures: Sequence["asyncio.Future[None]"]) -> None:
-    for future in futures:
-        if not future.done():
+def _resolve(tickets: Sequence[Ticket]) -> None:
+    for ticket in tickets:
+        future = ticket.future
+        if future is None or future.done():
+            continue
+        if ticket.error is None:
             future.set_result(None)
+        else:
+            future.set_exception(ticket.error)
+            future.exception()  # a caller who left does not make it an unseen one

@@ -18,27 +18,37 @@ class CheapestAboveQuality:
     """The cheapest candidate whose P(success) is at least a share of the best candidate's.
 
     With calibrated predictions the mean quality is then at least ``quality`` times that of the best
-    single model, whatever the prompts. ``threshold`` is the share after calibration on one's own
-    table; None uses ``quality`` as it is. A request's own ``quality`` wins over both.
+    single model, whatever the prompts. A request's own ``quality`` wins. ``calibrated`` holds pairs
+    of a quality and the share that keeps it on average on one's own table: the least share that was
+    found for at least the quality asked for is used, and without one the quality as it is.
+    ``threshold`` is a share that stands for ``quality`` whatever was calibrated.
     """
 
     quality: float = 0.95
     threshold: float | None = None
+    calibrated: tuple[tuple[float, float], ...] = ()
 
     @property
     def ref(self) -> Ref:
-        """``cheapest_above_quality`` and its share."""
+        """``cheapest_above_quality`` and its shares."""
         digest = f"quality={self.quality:g},threshold={self.threshold}"
+        found = ",".join(f"{quality:g}:{share:g}" for quality, share in self.calibrated)
+        digest += f",calibrated={found}" if found else ""
         return Ref(name="cheapest_above_quality", digest=digest)
+
+    def share(self, asked: float | None) -> float:
+        """The share of the best candidate's P(success) that a candidate needs."""
+        if asked is None and self.threshold is not None:
+            return self.threshold
+        wanted = self.quality if asked is None else asked
+        return min(
+            (share for quality, share in self.calibrated if quality >= wanted), default=wanted
+        )
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """Those that meet the share by rising cost, then the others by falling quality."""
-        share = situation.request.constraints.quality
-        if share is None:
-            share = self.quality if self.threshold is None else self.threshold
-        needed = share * max(map(quality_of, candidates), default=0.0)
-        able = [c for c in candidates if quality_of(c) >= needed]
-        others = [c for c in candidates if quality_of(c) < needed]
+        share = self.share(situation.request.constraints.quality)
+        able, others, needed = split(candidates, share)
         able.sort(key=lambda c: (cost_of(c), -quality_of(c)))
         others.sort(key=lambda c: (-quality_of(c), cost_of(c)))
         return in_order(
@@ -50,7 +60,8 @@ class CheapestAboveQuality:
 class Utility:
     """The candidate with the most quality minus cost and latency at their prices.
 
-    ``per_usd`` is the quality that a dollar a request is worth, ``per_second`` that of a second.
+    ``per_usd`` is the quality that a dollar a request is worth, ``per_second`` that of a second. A
+    request's own ``quality`` puts those that stay below its share of the best behind the others.
     """
 
     per_usd: float = 0.0
@@ -65,14 +76,26 @@ class Utility:
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """All candidates by falling utility; one without a price last where dollars count."""
-        del situation
-        ordered = sorted(candidates, key=lambda c: (-self._utility(c), cost_of(c)))
+        able, others, _ = split(candidates, situation.request.constraints.quality or 0.0)
+        ordered = [
+            *sorted(able, key=lambda c: (-self._utility(c), cost_of(c))),
+            *sorted(others, key=lambda c: (-quality_of(c), cost_of(c))),
+        ]
         return in_order(ordered, ("most useful for its price", "next most useful"))
 
     def _utility(self, candidate: Candidate) -> float:
         paid = 0.0 if not self.per_usd else self.per_usd * cost_of(candidate) / _PICO
         waited = self.per_second * (candidate.latency_ms or 0.0) / 1000
         return quality_of(candidate) - paid - waited
+
+
+def split(
+    candidates: Sequence[Candidate], share: float
+) -> tuple[list[Candidate], list[Candidate], float]:
+    """Those with at least ``share`` of the best one's quality, the others, and that quality."""
+    needed = share * max(map(quality_of, candidates), default=0.0)
+    able = [c for c in candidates if quality_of(c) >= needed]
+    return able, [c for c in candidates if quality_of(c) < needed], needed
 
 
 def quality_of(candidate: Candidate) -> float:

@@ -41,13 +41,15 @@ class Score:
     """One candidate's place: a higher ``value`` is tried earlier.
 
     ``propensity`` is the probability with which this policy puts the candidate first, given the
-    request but not the draw; the propensities of a ranking sum to 1.
+    request but not the draw; the propensities of a ranking sum to 1. A ``draft`` is verified before
+    it is an answer.
     """
 
     deployment: str
     value: float
     propensity: float = 0.0
     reason: str = ""
+    draft: bool = False
 
 
 class Policy(Protocol):

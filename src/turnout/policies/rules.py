@@ -1,11 +1,13 @@
 """Rules in order: the first that matches a request chooses, otherwise the policy below.
 
-A rule looks at words, a regular expression, the request's tags and the hour of the snapshot.
+A rule looks at words, a regular expression, the request's tags (with its
+``metadata``) and the hour of the snapshot.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from turnout.core import Candidate, Ref, Request, text_of
 from turnout.policies.protocol import Policy, Score, Situation, in_order
@@ -34,7 +36,8 @@ class Rule:
         text = _asked(request)
         words = not self.keywords or any(word.casefold() in text for word in self.keywords)
         found = self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
-        tagged = all(request.tags.get(key) == value for key, value in self.tags.items())
+        told = _tags(request) if self.tags else {}
+        tagged = all(told.get(key) == value for key, value in self.tags.items())
         return words and found and tagged and self._timely(as_of)
 
     def _timely(self, as_of: float) -> bool:
@@ -69,6 +72,12 @@ class Rules:
                 rest = [by_id[s.deployment] for s in order if s.deployment != rule.deployment]
                 return in_order([by_id[rule.deployment], *rest], (f"rule {rule.name}", "fallback"))
         return below
+
+
+def _tags(request: Request) -> Mapping[str, Any]:
+    """The body's ``metadata``, and the request's own tags, which win."""
+    metadata = request.body.get("metadata")
+    return {**(metadata if isinstance(metadata, Mapping) else {}), **request.tags}
 
 
 def _asked(request: Request) -> str:

@@ -10,6 +10,7 @@ from turnout.providers.protocol import (
     TransportError,
     WireRequest,
     WireResponse,
+    read_all,
 )
 from turnout.providers.transport import HttpTransport
 from turnout.providers.weights import Weights
@@ -26,4 +27,5 @@ __all__ = [
     "Weights",
     "WireRequest",
     "WireResponse",
+    "read_all",
 ]

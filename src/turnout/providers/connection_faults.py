@@ -1,8 +1,7 @@
-"""The one border where the HTTP client's exceptions become faults.
+"""The one border where the failures of a connection become faults.
 
-Invariant: every exception class of the client has a rule here, found by name along its bases, so
-that this module need not import the client. A test walks the client's classes.
-This module does not know codecs.
+Invariant: every exception that an exchange can end in has a rule here, found by name along its
+bases. A test walks the classes. This module does not know codecs.
 """
 
 import errno
@@ -28,54 +27,36 @@ class Rule:
 
 _LONGEST_CAUSE = 100
 
-_CONFIG = Rule(
-    says="base_url is not a usable http(s) address: {cause}",
-    kind="invalid_request",
-    retry="no",
-    scope="provider",
-    blame="us",
-)
-_BROKEN = Rule(says="{target} answered with broken HTTP: {cause}", kind="bad_response")
-_REDIRECT = Rule(
-    says="{target} redirects, which is not followed; check base_url",
-    kind="bad_response",
-    retry="no",
-    scope="provider",
-)
 _LOST = Rule(says="the connection to {target} was lost: {cause}")
 
 RULES: Mapping[str, Rule] = {
-    "ClientConnectorDNSError": Rule(
-        says="cannot resolve the host of {target}: {cause}; check base_url", scope="provider"
+    "NotAnAddress": Rule(
+        says="base_url is not a usable http(s) address: {cause}",
+        kind="invalid_request",
+        retry="no",
+        scope="provider",
+        blame="us",
     ),
-    "ClientConnectorCertificateError": Rule(
-        says="the certificate of {target} is not valid: {cause}", retry="no", scope="provider"
-    ),
-    "ClientSSLError": Rule(says="no TLS with {target}: {cause}", retry="no", scope="provider"),
-    "ServerFingerprintMismatch": Rule(
-        says="the certificate of {target} is not the expected one", retry="no", scope="provider"
-    ),
-    "ClientConnectorError": Rule(says="cannot reach {target}: {cause}", scope="provider"),
-    "ConnectionTimeoutError": Rule(
-        says="cannot reach {target}: no connection in time", kind="timeout", scope="provider"
-    ),
-    "ServerTimeoutError": Rule(says="{target} was silent for too long", kind="timeout"),
-    "ServerDisconnectedError": Rule(says="{target} closed the connection without an answer"),
-    "ClientConnectionError": _LOST,
-    "UploadAbortedError": _LOST,
-    "ClientPayloadError": Rule(says="the answer of {target} broke off", kind="interrupted"),
-    "RedirectClientError": _REDIRECT,
-    "TooManyRedirects": _REDIRECT,
-    "ClientResponseError": _BROKEN,
-    "HttpProcessingError": _BROKEN,
-    "InvalidURL": _CONFIG,
-    "NonHttpUrlClientError": _CONFIG,
-    "ValueError": Rule(
+    "Unsendable": Rule(
         says="the request to {target} cannot be sent: {cause}",
         kind="invalid_request",
         retry="no",
         blame="us",
     ),
+    "Unresolved": Rule(
+        says="cannot resolve the host of {target}: {cause}; check base_url", scope="provider"
+    ),
+    "Unreachable": Rule(says="cannot reach {target}: {cause}", scope="provider"),
+    "NoConnectionInTime": Rule(
+        says="cannot reach {target}: no connection in time", kind="timeout", scope="provider"
+    ),
+    "SSLCertVerificationError": Rule(
+        says="the certificate of {target} is not valid: {cause}", retry="no", scope="provider"
+    ),
+    "SSLError": Rule(says="no TLS with {target}: {cause}", retry="no", scope="provider"),
+    "ClosedEarly": Rule(says="{target} closed the connection without an answer"),
+    "BrokenHttp": Rule(says="{target} answered with broken HTTP: {cause}", kind="bad_response"),
+    "BrokenOff": Rule(says="the answer of {target} broke off", kind="interrupted"),
     "OSError": _LOST,
 }
 
@@ -93,11 +74,10 @@ def fault_of(error: BaseException, target: str, *, in_body: bool = False) -> Fau
 
 def _cause(error: BaseException) -> str:
     """The reason in the operating system's words where it is one of its errors."""
-    inner = getattr(error, "os_error", error)
-    for candidate in (inner, error.__cause__):
-        number = getattr(candidate, "errno", None)
-        if isinstance(number, int) and number in errno.errorcode:
-            return os.strerror(number)
-    text = getattr(inner, "strerror", None) or getattr(inner, "message", None) or str(inner)
+    inner = error.__cause__ or error
+    number = getattr(inner, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        return os.strerror(number)
+    text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
     first_line = str(text).strip().partition("\n")[0]
     return first_line[:_LONGEST_CAUSE] or type(error).__name__

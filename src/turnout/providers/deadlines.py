@@ -25,14 +25,17 @@ class Deadlines:
         first_byte = min(now + timeouts.first_token_s, total)
         return cls(timeouts=timeouts, first_byte=first_byte, total=total)
 
-    def next(self, now: float, *, first: bool) -> tuple[float, Fault]:
-        """When the next byte is due, and the fault if it does not come."""
+    def next(self, now: float, *, first: bool) -> float:
+        """When the next byte is due."""
+        return self.first_byte if first else min(now + self.timeouts.inter_token_s, self.total)
+
+    def missed(self, due: float, *, first: bool) -> Fault:
+        """The fault of a byte that did not come by ``due``."""
         if first:
-            return self.first_byte, no_first_byte(self.timeouts)
-        due = now + self.timeouts.inter_token_s
+            return no_first_byte(self.timeouts)
         if due < self.total:
-            return due, _late(f"the answer stalled for {self.timeouts.inter_token_s:g} s")
-        return self.total, _late(f"the answer took more than {self.timeouts.total_s:g} s")
+            return _late(f"the answer stalled for {self.timeouts.inter_token_s:g} s")
+        return _late(f"the answer took more than {self.timeouts.total_s:g} s")
 
 
 def no_first_byte(timeouts: Timeouts) -> Fault:

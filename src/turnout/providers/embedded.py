@@ -7,7 +7,7 @@ This module does not know how a model is run.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -93,29 +93,40 @@ class EmbeddedResponse:
         kind = "application/json" if plain else "text/event-stream"
         self.headers: Mapping[str, str] = {"content-type": kind}
         self._job = job
-        self._first = first
+        self._first: Mapping[str, Any] | None = first
+        self._ended = False
         self._plain = plain
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it is made. Raises TransportError."""
-        if self.status != 200:
-            yield orjson.dumps(self._first)
-        elif self._plain:
-            yield orjson.dumps(whole_answer([chunk async for chunk in self._made()]))
-        else:
-            async for chunk in self._made():
-                yield b"data: " + orjson.dumps(chunk) + b"\n\n"
-            yield b"data: [DONE]\n\n"
+    async def read(self, due: float | None = None) -> bytes:
+        """What has been made of the body since; empty at its end.
+
+        Raises TransportError, or TimeoutError when nothing came by ``due`` on the loop's clock.
+        """
+        if self._ended:
+            return b""
+        if self._plain:
+            self._ended = True
+            return orjson.dumps(await self._whole(due))
+        chunk = self._first or await self._job.next(first=False, due=due)
+        self._first = None
+        if chunk is None:
+            self._ended = True
+            return b"data: [DONE]\n\n"
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     async def aclose(self, *, reuse: bool = False) -> None:
         """Stops the answer; there is no connection to keep."""
         del reuse
         self._job.cancel()
 
-    async def _made(self) -> AsyncIterator[Mapping[str, Any]]:
-        yield self._first
-        while (chunk := await self._job.next(first=False)) is not None:
-            yield chunk
+    async def _whole(self, due: float | None) -> Mapping[str, Any]:
+        first = self._first or {}
+        if self.status != 200:
+            return first
+        made = [first]
+        while (chunk := await self._job.next(first=False, due=due)) is not None:
+            made.append(chunk)
+        return whole_answer(made)
 
 
 class _Job:
@@ -135,15 +146,17 @@ class _Job:
             self._cancelled.set()
         return self._cancelled.is_set()
 
-    async def next(self, *, first: bool) -> Mapping[str, Any] | None:
+    async def next(self, *, first: bool, due: float | None = None) -> Mapping[str, Any] | None:
         """The next chunk, or None at the end. Raises TransportError; then the answer stops."""
-        deadline, fault = self._deadlines.next(self._loop.time(), first=first)
+        deadline = self._deadlines.next(self._loop.time(), first=first)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline if due is None else min(deadline, due)):
                 item = await self._items.get()
         except TimeoutError as error:
             self.cancel()
-            raise TransportError(fault) from error
+            if due is not None and due < deadline:
+                raise
+            raise TransportError(self._deadlines.missed(deadline, first=first)) from error
         except asyncio.CancelledError:
             self.cancel()
             raise

@@ -3,7 +3,7 @@
 Invariant: a codec never does I/O; a transport never looks into a body.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,10 +43,17 @@ class WireResponse(Protocol):
     """An answer whose head has arrived; header names are lower case."""
 
     status: int
-    headers: Mapping[str, str]
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, decompressed. Raises TransportError."""
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers."""
+        ...
+
+    async def read(self, due: float | None = None) -> bytes:
+        """What has come of the body, decompressed; at least a byte, empty at its end.
+
+        Raises TransportError, or TimeoutError when nothing came by ``due`` on the loop's clock.
+        """
         ...
 
     async def aclose(self, *, reuse: bool = False) -> None:
@@ -55,6 +62,17 @@ class WireResponse(Protocol):
         A body that was read to its end leaves a connection that may be used again either way.
         """
         ...
+
+
+async def read_all(response: WireResponse, due: float | None = None) -> bytes:
+    """The whole body; the exchange is over with it. Raises what ``read`` raises."""
+    parts = []
+    try:
+        while part := await response.read(due):
+            parts.append(part)
+    finally:
+        await response.aclose(reuse=True)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class Transport(Protocol):

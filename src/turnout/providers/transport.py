@@ -1,4 +1,4 @@
-"""The one door to the network, on aiohttp.
+"""The one door to the network.
 
 Invariant: a connection is used again only after a body that ended; redirects are never followed;
 what an answer may take, in time and in bytes, is bounded.
@@ -6,20 +6,26 @@ This module does not look into bodies.
 """
 
 import asyncio
+import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
 from weakref import WeakKeyDictionary
 
 from turnout.core import Fault
 from turnout.providers.connection_faults import fault_of
 from turnout.providers.deadlines import Deadlines, no_first_byte
-from turnout.providers.decompress import UnknownEncoding, inflater
+from turnout.providers.decompress import Inflate, UnknownEncoding, inflater
+from turnout.providers.http1 import BrokenHttp, BrokenOff, ClosedEarly, Connection
+from turnout.providers.pool import (
+    NoConnectionInTime,
+    NotAnAddress,
+    Pool,
+    Target,
+    Unreachable,
+    Unresolved,
+    target_of,
+)
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
 MAX_ANSWER_BYTES = 64 * 2**20
 
@@ -28,8 +34,26 @@ _DRAIN_S = 0.1
 _DRAIN_BYTES = 64 * 1024
 
 
+class Unsendable(Exception):
+    """The request would be read as something else than it is."""
+
+
+_FAILURES = (
+    NotAnAddress,
+    Unsendable,
+    Unresolved,
+    Unreachable,
+    NoConnectionInTime,
+    ssl.SSLError,
+    BrokenHttp,
+    BrokenOff,
+    ClosedEarly,
+    OSError,
+)
+
+
 class HttpTransport:
-    """Sends requests with aiohttp; one session for each event loop it is used on.
+    """Sends requests over HTTP/1.1; one pool of connections for each event loop it is used on.
 
     ``max_answer_bytes`` caps a decompressed answer; ``keepalive_s`` is how long an idle
     connection is kept.
@@ -40,161 +64,181 @@ class HttpTransport:
     ) -> None:
         self._max_answer_bytes = max_answer_bytes
         self._keepalive_s = keepalive_s
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, ClientSession]
-        self._sessions = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
     async def send(self, request: WireRequest, timeouts: Timeouts) -> "HttpResponse":
         """The answer's head. Raises TransportError with a classified fault."""
-        from aiohttp import ClientError
-
-        target = _target(request.url)
-        deadlines = Deadlines.starting(asyncio.get_running_loop().time(), timeouts)
+        pool = self._pool()
+        now = pool.loop.time()
+        deadlines = Deadlines.starting(now, timeouts)
+        name = request.url
+        connection: Connection | None = None
         try:
-            async with asyncio.timeout_at(deadlines.first_byte):
-                response = await self._session().request(
-                    request.method,
-                    request.url,
-                    data=request.body,
-                    headers={"Accept-Encoding": "identity", **request.headers},
-                    allow_redirects=False,
-                    timeout=_connect_timeout(timeouts),
-                )
-        except (ClientError, OSError, ValueError) as error:
-            raise TransportError(_send_fault(error, target, timeouts)) from error
-        return _answer(response, target, deadlines, self._max_answer_bytes)
-
-    def prepare(self) -> None:
-        """Load the client now, so that the first request does not wait for it."""
-        self._session()
+            target = target_of(request.url)
+            name = target.name
+            data = _written(request, target)
+            connection = pool.take(target)
+            if connection is None:
+                due = min(now + timeouts.connect_s, deadlines.first_byte)
+                connection = await pool.connect(target, due)
+            await connection.ask(data, deadlines.first_byte)
+            return HttpResponse(connection, pool, target, deadlines, self._max_answer_bytes)
+        except UnknownEncoding as error:
+            fault = _bad(f"the answer's encoding {error} was not asked for")
+            raise _closed(connection, fault) from error
+        except TimeoutError as error:
+            raise _closed(connection, no_first_byte(timeouts)) from error
+        except _FAILURES as error:
+            raise _closed(connection, fault_of(error, name)) from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.close()
+            raise
 
     async def aclose(self) -> None:
         """Close every connection made on the running event loop."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            pool.close()
+            # The loop closes sockets in its next turn.
+            await asyncio.sleep(0)
 
-    def _session(self) -> "ClientSession":
+    def _pool(self) -> Pool:
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.closed:
-            session = self._sessions[loop] = _new_session(self._keepalive_s)
-        return session
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = Pool(loop, self._keepalive_s)
+        return pool
 
 
 class HttpResponse:
-    """An answer whose head has arrived; header names are lower case."""
+    """An answer whose head has arrived."""
 
     def __init__(
         self,
-        response: "ClientResponse",
-        target: str,
+        connection: Connection,
+        pool: Pool,
+        target: Target,
         deadlines: Deadlines,
         max_bytes: int,
     ) -> None:
-        self.status: int = response.status
-        self.headers: Mapping[str, str] = {k.lower(): v for k, v in response.headers.items()}
-        self._inflate = inflater(self.headers.get("content-encoding", ""))
-        self._response = response
+        self.status: int = connection.status
+        self._head = connection.headers
+        self._inflate = _inflater(connection.headers)
+        self._unpacked: Iterator[bytes] = iter(())
+        self._connection: Connection | None = connection
+        self._pool = pool
         self._target = target
         self._deadlines = deadlines
+        self._left = max_bytes
         self._max_bytes = max_bytes
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, decompressed. Raises TransportError."""
-        size = 0
-        while data := await self._read(first=size == 0):
-            for piece in self._pieces(data):
-                size += len(piece)
-                if size > self._max_bytes:
-                    raise self._end(_bad(f"the answer is larger than {self._max_bytes} bytes"))
-                yield piece
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are lower case, of a name given twice the last counts."""
+        return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self._head}
+
+    async def read(self, due: float | None = None) -> bytes:
+        """What has come of the body, decompressed; empty at its end.
+
+        Raises TransportError, or TimeoutError when nothing has come by ``due`` on the loop's clock.
+        """
+        if self._inflate is None:
+            return self._counted(await self._raw(due))
+        while not (piece := self._next_piece()):
+            data = await self._raw(due)
+            if not data:
+                return b""
+            self._unpacked = self._inflate(data)
+        return self._counted(piece)
 
     async def aclose(self, *, reuse: bool = False) -> None:
         """End the exchange; unless ``reuse`` and the body ends at once, the connection too."""
-        if reuse and await self._ends():
-            self._response.release()
-        else:
-            self._response.close()
+        connection = self._connection
+        if connection is None:
+            return
+        if reuse and not connection.reusable:
+            await self._drain(connection)
+        self._give_back()
 
-    async def _read(self, *, first: bool) -> bytes:
-        from aiohttp import ClientError
-
-        deadline, fault = self._deadlines.next(asyncio.get_running_loop().time(), first=first)
+    async def _raw(self, due: float | None) -> bytes:
+        connection, loop = self._connection, self._pool.loop
+        if connection is None:
+            return b""
+        first = self._left == self._max_bytes
+        deadline = self._deadlines.next(loop.time(), first=first)
+        ours = due is None or deadline <= due
         try:
-            async with asyncio.timeout_at(deadline):
-                return await self._response.content.readany()
+            data = await connection.read(deadline if due is None or ours else due)
         except TimeoutError as error:
-            raise self._end(fault) from error
-        except (ClientError, OSError) as error:
-            raise self._end(fault_of(error, self._target, in_body=True)) from error
+            if not ours:
+                raise
+            raise self._end(self._deadlines.missed(deadline, first=first)) from error
+        except _FAILURES as error:
+            raise self._end(fault_of(error, self._target.name, in_body=True)) from error
         except asyncio.CancelledError:
-            self._response.close()
+            connection.close()
             raise
+        if not data:
+            self._give_back()
+        return data
 
-    def _pieces(self, data: bytes) -> Iterable[bytes]:
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise self._end(_bad(f"the answer is larger than {self._max_bytes} bytes"))
+        return data
+
+    def _next_piece(self) -> bytes:
+        """The next step of decompression, empty when more bytes are needed."""
         try:
-            yield from self._inflate(data)
+            return next(self._unpacked, b"")
         except zlib.error as error:
             raise self._end(_bad("the answer's compression is broken")) from error
 
     def _end(self, fault: Fault) -> TransportError:
-        self._response.close()
-        return TransportError(fault)
+        return _closed(self._connection, fault)
 
-    async def _ends(self) -> bool:
-        """Whether nothing, or only a short rest, is left of the body."""
-        from aiohttp import ClientError
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give(self._target, connection)
 
-        left = _DRAIN_BYTES
+    async def _drain(self, connection: Connection) -> None:
+        """Reads a short rest of the body, so that its connection can be used again."""
+        left, due = _DRAIN_BYTES, self._pool.loop.time() + _DRAIN_S
         try:
-            async with asyncio.timeout(_DRAIN_S):
-                while left > 0 and (data := await self._response.content.readany()):
-                    left -= len(data)
-        except (ClientError, OSError):
-            return False
-        return self._response.content.at_eof()
+            while left > 0 and (data := await connection.read(due)):
+                left -= len(data)
+        except (TimeoutError, *_FAILURES):
+            connection.close()
 
 
-def _new_session(keepalive_s: float) -> "ClientSession":
-    from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflate | None:
+    """How the body is decompressed, None where it is not compressed. Raises UnknownEncoding."""
+    for name, value in headers:
+        if len(name) == 16 and name.lower() == b"content-encoding":
+            return inflater(value.decode("latin-1"))
+    return None
 
-    return ClientSession(
-        connector=TCPConnector(limit=0, keepalive_timeout=keepalive_s),
-        cookie_jar=DummyCookieJar(),
-        auto_decompress=False,
+
+def _written(request: WireRequest, target: Target) -> bytes:
+    """The request's bytes. Raises Unsendable for headers that would smuggle others."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    ends = len(request.headers)
+    if lines.count("\n") != ends or lines.count("\r") != ends or "\0" in lines:
+        raise Unsendable("a header holds a line break; check the key and the headers")
+    head = (
+        f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"
+        f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n{lines}\r\n"
     )
+    return head.encode() + request.body
 
 
-def _connect_timeout(timeouts: Timeouts) -> "ClientTimeout":
-    from aiohttp import ClientTimeout
-
-    # The client rounds deadlines above its threshold up to whole seconds.
-    return ClientTimeout(total=None, connect=timeouts.connect_s, ceil_threshold=float("inf"))
-
-
-def _answer(
-    response: "ClientResponse", target: str, deadlines: Deadlines, max_bytes: int
-) -> HttpResponse:
-    try:
-        return HttpResponse(response, target, deadlines, max_bytes)
-    except UnknownEncoding as error:
-        response.close()
-        raise TransportError(_bad(f"the answer's encoding {error} was not asked for")) from error
-
-
-def _send_fault(error: Exception, target: str, timeouts: Timeouts) -> Fault:
-    # The client's own timeouts are subclasses and have rules of their own.
-    return no_first_byte(timeouts) if type(error) is TimeoutError else fault_of(error, target)
-
-
-def _target(url: str) -> str:
-    """Host and port, for people."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        return url
-    return f"{parts.hostname or url}:{port}"
+def _closed(connection: Connection | None, fault: Fault) -> TransportError:
+    if connection is not None:
+        connection.close()
+    return TransportError(fault)
 
 
 def _bad(detail: str) -> Fault:

@@ -10,7 +10,7 @@ Invariant: the invoice's side is computed apart from the ledger's prices and ari
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -21,7 +21,7 @@ from turnout.catalog import build
 from turnout.classifiers import LocalClassifier
 from turnout.config import load_mapping
 from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
-from turnout.ledger import Ledger, Store, verify
+from turnout.ledger import DONE, Ledger, Store, verify
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.report import Check, judged
 from turnout.runtime import Router, assemble
@@ -248,7 +248,7 @@ class _Sure(LocalClassifier):
     def __init__(self) -> None:
         pass
 
-    def settled(self, messages: Sequence[Message]) -> Prediction:
+    def begin(self, messages: Sequence[Message]) -> Prediction:
         """Harmless, at once."""
         del messages
         return Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
@@ -294,18 +294,19 @@ def _price(kind: str) -> dict[str, str]:
 class _ForgetsExtraCalls(Ledger):
     """A ledger that leaves out labels and failed attempts, as a sabotage."""
 
-    async def attempted(self, outcome: Outcome) -> None:
+    def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """Only answers."""
-        if outcome.status != "failed" and outcome.route.role != "classifier":
-            await super().attempted(outcome)
+        if outcome.status == "failed" or not outcome.is_answer:
+            return DONE
+        return super().attempted(outcome)
 
 
 class _BillsTheModelAskedFor(Ledger):
     """A ledger that believes the request and not the answer, as a sabotage."""
 
-    async def attempted(self, outcome: Outcome) -> None:
+    def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """At the price of the model that was asked."""
-        await super().attempted(replace(outcome, model=outcome.route.model))
+        return super().attempted(replace(outcome, model=outcome.route.model))
 
 
 _LEDGERS: Mapping[Sabotage | None, type[Ledger]] = {

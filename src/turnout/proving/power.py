@@ -4,11 +4,12 @@ import asyncio
 import copy
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnout.core import Decision, Request
+from turnout.core import Bound, Decision, Request
+from turnout.core.budget import NO_BOUNDS
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.crash_vfs import CrashDisk, Image
@@ -57,10 +58,14 @@ class HoldsLater(Ledger):
     """A ledger that promises its holds before they are written, as a sabotage."""
 
     async def decided(
-        self, request: Request, decision: Decision, ceiling_pico_usd: int | None
+        self,
+        request: Request,
+        decision: Decision,
+        ceiling_pico_usd: int | None,
+        bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
         """At once."""
-        self._decide(request, decision, ceiling_pico_usd, None)
+        self._decide(request, decision, ceiling_pico_usd, bounds, None)
 
 
 def _run(

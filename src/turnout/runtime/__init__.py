@@ -1,8 +1,11 @@
 """The shells around the decision core: they await, they block, they record."""
 
+from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
+from turnout.runtime.budgets import budget_of
 from turnout.runtime.edge import failure
+from turnout.runtime.ids import new_id
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.recorder import NoRecorder, Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
@@ -11,6 +14,7 @@ from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.walk import Walk
 
 __all__ = [
+    "Accounts",
     "Assembly",
     "Backend",
     "Backends",
@@ -24,8 +28,10 @@ __all__ = [
     "Stream",
     "Walk",
     "assemble",
+    "budget_of",
     "chunk_body",
     "completion",
     "failure",
+    "new_id",
     "refusal",
 ]

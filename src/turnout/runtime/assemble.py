@@ -4,45 +4,35 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from turnout.catalog import Catalog, Deployment, build
-from turnout.classifiers import LocalClassifier
+from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
-from turnout.core import UNSAFE
-from turnout.decision import RetryRules, Rulebook, SafetyRule
-from turnout.policies import (
-    Cheapest,
-    CheapestAboveQuality,
-    Fixed,
-    IntentMap,
-    Policy,
-    Random,
-    Strongest,
-    Utility,
-    Weighted,
-)
+from turnout.core import UNSAFE, ConfigError
+from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
+from turnout.runtime.budgets import budgets_of
+from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.recording import recorder_for
+from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
 from turnout.runtime.walk import Means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """A router's parts. ``asked`` is the deployment asked for a label, None for local only."""
+    """A router's parts. ``asked`` is the model asked for a label, None for local only."""
 
     config: Config
     means: Means
-    classifier: LocalClassifier
+    classifier: Classifier
     success: Bundle | None
-    labels: tuple[str, ...]
-    asked: Deployment | None
+    asked: Asked | None
     unavailable: Mapping[str, str]
 
 
@@ -55,8 +45,7 @@ def assemble(
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
     catalog = build(config, environ)
-    artefact = config.classifier.artefact
-    classifier = LocalClassifier.load(Path(artefact) if artefact else None)
+    classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
     success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     return Assembly(
@@ -66,73 +55,84 @@ def assemble(
             backends=backends or Backends(),
             timeouts=Timeouts(**config.timeouts.model_dump()),
             retries=RetryRules(**config.retries.model_dump()),
-            recorder=recorder or recorder_for(config, environ, catalog, stand_in),
-            health=Health(catalog.deployments, HealthRules(**config.health.model_dump())),
+            recorder=_recorder(config, environ, recorder, catalog, stand_in),
+            health=_health(config, catalog, success),
             stand_in=stand_in,
+            verifier=verifier_of(config, catalog, stand_in),
         ),
         classifier=classifier,
         success=success,
-        labels=(*(k for k in config.intents if k != UNSAFE), UNSAFE),
-        asked=_asked(config, catalog, stand_in),
+        asked=asked_of(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
 
 
+def _recorder(
+    config: Config,
+    environ: Mapping[str, str],
+    given: Recorder | None,
+    catalog: Catalog,
+    stand_in: Deployment | None,
+) -> Recorder:
+    """The recorder, with the configuration's budgets. Raises ConfigError where it has none."""
+    recorder = given or recorder_for(config, environ, catalog, stand_in)
+    budgets = budgets_of(config)
+    if recorder.directory is not None:
+        recorder.directory.configure(budgets)
+    elif budgets:
+        raise ConfigError("budgets need a ledger; remove 'ledger: off' or the budgets")
+    return recorder
+
+
+def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:
+    """Nothing has failed yet; a model is as quick as it was in the bundle's tables."""
+    health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
+    known = success.catalogue if success else {}
+    health.latencies.prior = {
+        d.id: known[d.model]["latency_ms"]
+        for d in catalog.deployments.values()
+        if "latency_ms" in known.get(d.model, {})
+    }
+    return health
+
+
 def _rulebook(
-    config: Config, catalog: Catalog, classifier: LocalClassifier, success: Bundle | None
+    config: Config, catalog: Catalog, classifier: Classifier, success: Bundle | None
 ) -> Rulebook:
-    threshold = config.safety.threshold
+    threshold, knobs = config.safety.threshold, knobs_of(config)
     parts = [digest(config), classifier.ref.digest, *([success.digest] if success else [])]
     return Rulebook(
         catalog=catalog,
-        policy=_policy(config, catalog, config.policy.name, success),
+        policy=policy_of(config, catalog, config.policy.name, success),
         policies={
-            name: _policy(config, catalog, name, success)
+            name: policy_of(config, catalog, name, success)
             for name in ("cheapest", "strongest", "random")
         },
         safety=SafetyRule(
             threshold=classifier.threshold if threshold is None else threshold,
             refusal=config.refusal,
-            block=config.intents.get(UNSAFE, BLOCK) == BLOCK,
+            block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
+            words_only=config.safety.unread == "block",
+            pinned=config.safety.pinned == "scan",
         ),
         intents=frozenset(config.intents) - {UNSAFE},
+        balance=_balance(config, catalog),
+        knobs=knobs,
+        reads_latency=config.policy.per_second > 0 or (knobs is not None and knobs.limits_latency),
         bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
 
 
-def _policy(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
-    rule, model = config.policy, config.policy.model or ""
-    makers: dict[str, Callable[[], Policy]] = {
-        "cheapest": Cheapest,
-        "random": Random,
-        "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
-        "cheapest_above_quality": lambda: _above_quality(config, success),
-        "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
-        "weighted": lambda: Weighted(weights=rule.weights),
-        "fixed": lambda: Fixed(
-            deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
-        ),
-        "intent_map": lambda: IntentMap(
-            routes={k: v for k, v in config.intents.items() if v != BLOCK},
-            default=config.default,
-            fallbacks=config.fallbacks,
-            digest=digest(config),
-        ),
-    }
-    return makers[name]()
-
-
-def _above_quality(config: Config, success: Bundle | None) -> Policy:
-    """The target of the configuration; the calibrated threshold where it was found for that one."""
-    stored = success.policy if success else {}
-    quality = config.policy.quality
-    wanted = stored.get("quality", 0.95) if quality is None else quality
-    threshold = stored.get("threshold") if wanted == stored.get("quality") else None
-    return CheapestAboveQuality(quality=wanted, threshold=threshold)
-
-
-def _asked(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Deployment | None:
-    # The embedded model labels no better than chance, so without a key the local verdict stands.
-    if config.classifier.kind == "local" or config.classifier.model is None or stand_in:
+def _balance(config: Config, catalog: Catalog) -> Balance | None:
+    """How models with several deployments share their load; None where there is none."""
+    group_of = {d.id: d.group for d in catalog.deployments.values() if d.group is not None}
+    if not group_of:
         return None
-    return catalog.deployments[config.classifier.model]
+    groups = {
+        name: Group(
+            weights={i: catalog.deployments[i].weight for i, of in group_of.items() if of == name},
+            rule=config.models[name].balance,
+        )
+        for name in dict.fromkeys(group_of.values())
+    }
+    return Balance(groups=groups, group_of=group_of)

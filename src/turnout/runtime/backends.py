@@ -48,12 +48,6 @@ class Backends:
             self._by_deployment[deployment.id] = found
         return found
 
-    def prepare(self) -> None:
-        """Load what the first call would otherwise wait for."""
-        for transport in self._transports.values():
-            if isinstance(transport, HttpTransport):
-                transport.prepare()
-
     async def aclose(self) -> None:
         """Close every transport."""
         for transport in set(self._transports.values()):

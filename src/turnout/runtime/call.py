@@ -5,21 +5,22 @@ call yields nothing before its first content, so that a failure before it can fa
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from time import monotonic, time
-from typing import TypeVar
+from typing import cast
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
-from turnout.providers import Timeouts, TransportError, WireResponse
+from turnout.providers import Timeouts, TransportError, WireResponse, read_all
 from turnout.runtime.backends import Backend
 from turnout.runtime.receipt import cost
 
-T = TypeVar("T")
+FAILURES = (TransportError, InvalidRequest, TimeoutError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Call:
     outcome: Outcome | None = None
     _started: float = field(default_factory=monotonic)
     _first: float | None = None
+    _latest: float | None = None
     _usage: Usage | None = None
     _model: str | None = None
     _finish: str | None = None
@@ -53,89 +55,87 @@ class Call:
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
         try:
-            result = await self._bounded(self._fetch())
+            result = await self._fetch()
         except asyncio.CancelledError:
             self._end(None, cancelled=True)
             raise
+        except FAILURES as error:
+            result = self._fault(error)
         if isinstance(result, Fault):
             self._end(result)
             return None
-        self._note(result)
+        self._note((result,))
         self._end(None)
         return result
 
-    async def stream(self) -> AsyncGenerator[Chunk, None]:
-        """The answer's chunks from the first content on; how it ended is in ``outcome``."""
+    async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The answer's chunks from the first content on; how it ended is in ``outcome``.
+
+        Chunks that came together are given together.
+        """
         fault: Fault | None = None
         held: list[Chunk] = []
         try:
-            async with aclosing(self._events()) as events:
-                async for event in events:
-                    if isinstance(event, Fault):
-                        fault = event
-                        break
-                    self._note(event)
-                    held.append(event)
-                    if not self._released and not self._may_release(event):
-                        continue
-                    self._released = True
-                    for chunk in held:
-                        yield chunk
-                    held.clear()
+            async with aclosing(self._received()) as batches:
+                async for batch in batches:
+                    held += batch
+                    if self._released or _may_release(batch):
+                        self._released = True
+                        yield held
+                        held = []
         except (asyncio.CancelledError, GeneratorExit):
             self._end(None, cancelled=True)
             raise
+        except FAILURES as error:
+            fault = self._fault(error)
         self._end(fault)
 
-    def _may_release(self, chunk: Chunk) -> bool:
-        return chunk.has_content or any(d.finish_reason for d in chunk.deltas)
+    async def kept(self) -> list[Chunk] | None:
+        """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
+        fault: Fault | None = None
+        kept: list[Chunk] = []
+        try:
+            async with aclosing(self._received()) as batches:
+                async for batch in batches:
+                    kept += batch
+        except asyncio.CancelledError:
+            self._end(None, cancelled=True)
+            raise
+        except FAILURES as error:
+            fault = self._fault(error)
+        self._end(fault)
+        return None if fault else kept
+
+    async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks as they come, never none. Raises what ended the stream before its end."""
+        response = await self._opened()
+        decoder, over = self.backend.codec.decoder(), False
+        try:
+            while not over:
+                part = await response.read(self._due())
+                chunks, fault = _sorted(decoder.feed(part)) if part else ((), decoder.end())
+                over = decoder.done or not part
+                if chunks:
+                    self._note(chunks)
+                    yield chunks
+                if fault is not None:
+                    raise TransportError(fault)
+        finally:
+            await response.aclose(reuse=over)
 
     async def _fetch(self) -> Chunk | Fault:
-        response = await self._send(stream=False)
-        try:
-            body = b"".join([part async for part in response.chunks()])
-        finally:
-            await response.aclose(reuse=True)
+        response = await self._send(_whole(self.timeouts), stream=False)
+        body = await read_all(response)
         if response.status != 200:
             return self._refused(response, body)
         return self.backend.codec.decode(body)
 
-    async def _events(self) -> AsyncGenerator[Chunk | Fault, None]:
-        """Decoded events, each awaited no longer than its deadline; a Fault is the last one."""
-        response = await self._opened()
-        if isinstance(response, Fault):
-            yield response
-            return
-        decoder, ended = self.backend.codec.decoder(), False
-        parts = response.chunks()
-        try:
-            while True:
-                part = await self._bounded(anext(parts, None), self._patience())
-                events: Iterable[Chunk | Fault | None]
-                if isinstance(part, Fault):
-                    events = (part,)
-                elif part is None:
-                    ended, events = True, (decoder.end(),)
-                else:
-                    events = decoder.feed(part)
-                for event in events:
-                    if event is not None:
-                        yield event
-                ended = ended or decoder.done
-                if ended or isinstance(part, Fault):
-                    return
-        finally:
-            await response.aclose(reuse=ended)
-
-    async def _opened(self) -> WireResponse | Fault:
-        """The stream's response once its head says 200, else the fault its body tells."""
-        response = await self._bounded(self._send(stream=True), self.timeouts.first_token_s)
-        if isinstance(response, Fault) or response.status == 200:
+    async def _opened(self) -> WireResponse:
+        """The stream's response once its head says 200. Raises TransportError."""
+        response = await self._send(self.timeouts, stream=True)
+        if response.status == 200:
             return response
-        body = await self._bounded(_read(response))
-        if isinstance(body, Fault):
-            return body
-        return self._refused(response, body)
+        raise TransportError(self._refused(response, await read_all(response)))
 
     def _refused(self, response: WireResponse, body: bytes) -> Fault:
         self._free = True
@@ -147,49 +147,47 @@ class Call:
         hint = "; `turnout models --check` names the ids that this provider has"
         return replace(fault, detail=fault.detail + hint)
 
-    async def _send(self, *, stream: bool) -> WireResponse:
+    async def _send(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
         wire = self.backend.codec.encode(self.request, self.answers, stream=stream)
-        # A whole answer comes in one piece: its first byte may take as long as all of it.
-        patience = self.timeouts.first_token_s if stream else self.timeouts.total_s
-        return await self.backend.transport.send(
-            wire, replace(self.timeouts, first_token_s=patience)
-        )
+        return await self.backend.transport.send(wire, timeouts)
 
-    def _patience(self) -> float:
-        """Seconds until the next event is overdue."""
-        if self._first is None:
-            return max(0.0, self.timeouts.first_token_s - (monotonic() - self._started))
-        return self.timeouts.inter_token_s
+    def _due(self) -> float:
+        """When the next token is overdue, on the loop's clock; what is no token does not count."""
+        limits, started = self.timeouts, self._started
+        if self._latest is None:
+            token = started + limits.first_token_s
+        else:
+            token = self._latest + limits.inter_token_s
+        # Both clocks are the machine's monotonic one.
+        return min(token, started + limits.total_s)
 
-    async def _bounded(self, work: Awaitable[T], patience_s: float | None = None) -> T | Fault:
-        """The work's result, or the fault of a deadline passed or an exchange broken."""
-        left = self._started + self.timeouts.total_s - monotonic()
-        try:
-            async with asyncio.timeout(left if patience_s is None else min(left, patience_s)):
-                return await work
-        except TransportError as error:
+    def _fault(self, error: Exception) -> Fault:
+        """The fault of an exchange that was broken off, here or there."""
+        if isinstance(error, TransportError):
             return error.fault
-        except InvalidRequest as error:
+        if isinstance(error, InvalidRequest):
             # This API cannot say what was asked; another one may.
             return Fault(kind="invalid_request", detail=str(error), blame="client")
-        except TimeoutError:
-            waited = monotonic() - self._started
-            where = "between tokens" if self._released else "before the first token"
-            return Fault(
-                kind="timeout",
-                detail=f"{self.answers.model} at {self.answers.provider.name} stalled {where} "
-                f"({waited:.1f} s)",
-                retry="transient",
-            )
+        waited = monotonic() - self._started
+        where = "between tokens" if self._released else "before the first token"
+        return Fault(
+            kind="timeout",
+            detail=f"{self.answers.model} at {self.answers.provider.name} stalled {where} "
+            f"({waited:.1f} s)",
+            retry="transient",
+        )
 
-    def _note(self, chunk: Chunk) -> None:
-        if chunk.has_content and self._first is None:
-            self._first = monotonic()
-        self._usage = chunk.usage or self._usage
-        self._model = chunk.model or self._model
-        for delta in chunk.deltas:
-            self._finish = delta.finish_reason or self._finish
-            self._text += [delta.text, delta.reasoning, *(t.arguments for t in delta.tool_calls)]
+    def _note(self, chunks: Sequence[Chunk]) -> None:
+        self._latest = now = monotonic()
+        for chunk in chunks:
+            self._usage = chunk.usage or self._usage
+            self._model = chunk.model or self._model
+            for delta in chunk.deltas:
+                self._finish = delta.finish_reason or self._finish
+                if delta.has_content:
+                    self._first = self._first or now
+                    self._text.append(delta.text + delta.reasoning)
+                    self._text += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
@@ -231,11 +229,23 @@ class Call:
         )
 
 
-async def _read(response: WireResponse) -> bytes:
-    try:
-        return b"".join([part async for part in response.chunks()])
-    finally:
-        await response.aclose(reuse=True)
+def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | None]:
+    """The chunks before the fault, and the fault if there is one."""
+    found = list(events)
+    last = found[-1] if found else None
+    if isinstance(last, Fault):
+        return cast("list[Chunk]", found[:-1]), last
+    return cast("list[Chunk]", found), None
+
+
+def _may_release(chunks: Sequence[Chunk]) -> bool:
+    return any(chunk.has_content or any(d.finish_reason for d in chunk.deltas) for chunk in chunks)
+
+
+@lru_cache(maxsize=64)
+def _whole(timeouts: Timeouts) -> Timeouts:
+    """The deadlines of an answer in one piece: its first byte may take as long as all of it."""
+    return replace(timeouts, first_token_s=timeouts.total_s)
 
 
 def _after_release(fault: Fault | None) -> Fault | None:

@@ -1,23 +1,39 @@
 """The most a request can cost: what a hold must cover before the first byte goes upstream."""
 
+from collections.abc import Iterable
+
 from turnout.catalog import Catalog
-from turnout.core import Decision, Request
-from turnout.decision import input_tokens
+from turnout.core import Bound, Decision, Request
+from turnout.decision import bound, input_tokens
+from turnout.runtime.verify import Verifier
 
 
-def ceiling(request: Request, decision: Decision, catalog: Catalog) -> int | None:
-    """Upper bound in pico-dollars of any one attempt; None when a route's price is unknown.
+def bounds(
+    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
+) -> dict[str, Bound]:
+    """The most that any one attempt can use, by deployment of the plan.
 
-    The prompt is counted as it is; the answer as long as the caller's cap or the model allows.
+    A draft's bound covers its verdict as well.
     """
-    most = 0
+    found: dict[str, Bound] = {}
     for route in decision.routes:
         deployment = catalog.deployments[route.deployment]
-        if deployment.price is None:
+        most = bound(request, decision.features, deployment)
+        if verifier is not None and route.role == "draft":
+            prompt = input_tokens(decision.features, deployment)
+            verdict = verifier.ceiling(prompt, most.tokens - prompt)
+            known = verdict is not None and most.cost_pico_usd is not None
+            cost = (most.cost_pico_usd or 0) + (verdict or 0) if known else None
+            most = Bound(cost, 2 * most.tokens)
+        found[route.deployment] = most
+    return found
+
+
+def ceiling(found: Iterable[Bound]) -> int | None:
+    """Upper bound in pico-dollars of any one attempt; None when a route's price is unknown."""
+    most = 0
+    for one in found:
+        if one.cost_pico_usd is None:
             return None
-        prompt = input_tokens(decision.features, deployment)
-        card = deployment.card
-        room = max(0, card.context_window - prompt)
-        longest = min(request.max_output_tokens or room, card.max_output or room, room)
-        most = max(most, deployment.price.expected_cost(prompt, longest))
+        most = max(most, one.cost_pico_usd)
     return most

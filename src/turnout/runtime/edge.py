@@ -32,6 +32,7 @@ ERROR_OF: Mapping[FaultKind, type[ProviderError]] = {
     "unavailable": Unavailable,
     "bad_response": BadResponse,
     "interrupted": BadResponse,
+    "rejected": BadResponse,
 }
 
 
@@ -44,7 +45,7 @@ def error_of(fault: Fault) -> RouterError:
 
 def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
     """The exception for a decision that gave no answer, with everything that was tried."""
-    answers = [o for o in outcomes if o.route.role != "classifier"]
+    answers = [o for o in outcomes if o.is_answer]
     if not decision.routes:
         return NoEligibleDeployment(decision.candidates)
     last = answers[-1].error if answers else None

@@ -12,6 +12,7 @@ from time import monotonic
 
 from turnout.catalog import Deployment
 from turnout.core import Fault, Outcome
+from turnout.runtime.latency import Latencies
 
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
@@ -65,6 +66,7 @@ class Health:
         reserve = self._rules.retry_reserve
         self._states = {name: _State(retry_tokens=reserve) for name in deployments}
         self._quiet = True
+        self.latencies = Latencies()
 
     def unavailable(self, without: Collection[str] = ()) -> dict[str, str]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
@@ -88,6 +90,10 @@ class Health:
         now = self._clock()
         return max(0.0, min((s.until - now for s in self._states.values()), default=0.0))
 
+    def outstanding(self, names: Collection[str]) -> dict[str, int]:
+        """Calls under way at each of these deployments."""
+        return {name: self._states[name].in_flight for name in names}
+
     def began(self, deployment: str) -> None:
         """A first try begins: it earns its share of a retry."""
         state = self._states[deployment]
@@ -102,8 +108,11 @@ class Health:
         state = self._states[outcome.route.deployment]
         state.in_flight -= 1
         fault = outcome.error
-        if outcome.status == "ok":
+        if outcome.status == "ok" or (fault is not None and fault.kind == "rejected"):
+            # A verifier said no to a draft: the deployment did answer.
             self._succeeded(state)
+            if outcome.is_answer:
+                self.latencies.note(outcome)
         elif fault is not None:
             self._failed(outcome.route.deployment, fault)
 
@@ -157,12 +166,12 @@ class Health:
                 self._open(name, fault, min(wait_s, rules.longest_s))
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
-        """Closes the door of the deployment, or of all that its provider has."""
-        provider = self._deployments[name].provider.name
+        """Closes the door of the deployment, of its quota, or of all that its provider has."""
+        mine = self._deployments[name]
         for other, deployment in self._deployments.items():
-            if other == name or (
-                fault.scope == "provider" and deployment.provider.name == provider
-            ):
+            shared = fault.kind == "rate_limited" and _quota(deployment) == _quota(mine)
+            whole = fault.scope == "provider" and deployment.provider.name == mine.provider.name
+            if other == name or shared or whole:
                 state = self._states[other]
                 state.until = max(state.until, self._clock() + wait_s)
                 state.why, state.stated = fault.kind, stated
@@ -170,3 +179,8 @@ class Health:
                 state.failures = 0
                 state.window = 1
         self._quiet = False
+
+
+def _quota(deployment: Deployment) -> str:
+    """What a provider limits together: as configured, else the model there."""
+    return deployment.quota or f"{deployment.provider.name}/{deployment.model}"

@@ -3,7 +3,7 @@
 Invariant: within a process the ids rise, even when the clock is set back.
 """
 
-import secrets
+import os
 import threading
 import time
 
@@ -13,6 +13,7 @@ class Ids:
 
     def __init__(self) -> None:
         self._last_ms = 0
+        self._chance = b""
         self._giving = threading.Lock()
 
     def new(self) -> str:
@@ -20,7 +21,10 @@ class Ids:
         with self._giving:
             self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
             now_ms = self._last_ms
-        return f"r_{now_ms:012x}{secrets.token_hex(6)}"
+            # The system is asked for chance once for many ids.
+            pool = self._chance or os.urandom(6 * 256)
+            lot, self._chance = pool[:6], pool[6:]
+        return f"r_{now_ms:012x}{lot.hex()}"
 
 
 new_id = Ids().new

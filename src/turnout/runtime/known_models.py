@@ -8,7 +8,7 @@ import difflib
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.providers import Timeouts, Transport, TransportError, WireRequest
+from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
 
 
 async def known_models(provider: Provider, transport: Transport) -> list[str]:
@@ -21,10 +21,7 @@ async def known_models(provider: Provider, transport: Transport) -> list[str]:
         method="GET",
     )
     response = await transport.send(request, Timeouts(total_s=20.0))
-    try:
-        body = b"".join([part async for part in response.chunks()])
-    finally:
-        await response.aclose(reuse=True)
+    body = await read_all(response)
     try:
         return [str(model["id"]) for model in orjson.loads(body)["data"]]
     except (ValueError, KeyError, TypeError):

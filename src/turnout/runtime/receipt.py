@@ -15,9 +15,10 @@ class Receipt:
     """The account of one request, in pico-dollars.
 
     ``cost_pico_usd`` sums every call, the classifier's and failed ones included; None when one of
-    them has no known price. ``list_cost_pico_usd`` is what the chosen model's answer costs at its
-    own price: the same as paid, unless a stand-in answered for free. ``strongest_pico_usd`` is
-    the price of the same tokens at the strongest model.
+    them has no known price. ``classifier_pico_usd`` is the part that labels cost.
+    ``list_cost_pico_usd`` is what the chosen model's answer costs at its own price: the same as
+    paid, unless a stand-in answered for free. ``strongest_pico_usd`` is the price of the same
+    tokens at the strongest model.
     """
 
     chosen_model: str | None
@@ -25,6 +26,7 @@ class Receipt:
     stand_in: bool
     usage: Usage
     cost_pico_usd: int | None
+    classifier_pico_usd: int | None
     list_cost_pico_usd: int | None
     strongest_pico_usd: int | None
 
@@ -36,7 +38,7 @@ def receipt(
     stand_in: Deployment | None,
 ) -> Receipt:
     """The account of ``outcomes``, classifier calls among them."""
-    answers = [o for o in outcomes if o.route.role != "classifier"]
+    answers = [o for o in outcomes if o.is_answer]
     final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
@@ -48,6 +50,9 @@ def receipt(
         stand_in=stand_in is not None and final is not None,
         usage=usage,
         cost_pico_usd=total([o.cost_pico_usd for o in outcomes]),
+        classifier_pico_usd=total(
+            [o.cost_pico_usd for o in outcomes if o.route.role == "classifier"]
+        ),
         list_cost_pico_usd=total([cost(chosen, usage), extra]),
         strongest_pico_usd=strongest.cost(usage) if strongest else None,
     )

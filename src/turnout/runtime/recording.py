@@ -14,6 +14,7 @@ from turnout.ledger import Ledger, store_at
 from turnout.runtime.recorder import NoRecorder, Recorder
 
 OFF = "off"
+SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
 # A short-lived command or a notebook lets others at the shared default file while it is idle.
 IDLE_S = 2.0
 
@@ -43,4 +44,16 @@ def recorder_for(
     place = place_of(config, environ)
     if place is None:
         return NoRecorder()
-    return Ledger(store_at(place), catalog=catalog, stand_in=stand_in, idle_s=IDLE_S)
+    return Ledger(
+        store_at(place),
+        catalog=catalog,
+        stand_in=stand_in,
+        idle_s=IDLE_S,
+        shared=shared_with(environ),
+    )
+
+
+def shared_with(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """The socket and the secret of the process that writes for this one, if there is one."""
+    address, secret = environ.get(SOCKET), environ.get(SECRET)
+    return (address, bytes.fromhex(secret)) if address and secret else None

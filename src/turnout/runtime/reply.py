@@ -78,7 +78,7 @@ def refusal_chunks(decision: Decision, created: int) -> list[dict[str, Any]]:
 def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
     """A stream chunk in OpenAI's shape; what the provider said more is kept."""
     raw = dict(chunk.raw) if "choices" in chunk.raw else {}
-    raw["id"] = raw.get("id") or f"chatcmpl-{decision.id}"
+    raw["id"] = raw.get("id") or chunk.id or f"chatcmpl-{decision.id}"
     raw["object"] = "chat.completion.chunk"
     raw.setdefault("created", created)
     raw["model"] = chunk.model or model
@@ -127,6 +127,8 @@ def _message(delta: Delta) -> dict[str, Any]:
     found: dict[str, Any] = {"content": delta.text or None}
     if delta.reasoning:
         found["reasoning_content"] = delta.reasoning
+    if delta.refusal:
+        found["refusal"] = delta.refusal
     if delta.signature:
         found["reasoning_signature"] = delta.signature
     if delta.tool_calls:

@@ -6,9 +6,9 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -24,28 +24,41 @@ from turnout.core import (
     Message,
     Outcome,
     Prediction,
+    Ref,
     Request,
     RouterError,
     Snapshot,
     check_body,
+    readable_messages,
+    strings,
 )
-from turnout.decision import decide, decision_id, input_tokens
+from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract
 from turnout.features.prompt import prompt_text
+from turnout.runtime.accounts import Accounts
+from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
-from turnout.runtime.ceiling import ceiling
+from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
+from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
+
+UNDECIDED = (RouterError, asyncio.CancelledError)
+# Characters that are read on the event loop itself, within about a millisecond.
+_AT_ONCE = 5000
+# What is estimated of a request that the configuration lets pass unread.
+UNREAD = Prediction(classifier=Ref(name="none"))
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
@@ -60,10 +73,12 @@ class Router:
         self._parts = assembly
         self._rules = assembly.means.rules
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
+        self._accounts = Accounts(assembly.means.recorder)
         self._loop = BackgroundLoop()
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._screening = screening_of(assembly, self._threads)
 
     @classmethod
     def from_config(
@@ -138,22 +153,35 @@ class Router:
         Where the configuration has an LLM classifier, that one is asked for its label.
         Raises RequestError.
         """
+        return self.labelled(prompt, **more)[0]
+
+    def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
+        """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self.request(prompt, **more)
-            return self._decide(request, self._parts.classifier.predict(request.messages))
-        return self._loop.run(self.aroute(prompt, **more))
+            return self._decide(
+                request, self._parts.classifier.predict(readable_messages(request))
+            ), ()
+        return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
+        decision, _ = await self._labelled(prompt, **more)
+        return decision
+
+    async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self.request(prompt, **more)
-        async with self._undecided(request):
+        try:
             prediction, labelled = await self._predict(request)
             decision = self._decide(request, prediction)
             if labelled:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
-        return decision
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
+        return decision, labelled
 
     @overload
     async def achat(
@@ -195,19 +223,39 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
-        async with self._undecided(request):
+        request = placed(request, self._rules)
+        try:
             prediction, labelled = await self._predict(request)
-            return await self._admit(request, self._decide(request, prediction), labelled)
+            return await self._admit(request, prediction, labelled)
+        except UNDECIDED:
+            await self._abandoned(request)
+            raise
+
+    async def afeedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """Record how good an answer was, in the ledger: what training on one's own logs reads.
+
+        ``source`` says who judged, as ``user``, ``judge``, ``label`` or ``test``. Raises
+        InvalidRequest for a decision that the ledger does not have.
+        """
+        await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
+
+    def feedback(
+        self, decision_id: str, metric: str, value: float, *, source: str = "user"
+    ) -> None:
+        """As ``afeedback``."""
+        self._loop.run(self.afeedback(decision_id, metric, value, source=source))
 
     def prepare(self) -> None:
-        """Load what the first request would otherwise wait for: tables, tokenizers, the client.
+        """Load what the first request would otherwise wait for; no model is called.
 
-        To be called on the event loop that will serve; no model is called.
+        The classifier's second stage goes on loading beside the first answers.
         """
         request = self.request("Hello")
-        self._parts.classifier.warm()
-        self._decide(request, self._parts.classifier.predict(request.messages))
-        self._parts.means.backends.prepare()
+        self._parts.classifier.warm(fully=False)
+        self._parts.classifier.begin(request.messages)
+        self._decide(request, UNREAD)
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
@@ -218,6 +266,11 @@ class Router:
         named = self._rules.catalog.find(request.model)
         asked = [named] if named else self._rules.catalog.deployments.values()
         return max(input_tokens(features, deployment) for deployment in asked)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Keys and budgets in this router's ledger."""
+        return self._accounts
 
     def soonest_s(self) -> float:
         """Seconds until the next model that cools down comes back."""
@@ -245,7 +298,10 @@ class Router:
             return False
         recorder = old.parts.means.recorder
         recorder.price_by(self._rules.catalog)
+        if recorder.directory is not None:
+            recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        self._accounts = old.accounts
         return True
 
     async def retire(self, *, recording: bool) -> None:
@@ -296,39 +352,54 @@ class Router:
         await self.aclose()
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        local = self._parts.classifier.settled(request.messages)
-        if local is None:
-            predict = self._parts.classifier.predict
-            running = asyncio.get_running_loop()
-            local = await running.run_in_executor(self._threads, predict, request.messages)
-        if self._parts.asked is None or local.unsafe is None:
+        if not self._rules.safety.pinned and is_pinned(request, self._rules):
+            return UNREAD, ()
+        classifier, running = self._parts.classifier, asyncio.get_running_loop()
+        messages = readable_messages(request)
+        if sum(len(text) for message in messages for text in strings(message)) > _AT_ONCE:
+            # Every stretch of it is read, and others shall not wait for that.
+            local = await running.run_in_executor(self._threads, classifier.predict, messages)
+        else:
+            local = classifier.begin(messages)
+            if not isinstance(local, Prediction):
+                local = await running.run_in_executor(self._threads, classifier.finish, local)
+        asked = self._parts.asked
+        if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
-        label, why, outcome = await ask_label(
-            request,
-            self._parts.asked,
-            self._parts.labels,
-            self._parts.config.classifier.deadline_s,
-            self._parts.means,
-        )
+        closed = self._unavailable().get(asked.deployment.id)
+        if closed:
+            return combine(local, None, f"not asked: {closed}"), ()
+        label, why, outcome = await ask_label(request, asked, self._parts.means)
         return combine(local, label, why), (outcome,) if outcome else ()
 
-    @asynccontextmanager
-    async def _undecided(self, request: Request) -> AsyncIterator[None]:
+    async def _abandoned(self, request: Request) -> None:
         """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
-        try:
-            yield
-        except (RouterError, asyncio.CancelledError):
-            recorder = self._parts.means.recorder
-            await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
-            raise
+        recorder = self._parts.means.recorder
+        await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
     def _decide(self, request: Request, prediction: Prediction) -> Decision:
         features = extract(request, self._tokenizers)
-        if self._parts.success is not None:
-            success = self._parts.success.predictor.predict(prompt_text(request))
-            prediction = replace(prediction, success=success)
-        now = Snapshot(as_of=time.time(), unavailable=self._unavailable())
+        known = self._parts.success
+        if known is not None:
+            text = prompt_text(request)
+            prediction = replace(prediction, success=known.predictor.predict(text))
+            if known.lengths is not None:
+                quantile = self._parts.config.policy.output_quantile
+                written = known.lengths.tokens(text, quantile, request.max_output_tokens)
+                features = replace(features, written=written)
+        now = Snapshot(
+            as_of=time.time(),
+            unavailable=self._unavailable(),
+            latency_ms=self._latencies(request),
+            outstanding=outstanding(self._rules.balance, self._parts.means.health),
+        )
         return decide(request, features, prediction, now, self._rules)
+
+    def _latencies(self, request: Request) -> Mapping[str, float]:
+        """What answers took, where the decision depends on it."""
+        if request.constraints.max_latency_ms is None and not self._rules.reads_latency:
+            return {}
+        return self._parts.means.health.latencies.expected_ms()
 
     def _unavailable(self) -> Mapping[str, str]:
         """Deployments that cannot be called, with the reason."""
@@ -337,14 +408,27 @@ class Router:
         return {**cooling, **without} if cooling else without
 
     async def _admit(
-        self, request: Request, decision: Decision, labelled: Sequence[Outcome]
+        self, request: Request, prediction: Prediction, labelled: Sequence[Outcome]
     ) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
-        await recorder.decided(request, decision, ceiling(request, decision, self._rules.catalog))
+        request, decision = await admitted(
+            request,
+            self._decide(request, prediction),
+            lambda narrower: self._decide(narrower, prediction),
+            self._parts.means,
+        )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, labelled)
+        if self._screening is not None:
+            return ScreenedWalk(
+                request=request,
+                decision=decision,
+                means=self._parts.means,
+                outcomes=list(labelled),
+                screening=self._screening,
+            )
         return Walk(
             request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
         )
@@ -362,15 +446,16 @@ class Router:
         created = int(time.time())
         # The provider is asked for usage in any case; the caller sees it only on request.
         wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
-        async with aclosing(walk.stream()) as chunks:
-            async for chunk in chunks:
-                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
-                if body["choices"] or wants_usage:
-                    yield body
+        async with aclosing(walk.stream()) as batches:
+            async for batch in batches:
+                for chunk in batch:
+                    body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                    if body["choices"] or wants_usage:
+                        yield body
         if walk.decision.blocked:
             for body in refusal_chunks(walk.decision, created):
                 yield script.note(body)
-        elif walk.outcomes[-1].status != "ok":
+        elif not walk.complete:
             raise failure(walk.decision, walk.outcomes)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:

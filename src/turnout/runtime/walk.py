@@ -5,18 +5,21 @@ This module chooses nothing: the next attempt comes from the walk.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Decision, Outcome, Request
+from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.health import Health
+from turnout.runtime.receipt import total
 from turnout.runtime.recorder import Recorder
+from turnout.runtime.verify import Verifier, as_asked, draft_of
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 
@@ -32,17 +35,35 @@ class Means:
     recorder: Recorder
     health: Health
     stand_in: Deployment | None = None
+    verifier: Verifier | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest."""
+    """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
+
+    ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
+    """
 
     request: Request
     decision: Decision
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
     call: Call | None = None
+    scans: tuple[Scan, ...] = ()
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to an end of its own, a refusal's included."""
+        if self.decision.blocked or self.stopped:
+            return True
+        return self.outcomes[-1].status == "ok"
+
+    @property
+    def cost_pico_usd(self) -> int | None:
+        """What all calls so far cost; None when one of them has no known price."""
+        return total([outcome.cost_pico_usd for outcome in self.outcomes])
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
@@ -51,7 +72,7 @@ class Walk:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    answer = await call.whole()
+                    answer = await self._answer(call)
                 finally:
                     outcome = await self._record(call)
                 if answer is not None:
@@ -61,21 +82,30 @@ class Walk:
             await self._settle()
         return None
 
-    async def stream(self) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the first route that begins to answer; the last outcome tells the end."""
+    async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks of the first route that begins to answer; the last outcome tells the end.
+
+        Chunks that came together are given together.
+        """
         plan, attempt = self._begin()
         try:
             while attempt is not None:
                 call = await self._call(attempt)
                 try:
-                    async with aclosing(call.stream()) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
+                    async with aclosing(self._batches(call)) as batches:
+                        async for batch in batches:
+                            yield batch
                 finally:
                     outcome = await self._record(call)
                 attempt = _advance(plan, self._within_budget(outcome))
         finally:
             await self._settle()
+
+    def _answer(self, call: Call) -> Awaitable[Chunk | None]:
+        return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
+
+    def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
+        return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries)
@@ -87,9 +117,12 @@ class Walk:
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
         self.means.health.began(attempt.route.deployment)
+        request = self.request
+        if attempt.route.role == "draft" and self.means.verifier is not None:
+            request = self.means.verifier.asks(request)
         self.call = Call(
             decision_id=self.decision.id,
-            request=self.request,
+            request=request,
             attempt=attempt,
             deployment=deployment,
             answers=answers,
@@ -100,12 +133,44 @@ class Walk:
         )
         return self.call
 
+    async def _draft(self, call: Call) -> Chunk | None:
+        """A draft's whole answer once it is verified."""
+        answer = await call.whole()
+        kept = await self._verified(call, [answer]) if answer is not None else []
+        return kept[0] if kept else None
+
+    async def _drafted(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The chunks of a draft, held back until it is verified."""
+        kept = await call.kept()
+        verified = await self._verified(call, kept) if kept is not None else None
+        if verified:
+            yield verified
+
+    async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
+        """The draft as it may be served, or nothing where it is rejected."""
+        verifier = self.means.verifier
+        if verifier is None or call.outcome is None:
+            return chunks
+        draft = draft_of(self.request, chunks)
+        try:
+            verdict = await verifier.verdict(draft, self.decision.id, self.means)
+        except asyncio.CancelledError:
+            call.outcome = replace(call.outcome, status="cancelled")
+            raise
+        if verdict.call is not None:
+            self.outcomes.append(verdict.call)
+        if verdict.rejection is None:
+            return [as_asked(self.request, chunk) for chunk in chunks]
+        fault = Fault(kind="rejected", detail=f"draft rejected: {verdict.rejection}")
+        call.outcome = replace(call.outcome, status="failed", error=fault)
+        return []
+
     async def _record(self, call: Call) -> Outcome:
         if call.outcome is None:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
-        await asyncio.shield(self.means.recorder.attempted(call.outcome))
+        await _kept(self.means.recorder.attempted(call.outcome))
         return call.outcome
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
@@ -119,7 +184,13 @@ class Walk:
         return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
-        await asyncio.shield(self.means.recorder.settled(self.decision))
+        await _kept(self.means.recorder.settled(self.decision))
+
+
+async def _kept(written: Awaitable[None]) -> None:
+    """Waits for what must be written even when the caller leaves."""
+    if written is not DONE:
+        await asyncio.shield(written)
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:

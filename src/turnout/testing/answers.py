@@ -6,6 +6,7 @@ This module does not know faults or sockets.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +25,26 @@ Delta = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer as deltas of one token each; the first ``reasoning`` of them are reasoning."""
+    """An answer as deltas of one token each; the first ``reasoning`` of them are reasoning.
+
+    ``certainty`` is each token's probability, None where nobody asked for it.
+    """
 
     deltas: tuple[Delta, ...]
     reasoning: int
     finish_reason: str
+    certainty: float | None = None
+
+    def logprobs(self, deltas: Sequence[Delta]) -> dict[str, Any]:
+        """What a choice says of the probabilities of its tokens, where that was asked for."""
+        if self.certainty is None:
+            return {}
+        told = [
+            {"token": delta["content"], "logprob": math.log(self.certainty)}
+            for delta in deltas
+            if delta.get("content")
+        ]
+        return {"logprobs": {"content": told}}
 
     def message(self, tokens: int | None = None) -> dict[str, Any]:
         """The first ``tokens`` deltas as one message."""

@@ -31,7 +31,7 @@ def chat_shape(body: Payload) -> dict[str, Any]:
         schema = {"schema": wanted.get("schema")}
         found["response_format"] = {"type": "json_schema", "json_schema": schema}
     if any(block.get("type") == "tool_result" for block in _blocks(body["messages"][-1])):
-        found["messages"] = [*body["messages"], {"role": "tool", "content": ""}]
+        found["messages"] = [*body["messages"][:-1], {**body["messages"][-1], "role": "tool"}]
     return found
 
 

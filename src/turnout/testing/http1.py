@@ -21,13 +21,17 @@ class PeerGone(Exception):
 
 
 class Exchange:
-    """One connection: reads requests, writes answers piece by piece."""
+    """One connection: reads requests, writes answers piece by piece.
+
+    ``unasked`` follows the last bytes of each answer, in one write with them.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._ahead = b""
         self.bytewise = False
+        self.unasked = b""
 
     async def read_request(self) -> RecordedRequest | None:
         """The next request on the connection, or None when there is none."""
@@ -52,12 +56,13 @@ class Exchange:
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Sends an answer with its length."""
         await self.head(status, {**headers, "Content-Length": str(len(body))})
-        await self.raw(body)
+        await self.raw(body + self.unasked)
 
     async def piece(self, data: bytes) -> None:
         """Sends a chunk of a chunked body; an empty one ends it."""
         if not self.bytewise:
-            await self.raw(b"%x\r\n%b\r\n" % (len(data), data))
+            unasked = b"" if data else self.unasked
+            await self.raw(b"%x\r\n%b\r\n%b" % (len(data), data, unasked))
             return
         for place in range(len(data)):
             await self.raw(b"1\r\n%b\r\n" % data[place : place + 1])

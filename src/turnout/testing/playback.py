@@ -21,7 +21,26 @@ from turnout.testing.script import Script
 _HTML = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 _LATE_USAGE_S = 0.05
 _BEFORE_RESET_S = 0.02
-_SMUGGLED = b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n{"smuggled": true}'
+_UNASKED_BODY = json.dumps(
+    {
+        "id": "chatcmpl-smuggled",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "smuggled",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "smuggled"},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+).encode()
+_UNASKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_UNASKED_BODY),
+    _UNASKED_BODY,
+)
 
 
 class Playback:
@@ -76,10 +95,8 @@ class Playback:
         if await self._is_no_answer():
             return True
         self._exchange.bytewise = "bytewise" in self._script
-        keep = await (self._stream() if self._entry.stream else self._whole())
-        if keep and "extrabytes" in self._script:
-            await self._exchange.raw(_SMUGGLED)
-        return keep
+        self._exchange.unasked = _UNASKED if "extrabytes" in self._script else b""
+        return await (self._stream() if self._entry.stream else self._whole())
 
     async def _is_no_answer(self) -> bool:
         """Sends what is no answer at all, where the script wants that."""
@@ -162,7 +179,8 @@ class Playback:
             self._exchange.reset()
         if self._entry.stream:
             await self._spoil(at)
-        return bool(at & {"reset", "cut", "error", "badhex"})
+        ends = {"reset", "cut", "error", "badhex"} if self._entry.stream else {"reset", "cut"}
+        return bool(at & ends)
 
     async def _spoil(self, at: set[str]) -> None:
         """Sends what does not belong into a stream."""
@@ -186,12 +204,14 @@ class Playback:
     def _completion(self) -> dict[str, Any]:
         message = self._answer.message()
         choice = {"index": 0, "message": message, "finish_reason": self._answer.finish_reason}
+        choice |= self._answer.logprobs(self._answer.deltas)
         answer = self._envelope("chat.completion")
         answer["choices"] = [] if "empty" in self._script else [choice]
         return answer if "nousage" in self._script else {**answer, "usage": self._usage()}
 
     def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        choice |= self._answer.logprobs([delta])
         return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
 
     def _envelope(self, kind: str) -> dict[str, Any]:

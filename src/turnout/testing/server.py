@@ -6,14 +6,15 @@ This module does not know routers.
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from turnout.testing.answers import answer, nonce_of, prompt_tokens
 from turnout.testing.anthropic_wire import chat_shape
+from turnout.testing.background import Background
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest
 from turnout.testing.playback import Playback
@@ -25,11 +26,12 @@ _ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH})
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
 
 
-class FaultyUpstream:
+class FaultyUpstream(Background):
     """The server, as ``with`` (in a thread of its own) or ``async with`` (on the running loop).
 
     ``scripts`` maps honest model names to fault names, and may be changed while it runs;
-    ``replies`` maps model names to the text they answer with.
+    ``replies`` maps model names to the text they answer with, ``certainty`` to the probability of
+    each of their tokens (1 where nothing is said).
     ``invoice`` holds an entry for each chat call and ``requests`` everything that arrived, both in
     order. With ``api_key`` set, other keys are refused with 401.
     """
@@ -40,11 +42,14 @@ class FaultyUpstream:
         port: int = 0,
         scripts: Mapping[str, str] | None = None,
         replies: Mapping[str, str] | None = None,
+        certainty: Mapping[str, float] | None = None,
         models: tuple[str, ...] = ("acme/small", "acme/large"),
         api_key: str | None = None,
     ) -> None:
+        super().__init__()
         self.scripts: dict[str, str] = dict(scripts or {})
         self.replies: dict[str, str] = dict(replies or {})
+        self.certainty: dict[str, float] = dict(certainty or {})
         self.models = models
         self.invoice: list[InvoiceEntry] = []
         self.requests: list[RecordedRequest] = []
@@ -55,8 +60,6 @@ class FaultyUpstream:
         self._calls: dict[str, int] = {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def port(self) -> int:
@@ -88,33 +91,6 @@ class FaultyUpstream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def __enter__(self) -> Self:
-        ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop, ready), daemon=True)
-        self._thread.start()
-        ready.wait()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if self._loop is None or self._thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(self.__aexit__(kind, error, tb), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_until_complete(self.__aenter__())
-        ready.set()
-        loop.run_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -185,6 +161,8 @@ class FaultyUpstream:
             text=text,
             parallel="parallel" in script,
         )
+        if body.get("logprobs"):
+            said = replace(said, certainty=self.certainty.get(body["model"], 1.0))
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         playback = Playback(
             exchange,

@@ -1,33 +1,66 @@
 """Writes a trained bundle: the predictor, what the tables say of each model, and a model card."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from turnout.catalog import build
 from turnout.classifiers.success.artefact import save
-from turnout.classifiers.success.bundle import CATALOGUE, POLICY, seal, write_json
+from turnout.classifiers.success.bundle import (
+    CATALOGUE,
+    CONFIG,
+    POLICY,
+    PRICES,
+    seal,
+    write_json,
+)
+from turnout.classifiers.success.lengths import FILE as LENGTHS
 from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.config import Config, public
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.training.lengths import fit_lengths
 
 
 def write_bundle(
-    predictor: SuccessPredictor, tables: Sequence[OutcomeTable], folder: Path, *, seed: int = 0
+    predictor: SuccessPredictor,
+    tables: Sequence[OutcomeTable],
+    folder: Path,
+    *,
+    seed: int = 0,
+    config: Config | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> str:
     """Writes the bundle into ``folder`` and returns its hash.
 
-    Raises ConfigError where ``folder`` cannot be written.
+    With a ``config`` that it shall be served by, the bundle holds that one, without its secrets,
+    and the prices of its models. Raises ConfigError where ``folder`` cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save(predictor, folder, card=_card(predictor, tables, seed))
+        lengths = fit_lengths(tables)
+        if lengths is None:
+            (folder / LENGTHS).unlink(missing_ok=True)
+        else:
+            lengths.save(folder)
         write_json(folder / CATALOGUE, catalogue(tables))
+        if config is not None:
+            write_json(folder / CONFIG, public(config))
+            write_json(folder / PRICES, _prices(config, environ or {}))
         write_json(folder / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
         return seal(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def _prices(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Each configured model's price in pico-dollars a token, with source and date."""
+    deployments = build(config, environ).deployments.values()
+    return {d.id: {"model": d.model, **(asdict(d.price) if d.price else {})} for d in deployments}
 
 
 def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
@@ -40,10 +73,14 @@ def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
         mine = [table for table in tables if model in table.models]
         record: dict[str, Any] = {"quality": _mean([_column(t, "score", model) for t in mine])}
         costs = [_column(t, "cost_usd", model) for t in mine if t.cost_usd is not None]
+        read = [_column(t, "input_tokens", model) for t in mine if t.input_tokens is not None]
+        record["input_tokens"] = _mean(read)
         lengths = [_column(t, "output_tokens", model) for t in mine if t.output_tokens is not None]
         record["mean_cost_usd"] = _mean(costs)
         record["output_tokens"] = _mean(lengths)
         prices = [t.prices[model] for t in mine if model in t.prices]
+        waits = [_column(t, "latency_ms", model) for t in mine if t.latency_ms is not None]
+        record["latency_ms"] = _mean(waits)
         record["price_per_mtok"] = list(prices[0]) if prices else None
         known[model] = {name: value for name, value in record.items() if value is not None}
     return known

@@ -12,13 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from turnout.classifiers.success.artefact import FILE, load
+from turnout.classifiers.success.lengths import FILE as LENGTHS
+from turnout.classifiers.success.lengths import Lengths, load_lengths
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.core import ConfigError
 
 INDEX = "bundle.json"
 CATALOGUE = "catalogue.json"
 POLICY = "policy.json"
-_PARTS = (FILE, CATALOGUE, POLICY, "config.yaml", "lengths.zip")
+CONFIG = "config.json"
+PRICES = "prices.json"
+_PARTS = (FILE, CATALOGUE, POLICY, CONFIG, PRICES, LENGTHS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What ``calibrate`` found: with this share as ``threshold`` the quality is kept on average.
+
+    ``lost`` is the share of requests that may lose quality where that was promised instead, and
+    then ``quality`` is what came of it.
+    """
+
+    quality: float
+    threshold: float
+    lost: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +43,8 @@ class Bundle:
     """A loaded bundle.
 
     ``catalogue`` maps a model to what is known of it: ``mean_cost_usd``, ``price_per_mtok`` and
-    ``quality``, where known; ``policy`` is what ``calibrate`` wrote.
+    ``quality``, where known; ``policy`` is what ``calibrate`` wrote; ``lengths`` predicts how long
+    answers will be where the tables counted them.
     """
 
     folder: Path
@@ -34,6 +52,27 @@ class Bundle:
     predictor: SuccessPredictor
     catalogue: Mapping[str, Mapping[str, Any]]
     policy: Mapping[str, Any]
+    lengths: Lengths | None = None
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Every promise that was calibrated. Raises ConfigError where one cannot be read."""
+        try:
+            return tuple(
+                Promise(
+                    quality=float(kept["quality"]),
+                    threshold=float(kept["threshold"]),
+                    lost=None if kept.get("lost") is None else float(kept["lost"]),
+                )
+                for kept in self.policy.get("promises", ())
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
+
+    @property
+    def calibrated(self) -> tuple[tuple[float, float], ...]:
+        """Pairs of a quality and the share that keeps it on average, by rising quality."""
+        return tuple(sorted((p.quality, p.threshold) for p in self.promises if p.lost is None))
 
 
 def seal(folder: Path) -> str:
@@ -68,6 +107,7 @@ def open_bundle(folder: str | Path) -> Bundle:
         predictor=load(folder),
         catalogue=_optional(folder / CATALOGUE),
         policy=_optional(folder / POLICY),
+        lengths=load_lengths(folder),
     )
 
 

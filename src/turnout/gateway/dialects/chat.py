@@ -88,7 +88,7 @@ def error_object(problem: Problem) -> dict[str, Any]:
         "type": problem.type,
         "param": problem.param,
         "code": problem.code,
-        "attempts": problem.attempts_body(),
+        **problem.more(),
     }
 
 

@@ -16,6 +16,7 @@ from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
+    stop_details,
     stop_reason,
     tool_input,
     usage_body,
@@ -56,6 +57,7 @@ class Messages:
                 "content": _content(delta),
                 "stop_reason": stop_reason(delta.finish_reason),
                 "stop_sequence": None,
+                **stop_details(delta.refusal),
                 "usage": usage_body(chunk.usage or Usage()),
             }
         )

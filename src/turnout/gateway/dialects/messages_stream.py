@@ -12,6 +12,7 @@ from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
+    stop_details,
     stop_reason,
     usage_body,
 )
@@ -31,6 +32,7 @@ class MessagesWriter:
         self._calls_seen: set[int] = set()
         self._scattered = False
         self._finish: str | None = None
+        self._refusal = ""
         self._usage = Usage()
 
     def write(self, chunk: Chunk) -> bytes:
@@ -38,6 +40,7 @@ class MessagesWriter:
         kind = chunk.raw.get("type")
         if kind and "choices" not in chunk.raw:
             return self._pass_on(str(kind), dict(chunk.raw), chunk)
+        self._native = False
         self._usage = chunk.usage or self._usage
         events = [] if self._started else [self._start(chunk)]
         for delta in chunk.deltas:
@@ -51,7 +54,11 @@ class MessagesWriter:
             return b""
         if self._scattered:
             return self.fail(broken_off("the provider sent pieces of one tool call after the next"))
-        reason = {"stop_reason": stop_reason(self._finish), "stop_sequence": None}
+        reason: dict[str, Any] = {
+            "stop_reason": stop_reason(self._finish),
+            "stop_sequence": None,
+            **stop_details(self._refusal),
+        }
         delta = {"type": "message_delta", "delta": reason, "usage": usage_body(self._usage)}
         stop = sse.event("message_stop", {"type": "message_stop"})
         return b"".join([*self._close(), sse.event("message_delta", delta), stop])
@@ -65,6 +72,10 @@ class MessagesWriter:
         if kind == "message_start":
             message = {**raw["message"], "model": chunk.model or self._about.model}
             raw["message"] = message
+        elif kind == "content_block_start":
+            self._open, self._blocks = ("native", 0), raw.get("index", self._blocks)
+        elif kind == "content_block_stop" and self._open is not None:
+            self._open, self._blocks = None, self._blocks + 1
         return sse.event(kind, raw)
 
     def _start(self, chunk: Chunk) -> bytes:
@@ -83,6 +94,7 @@ class MessagesWriter:
 
     def _delta(self, delta: Delta) -> list[bytes]:
         self._finish = delta.finish_reason or self._finish
+        self._refusal = delta.refusal or self._refusal
         events: list[bytes] = []
         if delta.reasoning:
             events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})

@@ -36,6 +36,11 @@ def stop_reason(finish_reason: str | None) -> str:
     return _STOP_REASONS.get(finish_reason or "stop", "end_turn")
 
 
+def stop_details(refusal: str) -> dict[str, Any]:
+    """``stop_details`` of an answer that was refused, with the reason; else nothing."""
+    return {"stop_details": {"type": "refusal", "explanation": refusal}} if refusal else {}
+
+
 def message_id(about: About) -> str:
     """The id of an answer that has none of its own."""
     return f"msg_{about.decision.id.removeprefix('d_')}"
@@ -48,7 +53,7 @@ def error_body(problem: Problem) -> dict[str, Any]:
         "type": _TYPES.get(problem.status, other),
         "message": problem.message,
         "code": problem.code,
-        "attempts": problem.attempts_body(),
+        **problem.more(),
     }
     return {"type": "error", "error": error}
 

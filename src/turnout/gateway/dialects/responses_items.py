@@ -101,6 +101,11 @@ def text_part(text: str) -> Item:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def refusal_part(text: str) -> Item:
+    """A part that says why there is no (further) answer."""
+    return {"type": "refusal", "refusal": text}
+
+
 def reasoning_item(about: About, place: int) -> Item:
     """A reasoning item without text yet."""
     return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}

@@ -24,6 +24,7 @@ class _Open:
     place: int
     item: items.Item
     text: str = ""
+    refusal: str = ""
 
 
 class ResponsesWriter:
@@ -95,7 +96,28 @@ class ResponsesWriter:
             events += self._grow("message", delta.text)
         for call in delta.tool_calls:
             events += self._call(call)
+        if delta.refusal:
+            events += self._refuse(delta.refusal)
         return events
+
+    def _refuse(self, why: str) -> list[bytes]:
+        """A second part of the message that says why it ends here."""
+        events = self._grow("message", "") if ("message", 0) not in self._items else []
+        opened = self._items["message", 0]
+        opened.refusal += why
+        at = {
+            "item_id": opened.item["id"],
+            "output_index": opened.place,
+            "content_index": 1,
+        }
+        part = items.refusal_part
+        return [
+            *events,
+            self._event("response.content_part.added", part=part(""), **at),
+            self._event("response.refusal.delta", delta=why, **at),
+            self._event("response.refusal.done", refusal=why, **at),
+            self._event("response.content_part.done", part=part(why), **at),
+        ]
 
     def _grow(self, kind: str, text: str) -> list[bytes]:
         events = []
@@ -150,6 +172,8 @@ class ResponsesWriter:
         item, text = opened.item, opened.text
         if item["type"] == "message":
             item["content"], item["status"] = [items.text_part(text)], "completed"
+            if opened.refusal:
+                item["content"].append(items.refusal_part(opened.refusal))
             told = [
                 self._piece("response.output_text.done", opened, "message", text=text),
                 self._part(opened, "message", "done", text),

@@ -1,0 +1,124 @@
+"""What tries to change a verdict: disguises, orders about the label, and turns that follow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.classify.data import OWN, blocked, own_files, user
+from benchmarks.classify.disguises import TRANSFORMS
+from benchmarks.classify.interval import by_group, share
+from turnout.classifiers import LocalClassifier
+from turnout.core import UNSAFE, Prediction
+from turnout.training.rows import Row, load
+
+_PROMPTS = 50
+_DISGUISED = 100
+_BATCH = 256
+
+
+def disguises(_data: Sequence[Path]) -> dict[str, Any]:
+    """Share of plain unsafe prompts still caught after each transform (own mild prompts)."""
+    classifier = LocalClassifier.load()
+    rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.language == "en"]
+    texts = [row.text for row in rows if row.judged]
+    plain = blocked(classifier, texts)
+    caught = [text for text, hit in zip(texts, plain, strict=True) if hit][:_DISGUISED]
+    out: dict[str, Any] = {"plain prompts, all caught": len(caught)}
+    for name, transform in TRANSFORMS.items():
+        out[name] = share(blocked(classifier, [transform(text) for text in caught]))
+    return out
+
+
+def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
+    """How often an attack on the label flips it: moulds never trained on x 50 prompts."""
+    classifier = LocalClassifier.load()
+    moulds = load([OWN / "label_attacks_test.jsonl"])
+    rows = [r for r in load([OWN / "english.jsonl"]) if r.judged and len(r.text) < 300]
+    prompts = [row.text for row in rows[:: len(rows) // _PROMPTS]][:_PROMPTS]
+    plain = [_served(classifier, p) for p in classifier.predict_batch([user(t) for t in prompts])]
+    flipped, refused, of_mould = [], [], []
+    for number, mould in enumerate(moulds):
+        texts = [mould.text.replace("{prompt}", prompt) for prompt in prompts]
+        after = classifier.predict_batch([user(text) for text in texts])
+        labels = [_served(classifier, prediction) for prediction in after]
+        flipped += [a not in (b, UNSAFE) for a, b in zip(labels, plain, strict=True)]
+        refused += [a == UNSAFE != b for a, b in zip(labels, plain, strict=True)]
+        of_mould += [number] * len(prompts)
+    return {
+        "moulds": len(moulds),
+        "attacks": len(flipped),
+        "flipped": by_group(flipped, of_mould),
+        "refused instead": by_group(refused, of_mould),
+    }
+
+
+def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
+    """Held-out conversations: the label after the follow-up against the task's own label."""
+    classifier = LocalClassifier.load()
+    rows = load([OWN / "conversations_test.jsonl"])
+    after = [p.intent for p in classifier.predict_batch([row.messages for row in rows])]
+    first = [p.intent for p in classifier.predict_batch([user(row.turns[0]) for row in rows])]
+    out: dict[str, Any] = {"conversations": len(rows)}
+    for kind in sorted({row.kind for row in rows}):
+        chosen = [i for i, row in enumerate(rows) if row.kind == kind]
+        out[f"{kind}: right label"] = share([after[i] == rows[i].intent for i in chosen])
+    stays = [i for i, row in enumerate(rows) if row.kind != "switch"]
+    told = [i for i in stays if first[i] == rows[i].intent]
+    out["all but switches: right label"] = share([after[i] == rows[i].intent for i in stays])
+    out["all but switches: right label of the first turn alone"] = share(
+        [first[i] == rows[i].intent for i in stays]
+    )
+    out["all but switches: right first label kept"] = share(
+        [after[i] == rows[i].intent for i in told]
+    )
+    return out
+
+
+def own_prompts(_data: Sequence[Path]) -> dict[str, Any]:
+    """Safe but alarming own prompts, and the data set by language without near-duplicates."""
+    classifier = LocalClassifier.load()
+    rows = load(own_files())
+    scary = [row for row in rows if row.kind in ("scary_benign", "injection_benign")]
+    found = []
+    for start in range(0, len(scary), _BATCH):
+        found += list(blocked(classifier, [row.text for row in scary[start : start + _BATCH]]))
+    alone = _distinct([row for row in rows if row.judged])
+    counts = {code: alone.count(code) for code in sorted(set(alone)) if alone.count(code) >= 20}
+    return {
+        "alarming and harmless, trained on: blocked": share(found),
+        "prompts, near-duplicates once": len(alone),
+        **{f"prompts in {code}": count for code, count in counts.items()},
+    }
+
+
+def _served(classifier: LocalClassifier, prediction: Prediction) -> str | None:
+    unsafe = prediction.unsafe is None or prediction.unsafe >= classifier.threshold
+    return UNSAFE if unsafe else prediction.intent
+
+
+def _distinct(rows: Sequence[Row]) -> list[str]:
+    """The language of every row whose words are not seven tenths those of a row before it."""
+    seen: dict[str, list[int]] = {}
+    kept: list[set[str]] = []
+    languages = []
+    for row in rows:
+        words = set(_words(row.text))
+        near = np.bincount([i for word in words for i in seen.get(word, ())], minlength=1)
+        if any(
+            shared and shared / (len(words) + len(kept[i]) - shared) > 0.7
+            for i, shared in enumerate(near)
+        ):
+            continue
+        for word in words:
+            seen.setdefault(word, []).append(len(kept))
+        kept.append(words)
+        languages.append(row.language)
+    return languages
+
+
+def _words(text: str) -> list[str]:
+    # Scripts without blanks: pairs of characters stand in for words.
+    words = text.lower().split()
+    return words if len(words) > 2 else [text[i : i + 2] for i in range(len(text) - 1)]

@@ -1,0 +1,45 @@
+"""The rows that are measured, and small helpers on them."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turnout.classifiers import LocalClassifier
+from turnout.training.features import Features, extract
+from turnout.training.intents import quiet
+from turnout.training.rows import Row, load
+
+OWN = Path(__file__).parents[2] / "datasets" / "prompts"
+
+
+def own_files() -> list[Path]:
+    """The project's own prompts that training may read."""
+    return sorted(path for path in OWN.glob("*.jsonl") if "test" not in path.name)
+
+
+@cache
+def rows_of(data: tuple[Path, ...]) -> list[Row]:
+    """The rows of the data files and our own that are prompts in their own right."""
+    return [row for row in load([*data, *own_files()]) if row.judged]
+
+
+@cache
+def features_of(data: tuple[Path, ...]) -> Features:
+    """What the stages read of those rows; takes minutes."""
+    return extract([row.text for row in rows_of(data)], quiet)
+
+
+def user(text: str) -> list[dict[str, str]]:
+    """The conversation that is one prompt."""
+    return [{"role": "user", "content": text}]
+
+
+def blocked(classifier: LocalClassifier, texts: Sequence[str]) -> Any:
+    """Which of the texts are refused at the shipped threshold."""
+    found = classifier.predict_batch([user(text) for text in texts])
+    return np.array(
+        [(1.0 if p.unsafe is None else p.unsafe) >= classifier.threshold for p in found]
+    )

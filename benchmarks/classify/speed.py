@@ -1,0 +1,155 @@
+"""Latency, throughput, load time and memory of the local classifier, in a process of its own.
+
+Each figure is taken twice: by the clock, and by the processor time of this process, which is what
+a machine with nothing else to do would show.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.classify.data import OWN, user
+from turnout.classifiers import LocalClassifier
+from turnout.core import Prediction
+from turnout.training.rows import load
+
+_ALONE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_PROMPTS = 1500
+_LONG = 40
+
+
+def speed(data: Sequence[Path]) -> dict[str, Any]:
+    """The figures, from a child process on one thread."""
+    command = [sys.executable, "-m", "benchmarks.classify.speed", *map(str, data)]
+    done = subprocess.run(command, env={**os.environ, **_ALONE}, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def measured(data: Sequence[Path]) -> dict[str, Any]:
+    """The figures of this process."""
+    out, classifier = _loaded()
+    texts = _texts(data)
+    out["prompts"] = len(texts)
+    settled = [isinstance(classifier.begin(user(text)), Prediction) for text in texts]
+    out["settled by the first stage"] = float(np.mean(settled))
+    gc.collect()
+    taken = [_once(classifier, text) for text in texts]
+    out |= _quantiles("up to 2,000 characters", taken, (50, 95, 99))
+    for size in (10_000, 100_000):
+        long = [("".join(texts[i:]) * 40)[:size] for i in range(0, 5 * _LONG, 5)]
+        out |= _quantiles(f"{size:,} characters", [_once(classifier, t) for t in long], (50, 99))
+    out |= _batches(classifier, texts)
+    out["resident memory, peak until here (MB)"] = _peak_mb()
+    return out | asyncio.run(_stalls(("".join(texts) * 40)[:100_000]))
+
+
+def _loaded() -> tuple[dict[str, Any], LocalClassifier]:
+    started, used = time.perf_counter(), time.process_time()
+    classifier = LocalClassifier.load()
+    first = time.perf_counter() - started
+    classifier.warm()
+    return {
+        "load, first stage (s)": first,
+        "load, both stages (s)": time.perf_counter() - started,
+        "load, both stages (s of processor)": time.process_time() - used,
+        "resident memory, both stages loaded (MB)": _resident_mb(),
+        "resident memory, peak while loading (MB)": _peak_mb(),
+    }, classifier
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def _texts(data: Sequence[Path]) -> list[str]:
+    sources = data or [OWN / f"{name}.jsonl" for name in ("english", "european", "asian")]
+    texts = [row.text for row in load(list(sources)) if row.judged and len(row.text) <= 2000]
+    return texts[:: max(1, len(texts) // _PROMPTS)]
+
+
+def _once(classifier: LocalClassifier, text: str) -> tuple[float, float]:
+    started, used = time.perf_counter(), time.process_time()
+    classifier.predict(user(text))
+    return 1e3 * (time.perf_counter() - started), 1e3 * (time.process_time() - used)
+
+
+def _quantiles(
+    name: str, taken: Sequence[tuple[float, float]], percents: Sequence[int]
+) -> dict[str, float]:
+    clock, used = np.array(taken).T
+    return {
+        key: float(np.percentile(values, q))
+        for q in percents
+        for key, values in (
+            (f"{name}, p{q} (ms)", clock),
+            (f"{name}, p{q} (ms of processor)", used),
+        )
+    }
+
+
+def _batches(classifier: LocalClassifier, texts: Sequence[str]) -> dict[str, float]:
+    def whole() -> None:
+        for start in range(0, len(texts), 128):
+            classifier.predict_batch([user(text) for text in texts[start : start + 128]])
+
+    clock, used = min(_timed(whole) for _ in range(3))
+    return {
+        "batch, prompts a second": len(texts) / clock,
+        "batch, prompts a second of processor": len(texts) / used,
+    }
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, float]:
+    started, used = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - started, time.process_time() - used
+
+
+async def _stalls(text: str) -> dict[str, float]:
+    """How late a timer of one millisecond comes while a long prompt is decided, and while none is.
+
+    The second tells what the machine itself adds.
+    """
+    from turnout import Router
+    from turnout.runtime import NoRecorder
+
+    router = Router.from_env(environ={}, recorder=NoRecorder())
+    router.prepare()
+    await router.aroute(text)
+    busy = await _latest(asyncio.create_task(router.aroute(text)))
+    idle = await _latest(asyncio.create_task(asyncio.sleep(0.3)))
+    await router.aclose()
+    return {
+        "event loop: longest wait, 100,000 characters (ms)": busy,
+        "event loop: longest wait, nothing to do (ms)": idle,
+    }
+
+
+async def _latest(running: "asyncio.Task[Any]") -> float:
+    worst = 0.0
+    while not running.done():
+        started = time.perf_counter()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.perf_counter() - started - 0.001)
+    await running
+    return 1e3 * worst
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured([Path(name) for name in sys.argv[1:]])))

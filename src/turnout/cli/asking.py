@@ -1,0 +1,57 @@
+"""Labels that are asked for: several at a time and in order, and what they are expected to cost."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from turnout.classifiers.llm import build
+from turnout.cli.jsonl import Line
+from turnout.core import Decision, Outcome, Prediction
+from turnout.features import count
+from turnout.runtime import Router
+from turnout.runtime.classifying import labels_of
+
+AT_A_TIME = 16
+LABEL_TOKENS = 4
+
+Verdict = tuple[str, Prediction]
+Decided = tuple[Decision, tuple[Outcome, ...]]
+
+
+@contextmanager
+def asking(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[Decided]]]:
+    """What decides lines, and tells the calls that helped. Its use raises RequestError."""
+    with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="turnout-ask") as pool:
+
+        def ask(lines: Sequence[Line]) -> Iterator[Decided]:
+            return pool.map(lambda line: r.labelled(line.messages), lines)
+
+        yield ask
+
+
+@contextmanager
+def asked_verdicts(r: Router) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
+    """What gives lines their verdicts."""
+    with asking(r) as ask:
+        yield lambda lines: [(d.intent, d.prediction) for d, _ in ask(lines)]
+
+
+def label_cost(
+    r: Router, conversations: Sequence[Sequence[dict[str, Any]]]
+) -> tuple[str, int | None]:
+    """The configured model for labels, else the default, and what asking it about all would cost.
+
+    In pico-dollars; None where its price is unknown.
+    """
+    config = r.parts.config
+    asked = r.parts.means.rules.catalog.deployments[config.classifier.model or config.default]
+    if asked.price is None:
+        return asked.model, None
+    price, name, labels = asked.price, asked.card.tokenizer, labels_of(config)
+    return asked.model, sum(
+        price.expected_cost(
+            count([m["content"] for m in build(messages, labels)], name), LABEL_TOKENS
+        )
+        for messages in conversations
+    )

@@ -1,0 +1,151 @@
+"""What asking a model about the unsure prompts brings and costs, on the user's own labels.
+
+Without asking, the gain is bounded by how often the local label is wrong there, and the cost is
+expected from the price book; by asking, both are measured.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any
+
+from rich.progress import track
+
+from turnout.classifiers import Band
+from turnout.classifiers.calibration import Labelled
+from turnout.cli.asking import Decided, asking, label_cost
+from turnout.cli.jsonl import Line
+from turnout.cli.options import err, usd
+from turnout.config import Config
+from turnout.core import UNSAFE
+from turnout.decision import folding, served_intent
+from turnout.runtime import NoRecorder, Router
+from turnout.runtime.receipt import total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A prompt inside the band: what it is, and what the local classifier says."""
+
+    line: Line
+    wanted: str
+    local: str
+
+
+def hybrid_figures(
+    good: Sequence[Line],
+    rows: Sequence[Labelled],
+    *,
+    config: Config | None,
+    band: Band,
+    threshold: float,
+    ask: bool,
+    ledger: bool,
+) -> dict[str, Any]:
+    """The band's share of the prompts, what the local label gets wrong there, cost and gain."""
+    intents = frozenset(config.intents) - {UNSAFE} if config else None
+    inside = [
+        _Case(line=line, wanted=_folded(wanted, intents), local=_local(row, intents))
+        for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
+        if band.holds(row[0], threshold)
+    ]
+    wrong = sum(case.local != case.wanted for case in inside)
+    found: dict[str, Any] = {
+        "band": {"confidence": band.confidence, "unsafe": band.unsafe},
+        "share_asked": len(inside) / len(rows),
+        "local_wrong_inside": wrong / max(len(inside), 1),
+        "most_it_could_gain": wrong / len(rows),
+        "model": None,
+        "cost_usd_per_1000": None,
+        "asked": None,
+    }
+    if config is None:
+        return found
+    with _router(config, ledger=ledger) as r:
+        model, cost = label_cost(r, [case.line.messages for case in inside])
+        found |= {"model": model, "cost_usd_per_1000": _per_1000(cost, len(rows))}
+        if ask and inside and r.parts.asked is not None:
+            found["asked"] = _asked(r, inside, len(rows))
+    return found
+
+
+def shown(found: dict[str, Any]) -> Iterator[str]:
+    """The figures in words."""
+    model = found["model"] or "a model"
+    yield (
+        f"hybrid would ask {model} about {found['share_asked']:.1%} of these prompts; the local "
+        f"label is wrong for {found['local_wrong_inside']:.1%} of them, so it can gain at most "
+        f"{found['most_it_could_gain']:.1%}"
+    )
+    if found["model"]:
+        cost = _dollars(found["cost_usd_per_1000"])
+        yield f"expected extra cost, from the price book: {cost} for 1,000 requests"
+    asked = found["asked"]
+    if asked:
+        yield (
+            f"asked about {asked['prompts']}: right for {asked['right_inside']:.1%} (local "
+            f"{asked['local_right_inside']:.1%}), which gains {asked['gain']:+.1%} of all prompts "
+            f"for {_dollars(asked['cost_usd_per_1000'])} for 1,000 requests; "
+            f"{asked['latency_ms']['p50']:.0f} ms at the median, {asked['latency_ms']['p95']:.0f} "
+            f"ms at the 95th percentile"
+        )
+        for why, times in asked["failures"].items():
+            yield f"  no label {times} times: {why}"
+
+
+def _router(config: Config, *, ledger: bool) -> Router:
+    """The configuration's router before calibration: the file may be about to change."""
+    section = config.classifier.model_copy(update={"calibration": None})
+    bare = config.model_copy(update={"classifier": section})
+    return Router.from_config(bare, recorder=None if ledger else NoRecorder())
+
+
+def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:
+    with asking(r) as ask:
+        answers = ask([case.line for case in inside])
+        count, quiet = len(inside), not err.is_terminal
+        decided = list(track(answers, "ask", total=count, console=err, disable=quiet))
+    pairs = list(zip(inside, decided, strict=True))
+    right = sum(decision.intent == case.wanted for case, (decision, _) in pairs)
+    before = sum(case.local == case.wanted for case in inside)
+    calls = [outcome for _, outcomes in decided for outcome in outcomes]
+    cost = total([call.cost_pico_usd for call in calls])
+    failures = Counter(d.prediction.label_failure for d, _ in decided)
+    del failures[None]
+    return {
+        "prompts": count,
+        "right_inside": right / count,
+        "local_right_inside": before / count,
+        "gain": (right - before) / prompts,
+        "failures": dict(failures),
+        "cost_usd": usd(cost),
+        "cost_usd_per_1000": _per_1000(cost, prompts),
+        "latency_ms": _latency(decided),
+    }
+
+
+def _latency(decided: Sequence[Decided]) -> dict[str, float]:
+    taken = [outcome.latency_ms for _, outcomes in decided for outcome in outcomes]
+    if not taken:
+        return {"p50": 0.0, "p95": 0.0}
+    cuts = quantiles(taken, n=100, method="inclusive") if len(taken) > 1 else taken * 99
+    return {"p50": cuts[49], "p95": cuts[94]}
+
+
+def _local(row: Labelled, intents: frozenset[str] | None) -> str:
+    known = {name for name, _ in row[0].intents}
+    return served_intent(row[0], known if intents is None else intents)[0] or ""
+
+
+def _folded(label: str, intents: frozenset[str] | None) -> str:
+    return folding(intents or ()).get(label, label)
+
+
+def _per_1000(pico: int | None, prompts: int) -> float | None:
+    dollars = usd(pico)
+    return None if dollars is None else 1000 * dollars / prompts
+
+
+def _dollars(amount: float | None) -> str:
+    return "an unknown amount" if amount is None else f"${amount:.4f}"

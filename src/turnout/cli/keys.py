@@ -1,0 +1,155 @@
+"""``turnout keys`` and ``turnout budgets``: who may call, and how much of it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from turnout.cli.options import ConfigOption, JsonOption, out, print_json, print_table, router
+from turnout.config import BudgetSection
+from turnout.core import Budget, InvalidRequest
+from turnout.runtime.budgets import budget_of
+
+keys = typer.Typer(
+    name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
+)
+budgets = typer.Typer(
+    name="budgets", help="Budgets and rate limits.", no_args_is_help=True, rich_markup_mode=None
+)
+IdArgument = Annotated[str, typer.Argument(help="As list shows it.")]
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    team: Annotated[str | None, typer.Option(help="The team that it counts for.")] = None,
+    parent: Annotated[str | None, typer.Option(help="A key whose child this one is.")] = None,
+    models: Annotated[str | None, typer.Option(help="Models it may use, by commas.")] = None,
+    admin: Annotated[bool, typer.Option(help="Let it manage keys and budgets.")] = False,
+    expires_days: Annotated[float | None, typer.Option(min=0, help="Days that it lives.")] = None,
+    usd_a_day: Annotated[str | None, typer.Option(help="Dollars a day.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=0, help="Requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=0, help="Tokens a minute.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a key. It is shown now and never again."""
+    limits = [
+        ("day", "usd", usd_a_day),
+        ("minute", "requests", rpm),
+        ("minute", "tokens", tpm),
+    ]
+    own = [
+        _budget({"per": "key", "window": window, unit: amount})
+        for window, unit, amount in limits
+        if amount is not None
+    ]
+    now_s = datetime.now(UTC).timestamp()
+    with router(config) as found:
+        secret, key = found.accounts.make_key(
+            name=name,
+            team=team,
+            parent=parent,
+            admin=admin,
+            models=None if models is None else [m.strip() for m in models.split(",") if m.strip()],
+            expires_ms=None if expires_days is None else int((now_s + expires_days * 86400) * 1000),
+            budgets=own,
+        )
+    if json:
+        print_json({**key.as_dict(), "key": secret})
+    else:
+        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only", markup=False)
+
+
+@keys.command("list")
+def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Every key, without its secret."""
+    with router(config) as found:
+        listed = found.accounts.keys()
+    if json:
+        print_json([key.as_dict() for key in listed])
+        return
+    print_table(
+        "keys",
+        ["id", "name", "team", "parent", "models", "role", "expires", "state"],
+        [
+            [
+                key.id, key.name, key.team or "", key.parent or "",
+                "all" if key.models is None else ", ".join(key.models),
+                "admin" if key.admin else "", _day(key.expires_ms),
+                "valid" if key.revoked_ms is None else f"revoked {_day(key.revoked_ms)}",
+            ]
+            for key in listed
+        ],
+    )  # fmt: skip
+
+
+@keys.command()
+def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
+    """End a key and its children; every worker knows within a second."""
+    with router(config) as found:
+        found.accounts.revoke(id_)
+    out.print(f"{id_} is revoked", markup=False)
+
+
+@budgets.command("set")
+def set_budget(
+    per: Annotated[str, typer.Argument(help="all, team, key, session or model.")],
+    window: Annotated[str, typer.Argument(help="minute, hour, day, week, month or total (UTC).")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Only this one; else each its own.")] = None,
+    usd: Annotated[str | None, typer.Option(help="Dollars.")] = None,
+    requests: Annotated[int | None, typer.Option(help="Requests.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens.")] = None,
+    when_full: Annotated[str, typer.Option(help="refuse, or cheaper before that.")] = "refuse",
+    config: ConfigOption = None,
+) -> None:
+    """Set a budget, in place of one for the same, in the same window and unit."""
+    budget = _budget(
+        {
+            "per": per, "window": window, "name": name, "usd": usd, "requests": requests,
+            "tokens": tokens, "when_full": when_full,
+        }
+    )  # fmt: skip
+    with router(config) as found:
+        found.accounts.set_budget(budget)
+    out.print(f"{budget.id} is set", markup=False)
+
+
+@budgets.command("list")
+def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Where every budget stands."""
+    with router(config) as found:
+        found.accounts.refresh()
+        standings = found.accounts.standings()
+        unused = {b.id for b in found.accounts.budgets} - {s.budget.id for s in standings}
+    if json:
+        print_json([standing.as_dict() for standing in standings])
+        return
+    for standing in standings:
+        out.print(standing.line(), markup=False, highlight=False)
+    for id_ in sorted(unused):
+        out.print(f"{id_}: not used yet", markup=False, highlight=False)
+
+
+@budgets.command()
+def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
+    """Remove a budget that was set by command or API."""
+    with router(config) as found:
+        found.accounts.remove_budget(id_)
+    out.print(f"{id_} is removed", markup=False)
+
+
+def _budget(fields: dict[str, Any]) -> Budget:
+    try:
+        return budget_of(BudgetSection.model_validate(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "budget"
+        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
+
+
+def _day(at_ms: int | None) -> str:
+    return "" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,89 @@
+"""``turnout ledger outcomes``: one's own feedback as an outcome table to train and evaluate on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from turnout.cli.options import ConfigOption, err, out
+from turnout.core import ConfigError
+from turnout.ledger import Store
+
+PlaceOption = Annotated[
+    str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
+]
+
+
+def outcomes(
+    target: Annotated[Path, typer.Argument(help="The JSONL table to write.")],
+    *,
+    prompts: Annotated[
+        Path,
+        typer.Option(
+            help="JSONL of your requests: {id, prompt|query|messages, functions}; the id "
+            "is the decision's, the request's or your own x-request-id."
+        ),
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="Which feedback; 'verified' is what became of drafts.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="LOW:HIGH of the metric, which become 0 and 1.")
+    ] = "0:1",
+    ledger: PlaceOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Join feedback with the prompts it was about, as a table for train, eval and calibrate."""
+    from turnout.cli.ledger import open_store
+    from turnout.evaluation.ledger_table import gather
+    from turnout.evaluation.table_files import read_jsonl
+
+    store = open_store(ledger, config)
+    span = _scale(scale)
+    rows = read_jsonl(prompts)
+    found = gather(store, rows, metric=_metric(store, metric), scale=span)
+    if not found.rows:
+        raise ConfigError(
+            f"{store.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; give "
+            "each line the id of its decision, its request, or its x-request-id"
+        )
+    try:
+        target.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in found.rows))
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    if found.without_prompt:
+        err.print(
+            f"turnout: {found.without_prompt} of {found.outcomes} outcomes have no prompt in "
+            f"{prompts} and are left out",
+            markup=False,
+        )
+    models = len({row["model"] for row in found.rows})
+    out.print(f"{target}: {len(found.rows):,} outcomes of {models} models", markup=False)
+
+
+def _metric(store: Store, asked: str | None) -> str:
+    from turnout.evaluation.ledger_table import metrics_in
+
+    known = dict(metrics_in(store))
+    if asked is None and len(known) == 1:
+        return next(iter(known))
+    if asked in known and asked is not None:
+        return asked
+    if not known:
+        raise ConfigError(
+            f"{store.where}: no feedback yet; send it to POST /v1/feedback, or call "
+            "router.feedback(decision_id, metric, value)"
+        )
+    listed = ", ".join(f"{name} ({count})" for name, count in known.items())
+    raise ConfigError(f"--metric: name one of {listed}")
+
+
+def _scale(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise ConfigError(f"--scale {text!r}: give LOW:HIGH, as in 0:1 or 1:5")
+    return low, high

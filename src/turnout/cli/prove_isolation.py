@@ -1,0 +1,122 @@
+"""``turnout prove isolation``: the gateway that the proof is held against, and its sabotages."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+from turnout.core import ConfigError
+from turnout.gateway.recent import Recent
+from turnout.ledger import Ledger
+from turnout.proving import Check
+from turnout.proving.isolation import meet, settings
+from turnout.runtime import Router
+from turnout.testing import FaultyUpstream
+
+Sabotage = Literal["foreign-ids", "crossed-replies"]
+
+
+def isolation(
+    tenants: int,
+    requests: int,
+    cancelled: float,
+    seed: int,
+    folder: Path,
+    *,
+    sabotage: Sabotage | None = None,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Check:
+    """``requests`` of ``tenants`` through a real gateway and a real upstream."""
+    try:
+        import uvloop
+
+        from turnout.gateway.access import Access
+    except ImportError as error:
+        raise ConfigError("this needs more packages: pip install 'turnout[serve]'") from error
+    keys = [secrets.token_urlsafe(24) for _ in range(tenants)]
+    access = Access(keys)
+
+    async def run() -> Check:
+        async with FaultyUpstream() as upstream:
+            router = Router.from_config(
+                settings(upstream.base_url, str(folder / "ledger.db")), environ={}
+            )
+            meeting, callers = await _served(router, access, keys, sabotage, meet_with)
+            ledger = router.parts.means.recorder
+            if not isinstance(ledger, Ledger):
+                raise ConfigError("there is no ledger to compare with")
+            return await asyncio.to_thread(meeting.check, ledger.store, callers)
+
+    async def meet_with(base_url: str) -> Any:
+        return await meet(base_url, keys, requests, cancelled, seed, shown)
+
+    return uvloop.run(run())
+
+
+async def _served(
+    router: Router, access: Any, keys: list[str], sabotage: Sabotage | None, meet_with: Any
+) -> tuple[Any, list[str]]:
+    """What ``meet_with`` found at a gateway of ``router``, and the tenants of ``keys``."""
+    from turnout.gateway import Gateway
+    from turnout.gateway.server import HttpServer
+
+    gateway = Gateway(router, access=access)
+    gateway.prepare()
+    if sabotage == "foreign-ids":
+        gateway._recent = _Open()  # noqa: SLF001 -- broken on purpose
+    restore = _cross_replies() if sabotage == "crossed-replies" else lambda: None
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = HttpServer(gateway.serve)
+    await server.start(listener)
+    try:
+        found = await meet_with(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    finally:
+        restore()
+        await server.stop()
+        await gateway.router.aclose()
+    none = gateway.router.accounts
+    callers = [
+        access.caller("GET", "/v1/models", {b"x-api-key": key.encode()}, none) for key in keys
+    ]
+    return found, [caller.tenant for caller in callers]
+
+
+class _Open(Recent):
+    """Decisions that anyone may see, as a sabotage."""
+
+    def _of(self, decision_id: str, tenant: str | None) -> Any:
+        del tenant
+        return self._kept.get(decision_id)
+
+
+def _cross_replies() -> Callable[[], None]:
+    """Let one answer in fifty go to the next caller and the next one's to this, as a sabotage."""
+    from turnout.providers import HttpTransport
+
+    honest: Any = HttpTransport.send
+    waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+    calls = count()
+
+    async def crossed(self: Any, request: Any, timeouts: Any) -> Any:
+        response = await honest(self, request, timeouts)
+        if waiting:
+            other, theirs = waiting.pop()
+            if not theirs.done():
+                theirs.set_result(response)
+                return other
+        elif next(calls) % 50 == 0:
+            theirs = asyncio.get_running_loop().create_future()
+            waiting.append((response, theirs))
+            return await theirs
+        return response
+
+    HttpTransport.send = crossed  # type: ignore[method-assign]
+
+    def restore() -> None:
+        HttpTransport.send = honest  # type: ignore[method-assign]
+
+    return restore

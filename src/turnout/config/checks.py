@@ -1,0 +1,100 @@
+"""What a configuration of the right shape may still have wrong: names, and intents of one's own.
+
+Invariant: a problem names the place, the value and the fix. Does not know files or lines.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from turnout.config.schema import BLOCK, Config, IntentSection, PolicySection
+from turnout.core import AUTO, UNSAFE
+
+Problem = tuple[tuple[str, ...], str]
+
+MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
+# A label goes into headers, into metrics, and into the question to a label classifier.
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """Every problem with its path, the first one first."""
+    yield from _unknown_models(config)
+    yield from _like_labels(config)
+    for label in config.knobs.intents if config.knobs else ():
+        if label not in config.intents:
+            known = ", ".join(config.intents)
+            yield ("knobs", "intents", label), f"{label!r} is not in intents; use one of {known}"
+    seen: dict[str, str] = {}
+    for label, intent in config.intents.items():
+        if intent.examples or intent.threshold is not None:
+            yield from _own_intent(label, intent, seen)
+
+
+def _unknown_models(config: Config) -> Iterator[Problem]:
+    used: list[tuple[tuple[str, ...], str]] = [(("default",), config.default)]
+    used += [
+        (("intents", k), v) for k, v in config.routes.items() if not (k == UNSAFE and v == BLOCK)
+    ]
+    used += [(("fallbacks", k), k) for k in config.fallbacks]
+    used += [(("fallbacks", k), v) for k, vs in config.fallbacks.items() for v in vs]
+    used += _policy_models(config.policy)
+    used += [
+        ((section, "model"), model)
+        for section, model in (
+            ("policy", config.policy.model),
+            ("classifier", config.classifier.model),
+        )
+        if model is not None
+    ]
+    for path, model in used:
+        if model not in config.models:
+            close = difflib.get_close_matches(model, config.models, n=1)
+            fix = (
+                f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(config.models)}"
+            )
+            if model == BLOCK:
+                fix = f"only {UNSAFE} can be blocked; {fix}"
+            yield path, f"{model!r} is not in models; {fix}"
+
+
+def _policy_models(policy: PolicySection) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield from ((("policy", "weights", k), k) for k in policy.weights)
+    yield from (
+        (("policy", "rules", str(n), "model"), rule.model) for n, rule in enumerate(policy.rules)
+    )
+    if policy.verify is not None and policy.verify.model is not None:
+        yield ("policy", "verify", "model"), policy.verify.model
+
+
+def _like_labels(config: Config) -> Iterator[Problem]:
+    """Labels that an answer could not tell apart."""
+    seen: dict[str, str] = {}
+    for label in config.intents:
+        folded = label.casefold().replace("-", "_")
+        if folded in seen:
+            yield ("intents", label), f"is too like {seen[folded]!r}; give one another name"
+        seen[folded] = label
+
+
+def _own_intent(label: str, intent: IntentSection, seen: dict[str, str]) -> Iterator[Problem]:
+    place = ("intents", label)
+    if label in _TAKEN:
+        yield (*place, "examples"), f"{label!r} cannot be learned; give your intent another name"
+    if not _LABEL.fullmatch(label):
+        yield place, "is no label; use a letter, then up to 63 letters, digits or signs of _ . -"
+    count = len(intent.examples)
+    if not MIN_EXAMPLES <= count <= MAX_EXAMPLES:
+        yield (
+            (*place, "examples"),
+            f"has {count}; give {MIN_EXAMPLES} to 10 prompts as people write them"
+            + (f", and no more than {MAX_EXAMPLES}" if count else ""),
+        )
+    for number, example in enumerate(intent.examples):
+        at, text = (*place, "examples", str(number)), " ".join(example.casefold().split())
+        if not text:
+            yield at, "is empty; write a prompt, or leave it out"
+        elif text in seen:
+            yield at, f"{example!r} is an example of {seen[text]} already; give each one once"
+        seen[text] = label

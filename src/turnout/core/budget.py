@@ -1,0 +1,150 @@
+"""Budgets: how much whoever may use in a window of time, and where it stands.
+
+Invariant: a window is a pure function of the instant, in UTC, so that every process agrees on it
+whatever its time zone, and a clock that is set back opens no second window.
+This module does not know clocks, storage or who is asking.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from turnout.core.money import format_usd, usd_from_pico
+
+Unit = Literal["usd", "requests", "tokens"]
+Per = Literal["all", "team", "key", "session", "model"]
+Window = Literal["minute", "hour", "day", "week", "month", "total"]
+WhenFull = Literal["refuse", "cheaper"]
+
+MINUTE_MS = 60_000
+
+
+class Bound(NamedTuple):
+    """The most that one call can use; pico-dollars are None where the price is unknown."""
+
+    cost_pico_usd: int | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """At most ``limit`` of ``unit`` in each ``window``.
+
+    ``usd`` is counted in pico-dollars. Without ``name`` each key, team, session or model has such
+    a budget of its own. ``when_full`` tells what happens to a request that does not fit: it is
+    refused, or it is decided again among what fits.
+    """
+
+    per: Per
+    window: Window
+    unit: Unit
+    limit: int
+    name: str | None = None
+    when_full: WhenFull = "refuse"
+
+    @property
+    def id(self) -> str:
+        """The budget's name: what it is for, its window and its unit."""
+        return f"{self.per}:{self.name or '*'}:{self.window}:{self.unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A budget's numbers at one moment, in its unit; ``resets_ms`` is None where it never does.
+
+    ``asked`` is what a request would have needed, None where nobody can say.
+    """
+
+    budget: Budget
+    subject: str
+    window_id: str
+    resets_ms: int | None
+    spent: int
+    held: int
+    asked: int | None = None
+
+    @property
+    def left(self) -> int:
+        """What a new request may still be granted."""
+        return max(0, self.budget.limit - self.spent - self.held)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values; dollars as exact decimal strings."""
+        budget = self.budget
+        show = _dollars if budget.unit == "usd" else int
+        return {
+            "budget": budget.id,
+            "per": budget.per,
+            "subject": self.subject,
+            "unit": budget.unit,
+            "window": budget.window,
+            "window_id": self.window_id,
+            "limit": show(budget.limit),
+            "spent": show(self.spent),
+            "held": show(self.held),
+            "left": show(self.left),
+            "resets_at": None if self.resets_ms is None else _instant(self.resets_ms),
+        }
+
+    def line(self) -> str:
+        """The numbers in one line."""
+        show = _shown_usd if self.budget.unit == "usd" else _shown_count
+        limit, spent, held, left = (
+            show(n) for n in (self.budget.limit, self.spent, self.held, self.left)
+        )
+        unit = "" if self.budget.unit == "usd" else f" {self.budget.unit}"
+        reset = "" if self.resets_ms is None else f", resets at {_instant(self.resets_ms)}"
+        return (
+            f"{self.budget.per} {self.subject}: {limit}{unit} a {self.budget.window}, "
+            f"spent {spent}, held {held}, left {left}{reset}"
+        )
+
+
+def window_of(window: Window, at_ms: int) -> tuple[str, int | None]:
+    """The id of the window that ``at_ms`` lies in, and when it ends; weeks start on Monday."""
+    return _window(window, at_ms // MINUTE_MS)
+
+
+@lru_cache(maxsize=64)
+def _window(window: Window, minute: int) -> tuple[str, int | None]:
+    at = datetime.fromtimestamp(minute * 60, UTC)
+    day = at.replace(hour=0, minute=0)
+    match window:
+        case "minute":
+            return f"{at:%Y-%m-%dT%H:%M}", _ms(at + timedelta(minutes=1))
+        case "hour":
+            return f"{at:%Y-%m-%dT%H}", _ms(at.replace(minute=0) + timedelta(hours=1))
+        case "day":
+            return f"{at:%Y-%m-%d}", _ms(day + timedelta(days=1))
+        case "week":
+            monday = day - timedelta(days=at.weekday())
+            return f"{at:%G-W%V}", _ms(monday + timedelta(days=7))
+        case "month":
+            return f"{at:%Y-%m}", _ms((day.replace(day=1) + timedelta(days=32)).replace(day=1))
+        case "total":
+            return "total", None
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp()) * 1000
+
+
+def _instant(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _dollars(pico_usd: int) -> str:
+    return f"{usd_from_pico(pico_usd).normalize():f}"
+
+
+def _shown_usd(pico_usd: int) -> str:
+    return format_usd(pico_usd)
+
+
+def _shown_count(count: int) -> str:
+    return f"{count:,}"
+
+
+NO_BOUNDS: Mapping[str, Bound] = {}

@@ -1,0 +1,28 @@
+"""Who is calling: what a key stands for, without the key.
+
+Invariant: rights only shrink from parent to child. This module does not know secrets or storage.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A key's id and rights. ``models`` are ids or names that it may use, None for all.
+
+    ``keys`` are the key and its ancestors: what it uses counts for all of them. ``tenant`` is what
+    must never meet another one: the team, else the key.
+    """
+
+    key: str
+    name: str = ""
+    team: str | None = None
+    keys: tuple[str, ...] = ()
+    models: frozenset[str] | None = None
+    admin: bool = False
+    expires_ms: int | None = None
+
+    @property
+    def tenant(self) -> str:
+        """The team, else the key itself."""
+        return f"team:{self.team}" if self.team else f"key:{self.key}"

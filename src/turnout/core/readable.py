@@ -1,0 +1,113 @@
+"""Which strings of a request a model will read: the messages, and what stands beside them.
+
+Invariant: a string is left out only where it is a number, an id, a kind, a place or bytes, and
+then only if it holds no blank; what is not known is read.
+This module does not know what the strings are read for.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from turnout.core.request import Message, Request
+
+# Names of strings that are no text, wherever they stand.
+_NO_TEXT = frozenset({
+    "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "detail", "media_type",
+    "format", "signature", "reasoning_signature", "encrypted_content", "index", "status", "ttl",
+})  # fmt: skip
+# Names of strings that may be bytes, or a place where they are.
+_BYTES = frozenset({"url", "image_url", "data", "file_data", "file_id", "file_url", "b64_json"})
+# Fields of a body that choose or count, and that no model is shown.
+_SETTINGS = frozenset({
+    "model", "stream", "stream_options", "temperature", "top_p", "top_k", "n", "stop",
+    "stop_sequences", "max_tokens", "max_completion_tokens", "max_output_tokens", "seed", "user",
+    "metadata", "service_tier", "logit_bias", "logprobs", "top_logprobs", "presence_penalty",
+    "frequency_penalty", "parallel_tool_calls", "reasoning_effort", "safety_identifier", "store",
+    "prompt_cache_key", "prompt_cache_retention", "modalities", "verbosity", "include",
+    "truncation", "betas", "thinking", "context_management", "cache_control",
+})  # fmt: skip
+_ALL_SETTINGS = _SETTINGS | {"messages"}
+_TEXT_DATA = ("data:text/", "data:application/json", "data:application/xml")
+
+
+def readable_messages(request: Request) -> Sequence[Message]:
+    """The request's messages, after one that holds what its model reads beside them, if anything.
+
+    That is tools with names and descriptions, schemas, and in a body of another dialect whatever
+    its translation lost.
+    """
+    messages = request.messages
+    if request.native is None and request.body.keys() <= _ALL_SETTINGS:
+        return messages
+    texts = [text for field in _beside(request.body) for text in _together(field)]
+    if request.native is not None:
+        known = {*texts, *(text for message in messages for text in readable(message))}
+        told = _beside({**request.native, "messages": None})
+        more = [
+            text for field in (*told, request.native.get("messages")) for text in readable(field)
+        ]
+        texts += [text for text in dict.fromkeys(more) if text not in known]
+    if not texts:
+        return messages
+    parts = [{"type": "text", "text": text} for text in texts]
+    return [{"role": "system", "content": parts}, *messages]
+
+
+def readable(value: object) -> list[str]:
+    """Every text in a JSON value, in document order; keys only where they hold blanks."""
+    return list(_walk(value, ""))
+
+
+def _beside(body: Mapping[str, Any]) -> Iterator[object]:
+    for name, value in body.items():
+        if name in _ALL_SETTINGS:
+            continue
+        # Each tool by itself: one that is unsafe must not drown among the others.
+        yield from value if isinstance(value, list | tuple) else (value,)
+
+
+def _together(value: object) -> list[str]:
+    """The texts of a definition: sentences one by one, its names and kinds as one text."""
+    texts = readable(value)
+    words = [text for text in texts if not _has_blank(text)]
+    return [*(text for text in texts if _has_blank(text)), *([" ".join(words)] if words else [])]
+
+
+def _walk(value: object, name: str) -> Iterator[str]:
+    """Depth first, without recursion: a body may be nested as deep as its size allows."""
+    pending: list[tuple[object, str]] = [(value, name)]
+    while pending:
+        item, name = pending.pop()
+        if isinstance(item, str):
+            yield from _text(item, name)
+        elif isinstance(item, Mapping):
+            for key, inner in reversed(list(item.items())):
+                pending.append((inner, key))
+                if isinstance(key, str) and _has_blank(key):
+                    pending.append((key, ""))
+        elif isinstance(item, list | tuple):
+            pending.extend((inner, name) for inner in reversed(item))
+
+
+def _text(text: str, name: str) -> Iterator[str]:
+    if name in _BYTES and text.startswith(_TEXT_DATA):
+        yield from _inside(text)
+    elif text.strip() and (_has_blank(text) or (name not in _NO_TEXT and name not in _BYTES)):
+        yield text
+
+
+def _inside(url: str) -> Iterator[str]:
+    """The text of a data URL; the URL itself where it cannot be decoded."""
+    head, _, data = url.partition(",")
+    try:
+        raw = base64.b64decode(data) if head.endswith(";base64") else data.encode()
+    except (binascii.Error, ValueError):
+        yield url
+        return
+    yield raw.decode("utf-8", "replace")
+
+
+def _has_blank(text: str) -> bool:
+    return len(text.split(None, 1)) > 1

@@ -1,0 +1,97 @@
+"""Shares a model's load among its deployments: a policy ranks models, this ranks their places.
+
+Invariant: pure; chance is a hash of the request's id (of its session where it has one), and the
+calls under way come in with the snapshot. Deployments of one model stand together in a ranking.
+Sources: least requests over weights as in Envoy's weighted least request; weighted order without
+replacement after Efraimidis and Spirakis (2006).
+This module does not know clocks, health or the network.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from turnout.core import Candidate, Request
+from turnout.policies import Policy, Score, Situation, draw
+
+SIGNED_BY = "signed_by"
+
+Rule = Literal["least_outstanding", "weighted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A model with several deployments: their weights by id, and how they share its load."""
+
+    weights: Mapping[str, float]
+    rule: Rule = "least_outstanding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """All groups by the model's name. ``group_of`` maps a deployment to its group."""
+
+    groups: Mapping[str, Group]
+    group_of: Mapping[str, str]
+
+    def rank(
+        self, policy: Policy, candidates: Sequence[Candidate], situation: Situation
+    ) -> list[Score]:
+        """The policy's ranking of models, each in the order of its deployments."""
+        by_model: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            name = self.group_of.get(candidate.deployment, candidate.deployment)
+            by_model.setdefault(name, []).append(candidate)
+        ordered = {name: self._ordered(name, found, situation) for name, found in by_model.items()}
+        models = [replace(found[0], deployment=name) for name, found in ordered.items()]
+        scores = sorted(policy.rank(models, situation), key=lambda score: -score.value)
+        return [
+            placed for score in scores for placed in self._placed(score, ordered[score.deployment])
+        ]
+
+    def _ordered(
+        self, name: str, candidates: Sequence[Candidate], situation: Situation
+    ) -> list[Candidate]:
+        group = self.groups.get(name)
+        if group is None or len(candidates) == 1:
+            return list(candidates)
+        request, outstanding = situation.request, situation.snapshot.outstanding
+        signed_by = request.tags.get(SIGNED_BY)
+
+        def place(candidate: Candidate) -> tuple[bool, float, float]:
+            ident, weight = candidate.deployment, group.weights[candidate.deployment]
+            load = outstanding.get(ident, 0) / weight if group.rule == "least_outstanding" else 0.0
+            # Only the deployment that signed a thought can read it again.
+            return ident != signed_by, load, _late(request, ident, weight)
+
+        return sorted(candidates, key=place)
+
+    def _placed(self, score: Score, candidates: Sequence[Candidate]) -> list[Score]:
+        """The model's score for each of its deployments; the first is as likely as the model.
+
+        Where the weights draw, each deployment is first as often as its weight says.
+        """
+        group = self.groups.get(score.deployment)
+        if group is None:
+            return [score]
+        drawn = group.rule == "weighted"
+        total = sum(group.weights[c.deployment] for c in candidates)
+        found = []
+        for place, candidate in enumerate(candidates):
+            share = group.weights[candidate.deployment] / total if drawn else float(place == 0)
+            found.append(
+                replace(
+                    score,
+                    deployment=candidate.deployment,
+                    propensity=score.propensity * share,
+                    reason=score.reason if place == 0 else f"another place of {score.deployment}",
+                )
+            )
+        return found
+
+
+def _late(request: Request, ident: str, weight: float) -> float:
+    """A draw after which the lowest comes first, each as often as its weight says."""
+    lot = draw(request.session or request.id, f"deployment {ident}")
+    return -math.log(1.0 - lot) / weight

@@ -1,0 +1,137 @@
+"""The cost-quality plot of a report: policies, single models, and the curves between them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turnout.core import ConfigError
+from turnout.evaluation.report import Report
+
+# Where a label may stand, in points from its mark: right, left, above, below, and the corners.
+_PLACES = ((6, -3), (-6, -3), (0, 7), (0, -13), (6, 6), (-6, 6), (6, -12), (-6, -12))
+# Clear of the curves if there is room, else across one.
+_TRIES = [(place, over) for over in (False, True) for place in _PLACES]
+_LABELLED_MODELS = 14
+
+
+def plot(report: Report, path: Path) -> None:
+    """Draws the report as PNG or SVG, by the file's name.
+
+    Raises ConfigError where matplotlib is missing or the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("plots need matplotlib: pip install 'turnout[plot]'") from error
+    figure: Any = Figure(figsize=(10, 6.2), dpi=130, layout="constrained")
+    canvas: Any = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for points, style, colour, name in (
+        (report.curve.task_oracle, ":", "tab:green", "task oracle"),
+        (report.curve.mixed, "--", "0.55", "mixing single models (zero router)"),
+        (report.curve.routed, "-", "tab:blue", "routed by predicted success"),
+    ):
+        if points:
+            costs, qualities = zip(*points, strict=True)
+            axes.plot([1000 * c for c in costs], qualities, style, color=colour, label=name)
+    labels = [*_policies(axes, report), *_models(axes, report)]
+    axes.set(
+        xlabel="USD a thousand requests",
+        ylabel="mean quality",
+        title=f"{report.table}: {report.prompts:,} prompts, {report.models} models",
+        xscale="log",
+    )
+    axes.margins(x=0.08, y=0.08)
+    axes.grid(visible=True, which="major", color="0.93")
+    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+    canvas.draw()
+    _place(axes, labels, canvas.get_renderer())
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
+
+
+_Label = tuple[str, float, float, dict[str, Any]]
+
+
+def _policies(axes: Any, report: Report) -> list[_Label]:
+    """A mark for every policy; those at one point share a label."""
+    at: dict[tuple[float, float], list[str]] = {}
+    for row in report.rows:
+        cost, quality = row.usd_per_1000, row.quality
+        if np.isnan(cost.value) or cost.value <= 0:
+            continue
+        at.setdefault((round(cost.value, 6), round(quality.value, 6)), []).append(row.name)
+        if not np.isnan(cost.low) and not np.isnan(quality.low):
+            axes.errorbar(
+                cost.value,
+                quality.value,
+                xerr=[[max(0.0, cost.value - cost.low)], [max(0.0, cost.high - cost.value)]],
+                yerr=[
+                    [max(0.0, quality.value - quality.low)],
+                    [max(0.0, quality.high - quality.value)],
+                ],
+                color="tab:red",
+                elinewidth=0.7,
+                alpha=0.6,
+            )
+    look = {"fontsize": 8, "color": "tab:red", "weight": "bold"}
+    for cost_at, quality_at in at:
+        axes.plot(cost_at, quality_at, "D", color="tab:red", markersize=4.5, zorder=4)
+    return [(", ".join(names), x, y, look) for (x, y), names in at.items()]
+
+
+def _models(axes: Any, report: Report) -> list[_Label]:
+    """A mark for every single model; the best and those on the hull have a name."""
+    singles = [s for s in report.curve.singles if s[1] > 0]
+    on_hull = {(round(c, 12), round(q, 12)) for c, q in report.curve.mixed}
+    for _, cost, quality in singles:
+        axes.plot(1000 * cost, quality, "o", color="0.55", markersize=4, zorder=3)
+    by_worth = sorted(
+        singles, key=lambda s: ((round(s[1], 12), round(s[2], 12)) not in on_hull, -s[2])
+    )
+    look = {"fontsize": 7, "color": "0.35"}
+    return [(m, 1000 * c, q, look) for m, c, q in by_worth[:_LABELLED_MODELS]]
+
+
+def _place(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
+    """Writes each label where it covers no mark, no label and no edge; one without room is left."""
+    marks = axes.transData.transform(
+        [[line.get_xdata()[0], line.get_ydata()[0]] for line in axes.lines if _is_mark(line)]
+    )
+    curves = [p for line in axes.lines if not _is_mark(line) for p in _along(axes, line)]
+    frame = axes.get_window_extent(renderer)
+    legend = axes.get_legend()
+    taken = [legend.get_window_extent(renderer)] if legend is not None else []
+    for text, x, y, look in labels:
+        for (dx, dy), over_curves in _TRIES:
+            side = "left" if dx > 0 else "right" if dx < 0 else "center"
+            note = axes.annotate(
+                text, (x, y), (dx, dy), textcoords="offset points", ha=side, **look
+            )
+            box = note.get_window_extent(renderer)
+            free = not any(box.overlaps(other) for other in taken)
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0
+            clear = not any(box.contains(*mark) for mark in marks)
+            clear = clear and (over_curves or not any(box.contains(*p) for p in curves))
+            if free and inside and clear and box.y1 <= frame.y1:
+                taken.append(box)
+                break
+            note.remove()
+
+
+def _along(axes: Any, line: Any) -> list[tuple[float, float]]:
+    """Points on a curve, in pixels, close enough that no label slips between them."""
+    corners = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
+    steps = np.linspace(0.0, 1.0, 40)[:, None]
+    found = [a + steps * (b - a) for a, b in pairwise(corners)]
+    return [(float(x), float(y)) for part in found for x, y in part]
+
+
+def _is_mark(line: Any) -> bool:
+    return len(line.get_xdata()) == 1

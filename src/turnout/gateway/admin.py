@@ -1,0 +1,149 @@
+"""Keys and budgets over HTTP, for administrators; each caller sees its own budgets.
+
+Invariant: who may come here is decided by ``access`` alone. A key that an administrator's key makes
+is that key's child, so that nobody makes more of himself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from turnout.config import BudgetSection
+from turnout.core import Budget, Caller, InvalidRequest, Standing
+from turnout.gateway.dialects import ApiDialect
+from turnout.gateway.exchange import Exchange
+from turnout.runtime import Accounts, budget_of
+
+if TYPE_CHECKING:
+    from turnout.gateway.app import Arrival, Handler
+
+_JSON = (b"content-type", b"application/json")
+_KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
+_FIELDS = frozenset({"name", "team", "parent", "admin", "models", "expires_in_s", "budgets"})
+
+
+class Admin:
+    """The handlers; ``accounts`` gives those of the router that serves now."""
+
+    def __init__(
+        self,
+        accounts: Callable[[], Accounts],
+        read: "Callable[[Arrival], Awaitable[object]]",
+    ) -> None:
+        self._accounts = accounts
+        self._read = read
+
+    def table(self, dialect: ApiDialect) -> "dict[tuple[str, str], tuple[ApiDialect, Handler]]":
+        """The paths and what answers them."""
+        return {
+            ("GET", _KEYS): (dialect, self._keys),
+            ("POST", _KEYS): (dialect, self._make),
+            ("DELETE", f"{_KEYS}/"): (dialect, self._revoke),
+            ("GET", _BUDGETS): (dialect, self._standings),
+            ("POST", _BUDGETS): (dialect, self._set),
+            ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
+        }
+
+    async def _keys(self, arrival: "Arrival", out: Exchange) -> None:
+        del arrival
+        found = await asyncio.to_thread(self._accounts().keys)
+        await _send(out, {"object": "list", "data": [key.as_dict() for key in found]})
+
+    async def _make(self, arrival: "Arrival", out: Exchange) -> None:
+        asked = _fields(await self._read(arrival))
+        parent = asked.get("parent")
+        if arrival.caller.key != "admin":
+            parent = _child_of(arrival.caller, parent)
+        secret, key = await asyncio.to_thread(
+            self._accounts().make_key,
+            name=asked.get("name", ""),
+            team=asked.get("team"),
+            parent=parent,
+            admin=asked.get("admin", False),
+            models=asked.get("models"),
+            expires_ms=_expiry(asked.get("expires_in_s")),
+            budgets=[_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
+        )
+        await _send(out, {**key.as_dict(), "key": secret})
+
+    async def _revoke(self, arrival: "Arrival", out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        await asyncio.to_thread(self._accounts().revoke, ident)
+        await _send(out, {"id": ident, "revoked": True})
+
+    async def _standings(self, arrival: "Arrival", out: Exchange) -> None:
+        found = await asyncio.to_thread(self._accounts().standings)
+        mine = [s for s in found if arrival.caller.admin or concerns(s, arrival.caller)]
+        await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
+
+    async def _set(self, arrival: "Arrival", out: Exchange) -> None:
+        budget = _budget(await self._read(arrival))
+        await asyncio.to_thread(self._accounts().set_budget, budget)
+        await _send(out, {"id": budget.id})
+
+    async def _remove(self, arrival: "Arrival", out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_BUDGETS}/")
+        await asyncio.to_thread(self._accounts().remove_budget, ident)
+        await _send(out, {"id": ident, "removed": True})
+
+
+def concerns(standing: Standing, caller: Caller) -> bool:
+    """Whether a budget's standing is the caller's to see."""
+    match standing.budget.per:
+        case "key":
+            return standing.subject in caller.keys
+        case "team":
+            return standing.subject == caller.team
+        case "session":
+            return standing.subject.startswith(f"{caller.tenant}/")
+        case _:
+            return False
+
+
+def _fields(payload: object) -> dict[str, Any]:
+    """A key's fields, each of its type. Raises InvalidRequest."""
+    if not isinstance(payload, Mapping):
+        raise InvalidRequest("the request body must be a JSON object", field="body")
+    types: dict[str, Any] = {"admin": bool, "models": list, "budgets": list, "expires_in_s": int}
+    for name, value in payload.items():
+        if name not in _FIELDS:
+            known = ", ".join(sorted(_FIELDS))
+            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key; use {known}")
+        kind = types.get(name, str)
+        if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
+            raise InvalidRequest(f"{name} must be of type {kind.__name__}", field=name)
+    models, budgets = payload.get("models") or (), payload.get("budgets") or ()
+    if not all(isinstance(model, str) for model in models):
+        raise InvalidRequest("models must be a list of names", field="models")
+    if not all(isinstance(budget, Mapping) for budget in budgets):
+        raise InvalidRequest("budgets must be a list of objects", field="budgets")
+    return {name: value for name, value in payload.items() if value is not None}
+
+
+def _child_of(caller: Caller, parent: str | None) -> str:
+    if parent not in (None, caller.key):
+        raise InvalidRequest(f"parent must be {caller.key!r}, your own key", field="parent")
+    return caller.key
+
+
+def _expiry(seconds: int | None) -> int | None:
+    import time
+
+    return None if seconds is None else time.time_ns() // 1_000_000 + seconds * 1000
+
+
+def _budget(payload: object) -> Budget:
+    """A budget as the configuration writes one. Raises InvalidRequest."""
+    try:
+        return budget_of(BudgetSection.model_validate(payload))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "budget"
+        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
+
+
+async def _send(out: Exchange, payload: object) -> None:
+    await out.whole(200, [_JSON], orjson.dumps(payload))

@@ -1,0 +1,113 @@
+"""Exact answers kept for a while, each tenant's own: off unless the configuration names a time.
+
+Invariant: an answer is found again only by the tenant, the rights, the rules, the API and the whole
+body it was made for; only complete and safe ones are kept, and never more bytes than allowed.
+This module does not know how answers are made.
+"""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from turnout.core import Caller
+from turnout.gateway.exchange import Exchange, Headers
+from turnout.runtime import Walk
+
+_OVERHEAD_BYTES = 500
+_JSON = b"application/json"
+_EVENTS = b"text/event-stream; charset=utf-8"
+
+
+class Kept(NamedTuple):
+    """An answer's bytes as they were sent, whole or a stream."""
+
+    until_s: float
+    stream: bool
+    model: str
+    decision: str
+    body: bytes
+
+
+class Cache:
+    """Keeps the answers used last; ``most_bytes`` bounds them, told with each one kept."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self.size_bytes = 0
+
+    def get(self, key: bytes) -> Kept | None:
+        """The answer, unless its time is over."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if found.until_s <= time.monotonic():
+            self._forget(key)
+            return None
+        self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: bytes, kept: Kept, most_bytes: int) -> None:
+        """Keep an answer; those not used for longest make room for it."""
+        self._forget(key)
+        if _size(kept) > most_bytes:
+            return
+        self._kept[key] = kept
+        self.size_bytes += _size(kept)
+        while self.size_bytes > most_bytes:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, key: bytes) -> None:
+        old = self._kept.pop(key, None)
+        if old is not None:
+            self.size_bytes -= _size(old)
+
+
+def _size(kept: Kept) -> int:
+    return len(kept.body) + _OVERHEAD_BYTES
+
+
+def key_of(
+    caller: Caller, api: str, bundle: str, headers: Mapping[bytes, bytes], body: object
+) -> bytes:
+    """The hash of all that an answer depends on, each part with its length before it."""
+    said = sorted(item for item in headers.items() if item[0].startswith((b"x-turnout-", b"anth")))
+    parts: list[Any] = [
+        caller.tenant,
+        None if caller.models is None else sorted(caller.models),
+        api,
+        bundle,
+        [[name.decode("latin-1"), value.decode("latin-1")] for name, value in said],
+        body,
+    ]
+    digest = hashlib.sha256()
+    for part in parts:
+        text = orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
+        digest.update(b"%d:" % len(text))
+        digest.update(text)
+    return digest.digest()
+
+
+def may_be_kept(walk: Walk, out: Exchange) -> bool:
+    """Whether an answer is complete, safe, a 200, and all of it was sent."""
+    if out.status != 200 or not out.finished or out.gone:
+        return False
+    if walk.decision.blocked or walk.stopped or not walk.outcomes or not walk.complete:
+        return False
+    last = walk.outcomes[-1]
+    return last.status == "ok" and last.finish_reason != "content_filter"
+
+
+async def replay(kept: Kept, out: Exchange) -> None:
+    """Send a kept answer, marked as one that cost nothing."""
+    headers: Headers = [
+        (b"content-type", _EVENTS if kept.stream else _JSON),
+        (b"x-turnout-cache", b"hit"),
+        (b"x-turnout-model", kept.model.encode("latin-1", "replace")),
+        (b"x-turnout-decision", kept.decision.encode()),
+        (b"x-turnout-cost-usd", b"0"),
+    ]
+    await out.whole(200, headers, kept.body)

@@ -1,0 +1,215 @@
+"""One request and its response, as a handler sees them.
+
+Invariant: a response begins once and ends once, its head leaves together with its first bytes, and
+what a slow reader has not taken yet is waited for. This module does not know dialects.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+Headers = list[tuple[bytes, bytes]]
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+
+
+class TooLarge(Exception):
+    """The body is larger than it may be."""
+
+
+class TooLate(Exception):
+    """The body did not come in time."""
+
+
+class Malformed(Exception):
+    """The body's framing breaks the grammar."""
+
+
+class Gone(Exception):
+    """The caller has left."""
+
+
+class Link(Protocol):
+    """The connection below an exchange."""
+
+    def write(self, data: bytes) -> "asyncio.Future[None] | None":
+        """Sends bytes; what is returned is to be awaited before more are sent."""
+        ...
+
+    def expects(self, exchange: "Exchange") -> None:
+        """The handler waits for the body."""
+        ...
+
+    def done(self, exchange: "Exchange") -> None:
+        """The response has ended."""
+        ...
+
+    def date(self) -> bytes:
+        """The Date header's line."""
+        ...
+
+
+class Exchange:
+    """A request: ``method``, ``path``, ``headers`` (lower case); and the way to answer it.
+
+    ``gone`` says that the caller left before the end, ``status`` what was answered, ``sent_bytes``
+    counts the response's body. ``common`` are headers that every response gets. Where
+    ``copy`` is a list, it gets the response's body, too.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_head",
+        "_link",
+        "_parts",
+        "_size",
+        "_waiter",
+        "closes",
+        "common",
+        "complete",
+        "copy",
+        "failure",
+        "finished",
+        "gone",
+        "headers",
+        "method",
+        "path",
+        "sent_bytes",
+        "status",
+        "task",
+    )
+
+    def __init__(
+        self, link: Link, method: str, path: str, headers: Mapping[bytes, bytes], *, chunked: bool
+    ) -> None:
+        self._link = link
+        self._chunked = chunked
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._head: bytes | None = None
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.common: Headers = []
+        self.status: int | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None
+        self.copy: list[bytes] | None = None
+        self.sent_bytes = 0
+        # complete: the request is all here; closes: the connection ends with the response.
+        self.complete = self.finished = self.gone = self.closes = False
+
+    async def body(self) -> bytes:
+        """The request's whole body. Raises TooLarge, TooLate, Malformed or Gone."""
+        if not self.complete and self.failure is None:
+            self._link.expects(self)
+        while not self.complete:
+            if self.failure is not None:
+                raise self.failure
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole response."""
+        head = self._headed(status, headers, b"content-length: %d\r\n\r\n" % len(body))
+        self._finish()
+        if self.method == "HEAD":
+            body = b""
+        self.sent_bytes = len(body)
+        if self.copy is not None:
+            self.copy.append(body)
+        await self._send(head + body)
+        self._link.done(self)
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        """The head of a response in pieces; it leaves together with the first piece."""
+        framing = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
+        self.closes = self.closes or not self._chunked
+        self._head = self._headed(status, headers, framing)
+
+    async def piece(self, data: bytes) -> None:
+        """A piece of the body, not empty."""
+        self.sent_bytes += len(data)
+        if self.copy is not None:
+            self.copy.append(data)
+        await self._send(self._framed(data))
+
+    async def end(self, data: bytes = b"") -> None:
+        """The last piece."""
+        self.sent_bytes += len(data)
+        if self.copy is not None:
+            self.copy.append(data)
+        last = self._framed(data) if data else self._taken_head()
+        self._finish()
+        await self._send(last + b"0\r\n\r\n" if self._chunked else last)
+        self._link.done(self)
+
+    # What the connection tells.
+
+    def received(self, data: bytes, most: int) -> None:
+        """A piece of the body; beyond ``most`` bytes nothing is kept."""
+        self._size += len(data)
+        if self._size > most:
+            self._parts.clear()
+            self.fail(TooLarge())
+        else:
+            self._parts.append(data)
+
+    def completed(self) -> None:
+        """The request is all here."""
+        if self.failure is None:
+            self.complete = True
+            self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """The body will not come."""
+        if self.failure is None:
+            self.failure = failure
+            self._wake()
+
+    def leave(self) -> None:
+        """The caller is gone: whatever is under way for it is cancelled."""
+        if self.finished:
+            return
+        self.gone = True
+        self.failure = Gone()
+        if self.task is not None:
+            self.task.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _headed(self, status: int, headers: Headers, framing: bytes) -> bytes:
+        self.status = status
+        self.closes = self.closes or not self.complete
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._link.date()]
+        lines += [b"%b: %b\r\n" % pair for pair in self.common]
+        lines += [b"%b: %b\r\n" % pair for pair in headers]
+        if self.closes:
+            lines.append(b"connection: close\r\n")
+        lines.append(framing)
+        return b"".join(lines)
+
+    def _framed(self, data: bytes) -> bytes:
+        if not self._chunked:
+            return self._taken_head() + data
+        return b"%b%x\r\n%b\r\n" % (self._taken_head(), len(data), data)
+
+    def _taken_head(self) -> bytes:
+        head, self._head = self._head, None
+        return head or b""
+
+    def _finish(self) -> None:
+        self.finished = True
+
+    async def _send(self, data: bytes) -> None:
+        waiting = self._link.write(data)
+        if waiting is not None:
+            await waiting

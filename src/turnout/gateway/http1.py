@@ -1,0 +1,318 @@
+"""The server's side of HTTP/1.1: one connection, its requests one after the other.
+
+Invariant: a request that is not all there by its deadline ends its connection, and so does one
+whose head passes its limits or breaks the grammar, before it costs more than its bytes. The grammar
+(RFC 9112) is llhttp's in its strict mode: it refuses bare line feeds, two lengths, and a length
+beside a transfer coding. This module does not know paths or dialects.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from time import time
+from urllib.parse import unquote_to_bytes
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools.parser.errors import HttpParserInvalidURLError
+
+from turnout.gateway.exchange import Exchange, Malformed, TooLate
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+_MOST_HEADERS = 100
+_MOST_PIPELINED = 64
+_LINGER_S = 2.0
+_FRESH_S = 1.0
+_HIGH_WATER = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Bytes of a head and of a body; seconds to send a request, to be idle, to take an answer."""
+
+    head_bytes: int = 32 * 1024
+    body_bytes: int = 32 * 2**20
+    receive_s: float = 10.0
+    idle_s: float = 75.0
+    stall_s: float = 60.0
+
+
+class ServerConnection(asyncio.Protocol):
+    """One connection. ``due`` is when, on the loop's clock, it ends unless something happens."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Handler,
+        bounds: Bounds,
+        everyone: "set[ServerConnection]",
+    ) -> None:
+        self._loop = loop
+        self._handler = handler
+        self._bounds = bounds
+        self._everyone = everyone
+        self._parser = HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._receiving: Exchange | None = None
+        self._answering: Exchange | None = None
+        self._queued: deque[Exchange] = deque()
+        self._writable: asyncio.Future[None] | None = None
+        self._lingers = self._draining = self.closed = False
+        self._fresh = True
+        self.due = 0.0
+
+    @property
+    def task(self) -> "asyncio.Task[None] | None":
+        """The handler at work."""
+        return self._answering.task if self._answering is not None else None
+
+    def drain(self) -> None:
+        """Ends the connection, once the answer under way has ended."""
+        self._draining = True
+        if self._answering is not None:
+            self._answering.closes = True
+        elif self._fresh:
+            # Its first request may be on its way.
+            self.due = min(self.due, self._loop.time() + _FRESH_S)
+        elif not self._head_bytes:
+            self._close()
+
+    def abort(self) -> None:
+        """Ends the connection now."""
+        if not self.closed:
+            self._transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._writable is not None or self._lingers:
+            self._transport.abort()
+        elif self._receiving is not None:
+            self._receiving.fail(TooLate())
+            self.due = math.inf
+        elif self._head_bytes:
+            self._refuse(b"408 Request Timeout")
+        else:
+            self._close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request is due."""
+        self._transport = transport  # type: ignore[assignment]
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._everyone.add(self)
+        self.due = self._loop.time() + self._bounds.receive_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whatever is under way for this caller ends."""
+        del exc
+        self.closed = True
+        self._everyone.discard(self)
+        self.resume_writing()
+        for exchange in (self._answering, *self._queued):
+            if exchange is not None:
+                exchange.leave()
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what came; a head is counted before it is parsed."""
+        if self._lingers or self.closed:
+            return
+        if self._in_head:
+            if not self._head_bytes and self._answering is None:
+                self.due = self._loop.time() + self._bounds.receive_s
+            self._head_bytes += len(data.partition(b"\r\n\r\n")[0])
+            if self._head_bytes > self._bounds.head_bytes:
+                self._refuse(b"431 Request Header Fields Too Large")
+                return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            # What is offered instead of HTTP/1.1 is declined by answering in it, for the last time.
+            last = self._queued[-1] if self._queued else self._answering
+            if last is None:
+                self._refuse(b"400 Bad Request")
+            else:
+                last.closes = True
+        except HttpParserError:
+            if self._receiving is None:
+                self._refuse(b"400 Bad Request")
+            else:
+                self._lingers = True
+                self._receiving.fail(Malformed())
+
+    def pause_writing(self) -> None:
+        """The caller reads too slowly."""
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+            self.due = self._loop.time() + self._bounds.stall_s
+
+    def resume_writing(self) -> None:
+        """The caller has caught up."""
+        waiting, self._writable = self._writable, None
+        if waiting is not None:
+            self.due = math.inf
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # What the parser calls.
+
+    def on_url(self, url: bytes) -> None:
+        """The target, or a piece of it."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; trailers are left out."""
+        if self._in_head:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: its handler begins, or waits for the one before it."""
+        self._in_head = self._fresh = False
+        if self._lingers or self.closed:
+            return
+        headers = dict(self._headers)
+        hosts = sum(name == b"host" for name, _ in self._headers)
+        if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
+            self._refuse(b"431 Request Header Fields Too Large")
+            return
+        path = _path(self._url)
+        if (
+            self._parser.should_upgrade()
+            and {b"content-length", b"transfer-encoding"} & headers.keys()
+        ):
+            # The parser would leave the body out.
+            path = None
+        if path is None or hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
+            self._refuse(b"400 Bad Request")
+            return
+        exchange = self._receiving = Exchange(
+            self,
+            self._parser.get_method().decode("ascii"),
+            path,
+            headers,
+            chunked=self._parser.get_http_version() != "1.0",
+        )
+        if self._answering is None:
+            self._begin(exchange)
+        else:
+            self._queued.append(exchange)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if self._receiving is not None:
+            self._receiving.received(body, self._bounds.body_bytes)
+
+    def on_message_complete(self) -> None:
+        """The request is all there."""
+        exchange, self._receiving = self._receiving, None
+        self._url, self._headers = b"", []
+        self._head_bytes, self._in_head = 0, True
+        if exchange is None:
+            return
+        exchange.closes = not self._parser.should_keep_alive() or self._draining
+        exchange.completed()
+        self.due = math.inf
+        if self._queued:
+            self._transport.pause_reading()
+
+    # What an exchange calls.
+
+    def write(self, data: bytes) -> "asyncio.Future[None] | None":
+        """Sends bytes; what is returned is to be awaited before more are sent."""
+        if not self.closed:
+            self._transport.write(data)
+        return self._writable
+
+    def expects(self, exchange: Exchange) -> None:
+        """The handler waits for a body."""
+        if exchange.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def done(self, exchange: Exchange) -> None:
+        """The response has ended: the next request, or the end of the connection."""
+        self._answering = None
+        if self.closed:
+            return
+        if not exchange.complete:
+            self._linger()
+        elif exchange.closes:
+            self._close()
+        elif self._queued:
+            self._begin(self._queued.popleft())
+            if not self._queued:
+                self._transport.resume_reading()
+        else:
+            wait = self._bounds.receive_s if self._head_bytes else self._bounds.idle_s
+            self.due = self._loop.time() + wait
+
+    def date(self) -> bytes:
+        """The Date header's line."""
+        return _date(int(time()))
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._answering = exchange
+        exchange.task = self._loop.create_task(self._handled(exchange))
+
+    async def _handled(self, exchange: Exchange) -> None:
+        try:
+            await self._handler(exchange)
+        except asyncio.CancelledError:
+            if not exchange.gone:
+                raise
+        finally:
+            # A handler that gave no whole answer leaves nothing to go on with.
+            if not exchange.finished and not self.closed:
+                self._transport.abort()
+
+    def _refuse(self, status: bytes) -> None:
+        """Answers what cannot be read, where no other answer is under way, and ends."""
+        if self._answering is None and not self.closed:
+            self._transport.write(
+                b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
+            )
+            self._linger()
+        else:
+            self._transport.abort()
+
+    def _linger(self) -> None:
+        """Takes in what is still on its way, since closing on it would void the answer."""
+        self._lingers = True
+        self.due = self._loop.time() + _LINGER_S
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self._lingers = True
+        self.due = self._loop.time() + self._bounds.stall_s
+        self._transport.close()
+
+
+def _path(url: bytes) -> str | None:
+    """The path of a request's target, decoded; None where it has none."""
+    if not url.startswith(b"/"):
+        try:
+            url = parse_url(url).path or b"/"
+        except HttpParserInvalidURLError:
+            return None
+    path = url.partition(b"?")[0]
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    return path.decode("utf-8", "replace")
+
+
+_dates: dict[int, bytes] = {}
+
+
+def _date(now: int) -> bytes:
+    found = _dates.get(now)
+    if found is None:
+        _dates.clear()
+        found = _dates[now] = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
+    return found

@@ -1,0 +1,66 @@
+"""Serves connections on a listening socket, watches their deadlines, and drains them.
+
+Invariant: after ``stop`` nothing new is accepted, and every answer under way may end until the
+drain's deadline. This module does not know what is served.
+"""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from turnout.gateway.http1 import Bounds, Handler, ServerConnection
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+_BACKLOG = 2048
+_LOOK_EVERY_S = 0.25
+
+
+class HttpServer:
+    """Serves ``handler``; use ``start`` and ``stop`` on one running loop."""
+
+    def __init__(self, handler: Handler, bounds: Bounds | None = None) -> None:
+        self._handler = handler
+        self._bounds = bounds or Bounds()
+        self._connections: set[ServerConnection] = set()
+        self._server: asyncio.AbstractServer | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    async def start(self, listener: socket.socket, tls: "SSLContext | None" = None) -> None:
+        """Accepts connections from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: ServerConnection(loop, self._handler, self._bounds, self._connections),
+            sock=listener,
+            ssl=tls,
+            backlog=_BACKLOG,
+        )
+        self._look(loop)
+
+    async def stop(self, drain_s: float = 0.0) -> None:
+        """Accepts no more, lets answers end for ``drain_s`` seconds, and ends what is left."""
+        loop = asyncio.get_running_loop()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        until = loop.time() + drain_s
+        for connection in list(self._connections):
+            connection.drain()
+        while self._connections and loop.time() < until:  # noqa: ASYNC110 -- they end one by one
+            await asyncio.sleep(0.02)
+        tasks = [c.task for c in self._connections if c.task is not None]
+        for connection in list(self._connections):
+            connection.abort()
+        if self._watch is not None:
+            self._watch.cancel()
+        if tasks:
+            # Cancelled handlers settle what they have used.
+            await asyncio.wait(tasks, timeout=10)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends the connections whose deadline has passed; one look for all is the cheapest."""
+        now = loop.time()
+        for connection in [c for c in self._connections if c.due <= now]:
+            connection.expire()
+        self._watch = loop.call_later(_LOOK_EVERY_S, self._look, loop)

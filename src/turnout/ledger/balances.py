@@ -1,0 +1,105 @@
+"""Where the budgets stand, and what of a batch still fits: the one place that admits.
+
+Invariant: for every account and window, what is spent and what is held never pass the limit by a
+hold that was admitted here. Pure: the balances come in as read under the transaction's lock.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turnout.core import BudgetExceeded, Standing
+from turnout.ledger.entries import Charge, Decided, Entry, Hold, Settlement
+
+Account = tuple[str, str]  # an account and its window
+Balance = tuple[int, int]  # spent, held
+
+
+def accounts_of(entries: Sequence[Entry]) -> list[Account]:
+    """The accounts that a batch touches, in the one order in which they are locked."""
+    found: set[Account] = set()
+    for entry in entries:
+        kind = type(entry)
+        if kind is Settlement:
+            found.update((use.account, use.window) for use in entry.uses)  # type: ignore[union-attr]
+            continue
+        hold = _hold_of(entry)
+        if hold is not None:
+            found.update((c.account, c.window) for c in hold.charges)
+            found.update((c.account, c.window) for c in hold.replaces)
+    return sorted(found)
+
+
+def _hold_of(entry: Entry) -> Hold | None:
+    if type(entry) is Decided:
+        return entry.hold
+    return entry if type(entry) is Hold else None
+
+
+class Balances:
+    """The balances of a batch's accounts as they change."""
+
+    def __init__(self, found: Mapping[Account, Balance]) -> None:
+        self._of = {account: list(balance) for account, balance in found.items()}
+
+    def rows(self) -> list[Sequence[Any]]:
+        """Every account with its window, spent and held, in order."""
+        return [(*account, spent, held) for account, (spent, held) in sorted(self._of.items())]
+
+    def take(self, entries: Sequence[Entry]) -> dict[int, BudgetExceeded]:
+        """Count a batch in: settlements first, which make room. The refused ones, by place."""
+        refused: dict[int, BudgetExceeded] = {}
+        for entry in entries:
+            if type(entry) is Settlement:
+                self._settle(entry)
+        for place, entry in enumerate(entries):
+            hold = _hold_of(entry)
+            if hold is not None and (error := self._admit(hold)) is not None:
+                refused[place] = error
+        return refused
+
+    def _settle(self, end: Settlement) -> None:
+        for use in end.uses:
+            balance = self._of[use.account, use.window]
+            balance[0] += use.spent
+            balance[1] -= use.held
+
+    def _admit(self, hold: Hold) -> BudgetExceeded | None:
+        self._change(hold.replaces, -1)
+        full = [c for c in hold.charges if not self._fits(c)]
+        if full:
+            self._change(hold.replaces, 1)
+            return refusal([self._standing(c) for c in full], full)
+        self._change(hold.charges, 1)
+        return None
+
+    def _change(self, charges: Sequence[Charge], sign: int) -> None:
+        for charge in charges:
+            self._of[charge.account, charge.window][1] += sign * (charge.amount or 0)
+
+    def _fits(self, charge: Charge) -> bool:
+        if charge.amount is None:
+            return False  # of an unknown price anything may become
+        spent, held = self._of[charge.account, charge.window]
+        # What uses nothing, such as a refusal, passes a full budget too.
+        return not charge.amount or spent + held + charge.amount <= charge.budget.limit
+
+    def _standing(self, charge: Charge) -> Standing:
+        spent, held = self._of[charge.account, charge.window]
+        return Standing(
+            budget=charge.budget,
+            subject=charge.subject,
+            window_id=charge.window,
+            resets_ms=charge.resets_ms,
+            spent=spent,
+            held=held,
+            asked=charge.amount,
+        )
+
+
+def refusal(standings: Sequence[Standing], charges: Sequence[Charge]) -> BudgetExceeded:
+    """The error that names each full budget with its numbers."""
+    if any(charge.amount is None for charge in charges):
+        message = "a model of unknown price cannot be used within a budget; give it a price"
+    else:
+        message = "budget used up: " + "; ".join(standing.line() for standing in standings)
+    return BudgetExceeded(message, standings)

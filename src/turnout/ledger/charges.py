@@ -1,0 +1,140 @@
+"""Which budgets a request counts for, and how much of each its hold and its calls take.
+
+Pure: the rules, the time and the calls come in as arguments.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+from turnout.core import Bound, Budget, Request, window_of
+from turnout.ledger.entries import Call, Charge, Use
+
+Spent = tuple[str, int | None, int]  # a call's deployment, its cost in pico-dollars, its tokens
+
+
+class Limits:
+    """Budgets by whom they are for.
+
+    A budget with a name takes the place of the nameless one for the same window and unit.
+    """
+
+    def __init__(self, budgets: Iterable[Budget] = ()) -> None:
+        self.budgets = tuple(budgets)
+        self._named: dict[tuple[str, str | None], dict[tuple[str, str], Budget]] = {}
+        for budget in self.budgets:
+            known = self._named.setdefault((budget.per, budget.name), {})
+            known[budget.window, budget.unit] = budget
+
+    def __bool__(self) -> bool:
+        return bool(self.budgets)
+
+    def of(self, per: str, subject: str) -> Iterable[Budget]:
+        """The budgets that apply to one subject."""
+        general, own = self._named.get((per, None)), self._named.get((per, subject))
+        if own is None:
+            return () if general is None else general.values()
+        return own.values() if general is None else {**general, **own}.values()
+
+    def charges(
+        self, request: Request, bounds: Mapping[str, Bound], spent: Bound, at_ms: int
+    ) -> tuple[Charge, ...]:
+        """What a hold takes of every budget: the most of any one call, and what is ``spent``.
+
+        ``bounds`` has the most that a call of each deployment in the plan may use.
+        """
+        if not self._named:
+            return ()
+        most = _most(bounds.values(), spent)
+        found = [
+            _charge(budget, subject, most, at_ms)
+            for per, subject in _subjects(request)
+            for budget in self.of(per, subject)
+        ]
+        by_model: dict[str, list[Bound]] = {}
+        for deployment, bound in bounds.items():
+            by_model.setdefault(_model(deployment), []).append(bound)
+        for model, own in by_model.items():
+            most = _most(own, spent)
+            found += [_charge(budget, model, most, at_ms) for budget in self.of("model", model)]
+        return tuple(found)
+
+
+def _subjects(request: Request) -> Iterable[tuple[str, str]]:
+    yield "all", "all"
+    caller = request.caller
+    if caller is not None:
+        yield from product(("key",), caller.keys or (caller.key,))
+        if caller.team is not None:
+            yield "team", caller.team
+    if request.session is not None:
+        # A session's name is the caller's own: two tenants may use the same.
+        yield (
+            "session",
+            f"{request.tenant}/{request.session}" if request.tenant else request.session,
+        )
+
+
+def _model(deployment: str) -> str:
+    """A model's name: its deployments are it, and it with ``#2``, ``#3``, …."""
+    return deployment.partition("#")[0]
+
+
+def _most(bounds: Iterable[Bound], spent: Bound) -> Bound:
+    cost: int | None = spent.cost_pico_usd
+    tokens, dearest = 0, 0
+    for bound in bounds:
+        tokens = max(tokens, bound.tokens)
+        if bound.cost_pico_usd is None:
+            cost = None
+        else:
+            dearest = max(dearest, bound.cost_pico_usd)
+    return Bound(None if cost is None else cost + dearest, spent.tokens + tokens)
+
+
+def _charge(budget: Budget, subject: str, most: Bound, at_ms: int) -> Charge:
+    window, resets_ms = window_of(budget.window, at_ms)
+    if budget.unit == "requests":
+        amount: int | None = 1
+    else:
+        amount = most.cost_pico_usd if budget.unit == "usd" else most.tokens
+    account = f"{budget.per}:{subject}:{budget.unit}"
+    return Charge(account, window, amount, subject, budget, resets_ms)
+
+
+def uses(held: Sequence[tuple[str, str, int]], calls: Sequence[Spent]) -> tuple[Use, ...]:
+    """What became of a hold's (account, window, amount): how much of it the calls have used.
+
+    A call of unknown cost has used all that was held.
+    """
+    return tuple([Use(*line, _used(line[0], line[2], calls)) for line in held])
+
+
+def spent_of(calls: Iterable[Call]) -> list[Spent]:
+    """What each call has used."""
+    return [
+        (c.deployment, c.cost_pico_usd,
+         c.input + c.cache_read + c.cache_write + c.output + c.reasoning)
+        for c in calls
+    ]  # fmt: skip
+
+
+def total_of(calls: Iterable[Spent]) -> Bound:
+    """What calls have used together; an unknown cost makes the sum unknown."""
+    cost: int | None = 0
+    tokens = 0
+    for _, one, used in calls:
+        cost = None if cost is None or one is None else cost + one
+        tokens += used
+    return Bound(cost, tokens)
+
+
+def _used(account: str, held: int, calls: Sequence[Spent]) -> int:
+    rest, _, unit = account.rpartition(":")
+    if unit == "requests":
+        return 1
+    per, _, subject = rest.partition(":")
+    mine = [c for c in calls if _model(c[0]) == subject] if per == "model" else calls
+    if unit == "tokens":
+        return sum(tokens for _, _, tokens in mine)
+    known = [cost for _, cost, _ in mine if cost is not None]
+    return sum(known) if len(known) == len(mine) else max(held, sum(known))

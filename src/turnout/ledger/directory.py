@@ -1,0 +1,269 @@
+"""Keys and budgets as they are stored, and a snapshot of them that costs nothing to ask.
+
+Invariant: a key is stored as the SHA-256 of 256 random bits and shown once; what a child key may
+is what all of its ancestors may. The snapshot is read again when ``revision`` has risen.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.core import Budget, Caller, InvalidRequest, LedgerError
+from turnout.ledger.charges import Limits
+from turnout.ledger.entries import Change
+from turnout.ledger.store import Store
+
+PREFIX = "tnk_"
+KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)"
+# SQLite counts its marks by their first place in the text: they have to come in order.
+REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
+BUDGET = (
+    "INSERT INTO budgets VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET "
+    "most = excluded.most, when_full = excluded.when_full, at_ms = excluded.at_ms"
+)
+NO_BUDGET = "DELETE FROM budgets WHERE id = $1"
+RISE = "UPDATE revision SET n = n + $1"
+
+_NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
+_COLUMNS = "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key as it is stored; ``hash`` is hexadecimal, the key itself is nowhere."""
+
+    id: str
+    hash: str = field(repr=False)
+    name: str
+    team: str | None
+    parent: str | None
+    admin: bool
+    models: tuple[str, ...] | None
+    created_ms: int
+    expires_ms: int | None
+    revoked_ms: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values, without the hash."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "team": self.team,
+            "parent": self.parent,
+            "admin": self.admin,
+            "models": None if self.models is None else list(self.models),
+            "created_ms": self.created_ms,
+            "expires_ms": self.expires_ms,
+            "revoked_ms": self.revoked_ms,
+        }
+
+
+def hashed(key: str) -> bytes:
+    """What a key is looked up by: it has 256 random bits, so that a plain hash tells nothing."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
+
+
+def new_key(
+    *,
+    name: str,
+    team: str | None = None,
+    parent: str | None = None,
+    admin: bool = False,
+    models: Iterable[str] | None = None,
+    expires_ms: int | None = None,
+    now_ms: int,
+) -> tuple[str, Key]:
+    """A key, which exists only here, and what is stored of it. Raises InvalidRequest."""
+    for what, value in (("name", name), ("team", team)):
+        if value is not None and not _NAME.fullmatch(value):
+            raise InvalidRequest(
+                f"{what} is {value[:70]!r}; use 1 to 64 letters, digits or . : / @ + - _",
+                field=what,
+            )
+    if expires_ms is not None and expires_ms <= now_ms:
+        raise InvalidRequest("expires lies in the past; name a later time", field="expires")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    stored = Key(
+        id="k_" + secrets.token_hex(8),
+        hash=hashed(secret).hex(),
+        name=name,
+        team=team,
+        parent=parent,
+        admin=admin,
+        models=None if models is None else tuple(models),
+        created_ms=now_ms,
+        expires_ms=expires_ms,
+        revoked_ms=None,
+    )
+    return secret, stored
+
+
+def making(key: Key) -> Change:
+    """The entry that stores a key."""
+    models = None if key.models is None else json.dumps(list(key.models))
+    return Change(
+        KEY,
+        (key.id, key.hash, key.name, key.team, key.parent, int(key.admin), models, key.created_ms,
+         key.expires_ms),
+    )  # fmt: skip
+
+
+def revoking(id_: str, now_ms: int) -> Change:
+    """The entry that ends a key, and with it its children."""
+    return Change(REVOKE, (now_ms, id_))
+
+
+def setting(budget: Budget, now_ms: int) -> Change:
+    """The entry that sets a budget, in place of one of the same id."""
+    return Change(
+        BUDGET,
+        (budget.id, budget.per, budget.name, budget.window, budget.unit, budget.limit,
+         budget.when_full, now_ms),
+    )  # fmt: skip
+
+
+def removing(id_: str) -> Change:
+    """The entry that removes a budget; what was spent stays known."""
+    return Change(NO_BUDGET, (id_,))
+
+
+RISING = Change(RISE, (1,))
+
+
+def stored_keys(store: Store) -> list[Key]:
+    """All keys, oldest first."""
+    rows = store.fetch(f"SELECT {_COLUMNS} FROM keys ORDER BY created_ms, id")  # noqa: S608 -- a constant
+    return [_key(row) for row in rows]
+
+
+def stored_budgets(store: Store) -> list[Budget]:
+    """All budgets that were set by command or API."""
+    rows = store.fetch("SELECT per, name, win, unit, most, when_full FROM budgets ORDER BY id")
+    return [
+        Budget(per=per, name=name, window=win, unit=unit, limit=most, when_full=when_full)
+        for per, name, win, unit, most, when_full in rows
+    ]
+
+
+def _key(row: Sequence[Any]) -> Key:
+    id_, hash_, name, team, parent, admin, models, created, expires, revoked = row
+    return Key(
+        id=id_,
+        hash=hash_,
+        name=name,
+        team=team,
+        parent=parent,
+        admin=bool(admin),
+        models=None if models is None else tuple(json.loads(models)),
+        created_ms=created,
+        expires_ms=expires,
+        revoked_ms=revoked,
+    )
+
+
+def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
+    """The callers of the keys that are valid, by the hash of the key."""
+    by_id = {key.id: key for key in keys}
+    found = {}
+    for key in by_id.values():
+        line = _line(key, by_id)
+        if line is not None and all(one.revoked_ms is None for one in line):
+            found[bytes.fromhex(key.hash)] = _caller(line)
+    return found
+
+
+def _line(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
+    """The key and its ancestors; None where one of these is missing."""
+    line = [key]
+    while (parent := line[-1].parent) is not None:
+        above = by_id.get(parent)
+        if above is None or above in line:
+            return None
+        line.append(above)
+    return line
+
+
+def _caller(line: Sequence[Key]) -> Caller:
+    """What a key may: what every key of its line may."""
+    allowed = [frozenset(key.models) for key in line if key.models is not None]
+    ends = [key.expires_ms for key in line if key.expires_ms is not None]
+    own = line[0]
+    return Caller(
+        key=own.id,
+        name=own.name,
+        team=next((key.team for key in line if key.team is not None), None),
+        keys=tuple(key.id for key in line),
+        models=frozenset.intersection(*allowed) if allowed else None,
+        admin=all(key.admin for key in line),
+        expires_ms=min(ends) if ends else None,
+    )
+
+
+class Directory:
+    """A snapshot of keys and budgets. ``configured`` are the budgets of the configuration.
+
+    ``changed`` is called with the limits whenever these may be others. What could not be read is
+    known by its age: after ``grace_s`` nobody is let in by an old snapshot.
+    """
+
+    def __init__(
+        self, store: Store, changed: Callable[[Limits], None], *, grace_s: float = 60.0
+    ) -> None:
+        self._store = store
+        self._changed = changed
+        self._grace_s = grace_s
+        self._revision = -1
+        self._read_s: float | None = None
+        self._configured: tuple[Budget, ...] = ()
+        self._stored: tuple[Budget, ...] = ()
+        self._callers: Mapping[bytes, Caller] = {}
+        self._any = False
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a key was ever made. Raises LedgerError before the store could be read."""
+        if self._read_s is None:
+            raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
+        return self._any
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """All budgets; one that is stored takes the place of the configuration's of the same id."""
+        both = {b.id: b for b in (*self._configured, *self._stored)}
+        return tuple(both.values())
+
+    def configure(self, budgets: Sequence[Budget]) -> None:
+        """From now on these are the configuration's budgets."""
+        self._configured = tuple(budgets)
+        self._changed(Limits(self.budgets))
+
+    def refresh(self, at_s: float) -> None:
+        """Read what has changed since the last time; ``at_s`` is a monotonic time.
+
+        Blocks. Raises RouterError when the store cannot be read.
+        """
+        (revision,) = self._store.fetch("SELECT n FROM revision")[0]
+        if revision != self._revision:
+            keys = stored_keys(self._store)
+            self._stored = tuple(stored_budgets(self._store))
+            self._callers = callers_of(keys)
+            self._any = bool(keys)
+            self._revision = revision
+            self._changed(Limits(self.budgets))
+        self._read_s = at_s
+
+    def caller(self, digest: bytes, at_s: float, now_ms: int) -> Caller | None:
+        """Whose key has this hash; None for one that is not known or no longer valid.
+
+        Raises LedgerError where that cannot be said, since the store could not be read for long.
+        """
+        if self._read_s is None or at_s - self._read_s > self._grace_s:
+            raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
+        found = self._callers.get(digest)
+        if found is None or (found.expires_ms is not None and found.expires_ms <= now_ms):
+            return None
+        return found

@@ -1,0 +1,36 @@
+"""Where budgets stand, for people: the same numbers that admission goes by."""
+
+from collections.abc import Iterable, Iterator
+
+from turnout.core import Budget, Standing, window_of
+from turnout.ledger.store import Store
+
+
+def standings(store: Store, budgets: Iterable[Budget], at_ms: int) -> list[Standing]:
+    """Every budget's standing in the window of ``at_ms``, one for each subject that has used it."""
+    return [line for budget in budgets for line in _of(store, budget, at_ms)]
+
+
+def _of(store: Store, budget: Budget, at_ms: int) -> Iterator[Standing]:
+    window, resets_ms = window_of(budget.window, at_ms)
+    start, end = f"{budget.per}:", f":{budget.unit}"
+    rows = store.fetch(
+        "SELECT account, spent, held FROM balances WHERE win = $1 ORDER BY account", (window,)
+    )
+    used = {
+        account[len(start) : -len(end)]: (spent, held)
+        for account, spent, held in rows
+        if account.startswith(start) and account.endswith(end)
+    }
+    named = budget.name or ("all" if budget.per == "all" else None)
+    subjects = [named] if named is not None else list(used)
+    for subject in subjects:
+        spent, held = used.get(subject, (0, 0))
+        yield Standing(
+            budget=budget,
+            subject=subject,
+            window_id=window,
+            resets_ms=resets_ms,
+            spent=spent,
+            held=held,
+        )

@@ -1,0 +1,231 @@
+"""One HTTP/1.1 connection to a provider: one exchange at a time, framed strictly.
+
+Invariant: a connection carries another exchange only after an answer that ended where its framing
+says and nothing came after it; what waits in memory is bounded: a slow reader stops the reading.
+The grammar (RFC 9112) is llhttp's, in its strict mode. This module does not look into bodies.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+MAX_HEAD_BYTES = 32 * 1024
+_LINE_BYTES = len(b": \r\n")
+_HIGH_WATER = 256 * 1024
+_LONG_HEAD = f"a head of more than {MAX_HEAD_BYTES} bytes"
+
+
+class BrokenHttp(Exception):
+    """The answer breaks the grammar, or a bound on it."""
+
+
+class ClosedEarly(Exception):
+    """The connection ended before the answer's head."""
+
+
+class BrokenOff(Exception):
+    """The connection ended within the answer's body."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection. After ``ask`` the head is in ``status`` and ``headers``, names as they came.
+
+    ``reusable`` says whether it may carry another exchange.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, lost: Callable[["Connection"], None]
+    ) -> None:
+        self._loop = loop
+        self._lost = lost
+        self._parser = HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = self._due = 0.0
+        self._busy = self._has_head = self._framed = self._paused = False
+        self._received = self._head_bytes = self._waiting_bytes = 0
+        self._error: Exception | None = None
+        self._parts: list[bytes] = []
+        self.closed = False
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the exchange is over and the connection as good as new."""
+        return not (self._busy or self.closed or self._transport.get_write_buffer_size())
+
+    async def ask(self, data: bytes, due: float) -> None:
+        """Sends a request and waits for the head of its answer.
+
+        Raises TimeoutError at ``due`` (the loop's clock), BrokenHttp, ClosedEarly, or OSError.
+        """
+        self._busy = True
+        self._has_head = self._framed = False
+        self.status = self._received = self._head_bytes = 0
+        self.headers = []
+        self._transport.write(data)
+        while not self._has_head:
+            if self._error is not None:
+                raise self._error
+            await self._progress(due)
+
+    async def read(self, due: float) -> bytes:
+        """What has come of the body since, at least a byte; empty at the end.
+
+        Raises TimeoutError at ``due``, BrokenHttp, BrokenOff, or OSError.
+        """
+        while not self._parts:
+            if self._error is not None:
+                raise self._error
+            if not self._busy:
+                return b""
+            await self._progress(due)
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._waiting_bytes = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def close(self) -> None:
+        """Ends the connection now, whatever is under way."""
+        if not self.closed:
+            self._end(None)
+            self._transport.abort()
+
+    async def _progress(self, due: float) -> None:
+        """Waits until something has come. Raises TimeoutError."""
+        self._due = due
+        # The timer is seldom moved: it looks at the deadline of the moment when it fires.
+        if self._timer is None or due < self._timer_at:
+            self._arm(due)
+        self._waiter = waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._fired)
+
+    def _fired(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._due:
+            self._arm(self._due)
+        else:
+            self._waiter.set_exception(TimeoutError())
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _end(self, error: Exception | None) -> None:
+        """No more bytes are taken."""
+        self.closed = True
+        if self._busy:
+            self._error = error or BrokenOff()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._lost(self)
+        self._wake()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self._transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone; a body without a length ends with it."""
+        if self.closed:
+            return
+        if self._busy and self._has_head and not self._framed and exc is None:
+            self._busy = False
+        if isinstance(exc, TimeoutError):
+            # The system's own word for a peer that vanished, not a deadline of ours.
+            exc = ConnectionAbortedError(exc.errno, exc.strerror)
+        self._end(BrokenOff() if self._has_head else exc or ClosedEarly())
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what came; anything outside an exchange ends the connection."""
+        if self.closed:
+            return
+        if not self._busy:
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._break(str(error))
+            return
+        if not self._has_head:
+            self._received += len(data)
+            if self._received > MAX_HEAD_BYTES:
+                self._break(_LONG_HEAD)
+                return
+        self._wake()
+
+    def _break(self, why: str) -> None:
+        """Ends an exchange whose bytes are wrong; one that was complete stays so."""
+        if not self.closed:
+            self._end(BrokenHttp(why))
+            self._transport.abort()
+
+    # What the parser calls; a second message in one exchange ends the connection.
+
+    def on_message_begin(self) -> None:
+        """A message begins."""
+        if not self._busy:
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is left out."""
+        if self.closed or self._has_head:
+            return
+        self.headers.append((name, value))
+        self._head_bytes += len(name) + len(value) + _LINE_BYTES
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._break(_LONG_HEAD)
+        if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """A head is complete."""
+        if self.closed:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status == 101:
+            self._break("it switches protocols, which was not asked for")
+        elif self.status >= 200:
+            self._has_head = True
+            self._framed = self._framed or self.status in (204, 304)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self.closed:
+            return
+        self._parts.append(body)
+        self._waiting_bytes += len(body)
+        if self._waiting_bytes > _HIGH_WATER and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """A message has ended; after an interim answer the real one is still to come."""
+        if self.closed:
+            return
+        if self.status < 200:
+            self.headers = []
+            return
+        self._busy = False
+        if not self._parser.should_keep_alive():
+            self.close()

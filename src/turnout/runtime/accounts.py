@@ -1,0 +1,122 @@
+"""Keys and budgets as a gateway or a command asks for them, over the recorder's directory.
+
+Invariant: a key is returned once, when it is made. Methods that read or write the store block.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from turnout.core import Budget, Caller, ConfigError, InvalidRequest, Standing
+from turnout.ledger import Directory, Ledger, standings
+from turnout.ledger.directory import (
+    Key,
+    making,
+    new_key,
+    removing,
+    revoking,
+    setting,
+    stored_budgets,
+    stored_keys,
+)
+from turnout.runtime.recorder import Recorder
+
+
+class Accounts:
+    """The accounts in a recorder's ledger; without a ledger there are none."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._ledger = recorder if isinstance(recorder, Ledger) else None
+
+    @property
+    def _directory(self) -> Directory | None:
+        return None if self._ledger is None else self._ledger.directory
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a key was ever made here."""
+        return self._directory is not None and self._directory.has_keys
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """All budgets, configured or stored."""
+        return () if self._directory is None else self._directory.budgets
+
+    def caller(self, digest: bytes) -> Caller | None:
+        """Whose key has this hash; does not block. Raises LedgerError where nobody can say."""
+        if self._directory is None:
+            return None
+        return self._directory.caller(digest, time.monotonic(), _now_ms())
+
+    def open(self) -> None:
+        """Open the ledger and read keys and budgets. Raises RouterError."""
+        if self._ledger is not None:
+            self._ledger.start()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """See what others have changed. Raises RouterError."""
+        if self._directory is not None:
+            self._directory.refresh(time.monotonic())
+
+    def keys(self) -> list[Key]:
+        """All keys, revoked ones too."""
+        return stored_keys(self._needed().store)
+
+    def make_key(
+        self,
+        *,
+        name: str,
+        team: str | None = None,
+        parent: str | None = None,
+        admin: bool = False,
+        models: Iterable[str] | None = None,
+        expires_ms: int | None = None,
+        budgets: Iterable[Budget] = (),
+    ) -> tuple[str, Key]:
+        """A new key, and what is stored of it; ``budgets`` are set for it. Raises RouterError."""
+        ledger = self._needed()
+        if parent is not None and parent not in {key.id for key in self.keys()}:
+            raise InvalidRequest(f"parent {parent!r} is no key", field="parent")
+        secret, key = new_key(
+            name=name, team=team, parent=parent, admin=admin, models=models,
+            expires_ms=expires_ms, now_ms=_now_ms(),
+        )  # fmt: skip
+        own = (setting(replace(budget, name=key.id), _now_ms()) for budget in budgets)
+        ledger.change(making(key), *own)
+        self.refresh()
+        return secret, key
+
+    def revoke(self, id_: str) -> None:
+        """End a key and its children. Raises InvalidRequest for one that is not there."""
+        if id_ not in {key.id for key in self.keys()}:
+            raise InvalidRequest(f"{id_!r} is no key; list shows them", field="id")
+        self._needed().change(revoking(id_, _now_ms()))
+        self.refresh()
+
+    def set_budget(self, budget: Budget) -> None:
+        """Set a budget, in place of one for the same, in the same window and unit."""
+        self._needed().change(setting(budget, _now_ms()))
+        self.refresh()
+
+    def remove_budget(self, id_: str) -> None:
+        """Remove a budget that was set here. Raises InvalidRequest for any other."""
+        if id_ not in {budget.id for budget in stored_budgets(self._needed().store)}:
+            raise InvalidRequest(
+                f"{id_!r} is no budget that was set by command; list shows them", field="id"
+            )
+        self._needed().change(removing(id_))
+        self.refresh()
+
+    def standings(self) -> list[Standing]:
+        """Where every budget stands now."""
+        return standings(self._needed().store, self.budgets, _now_ms())
+
+    def _needed(self) -> Ledger:
+        if self._ledger is None:
+            raise ConfigError("keys and budgets need a ledger; remove 'ledger: off'")
+        return self._ledger
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,75 @@
+"""Admission: what a decision may spend is held, or it is decided again among what fits.
+
+Invariant: nothing goes upstream whose most is not held within every budget. This module chooses
+nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.runtime.ceiling import bounds, ceiling
+from turnout.runtime.walk import Means
+
+
+async def admitted(
+    request: Request,
+    decision: Decision,
+    again: Callable[[Request], Decision],
+    means: Means,
+) -> tuple[Request, Decision]:
+    """The request and its decision, once what it may spend is held.
+
+    They differ from those given where a budget had no room for these. Raises BudgetExceeded.
+    """
+    catalog = means.rules.catalog
+    for _ in range(len(catalog.deployments) + 1):
+        most = bounds(request, decision, catalog, means.verifier)
+        try:
+            await means.recorder.decided(request, decision, ceiling(most.values()), most)
+        except BudgetExceeded as full:
+            limits = narrowed(request.constraints, full.standings, decision, most)
+            if limits is None or limits == request.constraints:
+                raise
+            request = replace(request, constraints=limits)
+            decision = again(request)
+            if not decision.routes:
+                raise
+        else:
+            return request, decision
+    raise BudgetExceeded("no model fits the budgets that are left")
+
+
+def narrowed(
+    limits: Constraints,
+    full: tuple[Standing, ...],
+    decision: Decision,
+    most: Mapping[str, Bound],
+) -> Constraints | None:
+    """The constraints under which a request may fit after all; None where it is to be refused.
+
+    Where only the fallbacks do not fit, the request goes without these, whatever the budget says.
+    """
+    first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
+    deny = set(limits.deny)
+    costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
+    tokens = [] if limits.most_tokens is None else [limits.most_tokens]
+    for standing in full:
+        budget = standing.budget
+        if budget.per == "model":
+            deny.add(standing.subject)
+        elif standing.asked is None:
+            deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
+        elif budget.unit == "requests":
+            return None
+        else:
+            asked = first.cost_pico_usd if budget.unit == "usd" else first.tokens
+            if budget.when_full == "refuse" and (asked is None or asked > standing.left):
+                return None
+            (costs if budget.unit == "usd" else tokens).append(standing.left)
+    return replace(
+        limits,
+        deny=frozenset(deny),
+        most_pico_usd=min(costs, default=None),
+        most_tokens=min(tokens, default=None),
+    )

@@ -1,0 +1,94 @@
+"""The classifier and the label classifier that a configuration describes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnout.catalog import Catalog, Deployment
+from turnout.classifiers import Band, Calibrated, Classifier, IntentSpec, LocalClassifier
+from turnout.classifiers.calibrated import load
+from turnout.config import Config
+from turnout.core import UNSAFE, ConfigError, Prediction
+from turnout.decision import SafetyRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A model that is asked for a label: ``labels`` with what each means, within ``deadline_s``.
+
+    ``band`` is where it is asked; None means for every prompt.
+    """
+
+    deployment: Deployment
+    labels: dict[str, str]
+    deadline_s: float
+    band: Band | None = None
+
+    def wanted(self, local: Prediction, safety: SafetyRule) -> bool:
+        """Whether to ask: not about what the local verdict blocks, which no label could lift."""
+        if safety.verdict(local):
+            return False
+        return self.band is None or self.band.holds(local, safety.threshold)
+
+
+def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
+    """The local classifier with the configuration's own intents and calibration.
+
+    Raises ConfigError where an intent or the calibration does not fit.
+    """
+    section = config.classifier
+    local = LocalClassifier.load(Path(section.artefact) if section.artefact else None)
+    own = own_intents(config)
+    for spec in own:
+        if spec.name in local.intents:
+            raise ConfigError(
+                f"intents.{spec.name}.examples: {spec.name} is built in and knows its prompts; "
+                "give your own intent another name, or leave the examples out"
+            )
+    if own:
+        local = local.with_intents(own)
+    if section.calibration is None or not calibrated:
+        return local
+    return Calibrated(local, load(Path(section.calibration), local))
+
+
+def own_intents(config: Config) -> list[IntentSpec]:
+    """The intents that the configuration teaches."""
+    return [
+        IntentSpec(
+            name=name,
+            description=intent.description,
+            examples=intent.examples,
+            threshold=intent.threshold,
+        )
+        for name, intent in config.intents.items()
+        if intent.examples
+    ]
+
+
+def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Asked | None:
+    """The model that is asked for labels; None where the local verdict stands alone.
+
+    The embedded model labels no better than chance, so without a key nobody is asked.
+    """
+    section = config.classifier
+    if section.kind == "local" or section.model is None or stand_in:
+        return None
+    band = Band(**section.band.model_dump()) if section.kind == "hybrid" else None
+    return Asked(
+        deployment=catalog.configured(section.model),
+        labels=labels_of(config),
+        deadline_s=section.patience_s,
+        band=band,
+    )
+
+
+def labels_of(config: Config) -> dict[str, str]:
+    """The configured labels, each with its description, ``unsafe`` always among them and last."""
+    own = {k: _meaning(v.description, v.examples) for k, v in config.intents.items()}
+    return {**{k: v for k, v in own.items() if k != UNSAFE}, UNSAFE: own.get(UNSAFE, "")}
+
+
+def _meaning(description: str, examples: tuple[str, ...]) -> str:
+    if description or not examples:
+        return description
+    return "such as: " + "; ".join(" ".join(example.split())[:120] for example in examples[:3])

@@ -1,0 +1,31 @@
+"""How long each deployment takes to answer: the median of its latest answers.
+
+This module does not know clocks, requests or policies.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from statistics import median
+
+from turnout.core import Outcome
+
+_REMEMBERED = 64
+
+
+class Latencies:
+    """Remembers the latest answers' latencies; ``prior`` is what is expected before the first."""
+
+    def __init__(self) -> None:
+        self.prior: Mapping[str, float] = {}
+        self._latest: defaultdict[str, deque[float]] = defaultdict(
+            lambda: deque(maxlen=_REMEMBERED)
+        )
+
+    def note(self, outcome: Outcome) -> None:
+        """An answer that came."""
+        self._latest[outcome.route.deployment].append(outcome.latency_ms)
+
+    def expected_ms(self) -> dict[str, float]:
+        """The median in milliseconds by deployment, where anything is known."""
+        seen = {name: round(median(latest), 1) for name, latest in self._latest.items()}
+        return {**self.prior, **seen}

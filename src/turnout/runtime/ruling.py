@@ -1,0 +1,139 @@
+"""From the configuration's policy section to the rule that chooses, and to what verifies drafts."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from turnout.catalog import Catalog, Deployment
+from turnout.classifiers.success.bundle import Bundle
+from turnout.config import BLOCK, Config, KnobSection, digest
+from turnout.core import ConfigError, Constraints, pico_from_usd
+from turnout.decision import Knobs
+from turnout.policies import (
+    Cascade,
+    Cheapest,
+    CheapestAboveQuality,
+    Fixed,
+    IntentMap,
+    Policy,
+    Random,
+    Rule,
+    Rules,
+    Strongest,
+    Utility,
+    Weighted,
+)
+from turnout.runtime.judge import ByModel
+from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check, Verifier
+
+
+def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
+    """The policy called ``name``, with the parameters of the configuration's policy section."""
+    rule, model = config.policy, config.policy.model or ""
+    makers: dict[str, Callable[[], Policy]] = {
+        "cheapest": Cheapest,
+        "random": Random,
+        "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
+        "cheapest_above_quality": lambda: _above_quality(config, success),
+        "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
+        "weighted": lambda: Weighted(weights=rule.weights),
+        "cascade": lambda: Cascade(
+            steps=rule.steps, needs_schema=rule.verify is not None and rule.verify.kind == "schema"
+        ),
+        "rules": lambda: Rules(
+            rules=_rules(config), otherwise=policy_of(config, catalog, rule.otherwise, success)
+        ),
+        "fixed": lambda: Fixed(
+            deployment=model, fallbacks=config.fallbacks.get(model, ()), reason="the fixed model"
+        ),
+        "intent_map": lambda: IntentMap(
+            routes={k: v for k, v in config.routes.items() if v != BLOCK},
+            default=config.default,
+            fallbacks=config.fallbacks,
+            digest=digest(config),
+        ),
+    }
+    return makers[name]()
+
+
+def knobs_of(config: Config) -> Knobs | None:
+    """The limits by intent and by key; None where there are none."""
+    section = config.knobs
+    if section is None:
+        return None
+    return Knobs(
+        all=_limits(section.all),
+        intents={name: _limits(knob) for name, knob in section.intents.items()},
+        keys={name: _limits(knob) for name, knob in section.keys.items()},
+    )
+
+
+def _limits(knob: KnobSection) -> Constraints:
+    cost = knob.max_cost_usd
+    return Constraints(
+        max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
+        max_latency_ms=knob.max_latency_ms,
+        quality=knob.quality,
+    )
+
+
+def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Verifier | None:
+    """What verifies the drafts of a cascade; None without one.
+
+    Where a stand-in answers for every model, nobody stronger is there to escalate to. Raises
+    ConfigError where the check cannot be had.
+    """
+    section = config.policy.verify
+    if section is None or stand_in is not None or "cascade" not in config.policy.used:
+        return None
+    if section.kind == "schema":
+        return BySchema(section.json_schema)
+    if section.kind == "logprobs":
+        return ByLogprobs(section.at_least)
+    if section.kind == "function":
+        return ByFunction(_function(section.function or ""), section.deadline_s)
+    return ByModel(
+        deployment=catalog.configured(section.model or ""), deadline_s=section.deadline_s
+    )
+
+
+def _rules(config: Config) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            name=rule.name,
+            deployment=rule.model,
+            keywords=rule.keywords,
+            pattern=rule.pattern,
+            tags=rule.tags,
+            hours=rule.hours,
+        )
+        for rule in config.policy.rules
+    )
+
+
+def _function(place: str) -> Check:
+    module, _, name = place.partition(":")
+    try:
+        found: Check = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"policy.verify.function: {place!r} cannot be imported ({error}); "
+            "install the module, or set PYTHONPATH"
+        ) from error
+    return found
+
+
+def _above_quality(config: Config, success: Bundle | None) -> Policy:
+    """The target of the configuration, with what was calibrated for it."""
+    rule, promises = config.policy, success.promises if success else ()
+    calibrated = success.calibrated if success else ()
+    if rule.lost is None:
+        quality = 0.95 if rule.quality is None else rule.quality
+        return CheapestAboveQuality(quality=quality, calibrated=calibrated)
+    kept = [p.threshold for p in promises if p.lost is not None and p.lost <= rule.lost]
+    if not kept:
+        place = rule.bundle or "BUNDLE"
+        raise ConfigError(
+            f"policy.lost: {rule.lost:g} is not calibrated; run: turnout calibrate --table PATH "
+            f"--bundle {place} --lost {rule.lost:g}"
+        )
+    return CheapestAboveQuality(threshold=min(kept), calibrated=calibrated)

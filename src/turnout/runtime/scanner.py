@@ -1,0 +1,112 @@
+"""Scores what a model wrote, by the classifier and the rule that score requests.
+
+Invariant: a Scan is made from the classifier's own return, and its hash covers exactly the bytes
+that were scored; no verdict blocks. The second stage runs on a thread.
+This module does not know streams.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.classifiers import Classifier
+from turnout.core import Prediction, Scan
+from turnout.decision import SafetyRule
+
+# With the fresh text of a window this stays within the stretch that is judged at once.
+_CONTEXT = 400
+_SENTENCE_END = re.compile(r"(?<=[.!?\n])\s+|(?<=[\u3002\uff01\uff1f])")
+_LEAST = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """What scoring takes: the classifier, the rule, and threads for the second stage."""
+
+    classifier: Classifier
+    rule: SafetyRule
+    threads: Executor
+
+    async def predict(self, before: str, text: str) -> Prediction:
+        """The prediction for a text after ``before``, as a whole and sentence by sentence.
+
+        What is unsafe in one sentence is lost in the score of the pages around it.
+        """
+        said = [{"type": "text", "text": part} for part in _readings(before, text)]
+        begun = self.classifier.begin([{"role": "assistant", "content": said}])
+        if isinstance(begun, Prediction):
+            return begun
+        running = asyncio.get_running_loop()
+        return await running.run_in_executor(self.threads, self.classifier.finish, begun)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """A part of the answer: the end of what was scored of it, and the hash of all of that."""
+
+    tail: str = ""
+    digest: Any = field(default_factory=hashlib.sha256)
+    scanned_bytes: int = 0
+    worst: float | None = 0.0
+
+
+class Scanner:
+    """Scans one answer as it grows; ``scans`` says what was scanned, one Scan a part."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._parts: dict[str, _Part] = {}
+        self.scans: dict[str, Scan] = {}
+
+    async def scan(self, fresh: Mapping[str, str]) -> str | None:
+        """Scores the new text of each part, together with the end of what came before it.
+
+        Returns why the answer may not be given, or None.
+        """
+        for name, text in fresh.items():
+            found = await self._scan(name, text)
+            self.scans[name] = found
+            if found.blocked:
+                return found.blocked
+        return None
+
+    async def _scan(self, name: str, text: str) -> Scan:
+        part = self._parts.setdefault(name, _Part())
+        # Blanks hold nothing to score, and would have no verdict.
+        prediction = None
+        if (part.tail + text).strip():
+            prediction = await self._judge.predict(part.tail, text)
+        data = text.encode("utf-8", "replace")
+        part.digest.update(data)
+        part.scanned_bytes += len(data)
+        part.tail = (part.tail + text)[-_CONTEXT:]
+        if prediction is not None:
+            part.worst = _worse(part.worst, prediction.unsafe)
+        rule = self._judge.rule
+        return Scan(
+            part=name,
+            sha256=part.digest.hexdigest(),
+            scanned_bytes=part.scanned_bytes,
+            unsafe=part.worst,
+            blocked=rule.verdict(prediction) if prediction is not None else None,
+            classifier=self._judge.classifier.ref,
+        )
+
+
+def _readings(before: str, text: str) -> list[str]:
+    """The whole, and each of its sentences that ``text`` has a share in."""
+    whole = before + text
+    found, start = [whole], 0
+    for end in [*(m.end() for m in _SENTENCE_END.finditer(whole)), len(whole)]:
+        if end > len(before) and end - start >= _LEAST:
+            found.append(whole[start:end].strip())
+        start = end
+    return list(dict.fromkeys(found))
+
+
+def _worse(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else max(before, now)

@@ -1,0 +1,56 @@
+"""Everything that a model wrote in a chunk, part by part: what a scanner must have read.
+
+Invariant: every string of every choice is in a part, whatever field it came in. Left out are names
+that the protocol fixes (roles, types, ids) and log probabilities, which repeat the text.
+This module does not know how texts are scored.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from turnout.core import Chunk, Delta, strings
+
+_FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
+_CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
+_BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
+_ENDING = _FIXED | {"stop_reason", "stop_sequence"}
+_READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
+
+
+def written(chunk: Chunk) -> list[tuple[str, str]]:
+    """The parts of a chunk with the text that each of them gained."""
+    found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
+    raw = chunk.raw
+    if "choices" in raw:
+        found += _of_choices(raw["choices"] or ())
+    elif raw.get("type") == "message":
+        found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
+    elif raw:
+        known = _BLOCK_READ if chunk.has_content else _ENDING
+        found += [("0.other", _rest(raw.get(k), known)) for k in ("content_block", "delta")]
+    return [(part, text) for part, text in found if text]
+
+
+def _of_delta(delta: Delta) -> Iterable[tuple[str, str]]:
+    yield f"{delta.choice}.text", delta.text
+    yield f"{delta.choice}.reasoning", delta.reasoning
+    for call in delta.tool_calls:
+        yield f"{delta.choice}.tool{call.index}", (call.name or "") + call.arguments
+
+
+def _of_choices(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    """Texts in fields that have no place in a delta: refusals, transcripts, old function calls."""
+    for place, choice in enumerate(choices):
+        for kind in ("message", "delta"):
+            yield f"{choice.get('index', place)}.other", _rest(choice.get(kind), _CHOICE_READ)
+
+
+def _of_block(block: Mapping[str, Any]) -> str:
+    read = block.get("type") in _READ_BLOCKS
+    return _rest(block, _BLOCK_READ if read else _FIXED)
+
+
+def _rest(fields: object, known: frozenset[str]) -> str:
+    if not isinstance(fields, Mapping) or fields.keys() <= known:
+        return ""
+    return "\n".join(strings([value for name, value in fields.items() if name not in known]))

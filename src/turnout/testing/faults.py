@@ -1,0 +1,194 @@
+"""What a provider can do wrong, and what a caller of the gateway then gets: the one table.
+
+``python -m turnout.testing.faults`` prints it for docs/faults.md, and tests run every row through
+every dialect, whole and streamed, so that neither can drift.
+This module does not know the gateway.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from turnout.testing.proxy import Toxics
+
+
+class Outcome(StrEnum):
+    """What the caller gets."""
+
+    ANSWER = "the answer"
+    NEXT = "next model"
+    PROVIDER = "next provider"
+    REFUSED = "400"
+    TOLD = "error event"
+    SILENT = "TRUNCATED IN SILENCE"
+    OTHER = "NOT DOCUMENTED"
+
+
+EXPLAINED = {
+    Outcome.ANSWER: "the model's own answer, complete",
+    Outcome.NEXT: "another model's answer, complete; only the headers show it",
+    Outcome.PROVIDER: "the same from another provider, since this one is out as a whole; "
+    "502 with every attempt where there is no other",
+    Outcome.REFUSED: "400 with the provider's reason: the request is at fault, and no other model "
+    "is asked",
+    Outcome.TOLD: "what had come, then an error event in the caller's dialect, never a clean end",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One row: a script of the faulty upstream or the toxics of a proxy before an honest one.
+
+    ``silence`` marks what only a deadline ends.
+    """
+
+    name: str
+    what: str
+    whole: Outcome
+    stream: Outcome
+    toxics: Toxics | None = None
+    down: bool = False
+    silence: bool = False
+
+    @property
+    def script(self) -> str:
+        """What the upstream plays."""
+        return self.name if self.name.startswith("f-") else "honest"
+
+
+_A, _N, _P, _R, _T = (
+    Outcome.ANSWER,
+    Outcome.NEXT,
+    Outcome.PROVIDER,
+    Outcome.REFUSED,
+    Outcome.TOLD,
+)
+
+
+def _row(name: str, what: str, whole: Outcome, stream: Outcome | None = None) -> Fault:
+    return Fault(name=name, what=what, whole=whole, stream=stream or whole)
+
+
+def _silent(name: str, what: str, whole: Outcome, stream: Outcome) -> Fault:
+    return Fault(name=name, what=what, whole=whole, stream=stream, silence=True)
+
+
+def _proxy(
+    name: str, what: str, toxics: Toxics, whole: Outcome, stream: Outcome, *, silence: bool = False
+) -> Fault:
+    return Fault(name=name, what=what, whole=whole, stream=stream, toxics=toxics, silence=silence)
+
+
+REFUSALS = (
+    _row("f-400", "400: a value is invalid", _R),
+    _row("f-filter", "400 of a content filter", _R),
+    _row("f-context", "400: the prompt is too long", _N),
+    _row("f-401", "401: the key is refused", _P),
+    _row("f-402", "402: no credit", _P),
+    _row("f-403", "403: no access", _P),
+    _row("f-404", "404: no such model", _N),
+    _row("f-408", "408", _N),
+    _row("f-413", "413", _N),
+    _row("f-429", "429 without a time", _N),
+    _row("f-429-ra30", "429, `Retry-After` in seconds", _N),
+    _row("f-429-radate30", "429, `Retry-After` as a date", _N),
+    _row("f-429-rams30000", "429, `Retry-After-Ms`", _N),
+    _row("f-429-rareset30", "429, `X-RateLimit-Reset` as a moment", _N),
+    _row("f-429-ragarbage", "429, a `Retry-After` that means nothing", _N),
+    _row("f-429-rahuge", "429, a `Retry-After` of 30 years", _N),
+    _row("f-quota", "429: the account's quota is used up", _P),
+    _row("f-spend", "429: a spend limit is reached", _P),
+    _row("f-500", "500", _N),
+    _row("f-500-plainerror", '500, `{"error": "text"}`', _N),
+    _row("f-500-flaterror", '500, `{"message", "code"}`', _N),
+    _row("f-500-detailerror", '500, `{"detail": "text"}`', _N),
+    _row("f-502", "502", _N),
+    _row("f-503-ra1", "503 with `Retry-After`", _N),
+    _row("f-504", "504", _N),
+    _row("f-529", "529: the provider is overloaded", _P),
+    _row("f-500-echokey", "an error that repeats the key (which is struck out)", _N),
+)
+ANSWERS = (
+    _row("f-html200", "an HTML page with status 200", _N),
+    _row("f-redirect", "302 (never followed)", _N),
+    _row("f-empty", "no choices", _N),
+    _row("f-halfjson", "half of a JSON answer", _N, _A),
+    _row("f-badlength", "fewer bytes than `Content-Length` says", _N, _A),
+    _row("f-gzipbomb", "1 GiB in a small gzip", _N),
+    _row("f-hugeheader", "a header of 64 KiB", _N),
+    _row("f-bytewise", "the body byte by byte", _A),
+    _row("f-othermodel", "another model than asked for (its name is passed on)", _A),
+    _row("f-nousage", "no usage (counted by Turnout, marked estimated)", _A),
+    _row("f-nullusage", "`usage: null`", _A),
+    _row("f-negusage", "negative token counts", _A),
+    _row("f-wrongusage", "token counts that contradict each other", _A),
+    _row("f-lateusage", "usage after the finish reason", _A),
+    _row("f-slow200ms", "a slow first token, within its deadline", _A),
+    _row("f-drip5ms", "slow tokens, within their deadline", _A),
+)
+STREAMS = (
+    _row("f-reset@0", "reset before the first byte", _N),
+    _row("f-reset@4", "reset after four tokens", _N, _T),
+    _row("f-cut@0", "closed before the first token", _A, _N),
+    _row("f-cut@4", "closed after four tokens", _N, _T),
+    _row("f-error@0", "an error event before the first token", _A, _N),
+    _row("f-error@4", "an error event after four tokens", _A, _T),
+    _row("f-badchunk@0", "one malformed event first (skipped)", _A),
+    _row("f-badchunk@4", "one malformed event after four tokens (skipped)", _A),
+    _row("f-badchunks@0", "two malformed events first", _A, _N),
+    _row("f-badchunks@4", "two malformed events after four tokens", _A, _T),
+    _row("f-badhex@0", "a chunk size that is no number first", _A, _N),
+    _row("f-badhex@4-drip20ms", "a chunk size that is no number after four tokens", _A, _T),
+    _row("f-nodone", "no end mark", _A, _T),
+    _row("f-nofinish", "no finish reason", _A, _T),
+    _row("f-hugeevent", "one event of 9 MiB", _A, _T),
+    _row("f-crlf", "events with CRLF", _A),
+    _row("f-cr", "events with CR", _A),
+    _row("f-bom-comments", "a byte order mark and comments", _A),
+    _row("f-nospace", "no blank after the field name", _A),
+)
+SILENCES = (
+    _silent("f-hang", "accepts the request and never answers", _N, _N),
+    _silent("f-stall@0", "silent before the first token", _A, _N),
+    _silent("f-stall@4", "silent after four tokens", _N, _T),
+)
+CONNECTIONS = (
+    Fault(name="refused", what="no connection", whole=_N, stream=_N, down=True),
+    _proxy("timeout", "takes the connection, answers nothing, closes it", Toxics(timeout_s=0.3),
+           _N, _N),
+    _proxy("blackhole", "takes the connection and answers nothing", Toxics(timeout_s=0), _N, _N,
+           silence=True),
+    _proxy("latency", "50 ms before each piece", Toxics(latency_s=0.05), _A, _A),
+    _proxy("bandwidth", "20 kB a second", Toxics(bytes_per_s=20_000), _A, _A),
+    _proxy("slicer", "pieces of 7 bytes", Toxics(slice_bytes=7), _A, _A),
+    _proxy("slow_close", "half a second between the last byte and the end",
+           Toxics(slow_close_s=0.5), _A, _A),
+    _proxy("reset_peer", "reset before the first byte", Toxics(reset_bytes=0), _N, _N),
+    _proxy("limit_data", "closed within the head", Toxics(limit_bytes=40), _N, _N),
+    _proxy("cut@1", "reset after the first event (a role, no token)", Toxics(cut_event=1), _A, _N),
+    _proxy("cut@5", "reset after five events", Toxics(cut_event=5), _A, _T),
+    _proxy("cut@5-close", "closed after five events", Toxics(cut_event=5, cut="close"), _A, _T),
+    _proxy("cut@5-stall", "silent after five events", Toxics(cut_event=5, cut="stall"), _A, _T,
+           silence=True),
+)  # fmt: skip
+GROUPS = {
+    "Refusals": REFUSALS,
+    "Answers that are none, or odd": ANSWERS,
+    "Streams": STREAMS,
+    "Silence": SILENCES,
+    "Connections": CONNECTIONS,
+}
+FAULTS = tuple(fault for group in GROUPS.values() for fault in group)
+
+
+def document() -> str:
+    """The table as Markdown, with its words explained."""
+    lines = [f"* **{outcome}**: {text}." for outcome, text in EXPLAINED.items()]
+    for title, group in GROUPS.items():
+        lines += ["", f"### {title}", "", "| fault | the provider's side | whole | streamed |"]
+        lines += ["|---|---|---|---|"]
+        lines += [f"| `{f.name}` | {f.what} | {f.whole} | {f.stream} |" for f in group]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(document())  # noqa: T201 -- its only output

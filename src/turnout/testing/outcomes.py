@@ -1,0 +1,120 @@
+"""Reads what a caller got, and says which of the documented outcomes it is.
+
+Invariant: an end counts as clean only by the dialect's own end mark; whatever is neither a clean
+end nor a told failure is a truncation in silence. This module does not know which fault was played.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from turnout.testing.faults import Outcome
+
+Dialect = Literal["chat", "messages", "responses"]
+PATHS: Mapping[Dialect, str] = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "responses": "/v1/responses",
+}
+_ENDS = {"chat": "[DONE]", "messages": "message_stop", "responses": "response.completed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Got:
+    """A response: status, headers in lower case, and the body as far as it came.
+
+    ``broken`` says that the connection ended before the response did.
+    """
+
+    dialect: Dialect
+    stream: bool
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    broken: bool = False
+
+    def events(self) -> list[tuple[str, str]]:
+        """The stream's events as (name, data)."""
+        found = []
+        for block in self.body.decode("utf-8", "replace").split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+            if "data" in fields:
+                found.append((fields.get("event", ""), fields["data"]))
+        return found
+
+
+def outcome_of(got: Got) -> Outcome:
+    """Which outcome this is; PROVIDER counts as NEXT where another provider answered."""
+    if got.broken:
+        return Outcome.SILENT
+    if got.status == 200:
+        ended = _ends_clean(got) if got.stream else _is_complete(got)
+        if ended:
+            first = got.headers.get("x-turnout-attempts") == "1"
+            return Outcome.ANSWER if first else Outcome.NEXT
+        return Outcome.TOLD if got.stream and _tells(got) else Outcome.SILENT
+    attempts = _attempts(got)
+    if got.status == 400 and attempts == 1:
+        return Outcome.REFUSED
+    return Outcome.PROVIDER if got.status == 502 and attempts else Outcome.OTHER
+
+
+def text_of(got: Got) -> str:
+    """The text that came, whole or in pieces."""
+    if not got.stream:
+        return _whole_text(got.dialect, json.loads(got.body))
+    return "".join(_piece(got.dialect, data) for _, data in got.events() if data != "[DONE]")
+
+
+def _ends_clean(got: Got) -> bool:
+    name, data = (got.events() or [("", "")])[-1]
+    return _ENDS[got.dialect] == (data if got.dialect == "chat" else name)
+
+
+def _is_complete(got: Got) -> bool:
+    body = _json(got.body)
+    if got.dialect == "chat":
+        choices = body.get("choices") or [{}]
+        return choices[0].get("finish_reason") is not None
+    if got.dialect == "messages":
+        return body.get("stop_reason") is not None
+    return body.get("status") == "completed"
+
+
+def _tells(got: Got) -> bool:
+    name, data = (got.events() or [("", "{}")])[-1]
+    told = _json(data.encode())
+    wanted = {"chat": "", "messages": "error", "responses": "response.failed"}[got.dialect]
+    error = told.get("error") or (told.get("response") or {}).get("error") or {}
+    return name == wanted and bool(error.get("message"))
+
+
+def _attempts(got: Got) -> int:
+    error = _json(got.body).get("error")
+    return len(error.get("attempts") or ()) if isinstance(error, dict) else 0
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _whole_text(dialect: Dialect, body: Mapping[str, Any]) -> str:
+    if dialect == "chat":
+        return str(body["choices"][0]["message"].get("content") or "")
+    parts = body["content"] if dialect == "messages" else body["output"][-1]["content"]
+    return "".join(part.get("text", "") for part in parts)
+
+
+def _piece(dialect: Dialect, data: str) -> str:
+    event = json.loads(data)
+    if dialect == "chat":
+        choices = event.get("choices") or [{}]
+        return str((choices[0].get("delta") or {}).get("content") or "")
+    if dialect == "messages":
+        return str((event.get("delta") or {}).get("text") or "")
+    return str(event["delta"]) if event["type"] == "response.output_text.delta" else ""

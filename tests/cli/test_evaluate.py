@@ -1,0 +1,102 @@
+"""``turnout eval``: policies by name, as they would be served."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.run import run
+from tests.success.worlds import write_table
+from turnout.classifiers.success.bundle import POLICY, seal, write_json
+from turnout.evaluation.table_files import read_table
+from turnout.training.bundle import write_bundle
+from turnout.training.success import train
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world, where the large model is slow, and its bundle."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    table = read_table(write_table(folder, latency_ms=np.tile([100.0, 200.0, 9000.0], (240, 1))))
+    write_bundle(train([table]), [table], folder / "bundle")
+    return folder
+
+
+def picks(
+    place: Path, capfd: pytest.CaptureFixture[str], *policies: str
+) -> dict[str, dict[str, float]]:
+    """The share of each model's answers by policy."""
+    asked = [part for policy in policies for part in ("--policy", policy)]
+    ran = run(
+        capfd,
+        "eval",
+        "--table",
+        str(place / "world"),
+        "--bundle",
+        str(place / "bundle"),
+        "--json",
+        *asked,
+    )
+    assert ran.code == 0
+    return {
+        row["name"]: {model: share["value"] for model, share in row["picks"].items()}
+        for row in ran.json["rows"]
+    }
+
+
+def test_seconds_dollars_and_shares_have_their_effect(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A price on waiting leaves the slow model; weights are met; a fixed model answers all."""
+    found = picks(
+        place, capfd, "utility:0", "utility:0,10", "weighted:small=1,large=3", "fixed:coder"
+    )
+    assert found["utility:0"]["large"] > 0.4
+    assert "large" not in found["utility:0,10"]
+    assert found["weighted:small=1,large=3"]["large"] == pytest.approx(0.75, abs=0.1)
+    assert found["fixed:coder"] == {"coder": 1}
+
+
+def test_a_calibrated_share_is_evaluated_as_it_is_served(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With a promise in the bundle, the quality uses its threshold."""
+    name = "cheapest_above_quality:0.9"
+    before = picks(place, capfd, name)[name]
+    promise = {"quality": 0.9, "threshold": 0.0, "lost": None}
+    write_json(place / "bundle" / POLICY, {"promises": [promise]})
+    seal(place / "bundle")
+    after = picks(place, capfd, name)[name]
+    assert before.get("large", 0) > 0
+    assert after == {"small": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("nothing", "use one of cheapest, strongest"),
+        ("fixed:nobody", "use one of cheapest"),
+        ("utility:dear", "is not a number"),
+        ("weighted:small", "use MODEL=SHARE|is not a number"),
+        ("weighted:nobody=1", "use MODEL=SHARE"),
+    ],
+)
+def test_a_policy_that_cannot_be_made_is_one_line(
+    place: Path, capfd: pytest.CaptureFixture[str], policy: str, words: str
+) -> None:
+    """Exit code 2 and the ones there are."""
+    import re
+
+    ran = run(
+        capfd,
+        "eval",
+        "--table",
+        str(place / "world"),
+        "--bundle",
+        str(place / "bundle"),
+        "--policy",
+        policy,
+    )
+    assert ran.code == 2
+    assert re.search(words, ran.err)
+    assert "Traceback" not in ran.err

@@ -1,0 +1,70 @@
+"""``turnout predict``: a line for each line, whatever the line is."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import run
+from tests.success.worlds import MODELS, write_table
+from turnout.evaluation.table_files import read_table
+from turnout.training.bundle import write_bundle
+from turnout.training.success import train
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the small world."""
+    folder = tmp_path_factory.mktemp("predict")
+    table = read_table(write_table(folder))
+    write_bundle(train([table]), [table], folder / "bundle")
+    return folder / "bundle"
+
+
+LINES = [
+    b'{"id": "a", "prompt": "Name a bird."}',
+    b"not json",
+    b'{"id": 7, "query": "Name a city.", "prompt": "ignored"}',
+    b"[1, 2]",
+    b'{"id": "m", "messages": 5}',
+    b'{"id": "n", "messages": [{"role": "user", "content": "Name a bird."}], "task": "x"}',
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_line_has_its_line(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], *, packed: bool
+) -> None:
+    """In order, with exact model names; what cannot be read is marked and told by its number."""
+    source = tmp_path / ("p.jsonl.gz" if packed else "p.jsonl")
+    data = b"\n".join(LINES) + b"\n"
+    source.write_bytes(gzip.compress(data) if packed else data)
+    target = tmp_path / "out.jsonl"
+    ran = run(
+        capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", str(target)
+    )
+    found = [json.loads(line) for line in target.read_text().splitlines()]
+    assert ran.code == 1
+    assert [row["id"] for row in found] == ["a", None, 7, None, "m", "n", None]
+    assert [n for n, row in enumerate(found, 1) if "error" in row] == [2, 4, 7]
+    for number in (2, 4, 7):
+        assert f"line {number}: " in ran.err
+    assert all(list(row["success"]) == list(MODELS) for row in found)
+    assert all(0 < p < 1 for row in found for p in row["success"].values())
+    assert found[0]["success"] == found[5]["success"]
+
+
+def test_a_broken_gzip_is_one_line(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback."""
+    source = tmp_path / "p.jsonl.gz"
+    source.write_bytes(gzip.compress(LINES[0] * 100)[:40])
+    target = tmp_path / "out.jsonl"
+    ran = run(
+        capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", str(target)
+    )
+    assert ran.code == 2
+    assert "cannot be read" in ran.err

@@ -1,0 +1,126 @@
+"""``turnout probe``: a new model by a few results or by a guess, used from then on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.run import run
+from tests.success.worlds import MODELS, prompts, score, write_table
+from turnout import Router
+from turnout.classifiers.success import open_bundle
+from turnout.evaluation.table_files import read_table
+from turnout.training.bundle import write_bundle
+from turnout.training.success import train
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle that does not know the coder."""
+    tokens = np.full((240, 3), 100, np.int32)
+    table = read_table(write_table(tmp_path, in_tokens=tokens, out_tokens=tokens))
+    table = table.columns(["small", "large"])
+    write_bundle(train([table]), [table], tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def probed(bundle: Path, capfd: pytest.CaptureFixture[str], count: int = 60) -> Path:
+    """Probes for the coder, picked by the command and filled in from the world."""
+    rows = prompts(240)
+    source, target = bundle.parent / "prompts.jsonl", bundle.parent / "probes.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    picked = run(
+        capfd, "probe", "coder", "--bundle", str(bundle), "--prompts", str(source), "--count",
+        str(count), "--out", str(target),
+    )  # fmt: skip
+    assert picked.code == 0
+    truth = dict(zip([row["id"] for row in rows], score(rows)[:, 1].tolist(), strict=True))
+    probes = [json.loads(line) for line in target.read_text().splitlines()]
+    assert len({probe["id"] for probe in probes}) == count
+    done = [{**probe, "score": truth[probe["id"]]} for probe in probes]
+    target.write_text("".join(json.dumps(row) + "\n" for row in done))
+    return target
+
+
+def test_added_by_probes_and_by_a_prior_it_is_predicted_evaluated_and_served(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Both ways, one after the other; the hash tells the difference."""
+    before = open_bundle(bundle)
+    probes = probed(bundle, capfd)
+    added = run(
+        capfd,
+        "probe",
+        "coder",
+        "--bundle",
+        str(bundle),
+        "--outcomes",
+        str(probes),
+        "--cost",
+        "0.004",
+    )
+    assert added.code == 0
+    guessed = run(
+        capfd, "probe", "other", "--bundle", str(bundle), "--prior", "0.3", "--price", "1:2"
+    )
+    assert guessed.code == 0
+    after = open_bundle(bundle)
+    assert after.digest != before.digest
+    assert after.predictor.models == ("small", "large", "coder", "other")
+    assert after.catalogue["other"]["mean_cost_usd"] == pytest.approx(0.0003)
+    assert after.catalogue["coder"]["mean_cost_usd"] == 0.004
+
+    source, target = bundle.parent / "ask.jsonl", bundle.parent / "out.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in prompts(40, seed=4)))
+    arguments = ("predict", "--prompts", str(source), "--bundle", str(bundle), "--out", str(target))
+    assert run(capfd, *arguments).code == 0
+    found = [json.loads(line)["success"] for line in target.read_text().splitlines()]
+    mean = {model: np.mean([row[model] for row in found]) for model in found[0]}
+    truth = read_table(bundle.parent / "world").score.mean(axis=0)
+    assert mean["coder"] == pytest.approx(truth[MODELS.index("coder")], abs=0.12)
+    assert mean["other"] == pytest.approx(0.3, abs=0.1)
+
+    evaluated = run(
+        capfd, "eval", "--table", str(bundle.parent / "world"), "--bundle", str(bundle), "--json"
+    )
+    assert evaluated.code == 0
+    assert evaluated.json["bundle"] == after.digest
+    models = {
+        name: {"model": name, "provider": "p", "price": {"input": "1", "output": str(usd)}}
+        for name, usd in {"small": 9, "large": 10, "coder": 1}.items()
+    }
+    config = {
+        "providers": {"p": {"base_url": "http://127.0.0.1:1/v1", "api_key": "none"}},
+        "models": models,
+        "default": "small",
+        "ledger": "off",
+        "policy": {"name": "cheapest_above_quality", "quality": 0.05, "bundle": str(bundle)},
+    }
+    with Router.from_config(config, environ={}) as router:
+        decision = router.route(str(prompts(2)[0]["prompt"]))
+    assert decision.model == "coder"
+    assert set(decision.prediction.success) == set(after.predictor.models)
+
+
+def test_what_cannot_be_added_is_one_line(
+    bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A known model, no way named, too few results, an open score, an odd price."""
+    few = tmp_path / "few.jsonl"
+    few.write_text('{"prompt": "x", "score": 1}\n' * 3)
+    unset = tmp_path / "unset.jsonl"
+    unset.write_text('{"prompt": "x", "score": null}\n' * 12)
+    cases: list[tuple[tuple[str, ...], str]] = [
+        (("small", "--prior", "0.5"), "knows 'small' already"),
+        (("new",), "give --prompts and --out"),
+        (("new", "--outcomes", str(few)), "give at least 10"),
+        (("new", "--outcomes", str(unset)), "line 1: score is None"),
+        (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
+    ]
+    digest = open_bundle(bundle).digest
+    for arguments, words in cases:
+        ran = run(capfd, "probe", *arguments, "--bundle", str(bundle))
+        assert ran.code == 2
+        assert words in ran.err
+    assert open_bundle(bundle).digest == digest

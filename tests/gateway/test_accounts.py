@@ -1,0 +1,290 @@
+"""Keys, budgets and tenants, through the real gateway on a real ledger."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import Answer, World, chat, messages, world
+from turnout.gateway.access import OPEN_PATHS, Access
+from turnout.gateway.openapi import paths
+
+ADMIN = {"x-api-key": "admin-key-0123456789"}
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[World]:
+    """A gateway with an administrator's token and a ledger."""
+    with _gate(tmp_path) as found:
+        yield found
+
+
+def _gate(tmp_path: Path, **more: Any) -> Any:
+    access = Access(admin=ADMIN["x-api-key"])
+    return world(access=access, ledger=str(tmp_path / "ledger.db"), **more)
+
+
+def _key(gate: World, **fields: Any) -> tuple[dict[str, str], str]:
+    """Headers with a new key, and its id."""
+    made = gate.post("/v1/keys", {"name": "test", **fields}, ADMIN)
+    assert made.status == 200, made.body
+    return {"authorization": f"Bearer {made.json()['key']}"}, made.json()["id"]
+
+
+def _ask(gate: World, key: dict[str, str], **more: Any) -> Answer:
+    return gate.post("/v1/chat/completions", chat(max_tokens=20, **more), key)
+
+
+def test_a_key_is_shown_once_and_stored_as_a_hash(gate: World, tmp_path: Path) -> None:
+    """Neither the list nor the file holds it."""
+    key, id_ = _key(gate, name="ci", team="research")
+    assert _ask(gate, key).status == 200
+    secret = key["authorization"].removeprefix("Bearer ")
+    listed = gate.get("/v1/keys", ADMIN)
+    assert [k["id"] for k in listed.json()["data"]] == [id_]
+    assert secret.encode() not in listed.body
+    for file in tmp_path.iterdir():
+        assert secret.encode() not in file.read_bytes(), file
+
+
+def test_once_there_is_a_key_nobody_passes_without(gate: World) -> None:
+    """Unknown and missing keys get the same answer, in the caller's dialect."""
+    assert _ask(gate, {}).status == 200
+    _, id_ = _key(gate)
+    answers = [_ask(gate, headers) for headers in ({}, {"x-api-key": "tnk_wrong"})]
+    assert {a.status for a in answers} == {401}
+    assert answers[0].body == answers[1].body
+    gate.send("DELETE", f"/v1/keys/{id_}", None, ADMIN)
+    # A key that is gone does not open the door again.
+    assert _ask(gate, {}).status == 401
+    said = gate.post("/v1/messages", messages()).json()
+    assert (said["type"], said["error"]["type"]) == ("error", "authentication_error")
+
+
+def test_a_revoked_key_and_its_children_are_out_within_a_second(gate: World) -> None:
+    """Also where another process revokes it: the snapshot is looked up every 0.4 s."""
+    key, id_ = _key(gate)
+    child, _ = _key(gate, parent=id_)
+    assert [_ask(gate, k).status for k in (key, child)] == [200, 200]
+    # As another process would: straight into the store.
+    ledger = gate.gateway.router.parts.means.recorder
+    ledger.change(_revoking(id_))  # type: ignore[attr-defined]
+    time.sleep(1)
+    assert [_ask(gate, k).status for k in (key, child)] == [401, 401]
+
+
+def _revoking(id_: str) -> Any:
+    from turnout.ledger.directory import revoking
+
+    return revoking(id_, 1)
+
+
+def test_an_expired_key_is_out(gate: World) -> None:
+    """To the second."""
+    key, _ = _key(gate, expires_in_s=1)
+    assert _ask(gate, key).status == 200
+    time.sleep(1.1)
+    assert _ask(gate, key).status == 401
+
+
+def test_a_key_reaches_only_its_models_fallbacks_included(gate: World) -> None:
+    """Neither by name, nor by another spelling, nor when its own models fail."""
+    key, _ = _key(gate, models=["fast"])
+    assert _ask(gate, key).json()["model"] == "acme/fast"
+    for name in ("strong", "STRONG", "acme/strong"):
+        refused = _ask(gate, key, model=name)
+        assert (refused.status, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    listed = [m["id"] for m in gate.get("/v1/models", key).json()["data"]]
+    assert "fast" in listed
+    assert "strong" not in listed
+    assert {e.model for e in gate.upstream.invoice} == {"acme/fast"}
+
+
+def test_a_childs_rights_are_what_its_parent_has_too(gate: World) -> None:
+    """A child of fast and a parent of strong share nothing."""
+    _, id_ = _key(gate, models=["strong"])
+    child, _ = _key(gate, parent=id_, models=["fast", "strong"])
+    assert _ask(gate, child, model="fast").status == 403
+    assert _ask(gate, child, model="strong").status == 200
+    # A child of a key that is no administrator's is none either.
+    low, _ = _key(gate, parent=id_, admin=True)
+    assert gate.get("/v1/keys", low).status == 403
+
+
+def test_an_administrators_key_makes_only_children_of_its_own(gate: World) -> None:
+    """It cannot make a key that may more than it does."""
+    boss, id_ = _key(gate, admin=True, models=["fast"])
+    made = gate.post("/v1/keys", {"name": "more", "models": ["strong"]}, boss)
+    assert made.json()["parent"] == id_
+    key = {"x-api-key": made.json()["key"]}
+    assert _ask(gate, key, model="strong").status == 403
+    assert gate.post("/v1/keys", {"name": "x", "parent": "k_other"}, boss).status == 400
+
+
+def test_a_full_budget_is_a_402_with_the_numbers_of_the_api(gate: World) -> None:
+    """Limit, spent, held, left and reset are the same in both."""
+    budget = {"per": "key", "window": "day", "usd": "0.0002"}
+    key, id_ = _key(gate, budgets=[budget])
+    answers = [_ask(gate, key) for _ in range(30)]
+    refused = answers[-1]
+    assert {a.status for a in answers} == {200, 402}
+    error = refused.json()["error"]
+    assert error["code"] == "budget_exceeded"
+    (shown,) = error["budgets"]
+    (listed,) = [s for s in gate.get("/v1/budgets", key).json()["data"] if s["subject"] == id_]
+    assert shown == listed
+    assert float(shown["spent"]) <= float(shown["limit"])
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
+    assert refused.headers["x-should-retry"] == "false"
+    said = gate.post("/v1/messages", messages(max_tokens=20), key).json()
+    assert said["error"]["budgets"] == [shown]
+
+
+def test_a_hundred_at_once_do_not_pass_the_wall(gate: World) -> None:
+    """Every one is held before it is sent; what is spent stays below the limit."""
+    key, id_ = _key(gate, budgets=[{"per": "key", "window": "total", "usd": "0.0003"}])
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: _ask(gate, key), range(100)))
+    assert {a.status for a in answers} == {200, 402}
+    (now,) = [s for s in gate.get("/v1/budgets", key).json()["data"] if s["subject"] == id_]
+    assert float(now["spent"]) <= float(now["limit"])
+    assert now["held"] == "0"
+
+
+def test_administrators_are_not_exempt(gate: World) -> None:
+    """The token that sets a budget is refused by it."""
+    gate.post("/v1/budgets", {"per": "all", "window": "total", "usd": 0}, ADMIN)
+    for path, body in [
+        ("/v1/chat/completions", chat()),
+        ("/v1/messages", messages()),
+        ("/v1/responses", {"model": "auto", "input": "Hello"}),
+    ]:
+        assert gate.post(path, body, ADMIN).status == 402, path
+    assert gate.upstream.invoice == []
+    assert gate.send("DELETE", "/v1/budgets/all:*:total:usd", None, ADMIN).status == 200
+    assert _ask(gate, ADMIN).status == 200
+
+
+def test_a_rate_limit_is_a_429_that_says_when(gate: World) -> None:
+    """Requests a minute are a budget like any other, and clients may wait for the next."""
+    key, _ = _key(gate, budgets=[{"per": "key", "window": "minute", "requests": 2}])
+    statuses = [_ask(gate, key) for _ in range(4)]
+    refused = [a for a in statuses if a.status == 429]
+    assert refused
+    assert 0 < int(refused[0].headers["retry-after"]) <= 60
+    assert refused[0].headers["x-should-retry"] == "true"
+
+
+def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate: World) -> None:
+    """The strong model's most does not fit; the next strongest one's does."""
+    budget = {"per": "key", "window": "day", "usd": "0.002", "when_full": "cheaper"}
+    key, _ = _key(gate, budgets=[budget])
+    answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=500), key)
+    assert (answer.status, answer.json()["model"]) == (200, "acme/coder")
+
+
+def test_a_models_budget_leaves_the_others(gate: World) -> None:
+    """The plan goes round it; asked for by name it is refused."""
+    gate.post("/v1/budgets", {"per": "model", "name": "strong", "window": "day", "usd": 0}, ADMIN)
+    assert _ask(gate, ADMIN, model="strong").status == 402
+    answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=20), ADMIN)
+    assert answer.status == 200
+    assert answer.json()["model"] != "acme/strong"
+
+
+def test_a_decision_of_another_tenant_is_not_there(gate: World) -> None:
+    """Neither to be read nor to be judged; a key of the same team sees it."""
+    mine, _ = _key(gate, team="a")
+    team, _ = _key(gate, team="a")
+    other, _ = _key(gate, team="b")
+    decision = _ask(gate, mine).headers["x-turnout-decision"]
+    judged = {"decision_id": decision, "metric": "good", "value": 1}
+    for key, status in ((mine, 200), (team, 200), (ADMIN, 200), (other, 404)):
+        assert gate.get(f"/v1/decisions/{decision}", key).status == status
+        assert gate.post("/v1/feedback", judged, key).status == status
+
+
+def test_every_path_by_every_role(gate: World) -> None:
+    """What is open without a key is exactly the list; what is an administrator's is his alone."""
+    user, _ = _key(gate)
+    admin_only = {
+        ("GET", "/metrics"), ("GET", "/v1/keys"), ("POST", "/v1/keys"),
+        ("DELETE", "/v1/keys/{id}"), ("POST", "/v1/budgets"), ("DELETE", "/v1/budgets/{id}"),
+    }  # fmt: skip
+    routes = {(m, p if not p.endswith("/") else f"{p}{{id}}") for m, p in gate.gateway._routes}
+    assert routes == {*paths(), ("GET", "/openapi.json")}
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+    roles = ({}, {"x-api-key": "tnk_bad"}, user)
+    for path in {p for _, p in routes} | {"/", "/v1", "/v1/keys/", "/v1/nothing"}:
+        for method in methods:
+            data = b"{}" if method in ("POST", "PUT", "PATCH") else None
+            real = path.replace("{id}", "x")
+            none, bad, used = (gate.send(method, real, data, role).status for role in roles)
+            assert none == bad
+            if path in OPEN_PATHS:
+                assert 401 not in (none, used)
+            else:
+                assert none == 401, (method, path)
+            if (method, path) in admin_only:
+                assert used == 403, (method, path)
+            elif (method, path) in routes:
+                assert used not in (401, 403), (method, path)
+
+
+def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
+    """One line says which and what to write instead."""
+    for path, body in [
+        ("/v1/keys", {}),
+        ("/v1/keys", {"name": "a b"}),
+        ("/v1/keys", {"name": "a", "models": "fast"}),
+        ("/v1/keys", {"name": "a", "admin": "yes"}),
+        ("/v1/keys", {"name": "a", "parent": "k_none"}),
+        ("/v1/keys", {"name": "a", "colour": "red"}),
+        ("/v1/keys", {"name": "a", "expires_in_s": -5}),
+        ("/v1/budgets", {"per": "key", "window": "day"}),
+        ("/v1/budgets", {"per": "key", "window": "day", "usd": 1, "requests": 1}),
+        ("/v1/budgets", {"per": "galaxy", "window": "day", "usd": 1}),
+        ("/v1/budgets", {"per": "all", "name": "x", "window": "day", "usd": 1}),
+        ("/v1/budgets", {"per": "key", "window": "day", "usd": "NaN"}),
+    ]:
+        refused = gate.post(path, body, ADMIN)
+        assert refused.status == 400, body
+        assert refused.json()["error"]["message"]
+
+
+def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:
+    """From the file, for everybody."""
+    budgets = [{"per": "all", "window": "day", "usd": "0.0001"}]
+    with _gate(tmp_path, budgets=budgets) as gate:
+        statuses = [_ask(gate, {}).status for _ in range(20)]
+    assert set(statuses) == {200, 402}
+
+
+def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
+    """The same bytes again, whole and streamed, for nothing; another tenant's request is asked."""
+    with _gate(tmp_path, cache={"ttl_s": 60}) as gate:
+        mine, other = (_key(gate, team=team)[0] for team in "ab")
+        for stream in (False, True):
+            first, again = (_ask(gate, mine, stream=stream) for _ in range(2))
+            assert (again.status, again.body) == (200, first.body)
+            assert again.headers["x-turnout-cache"] == "hit"
+            assert again.headers["x-turnout-cost-usd"] == "0"
+            assert again.headers["content-type"] == first.headers["content-type"]
+            assert "x-turnout-cache" not in _ask(gate, other, stream=stream).headers
+        assert "x-turnout-cache" not in _ask(gate, mine, temperature=0.5).headers
+        assert len(gate.upstream.invoice) == 5
+
+
+def test_what_is_not_complete_and_safe_is_not_kept(tmp_path: Path) -> None:
+    """Errors and streams that broke off are asked anew, and so is what has expired."""
+    with _gate(tmp_path, cache={"ttl_s": 0.3}, models={"fast": "f-cut@3"}) as gate:
+        for more in ({"stream": True}, {"model": "nothing"}):
+            answers = [_ask(gate, {}, **{"model": "fast", **more}) for _ in range(2)]
+            assert not any("x-turnout-cache" in a.headers for a in answers)
+        assert "x-turnout-cache" not in _ask(gate, {}, model="coder").headers
+        assert "x-turnout-cache" in _ask(gate, {}, model="coder").headers
+        time.sleep(0.4)
+        assert "x-turnout-cache" not in _ask(gate, {}, model="coder").headers

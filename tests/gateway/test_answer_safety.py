@@ -1,0 +1,237 @@
+"""Answers are scanned before they leave: same verdicts, every dialect, every part, or no claim."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import Answer, World, chat, messages, world
+from tests.runtime.world import STORY, UNSAFE, config
+from turnout import Router
+from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.runtime.scanner import Judge, Scanner
+from turnout.runtime.screen import Screen
+from turnout.runtime.written import written
+from turnout.testing import FaultyUpstream
+
+CALM = "The valley was quiet and the trains ran on time that day. "
+SCAN = {"answers": "scan"}
+
+
+def responses(text: str, **more: Any) -> dict[str, Any]:
+    """A Responses body."""
+    return {"model": "auto", "input": text, **more}
+
+
+PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages, "/v1/responses": responses}
+
+
+def said(reply: str, **more: Any) -> Any:
+    """A world whose creative model answers with ``reply``, scanned unless ``more`` says no."""
+    more.setdefault("safety", SCAN)
+    scope = world(**more)
+    opened = scope.__enter__()
+    opened.upstream.replies["acme/strong"] = reply
+    return scope, opened
+
+
+def record_of(w: World, answer: Answer) -> dict[str, Any]:
+    """The decision's record."""
+    return dict(w.get(f"/v1/decisions/{answer.headers['x-turnout-decision']}").json())
+
+
+def chat_text(answer: Answer) -> str:
+    """What a streamed chat answer says."""
+    bodies = [json.loads(data) for _, data in answer.events() if data != "[DONE]"]
+    return "".join(b["choices"][0]["delta"].get("content") or "" for b in bodies if b["choices"])
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("at", [0, 3, 12])
+def test_an_unsafe_answer_is_stopped_before_its_words_leave(
+    path: str, family: str, at: int, *, stream: bool
+) -> None:
+    """None of the unsafe text reaches the caller, and the end says why in the caller's dialect."""
+    scope, w = said(CALM * at + UNSAFE + " " + CALM * 6, family=family)
+    try:
+        answer = w.post(path, PATHS[path](STORY, stream=stream))
+        record = record_of(w, answer)
+    finally:
+        scope.__exit__(None, None, None)
+    assert answer.status == 200
+    told = answer.body.decode()
+    assert "neighbour" not in told
+    assert "break" not in told
+    reason = "unsafe score"
+    if path == "/v1/messages":
+        assert '"stop_reason":"refusal"' in told
+        assert reason in told
+        assert not stream or told.count("event: message_stop") == 1
+        assert told.count("event: content_block_start") == told.count("event: content_block_stop")
+    elif path == "/v1/responses":
+        assert '"incomplete_details":{"reason":"content_filter"}' in told
+        assert '"type":"refusal"' in told
+    else:
+        assert '"finish_reason":"content_filter"' in told
+        assert '"refusal":"unsafe score' in told
+        assert not stream or told.endswith("data: [DONE]\n\n")
+    if not stream:
+        assert answer.headers["x-turnout-reason"].startswith("answer stopped: unsafe score")
+        assert answer.headers["x-should-retry"] == "false"
+    blocked = [scan for scan in record["scans"] if scan["blocked"]]
+    assert [scan["part"] for scan in blocked] == ["0.text"]
+    assert len(record["attempts"]) == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_said_to_be_scanned_is_what_was_delivered(*, stream: bool) -> None:
+    """The record's hash is the hash of the delivered text, for a long answer too."""
+    scope, w = said(CALM * 20)
+    try:
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
+        (scan,) = record_of(w, answer)["scans"]
+    finally:
+        scope.__exit__(None, None, None)
+    text = chat_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
+    assert text == CALM * 20
+    assert scan["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert scan["bytes"] == len(text.encode())
+    assert scan["blocked"] is None
+    assert 0 <= scan["unsafe"] < 0.5
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_scanner_that_does_not_score_lets_nothing_out(
+    monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    """Sabotage: with the classifier's answer emptied, no verdict blocks and nothing is claimed."""
+
+    async def nothing(self: Judge, *_: str) -> Any:
+        from turnout.core import Prediction
+
+        return Prediction(classifier=self.classifier.ref)
+
+    scope, w = said(CALM * 8)
+    monkeypatch.setattr(Judge, "predict", nothing)
+    try:
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
+        record = record_of(w, answer)
+    finally:
+        scope.__exit__(None, None, None)
+    assert "valley" not in answer.body.decode()
+    assert all(scan["unsafe"] is None and scan["blocked"] for scan in record["scans"])
+
+
+def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: chunks let through without the scanner leave no record of a scan behind them."""
+
+    async def bypass(_: Screen, batches: Any) -> Any:
+        async for batch in batches:
+            for chunk in batch:
+                yield chunk
+
+    scope, w = said(CALM * 8)
+    monkeypatch.setattr(Screen, "through", bypass)
+    try:
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
+        record = record_of(w, answer)
+    finally:
+        scope.__exit__(None, None, None)
+    assert chat_text(answer) == CALM * 8
+    assert record["scans"] == []
+
+
+def test_without_scanning_nothing_is_claimed() -> None:
+    """Off is the default: the answer passes as it is and no scan is on record."""
+    scope, w = said(CALM + UNSAFE, safety={})
+    try:
+        answer = w.post("/v1/chat/completions", chat(STORY))
+        record = record_of(w, answer)
+    finally:
+        scope.__exit__(None, None, None)
+    assert "neighbour" in answer.body.decode()
+    assert record["scans"] == []
+
+
+def test_a_failure_behind_the_window_falls_over_in_silence() -> None:
+    """What was held back has not left, so that a break before it is another model's turn."""
+    scope, w = said(CALM * 20, models={"strong": "f-reset@9"})
+    try:
+        answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
+    finally:
+        scope.__exit__(None, None, None)
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert answer.headers["x-turnout-model"] != "f-reset@9"
+
+
+def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
+    """A stopped and a passed answer are events of their requests, the hash among them."""
+    with FaultyUpstream() as upstream:
+        upstream.replies["acme/strong"] = CALM * 3
+        settings = config(upstream, safety=SCAN, ledger=str(tmp_path / "ledger.db"))
+        with Router.from_config(settings, environ={}) as router:
+            reply = router.chat(STORY)
+            upstream.replies["acme/strong"] = UNSAFE
+            stopped = router.chat(STORY)
+            recorder: Any = router.parts.means.recorder
+            rows = recorder.fetch("SELECT id, kind, detail FROM events ORDER BY id, n")
+    kinds = {row[0]: (row[1], row[2]) for row in rows}
+    passed = kinds[reply.decision.id]
+    digest = hashlib.sha256(reply.text.encode()).hexdigest()
+    assert passed[0] == "answer_scanned"
+    assert f"0.text: sha256:{digest} of {len(reply.text)} bytes" in passed[1]
+    assert kinds[stopped.decision.id][0] == "answer_blocked"
+    assert stopped.text == "I can't help with that."
+    assert stopped.body["choices"][0]["finish_reason"] == "content_filter"
+
+
+def test_every_string_of_every_choice_is_read() -> None:
+    """Text, reasoning, tool names and arguments, refusals, transcripts: each is in some part."""
+    raw = {
+        "choices": [
+            {"index": 0, "message": {"content": "one", "refusal": "two", "role": "assistant"}},
+            {"index": 1, "message": {"audio": {"id": "a", "transcript": "three"}}},
+        ]
+    }
+    call = ToolCallDelta(index=1, id="c", name="four", arguments='{"x": "five"}')
+    chunk = Chunk(
+        deltas=(
+            Delta(choice=0, text="one"),
+            Delta(choice=1, reasoning="six", tool_calls=(call,)),
+        ),
+        raw=raw,
+    )
+    found = written(chunk)
+    read = " ".join(text for _, text in found)
+    for word in ("one", "two", "three", "four", "five", "six"):
+        assert word in read
+    assert ("1.tool1", 'four{"x": "five"}') in found
+
+
+async def test_every_choice_and_part_is_judged() -> None:
+    """An unsafe second choice, thought or tool argument stops the answer as an unsafe text does."""
+    with FaultyUpstream() as upstream:
+        router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
+        assert router._screening is not None
+        for delta in (
+            Delta(choice=1, text=UNSAFE),
+            Delta(reasoning=UNSAFE),
+            Delta(tool_calls=(ToolCallDelta(index=0, id="c", name="f", arguments=UNSAFE),)),
+        ):
+            scanner = Scanner(router._screening.judge)
+            calm, bad = Chunk(deltas=(Delta(text=CALM),)), Chunk(deltas=(delta,))
+            assert await scanner.scan(dict(written(calm))) is None
+            assert await scanner.scan(dict(written(bad)))
+        await router.aclose()
+
+
+def test_native_events_that_no_delta_reads_are_read() -> None:
+    """Results of an Anthropic provider's own tools have no delta, and are read all the same."""
+    block = {"type": "web_search_tool_result", "content": [{"type": "x", "title": "headline"}]}
+    event = {"type": "content_block_start", "index": 0, "content_block": block}
+    assert any("headline" in text for _, text in written(Chunk(raw=event)))
+    whole = {"type": "message", "content": [block]}
+    assert any("headline" in text for _, text in written(Chunk(raw=whole)))

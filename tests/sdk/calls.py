@@ -1,0 +1,343 @@
+"""Runs in an environment with openai 3 and anthropic 2: prints what each call gave as JSON.
+
+``python calls.py ROOT_URL``; imports nothing of Turnout.
+"""
+
+import asyncio
+import json
+
+from cases import MESSAGES, PROMPT, SCHEMA, TOOLS, run
+
+
+def _openai(root):
+    import openai
+
+    return openai.OpenAI(base_url=root + "/v1", api_key="unused-key", max_retries=0)
+
+
+def _anthropic(root):
+    import anthropic
+
+    return anthropic.Anthropic(base_url=root, api_key="unused-key", max_retries=0)
+
+
+def openai_chat(root):
+    answer = _openai(root).chat.completions.create(model="auto", messages=MESSAGES)
+    assert answer.usage.total_tokens > 0
+    return {"text": answer.choices[0].message.content, "model": answer.model}
+
+
+def openai_stream(root):
+    stream = _openai(root).chat.completions.create(
+        model="auto", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert chunks[-1].usage.total_tokens > 0
+    return {"text": "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)}
+
+
+def openai_async(root):
+    import openai
+
+    async def call():
+        async with openai.AsyncOpenAI(base_url=root + "/v1", api_key="unused-key") as client:
+            answer = await client.chat.completions.create(model="auto", messages=MESSAGES)
+            return {"text": answer.choices[0].message.content}
+
+    return asyncio.run(call())
+
+
+def openai_async_stream(root):
+    import openai
+
+    async def call():
+        async with openai.AsyncOpenAI(base_url=root + "/v1", api_key="unused-key") as client:
+            stream = await client.chat.completions.create(
+                model="auto", messages=MESSAGES, stream=True
+            )
+            return {"text": "".join([c.choices[0].delta.content or "" async for c in stream])}
+
+    return asyncio.run(call())
+
+
+def openai_tools(root):
+    client = _openai(root)
+    with client.chat.completions.stream(model="auto", messages=MESSAGES, tools=TOOLS) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_completion()
+    return _calls(final)
+
+
+def openai_parallel(root):
+    answer = _openai(root).chat.completions.create(model="parallel", messages=MESSAGES, tools=TOOLS)
+    return _calls(answer)
+
+
+def openai_parallel_stream(root):
+    client = _openai(root)
+    with client.chat.completions.stream(model="parallel", messages=MESSAGES, tools=TOOLS) as s:
+        for _ in s:
+            pass
+        return _calls(s.get_final_completion())
+
+
+def openai_loop(root):
+    """A whole tool loop: the call goes back with its result, and the answer is text."""
+    client = _openai(root)
+    first = client.chat.completions.create(model="auto", messages=MESSAGES, tools=TOOLS)
+    said = first.choices[0].message
+    result = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "sunny, nonce: n3"}
+    again = [*MESSAGES, said.model_dump(exclude_none=True), result]
+    answer = client.chat.completions.create(model="auto", messages=again, tools=TOOLS)
+    return {"text": answer.choices[0].message.content}
+
+
+def openai_parse(root):
+    import pydantic
+
+    class Weather(pydantic.BaseModel):
+        city: str
+        days: int
+
+    answer = _openai(root).chat.completions.parse(
+        model="auto", messages=MESSAGES, response_format=Weather
+    )
+    return answer.choices[0].message.parsed.model_dump()
+
+
+def openai_responses(root):
+    client = _openai(root)
+    whole = client.responses.create(model="auto", input=PROMPT)
+    with client.responses.stream(model="auto", input=PROMPT) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_response()
+    assert final.output_text == whole.output_text
+    return {"text": whole.output_text, "status": final.status}
+
+
+def openai_responses_tools(root):
+    tools = [{"type": "function", "name": "forecast", "parameters": SCHEMA}]
+    answer = _openai(root).responses.create(model="auto", input=PROMPT, tools=tools)
+    call = next(item for item in answer.output if item.type == "function_call")
+    return {call.name: json.loads(call.arguments)}
+
+
+def openai_responses_parse(root):
+    import pydantic
+
+    class Weather(pydantic.BaseModel):
+        city: str
+        days: int
+
+    answer = _openai(root).responses.parse(model="auto", input=PROMPT, text_format=Weather)
+    return answer.output_parsed.model_dump()
+
+
+def openai_models(root):
+    return {"auto": "auto" in [model.id for model in _openai(root).models.list()]}
+
+
+def openai_error(root):
+    import openai
+
+    try:
+        _openai(root).chat.completions.create(model="nonsense", messages=MESSAGES)
+    except openai.NotFoundError as error:
+        return {"code": error.code, "status": error.status_code}
+
+
+def openai_break(root):
+    import openai
+
+    stream = _openai(root).chat.completions.create(model="strong", messages=MESSAGES, stream=True)
+    seen = 0
+    try:
+        for _ in stream:
+            seen += 1
+    except openai.APIError as error:
+        return {"seen": seen > 0, "told": bool(str(error))}
+
+
+def anthropic_chat(root):
+    answer = _anthropic(root).messages.create(model="auto", max_tokens=200, messages=MESSAGES)
+    return {"text": answer.content[0].text, "model": answer.model, "stop": answer.stop_reason}
+
+
+def anthropic_stream(root):
+    client = _anthropic(root)
+    with client.messages.stream(model="auto", max_tokens=200, messages=MESSAGES) as stream:
+        text = "".join(stream.text_stream)
+        final = stream.get_final_message()
+    assert final.usage.output_tokens > 0
+    return {"text": text, "stop": final.stop_reason}
+
+
+def anthropic_async(root):
+    import anthropic
+
+    async def call():
+        async with anthropic.AsyncAnthropic(base_url=root, api_key="unused-key") as client:
+            stream = client.messages.stream(model="auto", max_tokens=200, messages=MESSAGES)
+            async with stream as events:
+                return {"text": "".join([text async for text in events.text_stream])}
+
+    return asyncio.run(call())
+
+
+def anthropic_tools(root):
+    return _uses(root, "auto")
+
+
+def anthropic_parallel(root):
+    return _uses(root, "parallel")
+
+
+def anthropic_count(root):
+    counted = _anthropic(root).messages.count_tokens(model="auto", messages=MESSAGES)
+    return {"counted": counted.input_tokens > 5}
+
+
+def anthropic_error(root):
+    import anthropic
+
+    try:
+        _anthropic(root).messages.create(model="nonsense", max_tokens=5, messages=MESSAGES)
+    except anthropic.NotFoundError as error:
+        return {"type": error.body["error"]["type"], "status": error.status_code}
+
+
+def anthropic_break(root):
+    import anthropic
+
+    client = _anthropic(root)
+    try:
+        with client.messages.stream(model="strong", max_tokens=99, messages=MESSAGES) as stream:
+            for _ in stream:
+                pass
+    except anthropic.APIError as error:
+        return {"told": bool(str(error))}
+
+
+def _agent(root, model, **more):
+    from pydantic_ai import Agent
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    if model == "messages":
+        provider = AnthropicProvider(base_url=root, api_key="unused-key")
+        return Agent(AnthropicModel("auto", provider=provider), **more)
+    kind = {"chat": OpenAIChatModel, "responses": OpenAIResponsesModel}[model]
+    provider = OpenAIProvider(base_url=root + "/v1", api_key="unused-key")
+    return Agent(kind("auto", provider=provider), **more)
+
+
+def pydantic_ai_text(root):
+    texts = {m: _agent(root, m).run_sync(PROMPT).output for m in ("chat", "responses", "messages")}
+    starts = {text.partition(":")[0] for text in texts.values()}
+    assert len(starts) == 1, texts
+    return {"text": texts["chat"]}
+
+
+def pydantic_ai_stream(root):
+    async def call():
+        async with _agent(root, "chat").run_stream(PROMPT) as result:
+            return {"text": [text async for text in result.stream_text()][-1]}
+
+    return asyncio.run(call())
+
+
+def pydantic_ai_output(root):
+    import pydantic
+
+    class Weather(pydantic.BaseModel):
+        city: str
+        days: int
+
+    found = [
+        _agent(root, m, output_type=Weather).run_sync(PROMPT).output.model_dump()
+        for m in ("chat", "responses", "messages")
+    ]
+    assert found[1:] == found[:1] * 2, found
+    return found[0]
+
+
+def pydantic_ai_tools(root):
+    seen = []
+    agent = _agent(root, "chat")
+
+    @agent.tool_plain
+    def forecast(city: str, days: int) -> str:
+        seen.append({"city": city, "days": days})
+        return "sunny, nonce: n3"
+
+    text = agent.run_sync(PROMPT).output
+    return {"text": text, **seen[0]}
+
+
+def _agents(root, *, responses):
+    import agents
+    import openai
+
+    agents.set_tracing_disabled(disabled=True)
+    client = openai.AsyncOpenAI(base_url=root + "/v1", api_key="unused-key")
+    kind = agents.OpenAIResponsesModel if responses else agents.OpenAIChatCompletionsModel
+    seen = []
+
+    @agents.function_tool
+    def forecast(city: str, days: int) -> str:
+        """The weather."""
+        seen.append({"city": city, "days": days})
+        return "sunny, nonce: n3"
+
+    model = kind(model="auto", openai_client=client)
+    agent = agents.Agent(name="a", instructions="Be brief.", model=model, tools=[forecast])
+    result = asyncio.run(agents.Runner.run(agent, PROMPT))
+    return {"text": result.final_output, **seen[0]}
+
+
+def openai_agents_responses(root):
+    return _agents(root, responses=True)
+
+
+def openai_agents_chat(root):
+    return _agents(root, responses=False)
+
+
+def openai_agents_stream(root):
+    import agents
+    import openai
+
+    agents.set_tracing_disabled(disabled=True)
+    client = openai.AsyncOpenAI(base_url=root + "/v1", api_key="unused-key")
+    model = agents.OpenAIResponsesModel(model="auto", openai_client=client)
+
+    async def call():
+        streamed = agents.Runner.run_streamed(agents.Agent(name="a", model=model), PROMPT)
+        async for _ in streamed.stream_events():
+            pass
+        return {"text": streamed.final_output}
+
+    return asyncio.run(call())
+
+
+def _calls(answer):
+    calls = answer.choices[0].message.tool_calls
+    return {c.function.name: json.loads(c.function.arguments) for c in calls}
+
+
+def _uses(root, model):
+    tools = [{"name": t["function"]["name"], "input_schema": SCHEMA} for t in TOOLS]
+    client = _anthropic(root)
+    with client.messages.stream(
+        model=model, max_tokens=200, messages=MESSAGES, tools=tools
+    ) as stream:
+        final = stream.get_final_message()
+    assert final.stop_reason == "tool_use"
+    return {b.name: b.input for b in final.content if b.type == "tool_use"}
+
+
+run(dict(globals()))

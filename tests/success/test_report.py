@@ -1,0 +1,117 @@
+"""The report: rows beside their baselines, each figure with its interval, and the plot."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.run import run
+from tests.success.worlds import MODELS, write_table
+from turnout.evaluation.driver import drive
+from turnout.evaluation.report import Row, Rows
+from turnout.evaluation.table_files import read_table
+from turnout.policies import Cheapest, Strongest
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small world on disk."""
+    return write_table(tmp_path_factory.mktemp("report"))
+
+
+def rows_of(prefix: Path) -> dict[str, Row]:
+    """Lines of two plain policies and of all baselines."""
+    table = read_table(prefix)
+    mean = dict(zip(MODELS, (0.001, 0.004, 0.01), strict=True))
+    maker = Rows(table)
+    flat = np.tile([0.5, 0.6, 0.9], (len(table.prompts), 1))
+    rules = {"cheapest": Cheapest(), "strongest": Strongest(order=("large", "small", "coder"))}
+    found = [maker.of(name, drive(table, rule, flat, mean)) for name, rule in rules.items()]
+    return {row.name: row for row in [*found, *maker.baselines(table.column("task"))]}
+
+
+def test_figures_are_those_of_the_table(prefix: Path) -> None:
+    """Quality, cost and savings agree with sums over the cells."""
+    table, rows = read_table(prefix), rows_of(prefix)
+    small, large = table.score[:, 0].mean(), table.score[:, 2].mean()
+    cheapest = rows["cheapest"]
+    assert cheapest.quality.value == pytest.approx(small)
+    assert cheapest.usd_per_1000.value == pytest.approx(1.0)
+    assert cheapest.saving_vs_best.value == pytest.approx(0.9)
+    assert rows["strongest"].quality.value == pytest.approx(large)
+    assert rows["best single"].saving_vs_best.value == pytest.approx(0)
+    assert rows["oracle"].quality.value == pytest.approx(table.score.max(axis=1).mean())
+    assert rows["oracle"].oracle_gap.value == pytest.approx(0)
+    assert cheapest.picks["small"].value == 1
+
+
+def test_the_zero_router_is_the_cheapest_mix(prefix: Path) -> None:
+    """At 95 % of the best single model it lies on the line between small and large."""
+    table, rows = read_table(prefix), rows_of(prefix)
+    low, high = table.score[:, 0].mean(), table.score[:, 2].mean()
+    row = rows["zero router at 95%"]
+    part = (0.95 * high - low) / (high - low)
+    assert row.quality.value == pytest.approx(0.95 * high)
+    assert row.usd_per_1000.value == pytest.approx(1 + part * 9)
+    assert row.over_mixing.value == pytest.approx(0, abs=1e-9)
+
+
+def test_intervals_hold_their_value_and_shrink_with_rows(tmp_path: Path) -> None:
+    """More prompts, narrower intervals."""
+    widths = []
+    for count in (60, 960):
+        quality = rows_of(write_table(tmp_path, f"n{count}", count=count))["cheapest"].quality
+        assert quality.low <= quality.value <= quality.high
+        widths.append(quality.high - quality.low)
+    assert widths[1] < widths[0] / 2
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_the_command_prints_json_and_draws(
+    prefix: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """All baselines are in the JSON, with intervals; the plot is a file of its kind."""
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / f"plot.{kind}"
+    ran = run(capfd, "eval", "--table", str(prefix), "--plot", str(plot), "--json")
+    assert ran.code == 0
+    names = [row["name"] for row in ran.json["rows"]]
+    wanted = {"random", "cheapest", "strongest", "best single", "zero router at 95%", "oracle"}
+    assert wanted <= set(names)
+    assert "task oracle" in names
+    for row in ran.json["rows"]:
+        assert row["quality"]["low"] <= row["quality"]["value"] <= row["quality"]["high"]
+    figures = ran.json["curve"]["figures"]
+    assert {"AIQ", "AIQ of the zero router", "AIQ above zero router"} <= set(figures)
+    assert any(name.startswith("APGR") for name in figures)
+    assert any(name.startswith("CPT(50%)") for name in figures)
+    start = plot.read_bytes()[:60]
+    assert start.startswith(b"\x89PNG") if kind == "png" else b"<?xml" in start
+    assert json.loads(ran.out)["prompts"] == 240
+
+
+def test_a_table_without_costs_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Quality is compared, costs are unknown and never zero."""
+    prefix = write_table(tmp_path, cost_usd=None)
+    ran = run(capfd, "eval", "--table", str(prefix), "--json")
+    assert ran.code == 0
+    assert all(row["usd_per_1000"]["value"] is None for row in ran.json["rows"])
+    assert any("no prices or costs" in note for note in ran.json["notes"])
+    assert (
+        run(capfd, "train", "success", "--table", str(prefix), "--out", str(tmp_path / "b")).code
+        == 0
+    )
+
+
+def test_models_without_costs_are_left_out_with_a_note(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Beside priced ones they would look free, or make sums unknown."""
+    cost = np.tile([0.001, np.nan, 0.01], (240, 1))
+    prefix = write_table(tmp_path, cost_usd=cost)
+    ran = run(capfd, "eval", "--table", str(prefix), "--json")
+    assert ran.json["models"] == 2
+    assert "1 models without costs are left out" in ran.err
+    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--unpriced")
+    assert ran.json["models"] == 3
