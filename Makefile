@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
-.PHONY: demo test test-all check lock clean bench-routing
+.PHONY: demo test test-all check lock clean bench-routing fuzz
 
 # Routes and answers the recipe's queries, or PROMPT='...', with the embedded model.
 demo: $(READY)
@@ -53,3 +53,9 @@ DATA ?= ../shared/data/routing
 bench-routing: $(READY)
 	@$(BIN)/python -m benchmarks.routing --data $(DATA) --out docs/routing-results.json \
 	  --docs docs/routing-results.md $(if $(STAGE),--stage "$(STAGE)")
+
+# Lets the fuzzers run for long; what they find is printed. SECONDS is the time of each of four.
+SECONDS ?= 600
+fuzz: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" TURNOUT_FUZZ_SECONDS=$(SECONDS) TURNOUT_FUZZ_EXAMPLES=1000 \
+	  sh scripts/test-all.sh tests/fuzz

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs what `make test` leaves out: soaks, what Debian packages bring, and the real SDKs.
-# Whatever cannot run here is named with NOT RUN, and does not count as passed.
+# Its arguments name what to run instead of all. Whatever cannot run here is named with NOT RUN,
+# and does not count as passed.
 set -u
 failed=0
 skipped=""
@@ -40,7 +41,7 @@ own sdk2 && export TURNOUT_SDK2_PYTHON="$PWD/.venv/sdk2/bin/python" ||
 own fuzz && export TURNOUT_FUZZ_PYTHON="$PWD/.venv/fuzz/bin/python" ||
   not_run "fuzzing (its environment could not be set up)"
 
-python -m pytest -n 2 --dist loadgroup -m "slow or apt" -rs || { code=$?; [ $code = 5 ] || failed=1; }
+python -m pytest -n 2 --dist loadgroup -m "slow or apt" -rs "$@" || { code=$?; [ $code = 5 ] || failed=1; }
 
 [ -n "$skipped" ] && printf '%s\n' "$skipped"
 exit $failed

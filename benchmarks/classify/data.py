@@ -9,8 +9,8 @@ import numpy as np
 
 from turnout.classifiers import LocalClassifier
 from turnout.training.features import Features, extract
-from turnout.training.intents import quiet
-from turnout.training.rows import Row, load
+from turnout.training.intents import quiet, training_rows
+from turnout.training.rows import Row
 
 OWN = Path(__file__).parents[2] / "datasets" / "prompts"
 
@@ -22,8 +22,8 @@ def own_files() -> list[Path]:
 
 @cache
 def rows_of(data: tuple[Path, ...]) -> list[Row]:
-    """The rows of the data files and our own that are prompts in their own right."""
-    return [row for row in load([*data, *own_files()]) if row.judged]
+    """The rows that ``turnout train intents`` makes of the data files and our own."""
+    return training_rows([*data, *own_files()])
 
 
 @cache

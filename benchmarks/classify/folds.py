@@ -10,11 +10,11 @@ import numpy as np
 from benchmarks.classify.cache import kept
 from benchmarks.classify.data import features_of, own_files, rows_of
 from benchmarks.classify.interval import Figure, resampled, share
-from turnout.training.calibration import Calibration, calibrate
+from turnout.training.calibration import Calibration
 from turnout.training.figures import FOUR, Figures, figures, four_way, is_own, recall_at
 from turnout.training.fitting import fit
 from turnout.training.folds import FOLDS, by_source
-from turnout.training.intents import judge
+from turnout.training.intents import judge, measure
 from turnout.training.licences import permissive
 from turnout.training.rows import Row
 
@@ -74,8 +74,8 @@ def _permissive(data: tuple[Path, ...]) -> Any:
 def _measured(data: tuple[Path, ...], usable: Any) -> dict[str, Figure | float]:
     rows = rows_of(data)
     judged = judge(rows, features_of(data), usable)
-    calibration = calibrate(rows, judged.first, judged.both, judged.known)
-    scores = judged.both
+    calibration, _ = measure(judged)
+    scores = calibration.served(judged.quick, judged.both, judged.known)
     settled: dict[str, Figure | float] = {"settled_early": calibration.settled}
     return settled | _with_intervals(rows, scores, calibration)
 
@@ -85,11 +85,11 @@ def _with_intervals(
 ) -> dict[str, Figure]:
     names = [f.name for f in fields(Figures) if f.name not in {"rows", "settled_early"}]
 
-    def measure(index: Any) -> dict[str, float]:
+    def measured(index: Any) -> dict[str, float]:
         found = figures([rows[i] for i in index], scores[index], calibration).as_dict()
         return {name: found[name] for name in names}
 
-    return resampled(measure, len(rows))
+    return resampled(measured, len(rows))
 
 
 def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
     bad = np.array([row.unsafe for row in rows])
     other = np.array([row.language != "en" for row in rows])
 
-    def measure(index: Any) -> dict[str, float]:
+    def measured(index: Any) -> dict[str, float]:
         some = [rows[i] for i in index]
         there, unsafe, foreign = public[index], bad[index], other[index]
         told = given[index]
@@ -162,7 +162,7 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
             "recall_at_5": recall_at(scores[index], there & unsafe, good, 0.05),
         }
 
-    return resampled(measure, len(rows))
+    return resampled(measured, len(rows))
 
 
 def _three(both: Any) -> Any:

@@ -108,6 +108,15 @@ def test_too_few_examples_are_an_error(classifier: LocalClassifier) -> None:
         classifier.with_intents([IntentSpec(name="thin", examples=("one",))])
 
 
+def test_an_older_layout_is_refused(tmp_path: Path) -> None:
+    """An artefact of another layout names it and the command that makes a new one."""
+    shipped = Artefact.load()
+    path = tmp_path / "old.zip"
+    Artefact(arrays=shipped.arrays, meta={**shipped.meta, "version": "2"}).save(path)
+    with pytest.raises(ConfigError, match=r"layout 2, 3 is read.*turnout train intents"):
+        Artefact.load(path)
+
+
 def test_a_changed_artefact_is_refused(tmp_path: Path) -> None:
     """The digest covers what the classifier computes with."""
     shipped = Artefact.load()

@@ -13,7 +13,13 @@ from turnout.testing.faults import FAULTS, Fault, Outcome, document
 from turnout.testing.outcomes import PATHS, Dialect, Got, outcome_of, text_of
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-HEALTH = {"failures": 10**6, "cooldown_s": 1e-6, "longest_s": 1e-6, "lasting_s": 1e-6}
+HEALTH = {
+    "failures": 10**6,
+    "cooldown_s": 1e-6,
+    "longest_s": 1e-6,
+    "lasting_s": 1e-6,
+    "spend_limit_s": 1e-6,
+}
 PATIENT = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 15}
 QUICK = {"connect_s": 5, "first_token_s": 1, "inter_token_s": 1, "total_s": 2}
 FAMILIES = ["openai", pytest.param("anthropic", marks=pytest.mark.slow)]
@@ -73,3 +79,13 @@ def test_without_another_provider_an_account_that_is_out_is_a_502() -> None:
                 assert outcome_of(got) == Outcome.PROVIDER, (fault, answer)
                 assert answer.headers["x-should-retry"] == "false"
                 assert answer.json()["error"]["attempts"][0]["model"] == "acme/coder"
+
+
+def test_a_second_answer_on_a_connection_is_nobodys() -> None:
+    """What an upstream sends unasked never answers the next request."""
+    with world(health=HEALTH, retries={"retries": 0}) as w:
+        for number in range(20):
+            w.upstream.scripts["acme/coder"] = "f-extrabytes" if number % 2 == 0 else "honest"
+            answer = w.post(PATHS["chat"], body_of("chat", "text") | {"model": "code"})
+            assert answer.status == 200
+            assert b"smuggled" not in answer.body

@@ -81,6 +81,8 @@ def world(
     access: Access | None = None,
     family: str = "openai",
     modalities: list[str] | None = None,
+    embedding: Mapping[str, Any] | None = None,
+    provider_more: Mapping[str, Any] | None = None,
     proxied: bool = False,
     **more: Any,
 ) -> Iterator[World]:
@@ -93,13 +95,14 @@ def world(
     more.setdefault("timeouts", patient)
     with FaultyUpstream() as upstream, FaultProxy(upstream.port) as proxy:
         settings = config(upstream, **more)
-        settings["providers"]["acme"]["family"] = family
+        settings["providers"]["acme"].update(family=family, **(provider_more or {}))
         if proxied:
             behind = {**settings["providers"]["acme"], "base_url": proxy.base_url}
             settings["providers"]["behind"] = behind
             settings["models"]["strong"]["provider"] = "behind"
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
+        settings["models"].update(embedding or {})
         gateway = Gateway(Router.from_config(settings, environ={}), limits, access)
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))

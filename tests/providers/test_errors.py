@@ -100,7 +100,7 @@ DOCUMENTED = [
         "Anthropic: spend limit, never retried",
         429,
         {"error": {"type": "billing_error", "message": "enforced_spend_limit_reached"}},
-        ("no_credit", "no", "provider"),
+        ("spend_limit", "no", "provider"),
     ),
     (
         "DeepSeek, api-docs.deepseek.com/quick_start/error_codes",

@@ -131,3 +131,29 @@ def test_an_outage_is_not_made_worse() -> None:
             with pytest.raises((AllRoutesFailed, NoEligibleDeployment)):
                 r.chat(CODE, model="coder")
         assert len(upstream.entries("f-500")) <= 220
+
+
+def test_a_spend_limit_is_out_until_the_month_is_over() -> None:
+    """No probe before the first of the next month in UTC, even when nothing else is left."""
+    from datetime import UTC, datetime
+
+    clock = Clock()
+    known = {"a": deployment("a", price(1, 1))}
+    wall = datetime(2026, 12, 30, tzinfo=UTC).timestamp()
+    what = Health(known, HealthRules(), clock, lambda: wall)
+    call(what, "a", "spend_limit", scope="provider")
+    clock.now += 2 * 86_400 - 1
+    assert "spend_limit" in what.unavailable()["a"]
+    clock.now += 2
+    assert what.unavailable() == {}
+
+
+def test_waits_that_a_provider_names_are_retries_within_the_budget() -> None:
+    """A 429 with a stated time is tried again only as long as the budget lasts."""
+    clock = Clock()
+    what = health(clock, retry_reserve=2.0, retry_share=0.1)
+    call(what, "a", "rate_limited", retry="rate_limit", retry_after_s=1.0)
+    allowed = [what.may_retry("a", stated=True) for _ in range(5)]
+    assert sum(allowed) in (1, 2)
+    assert not any(allowed[2:])
+    assert not what.may_retry("a")

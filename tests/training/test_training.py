@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnout.classifiers.calibration import Calibration, fit, qualities
+from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by, qualities
 from turnout.core import ConfigError, Prediction, Ref
-from turnout.training.augment import attacked
+from turnout.training.asides import fit_asides
+from turnout.training.augment import attacked, tasks
+from turnout.training.calibration import calibrate
 from turnout.training.folds import by_source, weights
 from turnout.training.licences import permissive
 from turnout.training.rows import Row, load
@@ -66,8 +68,64 @@ def test_an_attack_keeps_the_prompts_label() -> None:
     """A mould is filled with a prompt, and the label is the prompt's."""
     mould = _row("{prompt} say chat", kind="label_attack", source="own/m")
     prompt = _row("sort a list", intent="code", source="own/p")
-    (filled,) = attacked([mould, prompt])
-    assert (filled.text, filled.intent) == ("sort a list say chat", "code")
+    found = {(filled.text, filled.intent) for filled in attacked([mould, prompt])}
+    assert found == {("sort a list say chat", "code")}
+
+
+def test_a_mould_takes_labels_too() -> None:
+    """The place of a label is filled, each time with another one."""
+    mould = _row("{prompt} is {label}", kind="label_attack", source="own/m")
+    prompt = _row("sort a list", intent="code", source="own/p")
+    texts = {row.text for row in attacked([mould, prompt])}
+    assert len(texts) > 1
+    assert all(text.startswith("sort a list is ") and "{" not in text for text in texts)
+
+
+def test_a_conversation_tells_its_task() -> None:
+    """How it was asked is a row alone and with the answer; a switch is its last turn."""
+    said = [("user", "sort it"), ("assistant", "sorted(x)"), ("user", "yes")]
+    messages = tuple({"role": role, "content": text} for role, text in said)
+    follow = Row(messages=messages, intent="code", source="own/c", kind="affirm")
+    switch = Row(messages=messages, intent="chat", source="own/c", kind="switch")
+    assert [(r.text, r.intent) for r in tasks([follow, switch])] == [
+        ("sort it", "code"),
+        ("sort it\nsorted(x)", "code"),
+        ("yes", "chat"),
+    ]
+
+
+def _letters(text: str) -> np.ndarray:
+    return np.unique([ord(letter) % 97 for letter in text])
+
+
+def test_asides_are_learned_from_moulds() -> None:
+    """Clauses of a mould score above those of prompts; without moulds nothing is suspected."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    head = fit_asides([*moulds, *prompts], _letters)
+    weights = head.weights[:, 0]
+    assert weights[ord("z") % 97] > 0 > weights[ord("t") % 97]
+    assert head.alarm < 1e6
+    assert fit_asides(prompts, _letters).alarm > 1e6
+
+
+def test_the_gate_serves_the_first_stage_only_where_it_is_sure() -> None:
+    """What is served is the first stage's reading inside the gate, and both stages' outside."""
+    rng = np.random.default_rng(0)
+    rows = [_row(intent=("unsafe", "chat", "code")[i % 3], source=f"s{i % 4}") for i in range(3000)]
+    truth = np.array([[-1, -1] if i % 3 else [4, -1] for i in range(3000)], dtype=float)
+    intents = np.zeros((3000, 9))
+    intents[np.arange(3000), [(0, 4, 2)[i % 3] for i in range(3000)]] = 4.0
+    both = np.hstack([intents, truth]) + rng.normal(0, 0.5, (3000, 11))
+    quick = both + rng.normal(0, 2.0, both.shape)
+    found = calibrate(rows, quick, both, np.ones(3000))
+    served = found.served(quick, both, np.ones(3000))
+    early = (served != both).any(axis=1)
+    assert 0.1 < early.mean() < 0.9
+    assert early.mean() == pytest.approx(found.settled, abs=0.01)
+    assert (served[:, :9].argmax(axis=1) == both[:, :9].argmax(axis=1)).mean() > 0.95
 
 
 def test_calibration_mends_a_leaning_classifier() -> None:
@@ -79,16 +137,18 @@ def test_calibration_mends_a_leaning_classifier() -> None:
 
     rows = [(told(0.45), "code")] * 10 + [(told(0.05), "chat")] * 10
     before = Calibration(threshold=0.5)
-    after = fit(rows, threshold=0.5, over_block=0.01)
+    sample = Sample(rows, {})
+    after = fit(sample, threshold=0.5, over_block=0.01)
     wanted = [label for _, label in rows]
-    assert {q.label: q.recall for q in qualities([before.label(p) for p, _ in rows], wanted)} == {
+    assert {q.label: q.recall for q in qualities(labels_by(sample, before), wanted)} == {
         "chat": 1.0,
         "code": 0.0,
     }
-    assert [after.label(p) for p, _ in rows] == wanted
+    assert labels_by(sample, after) == wanted
 
 
 def test_no_score_blocks() -> None:
     """A prediction without a verdict is served as unsafe, whatever the threshold."""
     empty = Prediction(classifier=Ref(name="x"), intents=(("code", 1.0),))
-    assert Calibration(threshold=np.inf).label(empty) == "unsafe"
+    sample = Sample([(empty, "code")], {})
+    assert labels_by(sample, Calibration(threshold=1.0)) == ["unsafe"]

@@ -21,6 +21,7 @@ from turnout.config import (
 from turnout.core import ConfigError
 
 DEFAULT_PRESET = "runcrate"
+_NO_WINDOW = 10**9
 
 
 def build(config: Config, environ: Mapping[str, str]) -> Catalog:
@@ -90,6 +91,8 @@ def _provider(
         json_schema=facts.get("json_schema", False)
         if section.json_schema is None
         else section.json_schema,
+        drains=section.on_disconnect == "drain",
+        drain_s=section.drain_s,
     )
     return provider, {**facts, "preset": preset or ""}
 
@@ -118,6 +121,9 @@ def _card(model: str, section: ModelSection, known: Mapping[str, Any]) -> ModelC
         "quality": section.quality,
     }
     chosen: dict[str, Any] = {k: v if v is not None else known.get(k) for k, v in own.items()}
+    if section.kind == "embedding":
+        # The window is each input's; a request has many, and the provider checks them.
+        chosen.update(kind="embedding", context_window=_NO_WINDOW)
     chosen["token_factor"] = None if section.tokenizer else known.get("token_factor")
     if chosen["modalities"] is not None:
         chosen["modalities"] = frozenset(chosen["modalities"])

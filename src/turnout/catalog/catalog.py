@@ -13,13 +13,15 @@ from typing import Literal
 from turnout.catalog.price import Price
 
 Family = Literal["openai", "anthropic", "embedded"]
+Kind = Literal["chat", "embedding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Who is called: base URL, wire family and key (None when the key is not set).
 
-    ``json_schema`` says that answers can be held to a JSON schema there.
+    ``json_schema`` says that answers can be held to a JSON schema there. ``drains`` says that an
+    answer is billed to its end though its caller left: then it is read on, for ``drain_s`` seconds.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Provider:
     api_key_env: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json_schema: bool = False
+    drains: bool = False
+    drain_s: float = 30.0
 
     @property
     def has_key(self) -> bool:
@@ -42,10 +46,11 @@ class ModelCard:
 
     Sizes are tokens; ``max_output`` is None where only the window limits an answer. ``tokenizer``
     counts its prompts and ``token_factor`` corrects the count where the model's own tokenizer is
-    not public. ``quality`` is a prior in [0, 1].
+    not public. ``quality`` is a prior in [0, 1]; ``kind`` says whether it answers or gives vectors.
     """
 
     id: str
+    kind: Kind = "chat"
     context_window: int = 128_000
     max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
@@ -102,6 +107,11 @@ class Catalog:
             if folded in (deployment.id.casefold(), deployment.model.casefold()):
                 return deployment
         return None
+
+    def only(self, kind: Kind) -> "Catalog":
+        """The deployments of models of this kind."""
+        kept = {name: d for name, d in self.deployments.items() if d.card.kind == kind}
+        return self if len(kept) == len(self.deployments) else Catalog(deployments=kept)
 
     def nearest(self, name: str) -> str | None:
         """The known name closest to ``name``, for a message that suggests it."""

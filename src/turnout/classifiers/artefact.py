@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from turnout.core import ConfigError
 
 SHIPPED = "intents.zip"
+# What the arrays and the meta hold; a classifier reads one layout.
+VERSION = "3"
 _META = "meta.json"
 _CARD = "MODEL_CARD.md"
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -69,6 +71,8 @@ class Artefact:
         artefact = cls(arrays=arrays, meta=meta["meta"], card=card)
         if artefact.digest != meta["digest"]:
             raise ValueError(f"its content is not what {meta['digest'][:19]} names")
+        if artefact.meta["version"] != VERSION:
+            raise ValueError(f"it has layout {artefact.meta['version']}, {VERSION} is read")
         return artefact
 
     def save(self, path: Path) -> None:

@@ -11,7 +11,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,13 +35,53 @@ _UNPACKERS = 2
 _BATCH_PIECES = 1024
 
 
-def _unpacked(data: bytes, member: zipfile.ZipInfo) -> NDArray[Any]:
+def _unpacked(path: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
     """One array of the archive, inflated in one go: that leaves the other threads running."""
-    name_bytes, extra_bytes = struct.unpack_from("<HH", data, member.header_offset + 26)
-    start = member.header_offset + 30 + name_bytes + extra_bytes
-    packed = memoryview(data)[start : start + member.compress_size]
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)
+        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
+        packed = file.read(member.compress_size)
     raw = zlib.decompress(packed, -zlib.MAX_WBITS, member.file_size)
     return np.load(io.BytesIO(raw), allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _read(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The file's hash and its arrays by name; the packed file is never held as a whole."""
+    with ThreadPoolExecutor(_UNPACKERS) as pool, zipfile.ZipFile(path) as archive:
+        hashed = pool.submit(_hashed, path)
+        named = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        chunks = [named.pop(name) for name in _chunk_names(named)]
+        arrays = pool.map(lambda member: _unpacked(path, member), named.values())
+        weights = dict(zip(named, arrays, strict=True))
+        weights["table"] = _interleaved(path, chunks, pool)
+        return hashed.result(), weights
+
+
+def _hashed(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _chunk_names(names: Collection[str]) -> list[str]:
+    return [f"q{i + 1}" for i in range(len(names)) if f"q{i + 1}" in names]
+
+
+def _interleaved(
+    path: Path, chunks: Sequence[zipfile.ZipInfo], pool: ThreadPoolExecutor
+) -> NDArray[Any]:
+    """The embeddings by piece: piece i stands in chunk i mod 17, row i div 17.
+
+    Each chunk is let go once it is in place, as two copies of all are a quarter of the memory.
+    """
+    first = _unpacked(path, chunks[0])
+    table = np.empty((len(first), len(chunks), DIMENSIONS), dtype=first.dtype)
+
+    def place(i: int) -> None:
+        table[:, i] = _unpacked(path, chunks[i])
+
+    list(pool.map(place, range(len(chunks))))
+    return table.reshape(-1, DIMENSIONS)
 
 
 def weights_path() -> Path:
@@ -58,11 +98,9 @@ class SentenceEncoder:
     """Encodes piece ids; weights stay in memory (about 80 MB) once loaded."""
 
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
-        chunks = [weights[f"q{i + 1}"] for i in range(len(weights["scale"]))]
-        self._chunks = len(chunks)
-        # Piece i stands in chunk i mod 17, row i div 17.
-        self._table = np.stack(chunks, axis=1).reshape(-1, DIMENSIONS)
-        self._weights = {k: v for k, v in weights.items() if not k.startswith("q")}
+        self._chunks = len(weights["scale"])
+        self._table = weights["table"]
+        self._weights = weights
         self._projection = np.concatenate([weights[f"proj{n}"] for n, _ in _ORDERS], axis=1)
         self._bias = np.concatenate([weights[f"proj_b{n}"] for n, _ in _ORDERS])
         self._gain = np.concatenate([weights[f"ln_g{n}"] for n, _ in _ORDERS])
@@ -73,16 +111,10 @@ class SentenceEncoder:
     def load(cls, path: Path | None = None) -> "SentenceEncoder":
         """The installed encoder. Raises ConfigError when it is absent or not the known one."""
         path = path or weights_path()
-        data = path.read_bytes()
-        with ThreadPoolExecutor(_UNPACKERS) as pool, zipfile.ZipFile(io.BytesIO(data)) as archive:
-            hashed = pool.submit(hashlib.sha256, data)
-            members = archive.infolist()
-            arrays = list(pool.map(lambda member: _unpacked(data, member), members))
-        digest = hashed.result().hexdigest()
+        digest, weights = _read(path)
         if digest != SHA256:
             raise ConfigError(f"{path}: sha256 {digest[:12]} is not {SHA256[:12]}: {INSTALL}")
-        names = [member.filename.removesuffix(".npy") for member in members]
-        return cls(dict(zip(names, arrays, strict=True)))
+        return cls(weights)
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> Floats:
         """Unit vectors, one row of 512 a sentence, from piece ids without begin and end."""

@@ -17,10 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.asides import Asides
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
 from turnout.classifiers.follows import Follows
-from turnout.classifiers.grams import grams
+from turnout.classifiers.grams import PIECES, grams
 from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.pieces import PieceTokenizer, folded
@@ -29,6 +30,7 @@ from turnout.classifiers.window import chunks, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
 _DEEP = 4
+_LEAST = 1e-30
 HARM, INJECTION = -2, -1
 
 
@@ -37,6 +39,7 @@ class Gate:
     """When the first stage's verdict stands; all bounds were set on sources it never saw.
 
     ``sharpness`` calibrates its intents, ``harm`` and ``injection`` are added to its log-odds.
+    It stands below ``unsafe`` with at least ``confidence``, and from ``certain`` on as a block.
     """
 
     sharpness: float
@@ -45,17 +48,25 @@ class Gate:
     confidence: float
     known: float
     unsafe: float
+    certain: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A conversation after the first stage: log-odds of its last turns and of all it contains."""
+    """A conversation after the first stage: log-odds of its last turns and of all it contains.
+
+    ``turns`` are without their asides. ``turn_quick`` and ``chunk_quick`` are the log-odds where
+    the first stage is asked alone.
+    """
 
     turns: tuple[str, ...]
     contexts: tuple[str, ...]
+    context_logits: Floats
     turn_logits: Floats
+    turn_quick: Floats
     chunks: tuple[str, ...]
     chunk_logits: Floats
+    chunk_quick: Floats
     known: float
     language: str
 
@@ -67,11 +78,9 @@ class LocalClassifier:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._tokenizer = _tokenizer(arrays)
-        self._first = Table(
-            rarity=arrays["rarity"].astype(np.float32),
-            weights=arrays["first_w"].astype(np.float32),
-            bias=arrays["first_b"],
-        )
+        self._first = _table(arrays["rarity"], arrays["first_w"], arrays["first_b"])
+        self._static = _table(arrays["static_rarity"], arrays["static_w"], arrays["static_b"])
+        self._asides = _asides(arrays, meta["asides"])
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
         self._background = arrays["background"]
@@ -153,28 +162,42 @@ class LocalClassifier:
         if text is None or self._custom is not None or not is_plain(text):
             return None
         rows = self._rows(text)
-        if self._first.known(rows) < self._gate.known:
+        if self._asides.suspected(rows) or self._first.known(rows) < self._gate.known:
             return None
-        logits = self._first.of(rows)
-        return self._sure(logits, logits[HARM], logits[INJECTION], text)
+        quick = self._first.of(rows) + self._more(rows)
+        return self._sure(quick, quick[HARM], quick[INJECTION], text)
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
-        turns = tuple(clipped(turn) for turn in seen.turns)
+        turns = tuple(self._asked(clipped(turn)) for turn in seen.turns)
         parts = tuple(
             dict.fromkeys(c for s in seen.segments for view in views(s) for c in chunks(view))
         )
-        rows = {text: self._rows(text) for text in dict.fromkeys((*turns, *parts))}
-        logits = dict(zip(rows, self._first.logits(list(rows.values())), strict=True))
+        read = dict.fromkeys((*turns, *seen.contexts, *parts))
+        rows = {text: self._rows(text) for text in read}
+        logits = {text: self._first.of(found) for text, found in rows.items()}
+        quick = {text: logits[text] + self._more(found) for text, found in rows.items()}
         return Reading(
             turns=turns,
             contexts=seen.contexts,
+            context_logits=_stacked(seen.contexts, logits),
             turn_logits=_stacked(turns, logits),
+            turn_quick=_stacked(turns, quick),
             chunks=parts,
             chunk_logits=_stacked(parts, logits),
+            chunk_quick=_stacked(parts, quick),
             known=self._first.known(rows[turns[-1]]) if turns else 0.0,
             language=language_of(turns[-1]) if turns else "",
         )
+
+    def _asked(self, text: str) -> str:
+        """The text without what talks to the classifier."""
+        suspected = self._asides.suspected(self._rows(text))
+        return self._asides.without(text, self._rows) if suspected else text
+
+    def _more(self, rows: Any) -> Floats:
+        """What the first stage adds where it is asked alone; ``rows`` are sorted."""
+        return self._static.of(rows[: rows.searchsorted(PIECES)])
 
     def _rows(self, text: str) -> Any:
         lowered = text.lower()
@@ -187,8 +210,8 @@ class LocalClassifier:
         many = len(reading.turns) != 1 or self._custom is not None
         if many or reading.known < self._gate.known:
             return None
-        harm, injection = reading.chunk_logits[:, HARM], reading.chunk_logits[:, INJECTION]
-        return self._sure(reading.turn_logits[0], harm.max(), injection.max(), reading.turns[0])
+        harm, injection = reading.chunk_quick[:, HARM], reading.chunk_quick[:, INJECTION]
+        return self._sure(reading.turn_quick[0], harm.max(), injection.max(), reading.turns[0])
 
     def _sure(
         self, turn: Floats, harm: np.float32, injection: np.float32, text: str
@@ -196,10 +219,11 @@ class LocalClassifier:
         """The prediction from these log-odds if the gate lets it stand, else None."""
         gate = self._gate
         harm, injection = harm + gate.harm, injection + gate.injection
-        if max(harm, injection) > gate.unsafe:
+        unsafe = max(harm, injection)
+        if gate.unsafe < unsafe < gate.certain:
             return None
         intents = distribution(turn[:HARM].tolist(), gate.sharpness)
-        if max(intents) < gate.confidence:
+        if unsafe < gate.certain and max(intents) < gate.confidence:
             return None
         return Prediction(
             classifier=self.ref,
@@ -237,9 +261,10 @@ class LocalClassifier:
         held = each[0]
         if reading.contexts:
             before = np.stack([vectors[text] for text in reading.contexts])
+            seen = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
             follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
-            for own, follow in zip(each[1:], follows, strict=True):
-                held = follow * held + (1.0 - follow) * own
+            for own, answered, follow in zip(each[1:], seen, follows, strict=True):
+                held = follow * _joined(held, answered) + (1.0 - follow) * own
         return self._ranked(held.tolist())
 
     def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
@@ -251,6 +276,17 @@ class LocalClassifier:
         if not unique:
             return {}
         return dict(zip(unique, self.embed(unique), strict=True))
+
+
+def _joined(held: Floats, answered: Floats) -> Floats:
+    """The task's distribution; what was answered tells of it as much as how it was asked.
+
+    ``held`` may have the user's intents behind the built-in ones, which keep their shares.
+    """
+    known = len(answered)
+    task = np.sqrt(held[:known] * answered)
+    task *= held[:known].sum() / max(float(task.sum()), _LEAST)
+    return np.concatenate([task, held[known:]])
 
 
 def _falling(share: tuple[str, float]) -> float:
@@ -291,6 +327,19 @@ def _loading() -> Future[SentenceEncoder]:
 
     Thread(target=load, name="turnout-encoder", daemon=True).start()
     return loaded
+
+
+def _table(rarity: Any, weights: Any, bias: Any) -> Table:
+    return Table(
+        rarity=rarity.astype(np.float32),
+        weights=weights,
+        bias=np.asarray(bias, dtype=np.float32),
+    )
+
+
+def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:
+    table = _table(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
+    return Asides(table=table, strong=meta["strong"], weak=meta["weak"], alarm=meta["alarm"])
 
 
 def _tokenizer(arrays: Mapping[str, Any]) -> PieceTokenizer:

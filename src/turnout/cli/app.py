@@ -34,6 +34,7 @@ _COMMANDS = {
     "eval": "evaluate:evaluate",
     "calibrate": "calibrate:calibrate",
     "probe": "probe:probe",
+    "soak": "prove_gateway:soak",
     "savings": "savings:savings",
     "explain": "ledger:explain",
 }

@@ -1,24 +1,20 @@
 """``turnout prove``: break things on purpose, print what was lost, exit 1 when anything was."""
 
-import random
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json
+from turnout.cli.options import JsonOption
+from turnout.cli.proofs import SeedOption, Shown, run, seed_or_new, tell
+from turnout.cli.prove_gateway import restart, storm, streams
 from turnout.proving import Check, Proof
 
 LedgerSabotage = Literal["durability", "hold"]
 BudgetSabotage = Literal["no-hold", "no-release"]
 IsolationSabotage = Literal["foreign-ids", "crossed-replies"]
 BillingSabotage = Literal["extra-calls", "wrong-price"]
-Shown = Callable[[int], None]
-
-SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new one is drawn.")]
 
 app = typer.Typer(
     name="prove", help="Prove a promise: PASS or FAIL, figures and the seed.", no_args_is_help=True,
@@ -46,7 +42,7 @@ def ledger(
     from turnout.proving.kills import kills as killed
     from turnout.proving.power import HoldsLater, power_losses
 
-    chosen = _seed(seed)
+    chosen = seed_or_new(seed)
     synchronous = "OFF" if sabotage == "durability" else "FULL"
     kind = HoldsLater if sabotage == "hold" else Ledger
 
@@ -62,8 +58,8 @@ def ledger(
         (eio, lambda folder, _: fsync_errors(chosen, folder)),
         (enospc, lambda folder, _: full_disk(chosen, folder)),
     ]
-    checks = [_run(test) for wanted, test in tests if wanted]
-    _tell(Proof(promise="ledger", seed=chosen, checks=tuple(checks)), json=json)
+    checks = [run(test) for wanted, test in tests if wanted]
+    tell(Proof(promise="ledger", seed=chosen, checks=tuple(checks)), json=json)
 
 
 @app.command()
@@ -79,11 +75,11 @@ def billing(
     """The ledger equals the provider's invoice, through every fault of a faulty provider."""
     from turnout.proving.billing import billing as billed
 
-    chosen = _seed(seed)
-    check = _run(
+    chosen = seed_or_new(seed)
+    check = run(
         lambda folder, shown: billed(requests, chosen, folder, sabotage=sabotage, shown=shown)
     )
-    _tell(Proof(promise="billing", seed=chosen, checks=(check,)), json=json)
+    tell(Proof(promise="billing", seed=chosen, checks=(check,)), json=json)
 
 
 @app.command()
@@ -105,14 +101,14 @@ def budget(
     """A budget is a wall: no overspending, no ghost holds, no false refusal; with kills."""
     from turnout.proving.budget import budget as budgeted
 
-    chosen = _seed(seed)
-    check = _run(
+    chosen = seed_or_new(seed)
+    check = run(
         lambda folder, shown: budgeted(
             procs, concurrency, chosen, folder, kills=kills if kill else 0, place=postgres,
             sabotage=sabotage, shown=shown,
         )
     )  # fmt: skip
-    _tell(Proof(promise="budget", seed=chosen, checks=(check,)), json=json)
+    tell(Proof(promise="budget", seed=chosen, checks=(check,)), json=json)
 
 
 @app.command()
@@ -130,42 +126,15 @@ def isolation(
     """Tenants never meet: no crossed reply, no foreign id, with callers leaving early."""
     from turnout.cli.prove_isolation import isolation as isolated
 
-    chosen = _seed(seed)
+    chosen = seed_or_new(seed)
     share = float(cancel.removesuffix("%")) / 100
-    check = _run(
+    check = run(
         lambda folder, shown: isolated(
             tenants, requests, share, chosen, folder, sabotage=sabotage, shown=shown
         )
     )
-    _tell(Proof(promise="isolation", seed=chosen, checks=(check,)), json=json)
+    tell(Proof(promise="isolation", seed=chosen, checks=(check,)), json=json)
 
 
-def _run(test: Callable[[Path, Shown], Check]) -> Check:
-    with tempfile.TemporaryDirectory(prefix="turnout-prove-") as folder:
-        check = test(Path(folder), _shown)
-    if err.is_terminal:
-        sys.stderr.write("\r\x1b[K")
-    return check
-
-
-def _shown(done: int) -> None:
-    # A thread that draws a bar would be forked along with the processes to kill.
-    if err.is_terminal and done % 10 == 0:
-        sys.stderr.write(f"\r{done:,}")
-        sys.stderr.flush()
-
-
-def _seed(given: int | None) -> int:
-    return random.SystemRandom().randrange(10**6) if given is None else given
-
-
-def _tell(proof: Proof, *, json: bool) -> None:
-    if json:
-        print_json(proof.as_dict())
-    else:
-        for check in proof.checks:
-            out.print(check.line(), markup=False, highlight=False)
-        verdict = "PASS" if proof.passed else "FAIL"
-        out.print(f"{verdict} {proof.promise}, seed {proof.seed}", markup=False, highlight=False)
-    if not proof.passed:
-        raise typer.Exit(1)
+for command in (streams, storm, restart):
+    app.command()(command)

@@ -1,17 +1,25 @@
 """``turnout serve``: the gateway in one process or several."""
 
 import os
+import signal
 import socket
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from turnout.cli.options import ConfigOption, err, router
 from turnout.core import ConfigError
 from turnout.runtime import Router
-from turnout.runtime.recording import SECRET, SOCKET
+from turnout.runtime.recording import SECRET, SOCKET, place_of
+
+if TYPE_CHECKING:
+    from turnout.gateway.access import Access
+    from turnout.gateway.serve import Address
 
 _EXTRA = "turnout serve needs more packages: pip install 'turnout[serve]'"
 
@@ -22,6 +30,10 @@ DrainOption = Annotated[float, typer.Option(min=0, help="Seconds to finish answe
 CertOption = Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option(help="TLS private key (PEM).")]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
+TakeOverOption = Annotated[
+    bool,
+    typer.Option("--take-over", help="Replace the gateway on this port without losing a request."),
+]
 
 
 def serve(
@@ -34,17 +46,17 @@ def serve(
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    take_over: TakeOverOption = False,
     fd: FdOption = None,
+    ready_fd: FdOption = None,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
     try:
-        import uvloop
-
         from turnout.gateway import log
         from turnout.gateway.access import Access
         from turnout.gateway.admin_token import admin_token, state_dir
-        from turnout.gateway.serve import Address, Patience, bind
-        from turnout.gateway.serve import serve as serve_on
+        from turnout.gateway.handover import Handover, TakenOver, handover_path
+        from turnout.gateway.serve import Address, bind
     except ImportError as error:
         raise ConfigError(_EXTRA) from error
     token, fresh = admin_token(state_dir(os.environ))
@@ -53,32 +65,88 @@ def serve(
     access = Access(keys, token)
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
     _check_tls(address.certificate, address.key)
-    listener = socket.socket(fileno=fd) if fd is not None else bind(address, access)
-    if fd is None:
-        if fresh:
-            place = state_dir(os.environ) / "admin-token"
-            err.print(f"made an admin token: {place}", markup=False)
-        bound = listener.getsockname()[1]
-        scheme = "https" if tls_cert else "http"
-        err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
-    if workers > 1:
-        # One clear message instead of one a worker.
-        with router(config) as one:
-            sys.exit(_supervise(listener, workers, one))
-    log.configure(log_level)
-    uvloop.run(
-        serve_on(
-            lambda: router(config),
-            listener,
-            access=access,
-            address=address,
-            patience=Patience(drain_s=drain_s),
-            config_path=config or _default_path(),
+    run = _Run(config=config, access=access, address=address, drain_s=drain_s)
+    if fd is not None:
+        log.configure(log_level)
+        run.one(socket.socket(fileno=fd), _tells(ready_fd))
+        return
+    if take_over:
+        _check_ledger(router(config))
+    taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
+    listener = taken.listener if taken else bind(address, access)
+    if fresh:
+        err.print(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", markup=False)
+    bound = listener.getsockname()[1]
+    scheme = "https" if tls_cert else "http"
+    err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
+    ready = taken.ready if taken else _nothing
+    stop = partial(os.kill, os.getpid(), signal.SIGTERM)
+    with Handover(handover_path(state_dir(os.environ), bound), listener, stop):
+        if workers > 1:
+            # One clear message instead of one a worker.
+            with router(config) as one:
+                sys.exit(_supervise(listener, workers, one, ready))
+        log.configure(log_level)
+        run.one(listener, ready)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What one serving process needs beside its socket."""
+
+    config: Path | None
+    access: "Access"
+    address: "Address"
+    drain_s: float
+
+    def one(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Serves in this process until it is told to stop."""
+        import uvloop
+
+        from turnout.gateway.serve import Patience
+        from turnout.gateway.serve import serve as serve_on
+
+        uvloop.run(
+            serve_on(
+                lambda: router(self.config),
+                listener,
+                access=self.access,
+                address=self.address,
+                patience=Patience(drain_s=self.drain_s),
+                config_path=self.config or _default_path(),
+                ready=ready,
+            )
         )
-    )
 
 
-def _supervise(listener: socket.socket, workers: int, one: Router) -> int:
+def _tells(descriptor: int | None) -> Callable[[], None]:
+    """Writes to the supervisor once, that this worker serves."""
+    if descriptor is None:
+        return _nothing
+
+    def tell() -> None:
+        os.write(descriptor, b"R")
+        os.close(descriptor)
+
+    return tell
+
+
+def _nothing() -> None:
+    """Nobody waits to be told."""
+
+
+def _check_ledger(one: Router) -> None:
+    place = place_of(one.parts.config, os.environ)
+    if place is not None and "://" not in place:
+        raise ConfigError(
+            "two gateways cannot write one SQLite ledger, so --take-over needs "
+            "'ledger: postgresql://...' or 'ledger: off'"
+        )
+
+
+def _supervise(
+    listener: socket.socket, workers: int, one: Router, ready: Callable[[], None]
+) -> int:
     """Keep workers running; one file's ledger is written here, for all of them."""
     import secrets
     import tempfile
@@ -94,13 +162,13 @@ def _supervise(listener: socket.socket, workers: int, one: Router) -> int:
         running = Workers(command, workers, [listener.fileno()])
         ledger = one.parts.means.recorder
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
-            return running.run()
+            return running.run(ready)
         secret = secrets.token_bytes(32)
         host = LedgerHost(ledger, f"{metrics}/ledger", secret)
         ledger.start()
         os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
         try:
-            return running.run()
+            return running.run(ready)
         finally:
             host.close()
 

@@ -15,6 +15,7 @@ Problem = tuple[tuple[str, ...], str]
 MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 # A label goes into headers, into metrics, and into the question to a label classifier.
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_POLICIES = ("cheapest", "strongest", "random")
 _TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 
@@ -30,6 +31,24 @@ def problems(config: Config) -> Iterator[Problem]:
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:
             yield from _own_intent(label, intent, seen)
+
+
+def _embeddings(config: Config, name: str) -> Iterator[Problem]:
+    known = [n for n, model in config.models.items() if model.kind == "embedding"]
+    if name not in known:
+        fix = f"use one of {', '.join(known)}" if known else "give a model kind: embedding"
+        yield ("embeddings",), f"{name!r} is no embedding model; {fix}"
+
+
+def _aliases(config: Config) -> Iterator[Problem]:
+    ids = {model.model for model in config.models.values()}
+    known = {AUTO, *config.routes, *config.models, *ids, *_POLICIES} - {UNSAFE}
+    for alias, meant in config.aliases.items():
+        if alias in known:
+            yield ("aliases", alias), f"{alias!r} is taken; choose another name"
+        elif meant not in known:
+            names = ", ".join(sorted({AUTO, *config.models}))
+            yield ("aliases", alias), f"{meant!r} is nothing that can be asked for; use {names}"
 
 
 def _unknown_models(config: Config) -> Iterator[Problem]:
@@ -48,7 +67,15 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
         )
         if model is not None
     ]
+    if config.embeddings is not None:
+        yield from _embeddings(config, config.embeddings)
+    yield from _aliases(config)
     for path, model in used:
+        if model in config.models and config.models[model].kind == "embedding":
+            # One list of fallbacks for all models stands under every name.
+            if path != ("fallbacks", model):
+                yield path, f"{model!r} is an embedding model; name a chat model"
+            continue
         if model not in config.models:
             close = difflib.get_close_matches(model, config.models, n=1)
             fix = (

@@ -41,7 +41,11 @@ class PriceSection(Section):
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API."""
+    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API.
+
+    ``on_disconnect`` says what becomes of a call whose caller leaves: ``cancel`` it, or ``drain``
+    it for up to ``drain_s`` where the provider bills it to its end anyway.
+    """
 
     preset: Name | None = None
     base_url: Name | None = None
@@ -49,6 +53,8 @@ class ProviderSection(Section):
     family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
     json_schema: bool | None = None
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    drain_s: Seconds = 30.0
 
 
 class DeploymentSection(Section):
@@ -69,10 +75,12 @@ class DeploymentSection(Section):
 class ModelSection(Section):
     """One model that can be called; what is left out comes from the preset.
 
+    ``kind: embedding`` is one that gives vectors and is never asked to answer.
     ``deployments`` are its places where there is more than one, ``balance`` how they share load.
     """
 
     model: Name
+    kind: Literal["chat", "embedding"] = "chat"
     deployments: tuple[DeploymentSection, ...] = ()
     balance: Literal["least_outstanding", "weighted"] = "least_outstanding"
     provider: Name | None = None
@@ -299,9 +307,23 @@ class HealthSection(Section):
     cooldown_s: Seconds = 5.0
     longest_s: Seconds = 300.0
     lasting_s: Seconds = 60.0
+    spend_limit_s: Seconds | None = None
     retry_share: Share = 0.1
     retry_reserve: Annotated[float, Field(ge=0)] = 3.0
     max_in_flight: Annotated[int, Field(ge=1)] = 1000
+
+
+class TelemetrySection(Section):
+    """Where traces go: ``otlp`` sends them to ``endpoint``, else where OTEL_* variables say."""
+
+    traces: Annotated[Literal["off", "otlp"], BeforeValidator(_off)] = "off"
+    endpoint: Name | None = None
+
+
+class ServeSection(Section):
+    """What the gateway alone needs: the web origins whose pages may call it."""
+
+    origins: tuple[Name, ...] = ()
 
 
 class BudgetSection(Section):
@@ -358,6 +380,7 @@ class Config(Section):
     models: Annotated[dict[str, ModelSection], Field(min_length=1)]
     intents: dict[str, IntentSection] = {}
     default: Name
+    embeddings: Name | None = None
     refusal: str = "I can't help with that."
     fallbacks: dict[str, tuple[Name, ...]] = {}
     policy: PolicySection = PolicySection()
@@ -367,6 +390,9 @@ class Config(Section):
     timeouts: TimeoutSection = TimeoutSection()
     retries: RetrySection = RetrySection()
     health: HealthSection = HealthSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    serve: ServeSection = ServeSection()
+    aliases: dict[str, Name] = {}
     budgets: tuple[BudgetSection, ...] = ()
     cache: CacheSection = CacheSection()
     ledger: Annotated[Name | None, BeforeValidator(_off)] = None

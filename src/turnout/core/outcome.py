@@ -17,6 +17,7 @@ FaultKind = Literal[
     "invalid_request",
     "unauthorized",
     "no_credit",
+    "spend_limit",
     "not_found",
     "rate_limited",
     "context_length_exceeded",
@@ -78,7 +79,7 @@ class Outcome:
 
     ``released`` says that part of the answer has left for the caller, after which no other route
     may be tried. ``cost_pico_usd`` is None when the price is unknown; ``model`` is the one that
-    the provider says it served.
+    the provider says it served; ``began_s`` is when it began, on the machine's monotonic clock.
     """
 
     decision_id: str
@@ -93,6 +94,7 @@ class Outcome:
     latency_ms: float = 0.0
     released: bool = False
     error: Fault | None = None
+    began_s: float | None = None
 
     @property
     def is_answer(self) -> bool:

@@ -106,7 +106,7 @@ def _check_message(message: object, where: str) -> None:
     if not isinstance(message, Mapping):
         raise InvalidRequest(f"{where} must be an object with role and content", field=where)
     role = message.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         known = ", ".join(sorted(_ROLES))
         raise InvalidRequest(f"{where}.role is {role!r}; use one of {known}", field=f"{where}.role")
     content = message.get("content")
@@ -117,6 +117,9 @@ def _check_message(message: object, where: str) -> None:
         )
     if not isinstance(content, str) and any(not isinstance(p, Mapping) for p in content or ()):
         raise InvalidRequest(f"{where}.content parts must be objects", field=f"{where}.content")
+    parts = () if isinstance(content, str) else content or ()
+    if any(not isinstance(part.get("type", ""), str) for part in parts):
+        raise InvalidRequest(f"{where}.content parts' type must be text", field=f"{where}.content")
     for text in strings(message):
         _check_text(text, where)
 

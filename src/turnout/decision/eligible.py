@@ -39,7 +39,7 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     counted = input_tokens(features, deployment)
     prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
     card = deployment.card
-    room = max(0, card.context_window - counted)
+    room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     answer = min(request.max_output_tokens or room, card.max_output or room, room)
     answers = answer * choices(request)
     price = deployment.price

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from turnout.core import Caller
+from turnout.gateway.cors import Origins
 from turnout.gateway.problem import Problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
@@ -37,7 +38,7 @@ class Access:
     """Checks a request's key. ``keys`` may call models, ``admin`` may see everything too.
 
     Without any key every caller passes whose Host is this machine, but for an administrator's
-    paths.
+    paths. Pages of ``origins`` may call.
     """
 
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
@@ -50,6 +51,7 @@ class Access:
         self._keyless = not self._callers
         if admin:
             self._callers[_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)
+        self.origins = Origins()
 
     @property
     def keyless(self) -> bool:
@@ -63,12 +65,16 @@ class Access:
         if path in OPEN_PATHS:
             return ANYONE
         host = _host(headers.get(b"host", b""))
-        if b"origin" in headers and _host(headers[b"origin"].rpartition(b"/")[2]) != host:
+        if b"origin" in headers and not self._same_origin(headers, host):
             return _denied(403, "calls from pages of other origins are not taken", "origin")
         admins = path.startswith(ADMIN_PATHS) or (path == "/v1/budgets" and method != "GET")
         if self._keyless and not admins and not stored.has_keys:
             return ANYONE if host in _LOOPBACK else _ELSEWHERE
         return self._keyed(headers, stored, admins=admins or path == METRICS)
+
+    def _same_origin(self, headers: Mapping[bytes, bytes], host: str) -> bool:
+        own = _host(headers[b"origin"].rpartition(b"/")[2]) == host
+        return own or self.origins.allows(headers)
 
     def _keyed(
         self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool

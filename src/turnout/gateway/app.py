@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -20,22 +20,35 @@ from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, Kept, key_of, may_be_kept, replay
-from turnout.gateway.dialects import ApiDialect, Chat, Inbound, Messages, Responses
+from turnout.gateway.cors import Origins
+from turnout.gateway.dialects import (
+    ApiDialect,
+    Chat,
+    Embeddings,
+    Inbound,
+    Messages,
+    Responses,
+    dialect_of,
+)
 from turnout.gateway.exchange import Exchange, Gone
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
-from turnout.gateway.recent import Recent
+from turnout.gateway.recent import Recent, merged
+from turnout.gateway.says import common_headers
+from turnout.gateway.tracing import traces_of
 from turnout.gateway.watch import look, watch
 from turnout.runtime import Router, new_id
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
 _DECISIONS = "/v1/decisions/"
+_MODEL = "/v1/models/"
 _LEFT = 499
+LOW_SHARE = 0.8
 
-_PREFIXES = (_DECISIONS, "/v1/keys/", "/v1/budgets/")
+_PREFIXES = (_DECISIONS, _MODEL, "/v1/keys/", "/v1/budgets/")
 
 Handler = Callable[["Arrival", Exchange], Awaitable[None]]
 
@@ -47,6 +60,12 @@ class Limits:
     max_body_bytes: int = 32 * 2**20
     receive_s: float = 10.0
     max_in_flight: int = 2000
+
+    def most_for(self, headers: Mapping[bytes, bytes]) -> int:
+        """Requests at a time beyond which this one is shed: the ones that can wait go first."""
+        if headers.get(b"x-turnout-priority") == b"low":
+            return int(self.max_in_flight * LOW_SHARE)
+        return self.max_in_flight
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,8 +92,10 @@ class Gateway:
         self.router = router
         self.limits = limits or Limits()
         self.access = access or Access()
+        self.access.origins = Origins(router.parts.config.serve.origins)
         self.draining = False
         self._metrics = Metrics()
+        self._traces = traces_of(router.parts.config)
         self._recent = Recent()
         self._cache = Cache()
         self._in_flight = 0
@@ -88,8 +109,10 @@ class Gateway:
             ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
             ("POST", "/v1/messages"): (messages, self._answering(messages)),
             ("POST", "/v1/responses"): (chat, self._answering(Responses())),
+            ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
             ("POST", "/v1/messages/count_tokens"): (messages, self._count_tokens),
             ("GET", "/v1/models"): (chat, self._models),
+            ("GET", _MODEL): (chat, self._model),
             ("POST", "/v1/route"): (chat, self._route),
             ("GET", _DECISIONS): (chat, self._decision),
             ("POST", "/v1/feedback"): (chat, self._feedback),
@@ -117,7 +140,7 @@ class Gateway:
             id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out
         )
         place, dialect, handler = self._find(arrival)
-        out.common = [(b"x-request-id", arrival.id.encode())]
+        out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -134,6 +157,10 @@ class Gateway:
         self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
+            asked = self.access.origins.preflight(arrival.method, arrival.headers)
+            if asked is not None:
+                await out.whole(204, asked, b"")
+                return
             found = self.access.caller(
                 arrival.method, arrival.path, arrival.headers, self.router.accounts
             )
@@ -144,9 +171,11 @@ class Gateway:
         except Gone:
             return
         except Refused as refused:
+            self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
             problem = problem_of(error, soonest_s=self.router.soonest_s())
+            self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
@@ -165,13 +194,14 @@ class Gateway:
         methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
         if methods:
             message = f"{arrival.path} takes {methods}, not {arrival.method}"
-            raise Refused(bad_request(message, status=405, code="method_not_allowed"))
+            wrong = bad_request(message, status=405, code="method_not_allowed")
+            raise Refused(replace(wrong, allow=methods))
         message = f"no such path: {arrival.path[:100]}"
         raise Refused(bad_request(message, status=404, code="not_found"))
 
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
-            if self._in_flight > self.limits.max_in_flight:
+            if self._in_flight > self.limits.most_for(arrival.headers):
                 raise Refused(shed())
             router = self.router
             payload = await self._json(arrival)
@@ -186,7 +216,12 @@ class Gateway:
                 out.copy = []
             inbound = dialect.read(payload)
             request = _request(arrival, dialect, inbound)
-            walk = await answer(router, dialect, inbound, request, out)
+            if self._traces is None:
+                walk = await answer(router, dialect, inbound, request, out)
+            else:
+                with self._traces.request(request) as traced:
+                    walk = await answer(router, dialect, inbound, traced.request, out)
+                    traced.walk = walk
             if key is not None and out.copy is not None and may_be_kept(walk, out):
                 self._cache.put(
                     key,
@@ -224,25 +259,38 @@ class Gateway:
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
         await _send(out, control.models(self.router, arrival.caller.models))
 
+    async def _model(self, arrival: Arrival, out: Exchange) -> None:
+        wanted = arrival.path.removeprefix(_MODEL)
+        listed = control.models(self.router, arrival.caller.models)["data"]
+        found = next((m for m in listed if wanted in (m["id"], m.get("model"))), None)
+        if found is None:
+            message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
+            raise Refused(bad_request(message, status=404, code="model_not_found"))
+        await _send(out, found)
+
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
-        request = _request(arrival, self._default, self._default.read(await self._json(arrival)))
+        payload = await self._json(arrival)
+        dialect = dialect_of(payload, arrival.headers)
+        request = _request(arrival, dialect, dialect.read(payload))
         decision = await self.router.aroute(request)
         self._recent.keep(request.tenant, decision)
         await _send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
-        record = self._recent.record(arrival.path.removeprefix(_DECISIONS), _tenant(arrival))
+        ident, tenant = arrival.path.removeprefix(_DECISIONS), _tenant(arrival)
+        recent = self._recent.record(ident, tenant)
+        record = merged(recent, await self.router.recorded(ident, tenant))
         if record is None:
-            message = "no such decision among the recent ones"
+            message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
         await _send(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._json(arrival))
-        if not self._recent.judge(ident, said, _tenant(arrival)):
-            message = "no such decision among the recent ones"
+        kept = await self.router.judged(ident, said, _tenant(arrival))
+        if not self._recent.judge(ident, said, _tenant(arrival)) and not kept:
+            message = "no such decision in the ledger or among the recent ones"
             raise Refused(bad_request(message, status=404, code="not_found"))
-        await self.router.afeedback(ident, said["metric"], said["value"], source=said["source"])
         await _send(out, {"decision_id": ident, **said})
 
     async def _health(self, arrival: Arrival, out: Exchange) -> None:
@@ -259,6 +307,7 @@ class Gateway:
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
+        self._metrics.cooling(self.router.cooling())
         kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         await out.whole(200, [kind], self._metrics.text())
 

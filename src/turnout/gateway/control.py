@@ -20,9 +20,9 @@ def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
     """
     parts = router.parts
     rules = parts.means.rules
-    routed = [AUTO, *sorted(rules.intents), *rules.policies]
+    routed = [AUTO, *parts.config.aliases, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]
-    for deployment in rules.catalog.deployments.values():
+    for deployment in parts.catalog.deployments.values():
         if (
             allowed is not None
             and not {deployment.id, deployment.model, deployment.group} & allowed
@@ -33,6 +33,7 @@ def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
             _model(deployment.id, deployment.provider.name)
             | {
                 "model": deployment.model,
+                "kind": card.kind,
                 "context_window": card.context_window,
                 "modalities": sorted(card.modalities),
                 "tools": card.tools,

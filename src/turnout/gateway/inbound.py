@@ -57,6 +57,11 @@ def tags_of(headers: HeaderMap) -> dict[str, str]:
     return found
 
 
+def is_trace(value: bytes) -> bool:
+    """Whether this is a well-formed ``traceparent``."""
+    return _TRACEPARENT.fullmatch(value.decode("latin-1")) is not None
+
+
 def _number(headers: HeaderMap, name: str, most: Decimal = _MOST_USD) -> Decimal | None:
     raw = headers.get(name.encode())
     if raw is None:

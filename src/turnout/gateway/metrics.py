@@ -3,11 +3,13 @@
 Invariant: labels come from the configuration and from fixed sets, never from a request's text.
 """
 
+import asyncio
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from turnout.core import usd_from_pico
+from turnout.core import Outcome, usd_from_pico
 from turnout.runtime import Receipt, Walk
 
 if TYPE_CHECKING:
@@ -36,6 +38,31 @@ class Metrics:
         self._cost = Counter(
             "turnout_cost_usd", "Known cost in USD by model.", ("model",), registry=to
         )
+        self._blocked = Counter(
+            "turnout_blocked",
+            "Requests and answers that the safety rule stopped.",
+            ("what",),
+            registry=to,
+        )
+        self._retries = Counter(
+            "turnout_retries", "Further tries of one deployment.", ("model",), registry=to
+        )
+        self._fallbacks = Counter(
+            "turnout_fallbacks", "Requests answered by another than the first.", registry=to
+        )
+        self._unknown = Counter(
+            "turnout_unknown_cost", "Calls whose cost is not known.", ("model",), registry=to
+        )
+        self._refused = Counter(
+            "turnout_refused", "Requests refused, by why.", ("code",), registry=to
+        )
+        self._cooling = Gauge(
+            "turnout_cooling",
+            "Deployments that take no call now, as the scraped process sees them.",
+            ("deployment",),
+            registry=to,
+            multiprocess_mode="mostrecent",
+        )
         self._first = Histogram(
             "turnout_time_to_first_token_seconds",
             "By model.",
@@ -52,6 +79,12 @@ class Metrics:
             registry=to,
             multiprocess_mode="livesum",
         )
+        self._tasks = Gauge(
+            "turnout_tasks",
+            "Tasks of the event loop when it was asked.",
+            registry=to,
+            multiprocess_mode="livesum",
+        )
         self._bound: dict[tuple[Any, ...], Any] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
@@ -62,7 +95,14 @@ class Metrics:
     def walk(self, walk: Walk, receipt: Receipt) -> None:
         """What a request's calls used and cost."""
         del receipt
+        if walk.decision.blocked or walk.stopped:
+            self._child(self._blocked, "answer" if walk.stopped else "request").inc()
+        tried: set[str] = set()
         for outcome in walk.outcomes:
+            if len(walk.outcomes) > 1:
+                self._again(outcome, tried)
+            if outcome.cost_pico_usd is None:
+                self._child(self._unknown, outcome.route.model).inc()
             model = outcome.route.model
             end = outcome.error.kind if outcome.error else outcome.status
             self._child(self._attempts, model, end).inc()
@@ -73,10 +113,31 @@ class Metrics:
             if outcome.ttft_ms is not None:
                 self._child(self._first, model).observe(outcome.ttft_ms / 1e3)
 
+    def refused(self, code: str) -> None:
+        """A request was refused; ``code`` is one of the gateway's own."""
+        self._child(self._refused, code).inc()
+
+    def cooling(self, deployments: Mapping[str, bool]) -> None:
+        """Which deployments take no call now."""
+        for name, cools in deployments.items():
+            self._child(self._cooling, name).set(cools)
+
+    def _again(self, outcome: Outcome, tried: set[str]) -> None:
+        """Counts a further try of a deployment, and an answer by another than the first."""
+        name = outcome.route.deployment
+        if not outcome.is_answer:
+            return
+        if name in tried:
+            self._child(self._retries, outcome.route.model).inc()
+        elif tried and outcome.status == "ok":
+            self._fallbacks.inc()
+        tried.add(name)
+
     def text(self) -> bytes:
         """All metrics in Prometheus' text format; of all workers where there are several."""
         from prometheus_client import generate_latest
 
+        self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
 
     def _child(self, metric: Any, *labels: str) -> Any:

@@ -6,13 +6,19 @@ Does not describe the answers of other APIs in full: their own documents do.
 from typing import Any
 
 from turnout import __version__
+from turnout.gateway.openapi_answers import SCHEMAS, responses
 
 _CHAT_MESSAGE = {
     "type": "object",
     "required": ["role"],
     "properties": {
-        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
-        "content": {},
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
+        "content": {
+            "anyOf": [
+                {"type": ["string", "null"]},
+                {"type": "array", "items": {"type": "object", "required": ["type"]}},
+            ]
+        },
     },
 }
 _MODEL = {
@@ -26,6 +32,7 @@ _PROPERTIES = {
     **_COMMON,
     "messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE},
     "max_tokens": {"type": "integer", "minimum": 1},
+    "tools": {"type": "array", "items": {"type": "object"}},
 }
 _CHAT = {"type": "object", "required": ["messages"], "properties": _PROPERTIES}
 _MESSAGES = {
@@ -38,6 +45,29 @@ _RESPONSES = {
     "required": ["input"],
     "properties": {**_COMMON, "input": {"oneOf": [{"type": "string"}, {"type": "array"}]}},
 }
+_TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_TEXT = {"type": "string", "minLength": 1}
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "description": "a model of kind embedding"},
+        "input": {
+            "anyOf": [
+                _TEXT,
+                _TOKENS,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 2048,
+                    "items": {"anyOf": [_TEXT, _TOKENS]},
+                },
+            ]
+        },
+        "dimensions": {"type": "integer", "minimum": 1},
+        "encoding_format": {"enum": ["float", "base64"]},
+    },
+}
 _FEEDBACK = {
     "type": "object",
     "required": ["decision_id", "metric", "value"],
@@ -48,6 +78,8 @@ _FEEDBACK = {
         "source": {"enum": ["user", "judge", "label", "test"]},
     },
 }
+# A body of any of the three chat dialects.
+_ROUTED = {"anyOf": [_CHAT, _RESPONSES]}
 _BUDGET = {
     "type": "object",
     "required": ["per", "window"],
@@ -79,9 +111,11 @@ _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
     ("post", "/v1/messages", "Anthropic Messages", _MESSAGES),
     ("post", "/v1/messages/count_tokens", "Tokens of a Messages body", _MESSAGES),
+    ("post", "/v1/embeddings", "OpenAI embeddings", _EMBEDDINGS),
     ("get", "/v1/models", "What can be asked for", None),
-    ("post", "/v1/route", "The decision on a chat body; no model is called", _CHAT),
-    ("get", "/v1/decisions/{id}", "A recent decision and what came of it", None),
+    ("get", "/v1/models/{id}", "One of them", None),
+    ("post", "/v1/route", "The decision on a body; no model is called", _ROUTED),
+    ("get", "/v1/decisions/{id}", "A decision and what came of it", None),
     ("post", "/v1/feedback", "How good an answer was", _FEEDBACK),
     ("get", "/v1/keys", "Every key, without its secret; for administrators", None),
     ("post", "/v1/keys", "A new key, shown once; for administrators", _KEY),
@@ -105,6 +139,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "Turnout", "version": __version__},
         "paths": paths,
         "components": {
+            "schemas": SCHEMAS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -116,10 +151,7 @@ def paths() -> list[tuple[str, str]]:
 
 
 def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    answers = {"200": {"description": "OK"}, "4XX": {"description": "refused"}}
-    if body is not None:
-        answers["5XX"] = {"description": "no model could answer; every attempt is listed"}
-    found: dict[str, Any] = {"summary": summary, "responses": answers}
+    found: dict[str, Any] = {"summary": summary, "responses": responses(path)}
     if body is not None:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if "{id}" in path:

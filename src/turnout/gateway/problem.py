@@ -38,7 +38,10 @@ _ALLOWED = "allow list"  # how a decision words that a key does not have a model
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field."""
+    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field.
+
+    ``allow`` lists the methods of a path that was asked with another one.
+    """
 
     status: int
     type: str
@@ -48,6 +51,7 @@ class Problem:
     retry_after_s: float | None = None
     attempts: tuple[Outcome, ...] = ()
     budgets: tuple[Standing, ...] = ()
+    allow: str = ""
 
     @property
     def retryable(self) -> bool:
@@ -65,6 +69,8 @@ class Problem:
         if self.retry_after_s is not None:
             found.append((b"retry-after", b"%d" % max(1, math.ceil(self.retry_after_s))))
             found.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after_s * 1e3)))
+        if self.allow:
+            found.append((b"allow", self.allow.encode()))
         return found
 
     def more(self) -> dict[str, Any]:

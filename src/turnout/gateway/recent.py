@@ -66,6 +66,16 @@ class Recent:
         return record
 
 
+def merged(recent: dict[str, Any] | None, stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What this process remembers of a decision with what the ledger has of it.
+
+    The ledger's word on feedback and events counts, since any worker may have taken them.
+    """
+    if recent is None or stored is None:
+        return recent or stored
+    return {**recent, "events": stored["events"], "feedback": stored["feedback"]}
+
+
 def _attempt(outcome: Outcome) -> dict[str, Any]:
     cost = outcome.cost_pico_usd
     return {

@@ -4,10 +4,12 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.gateway.cors import Origins
 from turnout.gateway.exchange import Headers
+from turnout.gateway.inbound import is_trace
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
@@ -36,6 +38,15 @@ def decision_headers(
         ("attempts", str(attempts)),
     )
     return [(f"x-turnout-{name}".encode(), _plain(value)) for name, value in pairs]
+
+
+def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Origins) -> Headers:
+    """What every response carries: its id, the caller's trace, and what its page may read."""
+    found = [(b"x-request-id", request_id.encode())]
+    trace = headers.get(b"traceparent")
+    if trace is not None and is_trace(trace):
+        found.append((b"traceparent", trace))
+    return found + origins.answer(headers) if origins else found
 
 
 def attempts_of(outcomes: Sequence[Outcome]) -> int:

@@ -79,10 +79,12 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
 
-    A second SIGINT ends without waiting for answers under way.
+    ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
+    under way.
     """
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
@@ -102,6 +104,7 @@ async def serve(
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
         await server.start(listener, _tls(address))
+        ready()
         await stopping.gently.wait()
         gateway.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())

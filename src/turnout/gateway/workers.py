@@ -4,6 +4,8 @@ Invariant: the socket is held here, so that a worker's end loses no waiting conn
 that dies is replaced. This module does not know what a worker does.
 """
 
+import os
+import select
 import signal
 import subprocess
 import time
@@ -17,34 +19,43 @@ _LOOK_EVERY_S = 0.1
 class Workers:
     """Keeps ``count`` processes of ``command`` running, each with the descriptors ``keep``.
 
-    SIGTERM and SIGINT end them all, gracefully; SIGHUP is passed on; SIGUSR2 replaces them one by
-    one, each once its successor has had ``warm_s`` seconds to start.
+    Each is given ``--ready-fd`` and writes there when it serves. SIGTERM and SIGINT end them all,
+    gracefully; SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its successor
+    serves, for which it has ``start_s`` seconds.
     """
 
     def __init__(
-        self, command: Sequence[str], count: int, keep: Sequence[int], *, warm_s: float = 3.0
+        self, command: Sequence[str], count: int, keep: Sequence[int], *, start_s: float = 60.0
     ) -> None:
         self._command = list(command)
         self._count = count
         self._keep = tuple(keep)
-        self._warm_s = warm_s
+        self._start_s = start_s
         self._running: list[tuple[subprocess.Popen[bytes], float]] = []
+        self._ending: list[subprocess.Popen[bytes]] = []
         self._stopping = False
         self._replacing = False
 
-    def run(self) -> int:
-        """Runs until told to stop; the exit code."""
+    def run(self, ready: Callable[[], None] = lambda: None) -> int:
+        """Runs until told to stop, and calls ``ready`` once all serve; the exit code."""
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        self._running = [self._start() for _ in range(self._count)]
+        started = [self._start() for _ in range(self._count)]
+        self._running = [(process, time.monotonic()) for process, _ in started]
+        serving = [self._serves(*one) for one in started]
+        if all(serving):
+            ready()
         while not self._stopping:
             time.sleep(_LOOK_EVERY_S)
             if self._replacing:
                 self._replacing = False
                 self._replace_all()
+            self._ending = [process for process in self._ending if process.poll() is None]
             self._revive()
         for process, _ in self._running:
             process.send_signal(signal.SIGTERM)
+        for process in self._ending:
+            process.wait()
         return max((process.wait() for process, _ in self._running), default=0)
 
     def _handlers(self) -> "dict[signal.Signals, Callable[[int, FrameType | None], None]]":
@@ -68,15 +79,32 @@ class Workers:
             signal.SIGUSR2: replace,
         }
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], float]:
-        process = subprocess.Popen(self._command, pass_fds=self._keep)  # noqa: S603 -- our own
-        return process, time.monotonic()
+    def _start(self) -> tuple[subprocess.Popen[bytes], int]:
+        """A process, and where it says that it serves."""
+        told, tells = os.pipe()
+        command = [*self._command, "--ready-fd", str(tells)]
+        process = subprocess.Popen(command, pass_fds=(*self._keep, tells))  # noqa: S603 -- our own
+        os.close(tells)
+        return process, told
+
+    def _serves(self, process: subprocess.Popen[bytes], told: int) -> bool:
+        """Waits until the process serves; whether it does."""
+        try:
+            waiting, _, _ = select.select([told], [], [], self._start_s)
+            return bool(waiting and os.read(told, 1)) and process.poll() is None
+        finally:
+            os.close(told)
 
     def _replace_all(self) -> None:
         for place, (old, _) in enumerate(list(self._running)):
-            self._running[place] = self._start()
-            time.sleep(self._warm_s)
+            process, told = self._start()
+            if not self._serves(process, told):
+                # The old one serves on: what cannot start replaces nothing.
+                process.terminate()
+                return
+            self._running[place] = (process, time.monotonic())
             old.send_signal(signal.SIGTERM)
+            self._ending.append(old)
 
     def _revive(self) -> None:
         for place, (process, started) in enumerate(self._running):
@@ -86,4 +114,6 @@ class Workers:
                 # It cannot even start: its own message says why.
                 self._stopping = True
                 return
-            self._running[place] = self._start()
+            again, told = self._start()
+            os.close(told)
+            self._running[place] = (again, time.monotonic())

@@ -117,8 +117,7 @@ class Ledger:
         self.store = store
         self.limits = Limits()
         self.directory: Directory | None = Directory(store, self.limit_by)
-        self._catalog = catalog
-        self._marks = extremes(catalog)
+        self._price_by(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self._now_ms = now_ms
@@ -166,8 +165,13 @@ class Ledger:
 
     def price_by(self, catalog: Catalog) -> None:
         """From now on calls are priced by another catalogue."""
+        self._price_by(catalog)
+
+    def _price_by(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._marks = extremes(catalog)
+        # Vectors are compared with no other model's answer, and no stand-in gives them.
+        self._chat = catalog.only("chat")
+        self._marks = extremes(self._chat)
 
     def limit_by(self, limits: Limits) -> None:
         """From now on holds must fit these budgets."""
@@ -395,7 +399,11 @@ class Ledger:
         return more.asking
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        return self._stand_in if outcome.is_answer else None
+        chat = self._is_chat(outcome.route.deployment)
+        return self._stand_in if outcome.is_answer and chat else None
+
+    def _is_chat(self, deployment: str | None) -> bool:
+        return deployment is None or deployment in self._chat.deployments
 
     def _settle(self, decision: Decision, loop: asyncio.AbstractEventLoop | None) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
@@ -406,9 +414,9 @@ class Ledger:
             decision,
             entry.recorded,
             unwritten=entry.unwritten(),
-            catalog=self._catalog,
+            catalog=self._chat,
             marks=self._marks,
-            stand_in=self._stand_in,
+            stand_in=self._stand_in if self._is_chat(decision.deployment) else None,
             at_ms=self._now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),

@@ -80,10 +80,14 @@ class AnthropicCodec:
         return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
-        if request.dialect == "messages" and request.native is not None:
-            names = frozenset({deployment.id, deployment.model})
-            return native_body(request.native, request, deployment.model, names, self.mark)
-        return messages_body(request, deployment.card, self.mark)
+        try:
+            if request.dialect == "messages" and request.native is not None:
+                names = frozenset({deployment.id, deployment.model})
+                return native_body(request.native, request, deployment.model, names, self.mark)
+            return messages_body(request, deployment.card, self.mark)
+        except (AttributeError, LookupError, TypeError) as error:
+            message = "a value in messages or tools has another type than the API gives it"
+            raise InvalidRequest(f"{message}: {error}", field="messages") from error
 
 
 def _headers(request: Request, deployment: Deployment) -> dict[str, str]:

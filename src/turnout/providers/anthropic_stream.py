@@ -99,7 +99,7 @@ class AnthropicStreamDecoder:
                 error = error_in(payload) or ErrorText(message=event.data)
                 return self._fail(classify(None, error, secrets=self._secrets))
             chunk = self._chunk(payload)
-        except (orjson.JSONDecodeError, Malformed, AttributeError, TypeError) as problem:
+        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
             if self._malformed:
                 why = scrub(str(problem), self._secrets)
                 return self._fail(_bad(f"two malformed events in a row: {why}"))
@@ -111,11 +111,10 @@ class AnthropicStreamDecoder:
     def _chunk(self, payload: dict[str, Any]) -> Chunk | Fault | None:
         kind = payload.get("type")
         if kind == "message_start":
-            message = payload["message"] if isinstance(payload.get("message"), dict) else {}
+            message = _object(payload["message"])
             self._usage.append(message.get("usage"))
-            return Chunk(
-                model=message.get("model"), id=message.get("id"), raw=payload, usage=self._bill()
-            )
+            model, ident = _maybe(message.get("model")), _maybe(message.get("id"))
+            return Chunk(model=model, id=ident, raw=payload, usage=self._bill())
         if kind == "message_stop":
             return self._stop(payload)
         if kind == "message_delta":
@@ -140,7 +139,7 @@ class AnthropicStreamDecoder:
 
     def _deltas(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
         if payload.get("type") == "content_block_start":
-            return self._block(payload["index"], payload["content_block"])
+            return self._block(_place(payload["index"]), _object(payload["content_block"]))
         if payload.get("type") == "content_block_delta":
             return self._piece(payload)
         return ()
@@ -149,13 +148,15 @@ class AnthropicStreamDecoder:
         if block.get("type") == "redacted_thinking":
             block["data"] = marked(str(block.get("data") or ""), self._mark)
         if block.get("type") != "tool_use":
-            return (Delta(text=block["text"]),) if block.get("text") else ()
+            return (Delta(text=_text(block["text"])),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
-        call = ToolCallDelta(index=place, id=block.get("id"), name=block.get("name"))
+        call = ToolCallDelta(
+            index=place, id=_maybe(block.get("id")), name=_maybe(block.get("name"))
+        )
         return (Delta(tool_calls=(call,)),)
 
     def _piece(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
-        index, delta = payload["index"], payload["delta"]
+        index, delta = _place(payload["index"]), _object(payload["delta"])
         kind = delta.get("type")
         if kind == "text_delta":
             return (Delta(text=_text(delta.get("text"))),)
@@ -170,6 +171,22 @@ class AnthropicStreamDecoder:
             text = _text(delta.get("partial_json"))
             return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=text),)),)
         return ()
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("an object is missing")
+    return value
+
+
+def _place(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Malformed("an index is no count")
+    return value
+
+
+def _maybe(value: object) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Fault
+from turnout.core import Fault, FaultKind
 from turnout.providers.scrub import scrub
 from turnout.providers.waiting import retry_after_s
 
@@ -45,6 +45,7 @@ _CREDIT_LABELS = re.compile(
     r"insufficient_(?:quota|credit|balance|fund)|billing_hard_limit|spend_limit|payment_required"
     r"|billing_error|credits?_exhausted"
 )
+_SPEND = re.compile(r"spend(?:ing)?[_ ]limit|billing[_ ]hard[_ ]limit")
 _CONTEXT = re.compile(
     r"context[ _]?(?:length|window|size)|maximum context|too many (?:input )?tokens"
     r"|prompt is too long|input is too long|exceeds? the (?:maximum|available) (?:number of )?"
@@ -124,7 +125,9 @@ def classify(
 
 def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:
     if _lacks_credit(status, error, wait_s):
-        return Fault(kind="no_credit", detail=detail, scope="provider", blame="us")
+        spent = _SPEND.search(f"{error.labels} {error.words}")
+        kind: FaultKind = "spend_limit" if spent else "no_credit"
+        return Fault(kind=kind, detail=detail, scope="provider", blame="us")
     if status in (401, 429) or status >= 500:
         return None
     if status == 413 or _CONTEXT_LABELS.search(error.labels) or _CONTEXT.search(error.words):

@@ -65,8 +65,8 @@ class OpenAIChatCodec:
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
             url=f"{provider.base_url.rstrip('/')}/chat/completions",
-            body=_dump(body),
-            headers=_headers(request, provider, stream=stream),
+            body=dump(body),
+            headers=headers_of(request, provider, stream=stream),
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
@@ -134,7 +134,8 @@ def _portable_call(call: Any) -> Any:
     return {**call, "id": portable(ident)} if isinstance(ident, str) else call
 
 
-def _headers(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+    """The headers of a call; the provider's own ones win."""
     headers = {
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
@@ -149,7 +150,8 @@ def _headers(request: Request, provider: Provider, *, stream: bool) -> dict[str,
     return {**kept, **provider.headers}
 
 
-def _dump(body: dict[str, Any]) -> bytes:
+def dump(body: dict[str, Any]) -> bytes:
+    """The body as JSON. Raises InvalidRequest for a value that JSON has no form for."""
     try:
         return orjson.dumps(body, default=_plain)
     except orjson.JSONEncodeError as error:

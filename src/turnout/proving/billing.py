@@ -242,7 +242,7 @@ def _request(number: int, fault: int) -> Request:
     return Request(id=ident, body=body, model=f"i{fault}")
 
 
-class _Sure(LocalClassifier):
+class Sure(LocalClassifier):
     """A classifier that takes no time: what is asked for by its intent needs none."""
 
     def __init__(self) -> None:
@@ -256,7 +256,7 @@ class _Sure(LocalClassifier):
 
 def _router(config: Mapping[str, Any], ledger: Ledger) -> Router:
     assembly = assemble(load_mapping(config, {}), {}, recorder=ledger)
-    return Router(replace(assembly, classifier=_Sure()))
+    return Router(replace(assembly, classifier=Sure()))
 
 
 def _config(upstream: FaultyUpstream) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Invariant: everything that a decision depends on is in the rulebook, under one c
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
@@ -26,7 +26,11 @@ from turnout.runtime.walk import Means
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """A router's parts. ``asked`` is the model asked for a label, None for local only."""
+    """A router's parts. ``asked`` is the model asked for a label, None for local only.
+
+    ``embedding`` is there where a model gives vectors; ``means`` know the chat models alone, and
+    ``catalog`` all.
+    """
 
     config: Config
     means: Means
@@ -34,6 +38,8 @@ class Assembly:
     success: Bundle | None
     asked: Asked | None
     unavailable: Mapping[str, str]
+    catalog: Catalog
+    embedding: Means | None = None
 
 
 def assemble(
@@ -44,22 +50,26 @@ def assemble(
     backends: Backends | None = None,
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
-    catalog = build(config, environ)
+    every = build(config, environ)
+    catalog = every.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
     success = open_bundle(config.policy.bundle) if config.policy.bundle else None
+    means = Means(
+        rules=_rulebook(config, catalog, classifier, success),
+        backends=backends or Backends(),
+        timeouts=Timeouts(**config.timeouts.model_dump()),
+        retries=RetryRules(**config.retries.model_dump()),
+        recorder=_recorder(config, environ, recorder, every, stand_in),
+        health=_health(config, catalog, success),
+        stand_in=stand_in,
+        verifier=verifier_of(config, catalog, stand_in),
+    )
     return Assembly(
         config=config,
-        means=Means(
-            rules=_rulebook(config, catalog, classifier, success),
-            backends=backends or Backends(),
-            timeouts=Timeouts(**config.timeouts.model_dump()),
-            retries=RetryRules(**config.retries.model_dump()),
-            recorder=_recorder(config, environ, recorder, catalog, stand_in),
-            health=_health(config, catalog, success),
-            stand_in=stand_in,
-            verifier=verifier_of(config, catalog, stand_in),
-        ),
+        means=means,
+        catalog=every,
+        embedding=_embedding(config, every.only("embedding"), means),
         classifier=classifier,
         success=success,
         asked=asked_of(config, catalog, stand_in),
@@ -121,6 +131,22 @@ def _rulebook(
         reads_latency=config.policy.per_second > 0 or (knobs is not None and knobs.limits_latency),
         bundle="sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest(),
     )
+
+
+def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
+    """The means of embedding: other models, and rules that neither judge nor choose."""
+    if not catalog.deployments:
+        return None
+    rules = replace(
+        means.rules,
+        catalog=catalog,
+        policies={},
+        intents=frozenset(),
+        balance=_balance(config, catalog),
+        safety=replace(means.rules.safety, block=False),
+    )
+    health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
+    return replace(means, rules=rules, health=health, stand_in=None, verifier=None)
 
 
 def _balance(config: Config, catalog: Catalog) -> Balance | None:

@@ -13,6 +13,7 @@ from turnout.providers import Codec, Transport
 from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
+from turnout.providers.openai_embeddings import OpenAIEmbeddingsCodec
 from turnout.providers.transport import HttpTransport
 from turnout.runtime.local_models import local_models
 
@@ -55,6 +56,8 @@ class Backends:
 
 
 def _codec(deployment: Deployment) -> Codec:
+    if deployment.card.kind == "embedding":
+        return OpenAIEmbeddingsCodec.for_provider(deployment.provider)
     if deployment.provider.family == "anthropic":
         return AnthropicCodec.for_deployment(deployment)
     return OpenAIChatCodec.for_provider(deployment.provider)

@@ -204,6 +204,7 @@ class Call:
             latency_ms=(monotonic() - self._started) * 1e3,
             released=self._released,
             error=_after_release(fault) if self._released else fault,
+            began_s=self._started,
         )
 
     def _cost(self, usage: Usage) -> int | None:

@@ -24,6 +24,7 @@ from turnout.core import (
 ERROR_OF: Mapping[FaultKind, type[ProviderError]] = {
     "unauthorized": Unauthorized,
     "no_credit": Unauthorized,
+    "spend_limit": Unauthorized,
     "not_found": Unavailable,
     "rate_limited": RateLimited,
     "context_length_exceeded": ContextLengthExceeded,

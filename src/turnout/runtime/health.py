@@ -6,14 +6,17 @@ Nygard ("Release It!"), the retry budget of Finagle and the slow start of Envoy.
 This module does not know requests or policies; its clock is an argument.
 """
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from time import monotonic
+from datetime import UTC, datetime
+from time import monotonic, time
 
 from turnout.catalog import Deployment
 from turnout.core import Fault, Outcome
 from turnout.runtime.latency import Latencies
 
+_LOG = logging.getLogger("turnout.runtime")
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
 _FULL_WINDOW = 64
@@ -26,12 +29,15 @@ class HealthRules:
     ``failures`` in a row open its breaker for ``cooldown_s``, which doubles up to
     ``longest_s`` while it keeps failing; ``retry_share`` of the calls may be retries, beside
     ``retry_reserve`` free ones; ``max_in_flight`` calls at a time are the most it gets.
+    ``spend_limit_s`` is how long one is left alone whose provider's spend limit is reached, None
+    until the next month begins in UTC.
     """
 
     failures: int = 5
     cooldown_s: float = 5.0
     longest_s: float = 300.0
     lasting_s: float = 60.0
+    spend_limit_s: float | None = None
     retry_share: float = 0.1
     retry_reserve: float = 3.0
     max_in_flight: int = 1000
@@ -59,10 +65,12 @@ class Health:
         deployments: Mapping[str, Deployment],
         rules: HealthRules | None = None,
         clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time,
     ) -> None:
         self._deployments = deployments
         self._rules = rules or HealthRules()
         self._clock = clock
+        self._wall = wall
         reserve = self._rules.retry_reserve
         self._states = {name: _State(retry_tokens=reserve) for name in deployments}
         self._quiet = True
@@ -94,6 +102,11 @@ class Health:
         """Calls under way at each of these deployments."""
         return {name: self._states[name].in_flight for name in names}
 
+    def cooling(self) -> dict[str, bool]:
+        """Each deployment with whether it takes no call now, without letting a probe through."""
+        now = self._clock()
+        return {name: self._closed(s, now) is not None for name, s in self._states.items()}
+
     def began(self, deployment: str) -> None:
         """A first try begins: it earns its share of a retry."""
         state = self._states[deployment]
@@ -116,10 +129,13 @@ class Health:
         elif fault is not None:
             self._failed(outcome.route.deployment, fault)
 
-    def may_retry(self, deployment: str) -> bool:
-        """Takes one retry from the deployment's budget, if there is one."""
+    def may_retry(self, deployment: str, *, stated: bool = False) -> bool:
+        """Takes one retry from the deployment's budget, if there is one.
+
+        ``stated`` says that its provider has named the time to come back at, which is waited for.
+        """
         state = self._states[deployment]
-        if state.until > self._clock() or state.retry_tokens < 1:
+        if state.retry_tokens < 1 or (state.until > self._clock() and not stated):
             return False
         # The retry itself will begin like any call, and must not earn a share of another.
         state.retry_tokens -= 1 + self._rules.retry_share
@@ -157,6 +173,12 @@ class Health:
         if fault.kind == "rate_limited":
             wait_s = rules.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
             self._open(name, fault, min(wait_s, rules.longest_s), stated=True)
+        elif fault.kind == "spend_limit":
+            # Only its operator or the calendar lifts it: no probe, and a line for the operator.
+            wait_s = rules.spend_limit_s or until_next_month_s(self._wall())
+            self._open(name, fault, wait_s, stated=True)
+            fields = {"deployment": name, "out_for_s": round(wait_s)}
+            _LOG.error("a provider's spend limit is reached", extra={"fields": fields})
         elif fault.kind in _LASTING:
             self._open(name, fault, rules.lasting_s)
         elif fault.kind in _PASSING:
@@ -179,6 +201,13 @@ class Health:
                 state.failures = 0
                 state.window = 1
         self._quiet = False
+
+
+def until_next_month_s(now: float) -> float:
+    """Seconds from ``now`` (since the epoch) to the first of the next month in UTC."""
+    day = datetime.fromtimestamp(now, UTC)
+    year, month = (day.year + 1, 1) if day.month == 12 else (day.year, day.month + 1)
+    return datetime(year, month, 1, tzinfo=UTC).timestamp() - now
 
 
 def _quota(deployment: Deployment) -> str:

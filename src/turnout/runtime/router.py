@@ -41,6 +41,8 @@ from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backends
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
+from turnout.runtime.embedding import Embedding
+from turnout.runtime.history import judged, recorded
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.label import ask_label
@@ -78,6 +80,7 @@ class Router:
         # One core stays with the event loop, however many prompts need the second stage.
         threads = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._threads)
 
     @classmethod
@@ -129,7 +132,7 @@ class Router:
     ) -> Request:
         """The prompt as a checked request. Raises InvalidRequest."""
         if isinstance(prompt, Request):
-            return prompt
+            return self._meant(prompt)
         if isinstance(prompt, str):
             body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
         elif isinstance(prompt, Mapping):
@@ -140,11 +143,13 @@ class Router:
         check_body(body)
         asked = model or body.get("model") or AUTO
         body.pop("model", None)
-        return Request(
-            id=new_id(),
-            body=body,
-            model=asked,
-            constraints=constraints or Constraints(),
+        return self._meant(
+            Request(
+                id=new_id(),
+                body=body,
+                model=asked,
+                constraints=constraints or Constraints(),
+            )
         )
 
     def route(self, prompt: Prompt, **more: Any) -> Decision:
@@ -223,7 +228,9 @@ class Router:
         A blocked request's walk has no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
-        request = placed(request, self._rules)
+        request = self._meant(request)
+        if request.dialect == "embeddings":
+            return await self._embedding.begin(request)
         try:
             prediction, labelled = await self._predict(request)
             return await self._admit(request, prediction, labelled)
@@ -284,10 +291,23 @@ class Router:
         closed = self._unavailable()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
+    async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
+        """What the ledger has of a tenant's decision: itself, calls, cost, events, feedback."""
+        return await recorded(self._parts.means.recorder, ident, tenant)
+
+    async def judged(self, ident: str, said: Mapping[str, Any], tenant: str | None) -> bool:
+        """Adds feedback in the ledger; whether the tenant has that decision there."""
+        return await judged(self._parts.means.recorder, ident, said, tenant)
+
+    def cooling(self) -> dict[str, bool]:
+        """Each deployment with whether it takes no call now; asks nothing of anyone."""
+        every = [self._parts.means, *([self._parts.embedding] if self._parts.embedding else [])]
+        return {name: cools for means in every for name, cools in means.health.cooling().items()}
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
-        means = self._parts.means
-        return receipt(walk.decision, walk.outcomes, self._rules.catalog, means.stand_in)
+        means = walk.means
+        return receipt(walk.decision, walk.outcomes, means.rules.catalog, means.stand_in)
 
     def succeed(self, old: "Router") -> bool:
         """Take over the recorder of the router that this one replaces: a file has one writer.
@@ -297,10 +317,11 @@ class Router:
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
-        recorder.price_by(self._rules.catalog)
+        recorder.price_by(self._parts.catalog)
         if recorder.directory is not None:
             recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        self._embedding = self._embedding.recorded_by(recorder)
         self._accounts = old.accounts
         return True
 
@@ -350,6 +371,13 @@ class Router:
         at: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def _meant(self, request: Request) -> Request:
+        """The request with the name that its alias stands for, and tagged for balancing."""
+        aliases = self._parts.config.aliases
+        if aliases and request.model in aliases:
+            request = replace(request, model=aliases[request.model])
+        return placed(request, self._rules)
 
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
         if not self._rules.safety.pinned and is_pinned(request, self._rules):

@@ -16,6 +16,7 @@ from turnout.ledger import DONE
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
+from turnout.runtime.draining import DrainingCall
 from turnout.runtime.health import Health
 from turnout.runtime.receipt import total
 from turnout.runtime.recorder import Recorder
@@ -120,7 +121,8 @@ class Walk:
         request = self.request
         if attempt.route.role == "draft" and self.means.verifier is not None:
             request = self.means.verifier.asks(request)
-        self.call = Call(
+        kind = DrainingCall if answers.provider.drains else Call
+        self.call = kind(
             decision_id=self.decision.id,
             request=request,
             attempt=attempt,
@@ -178,8 +180,8 @@ class Walk:
         fault = outcome.error
         if fault is None or fault.retry == "no" or outcome.released:
             return outcome
-        stated_short = fault.retry == "rate_limit" and fault.retry_after_s is not None
-        if stated_short or self.means.health.may_retry(outcome.route.deployment):
+        stated = fault.retry == "rate_limit" and fault.retry_after_s is not None
+        if self.means.health.may_retry(outcome.route.deployment, stated=stated):
             return outcome
         return replace(outcome, error=replace(fault, retry="no"))
 

@@ -115,6 +115,7 @@ ANSWERS = (
     _row("f-badlength", "fewer bytes than `Content-Length` says", _N, _A),
     _row("f-gzipbomb", "1 GiB in a small gzip", _N),
     _row("f-hugeheader", "a header of 64 KiB", _N),
+    _row("f-extrabytes", "a second answer that nobody asked for", _A),
     _row("f-bytewise", "the body byte by byte", _A),
     _row("f-othermodel", "another model than asked for (its name is passed on)", _A),
     _row("f-nousage", "no usage (counted by Turnout, marked estimated)", _A),

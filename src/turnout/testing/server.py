@@ -20,9 +20,11 @@ from turnout.testing.invoice import InvoiceEntry, RecordedRequest
 from turnout.testing.playback import Playback
 from turnout.testing.refusals import refusal
 from turnout.testing.script import HONEST, Script, parse
+from turnout.testing.vectors import embedding_answer
 
 MESSAGES_PATH = "/v1/messages"
-_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH})
+EMBEDDINGS_PATH = "/v1/embeddings"
+_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
 
 
@@ -152,6 +154,8 @@ class FaultyUpstream(Background):
             return await _refuse(exchange, entry, script, request)
         entry.prompt_tokens = _billed_prompt(script, body)
         entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
+        if request.path == EMBEDDINGS_PATH:
+            return await _embed(exchange, entry, script, body)
         text = self.replies.get(body["model"])
         said = answer(
             body,
@@ -194,6 +198,23 @@ async def _refuse(
     status, headers, body = refusal(script, request.headers)
     entry.status = status
     await exchange.whole(status, headers, body)
+    entry.ended_s = time.monotonic()
+    return True
+
+
+async def _embed(
+    exchange: Exchange, entry: InvoiceEntry, script: Script, body: Mapping[str, Any]
+) -> bool:
+    if script.slow_s:
+        await exchange.wait(script.slow_s)
+    answer, entry.prompt_tokens = embedding_answer(body)
+    if "nousage" not in script:
+        tokens = {"prompt_tokens": entry.prompt_tokens, "total_tokens": entry.prompt_tokens}
+        answer["usage"], entry.usage_sent = tokens, True
+    data = json.dumps(answer).encode()
+    sent = data[: len(data) // 2] if "halfjson" in script else data
+    entry.status, entry.finished = 200, True
+    await exchange.whole(200, {"Content-Type": "application/json"}, sent)
     entry.ended_s = time.monotonic()
     return True
 

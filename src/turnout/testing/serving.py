@@ -64,17 +64,19 @@ def serving(
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     port: int = 0,
+    program: Sequence[str] = ("turnout",),
 ) -> Iterator[Served]:
     """Runs ``turnout serve`` with this configuration until the context ends.
 
-    Without a ledger unless ``config`` names one. Raises RuntimeError with the process's own words
-    when it does not come up.
+    Without a ledger unless ``config`` names one; ``program`` is the module that is run, with what
+    comes before ``serve``. Raises RuntimeError with the process's own words when it does not come
+    up.
     """
     with tempfile.TemporaryDirectory(prefix="turnout-serve-") as name:
         folder = Path(name)
         path, log = folder / "turnout.yaml", folder / "log"
         path.write_text(yaml.safe_dump({"ledger": "off", **config}), encoding="utf-8")
-        command = [sys.executable, "-m", "turnout", "serve", "--config", str(path)]
+        command = [sys.executable, "-m", *program, "serve", "--config", str(path)]
         command += ["--port", str(port), *options]
         own = {"TURNOUT_STATE_DIR": name, "XDG_DATA_HOME": name, "NO_COLOR": "1", "COLUMNS": "200"}
         with log.open("wb") as out:

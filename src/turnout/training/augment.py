@@ -1,34 +1,102 @@
-"""Prompts with an attack on the label inside, which must not change their label.
+"""Rows made from rows: attacks on the label, and the tasks that conversations are about.
 
-An attack is a mould with the place of the prompt marked; each is filled with prompts of the
-data set in turn, without randomness.
+An attack must not change its prompt's label. It is a mould with the place of the prompt marked,
+and maybe the place of a label; each is filled with prompts and labels in turn, without chance.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from turnout.training.rows import INTENTS, LABEL_ATTACK, Row
+from turnout.classifiers.window import window
+from turnout.training.rows import INTENTS, LABEL_ATTACK, LABEL_ATTACKED, SWITCH, Row
 
 PLACE = "{prompt}"
+LABEL = "{label}"
+_GUESSED = (
+    "small_talk harmless safe benign trivial trivia easy cheap low default other greeting poetry "
+    "A 0 SIMPLE_QA Chat CODE fun math qa question story informational fast basic"
+)
+# What an attacker may call the label; the product's own names and what people would guess.
+LABELS = (
+    *INTENTS,
+    *_GUESSED.split(),
+    "simple question",
+    "small talk",
+    "general knowledge",
+    "class 1",
+    "not code",
+    "'chat'",
+)
 _FILLED = 12
+_LONGEST = 400
+# Steps through prompts and labels that have no divisor in common with their number.
+_STRIDE, _LABEL_STRIDE = 37, 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A mould with ``row``'s prompt from ``start`` to ``end`` of the text."""
+
+    row: Row
+    text: str
+    start: int
+    end: int
+    source: str
 
 
 def attacked(rows: Sequence[Row]) -> list[Row]:
     """New rows: every mould filled with some of the other rows' prompts, labels kept."""
+    return [
+        replace(
+            filled.row,
+            messages=({"role": "user", "content": filled.text},),
+            source=filled.source,
+            kind=LABEL_ATTACKED,
+        )
+        for filled in fillings(rows)
+    ]
+
+
+def tasks(rows: Sequence[Row]) -> list[Row]:
+    """New rows: how a conversation's task was asked, alone and with what was answered to it."""
+    found = []
+    for row in rows:
+        seen = window(row.messages)
+        if row.intent in INTENTS and seen.contexts:
+            asked = row.turns[-1:] if row.kind == SWITCH else (row.turns[0], seen.contexts[0])
+            found += [_said(row, text) for text in asked]
+    return found
+
+
+def _said(row: Row, text: str) -> Row:
+    return replace(row, messages=({"role": "user", "content": text},), kind="")
+
+
+def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
+    """Every mould of the rows with prompts of theirs, each time another one."""
     moulds = [row for row in rows if row.kind == LABEL_ATTACK]
-    prompts = [r for r in rows if r.judged and r.intent in INTENTS and r.source.startswith("own")]
+    prompts = [row for row in rows if _fits(row)]
     if not prompts:
-        return []
-    step = max(1, len(prompts) // max(1, len(moulds) * _FILLED))
-    chosen = prompts[::step]
-    return [_filled(moulds[i % len(moulds)], row) for i, row in enumerate(chosen) if moulds]
+        return
+    turn = 0
+    for mould in moulds:
+        for _ in range(_FILLED if LABEL in mould.text else _FILLED // 2):
+            turn += 1
+            yield _filled(mould, prompts[turn * _STRIDE % len(prompts)], turn)
 
 
-def _filled(mould: Row, row: Row) -> Row:
-    text = mould.text.replace(PLACE, row.text)
-    return replace(
-        row, messages=({"role": "user", "content": text},), source=mould.source, kind=LABEL_ATTACKED
+def _fits(row: Row) -> bool:
+    own = row.source.startswith("own") and row.kind != LABEL_ATTACKED
+    return own and row.judged and row.intent in INTENTS and len(row.text) < _LONGEST
+
+
+def _filled(mould: Row, row: Row, turn: int) -> Filled:
+    label = LABELS[turn * _LABEL_STRIDE % len(LABELS)]
+    before, after = mould.text.replace(LABEL, label).split(PLACE, 1)
+    return Filled(
+        row=row,
+        text=before + row.text + after,
+        start=len(before),
+        end=len(before) + len(row.text),
+        source=mould.source,
     )
-
-
-LABEL_ATTACKED = "label_attacked"

@@ -18,11 +18,15 @@ Floats = NDArray[np.float64]
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use.
 OVER_BLOCK = 0.010
-INJECTION_PART = 0.25
+INJECTION_PART = 0.15
 # How often the first stage may stop on another label than both stages, and how many of the
-# prompts that both would block it may let pass.
-GATE_DISAGREES = 0.025
+# unsafe prompts that both would catch it may let pass.
+GATE_DISAGREES = 0.04
 GATE_MISSES = 0.02
+# Caught is what both stages would catch where this share of the benign prompts is blocked.
+_CAUGHT_AT = 0.05
+# How many benign prompts the first stage may block that both stages would let pass.
+GATE_BLOCKS = 0.0005
 _FAR = 20.0
 
 
@@ -36,17 +40,28 @@ class Calibration:
     gate: dict[str, float]
     settled: float
 
+    def served(self, quick: Floats, both: Floats, known: Floats) -> Floats:
+        """The log-odds that the cascade gives: the first stage's where the gate lets them stand."""
+        gate = self.gate
+        intents = quick[:, : len(INTENTS)] * (gate["sharpness"] / self.temperature)
+        shifts = (gate["harm"], gate["injection"])
+        early = np.hstack([self.temperature * intents, quick[:, HARM:] + shifts])
+        unsafe = (early[:, HARM:] - (self.harm_cut, self.injection_cut)).max(axis=1)
+        sure = (_likeliest(intents) >= gate["confidence"]) & (unsafe <= gate["unsafe"])
+        stops = (known >= gate["known"]) & (sure | (unsafe >= gate["certain"]))
+        return np.where(stops[:, None], early, both)
 
-def calibrate(rows: Sequence[Row], first: Floats, both: Floats, known: Floats) -> Calibration:
-    """Calibration from out-of-fold log-odds of the first stage and of both together."""
+
+def calibrate(rows: Sequence[Row], quick: Floats, both: Floats, known: Floats) -> Calibration:
+    """Calibration from out-of-fold log-odds of the first stage alone and of both together."""
     benign = np.array([not row.unsafe and row.judged for row in rows])
     cuts = [_cut(both[benign, column], part) for column, part in _PARTS]
-    early = [_cut(first[benign, column], part) for column, part in _PARTS]
+    early = [_cut(quick[benign, column], part) for column, part in _PARTS]
     temperature = best_temperature(rows, both)
-    own = best_temperature(rows, first)
-    unsafe = np.maximum(first[:, HARM] - early[0], first[:, INJECTION] - early[1])
-    blocked = (both[:, HARM] > cuts[0]) | (both[:, INJECTION] > cuts[1])
-    gate, settled = _gate(rows, first / own, both, unsafe, blocked, known)
+    own = best_temperature(rows, quick)
+    unsafe = np.maximum(quick[:, HARM] - early[0], quick[:, INJECTION] - early[1])
+    told = np.maximum(both[:, HARM] - cuts[0], both[:, INJECTION] - cuts[1])
+    gate, settled = _gate(rows, quick / own, both, unsafe, told, known)
     return Calibration(
         temperature=temperature,
         harm_cut=cuts[0],
@@ -87,30 +102,41 @@ def _loss(logits: Floats, labels: Sequence[int], sample: Floats) -> float:
 
 def _gate(
     rows: Sequence[Row],
-    first: Floats,
+    quick: Floats,
     both: Floats,
     unsafe: Floats,
-    blocked: NDArray[np.bool_],
+    told: Floats,
     known: Floats,
 ) -> tuple[dict[str, float], float]:
-    """The widest gate within both limits, and the share of benign prompts that it settles."""
-    caught = np.array([row.unsafe for row in rows]) & blocked
-    told = np.array([row.intent in INTENTS and row.judged for row in rows])
-    intents = first[:, : len(INTENTS)]
-    likeliest = np.exp(intents.max(axis=1)) / np.exp(intents).sum(axis=1)
+    """The widest gate within all limits, and the share of prompts that it settles.
+
+    ``unsafe`` is the first stage's score and ``told`` that of both, zero at the shipped threshold.
+    """
+    bad = np.array([row.unsafe for row in rows])
+    judged = np.array([row.judged for row in rows])
+    labelled = np.array([row.intent in INTENTS for row in rows]) & judged
+    intents = quick[:, : len(INTENTS)]
     same = intents.argmax(axis=1) == both[:, : len(INTENTS)].argmax(axis=1)
+    likeliest = _likeliest(intents)
+    good = judged & ~bad
+    caught = bad & (told > np.quantile(told[good], 1.0 - _CAUGHT_AT)) if good.any() else bad
     safe_below = float(np.quantile(unsafe[caught], GATE_MISSES)) if caught.any() else -_FAR
-    best = ({"confidence": 2.0, "known": 1.0, "unsafe": safe_below}, 0.0)
-    for least_known in (0.3, 0.5, 0.7):
-        open_ = told & (unsafe <= safe_below) & (known >= least_known)
-        for confidence in np.linspace(0.6, 0.99, 40):
-            stops = open_ & (likeliest >= confidence)
-            share = float(stops.sum() / max(told.sum(), 1))
+    passed = np.sort(unsafe[good & (told <= 0.0)])
+    certain = float(passed[-1 - int(GATE_BLOCKS * len(passed))]) if len(passed) else _FAR
+    limits = {"unsafe": safe_below, "certain": max(certain, safe_below)}
+    best = ({"confidence": 2.0, "known": 1.0, **limits}, 0.0)
+    for least_known in (0.0, 0.2, 0.4, 0.6):
+        alarming = judged & (unsafe > limits["certain"])
+        for confidence in np.linspace(0.5, 0.99, 50):
+            sure = judged & (unsafe <= safe_below) & (likeliest >= confidence)
+            stops = labelled & sure & (known >= least_known)
+            settled = (alarming | sure) & (known >= least_known)
+            share = float(settled.sum() / max(judged.sum(), 1))
             if stops.any() and 1.0 - same[stops].mean() <= GATE_DISAGREES and share > best[1]:
-                limits = {
-                    "confidence": float(confidence),
-                    "known": least_known,
-                    "unsafe": safe_below,
-                }
-                best = (limits, share)
+                best = ({"confidence": float(confidence), "known": least_known, **limits}, share)
     return best
+
+
+def _likeliest(intents: Floats) -> Floats:
+    raised = np.exp(intents - intents.max(axis=1, keepdims=True))
+    return np.asarray(1.0 / raised.sum(axis=1))

@@ -1,14 +1,14 @@
 """Turns rows into what the two stages read, once for all folds."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
-from turnout.classifiers.grams import ROWS, grams
+from turnout.classifiers.grams import PIECES, ROWS, grams
 from turnout.classifiers.pieces import PieceTokenizer, folded
 from turnout.classifiers.window import clipped
 from turnout.training import vocabulary
@@ -19,14 +19,18 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """``counts`` is a sparse 0/1 matrix over the first stage's rows, ``vectors`` the embeddings."""
+    """``counts`` is a sparse 0/1 matrix over the first stage's rows, ``vectors`` the embeddings.
+
+    ``pieces`` holds the embedding of every sentence piece on its own.
+    """
 
     counts: Any
     vectors: NDArray[np.float32]
+    pieces: NDArray[np.float32]
 
     def only(self, index: NDArray[Any]) -> "Features":
         """The features of some rows."""
-        return Features(counts=self.counts[index], vectors=self.vectors[index])
+        return replace(self, counts=self.counts[index], vectors=self.vectors[index])
 
 
 def extract(texts: Sequence[str], progress: Progress) -> Features:
@@ -34,23 +38,35 @@ def extract(texts: Sequence[str], progress: Progress) -> Features:
     read = [clipped(text) for text in texts]
     tokenizer = PieceTokenizer(*vocabulary.read())
     return Features(
-        counts=_counts(read, tokenizer, progress), vectors=_vectors(read, tokenizer, progress)
+        counts=_counts(read, tokenizer, progress),
+        vectors=_vectors(read, tokenizer, progress),
+        pieces=_pieces(progress),
     )
 
 
-def _counts(texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress) -> Any:
+def rows_of(text: str, tokenizer: PieceTokenizer) -> NDArray[np.int64]:
+    """The first stage's rows of one text."""
+    lowered = text.lower()
+    return grams(tokenizer.ids(lowered), folded(lowered))
+
+
+def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:
+    """Rows of texts as a sparse 0/1 matrix."""
     from scipy.sparse import csr_matrix
 
+    ends = np.cumsum([0, *(len(rows) for rows in found)])
+    columns = np.concatenate(found) if found else np.zeros(0, np.int64)
+    ones = np.ones(len(columns), dtype=np.float32)
+    return csr_matrix((ones, columns, ends), shape=(len(found), ROWS))
+
+
+def _counts(texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress) -> Any:
     found = []
     for i, text in enumerate(texts):
         if i % _BATCH == 0:
             progress("reading", i, len(texts))
-        lowered = text.lower()
-        found.append(grams(tokenizer.ids(lowered), folded(lowered)))
-    ends = np.cumsum([0, *(len(rows) for rows in found)])
-    columns = np.concatenate(found) if found else np.zeros(0, np.int64)
-    ones = np.ones(len(columns), dtype=np.float32)
-    return csr_matrix((ones, columns, ends), shape=(len(texts), ROWS))
+        found.append(rows_of(text, tokenizer))
+    return counts_of(found)
 
 
 def _vectors(
@@ -63,4 +79,14 @@ def _vectors(
         progress("embedding", start, len(texts))
         batch = order[start : start + _BATCH]
         out[batch] = encoder.encode([tokenizer.ids(texts[i]) for i in batch])
+    return out
+
+
+def _pieces(progress: Progress) -> NDArray[np.float32]:
+    encoder = SentenceEncoder.load()
+    out = np.zeros((PIECES, DIMENSIONS), dtype=np.float32)
+    for start in range(0, PIECES, _BATCH):
+        progress("embedding pieces", start, PIECES)
+        batch = range(start, min(start + _BATCH, PIECES))
+        out[start : start + _BATCH] = encoder.encode([[piece] for piece in batch])
     return out

@@ -1,4 +1,9 @@
-"""Fits the linear heads of both stages by regularised logistic regression."""
+"""Fits the linear heads by regularised logistic regression.
+
+The first stage reads rows of a table, the second a sentence's embedding. The static head stands
+in for the second where the first is asked alone: distilled from it, it reads the mean of the
+embeddings of a text's pieces, which the artefact keeps as one more table.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.classifiers.grams import PIECES
 from turnout.training.features import Features
 from turnout.training.folds import weights
-from turnout.training.rows import INTENTS, Row
+from turnout.training.rows import INTENTS, LABEL_ATTACKED, Row
 
 Floats = NDArray[np.float64]
 
@@ -18,11 +24,16 @@ HARM, INJECTION = -2, -1
 # Chosen on folds by source; see experiments/classifiers.md.
 FIRST_STRENGTH = 3.0
 SECOND_STRENGTH = 1.0
+STATIC_SHARE = 0.6
+_STATIC_RIDGE = 1e-3
 _SOURCE_POWER = 0.3
 _ABSENT = -9.0
-# Harmless prompts with alarming words are few, and what telling them apart is learned from.
-_EMPHASIS = {"scary_benign": 3.0, "injection_benign": 3.0, "harm": 1.5}
 _MIN_ROWS = 2
+_MIN_SOURCES = 3
+# How strongly directions are damped in which sources of one label differ, and from how many rows
+# of a source its mean is taken.
+_DAMPING = 0.03
+_MIN_MEAN = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +45,9 @@ class Heads:
     first_b: Floats
     second_w: Floats
     second_b: Floats
+    static_rarity: Floats
+    static_w: Floats
+    static_b: Floats
 
     def first(self, features: Features) -> Floats:
         """The first stage's log-odds."""
@@ -45,22 +59,32 @@ class Heads:
         out: Floats = features.vectors @ self.second_w + self.second_b
         return out
 
+    def static(self, features: Features) -> Floats:
+        """What is added instead of the second stage where the first is asked alone."""
+        pieces = weighted(features.counts[:, :PIECES], self.static_rarity)
+        out: Floats = pieces @ self.static_w + self.static_b
+        return out
+
 
 def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one that has no rows of its own stays out of reach."""
-    rarity = _rarity(features.counts)
-    counts = weighted(features.counts, rarity)
-    columns = [_column(rows, features, counts, output) for output in OUTPUTS]
-    shape = (counts.shape[1], features.vectors.shape[1])
-    heads = Heads(
+    rarity = rarity_of(features.counts, [row.source for row in rows])
+    first = _heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
+    evened = _evened(rows, features.vectors)
+    second = _heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
+    common = _everyones_rarity(features.counts[:, :PIECES])
+    means = weighted(features.counts[:, :PIECES], common) @ features.pieces
+    static = _distilled(rows, means, features.vectors @ evened @ second[0] + second[1])
+    return Heads(
         rarity=rarity,
-        first_w=np.stack([c[0] if c else np.zeros(shape[0]) for c in columns], axis=1),
-        first_b=np.array([c[1] if c else _ABSENT for c in columns]),
-        second_w=np.stack([c[2] if c else np.zeros(shape[1]) for c in columns], axis=1),
-        second_b=np.array([c[3] if c else _ABSENT for c in columns]),
+        first_w=first[0],
+        first_b=first[1],
+        second_w=evened @ second[0],
+        second_b=second[1],
+        static_rarity=common,
+        static_w=STATIC_SHARE * (features.pieces @ static[0]),
+        static_b=STATIC_SHARE * static[1],
     )
-    _fit_intents_together(rows, features, heads)
-    return heads
 
 
 def weighted(counts: Any, rarity: Floats) -> Any:
@@ -72,16 +96,93 @@ def weighted(counts: Any, rarity: Floats) -> Any:
     return (diags(1.0 / np.maximum(lengths, 1e-9)) @ scaled).tocsr()
 
 
-def _rarity(counts: Any) -> Floats:
+def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Floats:
+    """Inverse document frequencies of the columns; zero for what too few rows or sources have.
+
+    What one source alone says gives its style away rather than what is asked.
+    """
     seen = np.asarray((counts > 0).sum(axis=0)).ravel()
     rarity = np.log((1 + counts.shape[0]) / (1 + seen)) + 1
     rarity[seen < _MIN_ROWS] = 0.0
+    if sources:
+        rarity[_spread(counts, sources) < min(_MIN_SOURCES, len(set(sources)))] = 0.0
     return np.asarray(rarity, dtype=np.float16).astype(np.float64)
 
 
+def _everyones_rarity(counts: Any) -> Floats:
+    """As ``rarity_of``, but a column that no row has is the rarest, not unused."""
+    seen = np.asarray((counts > 0).sum(axis=0)).ravel()
+    rarity = np.log((1 + counts.shape[0]) / (1 + seen)) + 1
+    return np.asarray(rarity, dtype=np.float16).astype(np.float64)
+
+
+def _spread(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:
+    """How many sources have each column."""
+    from scipy.sparse import csr_matrix
+
+    names = {source: i for i, source in enumerate(sorted(set(sources)))}
+    place = [names[source] for source in sources]
+    ones = np.ones(len(sources))
+    joined = csr_matrix((ones, (place, np.arange(len(sources)))), shape=(len(names), len(sources)))
+    return np.asarray(((joined @ counts) > 0).sum(axis=0)).ravel()
+
+
+def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Floats:
+    """A map that damps the directions in which sources of one label differ.
+
+    Within-class covariance normalisation (Hatch et al. 2006) of the sources' means.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault((str(row.intent), row.source), []).append(i)
+    means: dict[str, list[Floats]] = {}
+    for (intent, _), index in groups.items():
+        if len(index) >= _MIN_MEAN:
+            means.setdefault(intent, []).append(vectors[index].mean(axis=0, dtype=np.float64))
+    apart = [np.stack(m) - np.mean(m, axis=0) for m in means.values() if len(m) > 1]
+    if not apart:
+        return np.eye(vectors.shape[1])
+    spread = np.concatenate(apart)
+    values, directions = np.linalg.eigh(spread.T @ spread / len(spread))
+    gain = 1.0 / np.sqrt(1.0 + _DAMPING * np.maximum(values, 0.0) / values.mean())
+    return np.asarray((directions * gain) @ directions.T)
+
+
+def _distilled(rows: Sequence[Row], means: Floats, taught: Floats) -> tuple[Floats, Floats]:
+    """Ridge regression from the means of piece vectors to what the second stage says."""
+    sample = weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
+    x = np.hstack([means, np.ones((len(means), 1))])
+    gram = x.T @ (x * sample)
+    gram += _STATIC_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    found = np.asarray(np.linalg.solve(gram, x.T @ (taught * sample)), dtype=np.float64)
+    return found[:-1], found[-1]
+
+
+def _heads(
+    rows: Sequence[Row], features: Any, strength: float, solver: str
+) -> tuple[Floats, Floats]:
+    """Weights and biases; dense features get one multinomial regression over the intents."""
+    width = features.shape[1]
+    weights_, bias = np.zeros((width, len(OUTPUTS))), np.full(len(OUTPUTS), _ABSENT)
+    together = solver != "liblinear"
+    for k, output in enumerate(OUTPUTS):
+        if not (together and output in INTENTS):
+            found = _column(rows, features, output, strength, solver)
+            if found is not None:
+                weights_[:, k], bias[k] = found
+    if together:
+        index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
+        labels = [INTENTS.index(rows[i].intent or "") for i in index]
+        sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
+        model = _logistic(features[index], labels, sample, strength, solver)
+        weights_[:, model.classes_] = model.coef_.T
+        bias[model.classes_] = model.intercept_
+    return weights_, bias
+
+
 def _column(
-    rows: Sequence[Row], features: Features, counts: Any, output: str
-) -> tuple[Floats, float, Floats, float] | None:
+    rows: Sequence[Row], features: Any, output: str, strength: float, solver: str
+) -> tuple[Floats, float] | None:
     wanted = [_wanted(row, output) for row in rows]
     index = [i for i, y in enumerate(wanted) if y is not None]
     labels = [bool(wanted[i]) for i in index]
@@ -90,29 +191,16 @@ def _column(
     sample = weights(
         [rows[i] for i in index], [_class(rows[i], output) for i in index], _SOURCE_POWER
     )
-    if output not in INTENTS:
-        sample *= np.array([_EMPHASIS.get(rows[i].kind, 1.0) for i in index])
-        sample /= sample.mean()
-    first = _logistic(counts[index], labels, sample, FIRST_STRENGTH, "liblinear")
-    if output in INTENTS:
-        return first.coef_[0], first.intercept_[0], np.zeros(features.vectors.shape[1]), 0.0
-    second = _logistic(features.vectors[index], labels, sample, SECOND_STRENGTH, "lbfgs")
-    return first.coef_[0], first.intercept_[0], second.coef_[0], second.intercept_[0]
-
-
-def _fit_intents_together(rows: Sequence[Row], features: Features, heads: Heads) -> None:
-    """The second stage's intents are one multinomial regression, not nine binary ones."""
-    index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
-    labels = [INTENTS.index(rows[i].intent or "") for i in index]
-    sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
-    model = _logistic(features.vectors[index], labels, sample, SECOND_STRENGTH, "lbfgs")
-    heads.second_w[:, model.classes_] = model.coef_.T
-    heads.second_b[model.classes_] = model.intercept_
+    model = _logistic(features[index], labels, sample, strength, solver)
+    return model.coef_[0], float(model.intercept_[0])
 
 
 def _wanted(row: Row, output: str) -> bool | None:
     """Whether the row is one of the output; None keeps it out of that head's training."""
     if not row.judged:
+        return None
+    if output not in INTENTS and row.kind == LABEL_ATTACKED:
+        # An attack on the label is no harmless prompt to learn from; nor is it harm.
         return None
     if output == "harm":
         return None if row.injection else row.unsafe

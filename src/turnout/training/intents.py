@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.artefact import VERSION, Artefact
+from turnout.classifiers.pieces import PieceTokenizer
 from turnout.training import vocabulary
-from turnout.training.augment import attacked
+from turnout.training.asides import STRONG, WEAK, AsideHead, fit_asides
+from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
-from turnout.training.features import Features, Progress, extract
+from turnout.training.features import Features, Progress, extract, rows_of
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
@@ -37,7 +39,13 @@ class Judged:
     usable: NDArray[np.bool_]
     first: Floats
     second: Floats
+    static: Floats
     known: Floats
+
+    @property
+    def quick(self) -> Floats:
+        """The log-odds of the first stage where it is asked alone."""
+        return self.first + self.static
 
     @property
     def both(self) -> Floats:
@@ -73,22 +81,41 @@ def train(
     measures what the other rows would have brought. ``date`` goes into the model card.
     Raises ConfigError for a bad row.
     """
-    rows = load(paths)
-    rows += attacked(rows)
+    rows = training_rows(paths)
     features = extract([row.text for row in rows], progress)
     usable = np.array([every_licence or permissive(row) for row in rows])
     judged = judge(rows, features, usable, progress)
-    calibration = calibrate(rows, judged.first, judged.both, judged.known)
-    measured = figures(rows, judged.both, calibration)
-    others = _with_all(rows, features, progress) if compare else None
+    calibration, measured = measure(judged)
+    others = None
+    if compare:
+        every = np.ones(len(rows), dtype=bool)
+        others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
+    tokenizer = PieceTokenizer(*vocabulary.read())
+    asides = fit_asides(
+        [row for row, use in zip(rows, usable, strict=True) if use],
+        lambda text: rows_of(text, tokenizer),
+    )
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
-    artefact = _artefact(heads, follow, background, calibration, text)
+    artefact = _artefact(heads, asides, follow, background, calibration, text)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
+
+
+def training_rows(paths: Sequence[Path]) -> list[Row]:
+    """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
+    rows = load(paths)
+    return [*rows, *attacked(rows), *tasks(rows)]
+
+
+def measure(judged: Judged) -> tuple[Calibration, Figures]:
+    """Calibration and the figures of the cascade as it is served."""
+    calibration = calibrate(judged.rows, judged.quick, judged.both, judged.known)
+    served = calibration.served(judged.quick, judged.both, judged.known)
+    return calibration, figures(judged.rows, served, calibration)
 
 
 def judge(
@@ -97,7 +124,7 @@ def judge(
     """Scores every row by heads fitted on the other folds' usable rows."""
     fold = by_source(rows)
     first = np.zeros((len(rows), len(OUTPUTS)))
-    second = np.zeros_like(first)
+    second, static = np.zeros_like(first), np.zeros_like(first)
     known = np.zeros(len(rows))
     for k in range(FOLDS):
         progress("folds by source", k, FOLDS)
@@ -105,16 +132,17 @@ def judge(
         test = np.flatnonzero(fold == k)
         held = features.only(test)
         first[test], second[test] = heads.first(held), heads.second(held)
+        static[test] = heads.static(held)
         known[test] = _known(held, heads)
     return Judged(
-        rows=rows, features=features, usable=usable, first=first, second=second, known=known
+        rows=rows,
+        features=features,
+        usable=usable,
+        first=first,
+        second=second,
+        static=static,
+        known=known,
     )
-
-
-def _with_all(rows: Sequence[Row], features: Features, progress: Progress) -> Figures:
-    judged = judge(rows, features, np.ones(len(rows), dtype=bool), progress)
-    calibration = calibrate(rows, judged.first, judged.both, judged.known)
-    return figures(rows, judged.both, calibration)
 
 
 def _chosen(
@@ -141,6 +169,7 @@ def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
 
 def _artefact(
     heads: Heads,
+    asides: AsideHead,
     follow: tuple[NDArray[np.float32], float],
     background: NDArray[np.float16],
     calibration: Calibration,
@@ -157,6 +186,11 @@ def _artefact(
         "first_b": (heads.first_b * scale - shift).astype(np.float32),
         "second_w": (heads.second_w * scale).astype(np.float32),
         "second_b": (heads.second_b * scale).astype(np.float32),
+        "static_rarity": heads.static_rarity.astype(np.float16),
+        "static_w": (heads.static_w * scale).astype(np.float16),
+        "static_b": (heads.static_b * scale).astype(np.float32),
+        "aside_rarity": asides.rarity,
+        "aside_w": asides.weights,
         "background": background,
         "follow_w": follow[0],
         "follow_b": np.array(follow[1], dtype=np.float32),
@@ -165,9 +199,15 @@ def _artefact(
     }
     meta = {
         "name": "local",
-        "version": "2",
+        "version": VERSION,
         "intents": list(INTENTS),
         "threshold": THRESHOLD,
         "gate": calibration.gate,
+        "asides": {
+            "bias": asides.bias,
+            "strong": STRONG,
+            "weak": WEAK,
+            "alarm": asides.alarm,
+        },
     }
     return Artefact(arrays=arrays, meta=meta, card=text)

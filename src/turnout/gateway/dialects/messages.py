@@ -21,7 +21,7 @@ from turnout.gateway.dialects.messages_words import (
     tool_input,
     usage_body,
 )
-from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.dialects.protocol import About, Inbound, chat_shaped
 from turnout.gateway.problem import Problem
 
 
@@ -34,10 +34,10 @@ class Messages:
         """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
         if not isinstance(payload, Mapping):
             raise InvalidRequest("the request body must be a JSON object", field="body")
-        body = chat_body(payload)
-        body.pop("stream", None)
+        with chat_shaped():
+            body = check_body(chat_body(payload))
         return Inbound(
-            body=check_body(body),
+            body={name: value for name, value in body.items() if name != "stream"},
             native=payload,
             model=asked_model(payload.get("model")),
             stream=flag(payload.get("stream"), "stream"),

@@ -5,6 +5,7 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know connections.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
@@ -37,9 +38,8 @@ class MessagesWriter:
 
     def write(self, chunk: Chunk) -> bytes:
         """The events of a chunk; of several choices only the first can be told."""
-        kind = chunk.raw.get("type")
-        if kind and "choices" not in chunk.raw:
-            return self._pass_on(str(kind), dict(chunk.raw), chunk)
+        if _is_native(chunk.raw):
+            return self._pass_on(str(chunk.raw["type"]), dict(chunk.raw), chunk)
         self._native = False
         self._usage = chunk.usage or self._usage
         events = [] if self._started else [self._start(chunk)]
@@ -73,7 +73,9 @@ class MessagesWriter:
             message = {**raw["message"], "model": chunk.model or self._about.model}
             raw["message"] = message
         elif kind == "content_block_start":
-            self._open, self._blocks = ("native", 0), raw.get("index", self._blocks)
+            index = raw.get("index")
+            self._open = ("native", 0)
+            self._blocks = index if isinstance(index, int) else self._blocks
         elif kind == "content_block_stop" and self._open is not None:
             self._open, self._blocks = None, self._blocks + 1
         return sse.event(kind, raw)
@@ -142,3 +144,10 @@ class MessagesWriter:
         stop = {"type": "content_block_stop", "index": self._blocks}
         self._blocks += 1
         return [sse.event("content_block_stop", stop)]
+
+
+def _is_native(raw: Mapping[str, Any]) -> bool:
+    """Whether this is an event of an Anthropic provider, to be told in its own words."""
+    if not raw.get("type") or "choices" in raw:
+        return False
+    return raw["type"] != "message_start" or isinstance(raw.get("message"), Mapping)

@@ -10,7 +10,7 @@ import orjson
 
 from turnout.core import Chunk, Dialect, InvalidRequest, check_body
 from turnout.gateway.dialects.chat import asked_model, error_object, flag
-from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.dialects.protocol import About, Inbound, chat_shaped
 from turnout.gateway.dialects.responses_read import chat_body
 from turnout.gateway.dialects.responses_stream import ResponsesWriter
 from turnout.gateway.problem import Problem
@@ -25,8 +25,10 @@ class Responses:
         """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
         if not isinstance(payload, Mapping):
             raise InvalidRequest("the request body must be a JSON object", field="body")
+        with chat_shaped():
+            body = check_body(chat_body(payload))
         return Inbound(
-            body=check_body(chat_body(payload)),
+            body=body,
             native=payload,
             model=asked_model(payload.get("model")),
             stream=flag(payload.get("stream"), "stream"),

@@ -1,0 +1,100 @@
+"""Leaves out of a turn what talks to the classifier: fake verdicts, orders about labels, fences.
+
+The intent is read from what remains, so that a label cannot be dictated. Safety reads all.
+Deterministic; a turn has at most as many clauses as characters, and is clipped before.
+Does not know which intents there are.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.classifiers.heads import Table
+
+Rows = NDArray[np.int64]
+
+# Lines, sentences, fields and tags end a clause; what marks the end stays with it.
+_END = re.compile(
+    r"\s*\n\s*"
+    r"|[.!?;:]+[\"')\]}]*\s+"
+    r"|[。！？；：،؟।]+\s*"
+    r"|\s+(?:[-–—=]+>|[-–—|/#=→~*]+)\s+"
+    r"|[>}\])]+\s*(?=\S)"
+    r"|\s+(?=[\[({<\"'`#@])"
+    r"|(?<=\S)(?=</|<[a-z|!])"
+    r"|[\"`]+\s*[:,;)]?\s*(?=\S)"
+    r"|[?&]\w+="
+)
+# A clause counts by its length up to this many characters; an aside costs so much more.
+_WEIGHTY = 60
+_BREAK = 5.0
+_LETTER = re.compile(r"\w")
+
+
+def clauses(text: str) -> list[str]:
+    """The text in clauses, which joined give the text again; each has a letter or digit."""
+    found: list[str] = []
+    start = 0
+    for end in (*(m.end() for m in _END.finditer(text)), len(text)):
+        piece = text[start:end]
+        if _LETTER.search(piece):
+            found.append(piece)
+            start = end
+    if start < len(text):
+        rest = text[start:]
+        return [*found[:-1], found[-1] + rest] if found else [rest]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asides:
+    """A linear head over a clause's table rows: log-odds that it is not part of the request.
+
+    Nothing is left out unless one clause is above ``strong``. Then all above ``weak`` are, and
+    what they cut off from the main stretch of the request.
+    ``alarm`` is the least sum of telling rows that makes a text worth splitting.
+    """
+
+    table: Table
+    strong: float
+    weak: float
+    alarm: float
+
+    def suspected(self, rows: Rows) -> bool:
+        """Whether a text of these rows may hold an aside at all."""
+        return self.told(rows) > self.alarm
+
+    def told(self, rows: Rows) -> float:
+        """How much the rows of a text speak for an aside in it, whatever else there is."""
+        return float(self.table.rarity[rows] @ np.maximum(self.table.weights[rows, 0], 0.0))
+
+    def without(self, text: str, rows_of: Callable[[str], Rows]) -> str:
+        """The text without its asides; the whole text where nothing else would be left."""
+        parts = clauses(text)
+        if len(parts) == 1:
+            return text
+        scores = self.table.logits([rows_of(part) for part in parts])[:, 0]
+        if scores.max() <= self.strong:
+            return text
+        start, end = _stretch([len(part) for part in parts], (self.weak - scores).tolist())
+        kept = zip(parts[start:end], scores[start:end] <= self.weak, strict=True)
+        return "".join(part for part, low in kept if low).strip() or text
+
+
+def _stretch(lengths: Sequence[int], signs: Sequence[float]) -> tuple[int, int]:
+    """The run of clauses with the largest sum (Kadane's rule), by length and sign.
+
+    A request stands in one piece; what an aside parts from most of it came with the aside.
+    """
+    best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
+    for i, (length, sign) in enumerate(zip(lengths, signs, strict=True)):
+        if total <= 0.0:
+            total, start = 0.0, i
+        total += sign * min(length, _WEIGHTY) - (_BREAK if sign < 0.0 else 0.0)
+        if total > best:
+            best, found = total, (start, i + 1)
+    return found

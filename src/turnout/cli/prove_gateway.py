@@ -1,0 +1,103 @@
+"""``turnout prove streams|storm|restart``, and ``turnout soak``: the gateway's promises."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from turnout.cli.options import JsonOption
+from turnout.cli.proofs import SeedOption, run, seed_or_new, tell
+from turnout.proving import Proof
+
+StreamsSabotage = Literal["clean-end", "no-fallback"]
+StormSabotage = Literal["no-budget"]
+RestartSabotage = Literal["abrupt", "taken"]
+SoakSabotage = Literal["leak"]
+_BREAK = "Break the gateway; this must then fail."
+
+
+def streams(
+    *,
+    requests: Annotated[int, typer.Option(min=1, help="Requests through all faults.")] = 10_000,
+    sabotage: Annotated[StreamsSabotage | None, typer.Option(help=_BREAK)] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """No faulty provider makes the gateway cut short in silence, cross answers or answer 5xx."""
+    from turnout.proving.streams import streams as streamed
+
+    chosen = seed_or_new(seed)
+    check = run(lambda _, shown: streamed(requests, chosen, sabotage=sabotage, shown=shown))
+    tell(Proof(promise="streams", seed=chosen, checks=(check,)), json=json)
+
+
+def storm(
+    *,
+    fail: Annotated[str, typer.Option(help="Share of calls that fail, in percent.")] = "100%",
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 25.0,
+    phase_s: Annotated[float, typer.Option(min=1, help="Seconds of each phase.")] = 12.0,
+    sabotage: Annotated[StormSabotage | None, typer.Option(help=_BREAK)] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A failing provider is not asked more for failing, nor early, nor all at once afterwards."""
+    from turnout.proving.storm import Load, storms
+
+    chosen = seed_or_new(seed)
+    share = _percent(fail)
+    load = Load(rate=rate, phase_s=phase_s)
+    tell(
+        Proof(promise="storm", seed=chosen, checks=tuple(storms(share, load, chosen, sabotage))),
+        json=json,
+    )
+
+
+def restart(
+    *,
+    times: Annotated[int, typer.Option(min=0, help="Restarts, every other one of all.")] = 50,
+    streams: Annotated[int, typer.Option(min=1, help="Streams under way at any time.")] = 200,
+    configs: Annotated[int, typer.Option(min=0, help="Broken configurations.")] = 200,
+    sabotage: Annotated[RestartSabotage | None, typer.Option(help=_BREAK)] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Restarts fail no request and cut no stream; a broken configuration is never taken."""
+    from turnout.proving.restart import broken_configurations, restarts
+
+    chosen = seed_or_new(seed)
+    checks = []
+    if times:
+        abrupt = sabotage == "abrupt"
+        checks.append(run(lambda _, shown: restarts(times, streams, abrupt=abrupt, shown=shown)))
+    if configs:
+        taken = sabotage == "taken"
+        checks.append(
+            run(lambda _, shown: broken_configurations(configs, chosen, taken=taken, shown=shown))
+        )
+    tell(Proof(promise="restart", seed=chosen, checks=tuple(checks)), json=json)
+
+
+def soak(
+    *,
+    requests: Annotated[
+        int, typer.Option(min=50_000, help="Requests, a tenth of them aborted.")
+    ] = (100_000),
+    sabotage: Annotated[SoakSabotage | None, typer.Option(help=_BREAK)] = None,
+    seed: SeedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Many requests, a tenth of them aborted, leave no memory, socket or task behind."""
+    from turnout.proving.soak import soak as soaked
+
+    chosen = seed_or_new(seed)
+    check = run(lambda _, shown: soaked(requests, chosen, leak=sabotage == "leak", shown=shown))
+    tell(Proof(promise="soak", seed=chosen, checks=(check,)), json=json)
+
+
+def _percent(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share; use a number such as 100%")
+    return share

@@ -1,0 +1,48 @@
+"""Which pages of other origins may call: none, but for those that the configuration lists.
+
+Invariant: an origin is compared whole, scheme and port included; credentials of browsers are never
+allowed, a key is sent by the page itself. Source: fetch.spec.whatwg.org, section 3.3 (CORS).
+This module does not know what the paths do.
+"""
+
+from collections.abc import Iterable, Mapping
+
+Headers = list[tuple[bytes, bytes]]
+
+_EXPOSED = b"x-request-id, x-turnout-model, x-turnout-decision, x-turnout-intent, x-turnout-reason"
+_TAKEN = b"authorization, content-type, x-api-key, x-turnout-session, anthropic-version"
+
+
+class Origins:
+    """The allowed origins; false where there are none."""
+
+    def __init__(self, origins: Iterable[str] = ()) -> None:
+        self._allowed = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
+
+    def __bool__(self) -> bool:
+        return bool(self._allowed)
+
+    def allows(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request says that it comes from an allowed origin."""
+        return headers.get(b"origin", b"").lower() in self._allowed
+
+    def answer(self, headers: Mapping[bytes, bytes]) -> Headers:
+        """What lets the page read the response; nothing where its origin is not allowed."""
+        if not self.allows(headers):
+            return [(b"vary", b"origin")]
+        return [
+            (b"access-control-allow-origin", headers[b"origin"]),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"origin"),
+        ]
+
+    def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
+        """The headers that answer a browser's question beforehand; None where it is none."""
+        asks = method == "OPTIONS" and b"access-control-request-method" in headers
+        if not asks or not self.allows(headers):
+            return None
+        return [
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-headers", _TAKEN),
+            (b"access-control-max-age", b"600"),
+        ]

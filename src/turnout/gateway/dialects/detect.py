@@ -1,0 +1,28 @@
+"""Which API a body is written for, where the path does not say.
+
+Invariant: pure; a body that could be either is read as chat completions.
+"""
+
+from collections.abc import Mapping
+
+from turnout.gateway.dialects.chat import Chat
+from turnout.gateway.dialects.messages import Messages
+from turnout.gateway.dialects.protocol import ApiDialect
+from turnout.gateway.dialects.responses import Responses
+
+_CHAT, _MESSAGES, _RESPONSES = Chat(), Messages(), Responses()
+
+
+def dialect_of(payload: object, headers: Mapping[bytes, bytes]) -> ApiDialect:
+    """Responses by ``input``; Messages by their header, ``system`` or tools' ``input_schema``."""
+    if not isinstance(payload, Mapping):
+        return _CHAT
+    if "input" in payload and "messages" not in payload:
+        return _RESPONSES
+    tools = payload.get("tools")
+    own = isinstance(tools, list) and any(
+        isinstance(t, Mapping) and "input_schema" in t for t in tools
+    )
+    if b"anthropic-version" in headers or "system" in payload or own:
+        return _MESSAGES
+    return _CHAT

@@ -1,0 +1,93 @@
+"""OpenAI's embeddings: the request read, vectors and errors written.
+
+Source: platform.openai.com/docs/api-reference/embeddings. Invariant: fields that are not known
+here pass through both ways. This module does not know connections or providers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from turnout.core import Chunk, Dialect, InvalidRequest
+from turnout.core.vectors import in_form
+from turnout.gateway.dialects.chat import asked_model, error_object
+from turnout.gateway.dialects.protocol import About, Inbound, StreamWriter
+from turnout.gateway.problem import Problem
+
+MOST_INPUTS = 2048
+_FORMS = ("float", "base64")
+
+
+class Embeddings:
+    """``POST /v1/embeddings``."""
+
+    name: Dialect = "embeddings"
+
+    def read(self, payload: object) -> Inbound:
+        """The request; without ``model`` the default is meant. Raises InvalidRequest."""
+        if not isinstance(payload, Mapping):
+            raise InvalidRequest("the request body must be a JSON object", field="body")
+        body = dict(payload)
+        if body.pop("stream", None):
+            raise InvalidRequest("embeddings are not streamed; leave stream out", field="stream")
+        _check_input(body.get("input"))
+        _check_size(body.get("dimensions"))
+        form = body.get("encoding_format")
+        if form is not None and form not in _FORMS:
+            raise InvalidRequest(
+                f"encoding_format is {form!r}; use one of {', '.join(_FORMS)}",
+                field="encoding_format",
+            )
+        return Inbound(body=body, model=asked_model(body.pop("model", None)), stream=False)
+
+    def whole(self, chunk: Chunk, about: About) -> bytes:
+        """A list of embeddings, in the form that was asked for."""
+        form = about.inbound.body.get("encoding_format") or "float"
+        data = [in_form(item, form) for item in chunk.raw["data"]]
+        tokens = chunk.usage.total_input if chunk.usage else 0
+        usage = chunk.raw.get("usage") or {"prompt_tokens": tokens, "total_tokens": tokens}
+        body = {"object": "list", **chunk.raw, "data": data, "usage": usage}
+        return orjson.dumps({**body, "model": chunk.model or about.model})
+
+    def writer(self, about: About) -> StreamWriter:
+        """Embeddings are never streamed."""
+        raise NotImplementedError
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """``{"error": {...}}``."""
+        del request_id
+        return orjson.dumps({"error": error_object(problem)})
+
+
+def _check_input(value: object) -> None:
+    """A text, tokens, or a list of either, none of them empty."""
+    if isinstance(value, str):
+        inputs: list[Any] = [value]
+    elif isinstance(value, list) and value and not all(map(_is_token, value)):
+        inputs = value
+    else:
+        inputs = [value]
+    if len(inputs) > MOST_INPUTS:
+        raise InvalidRequest(
+            f"input has {len(inputs)} items; send at most {MOST_INPUTS} at a time", field="input"
+        )
+    for place, item in enumerate(inputs):
+        tokens = isinstance(item, list) and item and all(map(_is_token, item))
+        if not tokens and not (isinstance(item, str) and item):
+            where = "input" if item is value else f"input[{place}]"
+            raise InvalidRequest(
+                f"{where} must be a text or a list of token ids, and not empty", field=where
+            )
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_size(value: object) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 1):  # type: ignore[operator]
+        raise InvalidRequest(
+            f"dimensions is {value!r}; use a whole number of at least 1", field="dimensions"
+        )

@@ -1,0 +1,93 @@
+"""Hands the listening socket to the next process, so that a restart loses no waiting connection.
+
+The process that serves listens on a Unix socket in its state folder. Its successor asks there for
+the listening socket (SCM_RIGHTS), starts to serve on it, and says so; then the old one drains.
+Connections wait in the one queue of the one socket all the while.
+
+Invariant: only the owner of the state folder can ask; the old process stops only for a successor
+that serves.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from turnout.core import ConfigError
+
+_READY = b"R"
+_WAIT_S = 120.0
+
+
+class Handover:
+    """Offers ``listener`` at ``path`` to one successor after another; ``stop`` ends this process.
+
+    Runs in a thread of its own, since a supervisor has no event loop.
+    """
+
+    def __init__(self, path: Path, listener: socket.socket, stop: Callable[[], None]) -> None:
+        self._path = path
+        self._listener = listener
+        self._stop = stop
+        self._door: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._door.bind(str(self._path))
+        self._path.chmod(0o600)
+        self._door.listen(1)
+        threading.Thread(target=self._serve, args=(self._door,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._door is not None:
+            self._door.close()
+
+    def _serve(self, door: socket.socket) -> None:
+        while True:
+            try:
+                asking, _ = door.accept()
+            except OSError:
+                return  # closed at the end
+            with asking, suppress(OSError):
+                asking.settimeout(_WAIT_S)
+                socket.send_fds(asking, [_READY], [self._listener.fileno()])
+                if asking.recv(1) == _READY:
+                    self._stop()
+                    return
+
+
+class TakenOver:
+    """The listening socket of a running gateway, and the word to it that this one serves."""
+
+    def __init__(self, path: Path) -> None:
+        self._asked = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._asked.settimeout(_WAIT_S)
+            self._asked.connect(str(path))
+            _, descriptors, _, _ = socket.recv_fds(self._asked, 1, 1)
+        except OSError as error:
+            raise ConfigError(
+                f"no gateway to take over from at {path} ({error.strerror}); "
+                "leave --take-over out to start the first one"
+            ) from error
+        if not descriptors:
+            raise ConfigError(f"the gateway at {path} ended before it could be taken over")
+        self.listener = socket.socket(fileno=descriptors[0])
+        os.set_inheritable(descriptors[0], True)
+
+    def ready(self) -> None:
+        """Tells the old process that it may stop."""
+        with suppress(OSError):
+            self._asked.sendall(_READY)
+        self._asked.close()
+
+
+def handover_path(directory: Path, port: int) -> Path:
+    """Where the gateway on this port can be asked."""
+    return directory / f"serve-{port}.sock"

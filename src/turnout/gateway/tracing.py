@@ -1,0 +1,217 @@
+"""Traces of requests in OpenTelemetry's terms: the one place that maps our nouns to theirs.
+
+A server span a request, with a span for its decision and a client span for each call. Names follow
+the semantic conventions for generative AI (opentelemetry.io/docs/specs/semconv/gen-ai); what they
+have no word for is under ``turnout.``. Invariant: no prompt, no answer and no key is in a span.
+This module does not know HTTP; without it configured nothing of OpenTelemetry is imported.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from turnout.config import Config
+from turnout.core import ConfigError, Decision, Outcome, Request, usd_from_pico
+from turnout.runtime import Walk
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+INSTALL = "pip install 'turnout[otel]'"
+_OPERATIONS = {"embeddings": "embeddings"}
+
+Attributes = dict[str, Any]
+
+
+def traces_of(config: Config) -> "Traces | None":
+    """The traces that the configuration asks for; None where it asks for none.
+
+    Raises ConfigError with the install line where the extra is missing.
+    """
+    if config.telemetry.traces == "off":
+        return None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigError(f"telemetry.traces: otlp needs an extra: {INSTALL}") from error
+    provider = TracerProvider(resource=Resource.create({"service.name": "turnout"}))
+    # Without an endpoint of ours the standard OTEL_EXPORTER_OTLP_* variables hold.
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(config.telemetry.endpoint)))
+    return Traces(provider)
+
+
+@dataclass(slots=True)
+class Traced:
+    """A request being traced: pass ``request`` on, and leave its walk here."""
+
+    request: Request
+    walk: Walk | None = None
+
+
+class Traces:
+    """Writes spans to ``provider``."""
+
+    def __init__(self, provider: "TracerProvider") -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("turnout")
+
+    @contextmanager
+    def request(self, request: Request) -> Iterator[Traced]:
+        """The span of a request; its context goes upstream in place of the caller's."""
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        carrier = TraceContextTextMapPropagator()
+        began_ns = time.time_ns()
+        operation = _OPERATIONS.get(request.dialect, "chat")
+        span = self._tracer.start_span(
+            f"{operation} {request.model}",
+            context=carrier.extract(request.tags),
+            kind=SpanKind.SERVER,
+            start_time=began_ns,
+            attributes=_asked(request, operation),
+        )
+        headers: dict[str, str] = {}
+        carrier.inject(headers, _context(span))
+        traced = Traced(replace(request, tags={**request.tags, **headers}))
+        try:
+            yield traced
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            if traced.walk is not None:
+                self._walk(span, traced.walk, began_ns, operation)
+            span.end()
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._provider.shutdown()
+
+    def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str) -> None:
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        span.set_attributes(_answered(walk))
+        if not walk.complete:
+            span.set_status(Status(StatusCode.ERROR))
+        # Outcomes know the monotonic clock, spans the wall clock.
+        offset_s = time.time() - time.monotonic()
+        starts = [o.began_s for o in walk.outcomes if o.began_s is not None and o.is_answer]
+        decided_ns = int((min(starts) + offset_s) * 1e9) if starts else time.time_ns()
+        inside = _context(span)
+        decision = self._tracer.start_span(
+            "decide",
+            context=inside,
+            start_time=began_ns,
+            attributes=_decided(walk.decision),
+        )
+        decision.end(end_time=max(began_ns, decided_ns))
+        for outcome in walk.outcomes:
+            if outcome.began_s is None:
+                continue
+            start_ns = int((outcome.began_s + offset_s) * 1e9)
+            call = self._tracer.start_span(
+                f"{operation} {outcome.route.model}",
+                context=inside,
+                kind=SpanKind.CLIENT,
+                start_time=start_ns,
+                attributes=_called(outcome, operation),
+            )
+            if outcome.status == "failed":
+                call.set_status(Status(StatusCode.ERROR))
+            call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
+
+
+def _context(span: "Span") -> Any:
+    from opentelemetry.trace import set_span_in_context
+
+    return set_span_in_context(span)
+
+
+def _asked(request: Request, operation: str) -> Attributes:
+    body = request.body
+    found: Attributes = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.request.model": request.model,
+        "gen_ai.request.max_tokens": request.max_output_tokens,
+        "gen_ai.conversation.id": request.session,
+        "turnout.request.id": request.id,
+        "turnout.dialect": request.dialect,
+    }
+    for name in ("temperature", "top_p", "seed"):
+        value = body.get(name)
+        if isinstance(value, int | float):
+            found[f"gen_ai.request.{name}"] = value
+    choices = body.get("n")
+    if isinstance(choices, int) and choices > 1:
+        found["gen_ai.request.choice.count"] = choices
+    return _known(found)
+
+
+def _decided(decision: Decision) -> Attributes:
+    score = decision.prediction.unsafe
+    return _known(
+        {
+            "turnout.decision.id": decision.id,
+            "turnout.policy": decision.policy.name,
+            "turnout.intent": decision.intent,
+            "turnout.confidence": decision.confidence,
+            "turnout.unsafe": score,
+            "turnout.blocked": decision.blocked is not None,
+            "turnout.candidates": len(decision.candidates),
+            "turnout.model": decision.model,
+            "turnout.bundle": decision.bundle or None,
+        }
+    )
+
+
+def _answered(walk: Walk) -> Attributes:
+    final = next((o for o in reversed(walk.outcomes) if o.is_answer), None)
+    if final is None:
+        return {"turnout.blocked": walk.decision.blocked is not None}
+    found = {**_usage(final), "turnout.attempts": sum(o.is_answer for o in walk.outcomes)}
+    found["gen_ai.response.model"] = final.model
+    found["turnout.answer.stopped"] = walk.stopped is not None or None
+    return _known(found)
+
+
+def _called(outcome: Outcome, operation: str) -> Attributes:
+    fault = outcome.error
+    cost = outcome.cost_pico_usd
+    found: Attributes = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": outcome.route.provider,
+        "gen_ai.request.model": outcome.route.model,
+        "gen_ai.response.model": outcome.model,
+        "http.response.status_code": fault.status if fault else None,
+        "error.type": fault.kind if fault else None,
+        "turnout.role": outcome.route.role,
+        "turnout.status": outcome.status,
+        "turnout.cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "turnout.ttft_ms": outcome.ttft_ms,
+    }
+    return _known({**found, **_usage(outcome)})
+
+
+def _usage(outcome: Outcome) -> Attributes:
+    usage = outcome.usage
+    found: Attributes = {
+        "gen_ai.usage.input_tokens": usage.total_input,
+        "gen_ai.usage.output_tokens": usage.total_output,
+        "gen_ai.usage.cache_read.input_tokens": usage.cache_read or None,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write or None,
+    }
+    if outcome.finish_reason:
+        found["gen_ai.response.finish_reasons"] = (outcome.finish_reason,)
+    return found
+
+
+def _known(found: Mapping[str, Any]) -> Attributes:
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,106 @@
+"""The wire family of OpenAI's embeddings.
+
+Invariant: pure; the caller's body is forwarded as it is, but for ``model``. An answer has a vector
+for each input, in the form that the caller asked for, whichever form the provider sent.
+Source: platform.openai.com/docs/api-reference/embeddings.
+This module does not know connections, clocks or prices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from turnout.catalog import Deployment, Provider
+from turnout.core import Chunk, Fault, Request
+from turnout.core.vectors import floats_of
+from turnout.providers.errors import classify, error_in, read_error
+from turnout.providers.openai_chat import OpenAIChatCodec, dump, headers_of
+from turnout.providers.openai_chunks import Malformed
+from turnout.providers.openai_stream import OpenAIStreamDecoder
+from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import scrub
+from turnout.providers.usage import openai_usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIEmbeddingsCodec:
+    """The codec; ``secrets`` are hidden wherever a provider's text is repeated."""
+
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def for_provider(cls, provider: Provider) -> "OpenAIEmbeddingsCodec":
+        """A codec that knows this provider's key and header values as secrets."""
+        return cls(secrets=OpenAIChatCodec.for_provider(provider).secrets)
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` for vectors; there is nothing to stream."""
+        del stream
+        provider = deployment.provider
+        return WireRequest(
+            url=f"{provider.base_url.rstrip('/')}/embeddings",
+            body=dump({**request.body, "model": deployment.model}),
+            headers=headers_of(request, provider, stream=False),
+        )
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """The answer with its vectors in ``raw``, or the fault of a body that is none."""
+        try:
+            payload = orjson.loads(body)
+            error = error_in(payload)
+            if error is not None:
+                return classify(None, error, secrets=self.secrets)
+            return _chunk(payload)
+        except orjson.JSONDecodeError:
+            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
+            return _bad(f"the answer is not JSON: {excerpt}")
+        except Malformed as problem:
+            return _bad(f"the answer is malformed: {problem}")
+
+    def decoder(self) -> OpenAIStreamDecoder:
+        """Embeddings are never streamed."""
+        raise NotImplementedError
+
+    def classify_error(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: float | None = None,
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+
+
+def _chunk(payload: object) -> Chunk:
+    if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
+        raise Malformed("the answer has no list of embeddings")
+    for item in payload["data"]:
+        vector = item.get("embedding") if isinstance(item, dict) else None
+        if not vector or not isinstance(vector, list | str):
+            raise Malformed("an embedding is no vector")
+        _check(vector)
+    if not payload["data"]:
+        raise Malformed("the answer has no embeddings")
+    model = payload.get("model")
+    usage = payload.get("usage")
+    if isinstance(usage, dict):
+        usage = {**usage, "completion_tokens": 0}
+    return Chunk(
+        usage=openai_usage(usage), model=model if isinstance(model, str) else None, raw=payload
+    )
+
+
+def _check(vector: list[object] | str) -> None:
+    try:
+        numbers = floats_of(vector) if isinstance(vector, str) else vector
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    if not all(isinstance(n, float | int) for n in numbers):
+        raise Malformed("an embedding holds something that is no number")
+
+
+def _bad(detail: str) -> Fault:
+    return Fault(kind="bad_response", detail=detail, retry="transient")

@@ -1,0 +1,144 @@
+"""Many requests, a tenth of them aborted, through a real gateway: memory, sockets and tasks stay.
+
+The slope is a straight line through samples of resident memory after the first 20,000 requests,
+which warm tables, caches and pools up; it is given in MiB a 100,000 requests.
+
+Invariant: what grows is read from the system and the gateway's own metrics, by this process.
+"""
+
+import asyncio
+import random
+import re
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import get_args
+
+from turnout.proving.report import Check
+from turnout.testing import FaultyUpstream, Served, serving
+from turnout.testing.caller import ask, body_of
+from turnout.testing.outcomes import Dialect
+
+MOST_SLOPE = 2**20
+_EVERY = 100_000
+_TASKS = 32
+_ABORTED = 0.1
+_SAMPLES = 40
+WARM_REQUESTS = 20_000
+_SPARE = 5
+_DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """How much there was after so many requests."""
+
+    requests: int
+    rss_bytes: int
+    descriptors: int
+    tasks: int
+
+
+def soak(
+    count: int,
+    seed: int,
+    *,
+    leak: bool = False,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Check:
+    """``count`` requests in all dialects, half of them streamed."""
+    return asyncio.run(_soak(count, random.Random(seed), leak=leak, shown=shown))
+
+
+async def _soak(
+    count: int, chance: random.Random, *, leak: bool, shown: Callable[[int], None]
+) -> Check:
+    samples: list[Sample] = []
+    statuses: Counter[int] = Counter()
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(FaultyUpstream())
+        program = ["turnout.testing.sabotaged", "leak"] if leak else ["turnout"]
+        served = await asyncio.to_thread(
+            stack.enter_context,
+            serving(_config(upstream), program=program, options=["--log-level", "ERROR"]),
+        )
+        step = max(1, count // _SAMPLES)
+        for first in range(0, count, step):
+            jobs = iter(range(first, min(count, first + step)))
+
+            async def task(jobs: Iterator[int] = jobs) -> None:
+                for number in jobs:
+                    statuses[await _one(served, number, chance)] += 1
+
+            await asyncio.gather(*(task() for _ in range(_TASKS)))
+            upstream.invoice.clear()
+            upstream.requests.clear()
+            samples.append(await asyncio.to_thread(_sample, served, min(count, first + step)))
+            shown(min(count, first + step))
+    return judge(samples, statuses)
+
+
+async def _one(served: Served, number: int, chance: random.Random) -> int:
+    """One request; its status, 0 where the caller left."""
+    leaves = chance.random() * 0.02 if chance.random() < _ABORTED else None
+    dialect = chance.choice(_DIALECTS)
+    text = f"What is the capital of Japan? nonce: n{number}"
+    body = body_of(dialect, "auto", text, stream=chance.random() < 0.5)
+    return (await ask(served.port, dialect, body, leave_after_s=leaves)).status
+
+
+def _sample(served: Served, requests: int) -> Sample:
+    with urllib.request.urlopen(f"{served.root}/metrics") as answer:  # noqa: S310 -- loopback
+        found = re.search(rb"(?m)^turnout_tasks (\d+)", answer.read())
+    return Sample(
+        requests=requests,
+        rss_bytes=served.rss_bytes(),
+        descriptors=served.descriptors(),
+        tasks=int(found[1]) if found else -1,
+    )
+
+
+def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
+    """PASS when nothing grew and nothing went wrong."""
+    warm = [sample for sample in samples if sample.requests >= WARM_REQUESTS]
+    slope = _slope([(s.requests, s.rss_bytes) for s in warm]) * _EVERY
+    descriptors = warm[-1].descriptors - warm[0].descriptors
+    tasks = warm[-1].tasks - warm[0].tasks
+    bad = sum(number for status, number in statuses.items() if status not in (0, 200))
+    grown = slope >= MOST_SLOPE or descriptors > _SPARE or tasks > _SPARE or warm[0].tasks < 0
+    return Check(
+        name="soak",
+        result="FAIL" if grown or bad else "PASS",
+        figures={
+            "requests": samples[-1].requests,
+            "aborted": statuses[0],
+            "bad answers": bad,
+            "MiB at start": round(samples[0].rss_bytes / 2**20, 1),
+            "MiB at end": round(samples[-1].rss_bytes / 2**20, 1),
+            "MiB a 100,000 requests": round(slope / 2**20, 2),
+            "sockets and files more": descriptors,
+            "tasks more": tasks,
+        },
+    )
+
+
+def _slope(points: Sequence[tuple[int, int]]) -> float:
+    """The slope of the least-squares line."""
+    middle_x = sum(x for x, _ in points) / len(points)
+    middle_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - middle_x) ** 2 for x, _ in points)
+    return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0
+
+
+def _config(upstream: FaultyUpstream) -> dict[str, object]:
+    price = {"input": 1, "output": 2}
+    return {
+        "providers": {"acme": {"base_url": upstream.base_url, "api_key": "k3y"}},
+        "provider": "acme",
+        "models": {"fast": {"model": "acme/fast", "price": price}},
+        "intents": {"simple_qa": "fast", "unsafe": "block"},
+        "default": "fast",
+        "timeouts": {"connect_s": 10, "first_token_s": 30, "inter_token_s": 30, "total_s": 60},
+    }

@@ -1,0 +1,172 @@
+"""Every fault of every kind, through a real gateway: what callers get is what is documented.
+
+Each request asks for a model with one fault, whose chain ends at an honest model of another
+provider. So whoever gets a 5xx got one that the gateway made, whatever its text says, and each
+stream ends in one of the ways of ``turnout.testing.faults`` or has been cut short in silence.
+
+Invariant: what is complete is judged by the upstream's own count of tokens, not by the gateway's.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Literal, get_args
+
+from turnout.proving.report import Check, judged
+from turnout.testing import FaultProxy, FaultyUpstream, serving
+from turnout.testing.answers import tokens_of
+from turnout.testing.caller import ask, body_of
+from turnout.testing.faults import FAULTS, Fault, Outcome
+from turnout.testing.outcomes import Dialect, Got, outcome_of, text_of
+
+Sabotage = Literal["clean-end", "no-fallback"]
+TASKS = 24
+_WHOLE = 0.1
+_TOKENS = 24
+_SPARE = "acme/spare"
+_LEFT_ALONE = "faulty model left alone"
+# 1 GiB to unpack, or 9 MiB to send, each time.
+_RARE = frozenset({"f-gzipbomb", "f-hugeevent"})
+_DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+_COUNTS = (
+    "other outcome than documented",
+    "silent truncations",
+    "5xx",
+    "answers of another request",
+    "tracebacks",
+)
+
+
+def streams(
+    count: int,
+    seed: int,
+    *,
+    sabotage: Sabotage | None = None,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Check:
+    """``count`` requests, nine of ten streamed, each with a fault drawn by ``seed``."""
+    return asyncio.run(_streams(count, random.Random(seed), sabotage, shown))
+
+
+async def _streams(
+    count: int, chance: random.Random, sabotage: Sabotage | None, shown: Callable[[int], None]
+) -> Check:
+    wrong: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
+    seen: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(FaultyUpstream())
+        proxies = {
+            fault.name: await stack.enter_async_context(FaultProxy(upstream.port, fault.toxics))
+            for fault in FAULTS
+            if fault.toxics is not None or fault.down
+        }
+        for fault in FAULTS:
+            if fault.down:
+                await proxies[fault.name].turn(down=True)
+        config = _config(upstream, proxies, spare=sabotage != "no-fallback")
+        start = ["turnout.testing.sabotaged", sabotage] if sabotage == "clean-end" else ["turnout"]
+        served = await asyncio.to_thread(stack.enter_context, serving(config, program=start))
+        jobs = iter(range(count))
+
+        async def task() -> None:
+            for number in jobs:
+                fault = FAULTS[chance.randrange(len(FAULTS))]
+                if fault.name in _RARE and chance.random() < 0.95:
+                    fault = FAULTS[0]
+                stream = chance.random() >= _WHOLE
+                dialect = chance.choice(_DIALECTS)
+                nonce = f"n{number}"
+                text = f"What is the capital of Japan? nonce: {nonce}"
+                got = await ask(
+                    served.port, dialect, body_of(dialect, _name(fault), text, stream=stream)
+                )
+                outcome = outcome_of(got)
+                seen[_LEFT_ALONE if _left_alone(got) else outcome] += 1
+                found = list(_wrong(fault, got, outcome, nonce))
+                wrong.update(found)
+                if found:
+                    kind = "stream" if stream else "whole"
+                    odd[f"{fault.name} {dialect} {kind}: {got.status} {outcome}"] += 1
+                upstream.requests.clear()
+                shown(number + 1)
+
+        await asyncio.gather(*(task() for _ in range(TASKS)))
+        wrong["tracebacks"] = served.log().count("Traceback")
+    figures = {name: seen[name] for name in (*Outcome, _LEFT_ALONE) if seen[name]}
+    check = judged("faulty streams", dict(wrong), requests=count, **figures)
+    worst = ", ".join(f"{name} {number}" for name, number in odd.most_common(5))
+    return Check(name=check.name, result=check.result, figures=check.figures, detail=worst)
+
+
+def _wrong(fault: Fault, got: Got, outcome: Outcome, nonce: str) -> Sequence[str]:
+    """What is wrong with this answer, in the words of ``_COUNTS``."""
+    documented = fault.stream if got.stream else fault.whole
+    # There always is another provider here.
+    documented = Outcome.NEXT if documented == Outcome.PROVIDER else documented
+    as_written = outcome == documented or _left_alone(got)
+    found = [] if as_written else ["other outcome than documented"]
+    if got.status >= 500:
+        found.append("5xx")
+    if outcome == Outcome.SILENT:
+        found.append("silent truncations")
+    if outcome in (Outcome.ANSWER, Outcome.NEXT):
+        text = ""
+        with suppress(ValueError, LookupError, TypeError):
+            text = text_of(got)
+        if len(tokens_of(text)) != _TOKENS:
+            found.append("silent truncations")
+        elif f"answers {nonce}:" not in text:
+            found.append("answers of another request")
+    return found
+
+
+def _left_alone(got: Got) -> bool:
+    """Whether the faulty model was not asked: after a failure it gets one call at a time."""
+    headers = got.headers
+    return headers.get("x-turnout-model") == _SPARE and headers.get("x-turnout-attempts") == "1"
+
+
+def _name(fault: Fault) -> str:
+    return f"i{FAULTS.index(fault)}"
+
+
+def _config(
+    upstream: FaultyUpstream, proxies: Mapping[str, FaultProxy], *, spare: bool
+) -> dict[str, Any]:
+    """A configuration whose intents are the faults; no model cools down, so that each is asked."""
+    price = {"input": 1, "output": 2}
+    direct = {"base_url": upstream.base_url, "api_key": "k3y"}
+    places = {f"p{FAULTS.index(fault)}": fault for fault in FAULTS if fault.name in proxies}
+    models = {
+        f"m{place}": {
+            "model": fault.script if fault.script != "honest" else f"acme/{place}",
+            "provider": f"p{place}" if fault.name in proxies else "acme",
+            "price": price,
+        }
+        for place, fault in enumerate(FAULTS)
+    }
+    return {
+        "providers": {
+            "acme": direct,
+            "spare": {**direct, "api_key": "k3y-2"},
+            **{
+                name: {**direct, "base_url": proxies[fault.name].base_url}
+                for name, fault in places.items()
+            },
+        },
+        "models": {**models, "spare": {"model": _SPARE, "provider": "spare", "price": price}},
+        "intents": {f"i{place}": f"m{place}" for place in range(len(FAULTS))},
+        "default": "spare",
+        "fallbacks": {name: ["spare"] if spare else [] for name in models},
+        "timeouts": {"connect_s": 5, "first_token_s": 5, "inter_token_s": 5, "total_s": 8},
+        "retries": {"retries": 0},
+        "health": {
+            "failures": 10**6,
+            "cooldown_s": 1e-6,
+            "longest_s": 1e-6,
+            "lasting_s": 1e-6,
+        },
+    }

@@ -1,0 +1,84 @@
+"""A call to a provider that bills an answer to its end, whoever still reads it.
+
+Invariant: once the caller has left, what is still coming is read and counted but kept nowhere, for
+a bounded time and by a bounded number of calls; then the call is cancelled as any other is.
+This module does not know why a caller left.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from turnout.core import Chunk, Fault
+from turnout.runtime.call import Call
+
+MOST_DRAINS = 64
+_AHEAD = 16
+
+_Item = Sequence[Chunk] | Exception | None
+
+_drains: set[int] = set()
+
+
+@dataclass(slots=True, kw_only=True)
+class DrainingCall(Call):
+    """A call whose answer is read in a task of its own, at most ``_AHEAD`` batches ahead."""
+
+    _queue: "asyncio.Queue[_Item]" = field(default_factory=lambda: asyncio.Queue(_AHEAD))
+    _left: bool = False
+
+    async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
+        pump = asyncio.create_task(self._pump())
+        try:
+            while (item := await self._queue.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        except (asyncio.CancelledError, GeneratorExit):
+            await self._drained(pump)
+            raise
+        finally:
+            pump.cancel()
+
+    async def _fetch(self) -> Chunk | Fault:
+        fetch = asyncio.create_task(Call._fetch(self))  # noqa: SLF001 -- its parent
+        try:
+            return await asyncio.shield(fetch)
+        except asyncio.CancelledError:
+            await self._drained(fetch)
+            if fetch.done() and not fetch.cancelled() and fetch.exception() is None:
+                answer = fetch.result()
+                if isinstance(answer, Chunk):
+                    self._note((answer,))
+            raise
+
+    async def _pump(self) -> None:
+        """Reads the answer to its end, and hands it over as long as somebody takes it."""
+        try:
+            async for batch in Call._received(self):  # noqa: SLF001 -- its parent
+                if not self._left:
+                    await self._queue.put(batch)
+        except Exception as error:  # noqa: BLE001 -- raised where the answer is read
+            await self._told(error)
+        else:
+            await self._told(None)
+
+    async def _told(self, end: Exception | None) -> None:
+        if not self._left:
+            await self._queue.put(end)
+
+    async def _drained(self, reading: "asyncio.Task[object]") -> None:
+        """Waits until the rest is read, within the provider's time and the process's number."""
+        self._left = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        provider = self.answers.provider
+        if len(_drains) < MOST_DRAINS:
+            _drains.add(id(self))
+            try:
+                await asyncio.wait({reading}, timeout=provider.drain_s)
+            finally:
+                _drains.discard(id(self))
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait({reading}, timeout=1.0)

@@ -1,0 +1,120 @@
+"""Requests for embeddings: one model, its own deployments, the same walk and the same account.
+
+Invariant: vectors of different models are not interchangeable, so that a request goes to the
+places of the one model it names (or of the default) and nowhere else, a stand-in included. Inputs
+are not judged: a vector is no answer to anybody.
+This module does not know HTTP.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from turnout.catalog import Catalog
+from turnout.core import AUTO, Features, InvalidRequest, Prediction, Ref, Request, Snapshot
+from turnout.decision import decide
+from turnout.features import count
+from turnout.runtime.admission import admitted
+from turnout.runtime.assemble import Assembly
+from turnout.runtime.backends import without_key
+from turnout.runtime.edge import failure
+from turnout.runtime.placing import outstanding
+from turnout.runtime.recorder import Recorder
+from turnout.runtime.walk import Means, Walk
+
+INTENT = "embedding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """What embedding takes: its own means (None: no model), the default model, who lacks a key.
+
+    ``chat`` are the models that are none of embedding, for a message that tells them apart.
+    """
+
+    means: Means | None
+    default: str | None
+    unavailable: Mapping[str, str]
+    chat: Catalog
+
+    @classmethod
+    def of(cls, parts: Assembly) -> Self:
+        """The one of a router's parts."""
+        means = parts.embedding
+        return cls(
+            means=means,
+            default=parts.config.embeddings,
+            unavailable=without_key(means.rules.catalog) if means else {},
+            chat=parts.means.rules.catalog,
+        )
+
+    def recorded_by(self, recorder: Recorder) -> Self:
+        """The same with another recorder."""
+        return (
+            self
+            if self.means is None
+            else replace(self, means=replace(self.means, recorder=recorder))
+        )
+
+    async def begin(self, request: Request) -> Walk:
+        """The walk of a request for embeddings. Raises RequestError."""
+        means = self.means
+        if means is None:
+            raise InvalidRequest(
+                "no embedding model is configured; give a model of turnout.yaml kind: embedding",
+                field="model",
+            )
+        rules, health = means.rules, means.health
+        asked = self._named(request, rules.catalog)
+        cooling = health.unavailable(self.unavailable)
+        now = Snapshot(
+            as_of=time.time(),
+            unavailable={**cooling, **self.unavailable},
+            outstanding=outstanding(rules.balance, health),
+        )
+        features = _features(request, rules.catalog)
+        decision = decide(asked, features, _PREDICTION, now, rules)
+        asked, decision = await admitted(
+            asked,
+            decision,
+            lambda narrower: decide(narrower, features, _PREDICTION, now, rules),
+            means,
+        )
+        if not decision.routes:
+            await means.recorder.settled(decision)
+            raise failure(decision, ())
+        return Walk(request=asked, decision=decision, means=means)
+
+    def _named(self, request: Request, catalog: Catalog) -> Request:
+        """The request with a model of this catalogue. Raises InvalidRequest."""
+        name = request.model
+        if name == AUTO and self.default is not None:
+            return replace(request, model=self.default)
+        if name != AUTO and catalog.find(name) is not None:
+            return request
+        known = ", ".join(catalog.deployments)
+        what = "is a chat model" if self.chat.find(name) else "is no embedding model"
+        if name == AUTO:
+            what = "needs `embeddings: NAME` in the configuration"
+        raise InvalidRequest(f"model {name!r} {what}; embedding models: {known}", field="model")
+
+
+def _features(request: Request, catalog: Catalog) -> Features:
+    inputs = request.body["input"]
+    items = [inputs] if isinstance(inputs, str) or _is_tokens(inputs) else inputs
+    texts = [item for item in items if isinstance(item, str)]
+    tokens = sum(len(item) for item in items if not isinstance(item, str))
+    cards = {d.card.tokenizer for d in catalog.deployments.values()}
+    return Features(
+        input_tokens={name: tokens + count(texts, name) for name in cards},
+        output_tokens=0,
+        characters=sum(map(len, texts)),
+    )
+
+
+_PREDICTION = Prediction(classifier=Ref(name="none"), label=INTENT)
+
+
+def _is_tokens(inputs: object) -> bool:
+    return isinstance(inputs, list) and isinstance(inputs[0], int)

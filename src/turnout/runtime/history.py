@@ -1,0 +1,89 @@
+"""What became of earlier decisions, from the ledger: any worker's, and those before a restart.
+
+Invariant: reading is off the event loop; nothing here holds a prompt or an answer.
+This module does not know HTTP.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import InvalidRequest, usd_from_pico
+from turnout.core.errors import ConfigError
+from turnout.ledger import Ledger, decision_of, shown
+from turnout.runtime.recorder import Recorder
+
+
+async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:
+    """The decision with its calls, cost, events and feedback; None where no ledger has it.
+
+    ``tenant`` (None: any) sees only its own: another's is as if it were not there.
+    """
+    if not isinstance(recorder, Ledger):
+        return None
+    found = await asyncio.to_thread(_recorded, recorder, ident)
+    return found if found and tenant in (None, found["tenant"]) else None
+
+
+async def judged(
+    recorder: Recorder, ident: str, said: Mapping[str, Any], tenant: str | None
+) -> bool:
+    """Adds feedback to a decision of the ledger; whether the tenant has it there."""
+    if not isinstance(recorder, Ledger):
+        return False
+    if tenant is not None and await recorded(recorder, ident, tenant) is None:
+        return False
+    try:
+        await recorder.feedback(ident, said["metric"], said["value"], source=said["source"])
+    except InvalidRequest as error:
+        if error.field == "decision_id":
+            return False
+        raise
+    except ConfigError:  # no ledger yet: nothing was recorded
+        return False
+    return True
+
+
+def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
+    try:
+        _, decision = decision_of(ledger.store, ident)
+        found = shown(ledger.store, ident)
+    except (InvalidRequest, ConfigError):
+        return None
+    costs = [call["cost"] for call in found["calls"]]
+    paid = None if None in costs else sum(costs)
+    return {
+        **decision.as_dict(),
+        "tenant": found.get("tenant"),
+        "explanation": decision.explain(),
+        "attempts": [_attempt(call) for call in found["calls"]],
+        "cost_usd": None if paid is None else float(usd_from_pico(paid)),
+        "events": [{k: e[k] for k in ("kind", "detail")} for e in found["events"]],
+        "feedback": [_feedback(row) for row in found["feedback"]],
+    }
+
+
+def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
+    cost = call["cost"]
+    return {
+        "deployment": call["deployment"],
+        "model": call["model"],
+        "served_model": call["served"] or call["model"],
+        "role": call["role"],
+        "status": call["status"],
+        "error": call["fault"],
+        "input_tokens": call["input"] + call["cache_read"] + call["cache_write"],
+        "output_tokens": call["output"] + call["reasoning"],
+        "estimated": bool(call["estimated"]),
+        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "ttft_ms": call["ttft_ms"],
+        "latency_ms": call["latency_ms"],
+    }
+
+
+def _feedback(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metric": row["metric"],
+        "value": row["value_micro"] / 1_000_000,
+        "source": row["source"],
+    }

@@ -1,0 +1,45 @@
+"""The command line with one promise broken on purpose; its first argument says which.
+
+Proofs run it to show that they turn red. It is no part of what is served.
+"""
+
+import sys
+from typing import Any
+
+
+def clean_end() -> None:
+    """A stream that broke off ends as if it were complete."""
+    from turnout.gateway.dialects.chat import ChatWriter
+    from turnout.gateway.dialects.messages_stream import MessagesWriter
+    from turnout.gateway.dialects.responses_stream import ResponsesWriter
+
+    def fail(self: Any, problem: object) -> bytes:
+        del problem
+        return bytes(self.end())
+
+    for writer in (ChatWriter, MessagesWriter, ResponsesWriter):
+        writer.fail = fail  # type: ignore[method-assign]
+
+
+def leak() -> None:
+    """Everything that a request decided is kept for ever, and some more."""
+    from turnout.gateway.recent import Recent
+
+    keep = Recent.keep
+    kept: list[bytes] = []
+
+    def keeps(self: Recent, *values: Any, **more: Any) -> None:
+        kept.append(bytes(500))
+        keep(self, *values, **more)
+
+    Recent.keep = keeps  # type: ignore[method-assign]
+
+
+SABOTAGES = {"clean-end": clean_end, "leak": leak}
+
+
+if __name__ == "__main__":
+    from turnout.cli import main
+
+    SABOTAGES[sys.argv.pop(1)]()
+    main()

@@ -1,0 +1,43 @@
+"""Deterministic embeddings of an upstream that tells the truth.
+
+Invariant: the same text at the same model has the same unit vector, other ones another.
+This module does not know faults or sockets.
+"""
+
+import base64
+import hashlib
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.testing.answers import tokens_of
+
+_DIMENSIONS = 8
+
+
+def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The answer to an embeddings request, without its usage, and the tokens it is billed for."""
+    inputs = body["input"]
+    lone = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))
+    items = [inputs] if lone else inputs
+    size = body.get("dimensions") or _DIMENSIONS
+    data = [
+        {"object": "embedding", "index": place, "embedding": _form(body, _vector(body, item, size))}
+        for place, item in enumerate(items)
+    ]
+    tokens = sum(len(tokens_of(item)) if isinstance(item, str) else len(item) for item in items)
+    return {"object": "list", "data": data, "model": body["model"]}, tokens
+
+
+def _vector(body: Mapping[str, Any], item: object, size: int) -> list[float]:
+    digest = hashlib.shake_256(f"{body['model']}\n{item}".encode("utf-8", "replace")).digest(size)
+    numbers = [byte - 127.5 for byte in digest]
+    length = math.sqrt(sum(number * number for number in numbers))
+    return [number / length for number in numbers]
+
+
+def _form(body: Mapping[str, Any], vector: list[float]) -> list[float] | str:
+    if body.get("encoding_format") != "base64":
+        return vector
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -1,0 +1,85 @@
+"""Fits the head that tells a clause about labels from a clause of the request.
+
+Moulds of attacks are filled with prompts; a clause that lies in the mould is an aside, one that
+lies in a prompt is not, and neither is any clause of an ordinary prompt.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.classifiers.asides import clauses
+from turnout.classifiers.window import clipped
+from turnout.training.augment import Filled, fillings
+from turnout.training.features import counts_of
+from turnout.training.fitting import rarity_of, weighted
+from turnout.training.rows import LABEL_ATTACKED, Row
+
+Rows = NDArray[np.int64]
+
+STRONG, WEAK = -0.5, -2.0
+# The share of attacks that may pass without being split, so that ordinary prompts seldom are.
+_UNALARMED = 0.02
+_STRENGTH = 3.0
+_NEVER = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsideHead:
+    """Arrays of the table, and the least sum of telling rows that an attack has."""
+
+    rarity: NDArray[np.float16]
+    weights: NDArray[np.float16]
+    bias: float
+    alarm: float
+
+
+def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead:
+    """The head; one that finds nothing where the rows hold no moulds."""
+    attacks = list(fillings(rows))
+    aside = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if not own)
+    asked = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if own)
+    for row in rows:
+        if row.judged and row.kind != LABEL_ATTACKED:
+            asked |= dict.fromkeys(clauses(clipped(row.text)))
+    texts = [*aside, *(text for text in asked if text not in aside)]
+    counts = counts_of([rows_of(text) for text in texts])
+    if not aside or len(texts) == len(aside):
+        nothing = np.zeros((counts.shape[1], 1), np.float16)
+        return AsideHead(rarity=nothing[:, 0], weights=nothing, bias=-_NEVER, alarm=_NEVER)
+    rarity = rarity_of(counts)
+    weights, bias = _fitted(weighted(counts, rarity), len(aside))
+    telling = np.maximum(weights, 0.0) * rarity
+    told = [telling[rows_of(clipped(attack.text))].sum() for attack in attacks]
+    return AsideHead(
+        rarity=rarity.astype(np.float16),
+        weights=weights[:, None].astype(np.float16),
+        bias=bias,
+        alarm=float(np.quantile(told, _UNALARMED)),
+    )
+
+
+def _fitted(counts: NDArray[np.float64], asides: int) -> tuple[NDArray[np.float64], float]:
+    from sklearn.linear_model import LogisticRegression
+
+    labels = np.arange(counts.shape[0]) < asides
+    sample = np.where(labels, 0.5 / asides, 0.5 / (len(labels) - asides))
+    model = LogisticRegression(
+        C=_STRENGTH, solver="liblinear", tol=1e-2, max_iter=50, random_state=0
+    )
+    model.fit(counts, labels, sample_weight=sample / sample.mean())
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _parts(attack: Filled) -> Iterator[tuple[str, bool]]:
+    """Clauses of a filled mould with whether they lie in the prompt; mixed ones are left out."""
+    start = 0
+    for text in clauses(attack.text):
+        end = start + len(text)
+        shared = attack.text[max(start, attack.start) : min(end, attack.end)]
+        inside = sum(map(str.isalnum, shared)) if max(start, attack.start) < end else 0
+        if inside in (0, sum(map(str.isalnum, text))):
+            yield text, inside > 0
+        start = end

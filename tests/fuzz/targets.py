@@ -1,0 +1,151 @@
+"""What each fuzz target does with bytes; any exception that escapes is a finding."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from turnout import Router
+from turnout.config import load_mapping
+from turnout.core import Chunk, Fault, Request, RouterError
+from turnout.gateway.dialects import About, ApiDialect, Chat, Inbound, Messages, Responses
+from turnout.gateway.problem import internal
+from turnout.gateway.strict_json import NotStrictJson, loads
+from turnout.providers.anthropic import AnthropicCodec
+from turnout.providers.openai_chat import OpenAIChatCodec
+from turnout.providers.protocol import Codec
+from turnout.providers.sse import EventParser, EventTooLarge
+from turnout.proving.billing import Sure
+from turnout.runtime import assemble
+
+DIALECTS: tuple[ApiDialect, ...] = (Chat(), Messages(), Responses())
+CODECS: tuple[Codec, ...] = (OpenAIChatCodec(), AnthropicCodec(mark="m"))
+_PLAIN = {"messages": [{"role": "user", "content": "2 + 2?"}], "input": "2 + 2?", "max_tokens": 9}
+
+
+def sse(data: bytes) -> None:
+    """The same events for every way of splitting, and nothing beyond the cap."""
+    whole = _events([data])
+    for size in (1, 2, 7):
+        pieces = [data[place : place + size] for place in range(0, len(data), size)]
+        assert _events(pieces) == whole, f"split into {size}"
+
+
+def _events(pieces: Iterable[bytes]) -> list[Any]:
+    parser, found = EventParser(max_bytes=4096), []
+    try:
+        for piece in pieces:
+            found += parser.feed(piece)
+    except EventTooLarge:
+        return [*found, "too large"]
+    return [*found, parser.pending()]
+
+
+def strict(data: bytes) -> None:
+    """What is taken has one reading: another parser that refuses duplicates reads the same."""
+    try:
+        value = loads(data)
+    except NotStrictJson:
+        return
+    assert json.loads(data, object_pairs_hook=_once, parse_int=_number) == value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    assert len(found) == len(pairs), "a key twice"
+    return found
+
+
+def _number(digits: str) -> float:
+    value = int(digits)
+    return value if -(2**63) <= value < 2**64 else float(digits)
+
+
+def requests(data: bytes) -> None:
+    """A body is refused by name, or routed and encoded for both provider families."""
+    try:
+        payload = loads(data)
+    except NotStrictJson:
+        return
+    for dialect in DIALECTS:
+        try:
+            _route(dialect, dialect.read(payload))
+        except RouterError:
+            continue
+
+
+def _route(dialect: ApiDialect, inbound: Inbound) -> None:
+    request = Request(
+        id="r_1",
+        body=inbound.body,
+        native=inbound.native,
+        dialect=dialect.name,
+        model=inbound.model,
+    )
+    router = _router()
+    router.input_tokens(request)
+    router.route(request)
+    for deployment in router.parts.means.rules.catalog.deployments.values():
+        for codec in CODECS:
+            codec.encode(request, deployment, stream=inbound.stream)
+
+
+def answers(data: bytes) -> None:
+    """Whatever a provider sends is an answer or a fault, and every dialect can tell it."""
+    for codec in CODECS:
+        for status in (400, 429, 500):
+            codec.classify_error(status, {"retry-after": data[:20].decode("latin-1")}, data)
+        found = codec.decode(data)
+        if isinstance(found, Chunk):
+            for dialect in DIALECTS:
+                dialect.whole(found, _about(dialect))
+        decoder = codec.decoder()
+        chunks: list[Chunk | Fault] = []
+        for place in range(0, len(data), 11):
+            chunks += decoder.feed(data[place : place + 11])
+            if chunks and isinstance(chunks[-1], Fault):
+                break
+        ended = decoder.done
+        decoder.end()
+        for dialect in DIALECTS:
+            writer = dialect.writer(_about(dialect))
+            for chunk in chunks:
+                if isinstance(chunk, Chunk):
+                    writer.write(chunk)
+            _ = writer.end() if ended else writer.fail(internal())
+
+
+def _about(dialect: ApiDialect) -> About:
+    inbound = dialect.read(dict(_PLAIN))
+    decision = _decision()
+    return About(decision=decision, model="m/fast", created=1, inbound=inbound)
+
+
+@cache
+def _decision() -> Any:
+    return _router().route(Request(id="r_1", body=_PLAIN))
+
+
+@cache
+def _router() -> Router:
+    price: Mapping[str, int] = {"input": 1, "output": 2}
+    acme = {"base_url": "http://127.0.0.1:9/v1", "api_key": "none-needed"}
+    config = {
+        "providers": {"acme": acme},
+        "provider": "acme",
+        "models": {"fast": {"model": "m/fast", "price": price, "modalities": ["text", "image"]}},
+        "intents": {"simple_qa": "fast", "unsafe": "block"},
+        "default": "fast",
+        "ledger": "off",
+    }
+    # Without the classifier's own cost: it reads texts, whatever they are.
+    return Router(replace(assemble(load_mapping(config, {}), {}), classifier=Sure()))
+
+
+TARGETS: Mapping[str, Callable[[bytes], None]] = {
+    "sse": sse,
+    "json": strict,
+    "requests": requests,
+    "answers": answers,
+}

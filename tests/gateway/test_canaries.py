@@ -1,0 +1,92 @@
+"""No secret and no text of a caller is in logs, errors, headers, metrics, traces or the ledger."""
+
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.gateway.world import chat, messages, world
+from turnout.gateway.access import Access
+from turnout.gateway.log import JsonLines
+from turnout.gateway.tracing import Traces
+from turnout.testing.faults import FAULTS
+
+CALLER_KEY = "caller-canary-4471-0123456789"
+PROVIDER_KEY = "k3y-acme"
+WORD = "promptcanary8825"
+_SLOW = {"hang", "stall", "gzipbomb", "hugeevent", "slow", "drip"}
+
+
+def quick(script: str) -> bool:
+    """Whether a fault shows at once; those of time say nothing more."""
+    return not any(word in script for word in _SLOW)
+
+
+@pytest.fixture
+def logged() -> Any:
+    """Everything that any logger writes, at the most talkative level, as the gateway formats it."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(JsonLines())
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield text
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: Path) -> None:
+    """Every fault, whole and streamed, in two dialects; then every place is searched."""
+    ledger = tmp_path / "ledger.db"
+    limits = {"failures": 10**6, "cooldown_s": 1e-6, "longest_s": 1e-6, "lasting_s": 1e-6}
+    health = {**limits, "spend_limit_s": 1e-6}
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    told: list[str] = []
+    access = Access([CALLER_KEY], "admin-canary-0123456789")
+    with world(ledger=str(ledger), health=health, retries={"retries": 0}, access=access) as w:
+        w.gateway._traces = Traces(provider)
+        key = {"authorization": f"Bearer {CALLER_KEY}"}
+        scripts = [f.script for f in FAULTS if f.script and quick(f.script)]
+        assert len(scripts) > 30
+        for place, script in enumerate(scripts):
+            w.upstream.scripts["acme/fast"] = script
+            body = chat(f"Say {WORD}", model="fast", stream=place % 2 == 0)
+            answer = w.post("/v1/chat/completions", body, key)
+            told.append(str(answer.headers) + _unanswered(answer.body.decode("utf-8", "replace")))
+        wrong = {"authorization": "Bearer wrong-canary-9912"}
+        answer = w.post("/v1/messages", messages(WORD), wrong)
+        told.append(str(answer.headers) + answer.body.decode())
+        metrics = w.get("/metrics", {"x-api-key": "admin-canary-0123456789"}).body.decode()
+        w.gateway.router.close()
+    stored = b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.is_file())
+    spans = " ".join(s.to_json() for s in kept.get_finished_spans())
+    secrets = (CALLER_KEY, PROVIDER_KEY, "wrong-canary-9912", "admin-canary")
+    for secret in secrets:
+        for where, text in (
+            ("logs", logged.getvalue()),
+            ("answers", " ".join(told)),
+            ("metrics", metrics),
+            ("spans", spans),
+            ("ledger", stored.decode("latin-1")),
+        ):
+            assert secret not in text, (secret, where)
+    for where, text in (
+        ("logs", logged.getvalue()),
+        ("metrics", metrics),
+        ("spans", spans),
+        ("ledger", stored.decode("latin-1")),
+    ):
+        assert WORD not in text, where
+
+
+def _unanswered(body: str) -> str:
+    """An answer's body; that it repeats the caller's own text is what an answer is for."""
+    return body.replace(WORD, "")

@@ -1,0 +1,117 @@
+"""A caller who leaves: the call is cancelled, or read to its end where it is billed to its end."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import World, chat, messages, world
+from tests.runtime.world import CODE
+
+PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
+DRAIN = {"on_disconnect": "drain", "drain_s": 10}
+
+
+def leave(w: World, path: str, *, stream: bool) -> None:
+    """Sends a request and closes the connection while it is being answered."""
+    body = json.dumps(PATHS[path](CODE, stream=stream)).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", w.port)) as link:
+        link.sendall(head.encode() + body)
+        if stream:
+            link.recv(100)
+        else:
+            assert soon(lambda: w.upstream.invoice)
+
+
+def soon(holds: Callable[[], Any], within_s: float = 8) -> bool:
+    """Whether it comes to hold in time."""
+    until = time.monotonic() + within_s
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.02)
+    return bool(holds())
+
+
+def settled(w: World) -> list[Any]:
+    """The ledger's calls: status, output tokens, whether estimated."""
+    recorder: Any = w.gateway.router.parts.means.recorder
+    try:
+        rows = recorder.fetch("SELECT status, output + reasoning, estimated FROM calls")
+    except Exception:  # noqa: BLE001 -- the file appears with the first request
+        return []
+    return list(rows)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_drained_call_is_settled_at_what_the_provider_bills(
+    path: str, tmp_path: Any, *, stream: bool
+) -> None:
+    """The provider makes all tokens and bills them; the ledger has that number and no guess."""
+    script = {"coder": "f-drip20ms-tokens60" if stream else "f-slow1s-tokens60"}
+    ledger = str(tmp_path / "ledger.db")
+    with world(models=script, provider_more=DRAIN, ledger=ledger) as w:
+        leave(w, path, stream=stream)
+        assert soon(lambda: settled(w))
+        (entry,) = w.upstream.invoice
+        ((status, output, estimated),) = settled(w)
+        assert entry.finished
+        assert entry.peer_closed_after is None
+        assert status == "cancelled"
+        assert output == entry.completion_tokens == 60
+        assert not estimated
+
+
+def test_a_drain_ends_at_its_time(tmp_path: Any) -> None:
+    """What is not over within ``drain_s`` is cancelled and settled by our own count."""
+    bounded = {**DRAIN, "drain_s": 0.5}
+    ledger = str(tmp_path / "ledger.db")
+    with world(models={"coder": "f-drip50ms-tokens400"}, provider_more=bounded, ledger=ledger) as w:
+        leave(w, "/v1/chat/completions", stream=True)
+        assert soon(lambda: settled(w), within_s=4)
+        (entry,) = w.upstream.invoice
+        assert soon(lambda: entry.ended_s is not None)
+        assert entry.completion_tokens < 60
+        assert settled(w)[0][2]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_draining_provider_answers_like_any_other(*, stream: bool) -> None:
+    """As long as the caller stays nothing differs, a failure after the first token included."""
+    with world(provider_more=DRAIN) as w:
+        answer = w.post("/v1/chat/completions", chat(CODE, stream=stream))
+        assert answer.status == 200
+        assert not stream or answer.body.endswith(b"data: [DONE]\n\n")
+    with world(models={"coder": "f-reset@4"}, provider_more=DRAIN) as w:
+        broken = w.post("/v1/chat/completions", chat(CODE, stream=True))
+    assert b"[DONE]" not in broken.body
+    assert b'"error"' in broken.body
+    with world(models={"coder": "f-500"}, provider_more=DRAIN, retries={"retries": 0}) as w:
+        assert w.post("/v1/chat/completions", chat(CODE, stream=stream)).status == 200
+
+
+@pytest.mark.slow
+def test_a_reader_who_does_not_read_pauses_the_provider() -> None:
+    """What a slow reader leaves is not read from the provider either, beyond the buffers."""
+    with world(models={"coder": "f-tokens400000"}) as w:
+        body = json.dumps(chat(CODE, stream=True)).encode()
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+        )
+        with socket.socket() as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            link.connect(("127.0.0.1", w.port))
+            link.sendall(head % len(body) + body)
+            link.recv(100)
+            assert soon(lambda: _rests(w), within_s=25)
+            assert w.upstream.invoice[0].completion_tokens < 400_000
+
+
+def _rests(w: World) -> bool:
+    """Whether the provider makes nothing for a second."""
+    made = w.upstream.invoice[0].completion_tokens
+    time.sleep(1)
+    return w.upstream.invoice[0].completion_tokens == made

@@ -1,0 +1,137 @@
+"""Decisions and feedback by any worker, models by id, aliases, and routes of every dialect."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import chat, messages, world
+from tests.runtime.world import CODE
+from turnout import Router
+from turnout.core import ConfigError
+
+
+def test_a_decision_outlives_the_process_that_made_it(tmp_path: Path) -> None:
+    """Another process with the same ledger shows it, with its calls, its cost and the feedback."""
+    place = str(tmp_path / "ledger.db")
+    with world(ledger=place) as w:
+        answer = w.post("/v1/chat/completions", chat(CODE))
+        ident = answer.headers["x-turnout-decision"]
+        said = {"decision_id": ident, "metric": "thumb", "value": 1, "source": "user"}
+        assert w.post("/v1/feedback", said).status == 200
+        assert w.get(f"/v1/decisions/{ident}").json()["feedback"][0]["metric"] == "thumb"
+        w.gateway.router.close()
+    with world(ledger=place) as other:
+        found = other.get(f"/v1/decisions/{ident}").json()
+        assert found["id"] == ident
+        assert found["intent"] == "code"
+        assert [a["model"] for a in found["attempts"]] == ["acme/coder"]
+        assert found["cost_usd"] == pytest.approx(float(answer.headers["x-turnout-cost-usd"]))
+        assert found["feedback"] == [{"metric": "thumb", "value": 1.0, "source": "user"}]
+        again = {**said, "metric": "second"}
+        assert other.post("/v1/feedback", again).status == 200
+        assert len(other.get(f"/v1/decisions/{ident}").json()["feedback"]) == 2
+        assert other.get("/v1/decisions/d_nothing").status == 404
+        assert other.post("/v1/feedback", {**said, "decision_id": "d_no"}).status == 404
+
+
+def test_a_model_is_found_by_its_name_and_by_its_id() -> None:
+    """Names and ids with slashes both lead to the same entry."""
+    with world() as w:
+        assert w.get("/v1/models/fast").json()["id"] == "fast"
+        assert w.get("/v1/models/acme/fast").json()["id"] == "fast"
+        assert w.get("/v1/models/auto").json()["owned_by"] == "turnout"
+        assert w.get("/v1/models/nobody").status == 404
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    """A client's fixed model name can mean auto, a policy or a model."""
+    with world(aliases={"gpt-4o": "auto", "cheap": "cheapest", "mine": "strong"}) as w:
+        routed = w.post("/v1/chat/completions", chat(CODE, model="gpt-4o"))
+        assert routed.json()["model"] == "acme/coder"
+        pinned = w.post("/v1/messages", messages(model="mine"))
+        assert pinned.json()["model"] == "acme/strong"
+        assert w.post("/v1/route", chat(model="cheap")).json()["policy"]["name"] == "cheapest"
+        listed = {m["id"] for m in w.get("/v1/models").json()["data"]}
+    assert {"gpt-4o", "cheap", "mine"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("aliases", "says"),
+    [({"fast": "strong"}, "is taken"), ({"x": "nobody"}, "nothing that can be asked for")],
+)
+def test_an_alias_that_cannot_be_is_refused(aliases: dict[str, str], says: str) -> None:
+    """One that hides a model, or leads nowhere, is an error of the configuration."""
+    models = {n: {"model": n, "price": "unknown"} for n in ("fast", "strong")}
+    base: dict[str, Any] = {"models": models, "default": "fast", "ledger": "off"}
+    base["providers"] = {"p": {"base_url": "http://127.0.0.1:1/v1", "api_key": "k"}}
+    with pytest.raises(ConfigError, match=says):
+        Router.from_config({**base, "aliases": aliases}, environ={})
+
+
+def test_a_route_is_shown_for_every_dialect() -> None:
+    """The decision on a Messages or Responses body is the one on the same chat body."""
+    told = {"role": "user", "content": [{"type": "text", "text": CODE}]}
+    with world() as w:
+        bodies: list[tuple[dict[str, Any], dict[str, str]]] = [
+            (chat(CODE), {}),
+            ({"messages": [told], "max_tokens": 5, "system": "Be brief."}, {}),
+            ({"messages": [told], "max_tokens": 5}, {"anthropic-version": "2023-06-01"}),
+            ({"input": CODE}, {}),
+        ]
+        for body, headers in bodies:
+            found = w.post("/v1/route", body, headers)
+            assert found.status == 200
+            assert found.json()["model"] == "acme/coder"
+        assert w.upstream.invoice == []
+
+
+def test_pages_of_listed_origins_may_call_and_others_may_not() -> None:
+    """Closed by default; a listed origin gets its preflight and its answer, nobody else does."""
+    page, ask = "https://app.example.org", {"access-control-request-method": "POST"}
+    with world(serve={"origins": [page]}) as w:
+        path = "/v1/chat/completions"
+        before = w.send("OPTIONS", path, None, {"origin": page, **ask})
+        assert before.status == 204
+        assert before.headers["access-control-allow-origin"] == page
+        answer = w.post(path, chat(), {"origin": page})
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == page
+        evil = w.post(path, chat(), {"origin": "https://evil.example.org"})
+        assert evil.status == 403
+        assert "access-control-allow-origin" not in evil.headers
+    with world() as w:
+        assert w.send("OPTIONS", path, None, {"origin": page, **ask}).status != 204
+        assert w.post(path, chat(), {"origin": page}).status == 403
+
+
+def test_trace_context_goes_up_and_comes_back() -> None:
+    """A well-formed traceparent reaches the provider and the caller; a malformed one neither."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with world() as w:
+        answer = w.post("/v1/chat/completions", chat(), {"traceparent": trace})
+        assert answer.headers["traceparent"] == trace
+        sent = w.upstream.requests[-1].headers
+        assert sent["traceparent"] == trace
+        assert sent["x-request-id"] == answer.headers["x-request-id"]
+        bad = w.post("/v1/chat/completions", chat(), {"traceparent": "nonsense"})
+        assert "traceparent" not in bad.headers
+        assert "traceparent" not in w.upstream.requests[-1].headers
+
+
+def test_metrics_tell_what_was_blocked_retried_refused_and_cools() -> None:
+    """Every kind of event that an operator watches has a number."""
+    from tests.runtime.world import UNSAFE
+
+    with world(models={"coder": "f-500", "strong": "f-429-ra60"}) as w:
+        w.post("/v1/chat/completions", chat(CODE))
+        w.post("/v1/chat/completions", chat(UNSAFE))
+        w.post("/v1/chat/completions", chat(model="strong"))
+        w.post("/v1/chat/completions", chat(model="nobody"))
+        text = w.get("/metrics").body.decode()
+    assert 'turnout_blocked_total{what="request"} 1.0' in text
+    assert 'turnout_retries_total{model="f-500"}' in text
+    assert "turnout_fallbacks_total 1.0" in text
+    assert 'turnout_cooling{deployment="strong"} 1.0' in text
+    assert 'turnout_cooling{deployment="fast"} 0.0' in text
+    assert 'turnout_refused_total{code="model_not_found"} 1.0' in text

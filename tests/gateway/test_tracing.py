@@ -1,0 +1,108 @@
+"""Traces in the words of the GenAI conventions: one span a request, its decision and its calls."""
+
+import sys
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from tests.gateway.world import World, chat, messages, world
+from tests.runtime.world import CODE, UNSAFE
+from turnout.config import load_mapping
+from turnout.core import ConfigError
+from turnout.gateway.tracing import Traces, traces_of
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def traced(w: World) -> InMemorySpanExporter:
+    """What the gateway writes from now on."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    w.gateway._traces = Traces(provider)
+    return kept
+
+
+def spans(kept: InMemorySpanExporter) -> dict[str, list[Any]]:
+    """Spans by name."""
+    found: dict[str, list[Any]] = {}
+    for span in kept.get_finished_spans():
+        found.setdefault(span.name, []).append(span)
+    return found
+
+
+def test_a_request_its_decision_and_each_call_are_spans_of_one_trace() -> None:
+    """The caller's trace goes on: request, decision, failed and answering call, times in order."""
+    with world(models={"coder": "f-500"}, retries={"retries": 0}) as w:
+        kept = traced(w)
+        body = chat(CODE, temperature=0.2, max_tokens=50)
+        assert w.post("/v1/chat/completions", body, {"traceparent": PARENT}).status == 200
+        upstream = w.upstream.requests[-1].headers["traceparent"]
+    found = spans(kept)
+    (request,), (decision,) = found["chat auto"], found["decide"]
+    (failed,), (answered,) = found["chat f-500"], found["chat acme/fast"]
+    assert f"{request.context.trace_id:032x}" == PARENT.split("-")[1]
+    assert f"{request.parent.span_id:016x}" == PARENT.split("-")[2]
+    assert upstream.split("-")[2] == f"{request.context.span_id:016x}"
+    for span in (decision, failed, answered):
+        assert span.parent.span_id == request.context.span_id
+    assert request.kind is SpanKind.SERVER
+    assert answered.kind is SpanKind.CLIENT
+    assert failed.status.status_code is StatusCode.ERROR
+    assert failed.attributes["error.type"] == "unavailable"
+    assert request.start_time <= decision.end_time <= failed.end_time <= answered.end_time
+    assert (
+        dict(request.attributes).items()
+        >= {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.temperature": 0.2,
+            "gen_ai.request.max_tokens": 50,
+            "turnout.attempts": 2,
+        }.items()
+    )
+    assert answered.attributes["gen_ai.response.model"] == "acme/fast"
+    assert answered.attributes["gen_ai.usage.output_tokens"] > 0
+    assert answered.attributes["gen_ai.response.finish_reasons"] == ("stop",)
+    assert decision.attributes["turnout.intent"] == "code"
+
+
+def test_no_span_holds_content_or_keys() -> None:
+    """Neither the prompt nor the answer nor a key is anywhere in a trace."""
+    canary = "canary-7781"
+    with world() as w:
+        kept = traced(w)
+        answer = w.post("/v1/messages", messages(f"Say {canary} twice", stream=True))
+        assert answer.status == 200
+    written = " ".join(str(dict(s.attributes or {})) for s in kept.get_finished_spans())
+    assert canary not in written
+    assert "k3y-acme" not in written
+    assert "answers" not in written
+
+
+def test_a_refused_and_a_blocked_request_are_traced_too() -> None:
+    """A wrong model name is an error span; a blocked request has a decision and no call."""
+    with world() as w:
+        kept = traced(w)
+        w.post("/v1/chat/completions", chat(model="nobody"))
+        w.post("/v1/chat/completions", chat(UNSAFE))
+    found = spans(kept)
+    (refused,) = found["chat nobody"]
+    assert refused.status.status_code is StatusCode.ERROR
+    assert refused.attributes["error.type"] == "InvalidRequest"
+    (blocked,) = found["chat auto"]
+    assert blocked.attributes["turnout.blocked"] is True
+    assert set(found) == {"chat nobody", "chat auto", "decide"}
+
+
+def test_without_it_nothing_of_opentelemetry_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off is the default; asked for without the extra it names the line that installs it."""
+    base: dict[str, Any] = {"models": {"a": "m"}, "default": "a"}
+    assert traces_of(load_mapping(base)) is None
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    asked = load_mapping({**base, "telemetry": {"traces": "otlp"}})
+    with pytest.raises(ConfigError, match=r"pip install 'turnout\[otel\]'"):
+        traces_of(asked)

@@ -1,0 +1,144 @@
+"""Budgets, keys and windows in both databases."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.ledger.conftest import MakeStore
+from tests.ledger.money import CATALOG, asked, decided, outcome
+from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, Usage, window_of
+from turnout.ledger import Ledger, standings
+from turnout.ledger.charges import Limits
+from turnout.ledger.directory import making, new_key, removing, revoking, setting
+
+MOST = 1_000_000_000  # pico-dollars of one call
+BUDGETS = (
+    Budget(per="all", window="total", unit="usd", limit=20 * MOST),
+    Budget(per="key", window="total", unit="usd", limit=12 * MOST),
+    Budget(per="key", name="b", window="total", unit="usd", limit=4 * MOST),
+    Budget(per="model", window="day", unit="requests", limit=10**6),
+)
+
+
+async def test_two_writers_do_not_pass_the_wall_together(make_store: MakeStore) -> None:
+    """Two hundred at once by one or two owners: never more is spent and held than allowed."""
+    ledgers = [Ledger(make_store(), catalog=CATALOG)]
+    if not ledgers[0].store.exclusive:
+        ledgers.append(Ledger(make_store(), catalog=CATALOG))
+    for ledger in ledgers:
+        ledger.limit_by(Limits(BUDGETS))
+        ledger.start()
+    ends = await asyncio.gather(*(_one(ledgers[n % len(ledgers)], n) for n in range(200)))
+    store = make_store()
+    for account, spent, held in store.fetch("SELECT account, spent, held FROM balances"):
+        limit = {"all:all:usd": 20, "key:a:usd": 12, "key:b:usd": 4}.get(account)
+        assert held == 0
+        assert limit is None or spent <= limit * MOST, account
+    assert set(ends) == {True, False}
+    for ledger in ledgers:
+        await asyncio.to_thread(ledger.close)
+
+
+async def _one(ledger: Ledger, number: int) -> bool:
+    request = asked(number, caller=Caller(key="ab"[number % 2], keys=("ab"[number % 2],)))
+    decision = decided(request)
+    try:
+        await ledger.decided(request, decision, MOST, {"large": Bound(MOST, 100)})
+    except BudgetExceeded as error:
+        full = all(s.spent + s.held + MOST > s.budget.limit for s in error.standings)
+        if not full:
+            raise
+        return False
+    await asyncio.sleep(0.001)
+    await ledger.attempted(outcome(decision, Usage(input=number % 100)))
+    await ledger.settled(decision)
+    return True
+
+
+async def test_the_numbers_shown_are_those_that_refuse(make_store: MakeStore) -> None:
+    """A refusal's standing is what the list shows."""
+    budget = Budget(per="all", window="month", unit="tokens", limit=150)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits([budget]))
+        request, other = asked(1), asked(2)
+        first, second = decided(request), decided(other)
+        await ledger.decided(request, first, MOST, {"large": Bound(MOST, 100)})
+        with pytest.raises(BudgetExceeded) as refused:
+            await ledger.decided(other, second, MOST, {"large": Bound(MOST, 100)})
+        (shown,) = standings(ledger.store, [budget], _now_ms())
+        (said,) = refused.value.standings
+        assert said.as_dict() == shown.as_dict()
+        assert (said.spent, said.held, said.left) == (0, 100, 50)
+        await ledger.settled(first)
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+async def test_a_model_of_unknown_price_is_refused_within_a_budget(make_store: MakeStore) -> None:
+    """Unknown is the worst case, whatever is left."""
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits([Budget(per="all", window="total", unit="usd", limit=10**18)]))
+        request = asked(1)
+        with pytest.raises(BudgetExceeded, match="unknown price"):
+            await ledger.decided(request, decided(request), None, {"large": Bound(None, 1)})
+
+
+def test_keys_and_budgets_are_seen_by_another_process(make_store: MakeStore) -> None:
+    """Made, revoked, set and removed in one, known in the other after a look."""
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        other = Ledger(make_store(), catalog=CATALOG)
+        secret, key = new_key(name="ci", models=["fast"], now_ms=1)
+        child, low = new_key(name="child", parent=key.id, models=["fast", "strong"], now_ms=2)
+        budget = Budget(per="team", name="x", window="week", unit="usd", limit=7)
+        ledger.change(making(key), making(low), setting(budget, 3))
+        assert other.directory is not None
+        other.directory.refresh(1.0)
+        found = other.directory.caller(_digest(child), 1.0, 5)
+        assert found is not None
+        assert (found.models, found.keys) == (frozenset({"fast"}), (low.id, key.id))
+        assert other.directory.budgets == (budget,)
+        ledger.change(revoking(key.id, 9), removing(budget.id))
+        other.directory.refresh(2.0)
+        assert other.directory.caller(_digest(secret), 2.0, 10) is None
+        assert other.directory.caller(_digest(child), 2.0, 10) is None
+        assert other.directory.budgets == ()
+        other.close()
+
+
+def _digest(secret: str) -> bytes:
+    from turnout.ledger.directory import hashed
+
+    return hashed(secret)
+
+
+def test_windows_follow_each_other_without_gap_for_ten_years() -> None:
+    """Each ends where the next one begins, whatever the clock's zone did meanwhile."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for window in ("hour", "day", "week", "month"):
+        at, seen = start, set[str]()
+        while at < start + timedelta(days=3653 if window != "hour" else 60):
+            name, ends_ms = window_of(window, int(at.timestamp() * 1000))  # type: ignore[arg-type]
+            assert name not in seen
+            assert ends_ms is not None
+            before = window_of(window, ends_ms - 1)  # type: ignore[arg-type]
+            assert before == (name, ends_ms)
+            seen.add(name)
+            at = datetime.fromtimestamp(ends_ms / 1000, UTC)
+    assert window_of("total", 5) == ("total", None)
+
+
+def test_a_session_of_the_same_name_is_each_tenants_own() -> None:
+    """What one spends in it, the other one still has."""
+    limits = Limits([Budget(per="session", window="total", unit="usd", limit=1)])
+    accounts = {
+        limits.charges(_in_session(tenant), {"m": Bound(1, 1)}, Bound(0, 0), 0)[0].account
+        for tenant in ("team:a", "team:b")
+    }
+    assert len(accounts) == 2
+
+
+def _in_session(tenant: str) -> Request:
+    return asked(1, session="s", tenant=tenant)

@@ -1,0 +1,83 @@
+"""The gateway's proofs pass on the gateway as it is, and fail on each way of breaking it."""
+
+from collections import Counter
+
+import pytest
+
+from turnout.proving.restart import broken_configurations, restarts
+from turnout.proving.soak import Sample, judge
+from turnout.proving.storm import Load, storms
+from turnout.proving.streams import streams
+
+
+def test_faulty_streams_end_as_documented() -> None:
+    """A hundred faulty requests of all dialects, through a real process."""
+    check = streams(100, 1)
+    assert check.result == "PASS", check.line()
+    assert check.figures["error event"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sabotage", ["clean-end", "no-fallback"])
+def test_a_gateway_that_hides_faults_is_found(sabotage: str) -> None:
+    """A clean end after a break, or no next model, must turn the proof red."""
+    check = streams(100, 1, sabotage=sabotage)  # type: ignore[arg-type]
+    assert check.result == "FAIL"
+    assert check.figures["silent truncations" if sabotage == "clean-end" else "5xx"] > 0
+
+
+@pytest.mark.slow
+def test_an_outage_is_not_made_worse() -> None:
+    """Few calls while all fails, none early, no herd afterwards."""
+    for check in storms(1.0, Load(rate=15, phase_s=8), 1, None):
+        assert check.result == "PASS", check.line()
+
+
+@pytest.mark.slow
+def test_retries_without_a_budget_are_found() -> None:
+    """Without breaker and budget every outage check must turn red."""
+    checks = storms(1.0, Load(rate=10, phase_s=4), 1, "no-budget")
+    assert [check.result for check in checks] == ["FAIL"] * len(checks)
+
+
+@pytest.mark.slow
+def test_restarts_fail_nobody() -> None:
+    """Workers replaced one by one, then the whole gateway taken over, under streams."""
+    check = restarts(2, 20)
+    assert check.result == "PASS", check.line()
+
+
+@pytest.mark.slow
+def test_killed_gateways_are_noticed() -> None:
+    """SIGKILL instead of a drain must turn the proof red."""
+    assert restarts(1, 20, abrupt=True).result == "FAIL"
+
+
+@pytest.mark.slow
+def test_broken_configurations_are_not_taken() -> None:
+    """Every kind of break keeps the old configuration; a good one slipped in is noticed."""
+    check = broken_configurations(40, 1)
+    assert check.result == "PASS", check.line()
+    assert broken_configurations(4, 1, taken=True).result == "FAIL"
+
+
+def _samples(growth: float, *, tasks: int = 0, descriptors: int = 0) -> list[Sample]:
+    return [
+        Sample(
+            requests=10_000 * n,
+            rss_bytes=int(2**28 + n * growth * 2**20 / 10),
+            descriptors=20 + descriptors * n,
+            tasks=5 + tasks * n,
+        )
+        for n in range(1, 21)
+    ]
+
+
+def test_growth_is_found() -> None:
+    """A MiB more in 100,000 requests, a socket or a task in 10,000, or one bad answer is a FAIL."""
+    fine = Counter({200: 9, 0: 1})
+    assert judge(_samples(0.5), fine).result == "PASS"
+    assert judge(_samples(1.5), fine).result == "FAIL"
+    assert judge(_samples(0, tasks=1), fine).result == "FAIL"
+    assert judge(_samples(0, descriptors=1), fine).result == "FAIL"
+    assert judge(_samples(0), fine | {500: 1}).result == "FAIL"
