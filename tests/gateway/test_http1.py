@@ -204,7 +204,8 @@ async def test_a_reader_who_stalls_is_let_go() -> None:
         async with asyncio.timeout(10):
             while server._connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        assert echo.cancelled == 1
+            while not echo.cancelled:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         writer.close()
 
 
@@ -215,7 +216,7 @@ async def test_an_idle_connection_ends() -> None:
         began = loop.time()
         found = await talk(echo, POST + b"Content-Length: 1\r\n\r\na")
         assert b" a" in found
-        assert 0.3 < loop.time() - began < 5
+        assert 0.2 < loop.time() - began < 5
 
 
 async def test_draining_lets_answers_end() -> None:

@@ -21,7 +21,7 @@ from turnout.core.errors import (
     Unauthorized,
     Unavailable,
 )
-from turnout.core.money import format_usd, pico_from_usd, pico_per_token, usd_from_pico
+from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
 from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
 from turnout.core.readable import readable, readable_messages
@@ -84,6 +84,7 @@ __all__ = [
     "Unavailable",
     "Usage",
     "check_body",
+    "exact_usd",
     "format_usd",
     "pico_from_usd",
     "pico_per_token",

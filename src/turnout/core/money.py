@@ -32,6 +32,12 @@ def usd_from_pico(pico_usd: int) -> Decimal:
     return Decimal(pico_usd).scaleb(-12)
 
 
+def exact_usd(pico_usd: int) -> str:
+    """The amount in USD with all of its twelve places, for machines."""
+    whole, rest = divmod(abs(pico_usd), PICO_PER_USD)
+    return f"{'-' if pico_usd < 0 else ''}{whole}.{rest:012d}"
+
+
 def format_usd(pico_usd: int | None, *, places: int = 6) -> str:
     """A dollar figure for people, rounded up in the last place; ``unknown`` for None."""
     if pico_usd is None:

@@ -125,6 +125,8 @@ def _check_message(message: object, where: str) -> None:
 
 
 def _check_text(text: str, where: str) -> None:
+    if text.isascii():
+        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

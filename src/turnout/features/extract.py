@@ -12,6 +12,7 @@ from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
 EXPECTED_OUTPUT_TOKENS = 400
 
+_TEXT = frozenset({"text"})
 _MODALITY_OF_PART = {
     "image_url": "image",
     "input_image": "image",
@@ -32,7 +33,7 @@ def extract(request: Request, tokenizers: Collection[str]) -> Features:
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
         turns=sum(message["role"] == "user" for message in request.messages),
         characters=sum(map(len, texts)),
-        modalities=frozenset(_modalities(request)),
+        modalities=_modalities(request),
         needs_tools=bool(request.tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
     )
@@ -71,13 +72,7 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
-def _modalities(request: Request) -> Iterator[str]:
-    yield "text"
-    for message in request.messages:
-        content = message.get("content")
-        if isinstance(content, str):
-            continue
-        for part in content or ():
-            kind = _MODALITY_OF_PART.get(part.get("type", ""))
-            if kind:
-                yield kind
+def _modalities(request: Request) -> frozenset[str]:
+    several = [m.get("content") for m in request.messages if not isinstance(m.get("content"), str)]
+    kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
+    return _TEXT.union(kind for kind in kinds if kind) if kinds else _TEXT

@@ -7,6 +7,7 @@ paths do.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from turnout.core import Caller
@@ -95,6 +96,7 @@ def _given(headers: Mapping[bytes, bytes]) -> str:
     return key.strip().decode("latin-1")
 
 
+@lru_cache(maxsize=256)
 def _host(value: bytes) -> str:
     """The host of ``host``, ``host:port`` or ``[v6]:port``."""
     text = value.decode("latin-1").strip().lower()

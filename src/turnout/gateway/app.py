@@ -142,12 +142,12 @@ class Gateway:
         place, dialect, handler = self._find(arrival)
         out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
         self._in_flight += 1
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight(1)
         try:
             await self._guarded(handler, dialect, arrival, out)
         finally:
             self._in_flight -= 1
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight(-1)
             status = _LEFT if out.gone else out.status or _LEFT
             seconds = time.perf_counter() - started
             self._metrics.request(place, status, seconds)

@@ -98,6 +98,7 @@ class ServerConnection(asyncio.Protocol):
             self.due = math.inf
         elif self._head_bytes:
             self._refuse(b"408 Request Timeout")
+            self._close()
         else:
             self._close()
 
@@ -238,10 +239,10 @@ class ServerConnection(asyncio.Protocol):
         self._answering = None
         if self.closed:
             return
-        if not exchange.complete:
-            self._linger()
-        elif exchange.closes:
+        if exchange.closes and (exchange.complete or isinstance(exchange.failure, TooLate)):
             self._close()
+        elif not exchange.complete:
+            self._linger()
         elif self._queued:
             self._begin(self._queued.popleft())
             if not self._queued:
@@ -270,14 +271,17 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.abort()
 
     def _refuse(self, status: bytes) -> None:
-        """Answers what cannot be read, where no other answer is under way, and ends."""
-        if self._answering is None and not self.closed:
-            self._transport.write(
-                b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
-            )
-            self._linger()
-        else:
-            self._transport.abort()
+        """Answers what cannot be read, unless requests before it are still answered, and ends."""
+        if self.closed or self._lingers:
+            return
+        last = self._queued[-1] if self._queued else self._answering
+        if last is not None:
+            self._lingers = last.closes = True
+            return
+        self._transport.write(
+            b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
+        )
+        self._linger()
 
     def _linger(self) -> None:
         """Takes in what is still on its way, since closing on it would void the answer."""

@@ -12,6 +12,11 @@ from turnout.core import Constraints, InvalidRequest, pico_from_usd
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 _BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
+_TAGS = (
+    (b"traceparent", "traceparent", _TRACEPARENT),
+    (b"x-request-id", "client_request_id", _NAME),
+    (b"anthropic-beta", "anthropic-beta", _BETA),
+)
 _MOST_USD = Decimal(1_000_000)
 
 HeaderMap = Mapping[bytes, bytes]
@@ -45,15 +50,11 @@ def session_of(headers: HeaderMap) -> str | None:
 def tags_of(headers: HeaderMap) -> dict[str, str]:
     """The trace context and the caller's request id, where they are well formed."""
     found = {}
-    trace = headers.get(b"traceparent", b"").decode("latin-1")
-    if _TRACEPARENT.fullmatch(trace):
-        found["traceparent"] = trace
-    own = headers.get(b"x-request-id", b"").decode("latin-1")
-    if _NAME.fullmatch(own):
-        found["client_request_id"] = own
-    beta = headers.get(b"anthropic-beta", b"").decode("latin-1")
-    if _BETA.fullmatch(beta):
-        found["anthropic-beta"] = beta
+    for header, tag, form in _TAGS:
+        if header in headers:
+            value = headers[header].decode("latin-1")
+            if form.fullmatch(value):
+                found[tag] = value
     return found
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from turnout.core import Outcome, usd_from_pico
+from turnout.core import Outcome
+from turnout.core.money import PICO_PER_USD
 from turnout.runtime import Receipt, Walk
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Metrics:
         self._duration = Histogram(
             "turnout_request_seconds", "Whole requests.", ("path",), buckets=_SECONDS, registry=to
         )
-        self.in_flight = Gauge(
+        self._in_flight = Gauge(
             "turnout_requests_in_flight",
             "Requests under way.",
             registry=to,
@@ -86,10 +87,14 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self._bound: dict[tuple[Any, ...], Any] = {}
+        # What is counted but not yet told: nobody looks more often than a scrape does. Values that
+        # several workers share are told at once.
+        self._owed: dict[tuple[Any, ...], float] = {}
+        self._at_once = _all_workers() is not None
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 is a caller who left."""
-        self._child(self._requests, path, str(status)).inc()
+        self._count(1, self._requests, path, str(status))
         self._child(self._duration, path).observe(seconds)
 
     def walk(self, walk: Walk, receipt: Receipt) -> None:
@@ -105,11 +110,11 @@ class Metrics:
                 self._child(self._unknown, outcome.route.model).inc()
             model = outcome.route.model
             end = outcome.error.kind if outcome.error else outcome.status
-            self._child(self._attempts, model, end).inc()
-            self._child(self._tokens, model, "input").inc(outcome.usage.total_input)
-            self._child(self._tokens, model, "output").inc(outcome.usage.total_output)
+            self._count(1, self._attempts, model, end)
+            self._count(outcome.usage.total_input, self._tokens, model, "input")
+            self._count(outcome.usage.total_output, self._tokens, model, "output")
             if outcome.cost_pico_usd:
-                self._child(self._cost, model).inc(float(usd_from_pico(outcome.cost_pico_usd)))
+                self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
             if outcome.ttft_ms is not None:
                 self._child(self._first, model).observe(outcome.ttft_ms / 1e3)
 
@@ -137,14 +142,28 @@ class Metrics:
         """All metrics in Prometheus' text format; of all workers where there are several."""
         from prometheus_client import generate_latest
 
+        owed, self._owed = self._owed, {}
+        for key, amount in owed.items():
+            self._child(*key).inc(amount)
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
+
+    def in_flight(self, change: int) -> None:
+        """So many more requests are under way."""
+        self._count(change, self._in_flight)
+
+    def _count(self, amount: float, metric: Any, *labels: str) -> None:
+        key = (metric, *labels)
+        if self._at_once:
+            self._child(*key).inc(amount)
+        else:
+            self._owed[key] = self._owed.get(key, 0.0) + amount
 
     def _child(self, metric: Any, *labels: str) -> Any:
         key = (metric, *labels)
         found = self._bound.get(key)
         if found is None:
-            found = self._bound[key] = metric.labels(*labels)
+            found = self._bound[key] = metric.labels(*labels) if labels else metric
         return found
 
 

@@ -6,7 +6,7 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 import re
 from collections.abc import Mapping, Sequence
 
-from turnout.core import Decision, Outcome, usd_from_pico
+from turnout.core import Decision, Outcome, exact_usd
 from turnout.gateway.cors import Origins
 from turnout.gateway.exchange import Headers
 from turnout.gateway.inbound import is_trace
@@ -27,17 +27,16 @@ def decision_headers(
 
     ``stopped`` is why the answer was stopped, which is then the reason that counts.
     """
-    cost = "unknown" if cost_pico_usd is None else f"{usd_from_pico(cost_pico_usd):f}"
+    cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
-    pairs = (
-        ("model", model),
-        ("decision", decision.id),
-        ("intent", decision.intent),
-        ("reason", reason.replace("→", "->")),
-        ("cost-usd" if final else "expected-cost-usd", cost),
-        ("attempts", str(attempts)),
-    )
-    return [(f"x-turnout-{name}".encode(), _plain(value)) for name, value in pairs]
+    return [
+        (b"x-turnout-model", _plain(model)),
+        (b"x-turnout-decision", _plain(decision.id)),
+        (b"x-turnout-intent", _plain(decision.intent)),
+        (b"x-turnout-reason", _plain(reason.replace("→", "->"))),
+        (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
+        (b"x-turnout-attempts", b"%d" % attempts),
+    ]
 
 
 def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Origins) -> Headers:

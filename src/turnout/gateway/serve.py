@@ -5,10 +5,13 @@ and only then does the process end. This module does not know workers.
 """
 
 import asyncio
+import ctypes
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from turnout.runtime import Router
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+_LOG = logging.getLogger("turnout.gateway")
 _BACKLOG = 2048
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -89,11 +93,7 @@ async def serve(
     limits, patience = limits or Limits(), patience or Patience()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
-    # What is loaded by now stays; a collection that walks it would stop every answer under way.
-    gc.collect()
-    gc.freeze()
-    # Next to nothing of a request is cyclic, so that rare collections are enough.
-    gc.set_threshold(10_000, 20, 50)
+    _settle_memory()
     reloader = Reloader(gateway, build, config_path)
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
@@ -103,18 +103,41 @@ async def serve(
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
-        await server.start(listener, _tls(address))
+        await server.start(listener, tls_context(address))
         ready()
+        warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()
         gateway.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
         await server.stop()
+        warming.cancel()
     finally:
         for task in watching:
             task.cancel()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await gateway.router.aclose()
+
+
+async def _warm_rest(router: Router) -> None:
+    """Waits for what loads beside the first answers, and gives back what only loading took."""
+    try:
+        await asyncio.to_thread(router.prepare_rest)
+    except ConfigError as error:
+        problem = {"problem": str(error)}
+        _LOG.error("some prompts cannot be classified", extra={"fields": problem})
+    _settle_memory()
+
+
+def _settle_memory() -> None:
+    """Keeps what is loaded by now out of collections, and gives back what only loading took."""
+    gc.collect()
+    # A collection that walks all tables would stop every answer under way.
+    gc.freeze()
+    # Next to nothing of a request is cyclic, so that rare collections are enough.
+    gc.set_threshold(10_000, 20, 50)
+    with suppress(AttributeError):  # only the GNU library has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Stopping:
@@ -156,7 +179,8 @@ def bounds(limits: Limits, patience: Patience) -> Bounds:
     )
 
 
-def _tls(address: Address | None) -> "SSLContext | None":
+def tls_context(address: Address | None) -> "SSLContext | None":
+    """The server's side of TLS; None without a certificate. Raises ConfigError."""
     if address is None or address.certificate is None or address.key is None:
         return None
     import ssl

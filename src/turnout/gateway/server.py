@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 _BACKLOG = 2048
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.1
 
 
 class HttpServer:
@@ -59,8 +59,8 @@ class HttpServer:
             await asyncio.wait(tasks, timeout=10)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends the connections whose deadline has passed; one look for all is the cheapest."""
-        now = loop.time()
-        for connection in [c for c in self._connections if c.due <= now]:
+        """Ends the connections whose deadline passes before the next look: one look for all."""
+        until = loop.time() + _LOOK_EVERY_S
+        for connection in [c for c in self._connections if c.due <= until]:
             connection.expire()
         self._watch = loop.call_later(_LOOK_EVERY_S, self._look, loop)

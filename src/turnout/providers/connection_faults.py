@@ -76,8 +76,10 @@ def _cause(error: BaseException) -> str:
     """The reason in the operating system's words where it is one of its errors."""
     inner = error.__cause__ or error
     number = getattr(inner, "errno", None)
-    if isinstance(number, int) and number in errno.errorcode:
+    # Errors of TLS carry a number that is not the system's.
+    said = getattr(inner, "verify_message", None) or getattr(inner, "reason", None)
+    if not said and isinstance(number, int) and number in errno.errorcode:
         return os.strerror(number)
-    text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or str(inner)
+    text = said or getattr(inner, "strerror", None) or str(inner)
     first_line = str(text).strip().partition("\n")[0]
     return first_line[:_LONGEST_CAUSE] or type(error).__name__

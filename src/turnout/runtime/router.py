@@ -257,12 +257,17 @@ class Router:
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for; no model is called.
 
-        The classifier's second stage goes on loading beside the first answers.
+        The classifier's second stage goes on loading beside the first answers;
+        ``prepare_rest`` waits for it.
         """
         request = self.request("Hello")
         self._parts.classifier.warm(fully=False)
         self._parts.classifier.begin(request.messages)
         self._decide(request, UNREAD)
+
+    def prepare_rest(self) -> None:
+        """Load what only some requests need. Raises ConfigError. May run on a thread."""
+        self._parts.classifier.warm()
 
     def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
