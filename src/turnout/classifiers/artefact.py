@@ -71,7 +71,7 @@ class Artefact:
         artefact = cls(arrays=arrays, meta=meta["meta"], card=card)
         if artefact.digest != meta["digest"]:
             raise ValueError(f"its content is not what {meta['digest'][:19]} names")
-        # An artefact of another kind says its layout in a field of its own, which its reader checks.
+        # Another kind of artefact names its layout in a field that its own reader checks.
         version = artefact.meta.get("version", VERSION)
         if version != VERSION:
             raise ValueError(f"it has layout {version}, {VERSION} is read")
