@@ -23,6 +23,7 @@ from turnout.classifiers import LocalClassifier
 Part = Callable[[tuple[Path, ...]], dict[str, Any]]
 
 PARTS: dict[str, Part] = {
+    "card": folds.card,
     "folds": folds.folds,
     "curve": folds.curve,
     "languages": folds.languages,

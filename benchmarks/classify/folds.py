@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.classify.cache import kept
 from benchmarks.classify.data import features_of, own_files, rows_of
 from benchmarks.classify.interval import Figure, resampled, share
+from turnout.classifiers import LocalClassifier
 from turnout.training.calibration import Calibration
 from turnout.training.figures import FOUR, Figures, figures, four_way, is_own, recall_at
 from turnout.training.fitting import fit
@@ -20,6 +21,7 @@ from turnout.training.rows import Row
 
 _SHARES = (0.0, 0.125, 0.25, 0.5, 1.0)
 _LANGUAGES = ("de", "es", "fr", "pt", "zh", "ja", "hi", "ar", "it", "ru")
+_SCARY = "scary_benign"
 _CURVE = (
     "four_way_f1",
     "four_way_f1_not_english",
@@ -28,6 +30,14 @@ _CURVE = (
     "scary_blocked",
     "own_scary_blocked",
 )
+
+
+def card(_data: tuple[Path, ...]) -> dict[str, Any]:
+    """What training measured of the shipped artefact on folds by source, as its card says."""
+    text = LocalClassifier.load().card
+    table = text.partition("| figure | shipped")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return {name: float(value) for name, value, *_ in rows}
 
 
 def folds(data: tuple[Path, ...]) -> dict[str, Any]:
@@ -85,17 +95,22 @@ def _with_intervals(
 ) -> dict[str, Figure]:
     names = [f.name for f in fields(Figures) if f.name not in {"rows", "settled_early"}]
 
+    counted = [
+        i for i, row in enumerate(rows) if row.judged and (not is_own(row) or row.kind == _SCARY)
+    ]
+
     def measured(index: Any) -> dict[str, float]:
-        found = figures([rows[i] for i in index], scores[index], calibration).as_dict()
+        drawn = [counted[i] for i in index]
+        found = figures([rows[i] for i in drawn], scores[drawn], calibration).as_dict()
         return {name: found[name] for name in names}
 
-    return resampled(measured, len(rows))
+    return resampled(measured, len(counted))
 
 
 def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
     rows, features = rows_of(data), features_of(data)
     spoken = np.array([row.language == language for row in rows])
-    public = np.array([not is_own(row) for row in rows])
+    public = np.array([not is_own(row) and row.judged for row in rows])
     index = np.flatnonzero(_permissive(data) & ~spoken)
     heads = fit([rows[i] for i in index], features.only(index))
     held = np.flatnonzero(spoken & public)
@@ -133,7 +148,7 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
 
     rows = rows_of(data)
     fold = by_source(rows)
-    public = np.array([not is_own(row) for row in rows])
+    public = np.array([not is_own(row) and row.judged for row in rows])
     labels = np.array([row.intent or "" for row in rows])
     scores = np.zeros(len(rows))
     given = np.full(len(rows), "", dtype=object)
