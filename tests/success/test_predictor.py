@@ -9,6 +9,8 @@ import pytest
 
 from tests.success.worlds import MODELS, prompts, write_table
 from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
+from turnout.classifiers.success.expert import Reading
+from turnout.classifiers.success.predictor import gain_of
 from turnout.cli.app import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
@@ -146,3 +148,18 @@ def test_the_commands_train_predict_and_evaluate(folder: Path, tmp_path: Path) -
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [7, "x"]
     assert list(lines[0]["success"]) == list(MODELS)
+
+
+def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
+    """An expert's gain counts as well as it knows the prompt; where none does, nothing is added."""
+    zeros = np.zeros((3, 2), np.float32)
+    sure = Reading(
+        success=zeros, strange=np.array([0, 1, 1], np.float32), gain=np.full(3, 0.2, np.float32)
+    )
+    unsure = Reading(
+        success=zeros, strange=np.array([1, 1, 0], np.float32), gain=np.full(3, -0.1, np.float32)
+    )
+    gain = gain_of([sure, unsure])
+    assert gain[0] == pytest.approx(0.2, rel=0.15)
+    assert gain[1] == 0
+    assert gain[2] == pytest.approx(-0.1, rel=0.15)

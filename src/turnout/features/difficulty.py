@@ -6,15 +6,14 @@ with many numbers, conditions and clauses are harder in nearly every public task
 This module does not know models, prices or outcomes.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import log1p
-from typing import Any
 
+from turnout.features import tools
 from turnout.features.prompt import PromptText
 
-SCHEMA = "difficulty/1"
+SCHEMA = "difficulty/2"
 
 # Reading more than this changes no figure and would make long prompts slow.
 _CHARACTERS_READ = 4000
@@ -51,9 +50,7 @@ NAMES = (
     "options", "option_length", "numeric_options", "stem_length", "upper", "marks", "latex",
     *_VOCABULARIES, "clauses", "lines", "question_marks", "operators", "foreign",
     "words_a_sentence", "distinct_words", "long_words", "ends_asking", "blanks", "decimals",
-    "names", "quotes",
-    "functions", "function_length", "parameters", "required", "name_overlap", "text_overlap",
-    "parameter_overlap", "numbers_a_parameter",
+    "names", "quotes", *tools.NAMES,
 )  # fmt: skip
 
 
@@ -79,7 +76,7 @@ def difficulty(prompt: PromptText) -> list[float]:
         log1p(len(_DECIMAL.findall(stem))),
         log1p(len(_NAME.findall(stem))),
         log1p(len(_QUOTE.findall(stem))),
-        *_tools(prompt.functions, asked, len(_NUMBER.findall(stem))),
+        *tools.tool_marks(prompt.functions, text),
     ]
 
 
@@ -138,45 +135,3 @@ def _style(words: Sequence[str], asked: Sequence[str], stem: str) -> list[float]
         sum(len(word) > 9 for word in words) / count,
         float(stem.rstrip().endswith("?")),
     ]
-
-
-def _tools(functions: str, asked: Sequence[str], numbers: int) -> list[float]:
-    if not functions:
-        return [0.0] * 8
-    tools = parse_tools(functions)
-    stems = {word[:5] for word in asked if len(word) > 2}
-    names = [_stems(str(tool.get("name", ""))) for tool in tools]
-    texts = [_stems(str(tool.get("description", ""))) for tool in tools]
-    schemas = [p for tool in tools if isinstance(p := tool.get("parameters"), Mapping)]
-    required = [set(map(str, p.get("required") or ())) for p in schemas]
-    most = max(map(len, required), default=0)
-    return [
-        log1p(len(tools)),
-        log1p(len(functions)),
-        log1p(sum(len(p.get("properties") or ()) for p in schemas)),
-        log1p(sum(map(len, required))),
-        max((_overlap(name, stems) for name in names), default=0.0),
-        max((_overlap(words, stems) for words in texts), default=0.0),
-        max((_overlap(_stems(" ".join(r)), stems) for r in required), default=0.0),
-        numbers / (most + 1),
-    ]
-
-
-def parse_tools(functions: str) -> list[Mapping[str, Any]]:
-    """The tool definitions in a JSON text, in OpenAI's shape or bare; none where it is not JSON."""
-    try:
-        parsed = json.loads(functions)
-    except ValueError:
-        return []
-    listed = parsed if isinstance(parsed, list) else [parsed]
-    tools = [tool for tool in listed if isinstance(tool, Mapping)]
-    return [inner if isinstance(inner := tool.get("function"), Mapping) else tool for tool in tools]
-
-
-def _stems(text: str) -> set[str]:
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    return {w[:5].lower() for w in re.findall(r"[A-Za-z]{3,}", split)}
-
-
-def _overlap(of: set[str], stems: set[str]) -> float:
-    return len(of & stems) / len(of) if of else 0.0

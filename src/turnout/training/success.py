@@ -36,6 +36,8 @@ _WORTH_LEFT = 0.04
 _SHARED_MODELS = 0.25
 # A new task is further from the training data than a group left out of it: half the level is kept.
 _PRUDENCE = 0.5
+_STRANGE_SHARE = 0.1
+_GATE_SHARPNESS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,13 +290,13 @@ def _plain_blend(models: int) -> Blend:
 
 
 def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
-    slope, offset = _gate(known.closeness, strange.closeness)
+    slope, offset = _gate(known.closeness)
     weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE
     weights[0, 0] *= _made_up_for(known, weights, slope, offset)
     full = np.eye(known.truth.shape[1], dtype=np.float32)
     blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
-    departures_found = blend.departures(known.members, known.closeness)
+    departures_found = blend.departures(known.members, blend.strangeness(known.closeness))
     return replace(blend, basis=_basis(departures_found, known.truth))
 
 
@@ -352,15 +354,12 @@ def _weigh(found: _OutOfFold) -> Floats:
     return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
 
 
-def _gate(near: Floats, far: Floats) -> tuple[float, float]:
-    """Slope and offset of P(strange | closeness), by Newton's method on the logistic loss."""
-    x = np.concatenate([near, far]).astype(np.float64)
-    y = np.concatenate([np.zeros(len(near)), np.ones(len(far))])
-    inputs = np.stack([x, np.ones_like(x)], axis=1)
-    solution = np.zeros(2)
-    for _ in range(25):
-        p = 1 / (1 + np.exp(-np.clip(inputs @ solution, -30, 30)))
-        gradient = inputs.T @ (p - y) + 1e-2 * solution
-        hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs + 1e-2 * np.eye(2)
-        solution -= np.linalg.solve(hessian, gradient)
-    return float(solution[0]), float(solution[1])
+def _gate(closeness: Floats) -> tuple[float, float]:
+    """Slope and offset of strangeness by closeness, from that of prompts like the training data.
+
+    The least close tenth counts as more strange than known. Left-out groups found by clustering
+    are no guide: they lie nearer to the rest than a new task does.
+    """
+    edge, middle = np.quantile(closeness.astype(np.float64), [_STRANGE_SHARE, 0.5])
+    slope = -_GATE_SHARPNESS / max(1e-6, middle - edge)
+    return float(slope), float(-slope * edge)

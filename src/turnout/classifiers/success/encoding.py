@@ -4,17 +4,20 @@ Invariant: the same prompt gives the same row; nothing but its text and tools is
 """
 
 from collections.abc import Sequence
+from math import log1p
 
 import numpy as np
 import numpy.typing as npt
 
-from turnout.features import difficulty, words
+from turnout.features import difficulty, tools, words
 from turnout.features.prompt import PromptText
 
 Floats = npt.NDArray[np.float32]
 
+_FITS = 4
+
 SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}"
-WIDTH = len(difficulty.NAMES) + 2 + words.DIMENSIONS
+WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS
 
 
 def encode(prompt: PromptText) -> Floats:
@@ -40,12 +43,15 @@ def marks_of(encoded: Floats) -> Floats:
     return encoded[:, : -words.DIMENSIONS]
 
 
-def _fit(prompt: PromptText, meaning: Floats) -> tuple[float, float]:
-    """The nearest and the mean cosine between the question and a tool's name and description."""
-    if not prompt.functions:
-        return 0.0, 0.0
-    near = [
-        float(meaning @ words.embed(f"{tool.get('name', '')} {tool.get('description', '')}"))
-        for tool in difficulty.parse_tools(prompt.functions)[:16]
-    ]
-    return (max(near), sum(near) / len(near)) if near else (0.0, 0.0)
+def _fit(prompt: PromptText, meaning: Floats) -> tuple[float, float, float, float]:
+    """Cosines of the question with each tool's name and description.
+
+    The nearest, the mean, the second, and how many come close to the nearest (on a log scale).
+    """
+    listed = tools.parse_tools(prompt.functions)[: tools.MOST_TOOLS]
+    if not listed:
+        return 0.0, 0.0, 0.0, 0.0
+    told = (f"{tool.get('name', '')} {tool.get('description', '')}" for tool in listed)
+    near = sorted(float(meaning @ words.embed(text.replace("_", " "))) for text in told)
+    close = sum(cosine > 0.8 * near[-1] for cosine in near)
+    return near[-1], sum(near) / len(near), near[-2] if len(near) > 1 else 0.0, log1p(close)

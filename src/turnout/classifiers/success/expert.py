@@ -5,7 +5,7 @@ nearest neighbours. Their departures are split into a level (is the prompt hard 
 contrasts (for whom is it harder?), and each part is weighted by what it was worth out of fold:
 once on prompts like the training data and once on whole groups of prompts left out. How unlike the
 training data a prompt is decides between the two, so that a strange prompt falls back towards the
-models' means.
+models' means, moved by what abler models gain on it as far as other tables know such prompts.
 
 Invariant: every probability is in [0.005, 0.995]; nothing is read but the encoded prompt.
 """
@@ -53,7 +53,7 @@ class Blend:
 
     ``basis [m, r]`` holds the few directions of contrast in which models really differ: what lies
     outside is noise that a choice among many models would chase. ``slope`` and ``offset`` turn
-    closeness into the probability that a prompt is strange.
+    closeness into strangeness.
     """
 
     weights: Floats
@@ -62,19 +62,19 @@ class Blend:
     offset: float
 
     def strangeness(self, closeness: Floats) -> Floats:
-        """P(the prompt is of a kind not seen in training), ``[n]``."""
+        """How unlike the training data each prompt is, 0..1: ``[n]``."""
         logit = np.clip(self.slope * closeness + self.offset, -30.0, 30.0)
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
 
-    def departures(self, members: Floats, closeness: Floats) -> Floats:
-        """``[n, m]`` from the members' ``[members, n, m]``."""
+    def departures(self, members: Floats, strange: Floats) -> Floats:
+        """``[n, m]`` from the members' ``[members, n, m]`` and the strangeness ``[n]``."""
         level = members.mean(axis=2, keepdims=True)
-        known, strange = (
+        known, unknown = (
             _mixed(of_level, level) + _mixed(of_contrast, members - level)
             for of_level, of_contrast in self.weights
         )
-        share = self.strangeness(closeness)[:, None]
-        departures = (1 - share) * known + share * strange
+        share = strange[:, None]
+        departures = (1 - share) * known + share * unknown
         shared = departures.mean(axis=1, keepdims=True)
         contrast = ((departures - shared) @ self.basis) @ self.basis.T
         return np.asarray(shared + contrast, dtype=np.float32)
@@ -83,6 +83,24 @@ class Blend:
 def _mixed(weights: Floats, members: Floats) -> Floats:
     shape = members.shape[1:]
     return np.asarray(weights @ members.reshape(len(weights), -1)).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an expert says of ``n`` prompts.
+
+    ``success [n, m]`` is its own estimate; ``strange [n]`` says how unlike its training data a
+    prompt is, and ``gain [n]`` what one logit more ability is worth.
+    """
+
+    success: Floats
+    strange: Floats
+    gain: Floats
+
+    @property
+    def knowing(self) -> Floats:
+        """How well the expert knows prompts of the kind, 0..1: ``[n]``."""
+        return np.asarray(1 - self.strange, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +120,32 @@ class Expert:
     neighbours: Neighbours
     blend: Blend
 
-    def predict(self, encoded: Floats) -> tuple[Floats, Floats]:
-        """P(success) ``[n, m]`` and closeness to the training data ``[n]``."""
+    @property
+    def ability(self) -> Floats:
+        """``[m]``: the logit of each model's mean success, about the models' mean."""
+        mean = np.clip(self.prior, 0.02, 0.98)
+        logit = np.log(mean / (1 - mean))
+        return np.asarray(logit - logit.mean(), dtype=np.float32)
+
+    def read(self, encoded: Floats) -> Reading:
+        """What the expert says of the encoded prompts ``[n, width]``."""
         members, closeness = self.members(encoded)
-        success = self.prior + self.blend.departures(members, closeness)
-        return np.clip(success, _EDGE, 1 - _EDGE), closeness
+        strange = self.blend.strangeness(closeness)
+        # Abilities sum to zero, so that the level of the departures drops out.
+        known, ability = self.blend.departures(members, np.zeros_like(strange)), self.ability
+        return Reading(
+            success=self.prior + self.blend.departures(members, strange),
+            strange=strange,
+            gain=known @ ability / (ability @ ability + 1e-6),
+        )
+
+    def answer(self, reading: Reading, gain: Floats) -> Floats:
+        """P(success) ``[n, m]``.
+
+        ``gain [n]`` is what all experts say of ability; it counts as far as the prompt is strange.
+        """
+        moved = (reading.strange * gain)[:, None] * self.ability
+        return np.asarray(np.clip(reading.success + moved, _EDGE, 1 - _EDGE), dtype=np.float32)
 
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[members, n, m]``, and closeness ``[n]``."""
