@@ -163,10 +163,11 @@ class Router:
     def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
-            request = self.request(prompt, **more)
-            return self._decide(
-                request, self._parts.classifier.predict(readable_messages(request))
-            ), ()
+            request = self._meant(self.request(prompt, **more))
+            if self._unread(request):
+                return self._decide(request, UNREAD), ()
+            local = self._parts.classifier.predict(readable_messages(request))
+            return self._decide(request, local), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -175,7 +176,7 @@ class Router:
         return decision
 
     async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
-        request = self.request(prompt, **more)
+        request = self._meant(self.request(prompt, **more))
         try:
             prediction, labelled = await self._predict(request)
             decision = self._decide(request, prediction)
@@ -384,8 +385,12 @@ class Router:
             request = replace(request, model=aliases[request.model])
         return placed(request, self._rules)
 
+    def _unread(self, request: Request) -> bool:
+        """Whether the request goes on without being read, as the configuration has it."""
+        return not self._rules.safety.pinned and is_pinned(request, self._rules)
+
     async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
-        if not self._rules.safety.pinned and is_pinned(request, self._rules):
+        if self._unread(request):
             return UNREAD, ()
         classifier, running = self._parts.classifier, asyncio.get_running_loop()
         messages = readable_messages(request)
