@@ -88,7 +88,7 @@ def check_body(body: object) -> Body:
 
     Raises InvalidRequest naming the field, the value and the fix.
     """
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict | Mapping):
         raise InvalidRequest("the request body must be a JSON object", field="body")
     messages = body.get("messages")
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
@@ -103,7 +103,7 @@ def check_body(body: object) -> Body:
 
 
 def _check_message(message: object, where: str) -> None:
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict | Mapping):
         raise InvalidRequest(f"{where} must be an object with role and content", field=where)
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
@@ -171,6 +171,8 @@ def strings(value: object) -> list[str]:
         item = pending.pop()
         if isinstance(item, str):
             found.append(item)
+        elif isinstance(item, dict):
+            pending.extend(reversed(item.values()))
         elif isinstance(item, Mapping):
             pending.extend(reversed(list(item.values())))
         elif isinstance(item, list | tuple):

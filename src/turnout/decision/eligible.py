@@ -27,7 +27,7 @@ def expected_cost(features: Features, deployment: Deployment) -> int | None:
     if deployment.price is None:
         return None
     prompt = input_tokens(features, deployment)
-    return deployment.price.expected_cost(prompt, features.answer_tokens(deployment.model))
+    return deployment.price.expected_cost(prompt, features.answer_tokens(deployment.card.id))
 
 
 def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
@@ -64,7 +64,7 @@ def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot
 
 def _fits(request: Request, features: Features, deployment: Deployment, _: Snapshot) -> str | None:
     prompt, window = input_tokens(features, deployment), deployment.card.context_window
-    reserve = request.max_output_tokens or features.answer_tokens(deployment.model)
+    reserve = request.max_output_tokens or features.answer_tokens(deployment.card.id)
     if prompt + reserve > window:
         return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
     return None
@@ -170,6 +170,8 @@ def _binding(request: Request, snapshot: Snapshot) -> list[Constraint]:
         unset.add(_long_enough)
     if limits.max_cost_pico_usd is None:
         unset.add(_affordable)
+    if limits.most_pico_usd is None and limits.most_tokens is None:
+        unset.add(_within)
     if limits.max_latency_ms is None:
         unset.add(_quick)
     if not snapshot.unavailable:

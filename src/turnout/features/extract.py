@@ -25,13 +25,13 @@ _MODALITY_OF_PART = {
 
 def extract(request: Request, tokenizers: Collection[str]) -> Features:
     """The request's features, its prompt counted by each of ``tokenizers``."""
-    texts = list(_prompt_texts(request))
+    texts = _prompt_texts(request)
     overhead = TOKENS_PER_MESSAGE * len(request.messages)
     cap = request.max_output_tokens
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=sum(message["role"] == "user" for message in request.messages),
+        turns=[message["role"] for message in request.messages].count("user"),
         characters=sum(map(len, texts)),
         modalities=_modalities(request),
         needs_tools=bool(request.tools) or bool(request.body.get("functions")),
@@ -39,22 +39,22 @@ def extract(request: Request, tokenizers: Collection[str]) -> Features:
     )
 
 
-def _prompt_texts(request: Request) -> Iterator[str]:
+def _prompt_texts(request: Request) -> list[str]:
+    texts: list[str] = []
     for message in request.messages:
-        yield from _message_texts(message)
+        for field, value in message.items():
+            if field == "role":
+                continue
+            if isinstance(value, str):
+                texts.append(value)
+            elif field == "content":
+                texts += [text for part in value or () for text in _part_texts(part)]
+            else:
+                texts += strings(value)
     for tool in request.tools:
-        yield from strings(tool)
-        yield from _keys(tool)
-
-
-def _message_texts(message: Message) -> Iterator[str]:
-    for field, value in message.items():
-        if field == "role":
-            continue
-        if field == "content" and not isinstance(value, str):
-            yield from (s for part in value or () for s in _part_texts(part))
-        else:
-            yield from strings(value)
+        texts += strings(tool)
+        texts += _keys(tool)
+    return texts
 
 
 def _part_texts(part: Message) -> list[str]:
@@ -73,6 +73,7 @@ def _keys(value: object) -> Iterator[str]:
 
 
 def _modalities(request: Request) -> frozenset[str]:
-    several = [m.get("content") for m in request.messages if not isinstance(m.get("content"), str)]
+    contents = [message.get("content") for message in request.messages]
+    several = [content for content in contents if not isinstance(content, str)]
     kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
     return _TEXT.union(kind for kind in kinds if kind) if kinds else _TEXT

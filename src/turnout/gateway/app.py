@@ -185,8 +185,11 @@ class Gateway:
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
-        path = next((p for p in _PREFIXES if arrival.path.startswith(p)), arrival.path)
+        path = arrival.path
         found = self._routes.get((arrival.method, path))
+        if found is None:
+            path = next((p for p in _PREFIXES if path.startswith(p)), path)
+            found = self._routes.get((arrival.method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
@@ -234,10 +237,11 @@ class Gateway:
                     ),
                     rules.most_bytes,
                 )
-            receipt = router.receipt(walk)
-            self._recent.keep(request.tenant, walk.decision, walk.outcomes, receipt, walk.scans)
-            self._metrics.walk(walk, receipt)
-            log.answered(arrival.id, walk, receipt)
+            self._recent.keep(
+                request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
+            )
+            self._metrics.walk(walk)
+            log.answered(arrival.id, walk, router.receipt)
 
         return handle
 

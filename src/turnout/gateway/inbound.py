@@ -18,6 +18,7 @@ _TAGS = (
     (b"anthropic-beta", "anthropic-beta", _BETA),
 )
 _MOST_USD = Decimal(1_000_000)
+_ONE = Decimal(1)
 
 HeaderMap = Mapping[bytes, bytes]
 
@@ -29,9 +30,9 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
 
     Raises InvalidRequest.
     """
-    cost = _number(headers, "x-turnout-max-cost-usd")
-    latency = _number(headers, "x-turnout-max-latency-ms")
-    quality = _number(headers, "x-turnout-quality", most=Decimal(1))
+    cost = _number(headers, b"x-turnout-max-cost-usd")
+    latency = _number(headers, b"x-turnout-max-latency-ms")
+    quality = _number(headers, b"x-turnout-quality", most=_ONE)
     if cost is None and latency is None and quality is None and allow is None:
         return _NONE
     return Constraints(
@@ -44,7 +45,7 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
 
 def session_of(headers: HeaderMap) -> str | None:
     """``x-turnout-session``. Raises InvalidRequest."""
-    return _name(headers, "x-turnout-session")
+    return _name(headers, b"x-turnout-session")
 
 
 def tags_of(headers: HeaderMap) -> dict[str, str]:
@@ -63,8 +64,8 @@ def is_trace(value: bytes) -> bool:
     return _TRACEPARENT.fullmatch(value.decode("latin-1")) is not None
 
 
-def _number(headers: HeaderMap, name: str, most: Decimal = _MOST_USD) -> Decimal | None:
-    raw = headers.get(name.encode())
+def _number(headers: HeaderMap, header: bytes, most: Decimal = _MOST_USD) -> Decimal | None:
+    raw = headers.get(header)
     if raw is None:
         return None
     try:
@@ -72,17 +73,18 @@ def _number(headers: HeaderMap, name: str, most: Decimal = _MOST_USD) -> Decimal
     except (InvalidOperation, UnicodeDecodeError):
         value = Decimal(-1)
     if not value.is_finite() or not 0 <= value <= most:
-        shown = raw[:40].decode("latin-1")
+        name, shown = header.decode(), raw[:40].decode("latin-1")
         raise InvalidRequest(f"{name} is {shown!r}; use a number from 0 to {most}", field=name)
     return value
 
 
-def _name(headers: HeaderMap, name: str) -> str | None:
-    raw = headers.get(name.encode())
+def _name(headers: HeaderMap, header: bytes) -> str | None:
+    raw = headers.get(header)
     if raw is None:
         return None
     text = raw.decode("latin-1")
     if not _NAME.fullmatch(text):
+        name = header.decode()
         raise InvalidRequest(
             f"{name} must be 1 to 128 letters, digits or signs of . : / @ + - _", field=name
         )

@@ -5,6 +5,7 @@ Invariant: only the fields named here are written; texts of callers and provider
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -52,11 +53,11 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
         _LOG.debug("request", extra={"fields": fields})
 
 
-def answered(request_id: str, walk: Walk, receipt: Receipt) -> None:
-    """A decision that was carried out."""
+def answered(request_id: str, walk: Walk, account: Callable[[Walk], Receipt]) -> None:
+    """A decision that was carried out; its ``account`` is taken only where the line is written."""
     if not _LOG.isEnabledFor(logging.INFO):
         return
-    decision = walk.decision
+    decision, receipt = walk.decision, account(walk)
     cost = receipt.cost_pico_usd
     fields: dict[str, Any] = {
         "request": request_id,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.core import Outcome
 from turnout.core.money import PICO_PER_USD
-from turnout.runtime import Receipt, Walk
+from turnout.runtime import Walk
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -97,9 +97,8 @@ class Metrics:
         self._count(1, self._requests, path, str(status))
         self._child(self._duration, path).observe(seconds)
 
-    def walk(self, walk: Walk, receipt: Receipt) -> None:
+    def walk(self, walk: Walk) -> None:
         """What a request's calls used and cost."""
-        del receipt
         if walk.decision.blocked or walk.stopped:
             self._child(self._blocked, "answer" if walk.stopped else "request").inc()
         tried: set[str] = set()

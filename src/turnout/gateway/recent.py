@@ -9,11 +9,10 @@ from typing import Any
 
 from turnout.core import Decision, Outcome, Scan, usd_from_pico
 from turnout.gateway.log import scan_fields
-from turnout.runtime import Receipt
 
 _MOST = 2000
 
-_Kept = tuple[str | None, Decision, tuple[Outcome, ...], Receipt | None, tuple[Scan, ...]]
+_Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan, ...]]
 
 
 class Recent:
@@ -29,11 +28,14 @@ class Recent:
         tenant: str | None,
         decision: Decision,
         outcomes: Sequence[Outcome] = (),
-        receipt: Receipt | None = None,
+        paid_pico_usd: int | None = None,
         scans: tuple[Scan, ...] = (),
     ) -> None:
-        """Remembers a tenant's decision; the oldest one is forgotten when there are too many."""
-        self._kept[decision.id] = (tenant, decision, tuple(outcomes), receipt, scans)
+        """Remembers a tenant's decision; the oldest one is forgotten when there are too many.
+
+        ``paid_pico_usd`` is what all calls cost, None when that is unknown.
+        """
+        self._kept[decision.id] = (tenant, decision, tuple(outcomes), paid_pico_usd, scans)
         while len(self._kept) > self._most:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
@@ -55,11 +57,10 @@ class Recent:
         found = self._of(decision_id, tenant)
         if found is None:
             return None
-        _, decision, outcomes, receipt, scans = found
+        _, decision, outcomes, paid, scans = found
         record = decision.as_dict()
         record["explanation"] = decision.explain()
         record["attempts"] = [_attempt(o) for o in outcomes]
-        paid = receipt.cost_pico_usd if receipt else None
         record["cost_usd"] = None if paid is None else float(usd_from_pico(paid))
         record["scans"] = [scan_fields(scan) for scan in scans]
         record["feedback"] = self._feedback.get(decision_id, [])

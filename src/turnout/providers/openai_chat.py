@@ -116,7 +116,7 @@ def _reports_usage(provider: Provider) -> bool:
 
 def _portable(message: Any) -> Any:
     """The message without another family's marks, its tool ids in a form that all take."""
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict | Mapping):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:
@@ -145,6 +145,8 @@ def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[st
         headers["traceparent"] = request.tags["traceparent"]
     if provider.api_key:
         headers["Authorization"] = f"Bearer {provider.api_key}"
+    if not provider.headers:
+        return headers
     own = {name.lower() for name in provider.headers}
     kept = {name: value for name, value in headers.items() if name.lower() not in own}
     return {**kept, **provider.headers}

@@ -29,7 +29,7 @@ def read_chunk(payload: object, part: Part) -> Chunk:
     if not isinstance(choices, list):
         raise Malformed("choices is not a list")
     return Chunk(
-        deltas=tuple(_delta(choice, place, part) for place, choice in enumerate(choices)),
+        deltas=tuple([_delta(choice, place, part) for place, choice in enumerate(choices)]),
         usage=openai_usage(_usage_payload(answer)),
         model=_text(answer.get("model"), "model") or None,
         id=_text(answer.get("id"), "id") or None,

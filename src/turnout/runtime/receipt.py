@@ -67,4 +67,9 @@ def cost(deployment: Deployment | None, usage: Usage) -> int | None:
 
 def total(costs: Sequence[int | None]) -> int | None:
     """The sum, or None when any part is unknown."""
-    return None if any(c is None for c in costs) else sum(c for c in costs if c is not None)
+    whole = 0
+    for cost in costs:
+        if cost is None:
+            return None
+        whole += cost
+    return whole

@@ -394,7 +394,7 @@ class Router:
             return UNREAD, ()
         classifier, running = self._parts.classifier, asyncio.get_running_loop()
         messages = readable_messages(request)
-        if sum(len(text) for message in messages for text in strings(message)) > _AT_ONCE:
+        if sum(map(len, strings([*messages]))) > _AT_ONCE:
             # Every stretch of it is read, and others shall not wait for that.
             local = await running.run_in_executor(self._threads, classifier.predict, messages)
         else:
