@@ -33,6 +33,13 @@ MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
         ("models:\n  f: {model: m, price: {input: -1, output: 1}}\ndefault: f\n", "line 2: models"),
         ("models:\n  f: {model: m, price: free}\ndefault: f\n", "models.f.price: 'free'"),
         (MODEL + "providers: {p: {api_key: '${NOPE}'}}\n", "line 4: providers.p.api_key: envir"),
+        (
+            MODEL + "providers: {p: {base_url: 'ftp://h/v1'}}\n",
+            "line 4: providers.p.base_url: 'ftp://h/v1': use a URL such as https://",
+        ),
+        (MODEL + "providers: {p: {base_url: 'api.h.com/v1'}}\n", "providers.p.base_url: 'api.h"),
+        (MODEL + "providers: {p: {base_url: 'http://[h/v1'}}\n", "providers.p.base_url: 'http"),
+        (MODEL + "providers: {p: {base_url: 'http://h:99999'}}\n", "providers.p.base_url: 'http"),
     ],
 )
 def test_a_problem_names_line_field_value_and_fix(text: str, message: str) -> None:

@@ -7,14 +7,35 @@ This module does not know files, the environment, presets or classes of other ro
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Hour = Annotated[float, Field(ge=0, le=24)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+
+
+def _callable(url: str) -> str:
+    parts = urlsplit(url)
+    if url == "embedded://" or (
+        parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    ):
+        return url
+    raise ValueError("use a URL such as https://api.example.com/v1")
+
+
+BaseUrl = Annotated[str, AfterValidator(_callable)]
 
 
 def _off(value: object) -> object:
@@ -48,7 +69,7 @@ class ProviderSection(Section):
     """
 
     preset: Name | None = None
-    base_url: Name | None = None
+    base_url: BaseUrl | None = None
     api_key: str | None = None
     family: Literal["openai", "anthropic", "embedded"] | None = None
     headers: dict[str, str] = {}
@@ -64,7 +85,7 @@ class DeploymentSection(Section):
     """
 
     provider: Name | None = None
-    base_url: Name | None = None
+    base_url: BaseUrl | None = None
     api_key: str | None = None
     model: Name | None = None
     price: PriceSection | Literal["unknown"] | None = None

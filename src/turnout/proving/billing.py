@@ -9,7 +9,7 @@ Invariant: the invoice's side is computed apart from the ledger's prices and ari
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -51,6 +51,7 @@ _PRICES: Mapping[str, tuple[str, str, str]] = {
     "another": ("7", "21", "0.7"),
 }
 _LEAVES = 0.05
+_SURELY = 5  # times asked for, from which a fault must have been met
 _PICO = 10**12
 
 
@@ -66,6 +67,7 @@ class Bill:
     missing: int = 0
     unexpected: int = 0
     unseen: int = 0
+    unmet: int = 0
     difference_pico_usd: int = 0
     differing: int = 0
     unmarked: int = 0
@@ -116,6 +118,7 @@ def billing(
             "estimates not marked": bill.unmarked,
             "calls on the invoice only": bill.missing,
             "calls in the ledger only": bill.unexpected,
+            "faults asked for and never met": bill.unmet,
             "findings of verify": len(findings),
         },
         requests=bill.requests,
@@ -202,6 +205,10 @@ def _settle_up(
     )
     for ident, model, cost, estimated, status in rows:
         calls[ident, model].append({"cost": cost, "estimated": estimated, "status": status})
+    # A single caller may have left before its call arrived.
+    met = {model for _, model in entries}
+    asked = Counter(faults.values())
+    bill.unmet = sum(times >= _SURELY and fault not in met for fault, times in asked.items())
     for key in entries.keys() | calls.keys():
         theirs, ours = entries.get(key, []), calls.get(key, [])
         fault = faults.get(key[0], "?")
@@ -281,6 +288,7 @@ def _config(upstream: FaultyUpstream) -> dict[str, Any]:
             "cooldown_s": 0.001,
             "longest_s": 0.001,
             "lasting_s": 0.001,
+            "spend_limit_s": 0.001,
             "retry_share": 1,
             "retry_reserve": 10**9,
         },
