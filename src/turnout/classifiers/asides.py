@@ -8,12 +8,12 @@ Does not know which intents there are.
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.heads import Table
+from turnout.classifiers.heads import Floats, Table
 
 Rows = NDArray[np.int64]
 
@@ -63,6 +63,12 @@ class Asides:
     strong: float
     weak: float
     alarm: float
+    # What each row speaks for an aside, kept since every text is asked for the sum of it.
+    telling: Floats = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        telling = self.table.rarity * np.maximum(self.table.weights[:, 0], 0.0)
+        object.__setattr__(self, "telling", telling.astype(np.float32, copy=False))
 
     def suspected(self, rows: Rows) -> bool:
         """Whether a text of these rows may hold an aside at all."""
@@ -70,7 +76,7 @@ class Asides:
 
     def told(self, rows: Rows) -> float:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
-        return float(self.table.rarity[rows] @ np.maximum(self.table.weights[rows, 0], 0.0))
+        return float(self.telling.take(rows).sum())
 
     def without(self, text: str, rows_of: Callable[[str], Rows]) -> str:
         """The text without its asides; the whole text where nothing else would be left."""

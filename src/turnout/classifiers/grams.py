@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.pieces import BEGIN, END, UNKNOWN
+from turnout.classifiers.pieces import BEGIN, END, UNKNOWN, folded
 
 PIECES = 128_010
 BUCKETS = 2**17
@@ -23,7 +23,7 @@ def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
     pairs = (pieces[:-1] * _LEFT + pieces[1:] * _RIGHT) % BUCKETS + PIECES
     rows = [pieces, pairs]
     if UNKNOWN in ids:
-        rows.append(_fragments(text))
+        rows.append(_fragments(folded(text)))
     return _distinct(np.concatenate(rows))
 
 

@@ -30,16 +30,23 @@ class Table:
 
     def of(self, rows: NDArray[np.int64]) -> Floats:
         """The outputs of one text."""
-        rarity = self.rarity[rows]
-        length = math.sqrt(rarity @ rarity)
+        return self._of(rows, self.rarity.take(rows))
+
+    def read(self, rows: NDArray[np.int64]) -> tuple[Floats, float]:
+        """The outputs of one text, and the share of its rows that training saw."""
+        rarity = self.rarity.take(rows)
+        return self._of(rows, rarity), np.count_nonzero(rarity) / max(len(rows), 1)
+
+    def _of(self, rows: NDArray[np.int64], rarity: Floats) -> Floats:
+        length = math.sqrt(rarity.dot(rarity))
         if length == 0.0:
             return self.bias
-        out: Floats = rarity @ self.weights[rows] / length + self.bias
+        # Widened by itself: inside the product that takes twice as long.
+        weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
+        out: Floats = rarity.dot(weights)
+        out /= length
+        out += self.bias
         return out
-
-    def known(self, rows: NDArray[np.int64]) -> float:
-        """Share of the rows that training saw."""
-        return float(np.count_nonzero(self.rarity[rows]) / max(len(rows), 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

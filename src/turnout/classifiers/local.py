@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -24,13 +25,14 @@ from turnout.classifiers.follows import Follows
 from turnout.classifiers.grams import PIECES, grams
 from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
-from turnout.classifiers.pieces import PieceTokenizer, folded
+from turnout.classifiers.pieces import PieceTokenizer
 from turnout.classifiers.views import is_plain, views
 from turnout.classifiers.window import chunks, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
 _DEEP = 4
 _LEAST = 1e-30
+_share = itemgetter(1)
 HARM, INJECTION = -2, -1
 
 
@@ -162,9 +164,12 @@ class LocalClassifier:
         if text is None or self._custom is not None or not is_plain(text):
             return None
         rows = self._rows(text)
-        if self._asides.suspected(rows) or self._first.known(rows) < self._gate.known:
+        if self._asides.suspected(rows):
             return None
-        quick = self._first.of(rows) + self._more(rows)
+        first, known = self._first.read(rows)
+        if known < self._gate.known:
+            return None
+        quick = first + self._more(rows)
         return self._sure(quick, quick[HARM], quick[INJECTION], text)
 
     def _read(self, messages: Sequence[Message]) -> Reading:
@@ -175,7 +180,8 @@ class LocalClassifier:
         )
         read = dict.fromkeys((*turns, *seen.contexts, *parts))
         rows = {text: self._rows(text) for text in read}
-        logits = {text: self._first.of(found) for text, found in rows.items()}
+        seen_first = {text: self._first.read(found) for text, found in rows.items()}
+        logits = {text: found for text, (found, _) in seen_first.items()}
         quick = {text: logits[text] + self._more(found) for text, found in rows.items()}
         return Reading(
             turns=turns,
@@ -186,7 +192,7 @@ class LocalClassifier:
             chunks=parts,
             chunk_logits=_stacked(parts, logits),
             chunk_quick=_stacked(parts, quick),
-            known=self._first.known(rows[turns[-1]]) if turns else 0.0,
+            known=seen_first[turns[-1]][1] if turns else 0.0,
             language=language_of(turns[-1]) if turns else "",
         )
 
@@ -201,7 +207,7 @@ class LocalClassifier:
 
     def _rows(self, text: str) -> Any:
         lowered = text.lower()
-        return grams(self._tokenizer.ids(lowered), folded(lowered))
+        return grams(self._tokenizer.ids(lowered), lowered)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -214,11 +220,11 @@ class LocalClassifier:
         return self._sure(reading.turn_quick[0], harm.max(), injection.max(), reading.turns[0])
 
     def _sure(
-        self, turn: Floats, harm: np.float32, injection: np.float32, text: str
+        self, turn: Floats, harm_odds: np.float32, injection_odds: np.float32, text: str
     ) -> Prediction | None:
         """The prediction from these log-odds if the gate lets it stand, else None."""
         gate = self._gate
-        harm, injection = harm + gate.harm, injection + gate.injection
+        harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
         unsafe = max(harm, injection)
         if gate.unsafe < unsafe < gate.certain:
             return None
@@ -228,8 +234,8 @@ class LocalClassifier:
         return Prediction(
             classifier=self.ref,
             intents=self._ranked(intents),
-            harm=1.0 / (1.0 + math.exp(-float(harm))),
-            injection=1.0 / (1.0 + math.exp(-float(injection))),
+            harm=1.0 / (1.0 + math.exp(-harm)),
+            injection=1.0 / (1.0 + math.exp(-injection)),
             language=language_of(text),
         )
 
@@ -268,7 +274,7 @@ class LocalClassifier:
         return self._ranked(held.tolist())
 
     def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
-        return tuple(sorted(zip(self.intents, shares, strict=True), key=_falling))
+        return tuple(sorted(zip(self.intents, shares, strict=True), key=_share, reverse=True))
 
     def _embedded(self, texts: Iterable[str]) -> dict[str, Floats]:
         # Of like length together, so that a batch holds little padding.
@@ -287,10 +293,6 @@ def _joined(held: Floats, answered: Floats) -> Floats:
     task = np.sqrt(held[:known] * answered)
     task *= held[:known].sum() / max(float(task.sum()), _LEAST)
     return np.concatenate([task, held[known:]])
-
-
-def _falling(share: tuple[str, float]) -> float:
-    return -share[1]
 
 
 def _deep_texts(reading: Reading) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
 from turnout.classifiers.grams import PIECES, ROWS, grams
-from turnout.classifiers.pieces import PieceTokenizer, folded
+from turnout.classifiers.pieces import PieceTokenizer
 from turnout.classifiers.window import clipped
 from turnout.training import vocabulary
 
@@ -47,7 +47,7 @@ def extract(texts: Sequence[str], progress: Progress) -> Features:
 def rows_of(text: str, tokenizer: PieceTokenizer) -> NDArray[np.int64]:
     """The first stage's rows of one text."""
     lowered = text.lower()
-    return grams(tokenizer.ids(lowered), folded(lowered))
+    return grams(tokenizer.ids(lowered), lowered)
 
 
 def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:
