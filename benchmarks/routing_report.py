@@ -52,6 +52,8 @@ def _goals(figures: Figures) -> Iterator[Line]:
         yield "a new model from 200 probes, against all its rows", text, "", "≤ 0.01"
     for name, one in figures.get("paraphrases", {}).items():
         text = f"{one['unchanged']:.1%} of {one['pairs']}"
+        if "steady" in one:
+            text += f", {one['steady']:.1%} with `steady`"
         yield f"choice unchanged by paraphrase, {name}", text, "", "≥ 90 %"
     for name, one in figures.get("latency", {}).items():
         yield f"{name}, 30 models", f"p50 {one['p50']:.2f}, p95 {one['p95']:.2f}", "", "1 / 5"

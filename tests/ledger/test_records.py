@@ -1,6 +1,7 @@
 """A stored decision can be made again, byte for byte, without the text."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from turnout.core import (
 from turnout.decision import decide
 from turnout.ledger import Ledger, pack, unpack
 from turnout.ledger.sqlite import SqliteStore
+from turnout.policies import CheapestAboveQuality
 
 
 def _again(record: bytes) -> bytes:
@@ -57,6 +59,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     harm=_SCORE,
     label=st.sampled_from([None, "code", "unsafe"]),
     failure=st.sampled_from([None, "no label within 2 s"]),
+    strange=_SCORE,
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
     down=st.dictionaries(_NAMES, st.sampled_from(["no key", "cooling down"])),
 )
@@ -68,6 +71,7 @@ def test_any_decision_survives_its_record(
     harm: float | None,
     label: str | None,
     failure: str | None,
+    strange: float | None,
     slow: dict[str, float],
     down: dict[str, str],
 ) -> None:
@@ -83,12 +87,30 @@ def test_any_decision_survives_its_record(
         harm=harm,
         label=label,
         label_failure=failure,
+        strange=strange,
     )
     now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down)
     decision = decide(request, features, guess, now, rules())
     record = pack(request, decision)
     assert unpack(record)[1] == decision
     assert _again(record) == record
+
+
+@pytest.mark.parametrize(("strange", "model"), [(1.0, "large"), (0.0, "mid"), (None, "mid")])
+def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model: str) -> None:
+    """How strange a prompt was is in the record, so that the margin works again as it did."""
+    usual = (("acme/large", 0.9), ("acme/mid", 0.5), ("acme/small", 0.2))
+    steady = replace(rules(), policy=CheapestAboveQuality(steady=0.1, usual=usual))
+    success = {"acme/large": 0.9, "acme/mid": 0.88, "acme/small": 0.1}
+    guess = Prediction(classifier=Ref(name="c"), harm=0.0, success=success, strange=strange)
+    features = Features(input_tokens={"qwen3": 9, "o200k_base": 9}, output_tokens=400)
+    request = replace(asked(1), model="auto")
+    made = decide(request, features, guess, Snapshot(), steady)
+    assert made.model == f"acme/{model}"
+    record = pack(request, made)
+    stored, kept = unpack(record)
+    again = decide(stored, kept.features, kept.prediction, kept.snapshot, steady)
+    assert pack(stored, again) == record
 
 
 def test_a_record_is_small() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,21 @@ def test_several_tables_with_other_models_make_one_bundle(folder: Path, tmp_path
     found = predictor.predict_all([request_text(row) for row in prompts(4)])
     assert found.shape == (4, 6)
     assert ((found > 0) & (found < 1)).all()
+
+
+def test_a_prompt_is_as_strange_as_to_the_table_that_knows_it_best(folder: Path) -> None:
+    """A table that knows nothing does not make a prompt stranger."""
+    predictor = open_bundle(folder / "bundle").predictor
+    (one,) = predictor.experts
+    knows_nothing = replace(one, blend=replace(one.blend, slope=0.0, offset=30.0))
+    for row in prompts(12, seed=3):
+        text = request_text(row)
+        success, strange = predictor.judge(text)
+        assert success == predictor.predict(text)
+        assert 0 <= strange < 1
+        both = replace(predictor, experts=(knows_nothing, one)).judge(text)[1]
+        assert both == strange
+        assert replace(predictor, experts=(knows_nothing,)).judge(text)[1] == pytest.approx(1)
 
 
 def test_long_empty_and_odd_prompts_are_predicted(folder: Path) -> None:

@@ -15,6 +15,7 @@ from turnout.training.success import train
 
 SUM = "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
 NAME = "Name a well known bird that starts with letter k (9)."
+ODD = "```python\nclass Tree:\n    def walk(self) -> None: ...\n```\nWhy does walk() never return?"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,32 @@ def test_a_promise_is_calibrated_stored_and_served(
     assert decision.policy.digest.startswith("quality=0.95,threshold=0.")
     assert run(capfd, *arguments, "--lost", "0.001").code == 1
     assert open_bundle(bundle).digest == kept.digest
+
+
+def test_a_margin_keeps_strange_prompts_with_the_usual_model(config: Path, tmp_path: Path) -> None:
+    """A prompt unlike the table goes to who is good on average; a known one does not."""
+    file = tmp_path / "turnout.yaml"
+    file.write_text(config.read_text().replace("quality: 0.85", "quality: 0.85, steady: 1"))
+    bundle = open_bundle(config.parent / "bundle")
+    usual = dict(bundle.usual)
+    with Router.from_file(file) as steady, Router.from_file(config) as free:
+        odd, known = steady.route(ODD), steady.route(NAME)
+        assert known.model == free.route(NAME).model == "small"
+        assert odd.prediction.success == free.route(ODD).prediction.success
+    assert odd.model in {m for m, q in usual.items() if q >= 0.85 * max(usual.values())}
+    assert odd.prediction.strange is not None
+    assert known.prediction.strange is not None
+    assert odd.prediction.strange > known.prediction.strange
+    assert "steady=1" in odd.policy.digest
+
+
+def test_a_margin_without_a_bundle_is_refused(config: Path, tmp_path: Path) -> None:
+    """Only a bundle tells strange prompts and the models' means."""
+    file = tmp_path / "turnout.yaml"
+    text = config.read_text().replace(f", bundle: '{config.parent}/bundle'", ", steady: 0.1")
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="steady needs"):
+        Router.from_file(file)
 
 
 def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ OURS: list[Policy] = [
     Cheapest(),
     CheapestAboveQuality(),
     CheapestAboveQuality(calibrated=((0.9, 0.5),)),
+    CheapestAboveQuality(steady=0.5, usual=(("model-a", 0.2), ("model-c", 0.9))),
     Fixed(deployment="b", fallbacks=("a",)),
     IntentMap(routes={"code": "c"}, default="a"),
     Random(),

@@ -241,9 +241,10 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model. ``output_quantile`` is the quantile of an answer's predicted length that its expected
-    cost counts. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the policy
-    named ``otherwise``.
+    by model. ``steady`` is the margin by which ``cheapest_above_quality`` keeps to the usual model
+    on strange prompts. ``output_quantile`` is the quantile of an answer's predicted length that its
+    expected cost counts. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the
+    policy named ``otherwise``.
     """
 
     name: PolicyName = "intent_map"
@@ -251,6 +252,7 @@ class PolicySection(Section):
     bundle: Name | None = None
     quality: Share | None = None
     lost: Share | None = None
+    steady: Annotated[float, Field(ge=0, le=1)] = 0.0
     output_quantile: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
     per_usd: Annotated[float, Field(ge=0)] = 0.0
     per_second: Annotated[float, Field(ge=0)] = 0.0
@@ -271,6 +273,8 @@ class PolicySection(Section):
             raise ValueError("policy fixed needs model: the name of the model to use")
         if "weighted" in self.used and not any(self.weights.values()):
             raise ValueError("policy weighted needs weights: a share for each model")
+        if self.steady and not (self.bundle and "cheapest_above_quality" in self.used):
+            raise ValueError("policy steady needs cheapest_above_quality and bundle: a folder")
         if "cascade" in self.used and self.verify is None:
             raise ValueError("policy cascade needs verify: {kind: model, model: NAME} or another")
         if self.name == "rules" and not self.rules:

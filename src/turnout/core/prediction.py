@@ -51,7 +51,8 @@ class Prediction:
     [0, 1] is the larger of ``harm`` and ``injection``, the number a block compares with its
     threshold; None means that no verdict could be had, which blocks. ``label`` is the answer of
     a label classifier where one was asked (None: none asked, missing or garbled), and
-    ``label_failure`` says why it is missing. ``success`` maps a model to P(it answers well).
+    ``label_failure`` says why it is missing. ``success`` maps a model to P(it answers well), and
+    ``strange`` in [0, 1] is how unlike its training data the request is, None where nobody said.
     """
 
     classifier: Ref
@@ -62,6 +63,7 @@ class Prediction:
     label: str | None = None
     label_failure: str | None = None
     success: Mapping[str, float] = field(default_factory=dict)
+    strange: float | None = None
 
     @property
     def unsafe(self) -> float | None:

@@ -176,11 +176,13 @@ def _prediction(guess: Prediction) -> list[Any]:
         guess.label,
         guess.label_failure,
         dict(guess.success),
+        # Only where success was predicted: most records do without.
+        *([] if guess.strange is None else [guess.strange]),
     ]
 
 
 def _as_prediction(fields: list[Any]) -> Prediction:
-    classifier, intents, harm, injection, language, label, failure, success = fields
+    classifier, intents, harm, injection, language, label, failure, success, *rest = fields
     return Prediction(
         classifier=Ref(name=classifier[0], version=classifier[1], digest=classifier[2]),
         intents=tuple((name, probability) for name, probability in intents),
@@ -190,6 +192,7 @@ def _as_prediction(fields: list[Any]) -> Prediction:
         label=label,
         label_failure=failure,
         success=success,
+        strange=rest[0] if rest else None,
     )
 
 

@@ -4,6 +4,7 @@ Both read a candidate's ``quality`` (P(success), else its prior) and ``cost_pico
 quality counts as 0 and an unknown price as the dearest.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,19 @@ class CheapestAboveQuality:
     of a quality and the share that keeps it on average on one's own table: the least share that was
     found for at least the quality asked for is used, and without one the quality as it is.
     ``threshold`` is a share that stands for ``quality`` whatever was calibrated.
+
+    ``steady`` keeps the choice where the models' means (``usual``: pairs of a model and its mean
+    quality) would put it, unless the prediction clearly says otherwise: a model whose mean stays
+    below the share must exceed the share by ``steady`` times the prompt's strangeness. So it never
+    lets a model pass that would not pass without it, and leaves known prompts alone. A model
+    without a mean counts with its prediction.
     """
 
     quality: float = 0.95
     threshold: float | None = None
     calibrated: tuple[tuple[float, float], ...] = ()
+    steady: float = 0.0
+    usual: tuple[tuple[str, float], ...] = ()
 
     @property
     def ref(self) -> Ref:
@@ -34,6 +43,9 @@ class CheapestAboveQuality:
         digest = f"quality={self.quality:g},threshold={self.threshold}"
         found = ",".join(f"{quality:g}:{share:g}" for quality, share in self.calibrated)
         digest += f",calibrated={found}" if found else ""
+        if self.steady:
+            means = hashlib.sha256(repr(self.usual).encode()).hexdigest()[:12]
+            digest += f",steady={self.steady:g},usual={means}"
         return Ref(name="cheapest_above_quality", digest=digest)
 
     def share(self, asked: float | None) -> float:
@@ -49,10 +61,31 @@ class CheapestAboveQuality:
         """Those that meet the share by rising cost, then the others by falling quality."""
         share = self.share(situation.request.constraints.quality)
         able, others, needed = split(candidates, share)
+        doubted = self._doubted(candidates, share, situation)
+        others += [c for c in able if c.deployment in doubted]
+        able = [c for c in able if c.deployment not in doubted]
         able.sort(key=lambda c: (cost_of(c), -quality_of(c)))
         others.sort(key=lambda c: (-quality_of(c), cost_of(c)))
         return in_order(
             [*able, *others], (f"cheapest with P(success) ≥ {needed:.3f}", "next in line")
+        )
+
+    def _doubted(
+        self, candidates: Sequence[Candidate], share: float, situation: Situation
+    ) -> frozenset[str]:
+        """Those whose mean stays below the share and whose prediction is not clear of it."""
+        margin = self.steady * (situation.prediction.strange or 0.0)
+        if not margin or not candidates:
+            return frozenset()
+        means = dict(self.usual)
+        usual = {c.deployment: means.get(c.model, quality_of(c)) for c in candidates}
+        enough = share * max(usual.values())
+        # The best one is never in doubt: no more than its own P(success) can be asked for.
+        clear = min(1.0, share + margin) * max(map(quality_of, candidates))
+        return frozenset(
+            c.deployment
+            for c in candidates
+            if usual[c.deployment] < enough and quality_of(c) < clear
         )
 
 

@@ -420,7 +420,8 @@ class Router:
         known = self._parts.success
         if known is not None:
             text = prompt_text(request)
-            prediction = replace(prediction, success=known.predictor.predict(text))
+            success, strange = known.predictor.judge(text)
+            prediction = replace(prediction, success=success, strange=strange)
             if known.lengths is not None:
                 quantile = self._parts.config.policy.output_quantile
                 written = known.lengths.tokens(text, quantile, request.max_output_tokens)

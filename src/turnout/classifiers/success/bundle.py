@@ -74,6 +74,12 @@ class Bundle:
         """Pairs of a quality and the share that keeps it on average, by rising quality."""
         return tuple(sorted((p.quality, p.threshold) for p in self.promises if p.lost is None))
 
+    @property
+    def usual(self) -> tuple[tuple[str, float], ...]:
+        """Pairs of a model and its mean quality, where known, by name."""
+        known = {name: record.get("quality") for name, record in self.catalogue.items()}
+        return tuple(sorted((name, float(q)) for name, q in known.items() if q is not None))
+
 
 def seal(folder: Path) -> str:
     """Writes the index of ``folder`` and returns its hash."""

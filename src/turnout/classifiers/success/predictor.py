@@ -57,8 +57,15 @@ class SuccessPredictor:
 
     def predict(self, prompt: PromptText) -> Mapping[str, float]:
         """P(success) of each model for one prompt."""
-        row = self.predict_encoded(encode(prompt)[None, :])[0]
-        return dict(zip(self.models, row.tolist(), strict=True))
+        return self.judge(prompt)[0]
+
+    def judge(self, prompt: PromptText) -> tuple[Mapping[str, float], float]:
+        """P(success) of each model for one prompt, and how strange the prompt is, 0..1.
+
+        A prompt is as strange as it is to the table that knows its kind best.
+        """
+        success, strange = self._judged(encode(prompt)[None, :])
+        return dict(zip(self.models, success[0].tolist(), strict=True)), float(strange[0])
 
     def predict_all(self, prompts: Sequence[PromptText], batch: int = 512) -> Floats:
         """``[n, models]`` for many prompts."""
@@ -71,13 +78,7 @@ class SuccessPredictor:
 
     def predict_encoded(self, encoded: Floats) -> Floats:
         """``[n, models]`` for encoded prompts ``[n, width]``."""
-        full = extended(encoded, self.shared)
-        known = self._known([expert.read(full) for expert in self.experts])
-        if not self.newcomers:
-            return known
-        order = {model: place for place, model in enumerate(self.models)}
-        added = [n.predict(known, order) for n in self.newcomers]
-        return np.hstack([known, np.stack(added, axis=1)])
+        return self._judged(encoded)[0]
 
     def uncertainty(self, prompt: PromptText) -> Mapping[str, float]:
         """Standard error of each model's P(success) for one prompt."""
@@ -93,6 +94,17 @@ class SuccessPredictor:
     def seen(self, prompts: Sequence[PromptText]) -> float:
         """The share of ``prompts`` that the predictor was trained on."""
         return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
+
+    def _judged(self, encoded: Floats) -> tuple[Floats, Floats]:
+        """P(success) ``[n, models]`` and strangeness ``[n]``."""
+        full = extended(encoded, self.shared)
+        readings = [expert.read(full) for expert in self.experts]
+        known, strange = self._known(readings), np.min([r.strange for r in readings], axis=0)
+        if not self.newcomers:
+            return known, strange
+        order = {model: place for place, model in enumerate(self.models)}
+        added = [n.predict(known, order) for n in self.newcomers]
+        return np.hstack([known, np.stack(added, axis=1)]), strange
 
     def _known(self, readings: Sequence[Reading]) -> Floats:
         """``[n, known models]``: a model's tables weighted by how well they know the prompt."""
