@@ -263,6 +263,15 @@ def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:
     assert set(statuses) == {200, 402}
 
 
+def test_without_a_ledger_there_is_nowhere_to_keep_keys() -> None:
+    """That is the configuration's doing, said as such, and not a failure."""
+    with world(access=Access(admin=ADMIN["x-api-key"]), ledger="off") as gate:
+        answers = [gate.get(path, ADMIN) for path in ("/v1/keys", "/v1/budgets")]
+        answers.append(gate.post("/v1/keys", {"name": "test"}, ADMIN))
+    assert {answer.status for answer in answers} == {409}
+    assert all("ledger: off" in answer.json()["error"]["message"] for answer in answers)
+
+
 def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
     """The same bytes again, whole and streamed, for nothing; another tenant's request is asked."""
     with _gate(tmp_path, cache={"ttl_s": 60}) as gate:

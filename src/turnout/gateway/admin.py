@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from turnout.config import BudgetSection
 from turnout.core import Budget, Caller, InvalidRequest, Standing
+from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
+from turnout.gateway.problem import bad_request
 from turnout.runtime import Accounts, budget_of
 
 if TYPE_CHECKING:
@@ -47,9 +49,16 @@ class Admin:
             ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
         }
 
+    def _stored(self) -> Accounts:
+        accounts = self._accounts()
+        if not accounts.kept:
+            message = "keys and budgets need a ledger; remove 'ledger: off'"
+            raise Refused(bad_request(message, status=409, code="no_ledger"))
+        return accounts
+
     async def _keys(self, arrival: "Arrival", out: Exchange) -> None:
         del arrival
-        found = await asyncio.to_thread(self._accounts().keys)
+        found = await asyncio.to_thread(self._stored().keys)
         await _send(out, {"object": "list", "data": [key.as_dict() for key in found]})
 
     async def _make(self, arrival: "Arrival", out: Exchange) -> None:
@@ -58,7 +67,7 @@ class Admin:
         if arrival.caller.key != "admin":
             parent = _child_of(arrival.caller, parent)
         secret, key = await asyncio.to_thread(
-            self._accounts().make_key,
+            self._stored().make_key,
             name=asked.get("name", ""),
             team=asked.get("team"),
             parent=parent,
@@ -71,22 +80,22 @@ class Admin:
 
     async def _revoke(self, arrival: "Arrival", out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_KEYS}/")
-        await asyncio.to_thread(self._accounts().revoke, ident)
+        await asyncio.to_thread(self._stored().revoke, ident)
         await _send(out, {"id": ident, "revoked": True})
 
     async def _standings(self, arrival: "Arrival", out: Exchange) -> None:
-        found = await asyncio.to_thread(self._accounts().standings)
+        found = await asyncio.to_thread(self._stored().standings)
         mine = [s for s in found if arrival.caller.admin or concerns(s, arrival.caller)]
         await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
 
     async def _set(self, arrival: "Arrival", out: Exchange) -> None:
         budget = _budget(await self._read(arrival))
-        await asyncio.to_thread(self._accounts().set_budget, budget)
+        await asyncio.to_thread(self._stored().set_budget, budget)
         await _send(out, {"id": budget.id})
 
     async def _remove(self, arrival: "Arrival", out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_BUDGETS}/")
-        await asyncio.to_thread(self._accounts().remove_budget, ident)
+        await asyncio.to_thread(self._stored().remove_budget, ident)
         await _send(out, {"id": ident, "removed": True})
 
 

@@ -16,7 +16,7 @@ _CHAT_MESSAGE = {
         "content": {
             "anyOf": [
                 {"type": ["string", "null"]},
-                {"type": "array", "items": {"type": "object", "required": ["type"]}},
+                {"type": "array", "items": {"type": "object"}},
             ]
         },
     },

@@ -38,6 +38,11 @@ class Accounts:
         return self._directory is not None and self._directory.has_keys
 
     @property
+    def kept(self) -> bool:
+        """Whether there is a ledger to keep them in."""
+        return self._ledger is not None
+
+    @property
     def budgets(self) -> tuple[Budget, ...]:
         """All budgets, configured or stored."""
         return () if self._directory is None else self._directory.budgets
