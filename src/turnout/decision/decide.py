@@ -159,12 +159,15 @@ def _block_confidence(prediction: Prediction) -> float:
 
 def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tuple[Candidate, ...]:
     by_id = {score.deployment: score for score in scores}
-    return tuple([_scored(c, by_id.get(c.deployment)) for c in candidates])
+    return tuple(
+        [
+            _scored(c, score) if (score := by_id.get(c.deployment)) is not None else c
+            for c in candidates
+        ]
+    )
 
 
-def _scored(candidate: Candidate, score: Score | None) -> Candidate:
-    if score is None:
-        return candidate
+def _scored(candidate: Candidate, score: Score) -> Candidate:
     # Named one by one: dataclasses.replace takes three times as long.
     return Candidate(
         deployment=candidate.deployment,

@@ -147,13 +147,14 @@ def candidates(
 ) -> list[Candidate]:
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
     checks = _binding(request, snapshot)
+    success, latency_ms = prediction.success, snapshot.latency_ms
     return [
         Candidate(
             deployment=deployment.id,
-            model=deployment.model,
+            model=(card := deployment.card).id,
             cost_pico_usd=expected_cost(features, deployment),
-            quality=prediction.success.get(deployment.model, deployment.card.quality),
-            latency_ms=snapshot.latency_ms.get(deployment.id),
+            quality=success.get(card.id, card.quality),
+            latency_ms=latency_ms.get(deployment.id),
             excluded=_first_reason(checks, request, features, deployment, snapshot),
         )
         for deployment in deployments

@@ -39,4 +39,4 @@ def tokenizer(name: str) -> Tokenizer:
 def count(texts: Sequence[str], name: str) -> int:
     """Tokens of all ``texts``, each encoded by itself."""
     encode = tokenizer(name).encode
-    return sum(len(encode(text)) for text in texts)
+    return sum(map(len, map(encode, texts)))

@@ -245,12 +245,11 @@ class Gateway:
 
         return handle
 
-    async def _json(self, arrival: Arrival) -> object:
+    def _json(self, arrival: Arrival) -> Awaitable[object]:
         limits = self.limits
-        found: object = await read_json(
+        return read_json(
             arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
         )
-        return found
 
     async def _count_tokens(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._json(arrival)

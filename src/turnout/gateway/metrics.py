@@ -91,6 +91,7 @@ class Metrics:
         # several workers share are told at once.
         self._owed: dict[tuple[Any, ...], float] = {}
         self._at_once = _all_workers() is not None
+        self._under_way = 0
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 is a caller who left."""
@@ -144,12 +145,16 @@ class Metrics:
         owed, self._owed = self._owed, {}
         for key, amount in owed.items():
             self._child(*key).inc(amount)
+        if not self._at_once:
+            self._in_flight.set(self._under_way)
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
 
     def in_flight(self, change: int) -> None:
         """So many more requests are under way."""
-        self._count(change, self._in_flight)
+        self._under_way += change
+        if self._at_once:
+            self._in_flight.inc(change)
 
     def _count(self, amount: float, metric: Any, *labels: str) -> None:
         key = (metric, *labels)

@@ -50,7 +50,7 @@ def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Ori
 
 def attempts_of(outcomes: Sequence[Outcome]) -> int:
     """How many calls were made for the answer, the classifier's and the verifier's left out."""
-    return sum(outcome.is_answer for outcome in outcomes)
+    return sum([outcome.is_answer for outcome in outcomes])
 
 
 def _plain(value: str) -> bytes:

@@ -26,6 +26,7 @@ def count(payload: Mapping[str, Any], name: str) -> int | None:
     value = payload.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+    # A truth value is an int, too, but none of this type.
+    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
         raise WrongCount
     return value

@@ -172,7 +172,9 @@ class Walk:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
-        await _kept(self.means.recorder.attempted(call.outcome))
+        written = self.means.recorder.attempted(call.outcome)
+        if written is not DONE:
+            await asyncio.shield(written)  # written even when the caller leaves
         return call.outcome
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
@@ -186,13 +188,9 @@ class Walk:
         return replace(outcome, error=replace(fault, retry="no"))
 
     async def _settle(self) -> None:
-        await _kept(self.means.recorder.settled(self.decision))
-
-
-async def _kept(written: Awaitable[None]) -> None:
-    """Waits for what must be written even when the caller leaves."""
-    if written is not DONE:
-        await asyncio.shield(written)
+        written = self.means.recorder.settled(self.decision)
+        if written is not DONE:
+            await asyncio.shield(written)  # written even when the caller leaves
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
