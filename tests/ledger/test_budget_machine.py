@@ -70,6 +70,8 @@ class Budgets(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
         self.model = Model()
+        self.called: set[str] = set()
+        self.stopped: set[str] = set()  # requests whose next attempt was refused
         self.number = 0
         self.begin_process()
 
@@ -109,18 +111,21 @@ class Budgets(RuleBasedStateMachine):
 
     @rule(one=open_, tokens=st.integers(0, 40))
     def fail(self, one: tuple[Request, Decision, int] | None, tokens: int) -> None:
-        """A call fails at a cost, which the next attempt has to fit beside."""
-        if one is None or one[1].id not in self.model.holds or not one[1].id:
+        """A call fails at a cost within its hold, and the next attempt has to fit beside it."""
+        if one is None or one[1].id not in self.model.holds or one[1].id in self.stopped:
             return
         request, decision, amount = one
         assert request.caller is not None
+        tokens = min(tokens, amount // 10_000_000)
         cost = tokens * 10_000_000
         self.model.used[decision.id] += cost
+        self.called.add(decision.id)
         call = failed(decision, Usage(input=tokens, estimated=True))
         try:
             self.do(lambda: self.ledger.attempted(call))
         except BudgetExceeded:
             granted = False
+            self.stopped.add(decision.id)
         else:
             granted = True
         assert not cost or self.model.ask(decision.id, request.caller.key, amount) is granted
@@ -131,6 +136,7 @@ class Budgets(RuleBasedStateMachine):
         if one is None or one[1].id not in self.model.holds:
             return
         _, decision, amount = one
+        share = 0 if decision.id in self.stopped else share
         tokens = amount * share // 100 // 10_000_000  # at $10 a million
         answer = outcome(decision, Usage(input=tokens))
 
@@ -145,7 +151,7 @@ class Budgets(RuleBasedStateMachine):
     @rule(one=consumes(open_))
     def leave(self, one: tuple[Request, Decision, int] | None) -> None:
         """The caller leaves before anything was called."""
-        if one is None or one[1].id not in self.model.holds:
+        if one is None or one[1].id not in self.model.holds or one[1].id in self.called:
             return
         self.do(lambda: self.ledger.abandoned(one[1].id))
         self.model.end(one[1].id)
