@@ -13,14 +13,13 @@ import orjson
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
-from turnout.providers.errors import classify, error_in, read_error
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.errors import classify, read_error
 from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import scrub
 from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
 
@@ -55,17 +54,7 @@ class AnthropicCodec:
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
-        try:
-            payload = orjson.loads(body)
-            error = error_in(payload)
-            if error is not None:
-                return classify(None, error, secrets=self.secrets)
-            return read_message(payload, self.mark)
-        except orjson.JSONDecodeError:
-            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
-            return _bad(f"the answer is not JSON: {excerpt}")
-        except Malformed as problem:
-            return _bad(f"the answer is malformed: {problem}")
+        return read_answer(body, lambda payload: read_message(payload, self.mark), self.secrets)
 
     def decoder(self) -> AnthropicStreamDecoder:
         """A fresh decoder for one streamed answer."""
@@ -114,7 +103,3 @@ def _dump(body: dict[str, Any]) -> bytes:
             f"the request body cannot be written as JSON ({error}); use plain JSON values",
             field="body",
         ) from error
-
-
-def _bad(detail: str) -> Fault:
-    return Fault(kind="bad_response", detail=detail, retry="transient")

@@ -14,11 +14,11 @@ import orjson
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, InvalidRequest, Request
-from turnout.providers.errors import classify, error_in, read_error
-from turnout.providers.openai_chunks import Malformed, read_chunk
+from turnout.providers.answer_body import bad_answer, read_answer
+from turnout.providers.errors import classify, read_error
+from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import portable
 
@@ -71,18 +71,10 @@ class OpenAIChatCodec:
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
-        try:
-            payload = orjson.loads(body)
-            error = error_in(payload)
-            if error is not None:
-                return classify(None, error, secrets=self.secrets)
-            chunk = read_chunk(payload, "message")
-        except orjson.JSONDecodeError:
-            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
-            return _bad(f"the answer is not JSON: {excerpt}")
-        except Malformed as problem:
-            return _bad(f"the answer is malformed: {problem}")
-        return chunk if chunk.deltas else _bad("the answer holds no choices")
+        answer = read_answer(body, lambda payload: read_chunk(payload, "message"), self.secrets)
+        if isinstance(answer, Fault) or answer.deltas:
+            return answer
+        return bad_answer("the answer holds no choices")
 
     def decoder(self) -> OpenAIStreamDecoder:
         """A fresh decoder for one streamed answer."""
@@ -167,7 +159,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"type {type(value).__name__} is not JSON")
-
-
-def _bad(detail: str) -> Fault:
-    return Fault(kind="bad_response", detail=detail, retry="transient")

@@ -9,17 +9,15 @@ This module does not know connections, clocks or prices.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
-from turnout.providers.errors import classify, error_in, read_error
+from turnout.providers.answer_body import read_answer
+from turnout.providers.errors import classify, read_error
 from turnout.providers.openai_chat import OpenAIChatCodec, dump, headers_of
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import scrub
 from turnout.providers.usage import openai_usage
 
 
@@ -46,17 +44,7 @@ class OpenAIEmbeddingsCodec:
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """The answer with its vectors in ``raw``, or the fault of a body that is none."""
-        try:
-            payload = orjson.loads(body)
-            error = error_in(payload)
-            if error is not None:
-                return classify(None, error, secrets=self.secrets)
-            return _chunk(payload)
-        except orjson.JSONDecodeError:
-            excerpt = scrub(read_error(body).message, self.secrets) or "nothing"
-            return _bad(f"the answer is not JSON: {excerpt}")
-        except Malformed as problem:
-            return _bad(f"the answer is malformed: {problem}")
+        return read_answer(body, _chunk, self.secrets)
 
     def decoder(self) -> OpenAIStreamDecoder:
         """Embeddings are never streamed."""
@@ -100,7 +88,3 @@ def _check(vector: list[object] | str) -> None:
         raise Malformed(str(error)) from error
     if not all(isinstance(n, float | int) for n in numbers):
         raise Malformed("an embedding holds something that is no number")
-
-
-def _bad(detail: str) -> Fault:
-    return Fault(kind="bad_response", detail=detail, retry="transient")
