@@ -135,6 +135,11 @@ class Gateway:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
         await watch(lambda: self.router.accounts)
 
+    def close(self) -> None:
+        """Sends what is left of traces; may take a few seconds."""
+        if self._traces is not None:
+            self._traces.close()
+
     async def serve(self, out: Exchange) -> None:
         """Answers one request."""
         started = time.perf_counter()
