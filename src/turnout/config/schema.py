@@ -339,10 +339,13 @@ class HealthSection(Section):
 
 
 class TelemetrySection(Section):
-    """Where traces go: ``otlp`` sends them to ``endpoint``, else where OTEL_* variables say."""
+    """Where traces go: to ``endpoint``, else where the OTEL_* variables say.
 
-    traces: Annotated[Literal["off", "otlp"], BeforeValidator(_off)] = "off"
-    endpoint: Name | None = None
+    Without either of them, and without ``traces: otlp``, there are none; ``off`` means none at all.
+    """
+
+    traces: Annotated[Literal["off", "otlp"] | None, BeforeValidator(_off)] = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = None
 
 
 class ServeSection(Section):

@@ -71,7 +71,7 @@ class _Answering:
         elif self.walk.complete:
             await self.out.end(writer.end())
         else:
-            await self.out.end(writer.fail(self._problem()))
+            await self.out.break_off(writer.fail(self._problem()))
 
     async def _begun(self) -> StreamWriter:
         """The writer, once the head names the model of the attempt that makes the bytes."""
