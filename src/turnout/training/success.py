@@ -12,7 +12,12 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import encode_all, marks_of
+from turnout.classifiers.success.encoding import (
+    asks_for_calls,
+    encode_all,
+    length_of,
+    marks_of,
+)
 from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
@@ -38,6 +43,7 @@ _SHARED_MODELS = 0.25
 _PRUDENCE = 0.5
 _STRANGE_SHARE = 0.1
 _GATE_SHARPNESS = 4.0
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +207,14 @@ def _expert(examples: Examples, seed: int) -> Expert:
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
     groups = group_folds(final.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
-    blend = _blend(known, strange)
+    # Left-out kinds of tool calls lie no further from the others than known ones do.
+    calls = asks_for_calls(examples.encoded)
+    blend = _blend(known, strange, told_apart=float(calls.mean()) <= _MOSTLY)
     return Expert(
         name=examples.name,
         models=examples.models,
         prior=means(examples.score),
+        length=final.length,
         centre=final.centre,
         scale=final.scale,
         coefficients=final.coefficients,
@@ -224,6 +233,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         name=examples.name,
         models=examples.models,
         prior=means(examples.score),
+        length=_mean_length(examples.encoded),
         centre=centre,
         scale=scale,
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
@@ -231,6 +241,12 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
         blend=_plain_blend(len(examples.models)),
     )
+
+
+def _mean_length(encoded: Floats) -> float:
+    """The mean length of the questions without tools, 0 where all have some."""
+    plain = encoded[~asks_for_calls(encoded)]
+    return float(length_of(plain).mean()) if len(plain) else 0.0
 
 
 def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
@@ -289,11 +305,15 @@ def _plain_blend(models: int) -> Blend:
     return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
 
 
-def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
+def _blend(known: _OutOfFold, strange: _OutOfFold, *, told_apart: bool) -> Blend:
+    """Where closeness does not tell kinds of prompts apart, each counts as one of a new kind."""
     slope, offset = _gate(known.closeness)
     weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE
-    weights[0, 0] *= _made_up_for(known, weights, slope, offset)
+    if told_apart:
+        weights[0, 0] *= _made_up_for(known, weights, slope, offset)
+    else:
+        weights[0] = weights[1]
     full = np.eye(known.truth.shape[1], dtype=np.float32)
     blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
     departures_found = blend.departures(known.members, blend.strangeness(known.closeness))
