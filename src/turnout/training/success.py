@@ -18,7 +18,14 @@ from turnout.classifiers.success.encoding import (
     length_of,
     marks_of,
 )
-from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
+from turnout.classifiers.success.expert import (
+    MEMBERS,
+    Blend,
+    Expert,
+    Neighbours,
+    linear_inputs,
+    places,
+)
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
@@ -44,6 +51,10 @@ _PRUDENCE = 0.5
 _STRANGE_SHARE = 0.1
 _GATE_SHARPNESS = 4.0
 _MOSTLY = 0.5
+# What the members' weights for contrasts are drawn towards, and by how many outcomes a pair of
+# models: two models alone tell little of them.
+_USUAL_WEIGHTS = (0.9, 0.0, 0.0)
+_USUAL_OUTCOMES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,7 +367,8 @@ def _basis(found: Floats, truth: Floats) -> Floats:
 def _weigh(found: _OutOfFold) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
-    Together at most 1: what is missing to 1 is trust in the models' means.
+    Together at most 1: what is missing to 1 is trust in the models' means. Those of contrasts are
+    ridge estimates about what is usual.
     """
     from scipy.optimize import nnls
 
@@ -366,9 +378,14 @@ def _weigh(found: _OutOfFold) -> Floats:
     level_truth = truth.sum(axis=1, keepdims=True) / counts
     level = found.members.mean(axis=2, keepdims=True)
     contrast = (found.members - level)[:, known]
+    models = known.shape[1]
+    usual = np.sqrt(_USUAL_OUTCOMES / (models * max(1, models - 1) / 2) * (contrast**2).mean())
     pairs = (
         (level[:, :, 0].T, level_truth[:, 0]),
-        (contrast.T, (truth - level_truth)[known]),
+        (
+            np.vstack([contrast.T, usual * np.eye(len(MEMBERS))]),
+            np.concatenate([(truth - level_truth)[known], usual * np.array(_USUAL_WEIGHTS)]),
+        ),
     )
     weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
     return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
