@@ -6,7 +6,7 @@ training data) and once on folds that leave whole groups of similar prompts out 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -19,8 +19,6 @@ from turnout.classifiers.success.encoding import (
     marks_of,
 )
 from turnout.classifiers.success.expert import (
-    MEMBERS,
-    Blend,
     Expert,
     Neighbours,
     linear_inputs,
@@ -31,6 +29,7 @@ from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
+from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow
 from turnout.training.inner_folds import group_folds, random_folds
 
@@ -44,17 +43,8 @@ _REMEMBERED = 3000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
-_WORTH_LEFT = 0.04
 _SHARED_MODELS = 0.25
-# A new task is further from the training data than a group left out of it: half the level is kept.
-_PRUDENCE = 0.5
-_STRANGE_SHARE = 0.1
-_GATE_SHARPNESS = 4.0
 _MOSTLY = 0.5
-# What the members' weights for contrasts are drawn towards, and by how many outcomes a pair of
-# models: two models alone tell little of them.
-_USUAL_WEIGHTS = (0.9, 0.0, 0.0)
-_USUAL_OUTCOMES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +210,7 @@ def _expert(examples: Examples, seed: int) -> Expert:
     strange = _out_of_fold(examples, groups, seed)
     # Left-out kinds of tool calls lie no further from the others than known ones do.
     calls = asks_for_calls(examples.encoded)
-    blend = _blend(known, strange, told_apart=float(calls.mean()) <= _MOSTLY)
+    blended = blend(known, strange, told_apart=float(calls.mean()) <= _MOSTLY)
     return Expert(
         name=examples.name,
         models=examples.models,
@@ -231,7 +221,7 @@ def _expert(examples: Examples, seed: int) -> Expert:
         coefficients=final.coefficients,
         forest=final.forest,
         neighbours=final.neighbours,
-        blend=blend,
+        blend=blended,
     )
 
 
@@ -250,7 +240,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
         forest=grow(examples.encoded, target, seed, trees),
         neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
-        blend=_plain_blend(len(examples.models)),
+        blend=plain_blend(len(examples.models)),
     )
 
 
@@ -289,16 +279,7 @@ def _ridge(inputs: Floats, score: Floats) -> Floats:
     return coefficients
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OutOfFold:
-    """Members' departures ``[members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``."""
-
-    members: Floats
-    truth: Floats
-    closeness: Floats
-
-
-def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> _OutOfFold:
+def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> OutOfFold:
     members = np.zeros((3, *examples.score.shape), np.float32)
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)
@@ -307,96 +288,4 @@ def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: i
         found, near = fitted.members(examples.encoded[test_rows])
         members[:, test_rows], closeness[test_rows] = found, near
         truth[test_rows] = examples.score[test_rows] - fitted.prior
-    return _OutOfFold(members=members, truth=truth, closeness=closeness)
-
-
-def _plain_blend(models: int) -> Blend:
-    """The members' mean, with no notion of strangeness: what a fold's members start from."""
-    weights = np.full((2, 2, 3), 1 / 3, np.float32)
-    return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
-
-
-def _blend(known: _OutOfFold, strange: _OutOfFold, *, told_apart: bool) -> Blend:
-    """Where closeness does not tell kinds of prompts apart, each counts as one of a new kind."""
-    slope, offset = _gate(known.closeness)
-    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
-    weights[1, 0] *= _PRUDENCE
-    if told_apart:
-        weights[0, 0] *= _made_up_for(known, weights, slope, offset)
-    else:
-        weights[0] = weights[1]
-    full = np.eye(known.truth.shape[1], dtype=np.float32)
-    blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
-    departures_found = blend.departures(known.members, blend.strangeness(known.closeness))
-    return replace(blend, basis=_basis(departures_found, known.truth))
-
-
-def _made_up_for(known: _OutOfFold, weights: Floats, slope: float, offset: float) -> float:
-    """What the known level is multiplied with so that known prompts stay calibrated.
-
-    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
-    """
-    gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
-    share = gate.strangeness(known.closeness)
-    levels = known.members.mean(axis=2)
-    told = (1 - share) * (weights[0, 0] @ levels)
-    answered = ~np.isnan(known.truth)
-    truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
-    missing = truth - share * (weights[1, 0] @ levels)
-    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
-
-
-def _basis(found: Floats, truth: Floats) -> Floats:
-    """The fewest main directions of contrast that keep nearly all of its worth out of fold."""
-    known = ~np.isnan(truth)
-    contrast = found - found.mean(axis=1, keepdims=True)
-    level = np.nansum(truth, axis=1) / np.maximum(1, known.sum(axis=1))
-    wanted = truth - level[:, None]
-    directions = np.linalg.svd(contrast, full_matrices=False)[2]
-    ranks = range(1, max(2, len(directions)))
-    errors = [
-        float(((wanted - (contrast @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
-        for r in ranks
-    ]
-    none = float((wanted[known] ** 2).mean())
-    enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
-    rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
-    return np.asarray(directions[:rank].T, dtype=np.float32)
-
-
-def _weigh(found: _OutOfFold) -> Floats:
-    """Non-negative least-squares weights ``[level, contrast] x members``.
-
-    Together at most 1: what is missing to 1 is trust in the models' means. Those of contrasts are
-    ridge estimates about what is usual.
-    """
-    from scipy.optimize import nnls
-
-    known = ~np.isnan(found.truth)
-    truth = np.where(known, found.truth, 0.0)
-    counts = np.maximum(1, known.sum(axis=1, keepdims=True))
-    level_truth = truth.sum(axis=1, keepdims=True) / counts
-    level = found.members.mean(axis=2, keepdims=True)
-    contrast = (found.members - level)[:, known]
-    models = known.shape[1]
-    usual = np.sqrt(_USUAL_OUTCOMES / (models * max(1, models - 1) / 2) * (contrast**2).mean())
-    pairs = (
-        (level[:, :, 0].T, level_truth[:, 0]),
-        (
-            np.vstack([contrast.T, usual * np.eye(len(MEMBERS))]),
-            np.concatenate([(truth - level_truth)[known], usual * np.array(_USUAL_WEIGHTS)]),
-        ),
-    )
-    weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
-    return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
-
-
-def _gate(closeness: Floats) -> tuple[float, float]:
-    """Slope and offset of strangeness by closeness, from that of prompts like the training data.
-
-    The least close tenth counts as more strange than known. Left-out groups found by clustering
-    are no guide: they lie nearer to the rest than a new task does.
-    """
-    edge, middle = np.quantile(closeness.astype(np.float64), [_STRANGE_SHARE, 0.5])
-    slope = -_GATE_SHARPNESS / max(1e-6, middle - edge)
-    return float(slope), float(-slope * edge)
+    return OutOfFold(members=members, truth=truth, closeness=closeness)
