@@ -38,10 +38,6 @@ class Features:
     schema: str = "1"
     written: Mapping[str, int] = field(default_factory=dict)
 
-    def answer_tokens(self, model: str) -> int:
-        """The expected length of the model's answer."""
-        return self.written.get(model, self.output_tokens)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:

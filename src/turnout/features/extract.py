@@ -4,7 +4,8 @@ Invariant: pure and total for every checked body; facts only, no opinions.
 This module does not know models, prices or providers.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from turnout.core import Features, Message, Request, strings
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
@@ -25,23 +26,23 @@ _MODALITY_OF_PART = {
 
 def extract(request: Request, tokenizers: Collection[str]) -> Features:
     """The request's features, its prompt counted by each of ``tokenizers``."""
-    texts = _prompt_texts(request)
-    overhead = TOKENS_PER_MESSAGE * len(request.messages)
-    cap = request.max_output_tokens
+    messages, tools, cap = request.messages, request.tools, request.max_output_tokens
+    texts = _prompt_texts(messages, tools)
+    overhead = TOKENS_PER_MESSAGE * len(messages)
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=[message["role"] for message in request.messages].count("user"),
+        turns=[message["role"] for message in messages].count("user"),
         characters=sum(map(len, texts)),
-        modalities=_modalities(request),
-        needs_tools=bool(request.tools) or bool(request.body.get("functions")),
+        modalities=_modalities(messages),
+        needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
     )
 
 
-def _prompt_texts(request: Request) -> list[str]:
+def _prompt_texts(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[str]:
     texts: list[str] = []
-    for message in request.messages:
+    for message in messages:
         for field, value in message.items():
             if field == "role":
                 continue
@@ -51,7 +52,7 @@ def _prompt_texts(request: Request) -> list[str]:
                 texts += [text for part in value or () for text in _part_texts(part)]
             else:
                 texts += strings(value)
-    for tool in request.tools:
+    for tool in tools:
         texts += strings(tool)
         texts += _keys(tool)
     return texts
@@ -72,8 +73,11 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
-def _modalities(request: Request) -> frozenset[str]:
-    contents = [message.get("content") for message in request.messages]
-    several = [content for content in contents if not isinstance(content, str)]
+def _modalities(messages: Sequence[Message]) -> frozenset[str]:
+    several = [
+        content for message in messages if type(content := message.get("content")) is not str
+    ]
+    if not several:
+        return _TEXT
     kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
     return _TEXT.union(kind for kind in kinds if kind) if kinds else _TEXT

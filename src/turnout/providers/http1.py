@@ -57,6 +57,11 @@ class Connection(asyncio.Protocol):
         """Whether the exchange is over and the connection as good as new."""
         return not (self._busy or self.closed or self._transport.get_write_buffer_size())
 
+    @property
+    def over(self) -> bool:
+        """Whether the answer has come to its end and was read to it."""
+        return not (self._busy or self._parts)
+
     async def ask(self, data: bytes, due: float) -> None:
         """Sends a request and waits for the head of its answer.
 
