@@ -111,8 +111,11 @@ class Call:
         response = await self._opened()
         decoder, over = self.backend.codec.decoder(), False
         try:
+            rest = b""
             while not over:
-                part = await response.read(self._due())
+                part, rest = (rest, b"") if rest else (await response.read(self._due()), b"")
+                if not self._released:
+                    part, rest = _first_event(part)
                 chunks, fault = _sorted(decoder.feed(part)) if part else ((), decoder.end())
                 over = decoder.done or not part
                 if chunks:
@@ -120,6 +123,9 @@ class Call:
                     yield chunks
                 if fault is not None:
                     raise TransportError(fault)
+                if rest and self._released:
+                    # The loop sends what was released before the rest is read.
+                    await asyncio.sleep(0)
         finally:
             await response.aclose(reuse=over)
 
@@ -238,6 +244,12 @@ def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | N
     if isinstance(last, Fault):
         return cast("list[Chunk]", found[:-1]), last
     return cast("list[Chunk]", found), None
+
+
+def _first_event(part: bytes) -> tuple[bytes, bytes]:
+    """The bytes up to the end of their first event, so that it need not wait for the others."""
+    end = part.find(b"\n\n") + 2
+    return (part[:end], part[end:]) if end > 1 else (part, b"")
 
 
 def _may_release(chunks: Sequence[Chunk]) -> bool:
