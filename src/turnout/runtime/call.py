@@ -186,15 +186,19 @@ class Call:
     def _note(self, chunks: Sequence[Chunk]) -> None:
         now = monotonic()
         for chunk in chunks:
-            self._usage = chunk.usage or self._usage
-            self._model = chunk.model or self._model
+            if chunk.usage:
+                self._usage = chunk.usage
+            if chunk.model:
+                self._model = chunk.model
             for delta in chunk.deltas:
-                self._finish = delta.finish_reason or self._finish
-                if delta.has_content:
+                if delta.finish_reason:
+                    self._finish = delta.finish_reason
+                if delta.text or delta.reasoning or delta.tool_calls:
                     self._first = self._first or now
                     self._latest = now
-                    self._text.append(delta.text + delta.reasoning)
-                    self._text += [call.arguments for call in delta.tool_calls]
+                    self._text += (delta.text, delta.reasoning)
+                    if delta.tool_calls:
+                        self._text += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
