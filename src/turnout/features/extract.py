@@ -4,8 +4,7 @@ Invariant: pure and total for every checked body; facts only, no opinions.
 This module does not know models, prices or providers.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
@@ -27,7 +26,7 @@ _MODALITY_OF_PART = {
 def extract(request: Request, tokenizers: Collection[str]) -> Features:
     """The request's features, its prompt counted by each of ``tokenizers``."""
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
-    texts = _prompt_texts(messages, tools)
+    texts = prompt_texts(request)
     overhead = TOKENS_PER_MESSAGE * len(messages)
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
@@ -40,9 +39,10 @@ def extract(request: Request, tokenizers: Collection[str]) -> Features:
     )
 
 
-def _prompt_texts(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[str]:
+def prompt_texts(request: Request) -> list[str]:
+    """Every text that a provider counts: of the messages, and of the tools with their keys."""
     texts: list[str] = []
-    for message in messages:
+    for message in request.messages:
         for field, value in message.items():
             if field == "role":
                 continue
@@ -52,7 +52,7 @@ def _prompt_texts(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]
                 texts += [text for part in value or () for text in _part_texts(part)]
             else:
                 texts += strings(value)
-    for tool in tools:
+    for tool in request.tools:
         texts += strings(tool)
         texts += _keys(tool)
     return texts

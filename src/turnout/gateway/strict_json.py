@@ -28,13 +28,22 @@ def loads(data: bytes | bytearray) -> Any:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise NotStrictJson(f"the body is not valid JSON: {error}") from error
-    keys = _keys(value)
-    # A quote within a string is escaped but may stand before a colon, so that there are no fewer of
-    # these than keys; only where the numbers differ has each string to be looked at.
-    plain = data.count(b'":') == keys and _SPACED.search(data) is None
-    if not plain and keys != sum(map(bool, _STRING.findall(data))):
+    if _has_twins(data, _keys(value)):
         raise NotStrictJson("the body has an object with a key given twice; keep one")
     return value
+
+
+def _has_twins(data: bytes | bytearray, keys: int) -> bool:
+    """Whether the document has more keys than its value, cheap tests first.
+
+    Each key has a colon, and right before that a quote unless there is space. Strings may have the
+    same, so that only where these are too many each string has to be looked at.
+    """
+    if data.count(b":") == keys:
+        return False
+    if data.count(b'":') == keys and _SPACED.search(data) is None:
+        return False
+    return keys != sum(map(bool, _STRING.findall(data)))
 
 
 def _keys(value: Any) -> int:

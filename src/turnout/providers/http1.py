@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over and the connection as good as new."""
-        return not (self._busy or self.closed or self._transport.get_write_buffer_size())
+        return self.over and not (self.closed or self._transport.get_write_buffer_size())
 
     @property
     def over(self) -> bool:
