@@ -7,9 +7,12 @@ This module does not know models, prices or how the values came about.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from turnout.core.quick import quick
+
 UNSAFE = "unsafe"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
     """Names what produced a value, so that it can be created again: name, version, digest."""
@@ -19,6 +22,7 @@ class Ref:
     digest: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """Facts about a request.
@@ -39,6 +43,7 @@ class Features:
     written: Mapping[str, int] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Estimates about a request.

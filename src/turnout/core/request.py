@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from turnout.core.caller import Caller
 from turnout.core.errors import InvalidRequest
+from turnout.core.quick import quick
 
 Message = Mapping[str, Any]
 Body = Mapping[str, Any]
@@ -17,9 +18,11 @@ Body = Mapping[str, Any]
 Dialect = Literal["chat", "messages", "responses", "embeddings"]
 
 AUTO = "auto"
+_PLAIN = ("role", "content")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraints:
     """Limits the caller puts on the choice; None means no limit.
@@ -38,6 +41,7 @@ class Constraints:
     most_tokens: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
@@ -117,7 +121,8 @@ def _check_message(message: object, where: str) -> None:
         )
     if content and not isinstance(content, str):
         _check_parts(content, f"{where}.content")
-    for text in strings(message):
+    plain = isinstance(content, str) and len(message) == len(_PLAIN)
+    for text in (str(content),) if plain else strings(message):
         if not text.isascii():
             _check_text(text, where)
 

@@ -23,10 +23,15 @@ _MODALITY_OF_PART = {
 }
 
 
-def extract(request: Request, tokenizers: Collection[str]) -> Features:
-    """The request's features, its prompt counted by each of ``tokenizers``."""
+def extract(
+    request: Request, tokenizers: Collection[str], texts: Sequence[str] | None = None
+) -> Features:
+    """The request's features, its prompt counted by each of ``tokenizers``.
+
+    ``texts`` are the request's ``prompt_texts``, where they were gathered before.
+    """
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
-    texts = prompt_texts(request)
+    texts = prompt_texts(request) if texts is None else texts
     overhead = TOKENS_PER_MESSAGE * len(messages)
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},

@@ -30,10 +30,10 @@ def decision_headers(
     """
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
-    words = [model, decision.id, decision.intent, reason]
+    words = [model, decision.id, decision.intent, reason.replace("→", "->")]
     whole = "".join(words)
     if not (whole.isascii() and whole.isprintable()):
-        words = [_NOT_PRINTABLE.sub("?", word.replace("→", "->")) for word in words]
+        words = [_NOT_PRINTABLE.sub("?", word) for word in words]
     served, ident, intent, why = words
     return [
         (b"x-turnout-model", served[:_LONGEST].encode()),

@@ -8,11 +8,14 @@ This module does not know what the events mean.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from turnout.core.quick import quick
+
 MAX_EVENT_BYTES = 8 * 2**20
 
 _BOM = b"\xef\xbb\xbf"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event: its data lines joined by newlines, and its type."""

@@ -394,15 +394,16 @@ class Router:
 
         Every stretch of a long one is read and counted, and others shall not wait for that.
         """
-        long = sum(map(len, prompt_texts(request))) > _AT_ONCE
+        texts = prompt_texts(request)
+        long = sum(map(len, texts)) > _AT_ONCE
         prediction, labelled = await self._predict(request, long=long)
         if long:
             running = asyncio.get_running_loop()
             features, prediction = await running.run_in_executor(
-                self._threads, self._estimates, request, prediction
+                self._threads, self._estimates, request, prediction, texts
             )
         else:
-            features, prediction = self._estimates(request, prediction)
+            features, prediction = self._estimates(request, prediction, texts)
         return features, prediction, labelled
 
     async def _predict(
@@ -432,8 +433,10 @@ class Router:
         recorder = self._parts.means.recorder
         await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
-    def _estimates(self, request: Request, prediction: Prediction) -> tuple[Features, Prediction]:
-        features = extract(request, self._tokenizers)
+    def _estimates(
+        self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
+    ) -> tuple[Features, Prediction]:
+        features = extract(request, self._tokenizers, texts)
         known = self._parts.success
         if known is not None:
             text = prompt_text(request)
