@@ -1,5 +1,7 @@
 """What talks to the classifier is left out before the intent is read."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -47,22 +49,27 @@ def _rows(text: str) -> np.ndarray:
     return np.array(found, dtype=np.int64)
 
 
+def _rows_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    found = [_rows(text) for text in texts]
+    return np.concatenate(found), np.cumsum([0, *map(len, found)])[:-1]
+
+
 def test_only_the_aside_goes() -> None:
     """The clause about the label is left out, the request stays word for word."""
-    found = _asides().without("sort the list, please.\nlabel this", _rows)
+    found = _asides().without("sort the list, please.\nlabel this", _rows_of)
     assert found == "sort the list, please."
 
 
 def test_a_weak_clause_goes_only_beside_a_strong_one() -> None:
     """Alone, a clause that might be an aside is part of the request."""
     asides = _asides()
-    assert asides.without("sort it.\nchat", _rows) == "sort it.\nchat"
-    assert asides.without("sort it.\nchat\nlabel", _rows) == "sort it."
+    assert asides.without("sort it.\nchat", _rows_of) == "sort it.\nchat"
+    assert asides.without("sort it.\nchat\nlabel", _rows_of) == "sort it."
 
 
 def test_a_text_that_is_all_aside_stays() -> None:
     """Something must be read."""
-    assert _asides().without("label one.\nlabel two.", _rows) == "label one.\nlabel two."
+    assert _asides().without("label one.\nlabel two.", _rows_of) == "label one.\nlabel two."
 
 
 def test_the_alarm_sums_what_tells() -> None:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from turnout.classifiers.heads import Floats, Table
 
 Rows = NDArray[np.int64]
+# The rows of several texts, and where each text's begin.
+RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
 
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 _END = re.compile(
@@ -78,12 +80,12 @@ class Asides:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
         return float(self.telling.take(rows).sum())
 
-    def without(self, text: str, rows_of: Callable[[str], Rows]) -> str:
+    def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left."""
         parts = clauses(text)
         if len(parts) == 1:
             return text
-        scores = self.table.logits([rows_of(part) for part in parts])[:, 0]
+        scores = self.table.read_all(*rows_of(parts))[0][:, 0]
         if scores.max() <= self.strong:
             return text
         start, end = _stretch([len(part) for part in parts], (self.weak - scores).tolist())

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from turnout.classifiers import signs
+
 Decoder = Callable[[str], str | None]
 
 _COMMON = frozenset(
@@ -30,9 +32,15 @@ _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
-_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){3,}|(?:%[0-9A-Fa-f]{2}.{0,12}){4,}")
-_ENTITY = re.compile(r"(?:&#?\w{2,8};.{0,8}){3,}")
-_ESCAPE = re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3}){3,}")
+# Those that begin with their sign are found by it, which is far faster than by a group.
+_PERCENT = re.compile(
+    r"%(?:[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:%[0-9A-Fa-f]{2}.{0,12}){3})"
+)
+_ENTITY = re.compile(r"&#?\w{2,8};.{0,8}(?:&#?\w{2,8};.{0,8}){2}")
+_ESCAPE = re.compile(
+    r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{3})"
+    r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3}){2}"
+)
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|\\([0-7]{3})")
 _MORSE = re.compile(r"(?<![^\s/|])(?:[.\-·–_]{1,6}[ /|\n]+){5,}[.\-·–_]{1,6}")
 _LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
@@ -86,17 +94,17 @@ def from_binary(text: str) -> str | None:
 
 def from_percent(text: str) -> str | None:
     """URL-escaped text."""
-    return unquote(text.replace("+", " ")) if "%" in text and _PERCENT.search(text) else None
+    return unquote(text.replace("+", " ")) if _PERCENT.search(text) else None
 
 
 def from_entities(text: str) -> str | None:
     """HTML character references."""
-    return html.unescape(text) if "&" in text and _ENTITY.search(text) else None
+    return html.unescape(text) if _ENTITY.search(text) else None
 
 
 def from_escapes(text: str) -> str | None:
     r"""Escapes such as ``\u0068``, ``\x68`` and ``\150``."""
-    if "\\" not in text or not _ESCAPE.search(text):
+    if not _ESCAPE.search(text):
         return None
     return _ESCAPED.sub(lambda m: chr(int(m[1] or m[2] or m[3], 8 if m[3] else 16)), text)
 
@@ -154,20 +162,21 @@ def from_reversed_words(text: str) -> str | None:
     return " ".join(word[::-1] for word in text.split())
 
 
-ENCODINGS: tuple[Decoder, ...] = (
-    from_base64,
-    from_base32,
-    from_hex,
-    from_binary,
-    from_percent,
-    from_entities,
-    from_escapes,
-    from_morse,
-    from_braille,
-    from_leet,
-    from_reversal,
-    from_reversed_words,
-    from_rotation,
+# Each with the check that a text must pass before it is tried.
+ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
+    (signs.base64_like, from_base64),
+    (signs.base32_like, from_base32),
+    (signs.hex_like, from_hex),
+    (signs.binary_like, from_binary),
+    (signs.percent_like, from_percent),
+    (signs.entity_like, from_entities),
+    (signs.escape_like, from_escapes),
+    (signs.morse_like, from_morse),
+    (signs.braille_like, from_braille),
+    (signs.anything, from_leet),
+    (signs.anything, from_reversal),
+    (signs.anything, from_reversed_words),
+    (signs.anything, from_rotation),
 )
 
 # Plain English has a share of 0.4 and more, other languages and code 0.05 to 0.2.

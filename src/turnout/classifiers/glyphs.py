@@ -6,11 +6,15 @@ Deterministic and linear in the text's length. Knows characters only, no encodin
 import re
 import unicodedata
 
+from turnout.classifiers.signs import dotted_like
+
 _TAG_BASE = 0xE0000
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e001f\U000e0100-\U000e01ef]"
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e001f\U000e0100-\U000e01ef"
 )
+_INVISIBLE = re.compile(f"[{_UNSEEN}]")
+_HIDDEN = re.compile(f"[{_UNSEEN}\U000e0020-\U000e007e]")
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 # Marks that Latin, Greek and Cyrillic letters carry; other scripts need theirs to be read.
 _MARKS = re.compile(
@@ -37,7 +41,9 @@ _PAIRS = (
     "đd ħh łl øo ŧt ƀb ɓb ƈc ɗd ƒf ɠg ƙk ƞn ƥp ƭt ʋv ƴy ƶz ŋn"
 )
 _CONFUSABLE = {pair[0]: pair[1] for pair in _PAIRS.split()}
-_LOOKALIKE = re.compile("[" + "".join(c for c in _CONFUSABLE if not c.isascii()) + "]")
+_ALIKE = "".join(c for c in _CONFUSABLE if not c.isascii())
+_LOOKALIKE = re.compile(f"[{_ALIKE}]")
+_ONLY_ALIKE = re.compile(f"[\0-\x7f{_ALIKE}]+")
 _FOLD = str.maketrans(_CONFUSABLE)
 _ENCLOSED = str.maketrans(
     {
@@ -46,6 +52,7 @@ _ENCLOSED = str.maketrans(
         for i in range(26)
     }
 )
+_BOXED = re.compile("[\U0001f130-\U0001f1ff]")
 _DOTTED = re.compile(r"(?<!\w)(?:\w[.\-_*·|/]){2,}\w(?!\w)")
 _GAPS = re.compile(r"\s{2,}")
 _SPACED = 6
@@ -55,11 +62,14 @@ def unmasked(text: str) -> str:
     """The text as it was meant to be read; the same object where nothing is hidden."""
     if text.isascii():
         return text
-    plain = _TAGS.sub(lambda m: " " + _from_tags(m.group()) + " ", text)
-    plain = _SELECTED.sub(lambda m: " " + _from_selectors(m.group()) + " ", plain)
-    plain = _INVISIBLE.sub("", plain)
-    plain = unicodedata.normalize("NFKC", plain.translate(_ENCLOSED))
-    return _latin(_unmarked(unicodedata.normalize("NFC", plain)))
+    plain = text
+    if _HIDDEN.search(plain):
+        plain = _TAGS.sub(lambda m: " " + _from_tags(m.group()) + " ", plain)
+        plain = _SELECTED.sub(lambda m: " " + _from_selectors(m.group()) + " ", plain)
+        plain = _INVISIBLE.sub("", plain)
+    if _BOXED.search(plain):
+        plain = plain.translate(_ENCLOSED)
+    return _latin(_unmarked(unicodedata.normalize("NFKC", plain)))
 
 
 def _unmarked(text: str) -> str:
@@ -76,19 +86,19 @@ def _latin(text: str) -> str:
     """Look-alikes as Latin letters, in texts where they pass for them."""
     if not _LOOKALIKE.search(text):
         return text
-    words = _WORD.findall(text)
-    foreign = [w for w in words if any(c in _CONFUSABLE for c in w)]
-    mixed = any(_LATIN.search(w) for w in foreign)
-    whole = all(c in _CONFUSABLE or c.isascii() for w in foreign for c in w)
-    return text.translate(_FOLD) if mixed or whole else text
+    foreign = [word for word in _WORD.findall(text) if _LOOKALIKE.search(word)]
+    mixed = any(map(_LATIN.search, foreign))
+    passes = mixed or all(map(_ONLY_ALIKE.fullmatch, foreign))
+    return text.translate(_FOLD) if passes else text
 
 
 def joined(text: str) -> str:
     """Words whose letters were spaced or dotted out (``h o w  t o``), put together again."""
-    letters = text.split()
-    single = sum(len(letter) == 1 for letter in letters)
-    if len(letters) >= _SPACED and single * 10 >= len(letters) * 7:
+    lengths = list(map(len, text.split()))
+    if len(lengths) >= _SPACED and lengths.count(1) * 10 >= len(lengths) * 7:
         text = " ".join("".join(word.split()) for word in _GAPS.split(text))
+    if not dotted_like(text.encode("utf-8", "replace")):
+        return text
     return _DOTTED.sub(lambda m: m.group()[::2], text)
 
 

@@ -5,6 +5,7 @@ A text becomes a set of rows of a table; what the table says about a row is lear
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from turnout.classifiers.pieces import BEGIN, END, UNKNOWN, folded
 PIECES = 128_010
 BUCKETS = 2**17
 ROWS = PIECES + BUCKETS
+# Words whose rows are remembered: the same ones come again and again.
+_KEPT = 2**12
 _LEFT, _RIGHT = 1_000_003, 7_919
 
 
@@ -27,6 +30,24 @@ def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
     return _distinct(np.concatenate(rows))
 
 
+def grams_of(
+    ids: Sequence[Sequence[int]], texts: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As ``grams`` for many texts: their rows one after another, and where each text's begin."""
+    pieces = np.array([piece for of in ids for piece in (BEGIN, *of, END)], dtype=np.int64)
+    owner = np.repeat(np.arange(len(ids)), np.array([len(of) + 2 for of in ids], dtype=np.int64))
+    inside = np.flatnonzero(owner[1:] == owner[:-1])
+    pairs = (pieces[inside] * _LEFT + pieces[inside + 1] * _RIGHT) % BUCKETS + PIECES
+    rows, owners = [pieces, pairs], [owner, owner[inside]]
+    for i, (of, text) in enumerate(zip(ids, texts, strict=True)):
+        if UNKNOWN in of:
+            rows.append(_fragments(folded(text)))
+            owners.append(np.full(len(rows[-1]), i))
+    # One sort for all: a text's rows lie together, as its number is the larger part of the key.
+    keys = _distinct(np.concatenate(owners) * ROWS + np.concatenate(rows))
+    return keys % ROWS, np.searchsorted(keys, np.arange(len(ids)) * ROWS)
+
+
 def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """As ``np.unique``, which takes four times as long for so few."""
     rows.sort()
@@ -38,14 +59,14 @@ def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _fragments(text: str) -> NDArray[np.int64]:
     """Hashed words and triples of letters, for scripts that the pieces do not cover."""
-    found = set()
-    for word in text.split():
-        if word.isascii():
-            continue
-        marked = f"<{word}>"
-        found.add(marked)
-        found.update(marked[i : i + 3] for i in range(len(marked) - 2))
-    return np.array([_bucket(fragment) for fragment in sorted(found)], dtype=np.int64)
+    found = [row for word in text.split() if not word.isascii() for row in _word_rows(word)]
+    return np.array(found, dtype=np.int64)
+
+
+@lru_cache(_KEPT)
+def _word_rows(word: str) -> tuple[int, ...]:
+    marked = f"<{word}>"
+    return tuple(map(_bucket, {marked, *(marked[i : i + 3] for i in range(len(marked) - 2))}))
 
 
 def _bucket(fragment: str) -> int:

@@ -6,11 +6,14 @@ Does not know what the outputs mean.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+_TINY = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +27,29 @@ class Table:
     weights: Floats
     bias: Floats
 
-    def logits(self, texts: Sequence[NDArray[np.int64]]) -> Floats:
-        """One row of outputs a text."""
-        return np.stack([self.of(rows) for rows in texts]) if texts else self.bias[None][:0]
+    @classmethod
+    def of_arrays(cls, rarity: Any, weights: Any, bias: Any) -> Self:
+        """The table from an artefact's arrays."""
+        return cls(
+            rarity=rarity.astype(np.float32),
+            weights=weights,
+            bias=np.asarray(bias, dtype=np.float32),
+        )
+
+    def read_all(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """As ``read`` for texts whose rows begin at ``starts``; each has at least one."""
+        if not len(starts):
+            return np.zeros((0, len(self.bias)), np.float32), np.zeros(0, np.float32)
+        rarity = self.rarity.take(rows)
+        weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
+        weights *= rarity[:, None]
+        out: Floats = np.add.reduceat(weights, starts, axis=0)
+        length = np.sqrt(np.add.reduceat(rarity * rarity, starts))
+        out /= np.maximum(length, _TINY)[:, None]
+        out += self.bias
+        seen = np.add.reduceat(rarity > 0.0, starts, dtype=np.float32)
+        seen /= np.diff(starts, append=len(rows))
+        return out, seen
 
     def of(self, rows: NDArray[np.int64]) -> Floats:
         """The outputs of one text."""

@@ -8,7 +8,6 @@ embedded. Does not know what is done with a prediction.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
@@ -21,56 +20,18 @@ from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
+from turnout.classifiers.first import FirstStage, Rows
 from turnout.classifiers.follows import Follows
-from turnout.classifiers.grams import PIECES, grams
+from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
-from turnout.classifiers.pieces import PieceTokenizer
-from turnout.classifiers.views import is_plain, views
-from turnout.classifiers.window import chunks, clipped, lone_prompt, window
+from turnout.classifiers.views import is_plain, stretches
+from turnout.classifiers.window import clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
-_DEEP = 4
 _LEAST = 1e-30
 _share = itemgetter(1)
-HARM, INJECTION = -2, -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """When the first stage's verdict stands; all bounds were set on sources it never saw.
-
-    ``sharpness`` calibrates its intents, ``harm`` and ``injection`` are added to its log-odds.
-    It stands below ``unsafe`` with at least ``confidence``, and from ``certain`` on as a block.
-    """
-
-    sharpness: float
-    harm: float
-    injection: float
-    confidence: float
-    known: float
-    unsafe: float
-    certain: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A conversation after the first stage: log-odds of its last turns and of all it contains.
-
-    ``turns`` are without their asides. ``turn_quick`` and ``chunk_quick`` are the log-odds where
-    the first stage is asked alone.
-    """
-
-    turns: tuple[str, ...]
-    contexts: tuple[str, ...]
-    context_logits: Floats
-    turn_logits: Floats
-    turn_quick: Floats
-    chunks: tuple[str, ...]
-    chunk_logits: Floats
-    chunk_quick: Floats
-    known: float
-    language: str
 
 
 class LocalClassifier:
@@ -79,15 +40,14 @@ class LocalClassifier:
     def __init__(self, artefact: Artefact, custom: CustomIntents | None = None) -> None:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
-        self._tokenizer = _tokenizer(arrays)
-        self._first = _table(arrays["rarity"], arrays["first_w"], arrays["first_b"])
-        self._static = _table(arrays["static_rarity"], arrays["static_w"], arrays["static_b"])
+        self._first = FirstStage(arrays)
         self._asides = _asides(arrays, meta["asides"])
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
         self._background = arrays["background"]
         self._custom = custom
         self._gate = Gate(**meta["gate"])
+        self._excerpter = Excerpter(self._first, self._gate)
         self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
@@ -112,7 +72,7 @@ class LocalClassifier:
 
         Raises ConfigError.
         """
-        self._tokenizer.compile()
+        self._first.tokenizer.compile()
         if fully:
             _encoder()
 
@@ -134,22 +94,22 @@ class LocalClassifier:
 
     def finish(self, reading: Reading) -> Prediction:
         """The prediction of both stages for what ``begin`` did not settle."""
-        return self._examined(reading, self._embedded(_deep_texts(reading)))
+        excerpts = self._excerpter.of(reading)
+        return self._examined(reading, excerpts, _embedded(excerpts.all))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        readings = [self._read(messages) for messages in conversations]
-        alone = [self._alone(reading) for reading in readings]
-        unsure = [r for r, first in zip(readings, alone, strict=True) if first is None]
-        vectors = self._embedded(text for reading in unsure for text in _deep_texts(reading))
+        begun = [self.begin(messages) for messages in conversations]
+        unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
+        vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [
-            first or self._examined(reading, vectors)
-            for reading, first in zip(readings, alone, strict=True)
+            self._examined(first, unsure[i], vectors) if isinstance(first, Reading) else first
+            for i, first in enumerate(begun)
         ]
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
-        return _encoder().encode([self._tokenizer.ids(clipped(text)) for text in texts])
+        return _encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
     def stops_early(self, messages: Sequence[Message]) -> bool:
         """Whether the first stage alone settles the conversation."""
@@ -163,51 +123,42 @@ class LocalClassifier:
         text = lone_prompt(messages)
         if text is None or self._custom is not None or not is_plain(text):
             return None
-        rows = self._rows(text)
-        if self._asides.suspected(rows):
-            return None
-        first, known = self._first.read(rows)
+        rows = self._first.rows(text)
+        quick, known = self._first.read_one(rows)
+        asked, turn = self._asked(text, rows), quick
+        if asked is not text:
+            turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
-        quick = first + self._more(rows)
-        return self._sure(quick, quick[HARM], quick[INJECTION], text)
+        return self._sure(turn, quick[HARM], quick[INJECTION], asked)
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
-        turns = tuple(self._asked(clipped(turn)) for turn in seen.turns)
-        parts = tuple(
-            dict.fromkeys(c for s in seen.segments for view in views(s) for c in chunks(view))
-        )
-        read = dict.fromkeys((*turns, *seen.contexts, *parts))
-        rows = {text: self._rows(text) for text in read}
-        seen_first = {text: self._first.read(found) for text, found in rows.items()}
-        logits = {text: found for text, (found, _) in seen_first.items()}
-        quick = {text: logits[text] + self._more(found) for text, found in rows.items()}
+        clips = map(clipped, seen.turns)
+        turns = tuple(self._asked(clip, self._first.rows(clip)) for clip in clips)
+        parts = tuple(dict.fromkeys(part for s in seen.segments for part in stretches(s)))
+        texts = list(dict.fromkeys((*turns, *seen.contexts, *parts)))
+        place = {text: i for i, text in enumerate(texts)}
+        read = self._first.read(texts)
+        of_turns, of_parts = _places(turns, place), _places(parts, place)
         return Reading(
             turns=turns,
             contexts=seen.contexts,
-            context_logits=_stacked(seen.contexts, logits),
-            turn_logits=_stacked(turns, logits),
-            turn_quick=_stacked(turns, quick),
+            context_logits=read.logits[_places(seen.contexts, place)],
+            turn_logits=read.logits[of_turns],
+            turn_quick=read.quick[of_turns],
             chunks=parts,
-            chunk_logits=_stacked(parts, logits),
-            chunk_quick=_stacked(parts, quick),
-            known=seen_first[turns[-1]][1] if turns else 0.0,
+            chunk_logits=read.logits[of_parts],
+            chunk_quick=read.quick[of_parts],
+            known=float(read.known[of_turns[-1]]) if turns else 0.0,
             language=language_of(turns[-1]) if turns else "",
         )
 
-    def _asked(self, text: str) -> str:
-        """The text without what talks to the classifier."""
-        suspected = self._asides.suspected(self._rows(text))
-        return self._asides.without(text, self._rows) if suspected else text
-
-    def _more(self, rows: Any) -> Floats:
-        """What the first stage adds where it is asked alone; ``rows`` are sorted."""
-        return self._static.of(rows[: rows.searchsorted(PIECES)])
-
-    def _rows(self, text: str) -> Any:
-        lowered = text.lower()
-        return grams(self._tokenizer.ids(lowered), lowered)
+    def _asked(self, text: str, rows: Rows) -> str:
+        """The text of these rows without what talks to the classifier."""
+        if not self._asides.suspected(rows):
+            return text
+        return self._asides.without(text, self._first.rows_of)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -239,34 +190,33 @@ class LocalClassifier:
             language=language_of(text),
         )
 
-    def _examined(self, reading: Reading, vectors: Mapping[str, Floats]) -> Prediction:
+    def _examined(
+        self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
+    ) -> Prediction:
         """The prediction of both stages together."""
-        row = {text: i for i, text in enumerate(reading.chunks)}
-        worst = _worst(reading)
-        deep = self._second.logits(np.stack([vectors[text] for text in worst]))
-        deep = deep + reading.chunk_logits[[row[text] for text in worst]]
-        scores = logistic(deep.max(axis=0)[HARM:])
+        deep = self._second.logits(np.stack([vectors[pieces] for pieces in excerpts.suspects]))
+        scores = logistic((deep + reading.chunk_logits[excerpts.at]).max(axis=0)[HARM:])
         return Prediction(
             classifier=self.ref,
-            intents=self._after_turns(reading, vectors),
+            intents=self._after_turns(reading, excerpts, vectors),
             harm=float(scores[0]),
             injection=float(scores[1]),
             language=reading.language,
         )
 
     def _after_turns(
-        self, reading: Reading, vectors: Mapping[str, Floats]
+        self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> tuple[tuple[str, float], ...]:
         """The distribution after the last turn: a follow-up keeps what was there before it."""
         if not reading.turns:
             return ()
-        said = np.stack([vectors[text] for text in reading.turns])
+        said = np.stack([vectors[pieces] for pieces in excerpts.turns])
         each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
         if self._custom is not None:
             each = self._custom.join(said, each)
         held = each[0]
         if reading.contexts:
-            before = np.stack([vectors[text] for text in reading.contexts])
+            before = np.stack([vectors[pieces] for pieces in excerpts.contexts])
             seen = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
             follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
             for own, answered, follow in zip(each[1:], seen, follows, strict=True):
@@ -275,13 +225,6 @@ class LocalClassifier:
 
     def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
         return tuple(sorted(zip(self.intents, shares, strict=True), key=_share, reverse=True))
-
-    def _embedded(self, texts: Iterable[str]) -> dict[str, Floats]:
-        # Of like length together, so that a batch holds little padding.
-        unique = sorted(dict.fromkeys(texts), key=len)
-        if not unique:
-            return {}
-        return dict(zip(unique, self.embed(unique), strict=True))
 
 
 def _joined(held: Floats, answered: Floats) -> Floats:
@@ -295,21 +238,14 @@ def _joined(held: Floats, answered: Floats) -> Floats:
     return np.concatenate([task, held[known:]])
 
 
-def _deep_texts(reading: Reading) -> tuple[str, ...]:
-    """What the second stage reads of a conversation."""
-    return (*reading.turns, *reading.contexts, *_worst(reading))
+def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
+    # Of like length together, so that a batch holds little padding.
+    unique = sorted(dict.fromkeys(excerpts), key=len)
+    return dict(zip(unique, _encoder().encode(unique), strict=True)) if unique else {}
 
 
-def _worst(reading: Reading) -> tuple[str, ...]:
-    """The chunks that the first stage finds most unsafe."""
-    if len(reading.chunks) <= _DEEP:
-        return reading.chunks
-    order = np.argsort(-reading.chunk_logits[:, HARM:].max(axis=1), kind="stable")
-    return tuple(reading.chunks[i] for i in order[:_DEEP])
-
-
-def _stacked(texts: Sequence[str], logits: Mapping[str, Floats]) -> Floats:
-    return np.stack([logits[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
+def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
+    return [place[text] for text in texts]
 
 
 def _encoder() -> SentenceEncoder:
@@ -331,19 +267,6 @@ def _loading() -> Future[SentenceEncoder]:
     return loaded
 
 
-def _table(rarity: Any, weights: Any, bias: Any) -> Table:
-    return Table(
-        rarity=rarity.astype(np.float32),
-        weights=weights,
-        bias=np.asarray(bias, dtype=np.float32),
-    )
-
-
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:
-    table = _table(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
+    table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
     return Asides(table=table, strong=meta["strong"], weak=meta["weak"], alarm=meta["alarm"])
-
-
-def _tokenizer(arrays: Mapping[str, Any]) -> PieceTokenizer:
-    pieces = arrays["pieces"].tobytes().decode().split("\n")
-    return PieceTokenizer(pieces, arrays["scores"].tolist())

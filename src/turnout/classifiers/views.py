@@ -1,15 +1,17 @@
 """The readings of a text: raw, unmasked, and decoded where it looks encoded.
 
-Safety scores every reading and the worst counts. Deterministic; at most ``_LIMIT`` readings,
-each no longer than about the text itself.
+Safety scores every reading and the worst counts. Deterministic; at most ``_LIMIT`` decodings and
+the text itself twice, each no longer than about the text itself.
 """
 
 import re
+from itertools import groupby
 
 from turnout.classifiers.decoders import ENCODINGS, is_readable
 from turnout.classifiers.glyphs import joined, unmasked
+from turnout.classifiers.window import chunks
 
-_LIMIT = 6
+_LIMIT = 4
 _LAYERS = 2
 
 # Words of letters with the usual signs around them, and single numbers: no room for a code.
@@ -24,21 +26,42 @@ def is_plain(text: str) -> bool:
     return _WORDS.fullmatch(text) is not None and is_readable(text)
 
 
-def views(text: str) -> tuple[str, ...]:
-    """Distinct readings of ``text``, the raw one first."""
+def stretches(text: str) -> list[str]:
+    """Distinct stretches of all readings of ``text``, each short enough to be judged at once.
+
+    It is unmasked stretch by stretch, so that only what was masked is read twice.
+    """
+    parts = chunks(text)
+    plain = [_plain(part) for part in parts]
+    found = dict.fromkeys(parts)
+    for masked, run in groupby(zip(parts, plain, strict=True), key=lambda pair: pair[0] != pair[1]):
+        if masked:
+            found |= dict.fromkeys(chunks("".join(shown for _, shown in run)))
+    for reading in _decodings(text if plain == parts else "".join(plain)):
+        found |= dict.fromkeys(chunks(reading))
+    return list(found)
+
+
+def _decodings(text: str) -> list[str]:
+    """What the text says in other encodings, and what that says in others again."""
     found = {text: None}
     newest = [text]
-    plain = joined(unmasked(text))
-    if plain != text:
-        found[plain] = None
-        newest = [plain]
     for _ in range(_LAYERS):
         newest = [new for old in newest for new in _decoded(old) if new not in found]
         if not newest:
             break
         found |= dict.fromkeys(newest)
-    return tuple(found)[:_LIMIT]
+    return list(found)[1 : _LIMIT + 1]
+
+
+def _plain(text: str) -> str:
+    return joined(unmasked(text))
 
 
 def _decoded(text: str) -> list[str]:
-    return [new for decode in ENCODINGS if (new := decode(text)) is not None and new != text]
+    raw = text.encode("utf-8", "replace")
+    return [
+        new
+        for may_hold, decode in ENCODINGS
+        if may_hold(raw) and (new := decode(text)) is not None and new != text
+    ]

@@ -308,8 +308,12 @@ class KnobsSection(Section):
 
 
 class TimeoutSection(Section):
-    """Deadlines in seconds."""
+    """Deadlines in seconds.
 
+    After ``hold_s`` the caller of a stream that has not begun is sent signs of life; None: never.
+    """
+
+    hold_s: Seconds | None = None
     connect_s: Seconds = 5.0
     first_token_s: Seconds = 30.0
     inter_token_s: Seconds = 20.0
@@ -339,10 +343,13 @@ class HealthSection(Section):
 
 
 class TelemetrySection(Section):
-    """Where traces go: ``otlp`` sends them to ``endpoint``, else where OTEL_* variables say."""
+    """Where traces go: to ``endpoint``, else where the OTEL_* variables say.
 
-    traces: Annotated[Literal["off", "otlp"], BeforeValidator(_off)] = "off"
-    endpoint: Name | None = None
+    Without either of them, and without ``traces: otlp``, there are none; ``off`` means none at all.
+    """
+
+    traces: Annotated[Literal["off", "otlp"] | None, BeforeValidator(_off)] = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = None
 
 
 class ServeSection(Section):

@@ -80,7 +80,7 @@ class Access:
     def _keyed(
         self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool
     ) -> Caller | Problem:
-        digest = _hash(_given(headers))
+        digest = _hash(given_key(headers))
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
             message = "send a valid key as 'Authorization: Bearer KEY' or 'x-api-key'"
@@ -90,7 +90,8 @@ class Access:
         return found
 
 
-def _given(headers: Mapping[bytes, bytes]) -> str:
+def given_key(headers: Mapping[bytes, bytes]) -> str:
+    """The key that a request gives, whether or not it is one."""
     bearer = headers.get(b"authorization", b"")
     key = bearer[7:] if bearer[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
     return key.strip().decode("latin-1")

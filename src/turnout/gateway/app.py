@@ -31,6 +31,7 @@ from turnout.gateway.dialects import (
     dialect_of,
 )
 from turnout.gateway.exchange import Exchange, Gone
+from turnout.gateway.idempotency import HEADER, Once
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
@@ -39,7 +40,7 @@ from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
 from turnout.gateway.watch import look, watch
-from turnout.runtime import Router, new_id
+from turnout.runtime import Router, new_id, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 _JSON = (b"content-type", b"application/json")
@@ -100,6 +101,7 @@ class Gateway:
         self._cache = Cache()
         self._in_flight = 0
         self._default = Chat()
+        self._once = Once(lambda: replays_in(self.router.parts.means.recorder), self._json)
         self._admin = Admin(lambda: self.router.accounts, self._json)
         self._routes = self._table()
 
@@ -132,6 +134,11 @@ class Gateway:
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
         await watch(lambda: self.router.accounts)
+
+    def close(self) -> None:
+        """Sends what is left of traces; may take a few seconds."""
+        if self._traces is not None:
+            self._traces.close()
 
     async def serve(self, out: Exchange) -> None:
         """Answers one request."""
@@ -167,6 +174,8 @@ class Gateway:
             if isinstance(found, Problem):
                 raise Refused(found)  # noqa: TRY301 -- refused as everything else is
             arrival.caller = found
+            if HEADER in arrival.headers:
+                handler = self._once.around(handler, dialect)
             await handler(arrival, out)
         except Gone:
             return
@@ -179,9 +188,7 @@ class Gateway:
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
-            # Once an answer has begun, its connection is cut instead.
-            if out.status is None:
-                await _refuse(internal(), dialect, arrival, out)
+            await _refuse(internal(), dialect, arrival, out)
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
@@ -344,5 +351,7 @@ async def _send(out: Exchange, payload: object, *, status: int = 200) -> None:
 
 
 async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Exchange) -> None:
-    body = dialect.error(problem, arrival.id)
-    await out.whole(problem.status, [_JSON, *problem.headers()], body)
+    # Once an answer has begun, its connection is cut instead.
+    if out.status is None:
+        body = dialect.error(problem, arrival.id)
+        await out.whole(problem.status, [_JSON, *problem.headers()], body)

@@ -8,7 +8,7 @@ This module does not know how answers are made.
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -73,22 +73,25 @@ def _size(kept: Kept) -> int:
 def key_of(
     caller: Caller, api: str, bundle: str, headers: Mapping[bytes, bytes], body: object
 ) -> bytes:
-    """The hash of all that an answer depends on, each part with its length before it."""
-    said = sorted(item for item in headers.items() if item[0].startswith((b"x-turnout-", b"anth")))
-    parts: list[Any] = [
-        caller.tenant,
-        None if caller.models is None else sorted(caller.models),
-        api,
-        bundle,
-        [[name.decode("latin-1"), value.decode("latin-1")] for name, value in said],
-        body,
-    ]
-    digest = hashlib.sha256()
+    """The hash of all that an answer depends on."""
+    rights = None if caller.models is None else sorted(caller.models)
+    return digest([caller.tenant, rights, api, bundle, said(headers), body])
+
+
+def said(headers: Mapping[bytes, bytes]) -> list[list[str]]:
+    """The headers that a request's answer depends on."""
+    found = sorted(item for item in headers.items() if item[0].startswith((b"x-turnout-", b"anth")))
+    return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in found]
+
+
+def digest(parts: Iterable[Any]) -> bytes:
+    """The SHA-256 of JSON-ready parts, each with its length before it."""
+    hashed = hashlib.sha256()
     for part in parts:
         text = orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
-        digest.update(b"%d:" % len(text))
-        digest.update(text)
-    return digest.digest()
+        hashed.update(b"%d:" % len(text))
+        hashed.update(text)
+    return hashed.digest()
 
 
 def may_be_kept(walk: Walk, out: Exchange) -> bool:

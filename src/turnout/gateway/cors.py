@@ -9,8 +9,13 @@ from collections.abc import Iterable, Mapping
 
 Headers = list[tuple[bytes, bytes]]
 
-_EXPOSED = b"x-request-id, x-turnout-model, x-turnout-decision, x-turnout-intent, x-turnout-reason"
-_TAKEN = b"authorization, content-type, x-api-key, x-turnout-session, anthropic-version"
+_EXPOSED = (
+    b"x-request-id, x-turnout-model, x-turnout-decision, x-turnout-intent, x-turnout-reason, "
+    b"idempotent-replayed"
+)
+_TAKEN = (
+    b"authorization, content-type, x-api-key, x-turnout-session, anthropic-version, idempotency-key"
+)
 
 
 class Origins:

@@ -150,6 +150,10 @@ class Exchange:
         await self._send(last + b"0\r\n\r\n" if self._chunked else last)
         self._link.done(self)
 
+    async def break_off(self, data: bytes) -> None:
+        """The last piece of an answer that could not be finished, which says so."""
+        await self.end(data)
+
     # What the connection tells.
 
     def received(self, data: bytes, most: int) -> None:

@@ -37,13 +37,14 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str = "INFO") -> None:
-    """Sends the gateway's logs to standard error as JSON lines."""
+    """Sends the gateway's logs, and an exporter's complaints, to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("turnout")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    for name, lowest in (("turnout", level), ("opentelemetry", "WARNING")):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(lowest)
+        logger.propagate = False
 
 
 def access(request_id: str, path: str, status: int, seconds: float) -> None:

@@ -6,6 +6,7 @@ Does not describe the answers of other APIs in full: their own documents do.
 from typing import Any
 
 from turnout import __version__
+from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS
 from turnout.gateway.openapi_answers import SCHEMAS, responses
 
 _CHAT_MESSAGE = {
@@ -106,6 +107,15 @@ _KEY = {
         "budgets": {"type": "array", "items": {"type": "object"}},
     },
 }
+_ONCE = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": "^[!-~]+$"},
+    "description": (
+        "carries the request out once: the same one again gets the same answer for a day "
+        "(idempotent-replayed: true), another one a 422, and while the first is under way a 409"
+    ),
+}
 _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/chat/completions", "OpenAI chat completions", _CHAT),
     ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
@@ -133,7 +143,9 @@ def document() -> dict[str, Any]:
     """The document."""
     paths: dict[str, Any] = {}
     for method, path, summary, body in _TABLE:
-        paths.setdefault(path, {})[method] = _operation(path, summary, body)
+        operation = paths.setdefault(path, {})[method] = _operation(path, summary, body)
+        if method == "post" and path in PATHS:
+            operation["parameters"] = [_ONCE]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Turnout", "version": __version__},

@@ -117,6 +117,7 @@ async def serve(
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await gateway.router.aclose()
+        await asyncio.to_thread(gateway.close)
 
 
 async def _warm_rest(router: Router) -> None:

@@ -6,12 +6,16 @@ have no word for is under ``turnout.``. Invariant: no prompt, no answer and no k
 This module does not know HTTP; without it configured nothing of OpenTelemetry is imported.
 """
 
+import logging
+import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from turnout import __version__
 from turnout.config import Config
 from turnout.core import ConfigError, Decision, Outcome, Request, usd_from_pico
 from turnout.runtime import Walk
@@ -21,18 +25,51 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 INSTALL = "pip install 'turnout[otel]'"
+LAST_S = 3.0
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
+_PROTOCOL = "http/protobuf"
+_LOG = logging.getLogger("turnout.gateway")
 _OPERATIONS = {"embeddings": "embeddings"}
 
 Attributes = dict[str, Any]
 
 
-def traces_of(config: Config) -> "Traces | None":
-    """The traces that the configuration asks for; None where it asks for none.
+def traces_of(config: Config, environ: Mapping[str, str] = os.environ) -> "Traces | None":
+    """The traces that the configuration asks for, else the environment; None where neither does.
 
-    Raises ConfigError with the install line where the extra is missing.
+    Raises ConfigError, with the install line where the extra is missing. What the environment alone
+    asks for, and cannot be had, is a line in the log.
     """
-    if config.telemetry.traces == "off":
+    section = config.telemetry
+    configured = section.traces == "otlp" or section.endpoint is not None
+    if section.traces == "off" or not (configured or asked_by(environ)):
         return None
+    try:
+        return _exporting(section.endpoint, environ)
+    except ConfigError as error:
+        if configured:
+            raise
+        _LOG.warning("no traces are sent", extra={"fields": {"problem": str(error)}})
+        return None
+
+
+def asked_by(environ: Mapping[str, str]) -> bool:
+    """Whether the standard variables ask for traces over OTLP.
+
+    Source: opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
+    """
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter not in (
+        "",
+        "otlp",
+    ):
+        return False
+    return exporter == "otlp" or any(environ.get(name, "").strip() for name in _ENDPOINTS)
+
+
+def _exporting(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
@@ -40,9 +77,19 @@ def traces_of(config: Config) -> "Traces | None":
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise ConfigError(f"telemetry.traces: otlp needs an extra: {INSTALL}") from error
-    provider = TracerProvider(resource=Resource.create({"service.name": "turnout"}))
-    # Without an endpoint of ours the standard OTEL_EXPORTER_OTLP_* variables hold.
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(config.telemetry.endpoint)))
+    protocol = next(filter(None, (environ.get(name, "").strip() for name in _PROTOCOLS)), _PROTOCOL)
+    if endpoint is None and protocol != _PROTOCOL:
+        raise ConfigError(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; traces go as {_PROTOCOL}, so set it to "
+            "that and the endpoint to the collector's port for it (4318)"
+        )
+    own = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get(_RESOURCE, "")
+    name = {} if own else {"service.name": "turnout"}
+    resource = Resource.create({**name, "service.version": __version__})
+    # Its own end, at exit, would wait half a minute for a collector that does not answer.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    # Without an endpoint of ours the standard variables hold.
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
     return Traces(provider)
 
 
@@ -92,8 +139,10 @@ class Traces:
             span.end()
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, as far as the collector takes it within a few seconds."""
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_S)
 
     def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode

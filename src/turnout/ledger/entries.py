@@ -185,7 +185,7 @@ class Opinion(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change of keys or budgets: a statement of ``directory`` with its row."""
+    """A change of what is not append-only: a statement of ``directory`` or ``replays``, its row."""
 
     sql: str
     row: Sequence[Any]

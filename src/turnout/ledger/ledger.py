@@ -36,12 +36,14 @@ from turnout.ledger.entries import (
     Change,
     Charge,
     Decided,
+    Entry,
     Hold,
     Opinion,
     Settlement,
 )
 from turnout.ledger.pricing import call_of
 from turnout.ledger.records import pack
+from turnout.ledger.replays import outdated
 from turnout.ledger.store import Store
 from turnout.ledger.twins import extremes
 from turnout.ledger.writer import DONE, Ticket, Writer
@@ -120,8 +122,8 @@ class Ledger:
         self._price_by(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
-        self._now_ms = now_ms
-        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.now_ms = now_ms
+        self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._open: dict[str, _Open] = {}
         self._sessions: OrderedDict[str, tuple[int, str, int]] = OrderedDict()
         self.owners: set[str] = set()  # other processes that write through this one
@@ -136,11 +138,16 @@ class Ledger:
         if shared is not None:
             from turnout.ledger.shared import RemoteWriter
 
-            return RemoteWriter(*shared, owner=self._owner)
+            return RemoteWriter(*shared, owner=self.owner)
         return Writer(
-            self.store, upkeep=self._lapsed, busy=lambda: bool(self._open or self.owners),
+            self.store, upkeep=self._upkeep, busy=lambda: bool(self._open or self.owners),
             idle_s=idle_s,
         )  # fmt: skip
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a hold or a claim lives when nobody ends it."""
+        return int(self._lease_s * 1000)
 
     def expect_guests(self, grace_s: float) -> None:
         """Other processes will write through this one; to be called before it is started.
@@ -182,6 +189,10 @@ class Ledger:
         tickets = [self._writer.submit(change) for change in (*changes, RISING)]
         for ticket in tickets:
             ticket.wait()
+
+    def written(self, change: Change) -> Awaitable[None]:
+        """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""
+        return self._writer.submit(change, _loop()).written()
 
     def close(self) -> None:
         """Write what is queued and let go of the store."""
@@ -355,7 +366,7 @@ class Ledger:
         ceiling: int | None,
         bounds: Mapping[str, Bound],
     ) -> _Open:
-        now = self._now_ms()
+        now = self.now_ms()
         known = self._open.get(decision_id)
         if known is not None:
             known.look()
@@ -370,8 +381,8 @@ class Ledger:
             request_id=request.id,
             at_ms=at_ms,
             amount_pico_usd=ceiling,
-            lease_until_ms=now + int(self._lease_s * 1000),
-            owner=self._owner,
+            lease_until_ms=now + self.lease_ms,
+            owner=self.owner,
             charges=charges,
             replaces=known.granted.charges if known and known.granted else (),
         )
@@ -417,7 +428,7 @@ class Ledger:
             catalog=self._chat,
             marks=self._marks,
             stand_in=self._stand_in if self._is_chat(decision.deployment) else None,
-            at_ms=self._now_ms(),
+            at_ms=self.now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),
             notes=entry.notes,
@@ -444,7 +455,7 @@ class Ledger:
         if entry.decision is not None:
             return self._settle(entry.decision, loop)
         del self._open[decision_id]
-        end = release(entry.hold, self._now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
+        end = release(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
         end = end._replace(calls=tuple(entry.unwritten()))
         return self._writer.submit(_with_uses(end, entry), loop)
 
@@ -458,30 +469,40 @@ class Ledger:
             raise InvalidRequest(f"value is {value!r}; use a number up to a million", field="value")
         return Opinion(
             id=decision_id,
-            at_ms=self._now_ms(),
+            at_ms=self.now_ms(),
             metric=metric,
             value_micro=round(value * 1_000_000),
             source=source,
         )
 
-    def _lapsed(self, opening: bool) -> Sequence[Settlement]:  # noqa: FBT001 -- the writer's callback
-        """Releases of holds that nobody will settle: lapsed ones, and a dead owner's."""
+    def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
+        """What to write, or remove, that nobody waits for."""
+        lost = self._lost(opening=opening)
+        return [*self._lapsed(lost), *outdated(self.store, self.now_ms(), lost)]
+
+    def _lost(self, *, opening: bool) -> Callable[[str], bool] | None:
+        """Tells of an owner whether it has ended; None where nobody can have."""
         if opening and self.store.exclusive:
             self._opened = time.monotonic()
         dead = self._opened is not None and time.monotonic() >= self._opened + self._grace_s
         if dead:
             self._opened = None
         gone, self._gone = self._gone, set()
-        living = {self._owner, *self.owners}
+        living = {self.owner, *self.owners}
+        if dead:
+            return lambda owner: owner not in living
+        return gone.__contains__ if gone else None
+
+    def _lapsed(self, lost: Callable[[str], bool] | None) -> Sequence[Settlement]:
+        """Releases of holds that nobody will settle: lapsed ones, and those of lost owners."""
         rows = self.store.fetch(
             "SELECT id, request_id, at_ms, amount, lease_until_ms, owner, charges FROM holds "
             "WHERE lease_until_ms < $1 OR $2 = 1",
-            (self._now_ms(), int(dead or bool(gone))),
+            (self.now_ms(), int(lost is not None)),
         )
         found = []
         for id_, request_id, at_ms, amount, lease, owner, charges in rows:
-            alive = owner in living if dead else owner not in gone
-            if alive and lease >= self._now_ms():
+            if lease >= self.now_ms() and not (lost and lost(owner)):
                 continue
             own = self._open.get(id_)
             if own is not None and own.lease_until > time.monotonic():
@@ -509,7 +530,7 @@ class Ledger:
             "FROM calls WHERE id = $1",
             (hold.id,),
         )
-        end = release(hold, self._now_ms(), [cost for _, cost, _ in calls])
+        end = release(hold, self.now_ms(), [cost for _, cost, _ in calls])
         end = end._replace(uses=uses(charges, calls))
         if not known:
             return end

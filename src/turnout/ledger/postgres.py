@@ -40,6 +40,7 @@ class PostgresStore:
         self._starting = threading.Lock()
         self._writing: Any = None
         self._reading: Any = None
+        self._one_reads = asyncio.Lock()
 
     def open(self) -> None:
         """As Store.open."""
@@ -105,9 +106,10 @@ class PostgresStore:
                 await writing.executemany(sql, rows)
 
     async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if self._reading is None or self._reading.is_closed():
-            self._reading = await self._connect()
-        return [tuple(found) for found in await self._reading.fetch(sql, *row)]
+        async with self._one_reads:  # a connection takes one query at a time
+            if self._reading is None or self._reading.is_closed():
+                self._reading = await self._connect()
+            return [tuple(found) for found in await self._reading.fetch(sql, *row)]
 
     async def _connect(self) -> Any:
         settings = {"synchronous_commit": self._synchronous_commit}
@@ -143,7 +145,7 @@ class PostgresStore:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop, self._one_reads = asyncio.new_event_loop(), asyncio.Lock()
                 self._thread = threading.Thread(
                     target=self._loop.run_forever, name="ledger-postgres", daemon=True
                 )

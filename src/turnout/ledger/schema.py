@@ -97,6 +97,17 @@ def create_budgets(dialect: Dialect) -> Iterator[str]:
     yield "ALTER TABLE holds ADD COLUMN charges TEXT"
 
 
+def create_replays(dialect: Dialect) -> Iterator[str]:
+    """Answers by the keys that callers gave their requests, and claims to give one."""
+    bytes_ = "BLOB" if dialect == "sqlite" else "BYTEA"
+    # An answer may be long, so that the row stays in a table with row numbers.
+    yield f"""CREATE TABLE replays (
+        id TEXT PRIMARY KEY, print TEXT NOT NULL, claim TEXT NOT NULL, owner TEXT NOT NULL,
+        expires_ms BIGINT NOT NULL, answer {bytes_})"""
+    yield "CREATE INDEX replays_by_end ON replays (expires_ms)"
+    yield "CREATE INDEX replays_claimed ON replays (owner) WHERE answer IS NULL"
+
+
 HOURLY = (
     "requests",
     "answered",
@@ -123,6 +134,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_reports,
     forbid_changes,
     create_budgets,
+    create_replays,
 )
 
 

@@ -76,14 +76,14 @@ class Writer:
     """Owns the store. With ``idle_s`` it lets go of the store when nothing is under way.
 
     ``upkeep`` is called on the writer's thread, after opening (True) and now and then (False), and
-    returns settlements of holds that nobody will settle.
+    returns what is to be written: settlements of holds that nobody will settle, rows to remove.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        upkeep: Callable[[bool], Sequence[Settlement]],
+        upkeep: Callable[[bool], Sequence[Entry]],
         busy: Callable[[], bool] = lambda: False,
         idle_s: float | None = None,
     ) -> None:
@@ -306,8 +306,8 @@ class Writer:
     def _sweep(self, *, opening: bool = False) -> None:
         self._swept_at = time.monotonic()
         try:
-            for end in self._upkeep(opening):
-                self._alone(end)
+            for entry in self._upkeep(opening):
+                self._alone(entry)
         except (Conflict, ConfigError):
             return
         except StoreFailure as error:

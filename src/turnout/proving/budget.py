@@ -330,6 +330,6 @@ class _HoldsNothing(Ledger):
 class _ReleasesNothing(Ledger):
     """A ledger whose dead leave their holds behind, as a sabotage."""
 
-    def _lapsed(self, opening: bool) -> "list[Settlement]":  # noqa: FBT001 -- as Ledger's
-        del opening
+    def _lapsed(self, lost: "Callable[[str], bool] | None") -> "list[Settlement]":
+        del lost
         return []

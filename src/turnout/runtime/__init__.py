@@ -8,6 +8,7 @@ from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.recorder import NoRecorder, Recorder
+from turnout.runtime.replays import Claim, LocalReplays, Prior, Replays, replays_in
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
 from turnout.runtime.router import Prompt, Router
 from turnout.runtime.stream import BlockingStream, Stream
@@ -19,10 +20,14 @@ __all__ = [
     "Backend",
     "Backends",
     "BlockingStream",
+    "Claim",
+    "LocalReplays",
     "NoRecorder",
+    "Prior",
     "Prompt",
     "Receipt",
     "Recorder",
+    "Replays",
     "Reply",
     "Router",
     "Stream",
@@ -34,4 +39,5 @@ __all__ = [
     "failure",
     "new_id",
     "refusal",
+    "replays_in",
 ]

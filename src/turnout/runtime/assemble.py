@@ -58,7 +58,7 @@ def assemble(
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
         backends=backends or Backends(),
-        timeouts=Timeouts(**config.timeouts.model_dump()),
+        timeouts=Timeouts(**config.timeouts.model_dump(exclude={"hold_s"})),
         retries=RetryRules(**config.retries.model_dump()),
         recorder=_recorder(config, environ, recorder, every, stand_in),
         health=_health(config, catalog, success),

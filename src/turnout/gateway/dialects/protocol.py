@@ -46,6 +46,10 @@ class StreamWriter(Protocol):
         """The events that ``chunk`` amounts to; may be empty."""
         ...
 
+    def sign(self) -> bytes:
+        """What tells a waiting caller that the answer is still to come; no content."""
+        ...
+
     def end(self) -> bytes:
         """The events that end a complete answer."""
         ...

@@ -1,0 +1,109 @@
+"""What of a conversation the second stage reads: a bounded number of pieces, however long all is.
+
+An embedding costs by the piece, twenty times what the first stage does. So the first stage reads
+everything, and shows the second what it finds most unsafe. Of turns, both ends are read.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from turnout.classifiers.first import FirstStage
+from turnout.classifiers.gate import Gate
+from turnout.classifiers.heads import Floats
+
+Pieces = tuple[int, ...]
+
+# The most pieces that the second stage reads of a prompt that is one stretch; else of the last
+# turn, of an earlier one or what was said between, and of all that may be unsafe.
+_LONE, _LAST, _BRIEF, _UNSAFE = 320, 160, 64, 100
+_SUSPECTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A conversation after the first stage: log-odds of its last turns and of all it contains.
+
+    ``turns`` are without their asides. ``turn_quick`` and ``chunk_quick`` are the log-odds where
+    the first stage is asked alone.
+    """
+
+    turns: tuple[str, ...]
+    contexts: tuple[str, ...]
+    context_logits: Floats
+    turn_logits: Floats
+    turn_quick: Floats
+    chunks: tuple[str, ...]
+    chunk_logits: Floats
+    chunk_quick: Floats
+    known: float
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpts:
+    """What the second stage reads of a conversation, in pieces; ``at`` are the suspects' chunks."""
+
+    turns: list[Pieces]
+    contexts: list[Pieces]
+    suspects: list[Pieces]
+    at: list[int]
+
+    @property
+    def all(self) -> list[Pieces]:
+        """Every excerpt."""
+        return [*self.turns, *self.contexts, *self.suspects]
+
+
+class Excerpter:
+    """Chooses excerpts by what the first stage said."""
+
+    def __init__(self, first: FirstStage, gate: Gate) -> None:
+        self._first = first
+        self._gate = gate
+
+    def of(self, reading: Reading) -> Excerpts:
+        """What the second stage reads: a bounded number of pieces, however long all is."""
+        at = self._suspects(reading)
+        lone = len(reading.chunks) == 1
+        turns = [self._pieces(turn) for turn in reading.turns]
+        worst = reading.chunks if lone else [self._narrowed(reading.chunks[i]) for i in at]
+        return Excerpts(
+            turns=[
+                *(_ends(turn, _BRIEF) for turn in turns[:-1]),
+                *(_ends(turn, _LONE if lone else _LAST) for turn in turns[-1:]),
+            ],
+            contexts=[_ends(self._pieces(text), _BRIEF) for text in reading.contexts],
+            suspects=[_ends(self._pieces(text), _LONE) for text in worst],
+            at=at,
+        )
+
+    def _suspects(self, reading: Reading) -> list[int]:
+        """The chunks that the first stage finds most unsafe, as many as there is room for."""
+        alarm = self._gate.alarm(reading.chunk_quick)
+        found: list[int] = []
+        room = _UNSAFE
+        for i in np.argsort(-alarm, kind="stable")[:_SUSPECTS].tolist():
+            room -= len(self._pieces(reading.chunks[i]))
+            if found and room < 0:
+                break
+            found.append(i)
+        return found
+
+    def _narrowed(self, text: str) -> str:
+        """The most unsafe part of a text of too many pieces, by the first stage."""
+        count = -(-len(self._pieces(text)) // _UNSAFE)
+        if count == 1:
+            return text
+        size = -(-len(text) // count)
+        parts = [text[i : i + size] for i in range(0, len(text), size)]
+        return parts[int(self._gate.alarm(self._first.read(parts).quick).argmax())]
+
+    def _pieces(self, text: str) -> Pieces:
+        return tuple(self._first.tokenizer.ids(text))
+
+
+def _ends(pieces: Pieces, most: int) -> Pieces:
+    """Both ends of too many pieces, two thirds of them from the first."""
+    tail = most // 3
+    return pieces if len(pieces) <= most else (*pieces[: most - tail], *pieces[-tail:])

@@ -1,0 +1,67 @@
+"""The first stage: what sentence pieces say of texts, in microseconds each.
+
+Two tables: one over pieces, their pairs and fragments of words, and one over the pieces alone
+that stands in for the second stage where the first is asked alone.
+Does not know what the outputs mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.classifiers.grams import PIECES, grams, grams_of
+from turnout.classifiers.heads import Floats, Table
+from turnout.classifiers.pieces import PieceTokenizer
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstRead:
+    """Log-odds of texts, a row each: ``logits`` for both stages, ``quick`` for the first alone.
+
+    ``known`` is the share of a text's rows that training saw.
+    """
+
+    logits: Floats
+    quick: Floats
+    known: Floats
+
+
+class FirstStage:
+    """Reads texts one by one or many at once; both ways say the same but for rounding."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        pieces = arrays["pieces"].tobytes().decode().split("\n")
+        self.tokenizer = PieceTokenizer(pieces, arrays["scores"].tolist())
+        self._table = Table.of_arrays(arrays["rarity"], arrays["first_w"], arrays["first_b"])
+        self._static = Table.of_arrays(
+            arrays["static_rarity"], arrays["static_w"], arrays["static_b"]
+        )
+
+    def rows(self, text: str) -> Rows:
+        """The rows of one text, sorted."""
+        lowered = text.lower()
+        return grams(self.tokenizer.ids(lowered), lowered)
+
+    def read_one(self, rows: Rows) -> tuple[Floats, float]:
+        """What the stage says alone of a text with these rows, and the share that it knows."""
+        found, known = self._table.read(rows)
+        return found + self._static.of(rows[: rows.searchsorted(PIECES)]), known
+
+    def rows_of(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
+        """The rows of all texts, and where each text's begin."""
+        lowered = [text.lower() for text in texts]
+        return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
+
+    def read(self, texts: Sequence[str]) -> FirstRead:
+        """All texts at once; there is at least one."""
+        rows, starts = self.rows_of(texts)
+        logits, known = self._table.read_all(rows, starts)
+        is_piece = rows < PIECES
+        count = np.add.reduceat(is_piece, starts, dtype=np.int64)
+        more, _ = self._static.read_all(rows[is_piece], np.cumsum(count) - count)
+        return FirstRead(logits=logits, quick=logits + more, known=known)

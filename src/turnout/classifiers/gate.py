@@ -1,0 +1,36 @@
+"""When the first stage's verdict stands, and what it is asked for otherwise.
+
+Does not know how a text is read.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from turnout.classifiers.heads import Floats
+
+HARM, INJECTION = -2, -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """When the first stage's verdict stands; all bounds were set on sources it never saw.
+
+    ``sharpness`` calibrates its intents, ``harm`` and ``injection`` are added to its log-odds.
+    It stands below ``unsafe`` with at least ``confidence``, and from ``certain`` on as a block.
+    """
+
+    sharpness: float
+    harm: float
+    injection: float
+    confidence: float
+    known: float
+    unsafe: float
+    certain: float
+
+    def alarm(self, quick: Floats) -> Floats:
+        """The larger safety log-odds of each row of what the first stage says alone."""
+        found: Floats = np.maximum(
+            quick[:, HARM] + self.harm, quick[:, INJECTION] + self.injection, dtype=np.float32
+        )
+        return found

@@ -1,0 +1,173 @@
+"""``Idempotency-Key``: a request that bears one is carried out once, and its answer replayed.
+
+The rules are those of docs.stripe.com/api/idempotent_requests: the same key with the same request
+gets the first status and body again, with another request a 422, while the first one is under way a
+409; keys live for a day. Invariant: what was not carried out, broke off or was left by its caller
+is not kept, so that its key can be used again. This module does not know storage.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from turnout.core import RouterError
+from turnout.gateway.access import given_key
+from turnout.gateway.body import Refused
+from turnout.gateway.cache import digest, said
+from turnout.gateway.dialects import ApiDialect
+from turnout.gateway.exchange import Exchange, Gone
+from turnout.gateway.problem import Problem, bad_request, internal
+from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
+from turnout.gateway.taped import Taped
+from turnout.runtime import Claim, LocalReplays, Replays
+
+if TYPE_CHECKING:
+    from turnout.gateway.app import Arrival, Handler
+
+HEADER = b"idempotency-key"
+REPLAYED = (b"idempotent-replayed", b"true")
+MOST_CHARACTERS = 255
+# What costs money or makes something; the other paths may be asked again as they are.
+PATHS = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/embeddings",
+        "/v1/feedback",
+        "/v1/keys",
+        "/v1/budgets",
+    }
+)
+WAIT_S = 1.0
+
+_LOG = logging.getLogger("turnout.gateway")
+_KEY = re.compile(rb"[!-~]{1,%d}" % MOST_CHARACTERS)
+_COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
+_JSON = (b"content-type", b"application/json")
+
+
+class Once:
+    """Carries requests out once. ``stored`` gives the ledger's replays, if there is a ledger."""
+
+    def __init__(
+        self,
+        stored: "Callable[[], Replays | None]",
+        read: "Callable[[Arrival], Awaitable[object]]",
+    ) -> None:
+        self._stored = stored
+        self._read = read
+        self._local = LocalReplays()
+
+    def around(self, handler: "Handler", dialect: ApiDialect) -> "Handler":
+        """The handler of a request that bears a key, where its path heeds one."""
+
+        async def handle(arrival: "Arrival", out: Exchange) -> None:
+            if arrival.method == "POST" and arrival.path in PATHS:
+                await self._once(handler, dialect, arrival, out)
+            else:
+                await handler(arrival, out)
+
+        return handle
+
+    async def _once(
+        self, handler: "Handler", dialect: ApiDialect, arrival: "Arrival", out: Exchange
+    ) -> None:
+        given = arrival.headers[HEADER]
+        if not _KEY.fullmatch(given):
+            raise Refused(_unusable())
+        key = sealing_key(given_key(arrival.headers), given)
+        claim = Claim(
+            id=digest([arrival.caller.tenant, arrival.caller.key, key.hex()]).hex(),
+            print=digest([arrival.path, said(arrival.headers), await self._read(arrival)]).hex(),
+            token=secrets.token_hex(16),
+        )
+        replays = self._stored() or self._local
+        prior = await replays.claim(claim)
+        if prior is None:
+            await _Run(replays, claim, key).run(handler, dialect, arrival, out)
+        elif prior.print != claim.print:
+            raise Refused(_other_request())
+        elif prior.answer is None:
+            raise Refused(_under_way())
+        else:
+            await _replay(await asyncio.to_thread(unseal, prior.answer, key), out)
+
+
+class _Run:
+    """A claim that was granted, until its answer is kept or the claim given up."""
+
+    def __init__(self, replays: Replays, claim: Claim, key: bytes) -> None:
+        self._replays, self._claim, self._key = replays, claim, key
+        self._open = True
+
+    async def run(
+        self, handler: "Handler", dialect: ApiDialect, arrival: "Arrival", out: Exchange
+    ) -> None:
+        try:
+            await handler(arrival, Taped(out, self._keep))
+        except (RouterError, Refused, Gone):
+            raise
+        except Exception:
+            # Nobody knows how far it came: it is answered with a 500, and so are its repetitions.
+            if out.status is None:
+                body = dialect.error(internal(), arrival.id)
+                await self._keep(Answer(status=500, headers=[_JSON], body=body, stream=False))
+            raise
+        finally:
+            if self._open:
+                await asyncio.shield(self._drop())
+
+    async def _keep(self, answer: Answer) -> None:
+        self._open = False
+        # An answer that is whole is paid for, and kept even when its caller leaves now.
+        await asyncio.shield(self._kept(answer))
+
+    async def _kept(self, answer: Answer) -> None:
+        sealed = await asyncio.to_thread(seal, answer, self._key)
+        try:
+            await self._replays.keep(self._claim, sealed)
+        except RouterError as error:
+            # The caller gets it all the same; the claim stands until its lease is over.
+            _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
+
+    async def _drop(self) -> None:
+        try:
+            await self._replays.drop(self._claim)
+        except RouterError as error:
+            _LOG.error("a claim could not be dropped", extra={"fields": {"problem": str(error)}})
+
+
+async def _replay(answer: Answer, out: Exchange) -> None:
+    """Send an answer again, marked as one that cost nothing."""
+    costs = any(name in _COSTS for name, _ in answer.headers)
+    headers = [(name, value) for name, value in answer.headers if name not in _COSTS]
+    headers += [REPLAYED, *([(b"x-turnout-cost-usd", b"0")] if costs else [])]
+    if answer.stream:
+        await out.begin(answer.status, headers)
+        await out.end(answer.body)
+    else:
+        await out.whole(answer.status, headers, answer.body)
+
+
+def _unusable() -> Problem:
+    message = f"Idempotency-Key must be 1 to {MOST_CHARACTERS} visible ASCII characters"
+    return bad_request(message, code="invalid_idempotency_key")
+
+
+def _other_request() -> Problem:
+    message = "this Idempotency-Key was used for another request; give each request its own"
+    return bad_request(message, status=422, code="idempotency_key_reused")
+
+
+def _under_way() -> Problem:
+    return Problem(
+        status=409,
+        type="invalid_request_error",
+        code="idempotency_key_in_use",
+        message="a request with this Idempotency-Key is under way; try again after Retry-After",
+        retry_after_s=WAIT_S,
+    )

@@ -1,0 +1,80 @@
+"""Answers kept under the key that a caller gave a request, so that it is carried out once.
+
+Invariant: of all requests of one id at most one holds the claim, whichever process has it, and only
+that one's answer is kept. A claim ends with its answer, with its lease, or with the process that
+holds it. Answers are bytes that nobody can read here (see the gateway). This module does not know
+callers or HTTP.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from turnout.ledger.entries import Change
+from turnout.ledger.store import Store
+
+KEPT_MS = 24 * 3_600_000
+
+# One statement, so that of two processes only one can have the claim.
+CLAIM = (
+    "INSERT INTO replays VALUES ($1, $2, $3, $4, $5, NULL) ON CONFLICT (id) DO UPDATE SET "
+    "print = excluded.print, claim = excluded.claim, owner = excluded.owner, "
+    "expires_ms = excluded.expires_ms, answer = NULL WHERE replays.expires_ms <= $6"
+)
+KEEP = "UPDATE replays SET answer = $1, expires_ms = $2 WHERE id = $3 AND claim = $4"
+DROP = "DELETE FROM replays WHERE id = $1 AND claim = $2"
+FREE = "DELETE FROM replays WHERE owner = $1 AND answer IS NULL"
+PRUNE = (
+    "DELETE FROM replays WHERE id IN "
+    "(SELECT id FROM replays WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT 1000)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A request that would be carried out: ``print`` is of its content, ``token`` its alone."""
+
+    id: str
+    print: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """An earlier request of the same id; without an ``answer`` it is still under way."""
+
+    print: str
+    answer: bytes | None = None
+
+
+def claiming(claim: Claim, owner: str, now_ms: int, lease_ms: int) -> Change:
+    """The entry that takes a claim, unless another one stands."""
+    return Change(CLAIM, (claim.id, claim.print, claim.token, owner, now_ms + lease_ms, now_ms))
+
+
+def keeping(claim: Claim, answer: bytes, now_ms: int) -> Change:
+    """The entry that keeps what was answered."""
+    return Change(KEEP, (answer, now_ms + KEPT_MS, claim.id, claim.token))
+
+
+def dropping(claim: Claim) -> Change:
+    """The entry that gives a claim up, so that the request can be made again."""
+    return Change(DROP, (claim.id, claim.token))
+
+
+def prior_to(store: Store, claim: Claim) -> Prior | None:
+    """Who has what ``claim`` asked for; None where it was granted. Raises RouterError."""
+    asked = "SELECT print, claim, answer FROM replays WHERE id = $1"
+    for print_, token, answer in store.fetch(asked, (claim.id,)):
+        return None if token == claim.token else Prior(print=print_, answer=answer)
+    return Prior(print=claim.print)  # the other one has given it up this moment
+
+
+def outdated(store: Store, now_ms: int, lost: Callable[[str], bool] | None) -> list[Change]:
+    """What to remove: answers past their time, and claims of owners that are ``lost``."""
+    found = []
+    if store.fetch("SELECT 1 FROM replays WHERE expires_ms <= $1 LIMIT 1", (now_ms,)):
+        found.append(Change(PRUNE, (now_ms,)))
+    if lost is not None:
+        owners = store.fetch("SELECT DISTINCT owner FROM replays WHERE answer IS NULL")
+        found += [Change(FREE, row) for row in owners if lost(row[0])]
+    return found

@@ -1,0 +1,113 @@
+"""Who may carry out a request that bears its caller's key, and what was answered to it.
+
+In the ledger all processes see it; without one it is kept in this process, within bounds.
+Invariant: a claim is granted to one at a time. This module does not know what an answer is.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import Protocol
+
+from turnout.ledger import Ledger
+from turnout.ledger.replays import (
+    KEPT_MS,
+    Claim,
+    Prior,
+    claiming,
+    dropping,
+    keeping,
+    prior_to,
+)
+from turnout.runtime.recorder import Recorder
+
+__all__ = ["Claim", "LocalReplays", "Prior", "Replays", "replays_in"]
+
+MOST_BYTES = 64 * 2**20
+MOST_ANSWERS = 10_000
+
+
+class Replays(Protocol):
+    """Claims and the answers that they ended with."""
+
+    async def claim(self, claim: Claim) -> Prior | None:
+        """None where the claim is granted, else who has it. Raises RouterError."""
+        ...
+
+    async def keep(self, claim: Claim, answer: bytes) -> None:
+        """Keep what was answered for a day. Raises RouterError."""
+        ...
+
+    async def drop(self, claim: Claim) -> None:
+        """Give the claim up, so that the request can be made again. Raises RouterError."""
+        ...
+
+
+def replays_in(recorder: Recorder) -> Replays | None:
+    """Those of the recorder's ledger; None without a ledger."""
+    return StoredReplays(recorder) if isinstance(recorder, Ledger) else None
+
+
+class StoredReplays:
+    """In a ledger, for all processes that share it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def claim(self, claim: Claim) -> Prior | None:
+        """As Replays.claim."""
+        ledger = self._ledger
+        await ledger.written(claiming(claim, ledger.owner, ledger.now_ms(), ledger.lease_ms))
+        return await asyncio.to_thread(prior_to, ledger.store, claim)
+
+    async def keep(self, claim: Claim, answer: bytes) -> None:
+        """As Replays.keep."""
+        await self._ledger.written(keeping(claim, answer, self._ledger.now_ms()))
+
+    async def drop(self, claim: Claim) -> None:
+        """As Replays.drop."""
+        await self._ledger.written(dropping(claim))
+
+
+class LocalReplays:
+    """In this process, as long as ``most_bytes`` and ``most_answers`` allow: the oldest go."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES, most_answers: int = MOST_ANSWERS) -> None:
+        self._most_bytes, self._most_answers = most_bytes, most_answers
+        self._under_way: dict[str, Claim] = {}
+        self._kept: OrderedDict[str, tuple[float, Prior]] = OrderedDict()
+        self._bytes = 0
+
+    async def claim(self, claim: Claim) -> Prior | None:
+        """As Replays.claim."""
+        self._prune()
+        other = self._under_way.get(claim.id)
+        if other is not None:
+            return Prior(print=other.print)
+        if claim.id in self._kept:
+            return self._kept[claim.id][1]
+        self._under_way[claim.id] = claim
+        return None
+
+    async def keep(self, claim: Claim, answer: bytes) -> None:
+        """As Replays.keep."""
+        del self._under_way[claim.id]
+        until = time.monotonic() + KEPT_MS / 1000
+        self._kept[claim.id] = until, Prior(print=claim.print, answer=answer)
+        self._bytes += len(answer)
+        self._prune()
+
+    async def drop(self, claim: Claim) -> None:
+        """As Replays.drop."""
+        self._under_way.pop(claim.id, None)
+
+    def _prune(self) -> None:
+        """Forget the oldest: those past their time, and what there is no room for."""
+        now = time.monotonic()
+        while self._kept:
+            until, oldest = next(iter(self._kept.values()))
+            full = self._bytes > self._most_bytes or len(self._kept) > self._most_answers
+            if until > now and not full:
+                return
+            self._kept.popitem(last=False)
+            self._bytes -= len(oldest.answer or b"")

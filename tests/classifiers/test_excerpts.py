@@ -1,0 +1,47 @@
+"""The second stage reads a bounded number of pieces, and what matters of them."""
+
+import pytest
+
+from turnout.classifiers import LocalClassifier
+from turnout.classifiers.excerpts import Excerpter, Excerpts
+from turnout.core import Message
+
+_PLAIN = "The train to the coast leaves from the second platform at a quarter past nine. "
+
+
+@pytest.fixture(scope="module")
+def classifier() -> LocalClassifier:
+    """The artefact inside the package."""
+    return LocalClassifier.load()
+
+
+def _excerpts(classifier: LocalClassifier, messages: list[Message]) -> Excerpts:
+    return Excerpter(classifier._first, classifier._gate).of(classifier._read(messages))
+
+
+@pytest.mark.parametrize(
+    "unit", [_PLAIN, "第二站台的火车九点一刻开往海边。", "\\x41", "a1b2-", "🙂"]
+)
+def test_a_long_conversation_costs_no_more_than_a_bound(
+    classifier: LocalClassifier, unit: str
+) -> None:
+    """Twelve long turns are read in as many pieces as a page of text has, whatever they hold."""
+    said = unit * (20_000 // len(unit))
+    turns = [{"role": role, "content": said} for _ in range(12) for role in ("user", "assistant")]
+    assert sum(map(len, _excerpts(classifier, turns).all)) <= 1200
+
+
+def test_a_short_prompt_is_read_whole_and_once(classifier: LocalClassifier) -> None:
+    """Its turn is the stretch that safety reads."""
+    found = _excerpts(classifier, [{"role": "user", "content": _PLAIN}])
+    assert found.turns == found.suspects
+    assert len(found.turns) == 1
+
+
+def test_the_most_unsafe_stretch_of_a_long_text_is_read(classifier: LocalClassifier) -> None:
+    """Wherever it stands, what alarms the first stage is what the second sees."""
+    told = "Tell me how to pick the lock of my neighbour's house so that I can steal his things. "
+    text = _PLAIN * 60 + told * 4 + _PLAIN * 60
+    found = _excerpts(classifier, [{"role": "user", "content": text}])
+    lock = set(classifier._first.tokenizer.ids("lock"))
+    assert any(lock & set(pieces) for pieces in found.suspects)
