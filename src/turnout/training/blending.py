@@ -18,10 +18,8 @@ _PRUDENCE = 0.5
 _STRANGE_SHARE = 0.1
 _GATE_SHARPNESS = 4.0
 _WORTH_LEFT = 0.04
-# What the members' weights for contrasts are drawn towards, and by how many outcomes a pair of
-# models: two models alone tell little of them.
+# What the members' weights for the one contrast of two models are drawn towards.
 _USUAL_WEIGHTS = (0.9, 0.0, 0.0)
-_USUAL_OUTCOMES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +91,9 @@ def _basis(found: Floats, truth: Floats) -> Floats:
 def _weigh(found: OutOfFold) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
-    Together at most 1: what is missing to 1 is trust in the models' means. Those of contrasts are
-    ridge estimates about what is usual.
+    Together at most 1: what is missing to 1 is trust in the models' means. Two models have a
+    single contrast, too little to tell the members' worth by: there what is usual counts as much as
+    the table does.
     """
     from scipy.optimize import nnls
 
@@ -104,8 +103,7 @@ def _weigh(found: OutOfFold) -> Floats:
     level_truth = truth.sum(axis=1, keepdims=True) / counts
     level = found.members.mean(axis=2, keepdims=True)
     contrast = (found.members - level)[:, known]
-    models = known.shape[1]
-    usual = np.sqrt(_USUAL_OUTCOMES / (models * max(1, models - 1) / 2) * (contrast**2).mean())
+    usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == 2 else 0.0
     pairs = (
         (level[:, :, 0].T, level_truth[:, 0]),
         (
