@@ -30,7 +30,7 @@ def llm(_data: Sequence[Path]) -> dict[str, Any]:
     Its accuracy is blank: no model was asked.
     """
     from turnout import Router
-    from turnout.runtime import Recorder
+    from turnout.runtime import NoRecorder
     from turnout.testing import FaultyUpstream
 
     model = "deepseek-ai/DeepSeek-V3.2"
@@ -50,7 +50,7 @@ def llm(_data: Sequence[Path]) -> dict[str, Any]:
             "default": "fast",
             "classifier": {"kind": "llm", "model": "fast", "deadline_s": 10},
         }
-        with Router.from_config(settings, environ={}, recorder=Recorder()) as r:
+        with Router.from_config(settings, environ={}, recorder=NoRecorder()) as r:
             for text in texts:
                 started = time.perf_counter()
                 _, calls = r.labelled(text)

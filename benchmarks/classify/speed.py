@@ -129,9 +129,9 @@ async def _stalls(text: str) -> dict[str, float]:
     The second tells what the machine itself adds.
     """
     from turnout import Router
-    from turnout.runtime import Recorder
+    from turnout.runtime import NoRecorder
 
-    router = Router.from_env(environ={}, recorder=Recorder())
+    router = Router.from_env(environ={}, recorder=NoRecorder())
     router.prepare()
     await router.aroute(text)
     busy = await _latest(asyncio.create_task(router.aroute(text)))

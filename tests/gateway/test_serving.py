@@ -13,7 +13,7 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token
 from turnout.gateway.openapi import paths
 from turnout.gateway.reload import Reloader
-from turnout.runtime import Recorder
+from turnout.runtime import NoRecorder
 from turnout.testing import FaultyUpstream
 
 KEY = "caller-key-0123456789"
@@ -81,7 +81,7 @@ async def test_a_broken_configuration_is_not_taken(tmp_path: Path) -> None:
     """The old router serves on until the file can be taken whole; the recorder moves along."""
     with FaultyUpstream() as upstream:
         settings = config(upstream)
-        gateway = Gateway(Router.from_config(settings, environ={}, recorder=Recorder()))
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
         first = gateway.router
 
         def build() -> Router:

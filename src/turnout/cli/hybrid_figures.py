@@ -20,7 +20,7 @@ from turnout.cli.options import err, usd
 from turnout.config import Config
 from turnout.core import UNSAFE
 from turnout.decision import folding, served_intent
-from turnout.runtime import Recorder, Router
+from turnout.runtime import NoRecorder, Router
 from turnout.runtime.receipt import total
 
 
@@ -98,7 +98,7 @@ def _router(config: Config, *, ledger: bool) -> Router:
     """The configuration's router before calibration: the file may be about to change."""
     section = config.classifier.model_copy(update={"calibration": None})
     bare = config.model_copy(update={"classifier": section})
-    return Router.from_config(bare, recorder=None if ledger else Recorder())
+    return Router.from_config(bare, recorder=None if ledger else NoRecorder())
 
 
 def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:

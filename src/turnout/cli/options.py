@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turnout.core import InvalidRequest, usd_from_pico
-from turnout.runtime import Recorder, Router
+from turnout.runtime import NoRecorder, Router
 
 ConfigOption = Annotated[
     Path | None,
@@ -32,7 +32,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def router(config: Path | None, *, ledger: bool = True) -> Router:
     """The router that the options and the environment describe. Raises ConfigError."""
-    recorder = None if ledger else Recorder()
+    recorder = None if ledger else NoRecorder()
     if config:
         return Router.from_file(config, recorder=recorder)
     return Router.from_env(recorder=recorder)

@@ -5,7 +5,7 @@ from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.place import store_at
 from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
-from turnout.ledger.recorder import Recorder
+from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.standings import standings
@@ -18,6 +18,7 @@ __all__ = [
     "Directory",
     "Ledger",
     "Line",
+    "NoRecorder",
     "Recorder",
     "Savings",
     "Store",

@@ -15,7 +15,7 @@ from turnout.ledger.writer import DONE
 
 
 class Recorder:
-    """Keeps what happened; this one, nothing. Raising stops the request."""
+    """Keeps what happened, where a method is overridden; raising stops the request."""
 
     directory: Directory | None = None
 
@@ -72,3 +72,7 @@ class Recorder:
 
     def close(self) -> None:
         """The runtime is done; what was told is kept."""
+
+
+class NoRecorder(Recorder):
+    """Keeps nothing."""

@@ -1,6 +1,6 @@
 """The shells around the decision core: they await, they block, they record."""
 
-from turnout.ledger import Recorder
+from turnout.ledger import NoRecorder, Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
@@ -22,6 +22,7 @@ __all__ = [
     "BlockingStream",
     "Claim",
     "LocalReplays",
+    "NoRecorder",
     "Prior",
     "Prompt",
     "Receipt",

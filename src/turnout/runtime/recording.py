@@ -10,7 +10,7 @@ from pathlib import Path
 
 from turnout.catalog import Catalog, Deployment
 from turnout.config import Config
-from turnout.ledger import Ledger, Recorder, store_at
+from turnout.ledger import Ledger, NoRecorder, Recorder, store_at
 
 OFF = "off"
 SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
@@ -42,7 +42,7 @@ def recorder_for(
     """The ledger that the configuration asks for; nothing is opened before the first request."""
     place = place_of(config, environ)
     if place is None:
-        return Recorder()
+        return NoRecorder()
     return Ledger(
         store_at(place),
         catalog=catalog,
