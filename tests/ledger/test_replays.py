@@ -122,7 +122,7 @@ async def test_processes_that_share_a_file_see_each_others_claims(tmp_path: Path
     one, other = (StoredReplays(guest) for guest in guests)
     assert await one.claim(claim("a")) is None
     assert await other.claim(claim("b")) == Prior(print="p")
-    owner.forget_owner(guests[0].owner)  # as when its connection ends
+    owner.owners.forget(guests[0].owners.own)  # as when its connection ends
     await _tidied(owner)
     assert await other.claim(claim("c")) is None
     for guest in guests:

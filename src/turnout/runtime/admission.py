@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.ledger import NoRecorder
 from turnout.runtime.ceiling import bounds, ceiling
-from turnout.runtime.recorder import NoRecorder
 from turnout.runtime.walk import Means
 
 

@@ -35,6 +35,7 @@ from turnout.core import (
 from turnout.decision import decide, decision_id, input_tokens, is_pinned
 from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
+from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
@@ -49,7 +50,6 @@ from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
-from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
