@@ -76,10 +76,8 @@ class HttpTransport:
             target = target_of(request.url)
             name = target.name
             data = _written(request, target)
-            connection = pool.take(target)
-            if connection is None:
-                due = min(now + timeouts.connect_s, deadlines.first_byte)
-                connection = await pool.connect(target, due)
+            due = min(now + timeouts.connect_s, deadlines.first_byte)
+            connection = await pool.get(target, due)
             await connection.ask(data, deadlines.first_byte)
             return HttpResponse(connection, pool, target, deadlines, self._max_answer_bytes)
         except UnknownEncoding as error:
