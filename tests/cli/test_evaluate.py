@@ -100,3 +100,17 @@ def test_a_policy_that_cannot_be_made_is_one_line(
     assert ran.code == 2
     assert re.search(words, ran.err)
     assert "Traceback" not in ran.err
+
+
+def test_a_margin_is_replayed_and_needs_a_bundle(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A wide margin moves choices from models that are usually too weak."""
+    found = picks(place, capfd, "cheapest_above_quality:0.98", "cheapest_above_quality:0.98,1")
+    plain, wide = (found[f"cheapest_above_quality:0.98{more}"] for more in ("", ",1"))
+    assert wide != plain
+    ran = run(
+        capfd, "eval", "--table", str(place / "world"), "--policy", "cheapest_above_quality:0.9,0.1"
+    )
+    assert ran.code != 0
+    assert "add --bundle" in ran.err

@@ -21,6 +21,7 @@ from tests.ledger.money import (
 from turnout.catalog import Catalog
 from turnout.core import InvalidRequest, LedgerError, Usage
 from turnout.ledger import Ledger, decision_of, every, listed, pack, shown, store_at, verify
+from turnout.ledger.lapses import release_stored
 
 
 async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStore) -> None:
@@ -149,7 +150,7 @@ async def test_a_lapsed_hold_frees_itself_and_a_late_settlement_still_counts(
     slow.start()
     await slow.decided(told.request, told.decision, USD)
     await slow.attempted(told.outcomes[0])
-    released = slow._release_stored(next(iter(slow._open.values())).hold)
+    released = release_stored(slow.store, next(iter(slow._open.values())).hold, slow.now_ms())
     await slow._writer.submit(released, asyncio.get_running_loop()).written()
     assert [line.state for line in listed(make_store())] == ["released"]
     await slow.settled(told.decision)
@@ -231,27 +232,13 @@ async def test_a_dated_release_is_the_same_model(make_store: MakeStore) -> None:
     assert (found["events"], found["cost_pico_usd"]) == ([], 1_300_000_000)
 
 
-def test_the_blocking_twin_writes_the_same(tmp_path: Path) -> None:
-    """Blocking and asynchronous callers leave the same rows."""
-    told = next(traffic(1, 1))
-    with Ledger(_file(tmp_path / "a"), catalog=CATALOG, now_ms=lambda: 5) as ledger:
-        asyncio.run(tell(ledger, told))
-    with Ledger(_file(tmp_path / "b"), catalog=CATALOG, now_ms=lambda: 5) as ledger:
-        ledger.blocking.decided(told.request, told.decision, USD)
-        for one in told.outcomes:
-            ledger.blocking.attempted(one)
-        ledger.blocking.settled(told.decision)
-    first, second = (shown(_file(tmp_path / n), told.decision.id) for n in "ab")
-    assert first == second
-
-
-def test_an_empty_catalogue_still_records_unknown(tmp_path: Path) -> None:
+async def test_an_empty_catalogue_still_records_unknown(tmp_path: Path) -> None:
     """A deployment that left the configuration has no price any more: unknown, not zero."""
     told = next(traffic(1, 1))
     with Ledger(_file(tmp_path), catalog=Catalog(deployments={})) as ledger:
-        ledger.blocking.decided(told.request, told.decision, None)
-        ledger.blocking.attempted(told.outcomes[-1])
-        ledger.blocking.settled(told.decision)
+        await ledger.decided(told.request, told.decision, None)
+        await ledger.attempted(told.outcomes[-1])
+        await ledger.settled(told.decision)
     assert listed(_file(tmp_path))[0].cost_pico_usd is None
 
 

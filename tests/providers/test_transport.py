@@ -295,6 +295,21 @@ async def test_an_exchange_closed_early_destroys_its_connection(
     assert entry.completion_tokens < 10
 
 
+async def test_an_answer_that_came_unread_never_answers_the_next_request(
+    upstream: FaultyUpstream, transport: HttpTransport
+) -> None:
+    """A whole answer that waits in memory, of which only the first bytes were wanted."""
+    where = deployment(upstream.base_url, "f-drip20ms-tokens5")
+    wire = OpenAIChatCodec().encode(request("nonce: first"), where, stream=True)
+    response = await transport.send(wire, PATIENT)
+    assert await response.read()
+    await asyncio.sleep(0.3)
+    await response.aclose()
+    good = deployment(upstream.base_url, "acme/small")
+    assert "answers next:" in text_of(await call(transport, good, request("nonce: next")))
+    assert upstream.connections == 2
+
+
 async def test_bytes_nobody_asked_for_never_answer_the_next_request(
     upstream: FaultyUpstream, transport: HttpTransport
 ) -> None:

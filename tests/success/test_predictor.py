@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from tests.success.worlds import MODELS, prompts, write_table
+from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
-from turnout.classifiers.success.expert import Reading
-from turnout.classifiers.success.predictor import gain_of
+from turnout.classifiers.success.artefact import FILE
+from turnout.classifiers.success.encoding import encode_all, length_of
+from turnout.classifiers.success.expert import Reading, Told
+from turnout.classifiers.success.predictor import agreed, tell
 from turnout.cli.app import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
@@ -166,16 +169,74 @@ def test_the_commands_train_predict_and_evaluate(folder: Path, tmp_path: Path) -
     assert list(lines[0]["success"]) == list(MODELS)
 
 
+def _reading(strange: list[float], *, models: int = 2, length: float = 0.0) -> Reading:
+    return Reading(
+        members=np.zeros((3, len(strange), models), np.float32),
+        strange=np.array(strange, np.float32),
+        length=np.full(len(strange), length, np.float32),
+    )
+
+
 def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
-    """An expert's gain counts as well as it knows the prompt; where none does, nothing is added."""
-    zeros = np.zeros((3, 2), np.float32)
-    sure = Reading(
-        success=zeros, strange=np.array([0, 1, 1], np.float32), gain=np.full(3, 0.2, np.float32)
-    )
-    unsure = Reading(
-        success=zeros, strange=np.array([1, 1, 0], np.float32), gain=np.full(3, -0.1, np.float32)
-    )
-    gain = gain_of([sure, unsure])
-    assert gain[0] == pytest.approx(0.2, rel=0.15)
-    assert gain[1] == 0
-    assert gain[2] == pytest.approx(-0.1, rel=0.15)
+    """An expert is told the others' gain as well as they know the prompt, and never its own."""
+    one, other = _reading([0, 1, 1]), _reading([1, 1, 0])
+    gains = [np.full(3, 0.2, np.float32), np.full(3, -0.1, np.float32)]
+    to_one, to_other = tell([one, other], gains)
+    assert to_other.gain[0] == pytest.approx(0.2, rel=0.15)
+    assert to_one.gain[2] == pytest.approx(-0.1, rel=0.15)
+    assert to_one.gain[:2].tolist() == to_other.gain[1:].tolist() == [0, 0]
+    assert to_one.knowing.tolist() == [0, 0, 1]
+
+
+def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -> None:
+    """Only where the prompt is strange and another expert knows it is the told gain decisive."""
+    (expert,) = open_bundle(folder / "bundle").predictor.experts
+    members = np.zeros((3, 2, 3), np.float32)
+    members[:, :, 0] = 0.3
+    reading = replace(_reading([0, 1]), members=members)
+    told = Told(gain=np.full(2, 0.02, np.float32), knowing=np.ones(2, np.float32))
+    known, strange = expert.answer(reading, told) - expert.prior
+    assert known == pytest.approx(expert.answer(reading)[0] - expert.prior, abs=1e-6)
+    gained = strange - strange.mean()
+    assert gained == pytest.approx(0.02 * expert.ability, abs=1e-6)
+
+
+def test_a_long_strange_prompt_costs_less_able_models_more(folder: Path) -> None:
+    """The best model keeps its place, the others lose a bounded part; known prompts stay."""
+    (expert,) = open_bundle(folder / "bundle").predictor.experts
+    short, long = (expert.answer(_reading([0, 1], models=3, length=n)) for n in (0.0, 1.0))
+    assert (short[0] == long[0]).all()
+    lost, best = short[1] - long[1], int(expert.ability.argmax())
+    assert lost[best] == 0
+    assert (np.diff(lost[np.argsort(-expert.ability)]) > 0).all()
+    assert lost.max() < 0.33
+
+
+def test_rewording_what_people_type_does_not_change_its_length() -> None:
+    """Lengths begin to count where few questions are, end at few thousand characters."""
+    texts = ("Why?", "Would you kindly tell me why that is so, please? " * 8)
+    long = ("x" * 1000, "x" * 2000, "x" * 9000)
+    found = length_of(encode_all([PromptText(text) for text in (*texts, *long)]))
+    assert found[:2].tolist() == [0, 0]
+    assert 0 < found[2] < found[3]
+    assert found[3:] == pytest.approx(1)
+
+
+def test_tables_are_aligned_on_the_models_they_share() -> None:
+    """What a table says of two models stays, wherever another puts the one that both have."""
+    ours, theirs = np.array([[0.8, 0.6]], np.float32), np.array([[0.4, 0.3]], np.float32)
+    sure, unsure = np.array([[0.9]], np.float32), np.array([[0.1]], np.float32)
+    found = agreed([ours, theirs], [np.array([0, 1]), np.array([0, 2])], [unsure, sure])[0]
+    assert found[0] == pytest.approx(0.44)
+    assert found[0] - found[1] == pytest.approx(0.2)
+    assert found[0] - found[2] == pytest.approx(0.1)
+
+
+def test_a_bundle_of_an_older_version_is_refused_with_the_way_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Its figures would no longer be those it was calibrated with."""
+    stored = Artefact.load(folder / "bundle" / FILE)
+    replace(stored, meta={**stored.meta, "schema": "difficulty/2+words/64"}).save(tmp_path / FILE)
+    with pytest.raises(ConfigError, match=r"success\.zip: schema .*: train again"):
+        load(tmp_path)

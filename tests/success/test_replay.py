@@ -142,6 +142,19 @@ def test_a_calibrated_share_serves_every_quality_up_to_its_own() -> None:
     assert policy.share(0.99) == 0.99
 
 
+def test_a_margin_counts_where_a_prompt_is_strange() -> None:
+    """With the same predictions the usually weak model is left on strange rows, and only there."""
+    world = table()
+    success = np.tile([0.9, 0.92], (200, 1))
+    strange = np.zeros(200)
+    strange[:50] = 1.0
+    policy = CheapestAboveQuality(quality=0.95, steady=0.1, usual=(("large", 1.0), ("small", 0.5)))
+    found = drive(world, policy, success, COSTS, strange=strange)
+    assert (found.chosen[:50] == 1).all()
+    assert (found.chosen[50:] == 0).all()
+    assert (drive(world, policy, success, COSTS).chosen == 0).all()
+
+
 def test_the_calibrated_choice_is_the_policys() -> None:
     """What calibration measures is what decide() does."""
     world = table()

@@ -126,7 +126,7 @@ def _card(model: str, section: ModelSection, known: Mapping[str, Any]) -> ModelC
         chosen.update(kind="embedding", context_window=_NO_WINDOW)
     chosen["token_factor"] = None if section.tokenizer else known.get("token_factor")
     if chosen["modalities"] is not None:
-        chosen["modalities"] = frozenset(chosen["modalities"])
+        chosen["modalities"] = frozenset(["text", *chosen["modalities"]])
     return ModelCard(id=model, **{k: v for k, v in chosen.items() if v is not None})
 
 

@@ -10,6 +10,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
@@ -28,22 +29,24 @@ _CARD = "MODEL_CARD.md"
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Artefact:
     """``arrays`` by name, ``meta`` as JSON values, ``card`` as Markdown."""
+
+    # Without slots, so that its digest is taken once.
 
     arrays: Mapping[str, NDArray[Any]]
     meta: Mapping[str, Any]
     card: str = field(default="", compare=False)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """``sha256:`` and the hash of the arrays and the meta."""
         hashed = hashlib.sha256(_canonical(self.meta))
         for name in sorted(self.arrays):
             array = np.ascontiguousarray(self.arrays[name])
             hashed.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-            hashed.update(array.tobytes())
+            hashed.update(array.reshape(-1).view(np.uint8).data)
         return "sha256:" + hashed.hexdigest()
 
     @classmethod

@@ -23,13 +23,14 @@ from turnout.policies import (
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
+    from turnout.evaluation.driver import Floats
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.evaluation.report import Figure, Report
 
 _NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 _BASELINES = ("random", "cheapest", "strongest")
-_POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE, \
+_POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE[,STEADY], \
 utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
 
 
@@ -90,6 +91,12 @@ def _report(
     from turnout.evaluation.driver import drive
     from turnout.evaluation.report import Report, Rows, curve_of
 
+    for spec in specs:
+        if bundle is None and spec.startswith("cheapest_above_quality:") and "," in spec:
+            raise ConfigError(
+                f"--policy {spec!r}: a margin needs what a bundle knows of strange prompts; "
+                "add --bundle"
+            )
     success, known, opened, notes = _predictions(table, bundle)
     mean_cost, latencies = _of(known, "mean_cost_usd"), _of(known, "latency_ms")
     digest = opened.digest if opened else ""
@@ -101,7 +108,10 @@ def _report(
     rows = []
     for spec in dict.fromkeys([*_BASELINES, *specs]):
         rule = policy_of(spec, order, table, opened)
-        replayed = drive(table, rule, success, mean_cost, bundle=digest, latency_ms=latencies)
+        replayed = drive(
+            table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
+            strange=_strange(table, rule, opened),
+        )  # fmt: skip
         rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
@@ -169,9 +179,7 @@ def policy_of(
         "cheapest": Cheapest,
         "random": Random,
         "strongest": lambda: Strongest(order=order),
-        "cheapest_above_quality": lambda: CheapestAboveQuality(
-            quality=float(value or 0.95), calibrated=bundle.calibrated if bundle else ()
-        ),
+        "cheapest_above_quality": lambda: _above_quality(value, bundle),
         "utility": lambda: _utility(value),
         "weighted": lambda: _weighted(value, table),
         "cascade": lambda: Cascade(steps=int(value or 3)),
@@ -183,6 +191,26 @@ def policy_of(
         return makers[name]()
     except ValueError:
         raise ConfigError(f"--policy {spec!r}: {value!r} is not a number") from None
+
+
+def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
+    share, _, steady = value.partition(",")
+    return CheapestAboveQuality(
+        quality=float(share or 0.95),
+        calibrated=bundle.calibrated if bundle else (),
+        steady=float(steady or 0),
+        usual=bundle.usual if bundle and steady else (),
+    )
+
+
+def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "Floats | None":
+    """How strange each prompt is, where the policy reads it."""
+    if bundle is None or not (isinstance(rule, CheapestAboveQuality) and rule.steady):
+        return None
+    from turnout.features.prompt import request_text
+
+    judge = bundle.predictor.judge
+    return np.array([judge(request_text(row))[1] for row in table.prompts], np.float64)
 
 
 def _utility(value: str) -> Policy:

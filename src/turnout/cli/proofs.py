@@ -1,9 +1,9 @@
-"""What every ``turnout prove`` command shares: seeds, folders, the counter and the verdict."""
+"""What every ``turnout prove`` command shares: seed, folders, the counter and the verdict."""
 
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +13,42 @@ from turnout.cli.options import err, out, print_json
 from turnout.proving import Check, Proof
 
 Shown = Callable[[int], None]
+Test = Callable[[Path, Shown, int], Check | Iterable[Check]]
 
 SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new one is drawn.")]
 
 
-def run(test: Callable[[Path, Shown], Check]) -> Check:
-    """Runs a test in a folder of its own, with a counter on a terminal."""
+def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
+    """Runs the tests of a promise, each in a folder of its own; leaves with 1 where one fails.
+
+    A test is given its folder, a counter for the terminal, and the seed: ``seed``, else a new one.
+    """
+    chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
+    checks = [check for test in tests for check in _run(test, chosen)]
+    _tell(Proof(promise=promise, seed=chosen, checks=tuple(checks)), json=json)
+
+
+def percent(text: str, *, least: float = 0.0) -> float:
+    """The share that ``30%`` or ``30`` is, from ``least`` to 1. Raises BadParameter."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not least <= share <= 1:
+        raise typer.BadParameter(f"{text!r} is no share; use a number such as 100%")
+    return share
+
+
+def _run(test: Test, seed: int) -> list[Check]:
     with tempfile.TemporaryDirectory(prefix="turnout-prove-") as folder:
-        check = test(Path(folder), shown)
+        found = test(Path(folder), _shown, seed)
+        checks = [found] if isinstance(found, Check) else list(found)
     if err.is_terminal:
         sys.stderr.write("\r\x1b[K")
-    return check
+    return checks
 
 
-def shown(done: int) -> None:
+def _shown(done: int) -> None:
     """Counts on a terminal."""
     # A thread that draws a bar would be forked along with the processes to kill.
     if err.is_terminal and done % 10 == 0:
@@ -34,12 +56,7 @@ def shown(done: int) -> None:
         sys.stderr.flush()
 
 
-def seed_or_new(given: int | None) -> int:
-    """The seed that was given, else a new one."""
-    return random.SystemRandom().randrange(10**6) if given is None else given
-
-
-def tell(proof: Proof, *, json: bool) -> None:
+def _tell(proof: Proof, *, json: bool) -> None:
     """Prints every check and the verdict; leaves with 1 where it failed."""
     if json:
         print_json(proof.as_dict())

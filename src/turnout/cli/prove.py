@@ -1,15 +1,13 @@
 """``turnout prove``: break things on purpose, print what was lost, exit 1 when anything was."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from turnout.cli.options import JsonOption
-from turnout.cli.proofs import SeedOption, Shown, run, seed_or_new, tell
+from turnout.cli.proofs import SeedOption, Shown, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
-from turnout.proving import Check, Proof
+from turnout.proving import Check
 
 LedgerSabotage = Literal["durability", "hold"]
 BudgetSabotage = Literal["no-hold", "no-release"]
@@ -42,24 +40,25 @@ def ledger(
     from turnout.proving.kills import kills as killed
     from turnout.proving.power import HoldsLater, power_losses
 
-    chosen = seed_or_new(seed)
     synchronous = "OFF" if sabotage == "durability" else "FULL"
     kind = HoldsLater if sabotage == "hold" else Ledger
 
-    def lose(shown: Shown, *, failing: bool) -> Check:
+    def lose(shown: Shown, chosen: int, *, failing: bool) -> Check:
         return power_losses(powerloss, chosen, synchronous=synchronous, kind=kind,
                             failing_syncs=failing, shown=shown)  # fmt: skip
 
-    tests: list[tuple[bool, Callable[[Path, Shown], Check]]] = [
-        (kills > 0, lambda folder, shown: killed(kills, chosen, folder, shown=shown)),
-        (powerloss > 0, lambda _, shown: lose(shown, failing=False)),
-        (powerloss > 0 and eio, lambda _, shown: lose(shown, failing=True)),
-        (points > 0, lambda folder, shown: syscall_kills(points, chosen, folder, shown=shown)),
-        (eio, lambda folder, _: fsync_errors(chosen, folder)),
-        (enospc, lambda folder, _: full_disk(chosen, folder)),
+    tests: list[tuple[bool, Test]] = [
+        (kills > 0, lambda folder, shown, chosen: killed(kills, chosen, folder, shown=shown)),
+        (powerloss > 0, lambda _, shown, chosen: lose(shown, chosen, failing=False)),
+        (powerloss > 0 and eio, lambda _, shown, chosen: lose(shown, chosen, failing=True)),
+        (
+            points > 0,
+            lambda folder, shown, chosen: syscall_kills(points, chosen, folder, shown=shown),
+        ),
+        (eio, lambda folder, _, chosen: fsync_errors(chosen, folder)),
+        (enospc, lambda folder, _, chosen: full_disk(chosen, folder)),
     ]
-    checks = [run(test) for wanted, test in tests if wanted]
-    tell(Proof(promise="ledger", seed=chosen, checks=tuple(checks)), json=json)
+    prove("ledger", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
 
 @app.command()
@@ -75,11 +74,13 @@ def billing(
     """The ledger equals the provider's invoice, through every fault of a faulty provider."""
     from turnout.proving.billing import billing as billed
 
-    chosen = seed_or_new(seed)
-    check = run(
-        lambda folder, shown: billed(requests, chosen, folder, sabotage=sabotage, shown=shown)
-    )
-    tell(Proof(promise="billing", seed=chosen, checks=(check,)), json=json)
+    prove(
+        "billing",
+        lambda folder, shown, chosen: billed(
+            requests, chosen, folder, sabotage=sabotage, shown=shown
+        ),
+        seed=seed, json=json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -101,14 +102,14 @@ def budget(
     """A budget is a wall: no overspending, no ghost holds, no false refusal; with kills."""
     from turnout.proving.budget import budget as budgeted
 
-    chosen = seed_or_new(seed)
-    check = run(
-        lambda folder, shown: budgeted(
+    prove(
+        "budget",
+        lambda folder, shown, chosen: budgeted(
             procs, concurrency, chosen, folder, kills=kills if kill else 0, place=postgres,
             sabotage=sabotage, shown=shown,
-        )
+        ),
+        seed=seed, json=json,
     )  # fmt: skip
-    tell(Proof(promise="budget", seed=chosen, checks=(check,)), json=json)
 
 
 @app.command()
@@ -126,14 +127,14 @@ def isolation(
     """Tenants never meet: no crossed reply, no foreign id, with callers leaving early."""
     from turnout.cli.prove_isolation import isolation as isolated
 
-    chosen = seed_or_new(seed)
-    share = float(cancel.removesuffix("%")) / 100
-    check = run(
-        lambda folder, shown: isolated(
+    share = percent(cancel)
+    prove(
+        "isolation",
+        lambda folder, shown, chosen: isolated(
             tenants, requests, share, chosen, folder, sabotage=sabotage, shown=shown
-        )
-    )
-    tell(Proof(promise="isolation", seed=chosen, checks=(check,)), json=json)
+        ),
+        seed=seed, json=json,
+    )  # fmt: skip
 
 
 for command in (streams, storm, restart):

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from turnout.cli.options import JsonOption
-from turnout.cli.proofs import SeedOption, run, seed_or_new, tell
-from turnout.proving import Proof
+from turnout.cli.proofs import SeedOption, Test, percent, prove
 
 StreamsSabotage = Literal["clean-end", "no-fallback"]
 StormSabotage = Literal["no-budget"]
@@ -25,9 +24,11 @@ def streams(
     """No faulty provider makes the gateway cut short in silence, cross answers or answer 5xx."""
     from turnout.proving.streams import streams as streamed
 
-    chosen = seed_or_new(seed)
-    check = run(lambda _, shown: streamed(requests, chosen, sabotage=sabotage, shown=shown))
-    tell(Proof(promise="streams", seed=chosen, checks=(check,)), json=json)
+    prove(
+        "streams",
+        lambda _, shown, chosen: streamed(requests, chosen, sabotage=sabotage, shown=shown),
+        seed=seed, json=json,
+    )  # fmt: skip
 
 
 def storm(
@@ -42,12 +43,9 @@ def storm(
     """A failing provider is not asked more for failing, nor early, nor all at once afterwards."""
     from turnout.proving.storm import Load, storms
 
-    chosen = seed_or_new(seed)
-    share = _percent(fail)
-    load = Load(rate=rate, phase_s=phase_s)
-    tell(
-        Proof(promise="storm", seed=chosen, checks=tuple(storms(share, load, chosen, sabotage))),
-        json=json,
+    share, load = percent(fail, least=0.01), Load(rate=rate, phase_s=phase_s)
+    prove(
+        "storm", lambda _, __, chosen: storms(share, load, chosen, sabotage), seed=seed, json=json
     )
 
 
@@ -63,17 +61,13 @@ def restart(
     """Restarts fail no request and cut no stream; a broken configuration is never taken."""
     from turnout.proving.restart import broken_configurations, restarts
 
-    chosen = seed_or_new(seed)
-    checks = []
-    if times:
-        abrupt = sabotage == "abrupt"
-        checks.append(run(lambda _, shown: restarts(times, streams, abrupt=abrupt, shown=shown)))
-    if configs:
-        taken = sabotage == "taken"
-        checks.append(
-            run(lambda _, shown: broken_configurations(configs, chosen, taken=taken, shown=shown))
-        )
-    tell(Proof(promise="restart", seed=chosen, checks=tuple(checks)), json=json)
+    abrupt, taken = sabotage == "abrupt", sabotage == "taken"
+    tests: list[tuple[int, Test]] = [
+        (times, lambda _, shown, __: restarts(times, streams, abrupt=abrupt, shown=shown)),
+        (configs, lambda _, shown, chosen: broken_configurations(
+            configs, chosen, taken=taken, shown=shown)),
+    ]  # fmt: skip
+    prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
 
 def soak(
@@ -88,16 +82,9 @@ def soak(
     """Many requests, a tenth of them aborted, leave no memory, socket or task behind."""
     from turnout.proving.soak import soak as soaked
 
-    chosen = seed_or_new(seed)
-    check = run(lambda _, shown: soaked(requests, chosen, leak=sabotage == "leak", shown=shown))
-    tell(Proof(promise="soak", seed=chosen, checks=(check,)), json=json)
-
-
-def _percent(text: str) -> float:
-    try:
-        share = float(text.removesuffix("%")) / 100
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        raise typer.BadParameter(f"{text!r} is no share; use a number such as 100%")
-    return share
+    leak = sabotage == "leak"
+    prove(
+        "soak",
+        lambda _, shown, chosen: soaked(requests, chosen, leak=leak, shown=shown),
+        seed=seed, json=json,
+    )  # fmt: skip

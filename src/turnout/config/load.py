@@ -94,6 +94,7 @@ def public(config: Config) -> dict[str, Any]:
             "providers": {"__all__": {"api_key", "headers"}},
             "models": {"__all__": {"deployments": {"__all__": {"api_key"}}}},
             "ledger": True,
+            "timeouts": {"hold_s"},
             "telemetry": True,
             "serve": True,
             "budgets": True,

@@ -308,8 +308,12 @@ class KnobsSection(Section):
 
 
 class TimeoutSection(Section):
-    """Deadlines in seconds."""
+    """Deadlines in seconds.
 
+    After ``hold_s`` the caller of a stream that has not begun is sent signs of life; None: never.
+    """
+
+    hold_s: Seconds | None = None
     connect_s: Seconds = 5.0
     first_token_s: Seconds = 30.0
     inter_token_s: Seconds = 20.0

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
+from turnout.core.quick import quick
 
 # A draft is verified before it is an answer; verifier and classifier calls never are one.
 Role = Literal["primary", "fallback", "draft", "verifier", "classifier"]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All that changes with time and may influence a decision.
@@ -31,6 +33,7 @@ class Snapshot:
     outstanding: Mapping[str, int] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One deployment as the decision saw it; ``excluded`` is None when it was eligible."""
@@ -46,6 +49,7 @@ class Candidate:
     excluded: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One step of the plan: the deployment to call, and its place in the order.
@@ -61,6 +65,7 @@ class Route:
     quota: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What to do with a request, and why.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from turnout.core.decision import Route
+from turnout.core.quick import quick
 
 Retry = Literal["no", "transient", "rate_limit"]
 Scope = Literal["request", "deployment", "provider"]
@@ -30,6 +31,7 @@ FaultKind = Literal[
 ]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of one call in disjoint buckets whose sum is what is billed.
@@ -73,6 +75,7 @@ class Fault:
     status: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One attempt's result.

@@ -7,9 +7,12 @@ This module does not know models, prices or how the values came about.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from turnout.core.quick import quick
+
 UNSAFE = "unsafe"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
     """Names what produced a value, so that it can be created again: name, version, digest."""
@@ -19,6 +22,7 @@ class Ref:
     digest: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """Facts about a request.
@@ -38,11 +42,8 @@ class Features:
     schema: str = "1"
     written: Mapping[str, int] = field(default_factory=dict)
 
-    def answer_tokens(self, model: str) -> int:
-        """The expected length of the model's answer."""
-        return self.written.get(model, self.output_tokens)
 
-
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Estimates about a request.

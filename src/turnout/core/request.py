@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from turnout.core.caller import Caller
 from turnout.core.errors import InvalidRequest
+from turnout.core.quick import quick
 
 Message = Mapping[str, Any]
 Body = Mapping[str, Any]
@@ -17,9 +18,11 @@ Body = Mapping[str, Any]
 Dialect = Literal["chat", "messages", "responses", "embeddings"]
 
 AUTO = "auto"
+_PLAIN = ("role", "content")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraints:
     """Limits the caller puts on the choice; None means no limit.
@@ -38,6 +41,7 @@ class Constraints:
     most_tokens: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
@@ -91,11 +95,11 @@ def check_body(body: object) -> Body:
     if not isinstance(body, dict | Mapping):
         raise InvalidRequest("the request body must be a JSON object", field="body")
     messages = body.get("messages")
-    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+    if not isinstance(messages, list | Sequence) or isinstance(messages, str) or not messages:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]")
-    if not any(_has_text(message) for message in messages):
+    if not any(map(_has_text, messages)):
         raise InvalidRequest("the prompt is empty: give messages some content", field="messages")
     _check_cap(body)
     _check_shape(body)
@@ -115,18 +119,23 @@ def _check_message(message: object, where: str) -> None:
         raise InvalidRequest(
             f"{where}.content must be text or a list of parts, not {kind}", field=f"{where}.content"
         )
-    if not isinstance(content, str) and any(not isinstance(p, Mapping) for p in content or ()):
-        raise InvalidRequest(f"{where}.content parts must be objects", field=f"{where}.content")
-    parts = () if isinstance(content, str) else content or ()
-    if any(not isinstance(part.get("type", ""), str) for part in parts):
-        raise InvalidRequest(f"{where}.content parts' type must be text", field=f"{where}.content")
-    for text in strings(message):
-        _check_text(text, where)
+    if content and not isinstance(content, str):
+        _check_parts(content, f"{where}.content")
+    plain = isinstance(content, str) and len(message) == len(_PLAIN)
+    for text in (str(content),) if plain else strings(message):
+        if not text.isascii():
+            _check_text(text, where)
+
+
+def _check_parts(parts: Sequence[object], where: str) -> None:
+    for part in parts:
+        if not isinstance(part, dict | Mapping):
+            raise InvalidRequest(f"{where} parts must be objects", field=where)
+        if not isinstance(part.get("type", ""), str):
+            raise InvalidRequest(f"{where} parts' type must be text", field=where)
 
 
 def _check_text(text: str, where: str) -> None:
-    if text.isascii():
-        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -169,7 +178,7 @@ def strings(value: object) -> list[str]:
     pending = [value]
     while pending:
         item = pending.pop()
-        if isinstance(item, str):
+        if type(item) is str or isinstance(item, str):
             found.append(item)
         elif isinstance(item, dict):
             pending.extend(reversed(item.values()))

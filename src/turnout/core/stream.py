@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.core.outcome import Usage
+from turnout.core.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallDelta:
     """A piece of a tool call: ``index`` says which call, ``arguments`` is a fragment of JSON."""
@@ -21,6 +23,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """A piece of one choice's message; ``refusal`` says why there is no (further) answer."""
@@ -39,6 +42,7 @@ class Delta:
         return bool(self.text or self.reasoning or self.tool_calls)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One event of an answer; a whole answer is a single chunk with finished deltas."""

@@ -3,7 +3,7 @@
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
-from turnout.decision.eligible import bound, expected_cost, input_tokens
+from turnout.decision.eligible import bound, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import PARENTS, folding, served_intent
@@ -22,7 +22,6 @@ __all__ = [
     "bound",
     "decide",
     "decision_id",
-    "expected_cost",
     "folding",
     "input_tokens",
     "is_pinned",

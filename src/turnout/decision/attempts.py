@@ -8,6 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from turnout.core import Decision, Fault, Outcome, Route
+from turnout.core.quick import quick
 from turnout.policies import draw
 
 
@@ -26,6 +27,7 @@ class RetryRules:
     longest_wait_s: float = 20.0
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """Call ``route`` after waiting ``delay_s`` seconds; ``ordinal`` counts attempts from 0."""

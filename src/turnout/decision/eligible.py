@@ -5,14 +5,34 @@ This module does not know policies, clocks or the network.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import compress
+from typing import NamedTuple
 
 from turnout.catalog import Deployment
 from turnout.core import Bound, Candidate, Features, Prediction, Request, Snapshot
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
-Constraint = Callable[[Request, Features, Deployment, Snapshot], str | None]
+_TEXT = frozenset({"text"})
+
+
+class Asked(NamedTuple):
+    """What a constraint may look at: the request as one deployment would see it.
+
+    ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cost_pico_usd`` is
+    what that would cost, None where the price is unknown.
+    """
+
+    request: Request
+    features: Features
+    snapshot: Snapshot
+    prompt: int
+    answer: int
+    cost_pico_usd: int | None
+
+
+Constraint = Callable[[Asked, Deployment], str | None]
 
 
 def input_tokens(features: Features, deployment: Deployment) -> int:
@@ -20,14 +40,6 @@ def input_tokens(features: Features, deployment: Deployment) -> int:
     card = deployment.card
     counted = features.input_tokens[card.tokenizer]
     return counted if card.token_factor == 1 else math.ceil(counted * card.token_factor)
-
-
-def expected_cost(features: Features, deployment: Deployment) -> int | None:
-    """Expected pico-dollars of one call with a cold cache; None when the price is unknown."""
-    if deployment.price is None:
-        return None
-    prompt = input_tokens(features, deployment)
-    return deployment.price.expected_cost(prompt, features.answer_tokens(deployment.card.id))
 
 
 def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
@@ -52,8 +64,8 @@ def choices(request: Request) -> int:
     return wanted if isinstance(wanted, int) and wanted > 1 else 1
 
 
-def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
-    limits = request.constraints
+def _allowed(asked: Asked, deployment: Deployment) -> str | None:
+    limits = asked.request.constraints
     if limits.allow is None and not limits.deny:
         return None
     names = {deployment.id, deployment.model, deployment.group or deployment.id}
@@ -62,22 +74,23 @@ def _allowed(request: Request, _: Features, deployment: Deployment, __: Snapshot
     return "in the request's deny list" if names & limits.deny else None
 
 
-def _fits(request: Request, features: Features, deployment: Deployment, _: Snapshot) -> str | None:
-    prompt, window = input_tokens(features, deployment), deployment.card.context_window
-    reserve = request.max_output_tokens or features.answer_tokens(deployment.card.id)
+def _fits(asked: Asked, deployment: Deployment) -> str | None:
+    prompt, window = asked.prompt, deployment.card.context_window
+    reserve = asked.request.max_output_tokens or asked.answer
     if prompt + reserve > window:
         return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
     return None
 
 
-def _long_enough(request: Request, _: Features, deployment: Deployment, __: Snapshot) -> str | None:
-    cap, most = request.max_output_tokens, deployment.card.max_output
+def _long_enough(asked: Asked, deployment: Deployment) -> str | None:
+    cap, most = asked.request.max_output_tokens, deployment.card.max_output
     if cap is None or most is None or cap <= most:
         return None
     return f"answers at most {most:,} of the {cap:,} tokens asked for"
 
 
-def _capable(_: Request, features: Features, deployment: Deployment, __: Snapshot) -> str | None:
+def _capable(asked: Asked, deployment: Deployment) -> str | None:
+    features = asked.features
     missing = features.modalities - deployment.card.modalities
     if missing:
         return f"does not take {', '.join(sorted(missing))}"
@@ -86,25 +99,20 @@ def _capable(_: Request, features: Features, deployment: Deployment, __: Snapsho
     return "does not promise JSON" if features.needs_json and not deployment.card.json else None
 
 
-def _affordable(
-    request: Request, features: Features, deployment: Deployment, _: Snapshot
-) -> str | None:
-    limit = request.constraints.max_cost_pico_usd
+def _affordable(asked: Asked, _: Deployment) -> str | None:
+    limit, cost = asked.request.constraints.max_cost_pico_usd, asked.cost_pico_usd
     if limit is None:
         return None
-    cost = expected_cost(features, deployment)
     if cost is None:
         return "its price is unknown and the request has a cost limit"
     return "costs more than the request's limit" if cost > limit else None
 
 
-def _within(
-    request: Request, features: Features, deployment: Deployment, _: Snapshot
-) -> str | None:
-    limits = request.constraints
+def _within(asked: Asked, deployment: Deployment) -> str | None:
+    limits = asked.request.constraints
     if limits.most_pico_usd is None and limits.most_tokens is None:
         return None
-    most = bound(request, features, deployment)
+    most = bound(asked.request, asked.features, deployment)
     if limits.most_tokens is not None and most.tokens > limits.most_tokens:
         return "may use more tokens than the budget has left"
     if limits.most_pico_usd is None:
@@ -115,15 +123,16 @@ def _within(
     return "may cost more than the budget has left" if dear else None
 
 
-def _quick(request: Request, _: Features, deployment: Deployment, now: Snapshot) -> str | None:
-    limit, latency = request.constraints.max_latency_ms, now.latency_ms.get(deployment.id)
+def _quick(asked: Asked, deployment: Deployment) -> str | None:
+    limit = asked.request.constraints.max_latency_ms
+    latency = asked.snapshot.latency_ms.get(deployment.id)
     if limit is not None and latency is not None and latency > limit:
         return f"takes {latency:.0f} ms of the {limit:.0f} ms allowed"
     return None
 
 
-def _available(_: Request, __: Features, deployment: Deployment, now: Snapshot) -> str | None:
-    return now.unavailable.get(deployment.id)
+def _available(asked: Asked, deployment: Deployment) -> str | None:
+    return asked.snapshot.unavailable.get(deployment.id)
 
 
 CONSTRAINTS: tuple[Constraint, ...] = (
@@ -146,49 +155,44 @@ def candidates(
     snapshot: Snapshot,
 ) -> list[Candidate]:
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
-    checks = _binding(request, snapshot)
+    checks = _binding(request, features, snapshot)
     success, latency_ms = prediction.success, snapshot.latency_ms
-    return [
-        Candidate(
-            deployment=deployment.id,
-            model=(card := deployment.card).id,
-            cost_pico_usd=expected_cost(features, deployment),
-            quality=success.get(card.id, card.quality),
-            latency_ms=latency_ms.get(deployment.id),
-            excluded=_first_reason(checks, request, features, deployment, snapshot),
+    written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
+    found = []
+    for deployment in deployments:
+        card, price = deployment.card, deployment.price
+        prompt, answer = input_tokens(features, deployment), written.get(card.id, usual)
+        cost = None if price is None else price.expected_cost(prompt, answer)
+        excluded = None
+        if len(checks) > 1 or prompt + (cap or answer) > card.context_window:
+            asked = Asked(request, features, snapshot, prompt, answer, cost)
+            reasons = [check(asked, deployment) for check in checks]
+            excluded = next(filter(None, reasons), None)
+        found.append(
+            Candidate(
+                deployment=deployment.id,
+                model=card.id,
+                cost_pico_usd=cost,
+                quality=success.get(card.id, card.quality),
+                latency_ms=latency_ms.get(deployment.id),
+                excluded=excluded,
+            )
         )
-        for deployment in deployments
-    ]
+    return found
 
 
-def _binding(request: Request, snapshot: Snapshot) -> list[Constraint]:
-    """The constraints that can exclude anything at all, in their order: most requests set few."""
-    limits = request.constraints
-    unset: set[Constraint] = set()
-    if limits.allow is None and not limits.deny:
-        unset.add(_allowed)
-    if request.max_output_tokens is None:
-        unset.add(_long_enough)
-    if limits.max_cost_pico_usd is None:
-        unset.add(_affordable)
-    if limits.most_pico_usd is None and limits.most_tokens is None:
-        unset.add(_within)
-    if limits.max_latency_ms is None:
-        unset.add(_quick)
-    if not snapshot.unavailable:
-        unset.add(_available)
-    return [check for check in CONSTRAINTS if check not in unset]
-
-
-def _first_reason(
-    checks: Sequence[Constraint],
-    request: Request,
-    features: Features,
-    deployment: Deployment,
-    snapshot: Snapshot,
-) -> str | None:
-    for check in checks:
-        reason = check(request, features, deployment, snapshot)
-        if reason is not None:
-            return reason
-    return None
+def _binding(request: Request, features: Features, snapshot: Snapshot) -> list[Constraint]:
+    """The constraints that can exclude anything, in their order: for most only the window's."""
+    limits, capped = request.constraints, request.max_output_tokens is not None
+    plain = features.modalities == _TEXT and not features.needs_tools and not features.needs_json
+    binds = (
+        limits.allow is not None or bool(limits.deny),
+        True,
+        capped,
+        not plain,
+        limits.max_cost_pico_usd is not None,
+        limits.most_pico_usd is not None or limits.most_tokens is not None,
+        limits.max_latency_ms is not None,
+        bool(snapshot.unavailable),
+    )
+    return list(compress(CONSTRAINTS, binds))

@@ -51,18 +51,21 @@ def drive(
     bundle: str = "",
     constraints: Constraints | None = None,
     latency_ms: Mapping[str, float] | None = None,
+    strange: Floats | None = None,
 ) -> Replayed:
     """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
 
     ``mean_cost`` is what is known of each model's cost a call, in USD, before the call, and
-    ``latency_ms`` of its latency.
+    ``latency_ms`` of its latency; ``strange [n]`` is how strange each prompt is, 0 to 1.
     """
     rules = Rulebook(
         catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
     )
     limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
+    odd = [None] * len(table.prompts) if strange is None else strange.tolist()
     walks = [
-        _walk(table, row, success[row], rules, limits, now) for row in range(len(table.prompts))
+        _walk(table, row, _predicted(table, success[row], odd[row]), rules, limits, now)
+        for row in range(len(table.prompts))
     ]
     chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
     return Replayed(
@@ -98,19 +101,23 @@ def _price(mean_cost_usd: float | None) -> Price | None:
     return Price(rates=rates, source="mean cost a call in the training table", date="undated")
 
 
+def _predicted(table: OutcomeTable, success: Floats, strange: float | None) -> Prediction:
+    return Prediction(
+        classifier=Ref(name="success"),
+        harm=0.0,
+        success=dict(zip(table.models, success.tolist(), strict=True)),
+        strange=strange,
+    )
+
+
 def _walk(
     table: OutcomeTable,
     row: int,
-    success: Floats,
+    prediction: Prediction,
     rules: Rulebook,
     limits: Constraints,
     now: Snapshot,
 ) -> tuple[int, float, float, float, int]:
-    prediction = Prediction(
-        classifier=Ref(name="success"),
-        harm=0.0,
-        success=dict(zip(table.models, success.tolist(), strict=True)),
-    )
     message = {"role": "user", "content": request_text(table.prompts[row]).text}
     request = Request(
         id=f"{table.name}/{table.ids[row]}", body={"messages": [message]}, constraints=limits

@@ -4,7 +4,7 @@ Invariant: pure and total for every checked body; facts only, no opinions.
 This module does not know models, prices or providers.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
@@ -23,23 +23,29 @@ _MODALITY_OF_PART = {
 }
 
 
-def extract(request: Request, tokenizers: Collection[str]) -> Features:
-    """The request's features, its prompt counted by each of ``tokenizers``."""
-    texts = _prompt_texts(request)
-    overhead = TOKENS_PER_MESSAGE * len(request.messages)
-    cap = request.max_output_tokens
+def extract(
+    request: Request, tokenizers: Collection[str], texts: Sequence[str] | None = None
+) -> Features:
+    """The request's features, its prompt counted by each of ``tokenizers``.
+
+    ``texts`` are the request's ``prompt_texts``, where they were gathered before.
+    """
+    messages, tools, cap = request.messages, request.tools, request.max_output_tokens
+    texts = prompt_texts(request) if texts is None else texts
+    overhead = TOKENS_PER_MESSAGE * len(messages)
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=[message["role"] for message in request.messages].count("user"),
+        turns=[message["role"] for message in messages].count("user"),
         characters=sum(map(len, texts)),
-        modalities=_modalities(request),
-        needs_tools=bool(request.tools) or bool(request.body.get("functions")),
+        modalities=_modalities(messages),
+        needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
     )
 
 
-def _prompt_texts(request: Request) -> list[str]:
+def prompt_texts(request: Request) -> list[str]:
+    """Every text that a provider counts: of the messages, and of the tools with their keys."""
     texts: list[str] = []
     for message in request.messages:
         for field, value in message.items():
@@ -72,8 +78,11 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
-def _modalities(request: Request) -> frozenset[str]:
-    contents = [message.get("content") for message in request.messages]
-    several = [content for content in contents if not isinstance(content, str)]
+def _modalities(messages: Sequence[Message]) -> frozenset[str]:
+    several = [
+        content for message in messages if type(content := message.get("content")) is not str
+    ]
+    if not several:
+        return _TEXT
     kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
     return _TEXT.union(kind for kind in kinds if kind) if kinds else _TEXT

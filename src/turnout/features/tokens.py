@@ -13,6 +13,11 @@ from turnout.core import ConfigError
 # Role, separators and end markers: three to five tokens a message in the public templates.
 TOKENS_PER_MESSAGE = 4
 
+# What long texts came to. No text is kept: its hash is salted anew in each process.
+_LONG = 2000
+_MOST_COUNTED = 10_000
+_COUNTED: dict[tuple[str, int, int], int] = {}
+
 
 class Tokenizer(Protocol):
     """Turns text into token ids."""
@@ -39,4 +44,17 @@ def tokenizer(name: str) -> Tokenizer:
 def count(texts: Sequence[str], name: str) -> int:
     """Tokens of all ``texts``, each encoded by itself."""
     encode = tokenizer(name).encode
-    return sum(map(len, map(encode, texts)))
+    return sum(
+        [len(encode(text)) if len(text) < _LONG else _count_long(text, name) for text in texts]
+    )
+
+
+def _count_long(text: str, name: str) -> int:
+    """Tokens of a text that the next turn of its conversation is likely to bring again."""
+    key = name, len(text), hash(text)
+    known = _COUNTED.get(key)
+    if known is None:
+        if len(_COUNTED) >= _MOST_COUNTED:
+            _COUNTED.clear()
+        known = _COUNTED[key] = len(tokenizer(name).encode(text))
+    return known

@@ -1,7 +1,8 @@
 """Answers one request in its caller's dialect: the same path for all dialects.
 
-Invariant: nothing is sent before the first real content; after it, a failure ends the stream with
-an explicit error event and never cleanly. This module does not know providers or connections.
+Invariant: nothing is sent before the first real content, but for signs of life where they are
+configured (see ``hold``); once anything was sent, a failure ends the stream with an explicit error
+event and never cleanly. This module does not know providers or connections.
 """
 
 import time
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from turnout.core import Chunk, Delta, Request, Usage
+from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
 from turnout.gateway.exchange import Exchange, Headers
+from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import attempts_of, decision_headers
 from turnout.runtime import Router, Walk, failure, refusal
@@ -23,6 +25,9 @@ _EVENTS: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 
+# What a head can say before any model has answered.
+_KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reason"})
+
 
 async def answer(
     router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
@@ -30,8 +35,9 @@ async def answer(
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
     walk = await router.begin(request)
     answering = _Answering(
-        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id
-    )
+        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id,
+        hold_s=router.parts.config.timeouts.hold_s,
+    )  # fmt: skip
     await (answering.stream() if inbound.stream else answering.whole())
     return walk
 
@@ -43,6 +49,8 @@ class _Answering:
     walk: Walk
     out: Exchange
     request_id: str
+    hold_s: float | None
+    hold: Hold | None = None
     created: int = field(default_factory=lambda: int(time.time()))
 
     async def whole(self) -> None:
@@ -58,25 +66,46 @@ class _Answering:
     async def stream(self) -> None:
         writer = self.dialect.writer(self._about())
         started = False
-        async with aclosing(self.walk.stream()) as batches:
-            async for batch in batches:
-                if not started:
-                    started, writer = True, await self._begun()
-                await self._written(writer, batch)
+        if self.hold_s is not None:
+            self.hold = Hold(self.out, self._held, writer.sign(), self.hold_s)
+        try:
+            async with aclosing(self.walk.stream()) as batches:
+                async for batch in batches:
+                    if not started:
+                        started, writer = True, await self._begun()
+                    await self._written(writer, batch)
+        except RouterError as error:
+            if started or self._holds():
+                await self.out.break_off(writer.fail(problem_of(error)))
+            raise
+        finally:
+            if self.hold is not None:
+                self.hold.stop()
         if self.walk.decision.blocked:
             started, writer = True, await self._begun()
             await self._written(writer, (self._refusal(),))
-        if not started:
+        if not started and not self._holds():
             await self._fail(self._problem())
-        elif self.walk.complete:
+        elif started and self.walk.complete:
             await self.out.end(writer.end())
         else:
             await self.out.break_off(writer.fail(self._problem()))
 
     async def _begun(self) -> StreamWriter:
         """The writer, once the head names the model of the attempt that makes the bytes."""
-        await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
+        if self.hold is not None:
+            self.hold.stop()
+        if not self._holds():
+            await self.out.begin(200, [*_EVENTS, *self._says(final=False)])
         return self.dialect.writer(self._about())
+
+    def _holds(self) -> bool:
+        """Whether the head has left to keep the caller waiting."""
+        return self.hold is not None and self.hold.begun
+
+    def _held(self) -> Headers:
+        """The head of an answer whose model is not known yet."""
+        return [*_EVENTS, *(line for line in self._says(final=False) if line[0] in _KNOWN)]
 
     async def _written(self, writer: StreamWriter, batch: Sequence[Chunk]) -> None:
         events = b"".join([writer.write(chunk) for chunk in batch])

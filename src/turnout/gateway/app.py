@@ -188,9 +188,7 @@ class Gateway:
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
-            # Once an answer has begun, its connection is cut instead.
-            if out.status is None:
-                await _refuse(internal(), dialect, arrival, out)
+            await _refuse(internal(), dialect, arrival, out)
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler."""
@@ -353,5 +351,7 @@ async def _send(out: Exchange, payload: object, *, status: int = 200) -> None:
 
 
 async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Exchange) -> None:
-    body = dialect.error(problem, arrival.id)
-    await out.whole(problem.status, [_JSON, *problem.headers()], body)
+    # Once an answer has begun, its connection is cut instead.
+    if out.status is None:
+        body = dialect.error(problem, arrival.id)
+        await out.whole(problem.status, [_JSON, *problem.headers()], body)

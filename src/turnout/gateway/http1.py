@@ -177,7 +177,9 @@ class ServerConnection(asyncio.Protocol):
         if self._lingers or self.closed:
             return
         headers = dict(self._headers)
-        hosts = [name for name, _ in self._headers].count(b"host")
+        hosts = int(b"host" in headers)
+        if len(headers) < len(self._headers):
+            hosts = [name for name, _ in self._headers].count(b"host")
         if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
             self._refuse(b"431 Request Header Fields Too Large")
             return

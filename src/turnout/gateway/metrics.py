@@ -5,7 +5,8 @@ Invariant: labels come from the configuration and from fixed sets, never from a 
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from turnout.runtime import Walk
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+Note = Callable[[str, float], None]
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -23,7 +26,7 @@ class Metrics:
     """The gateway's own numbers."""
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge
 
         to = self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -64,16 +67,8 @@ class Metrics:
             registry=to,
             multiprocess_mode="mostrecent",
         )
-        self._first = Histogram(
-            "turnout_time_to_first_token_seconds",
-            "By model.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=to,
-        )
-        self._duration = Histogram(
-            "turnout_request_seconds", "Whole requests.", ("path",), buckets=_SECONDS, registry=to
-        )
+        self._first = _times(to, "turnout_time_to_first_token_seconds", "By model.", "model")
+        self._duration = _times(to, "turnout_request_seconds", "Whole requests.", "path")
         self._in_flight = Gauge(
             "turnout_requests_in_flight",
             "Requests under way.",
@@ -89,14 +84,14 @@ class Metrics:
         self._bound: dict[tuple[Any, ...], Any] = {}
         # What is counted but not yet told: nobody looks more often than a scrape does. Values that
         # several workers share are told at once.
-        self._owed: dict[tuple[Any, ...], float] = {}
+        self._owed: defaultdict[tuple[Any, ...], float] = defaultdict(float)
         self._at_once = _all_workers() is not None
         self._under_way = 0
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 is a caller who left."""
         self._count(1, self._requests, path, str(status))
-        self._child(self._duration, path).observe(seconds)
+        self._duration(path, seconds)
 
     def walk(self, walk: Walk) -> None:
         """What a request's calls used and cost."""
@@ -116,7 +111,7 @@ class Metrics:
             if outcome.cost_pico_usd:
                 self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
             if outcome.ttft_ms is not None:
-                self._child(self._first, model).observe(outcome.ttft_ms / 1e3)
+                self._first(model, outcome.ttft_ms / 1e3)
 
     def refused(self, code: str) -> None:
         """A request was refused; ``code`` is one of the gateway's own."""
@@ -142,7 +137,7 @@ class Metrics:
         """All metrics in Prometheus' text format; of all workers where there are several."""
         from prometheus_client import generate_latest
 
-        owed, self._owed = self._owed, {}
+        owed, self._owed = self._owed, defaultdict(float)
         for key, amount in owed.items():
             self._child(*key).inc(amount)
         if not self._at_once:
@@ -161,7 +156,7 @@ class Metrics:
         if self._at_once:
             self._child(*key).inc(amount)
         else:
-            self._owed[key] = self._owed.get(key, 0.0) + amount
+            self._owed[key] += amount
 
     def _child(self, metric: Any, *labels: str) -> Any:
         key = (metric, *labels)
@@ -169,6 +164,20 @@ class Metrics:
         if found is None:
             found = self._bound[key] = metric.labels(*labels) if labels else metric
         return found
+
+
+def _times(to: "CollectorRegistry", name: str, about: str, label: str) -> Note:
+    """A histogram by one label, as what notes a value in it."""
+    if _all_workers() is None:
+        from turnout.gateway.times import Times
+
+        times = Times(name, about, label, _SECONDS)
+        to.register(times)
+        return times.note
+    from prometheus_client import Histogram
+
+    shared = Histogram(name, about, (label,), buckets=_SECONDS, registry=to)
+    return lambda value, seconds: shared.labels(value).observe(seconds)
 
 
 @cache

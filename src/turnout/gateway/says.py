@@ -12,6 +12,7 @@ from turnout.gateway.exchange import Headers
 from turnout.gateway.inbound import is_trace
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
+_LONGEST = 256
 
 
 def decision_headers(
@@ -29,11 +30,16 @@ def decision_headers(
     """
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
+    words = [model, decision.id, decision.intent, reason.replace("→", "->")]
+    whole = "".join(words)
+    if not (whole.isascii() and whole.isprintable()):
+        words = [_NOT_PRINTABLE.sub("?", word) for word in words]
+    served, ident, intent, why = words
     return [
-        (b"x-turnout-model", _plain(model)),
-        (b"x-turnout-decision", _plain(decision.id)),
-        (b"x-turnout-intent", _plain(decision.intent)),
-        (b"x-turnout-reason", _plain(reason.replace("→", "->"))),
+        (b"x-turnout-model", served[:_LONGEST].encode()),
+        (b"x-turnout-decision", ident.encode()),
+        (b"x-turnout-intent", intent[:_LONGEST].encode()),
+        (b"x-turnout-reason", why[:_LONGEST].encode()),
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
@@ -51,9 +57,3 @@ def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Ori
 def attempts_of(outcomes: Sequence[Outcome]) -> int:
     """How many calls were made for the answer, the classifier's and the verifier's left out."""
     return sum([outcome.is_answer for outcome in outcomes])
-
-
-def _plain(value: str) -> bytes:
-    if not (value.isascii() and value.isprintable()):
-        value = _NOT_PRINTABLE.sub("?", value)
-    return value[:256].encode()

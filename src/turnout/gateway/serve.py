@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("turnout.gateway")
 _BACKLOG = 2048
+_FIRST_ANSWERS_S = 0.5
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -121,7 +122,8 @@ async def serve(
 
 
 async def _warm_rest(router: Router) -> None:
-    """Waits for what loads beside the first answers, and gives back what only loading took."""
+    """Loads what the first answers can do without, and gives back what only loading took."""
+    await asyncio.sleep(_FIRST_ANSWERS_S)
     try:
         await asyncio.to_thread(router.prepare_rest)
     except ConfigError as error:

@@ -2,8 +2,10 @@
 
 from turnout.ledger.directory import Directory
 from turnout.ledger.export import export_jsonl, export_parquet
-from turnout.ledger.ledger import BlockingLedger, Ledger, store_at
+from turnout.ledger.ledger import Ledger
+from turnout.ledger.place import store_at
 from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
+from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.standings import standings
@@ -13,10 +15,11 @@ from turnout.ledger.writer import DONE
 
 __all__ = [
     "DONE",
-    "BlockingLedger",
     "Directory",
     "Ledger",
     "Line",
+    "NoRecorder",
+    "Recorder",
     "Savings",
     "Store",
     "decision_of",

@@ -37,7 +37,7 @@ class LedgerHost:
 
     def __init__(self, ledger: Ledger, address: str, secret: bytes) -> None:
         self._ledger = ledger
-        ledger.expect_guests(GRACE_S)
+        ledger.owners.grace_s = GRACE_S
         self._listener = Listener(address, "AF_UNIX", backlog=64, authkey=secret)
         self.guests: set[Connection] = set()
         self._closed = False
@@ -67,7 +67,7 @@ class LedgerHost:
         owner = ""
         try:
             owner = guest.recv()
-            self._ledger.owners.add(owner)
+            self._ledger.owners.guests.add(owner)
             threading.Thread(target=_answer, args=(guest, done), daemon=True).start()
             while True:
                 for number, entry in guest.recv():
@@ -76,7 +76,7 @@ class LedgerHost:
             pass
         finally:
             done.put(None)
-            self._ledger.forget_owner(owner)
+            self._ledger.owners.forget(owner)
             self.guests.discard(guest)
             guest.close()
 

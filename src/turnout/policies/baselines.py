@@ -26,10 +26,9 @@ class Fixed:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The deployment, then its fallbacks in the order listed."""
         del situation
-        order = {name: place for place, name in enumerate((self.deployment, *self.fallbacks))}
-        kept = sorted(
-            (c for c in candidates if c.deployment in order), key=lambda c: order[c.deployment]
-        )
+        by_id = {candidate.deployment: candidate for candidate in candidates}
+        wanted = (self.deployment, *self.fallbacks)
+        kept = [by_id[name] for name in wanted if name in by_id]
         return in_order(kept, (self.reason, "fallback"))
 
 

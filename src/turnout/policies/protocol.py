@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
+from turnout.core.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What a policy may look at besides the candidates.
@@ -36,6 +38,7 @@ def draw(ident: str, salt: str) -> float:
     return int(digest[:13], 16) / 16**13
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One candidate's place: a higher ``value`` is tried earlier.

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
+from turnout.providers.counts import WrongCount, count, required
 
-_MOST_TOKENS = 10**9
 _NAMES = (
     "input_tokens",
     "cache_read_input_tokens",
@@ -25,17 +25,13 @@ def anthropic_usage(*payloads: object) -> Usage | None:
     for payload in payloads:
         if isinstance(payload, Mapping):
             counts.update({n: payload[n] for n in _NAMES if payload.get(n) is not None})
-    if "input_tokens" not in counts or "output_tokens" not in counts:
+    try:
+        usage = Usage(
+            input=required(counts, "input_tokens"),
+            cache_read=count(counts, "cache_read_input_tokens") or 0,
+            cache_write=count(counts, "cache_creation_input_tokens") or 0,
+            output=required(counts, "output_tokens"),
+        )
+    except WrongCount:
         return None
-    if not all(_is_count(value) for value in counts.values()):
-        return None
-    return Usage(
-        input=counts["input_tokens"],
-        cache_read=counts.get("cache_read_input_tokens", 0),
-        cache_write=counts.get("cache_creation_input_tokens", 0),
-        output=counts["output_tokens"],
-    )
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return usage if usage.total_input else None  # no call is without a prompt

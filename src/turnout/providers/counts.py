@@ -15,17 +15,17 @@ class WrongCount(Exception):
 
 def required(payload: Mapping[str, Any], name: str) -> int:
     """The count called ``name``. Raises WrongCount where there is none."""
-    value = count(payload, name)
-    if value is None:
-        raise WrongCount
-    return value
+    return checked(payload.get(name))
 
 
 def count(payload: Mapping[str, Any], name: str) -> int | None:
     """The count called ``name``, None where it is absent. Raises WrongCount for what is none."""
     value = payload.get(name)
-    if value is None:
-        return None
+    return None if value is None else checked(value)
+
+
+def checked(value: object) -> int:
+    """The value, which is a count. Raises WrongCount."""
     # A truth value is an int, too, but none of this type.
     if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
         raise WrongCount

@@ -7,9 +7,11 @@ This module does not know clients or sockets.
 from dataclasses import dataclass
 
 from turnout.core import Fault
+from turnout.core.quick import quick
 from turnout.providers.protocol import Timeouts
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
     """When one exchange's bytes are due, on the event loop's clock."""

@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._due = 0.0
         self._busy = self._has_head = self._framed = self._paused = False
-        self._received = self._head_bytes = self._waiting_bytes = 0
+        self._received = self._waiting_bytes = 0
         self._error: Exception | None = None
         self._parts: list[bytes] = []
         self.closed = False
@@ -55,7 +55,12 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over and the connection as good as new."""
-        return not (self._busy or self.closed or self._transport.get_write_buffer_size())
+        return self.over and not (self.closed or self._transport.get_write_buffer_size())
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer has come to its end and was read to it."""
+        return not (self._busy or self._parts)
 
     async def ask(self, data: bytes, due: float) -> None:
         """Sends a request and waits for the head of its answer.
@@ -64,7 +69,7 @@ class Connection(asyncio.Protocol):
         """
         self._busy = True
         self._has_head = self._framed = False
-        self.status = self._received = self._head_bytes = 0
+        self.status = self._received = 0
         self.headers = []
         self._transport.write(data)
         while not self._has_head:
@@ -189,21 +194,22 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is left out."""
-        if self.closed or self._has_head:
-            return
-        self.headers.append((name, value))
-        self._head_bytes += len(name) + len(value) + _LINE_BYTES
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._break(_LONG_HEAD)
-        if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
-            self._framed = True
+        if not (self.closed or self._has_head):
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
         if self.closed:
             return
         self.status = self._parser.get_status_code()
-        if self.status == 101:
+        size = 0
+        for name, value in self.headers:
+            size += len(name) + len(value) + _LINE_BYTES
+            if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
+                self._framed = True
+        if size > MAX_HEAD_BYTES:
+            self._break(_LONG_HEAD)
+        elif self.status == 101:
             self._break("it switches protocols, which was not asked for")
         elif self.status >= 200:
             self._has_head = True

@@ -25,38 +25,41 @@ def read_chunk(payload: object, part: Part) -> Chunk:
     ``raw`` is the whole payload as the provider sent it. Raises Malformed.
     """
     answer = _mapping(payload, "the answer")
-    choices = answer.get("choices") or []
+    choices, usage = answer.get("choices") or [], answer.get("usage")
     if not isinstance(choices, list):
         raise Malformed("choices is not a list")
     return Chunk(
         deltas=tuple([_delta(choice, place, part) for place, choice in enumerate(choices)]),
-        usage=openai_usage(_usage_payload(answer)),
-        model=_text(answer.get("model"), "model") or None,
-        id=_text(answer.get("id"), "id") or None,
+        usage=openai_usage(usage or _usage_of_groq(answer)),
+        model=_name(answer.get("model"), "model"),
+        id=_name(answer.get("id"), "id"),
         raw=answer,
     )
 
 
-def _usage_payload(answer: Mapping[str, Any]) -> object:
+def _usage_of_groq(answer: Mapping[str, Any]) -> object:
     """Groq puts a stream's usage under ``x_groq`` (console.groq.com/docs/api-reference)."""
     extra = answer.get("x_groq")
-    return answer.get("usage") or (extra.get("usage") if isinstance(extra, dict) else None)
+    return extra.get("usage") if isinstance(extra, dict) else None
 
 
 def _delta(choice: object, place: int, part: Part) -> Delta:
     item = _mapping(choice, "a choice")
     message = _mapping(item.get(part) or {}, part)
+    reasoning, calls = message.get("reasoning_content"), message.get("tool_calls")
     return Delta(
         choice=_index(item.get("index"), place),
         text=_content(message.get("content")),
-        reasoning=_text(message.get("reasoning_content") or message.get("reasoning"), "reasoning"),
-        tool_calls=_tool_calls(message.get("tool_calls")),
-        finish_reason=_text(item.get("finish_reason"), "finish_reason") or None,
+        reasoning=_text(reasoning or message.get("reasoning"), "reasoning"),
+        tool_calls=_tool_calls(calls) if calls else (),
+        finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
 
 
 def _content(value: object) -> str:
     """Content is a string, or a list of parts of which the text ones count."""
+    if type(value) is str:
+        return value
     if isinstance(value, list):
         parts = [_mapping(part, "a content part") for part in value]
         return "".join(_text(part.get("text"), "text") for part in parts)
@@ -77,10 +80,15 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
         arguments = orjson.dumps(arguments).decode()
     return ToolCallDelta(
         index=_index(call.get("index"), place),
-        id=_text(call.get("id"), "id") or None,
-        name=_text(function.get("name"), "name") or None,
+        id=_name(call.get("id"), "id"),
+        name=_name(function.get("name"), "name"),
         arguments=_text(arguments, "arguments"),
     )
+
+
+def _name(value: object, what: str) -> str | None:
+    """Text that says something, else None."""
+    return value or None if type(value) is str else _text(value, what) or None
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -32,7 +32,7 @@ class OpenAIStreamDecoder:
         self._parser = EventParser(max_event_bytes)
         self._head = b""
         self._open_choices: set[int] = set()
-        self._seen_choices: set[int] = set()
+        self._finished = False
         self._malformed: str | None = None
         self._saw_event = False
         self._done = False
@@ -105,11 +105,11 @@ class OpenAIStreamDecoder:
 
     def _note(self, chunk: Chunk) -> Chunk | Fault:
         for delta in chunk.deltas:
-            self._seen_choices.add(delta.choice)
             if delta.finish_reason is None:
                 self._open_choices.add(delta.choice)
-            else:
-                self._open_choices.discard(delta.choice)
+                continue
+            self._finished = True
+            self._open_choices.discard(delta.choice)
             if delta.finish_reason == "error":
                 return self._fail(_interrupted("the provider ended the stream with an error"))
         return chunk
@@ -117,7 +117,7 @@ class OpenAIStreamDecoder:
     def _finish(self) -> Fault | None:
         if self._malformed:
             return self._fail(_bad(f"the stream ended with a malformed event: {self._malformed}"))
-        if not self._seen_choices:
+        if not (self._finished or self._open_choices):
             return self._fail(_bad("the stream ended without any choice"))
         if self._open_choices:
             return self._fail(_interrupted("the stream ended without a finish reason"))

@@ -1,7 +1,9 @@
 """Connections to providers: made, kept while idle, and found again.
 
 Invariant: an idle connection is kept for a while, never handed to two exchanges, and not at all
-after it was closed; addresses of both families are tried (RFC 8305). One pool an event loop.
+after it was closed; addresses of both families are tried (RFC 8305). Who waits for a new connection
+takes one that becomes free before, in the order of waiting, as in Go's net/http. One pool an event
+loop.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import socket
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -86,6 +89,17 @@ def target_of(url: str) -> Target:
     )
 
 
+Waiter = asyncio.Future[Connection]
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class Pool:
     """The connections made on one event loop; idle ones end after ``keepalive_s``."""
@@ -95,11 +109,44 @@ class Pool:
     _idle: dict[tuple[str, int, bool], deque[tuple[Connection, float]]] = field(
         default_factory=dict
     )
+    _waiting: dict[tuple[str, int, bool], deque[Waiter]] = field(default_factory=dict)
+    _making: set[asyncio.Task[None]] = field(default_factory=set)
     _all: set[Connection] = field(default_factory=set)
     _sweep: asyncio.TimerHandle | None = None
     _context: "SSLContext | None" = None
 
-    def take(self, target: Target) -> Connection | None:
+    async def get(self, target: Target, due: float) -> Connection:
+        """An idle connection, else a new one or the first that becomes free before that stands.
+
+        Raises Unresolved, Unreachable, NoConnectionInTime, or ssl.SSLError.
+        """
+        while (connection := self._take(target)) is None:
+            waiter: Waiter = self.loop.create_future()
+            self._waiting.setdefault(target.place, deque()).append(waiter)
+            making = self.loop.create_task(self._make(target, due, waiter))
+            self._making.add(making)
+            making.add_done_callback(self._making.discard)
+            try:
+                connection = await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                    self.give(target, waiter.result())
+                raise
+            if connection.reusable:
+                break
+        return connection
+
+    async def _make(self, target: Target, due: float, waiter: Waiter) -> None:
+        """A new connection for whoever waits longest, or for later; its failure is its waiter's."""
+        try:
+            connection = await self.connect(target, due)
+        except Exception as error:  # noqa: BLE001 -- said to the one who waits
+            if not waiter.done():
+                waiter.set_exception(error)
+        else:
+            self.give(target, connection)
+
+    def _take(self, target: Target) -> Connection | None:
         """An idle connection, the latest one used, else None."""
         idle = self._idle.get(target.place)
         while idle:
@@ -114,6 +161,12 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
+        waiting = self._waiting.get(target.place)
+        while waiting:
+            waiter = waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
         idle = self._idle.setdefault(target.place, deque())
         idle.append((connection, self.loop.time() + self.keepalive_s))
         if self._sweep is None:
@@ -133,6 +186,8 @@ class Pool:
 
     def close(self) -> None:
         """Ends every connection."""
+        for making in self._making:
+            making.cancel()
         for connection in list(self._all):
             connection.close()
         self._idle.clear()
@@ -142,6 +197,8 @@ class Pool:
 
     async def _addresses(self, target: Target) -> Addresses:
         try:
+            if _is_literal(target.host):  # what is an address already needs no thread
+                return list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
             found = await self.loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Unresolved from error

@@ -9,8 +9,10 @@ from typing import Protocol
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, Request
+from turnout.core.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireRequest:
     """The bytes to send. ``headers`` may hold secrets and are left out of ``repr``."""

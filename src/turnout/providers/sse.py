@@ -5,16 +5,17 @@ cap. Follows the parsing rules of the WHATWG HTML standard, section 9.2.6.
 This module does not know what the events mean.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from turnout.core.quick import quick
 
 MAX_EVENT_BYTES = 8 * 2**20
 
 _BOM = b"\xef\xbb\xbf"
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event: its data lines joined by newlines, and its type."""
@@ -49,50 +50,67 @@ class EventParser:
             return
         # A trailing CR ends its line at once; should LF follow in the next piece, it is skipped.
         self._after_cr = data.endswith(b"\r")
-        *lines, rest = _LINE_END.split(data)
-        for line in lines:
-            event = self._end_line(line)
-            if event is not None:
-                yield event
-        self._keep(rest)
+        # Of bytes, splitlines ends a line at LF, CR and CRLF and nowhere else.
+        lines = data.splitlines()
+        rest = b"" if data.endswith((b"\n", b"\r")) else lines.pop()
+        for piece in lines:
+            line = self._joined(piece) if self._line or self._at_start else piece
+            if line:
+                self._read_field(line)
+            elif self._data:
+                event = self._end_event()
+                if event is not None:
+                    yield event
+            else:
+                self._type = ""
+        if rest:
+            self._keep(rest)
 
     def pending(self) -> Event | None:
         """The event that lacks its closing blank line; for a peer that closed without one."""
-        self._end_line(b"") if self._line else None
+        line = self._joined(b"") if self._line else b""
+        if line:
+            self._read_field(line)
         return self._end_event()
 
     def _keep(self, piece: bytes) -> None:
+        """Keeps the beginning of a line."""
         self._line_bytes += len(piece)
         if self._data_bytes + self._line_bytes > self._max_bytes:
             raise EventTooLarge
-        if piece:
-            self._line.append(piece)
+        self._line.append(piece)
 
-    def _end_line(self, piece: bytes) -> Event | None:
-        self._keep(piece)
-        line = b"".join(self._line)
+    def _joined(self, piece: bytes) -> bytes:
+        """The whole line that ``piece`` ends."""
+        line = b"".join([*self._line, piece])
         self._line.clear()
         self._line_bytes = 0
         if self._at_start:
             line = line.removeprefix(_BOM)
             self._at_start = False
-        if not line:
-            return self._end_event()
-        self._read_field(line)
-        return None
+        return line
 
     def _read_field(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data.append(value.decode("utf-8", "replace"))
-            self._data_bytes += len(value) + 1
-        elif name == b"event":
-            self._type = value.decode("utf-8", "replace")
+        if self._data_bytes + len(line) > self._max_bytes:
+            raise EventTooLarge
+        if line[:6] == b"data: ":
+            value = line[6:]
+        elif line[:5] == b"data:":
+            value = line[5:]
+        else:
+            name, _, kind = line.partition(b":")
+            if name == b"event":
+                self._type = kind.removeprefix(b" ").decode("utf-8", "replace")
+            elif name == b"data":
+                self._data.append("")
+            return
+        self._data.append(value.decode("utf-8", "replace"))
+        self._data_bytes += len(value) + 1
 
     def _end_event(self) -> Event | None:
-        data, kind = "\n".join(self._data), self._type
-        self._data.clear()
+        parts = self._data
+        data, kind = parts[0] if len(parts) == 1 else "\n".join(parts), self._type
+        parts.clear()
         self._data_bytes = 0
         self._type = ""
         return Event(data=data, type=kind or "message") if data else None

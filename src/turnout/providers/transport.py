@@ -9,7 +9,6 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import Iterator, Mapping
-from weakref import WeakKeyDictionary
 
 from turnout.core import Fault
 from turnout.providers.connection_faults import fault_of
@@ -64,7 +63,7 @@ class HttpTransport:
     ) -> None:
         self._max_answer_bytes = max_answer_bytes
         self._keepalive_s = keepalive_s
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
     async def send(self, request: WireRequest, timeouts: Timeouts) -> "HttpResponse":
         """The answer's head. Raises TransportError with a classified fault."""
@@ -77,10 +76,8 @@ class HttpTransport:
             target = target_of(request.url)
             name = target.name
             data = _written(request, target)
-            connection = pool.take(target)
-            if connection is None:
-                due = min(now + timeouts.connect_s, deadlines.first_byte)
-                connection = await pool.connect(target, due)
+            due = min(now + timeouts.connect_s, deadlines.first_byte)
+            connection = await pool.get(target, due)
             await connection.ask(data, deadlines.first_byte)
             return HttpResponse(connection, pool, target, deadlines, self._max_answer_bytes)
         except UnknownEncoding as error:
@@ -144,7 +141,7 @@ class HttpResponse:
         Raises TransportError, or TimeoutError when nothing has come by ``due`` on the loop's clock.
         """
         if self._inflate is None:
-            return self._counted(await self._raw(due))
+            return b"" if self._connection is None else self._counted(await self._raw(due))
         while not (piece := self._next_piece()):
             data = await self._raw(due)
             if not data:
@@ -179,7 +176,7 @@ class HttpResponse:
         except asyncio.CancelledError:
             connection.close()
             raise
-        if not data:
+        if connection.over:
             self._give_back()
         return data
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-from turnout.providers.counts import WrongCount, count, required
+from turnout.providers.counts import WrongCount, checked, count, required
 
 
 def openai_usage(payload: object) -> Usage | None:
@@ -50,23 +50,22 @@ def _read(payload: Mapping[str, Any]) -> Usage:
 
 def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:
     """Tokens read from and written to the cache, all of them part of ``prompt``."""
-    details = _details(payload, "prompt_tokens_details")
-    hit = count(payload, "prompt_cache_hit_tokens")
+    details = payload.get("prompt_tokens_details")
+    hit, top = payload.get("prompt_cache_hit_tokens"), payload.get("cached_tokens")
+    if details is None and hit is None and top is None:
+        return 0, 0
+    details = _details(details)
     miss = count(payload, "prompt_cache_miss_tokens")
-    if hit is not None and miss is not None and hit + miss != prompt:
+    reports = {checked(v) for v in (details.get("cached_tokens"), hit, top) if v is not None}
+    if len(reports) > 1 or (hit is not None and miss is not None and hit + miss != prompt):
         raise WrongCount
-    reports = {count(details, "cached_tokens"), hit, count(payload, "cached_tokens")} - {None}
-    if len(reports) > 1:
-        raise WrongCount
-    read = next(iter(reports), None)
-    return read or 0, count(details, "cache_write_tokens") or 0
+    return max(reports, default=0), count(details, "cache_write_tokens") or 0
 
 
 def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[int, int]:
     """Text and reasoning tokens; the total tells whether reasoning is part of the completion."""
-    total = count(payload, "total_tokens")
-    known = count(_details(payload, "completion_tokens_details"), "reasoning_tokens")
-    reasoning = known or 0
+    total, details = count(payload, "total_tokens"), payload.get("completion_tokens_details")
+    reasoning = 0 if details is None else count(_details(details), "reasoning_tokens") or 0
     outside = completion, reasoning
     if total is None:
         return (completion - reasoning, reasoning) if reasoning <= completion else outside
@@ -78,8 +77,7 @@ def _output(payload: Mapping[str, Any], prompt: int, completion: int) -> tuple[i
     raise WrongCount
 
 
-def _details(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = payload.get(name)
+def _details(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -4,14 +4,14 @@ import asyncio
 import copy
 import random
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnout.core import Bound, Decision, Request
-from turnout.core.budget import NO_BOUNDS
 from turnout.ledger import Ledger
+from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.sqlite import SqliteStore
+from turnout.ledger.under_way import UnderWay
 from turnout.proving.crash_vfs import CrashDisk, Image
 from turnout.proving.report import Check, judged
 from turnout.proving.workload import RULES, Tally, idents, work
@@ -57,15 +57,9 @@ def power_losses(
 class HoldsLater(Ledger):
     """A ledger that promises its holds before they are written, as a sabotage."""
 
-    async def decided(
-        self,
-        request: Request,
-        decision: Decision,
-        ceiling_pico_usd: int | None,
-        bounds: Mapping[str, Bound] = NO_BOUNDS,
-    ) -> None:
+    async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
         """At once."""
-        self._decide(request, decision, ceiling_pico_usd, bounds, None)
+        entry.asking = self._writer.submit(told)
 
 
 def _run(

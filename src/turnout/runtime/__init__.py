@@ -1,5 +1,6 @@
 """The shells around the decision core: they await, they block, they record."""
 
+from turnout.ledger import NoRecorder, Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
@@ -7,7 +8,6 @@ from turnout.runtime.budgets import budget_of
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.receipt import Receipt
-from turnout.runtime.recorder import NoRecorder, Recorder
 from turnout.runtime.replays import Claim, LocalReplays, Prior, Replays, replays_in
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
 from turnout.runtime.router import Prompt, Router

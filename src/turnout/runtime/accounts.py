@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from turnout.core import Budget, Caller, ConfigError, InvalidRequest, Standing
-from turnout.ledger import Directory, Ledger, standings
+from turnout.ledger import Directory, Ledger, Recorder, standings
 from turnout.ledger.directory import (
     Key,
     making,
@@ -19,7 +19,6 @@ from turnout.ledger.directory import (
     stored_budgets,
     stored_keys,
 )
-from turnout.runtime.recorder import Recorder
 
 
 class Accounts:

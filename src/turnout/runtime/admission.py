@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.ledger import NoRecorder
 from turnout.runtime.ceiling import bounds, ceiling
 from turnout.runtime.walk import Means
 
@@ -23,6 +24,8 @@ async def admitted(
     They differ from those given where a budget had no room for these. Raises BudgetExceeded.
     """
     catalog = means.rules.catalog
+    if isinstance(means.recorder, NoRecorder):
+        return request, decision  # nothing is held where nothing is kept
     for _ in range(len(catalog.deployments) + 1):
         most = bounds(request, decision, catalog, means.verifier)
         try:

@@ -111,8 +111,11 @@ class Call:
         response = await self._opened()
         decoder, over = self.backend.codec.decoder(), False
         try:
+            rest = b""
             while not over:
-                part = await response.read(self._due())
+                part, rest = (rest, b"") if rest else (await response.read(self._due()), b"")
+                if not self._released:
+                    part, rest = _first_event(part)
                 chunks, fault = _sorted(decoder.feed(part)) if part else ((), decoder.end())
                 over = decoder.done or not part
                 if chunks:
@@ -120,6 +123,9 @@ class Call:
                     yield chunks
                 if fault is not None:
                     raise TransportError(fault)
+                if rest and self._released:
+                    # The loop sends what was released before the rest is read.
+                    await asyncio.sleep(0)
         finally:
             await response.aclose(reuse=over)
 
@@ -180,15 +186,19 @@ class Call:
     def _note(self, chunks: Sequence[Chunk]) -> None:
         now = monotonic()
         for chunk in chunks:
-            self._usage = chunk.usage or self._usage
-            self._model = chunk.model or self._model
+            if chunk.usage:
+                self._usage = chunk.usage
+            if chunk.model:
+                self._model = chunk.model
             for delta in chunk.deltas:
-                self._finish = delta.finish_reason or self._finish
-                if delta.has_content:
+                if delta.finish_reason:
+                    self._finish = delta.finish_reason
+                if delta.text or delta.reasoning or delta.tool_calls:
                     self._first = self._first or now
                     self._latest = now
-                    self._text.append(delta.text + delta.reasoning)
-                    self._text += [call.arguments for call in delta.tool_calls]
+                    self._text += (delta.text, delta.reasoning)
+                    if delta.tool_calls:
+                        self._text += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
@@ -238,6 +248,12 @@ def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | N
     if isinstance(last, Fault):
         return cast("list[Chunk]", found[:-1]), last
     return cast("list[Chunk]", found), None
+
+
+def _first_event(part: bytes) -> tuple[bytes, bytes]:
+    """The bytes up to the end of their first event, so that it need not wait for the others."""
+    end = part.find(b"\n\n") + 2
+    return (part[:end], part[end:]) if end > 1 else (part, b"")
 
 
 def _may_release(chunks: Sequence[Chunk]) -> bool:

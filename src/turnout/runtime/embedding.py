@@ -15,12 +15,12 @@ from turnout.catalog import Catalog
 from turnout.core import AUTO, Features, InvalidRequest, Prediction, Ref, Request, Snapshot
 from turnout.decision import decide
 from turnout.features import count
+from turnout.ledger import Recorder
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
 from turnout.runtime.edge import failure
 from turnout.runtime.placing import outstanding
-from turnout.runtime.recorder import Recorder
 from turnout.runtime.walk import Means, Walk
 
 INTENT = "embedding"

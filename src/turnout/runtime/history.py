@@ -10,8 +10,7 @@ from typing import Any
 
 from turnout.core import InvalidRequest, usd_from_pico
 from turnout.core.errors import ConfigError
-from turnout.ledger import Ledger, decision_of, shown
-from turnout.runtime.recorder import Recorder
+from turnout.ledger import Ledger, Recorder, decision_of, shown
 
 
 async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:

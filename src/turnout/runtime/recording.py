@@ -10,8 +10,7 @@ from pathlib import Path
 
 from turnout.catalog import Catalog, Deployment
 from turnout.config import Config
-from turnout.ledger import Ledger, store_at
-from turnout.runtime.recorder import NoRecorder, Recorder
+from turnout.ledger import Ledger, NoRecorder, Recorder, store_at
 
 OFF = "off"
 SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"

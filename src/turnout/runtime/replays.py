@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from typing import Protocol
 
-from turnout.ledger import Ledger
+from turnout.ledger import Ledger, Recorder
 from turnout.ledger.replays import (
     KEPT_MS,
     Claim,
@@ -19,7 +19,6 @@ from turnout.ledger.replays import (
     keeping,
     prior_to,
 )
-from turnout.runtime.recorder import Recorder
 
 __all__ = ["Claim", "LocalReplays", "Prior", "Replays", "replays_in"]
 
@@ -57,7 +56,7 @@ class StoredReplays:
     async def claim(self, claim: Claim) -> Prior | None:
         """As Replays.claim."""
         ledger = self._ledger
-        await ledger.written(claiming(claim, ledger.owner, ledger.now_ms(), ledger.lease_ms))
+        await ledger.written(claiming(claim, ledger.owners.own, ledger.now_ms(), ledger.lease_ms))
         return await asyncio.to_thread(prior_to, ledger.store, claim)
 
     async def keep(self, claim: Claim, answer: bytes) -> None:

@@ -21,6 +21,7 @@ from turnout.core import (
     AUTO,
     Constraints,
     Decision,
+    Features,
     Message,
     Outcome,
     Prediction,
@@ -30,11 +31,11 @@ from turnout.core import (
     Snapshot,
     check_body,
     readable_messages,
-    strings,
 )
 from turnout.decision import decide, decision_id, input_tokens, is_pinned
-from turnout.features import extract
+from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
+from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
@@ -49,7 +50,6 @@ from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.placing import outstanding, placed
 from turnout.runtime.receipt import Receipt, receipt
-from turnout.runtime.recorder import Recorder
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.stream import BlockingStream, Stream
@@ -165,9 +165,9 @@ class Router:
         if self._parts.asked is None:
             request = self._meant(self.request(prompt, **more))
             if self._unread(request):
-                return self._decide(request, UNREAD), ()
+                return self._decide(request, *self._estimates(request, UNREAD)), ()
             local = self._parts.classifier.predict(readable_messages(request))
-            return self._decide(request, local), ()
+            return self._decide(request, *self._estimates(request, local)), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -178,8 +178,8 @@ class Router:
     async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self._meant(self.request(prompt, **more))
         try:
-            prediction, labelled = await self._predict(request)
-            decision = self._decide(request, prediction)
+            features, prediction, labelled = await self._read(request)
+            decision = self._decide(request, features, prediction)
             if labelled:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
@@ -233,8 +233,8 @@ class Router:
         if request.dialect == "embeddings":
             return await self._embedding.begin(request)
         try:
-            prediction, labelled = await self._predict(request)
-            return await self._admit(request, prediction, labelled)
+            features, prediction, labelled = await self._read(request)
+            return await self._admit(request, features, prediction, labelled)
         except UNDECIDED:
             await self._abandoned(request)
             raise
@@ -264,7 +264,7 @@ class Router:
         request = self.request("Hello")
         self._parts.classifier.warm(fully=False)
         self._parts.classifier.begin(request.messages)
-        self._decide(request, UNREAD)
+        self._decide(request, *self._estimates(request, UNREAD))
 
     def prepare_rest(self) -> None:
         """Load what only some requests need. Raises ConfigError. May run on a thread."""
@@ -389,13 +389,31 @@ class Router:
         """Whether the request goes on without being read, as the configuration has it."""
         return not self._rules.safety.pinned and is_pinned(request, self._rules)
 
-    async def _predict(self, request: Request) -> tuple[Prediction, tuple[Outcome, ...]]:
+    async def _read(self, request: Request) -> tuple[Features, Prediction, tuple[Outcome, ...]]:
+        """Facts and estimates about a request, and the calls that helped with them.
+
+        Every stretch of a long one is read and counted, and others shall not wait for that.
+        """
+        texts = prompt_texts(request)
+        long = sum(map(len, texts)) > _AT_ONCE
+        prediction, labelled = await self._predict(request, long=long)
+        if long:
+            running = asyncio.get_running_loop()
+            features, prediction = await running.run_in_executor(
+                self._threads, self._estimates, request, prediction, texts
+            )
+        else:
+            features, prediction = self._estimates(request, prediction, texts)
+        return features, prediction, labelled
+
+    async def _predict(
+        self, request: Request, *, long: bool
+    ) -> tuple[Prediction, tuple[Outcome, ...]]:
         if self._unread(request):
             return UNREAD, ()
         classifier, running = self._parts.classifier, asyncio.get_running_loop()
         messages = readable_messages(request)
-        if sum(map(len, strings([*messages]))) > _AT_ONCE:
-            # Every stretch of it is read, and others shall not wait for that.
+        if long:
             local = await running.run_in_executor(self._threads, classifier.predict, messages)
         else:
             local = classifier.begin(messages)
@@ -415,8 +433,10 @@ class Router:
         recorder = self._parts.means.recorder
         await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
-    def _decide(self, request: Request, prediction: Prediction) -> Decision:
-        features = extract(request, self._tokenizers)
+    def _estimates(
+        self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
+    ) -> tuple[Features, Prediction]:
+        features = extract(request, self._tokenizers, texts)
         known = self._parts.success
         if known is not None:
             text = prompt_text(request)
@@ -426,6 +446,9 @@ class Router:
                 quantile = self._parts.config.policy.output_quantile
                 written = known.lengths.tokens(text, quantile, request.max_output_tokens)
                 features = replace(features, written=written)
+        return features, prediction
+
+    def _decide(self, request: Request, features: Features, prediction: Prediction) -> Decision:
         now = Snapshot(
             as_of=time.time(),
             unavailable=self._unavailable(),
@@ -447,14 +470,18 @@ class Router:
         return {**cooling, **without} if cooling else without
 
     async def _admit(
-        self, request: Request, prediction: Prediction, labelled: Sequence[Outcome]
+        self,
+        request: Request,
+        features: Features,
+        prediction: Prediction,
+        labelled: Sequence[Outcome],
     ) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
         request, decision = await admitted(
             request,
-            self._decide(request, prediction),
-            lambda narrower: self._decide(narrower, prediction),
+            self._decide(request, features, prediction),
+            lambda narrower: self._decide(narrower, features, prediction),
             self._parts.means,
         )
         if not decision.routes and not decision.blocked:

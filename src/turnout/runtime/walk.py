@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
-from turnout.ledger import DONE
+from turnout.ledger import DONE, Recorder
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.call import Call
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.health import Health
 from turnout.runtime.receipt import total
-from turnout.runtime.recorder import Recorder
 from turnout.runtime.verify import Verifier, as_asked, draft_of
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]

@@ -9,10 +9,9 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from turnout.testing.background import Background
+from turnout.testing.local_server import LocalServer
 
 _READ = 65536
 _RST = struct.pack("ii", 1, 0)
@@ -43,7 +42,7 @@ class Toxics:
     cut: Cut = "reset"
 
 
-class FaultProxy(Background):
+class FaultProxy(LocalServer):
     """Stands on ``port`` before the server at ``target``, as ``with`` or ``async with``.
 
     What it does may be changed while it runs; ``down`` refuses connections.
@@ -51,23 +50,9 @@ class FaultProxy(Background):
 
     def __init__(self, target: int, toxics: Toxics | None = None) -> None:
         super().__init__()
-        self.connections = 0
         self._toxics = toxics or Toxics()
         self._target = target
-        self._port = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._down = False
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return self._port
-
-    @property
-    def base_url(self) -> str:
-        """The base URL to configure as a provider's."""
-        return f"http://127.0.0.1:{self._port}/v1"
 
     def change(self, toxics: Toxics | None = None, *, down: bool = False) -> None:
         """Ends the connections there are, and does this to later ones. For ``with`` only."""
@@ -86,38 +71,7 @@ class FaultProxy(Background):
             await self._open()
         self._down = down
 
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        await self._close()
-
-    async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        await self._drop()
-
-    async def _drop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self.connections += 1
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         toxics = self._toxics
         try:
             if toxics.timeout_s is not None:

@@ -9,14 +9,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from turnout.testing.answers import answer, nonce_of, prompt_tokens
 from turnout.testing.anthropic_wire import chat_shape
-from turnout.testing.background import Background
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest
+from turnout.testing.local_server import LocalServer
 from turnout.testing.playback import Playback
 from turnout.testing.refusals import refusal
 from turnout.testing.script import HONEST, Script, parse
@@ -28,7 +27,7 @@ _ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
 
 
-class FaultyUpstream(Background):
+class FaultyUpstream(LocalServer):
     """The server, as ``with`` (in a thread of its own) or ``async with`` (on the running loop).
 
     ``scripts`` maps honest model names to fault names, and may be changed while it runs;
@@ -48,58 +47,22 @@ class FaultyUpstream(Background):
         models: tuple[str, ...] = ("acme/small", "acme/large"),
         api_key: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(port)
         self.scripts: dict[str, str] = dict(scripts or {})
         self.replies: dict[str, str] = dict(replies or {})
         self.certainty: dict[str, float] = dict(certainty or {})
         self.models = models
         self.invoice: list[InvoiceEntry] = []
         self.requests: list[RecordedRequest] = []
-        self.connections = 0
         self.open_connections = 0
-        self._port = port
         self._api_key = api_key
         self._calls: dict[str, int] = {}
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return self._port
-
-    @property
-    def base_url(self) -> str:
-        """The base URL to configure as a provider's."""
-        return f"http://127.0.0.1:{self._port}/v1"
 
     def entries(self, model: str) -> list[InvoiceEntry]:
         """The invoice's entries for one model."""
         return [entry for entry in self.invoice if entry.model == model]
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self.connections += 1
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open_connections += 1
         exchange = Exchange(reader, writer)
         try:

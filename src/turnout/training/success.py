@@ -6,19 +6,30 @@ training data) and once on folds that leave whole groups of similar prompts out 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import encode_all, marks_of
-from turnout.classifiers.success.expert import Blend, Expert, Neighbours, linear_inputs, places
+from turnout.classifiers.success.encoding import (
+    asks_for_calls,
+    encode_all,
+    length_of,
+    marks_of,
+)
+from turnout.classifiers.success.expert import (
+    Expert,
+    Neighbours,
+    linear_inputs,
+    places,
+)
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
+from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow
 from turnout.training.inner_folds import group_folds, random_folds
 
@@ -32,12 +43,8 @@ _REMEMBERED = 3000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
-_WORTH_LEFT = 0.04
 _SHARED_MODELS = 0.25
-# A new task is further from the training data than a group left out of it: half the level is kept.
-_PRUDENCE = 0.5
-_STRANGE_SHARE = 0.1
-_GATE_SHARPNESS = 4.0
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,17 +208,20 @@ def _expert(examples: Examples, seed: int) -> Expert:
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
     groups = group_folds(final.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
-    blend = _blend(known, strange)
+    # Left-out kinds of tool calls lie no further from the others than known ones do.
+    calls = asks_for_calls(examples.encoded)
+    blended = blend(known, strange, told_apart=float(calls.mean()) <= _MOSTLY)
     return Expert(
         name=examples.name,
         models=examples.models,
         prior=means(examples.score),
+        length=final.length,
         centre=final.centre,
         scale=final.scale,
         coefficients=final.coefficients,
         forest=final.forest,
         neighbours=final.neighbours,
-        blend=blend,
+        blend=blended,
     )
 
 
@@ -224,13 +234,20 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         name=examples.name,
         models=examples.models,
         prior=means(examples.score),
+        length=_mean_length(examples.encoded),
         centre=centre,
         scale=scale,
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
         forest=grow(examples.encoded, target, seed, trees),
         neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
-        blend=_plain_blend(len(examples.models)),
+        blend=plain_blend(len(examples.models)),
     )
+
+
+def _mean_length(encoded: Floats) -> float:
+    """The mean length of the questions without tools, 0 where all have some."""
+    plain = encoded[~asks_for_calls(encoded)]
+    return float(length_of(plain).mean()) if len(plain) else 0.0
 
 
 def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
@@ -262,16 +279,7 @@ def _ridge(inputs: Floats, score: Floats) -> Floats:
     return coefficients
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OutOfFold:
-    """Members' departures ``[members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``."""
-
-    members: Floats
-    truth: Floats
-    closeness: Floats
-
-
-def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> _OutOfFold:
+def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> OutOfFold:
     members = np.zeros((3, *examples.score.shape), np.float32)
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)
@@ -280,86 +288,4 @@ def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: i
         found, near = fitted.members(examples.encoded[test_rows])
         members[:, test_rows], closeness[test_rows] = found, near
         truth[test_rows] = examples.score[test_rows] - fitted.prior
-    return _OutOfFold(members=members, truth=truth, closeness=closeness)
-
-
-def _plain_blend(models: int) -> Blend:
-    """The members' mean, with no notion of strangeness: what a fold's members start from."""
-    weights = np.full((2, 2, 3), 1 / 3, np.float32)
-    return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
-
-
-def _blend(known: _OutOfFold, strange: _OutOfFold) -> Blend:
-    slope, offset = _gate(known.closeness)
-    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
-    weights[1, 0] *= _PRUDENCE
-    weights[0, 0] *= _made_up_for(known, weights, slope, offset)
-    full = np.eye(known.truth.shape[1], dtype=np.float32)
-    blend = Blend(weights=weights, basis=full, slope=slope, offset=offset)
-    departures_found = blend.departures(known.members, blend.strangeness(known.closeness))
-    return replace(blend, basis=_basis(departures_found, known.truth))
-
-
-def _made_up_for(known: _OutOfFold, weights: Floats, slope: float, offset: float) -> float:
-    """What the known level is multiplied with so that known prompts stay calibrated.
-
-    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
-    """
-    gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
-    share = gate.strangeness(known.closeness)
-    levels = known.members.mean(axis=2)
-    told = (1 - share) * (weights[0, 0] @ levels)
-    answered = ~np.isnan(known.truth)
-    truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
-    missing = truth - share * (weights[1, 0] @ levels)
-    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
-
-
-def _basis(found: Floats, truth: Floats) -> Floats:
-    """The fewest main directions of contrast that keep nearly all of its worth out of fold."""
-    known = ~np.isnan(truth)
-    contrast = found - found.mean(axis=1, keepdims=True)
-    level = np.nansum(truth, axis=1) / np.maximum(1, known.sum(axis=1))
-    wanted = truth - level[:, None]
-    directions = np.linalg.svd(contrast, full_matrices=False)[2]
-    ranks = range(1, max(2, len(directions)))
-    errors = [
-        float(((wanted - (contrast @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
-        for r in ranks
-    ]
-    none = float((wanted[known] ** 2).mean())
-    enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
-    rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
-    return np.asarray(directions[:rank].T, dtype=np.float32)
-
-
-def _weigh(found: _OutOfFold) -> Floats:
-    """Non-negative least-squares weights ``[level, contrast] x members``.
-
-    Together at most 1: what is missing to 1 is trust in the models' means.
-    """
-    from scipy.optimize import nnls
-
-    known = ~np.isnan(found.truth)
-    truth = np.where(known, found.truth, 0.0)
-    counts = np.maximum(1, known.sum(axis=1, keepdims=True))
-    level_truth = truth.sum(axis=1, keepdims=True) / counts
-    level = found.members.mean(axis=2, keepdims=True)
-    contrast = (found.members - level)[:, known]
-    pairs = (
-        (level[:, :, 0].T, level_truth[:, 0]),
-        (contrast.T, (truth - level_truth)[known]),
-    )
-    weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
-    return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
-
-
-def _gate(closeness: Floats) -> tuple[float, float]:
-    """Slope and offset of strangeness by closeness, from that of prompts like the training data.
-
-    The least close tenth counts as more strange than known. Left-out groups found by clustering
-    are no guide: they lie nearer to the rest than a new task does.
-    """
-    edge, middle = np.quantile(closeness.astype(np.float64), [_STRANGE_SHARE, 0.5])
-    slope = -_GATE_SHARPNESS / max(1e-6, middle - edge)
-    return float(slope), float(-slope * edge)
+    return OutOfFold(members=members, truth=truth, closeness=closeness)

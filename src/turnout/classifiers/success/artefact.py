@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.success.encoding import SCHEMA
+from turnout.classifiers.success.encoding import SCHEMA as ENCODING
 from turnout.classifiers.success.expert import Blend, Expert, Neighbours
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
@@ -21,6 +21,7 @@ from turnout.core import ConfigError
 Arrays = dict[str, npt.NDArray[Any]]
 
 FILE = "success.zip"
+SCHEMA = f"success/2+{ENCODING}"
 
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
@@ -81,6 +82,7 @@ def _expert_arrays(expert: Expert) -> Arrays:
     near, blend = expert.neighbours, expert.blend
     return {
         "prior": expert.prior,
+        "length": np.array(expert.length),
         "centre": expert.centre,
         "scale": expert.scale,
         "coefficients": expert.coefficients,
@@ -100,6 +102,7 @@ def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
         name=record["name"],
         models=tuple(record["models"]),
         prior=arrays["prior"],
+        length=float(arrays["length"]),
         centre=arrays["centre"],
         scale=arrays["scale"],
         coefficients=arrays["coefficients"],

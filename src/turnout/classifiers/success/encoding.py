@@ -15,6 +15,9 @@ from turnout.features.prompt import PromptText
 Floats = npt.NDArray[np.float32]
 
 _FITS = 4
+# Characters from which a question counts as long, and from which it gets no longer. What people
+# type and say again in other words stays below, so that rewording does not change it.
+_LONG = (400, 2000)
 
 SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}"
 WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS
@@ -41,6 +44,23 @@ def meaning_of(encoded: Floats) -> Floats:
 def marks_of(encoded: Floats) -> Floats:
     """The columns before the meaning: the surface marks, and what was put in front of them."""
     return encoded[:, : -words.DIMENSIONS]
+
+
+def asks_for_calls(encoded: Floats) -> npt.NDArray[np.bool_]:
+    """``[n]``: whether the prompt carries tools."""
+    return np.asarray(encoded[:, _column("functions")] > 0)
+
+
+def length_of(encoded: Floats) -> Floats:
+    """``[n]``: how long the question is, 0 (as most are) to 1, on a log scale."""
+    short, long = np.log1p(_LONG)
+    share = (encoded[:, _column("characters")] - short) / (long - short)
+    return np.asarray(np.clip(share, 0.0, 1.0), dtype=np.float32)
+
+
+def _column(mark: str) -> int:
+    """Counted from the end: something may have been put in front."""
+    return difficulty.NAMES.index(mark) - WIDTH
 
 
 def _fit(prompt: PromptText, meaning: Floats) -> tuple[float, float, float, float]:

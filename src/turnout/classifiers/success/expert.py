@@ -5,7 +5,8 @@ nearest neighbours. Their departures are split into a level (is the prompt hard 
 contrasts (for whom is it harder?), and each part is weighted by what it was worth out of fold:
 once on prompts like the training data and once on whole groups of prompts left out. How unlike the
 training data a prompt is decides between the two, so that a strange prompt falls back towards the
-models' means, moved by what abler models gain on it as far as other tables know such prompts.
+models' means, moved by what abler models gain on it: as far as other tables know such prompts, and
+by its length, the mark that tells for the abler model in the most tables.
 
 Invariant: every probability is in [0.005, 0.995]; nothing is read but the encoded prompt.
 """
@@ -15,7 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import marks_of, meaning_of
+from turnout.classifiers.success.encoding import (
+    asks_for_calls,
+    length_of,
+    marks_of,
+    meaning_of,
+)
 from turnout.classifiers.success.forest import Forest
 
 Floats = npt.NDArray[np.float32]
@@ -25,6 +31,10 @@ _NEAREST = 10
 _EDGE = 0.005
 _MARK_WEIGHT = 0.1
 _FORM_WEIGHT = 1.0
+# What the longest strange question costs a model far behind the best one, and how many logits
+# count as far. Tuned on left-out tasks of the shared tables.
+_LENGTH_COST = 0.32
+_FAR_BEHIND = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +97,16 @@ def _mixed(weights: Floats, members: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What an expert says of ``n`` prompts.
+    """What an expert finds in ``n`` prompts.
 
-    ``success [n, m]`` is its own estimate; ``strange [n]`` says how unlike its training data a
-    prompt is, and ``gain [n]`` what one logit more ability is worth.
+    ``members [3, n, m]`` are its members' departures, ``strange [n]`` says how unlike its training
+    data a prompt is, and ``length [n]`` how much longer it is than what was trained on (0 with
+    tools: there the question's length tells nothing).
     """
 
-    success: Floats
+    members: Floats
     strange: Floats
-    gain: Floats
+    length: Floats
 
     @property
     def knowing(self) -> Floats:
@@ -104,15 +115,29 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the other experts say of ``n`` prompts.
+
+    ``gain [n]`` is what one logit more ability is worth, and ``knowing [n]`` how well the one that
+    knows such prompts best does.
+    """
+
+    gain: Floats
+    knowing: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expert:
     """One table's predictor: ``models`` in the table's order, with their ``prior`` means.
 
-    ``centre`` and ``scale`` standardise the surface marks for ``coefficients [width + 1, m]``.
+    ``length`` is the mean length of its questions, as ``length_of`` has it; ``centre`` and
+    ``scale`` standardise the surface marks for ``coefficients [width + 1, m]``.
     """
 
     name: str
     models: tuple[str, ...]
     prior: Floats
+    length: float
     centre: Floats
     scale: Floats
     coefficients: Floats
@@ -128,24 +153,40 @@ class Expert:
         return np.asarray(logit - logit.mean(), dtype=np.float32)
 
     def read(self, encoded: Floats) -> Reading:
-        """What the expert says of the encoded prompts ``[n, width]``."""
+        """What the expert finds in the encoded prompts ``[n, width]``."""
         members, closeness = self.members(encoded)
-        strange = self.blend.strangeness(closeness)
-        # Abilities sum to zero, so that the level of the departures drops out.
-        known, ability = self.blend.departures(members, np.zeros_like(strange)), self.ability
+        length = np.where(asks_for_calls(encoded), 0.0, length_of(encoded) - self.length)
         return Reading(
-            success=self.prior + self.blend.departures(members, strange),
-            strange=strange,
-            gain=known @ ability / (ability @ ability + 1e-6),
+            members=members,
+            strange=self.blend.strangeness(closeness),
+            length=length.astype(np.float32),
         )
 
-    def answer(self, reading: Reading, gain: Floats) -> Floats:
+    def gain(self, reading: Reading) -> Floats:
+        """``[n]``: what one logit more ability is worth, told as if the prompts were known."""
+        known = self.blend.departures(reading.members, np.zeros_like(reading.strange))
+        ability = self.ability
+        # Abilities sum to zero, so that the level of the departures drops out.
+        return np.asarray(known @ ability / (ability @ ability + 1e-6), dtype=np.float32)
+
+    def answer(self, reading: Reading, told: Told | None = None) -> Floats:
         """P(success) ``[n, m]``.
 
-        ``gain [n]`` is what all experts say of ability; it counts as far as the prompt is strange.
+        Where the prompt is strange and another expert knows it, its own contrasts give way to what
+        it is ``told`` of ability. A long strange prompt costs the less able models more.
         """
-        moved = (reading.strange * gain)[:, None] * self.ability
-        return np.asarray(np.clip(reading.success + moved, _EDGE, 1 - _EDGE), dtype=np.float32)
+        ability, departed = self.ability, self.blend.departures(reading.members, reading.strange)
+        behind = np.tanh((ability.max() - ability) / _FAR_BEHIND)
+        moved = -_LENGTH_COST * reading.length[:, None] * behind
+        share = reading.strange
+        if told is not None:
+            ceded = told.knowing * (1 - reading.knowing**2)
+            level = departed.mean(axis=1, keepdims=True)
+            departed = level + (1 - ceded)[:, None] * (departed - level)
+            moved = moved + told.gain[:, None] * ability
+            share = np.maximum(share, ceded)
+        success = self.prior + departed + share[:, None] * moved
+        return np.asarray(np.clip(success, _EDGE, 1 - _EDGE), dtype=np.float32)
 
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[members, n, m]``, and closeness ``[n]``."""

@@ -1,9 +1,9 @@
 """P(success | prompt, model) for every model of a bundle, with its uncertainty.
 
 Each outcome table has its expert; a model that occurs in several is answered by all of them,
-weighted by how well each knows such prompts. Where an expert does not, it is told by the others how
-much its abler models gain. A model added later is answered by its prior, moved as the models most
-like it move.
+weighted by how well each knows such prompts, and moves the models that only one of them has along.
+Where an expert does not know a prompt, it is told by the others how much its abler models gain. A
+model added later is answered by its prior, moved as the models most like it move.
 
 Invariant: pure after loading; an artefact of another schema is refused.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import encode, encode_all
-from turnout.classifiers.success.expert import Expert, Reading
+from turnout.classifiers.success.expert import Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.core import Ref
@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 # still counts where several know a model, and what "nothing is known of the gain" counts.
 _UNKNOWING = 0.01
 _UNTOLD = 0.1
+_EDGE = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,27 +109,51 @@ class SuccessPredictor:
 
     def _known(self, readings: Sequence[Reading]) -> Floats:
         """``[n, known models]``: a model's tables weighted by how well they know the prompt."""
-        gain = gain_of(readings)
-        answers = [e.answer(r, gain) for e, r in zip(self.experts, readings, strict=True)]
-        if len(answers) == 1:
-            return answers[0]
+        if len(self.experts) == 1:
+            return self.experts[0].answer(readings[0])
+        paired = list(zip(self.experts, readings, strict=True))
+        told = tell(readings, [expert.gain(reading) for expert, reading in paired])
+        answers = [e.answer(r, t) for (e, r), t in zip(paired, told, strict=True)]
         names = list(dict.fromkeys(m for expert in self.experts for m in expert.models))
         place = {name: number for number, name in enumerate(names)}
-        total = np.zeros((len(gain), len(names)), np.float32)
-        weight = np.zeros_like(total)
-        for expert, success, reading in zip(self.experts, answers, readings, strict=True):
-            columns = [place[model] for model in expert.models]
-            share = reading.knowing[:, None] ** 2 + _UNKNOWING
-            total[:, columns] += share * success
-            weight[:, columns] += share
-        return total / weight
+        columns = [np.array([place[model] for model in expert.models]) for expert in self.experts]
+        shares = [reading.knowing[:, None] ** 2 + _UNKNOWING for reading in readings]
+        return agreed(answers, columns, shares)
 
 
-def gain_of(readings: Sequence[Reading]) -> Floats:
-    """What one logit more ability is worth on each prompt, ``[n]``; 0 where no expert knows it."""
-    weight = np.stack([reading.knowing for reading in readings]) ** 2
-    told = (weight * np.stack([reading.gain for reading in readings])).sum(axis=0)
-    return np.asarray(told / (weight.sum(axis=0) + _UNTOLD), dtype=np.float32)
+def tell(readings: Sequence[Reading], gains: Sequence[Floats]) -> list[Told]:
+    """What each expert is told by the others; a gain of 0 where none of them knows the prompt."""
+    knowing, gain = np.stack([reading.knowing for reading in readings]), np.stack(gains)
+    weight = knowing**2
+    heard = np.ones((len(gain), len(gain)), np.float32) - np.eye(len(gain), dtype=np.float32)
+    told = heard @ (weight * gain) / (heard @ weight + _UNTOLD)
+    best = [np.delete(knowing, number, axis=0).max(axis=0) for number in range(len(gain))]
+    return [Told(gain=g, knowing=k) for g, k in zip(told, best, strict=True)]
+
+
+def agreed(
+    answers: Sequence[Floats], columns: Sequence[npt.NDArray[np.intp]], shares: Sequence[Floats]
+) -> Floats:
+    """``[n, models]`` from each table's ``[n, its models]``, which go to its ``columns``.
+
+    A model of several tables has their mean, weighted by ``shares``. The others of its tables move
+    by as much as it does there: a table says whether a model is better than another, and one that
+    knows the prompt how well they do at all.
+    """
+    count = 1 + max(int(own.max()) for own in columns)
+    total = np.zeros((len(answers[0]), count), np.float32)
+    weight, tables = np.zeros_like(total), np.zeros(count, np.int64)
+    for answer, own, share in zip(answers, columns, shares, strict=True):
+        total[:, own] += share * answer
+        weight[:, own] += share
+        tables[own] += 1
+    found = total / weight
+    for answer, own in zip(answers, columns, strict=True):
+        common = tables[own] > 1
+        if common.any():
+            moved = (found[:, own[common]] - answer[:, common]).mean(axis=1, keepdims=True)
+            found[:, own[~common]] += moved
+    return np.asarray(np.clip(found, _EDGE, 1 - _EDGE), dtype=np.float32)
 
 
 def extended(encoded: Floats, shared: Forest | None) -> Floats:

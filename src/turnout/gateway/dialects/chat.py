@@ -72,6 +72,10 @@ class ChatWriter:
                 choice["delta"] = {"role": "assistant", **choice["delta"]}
         return sse.data(body)
 
+    def sign(self) -> bytes:
+        """A comment."""
+        return sse.COMMENT
+
     def end(self) -> bytes:
         """``[DONE]``."""
         return b"data: [DONE]\n\n"

@@ -48,6 +48,10 @@ class MessagesWriter:
                 events += self._delta(delta)
         return b"".join(events)
 
+    def sign(self) -> bytes:
+        """A ``ping``, which may come anywhere in a stream."""
+        return sse.event("ping", {"type": "ping"})
+
     def end(self) -> bytes:
         """``message_delta`` with why it ended and its usage, then ``message_stop``."""
         if self._native:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from turnout.core import Body, Chunk, Decision, Dialect
+from turnout.core.quick import quick
 from turnout.gateway.problem import Problem
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
     """A request as read: ``body`` in OpenAI's chat shape, ``native`` as it came if that differs.
@@ -26,6 +28,7 @@ class Inbound:
     include_usage: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What an answer says of itself: ``model`` is the served one, ``created`` epoch seconds."""
@@ -41,6 +44,10 @@ class StreamWriter(Protocol):
 
     def write(self, chunk: Chunk) -> bytes:
         """The events that ``chunk`` amounts to; may be empty."""
+        ...
+
+    def sign(self) -> bytes:
+        """What tells a waiting caller that the answer is still to come; no content."""
         ...
 
     def end(self) -> bytes:

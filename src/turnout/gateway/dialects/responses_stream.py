@@ -49,6 +49,10 @@ class ResponsesWriter:
                 events += self._delta(delta)
         return b"".join(events)
 
+    def sign(self) -> bytes:
+        """A comment."""
+        return sse.COMMENT
+
     def end(self) -> bytes:
         """The events that finish every item and the response."""
         events = [e for opened in self._items.values() for e in self._done(opened)]

@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 
+COMMENT = b": waiting for the answer\n\n"  # every reader of events skips it
+
 
 def data(payload: Any) -> bytes:
     """An event without a name."""

@@ -6,18 +6,18 @@ nothing is shielded or scheduled in vain.
 """
 
 from collections.abc import Awaitable, Mapping
-from typing import Protocol
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Outcome, Request
 from turnout.core.budget import NO_BOUNDS
-from turnout.ledger import DONE, Directory
+from turnout.ledger.directory import Directory
+from turnout.ledger.writer import DONE
 
 
-class Recorder(Protocol):
-    """Keeps what happened; raising stops the request."""
+class Recorder:
+    """Keeps what happened, where a method is overridden; raising stops the request."""
 
-    directory: Directory | None
+    directory: Directory | None = None
 
     async def held(
         self,
@@ -30,7 +30,6 @@ class Recorder(Protocol):
 
         Raises BudgetExceeded.
         """
-        ...
 
     async def decided(
         self,
@@ -43,85 +42,37 @@ class Recorder(Protocol):
 
         ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
         """
-        ...
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
-        """A call ended, whether it answers or was extra (see ``outcome.route.role``)."""
-        ...
+        """A call ended, whether it answers or was extra (see ``outcome.route.role``).
 
-    def noted(self, decision_id: str, kind: str, detail: str) -> None:
-        """Something that a person should know of a request; kept when it is settled."""
-        ...
-
-    def settled(self, decision: Decision) -> Awaitable[None]:
-        """Nothing more will be spent on this decision."""
-        ...
-
-    async def abandoned(self, decision_id: str) -> None:
-        """The request ended before its walk began, and nothing more will be spent on it."""
-        ...
-
-    async def feedback(
-        self, decision_id: str, metric: str, value: float, *, source: str = "user"
-    ) -> None:
-        """How good an answer was."""
-        ...
-
-    def price_by(self, catalog: Catalog) -> None:
-        """From now on calls are priced by another catalogue."""
-        ...
-
-    def close(self) -> None:
-        """The runtime is done; what was told is kept."""
-        ...
-
-
-class NoRecorder:
-    """Keeps nothing."""
-
-    directory: Directory | None = None
-
-    async def held(
-        self,
-        request: Request,
-        decision_id: str,
-        ceiling_pico_usd: int | None,
-        bounds: Mapping[str, Bound] = NO_BOUNDS,
-    ) -> None:
-        """Nothing."""
-
-    async def decided(
-        self,
-        request: Request,
-        decision: Decision,
-        ceiling_pico_usd: int | None,
-        bounds: Mapping[str, Bound] = NO_BOUNDS,
-    ) -> None:
-        """Nothing."""
-
-    def attempted(self, outcome: Outcome) -> Awaitable[None]:
-        """Nothing."""
+        One that failed is kept when the awaitable is done.
+        """
         del outcome
         return DONE
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
-        """Nothing."""
+        """Something that a person should know of a request; kept when it is settled."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
-        """Nothing."""
+        """Nothing more will be spent on this decision; all is kept when the awaitable is done."""
         del decision
         return DONE
 
     async def abandoned(self, decision_id: str) -> None:
-        """Nothing."""
+        """The request ended before its walk began, and nothing more will be spent on it."""
 
     async def feedback(
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
     ) -> None:
-        """Nothing."""
+        """How good an answer was. Raises InvalidRequest for a decision that is not known."""
 
     def price_by(self, catalog: Catalog) -> None:
-        """Nothing."""
+        """From now on calls are priced by another catalogue."""
 
     def close(self) -> None:
-        """Nothing."""
+        """The runtime is done; what was told is kept."""
+
+
+class NoRecorder(Recorder):
+    """Keeps nothing."""

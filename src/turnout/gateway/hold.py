@@ -1,0 +1,45 @@
+"""Signs of life for the caller of a stream whose answer has not begun: off unless configured.
+
+Invariant: a sign is no content, so that after it the next model may still answer in silence; but a
+failure is then an error event, since the status has left. This module does not know dialects.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from turnout.gateway.exchange import Exchange, Headers
+
+
+class Hold:
+    """Sends the head and ``sign`` after ``every_s`` seconds, and ``sign`` again after as many.
+
+    ``head`` gives the head's lines when they are needed. ``begun`` says that the head has left.
+    """
+
+    def __init__(
+        self, out: Exchange, head: Callable[[], Headers], sign: bytes, every_s: float
+    ) -> None:
+        self.begun = False
+        self._out, self._head, self._sign, self._every_s = out, head, sign, every_s
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(every_s, self._due)
+        self._over = False
+
+    def stop(self) -> None:
+        """The answer begins, or there will be none: no sign after this."""
+        self._over = True
+        self._timer.cancel()
+
+    def _due(self) -> None:
+        self._task = self._loop.create_task(self._give_sign())
+
+    async def _give_sign(self) -> None:
+        if self._over:
+            return
+        if not self.begun:
+            self.begun = True
+            await self._out.begin(200, self._head())
+        await self._out.piece(self._sign)
+        if not self._over:
+            self._timer = self._loop.call_later(self._every_s, self._due)

@@ -1,0 +1,113 @@
+"""Holds that nobody will settle, and how they end: their leases have passed, or their owners have.
+
+Invariant: a hold is freed by its lease alone where its owner may yet live. What its calls are known
+to have cost counts. This module does not know the writer.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from turnout.ledger.charges import uses
+from turnout.ledger.entries import UNDECIDED, Hold, Settlement
+from turnout.ledger.store import Store
+
+Lost = Callable[[str], bool]
+
+
+class Owners:
+    """Which processes write: this one (``own``), and others through it (``guests``).
+
+    Those of a file's former owner have ``grace_s`` to come back before their holds are freed.
+    """
+
+    def __init__(self, own: str) -> None:
+        self.own = own
+        self.guests: set[str] = set()
+        self.grace_s = 0.0
+        self._gone: set[str] = set()
+        self._opened: float | None = None  # when, while it is not known who is still alive
+
+    def forget(self, owner: str) -> None:
+        """A guest has ended: its holds are freed at the next look."""
+        self.guests.discard(owner)
+        self._gone.add(owner)
+
+    def opened(self) -> None:
+        """The store is this process's alone from now on."""
+        self._opened = time.monotonic()
+
+    def lost(self) -> Lost | None:
+        """Tells of an owner whether it has ended since the last look; None where none can have."""
+        over = self._opened is not None and time.monotonic() >= self._opened + self.grace_s
+        gone, self._gone = self._gone, set()
+        if over:
+            self._opened = None
+            living = {self.own, *self.guests}
+            return lambda owner: owner not in living
+        return gone.__contains__ if gone else None
+
+
+def lapsed(store: Store, now_ms: int, lost: Lost | None) -> Iterable[tuple[Hold, str | None]]:
+    """The holds to free, with their charges as stored: lapsed ones, and those of lost owners."""
+    rows = store.fetch(
+        "SELECT id, request_id, at_ms, amount, lease_until_ms, owner, charges FROM holds "
+        "WHERE lease_until_ms < $1 OR $2 = 1",
+        (now_ms, int(lost is not None)),
+    )
+    for id_, request_id, at_ms, amount, lease, owner, charges in rows:
+        if lease < now_ms or (lost is not None and lost(owner)):
+            hold = Hold(
+                id=id_,
+                request_id=request_id,
+                at_ms=at_ms,
+                amount_pico_usd=amount,
+                lease_until_ms=lease,
+                owner=owner,
+            )
+            yield hold, charges
+
+
+def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = None) -> Settlement:
+    """The end of a hold of which only the store knows; ``charges`` are JSON, as it has them."""
+    known = store.fetch(
+        "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
+    )
+    calls = store.fetch(
+        "SELECT deployment, cost, input + cache_read + cache_write + output + reasoning "
+        "FROM calls WHERE id = $1",
+        (hold.id,),
+    )
+    end = release(hold, now_ms, [cost for _, cost, _ in calls])
+    end = end._replace(uses=uses(json.loads(charges or "[]"), calls))
+    if not known:
+        return end
+    intent, model, at_ms = known[0]
+    return end._replace(intent=intent, model=model, decided_ms=at_ms)
+
+
+def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
+    """The end of a hold that nobody settled; ``costs`` are those of its calls."""
+    known = [cost for cost in costs if cost is not None]
+    return Settlement(
+        id=hold.id,
+        request_id=hold.request_id,
+        at_ms=at_ms,
+        state="released",
+        decided_ms=hold.at_ms,
+        intent=UNDECIDED,
+        model="",
+        answered=False,
+        blocked=False,
+        stand_in=False,
+        cost_pico_usd=sum(known),
+        extra_pico_usd=sum(known),
+        extra_calls=len(costs),
+        unknown_calls=len(costs) - len(known),
+        input=0,
+        cache_read=0,
+        cache_write=0,
+        output=0,
+        reasoning=0,
+        quality_ppm=None,
+    )

@@ -1,0 +1,59 @@
+"""A request under way, as the ledger knows it: what is asked for, granted, called and written.
+
+Invariant: a hold counts as granted only once it is known to be in the ledger. This module does not
+know the writer or SQL.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from turnout.core import Bound, Decision, Request
+from turnout.ledger.account import Recorded
+from turnout.ledger.charges import Spent, spent_of, uses
+from turnout.ledger.entries import Call, Hold, Settlement
+from turnout.ledger.writer import Ticket
+
+
+@dataclass(slots=True, kw_only=True)
+class UnderWay:
+    """What is known of a request, and what of that is written already."""
+
+    request: Request
+    hold: Hold
+    lease_until: float = 0.0
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    granted: Hold | None = None  # the hold as it is known to be in the ledger
+    asking: Ticket | None = None  # its latest change, until it is known what became of that
+    decision: Decision | None = None
+    recorded: list[Recorded] = field(default_factory=list)
+    tickets: dict[int, Ticket] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def spent(self) -> list[Spent]:
+        """What its calls have used so far."""
+        return spent_of(call for _, call in self.recorded)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the latest change of the hold may yet be refused."""
+        return self.asking is not None and not self.asking.told
+
+    def look(self) -> bool:
+        """Take in what became of the hold's latest change; whether there is a hold at all."""
+        ticket, self.asking = self.asking, None
+        if ticket is not None and ticket.error is None:
+            self.granted = self.hold
+        elif self.granted is not None:
+            self.hold = self.granted
+        return self.granted is not None
+
+    def unwritten(self) -> list[Call]:
+        """The calls whose own entries were not written, or not yet."""
+        failed = {n for n, ticket in self.tickets.items() if ticket.error is not None}
+        return [c for _, c in self.recorded if c.n not in self.tickets or c.n in failed]
+
+    def ended(self, end: Settlement) -> Settlement:
+        """The settlement with what became of the hold's charges; most requests have none."""
+        held = [(c.account, c.window, c.amount or 0) for c in self.hold.charges]
+        return end._replace(uses=uses(held, self.spent)) if held else end

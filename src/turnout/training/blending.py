@@ -1,0 +1,126 @@
+"""Weighs an expert's members by what they were worth out of fold.
+
+Level and contrast apart, once for prompts like the training data and once for kinds of prompts
+that were left out; the gate between the two is read off the closeness of known prompts.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.classifiers.success.expert import MEMBERS, Blend
+
+Floats = npt.NDArray[np.float32]
+
+# A new task is further from the training data than a group left out of it: half the level is kept.
+_PRUDENCE = 0.5
+_STRANGE_SHARE = 0.1
+_GATE_SHARPNESS = 4.0
+_WORTH_LEFT = 0.04
+# What the members' weights for the one contrast of two models are drawn towards.
+_USUAL_WEIGHTS = (0.9, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfFold:
+    """Members' departures ``[members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``."""
+
+    members: Floats
+    truth: Floats
+    closeness: Floats
+
+
+def plain_blend(models: int) -> Blend:
+    """The members' mean, with no notion of strangeness: what a fold's members start from."""
+    weights = np.full((2, 2, 3), 1 / 3, np.float32)
+    return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
+
+
+def blend(known: OutOfFold, strange: OutOfFold, *, told_apart: bool) -> Blend:
+    """Weights, basis and gate of an expert from what its members said out of fold.
+
+    Where closeness does not tell new kinds of prompts apart, every prompt is weighed as a new one.
+    """
+    slope, offset = _gate(known.closeness)
+    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
+    weights[1, 0] *= _PRUDENCE
+    if told_apart:
+        weights[0, 0] *= _made_up_for(known, weights, slope, offset)
+    else:
+        weights[0] = weights[1]
+    all_directions = np.eye(known.truth.shape[1], dtype=np.float32)
+    free = Blend(weights=weights, basis=all_directions, slope=slope, offset=offset)
+    departures_found = free.departures(known.members, free.strangeness(known.closeness))
+    return replace(free, basis=_basis(departures_found, known.truth))
+
+
+def _made_up_for(known: OutOfFold, weights: Floats, slope: float, offset: float) -> float:
+    """What the known level is multiplied with so that known prompts stay calibrated.
+
+    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
+    """
+    gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
+    share = gate.strangeness(known.closeness)
+    levels = known.members.mean(axis=2)
+    told = (1 - share) * (weights[0, 0] @ levels)
+    answered = ~np.isnan(known.truth)
+    truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
+    missing = truth - share * (weights[1, 0] @ levels)
+    return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
+
+
+def _basis(found: Floats, truth: Floats) -> Floats:
+    """The fewest main directions of contrast that keep nearly all of its worth out of fold."""
+    known = ~np.isnan(truth)
+    contrast = found - found.mean(axis=1, keepdims=True)
+    level = np.nansum(truth, axis=1) / np.maximum(1, known.sum(axis=1))
+    wanted = truth - level[:, None]
+    directions = np.linalg.svd(contrast, full_matrices=False)[2]
+    ranks = range(1, max(2, len(directions)))
+    errors = [
+        float(((wanted - (contrast @ directions[:r].T) @ directions[:r])[known] ** 2).mean())
+        for r in ranks
+    ]
+    none = float((wanted[known] ** 2).mean())
+    enough = min(errors) + _WORTH_LEFT * max(0.0, none - min(errors))
+    rank = next(r for r, error in zip(ranks, errors, strict=True) if error <= enough)
+    return np.asarray(directions[:rank].T, dtype=np.float32)
+
+
+def _weigh(found: OutOfFold) -> Floats:
+    """Non-negative least-squares weights ``[level, contrast] x members``.
+
+    Together at most 1: what is missing to 1 is trust in the models' means. Two models have a
+    single contrast, too little to tell the members' worth by: there what is usual counts as much as
+    the table does.
+    """
+    from scipy.optimize import nnls
+
+    known = ~np.isnan(found.truth)
+    truth = np.where(known, found.truth, 0.0)
+    counts = np.maximum(1, known.sum(axis=1, keepdims=True))
+    level_truth = truth.sum(axis=1, keepdims=True) / counts
+    level = found.members.mean(axis=2, keepdims=True)
+    contrast = (found.members - level)[:, known]
+    usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == 2 else 0.0
+    pairs = (
+        (level[:, :, 0].T, level_truth[:, 0]),
+        (
+            np.vstack([contrast.T, usual * np.eye(len(MEMBERS))]),
+            np.concatenate([(truth - level_truth)[known], usual * np.array(_USUAL_WEIGHTS)]),
+        ),
+    )
+    weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
+    return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)
+
+
+def _gate(closeness: Floats) -> tuple[float, float]:
+    """Slope and offset of strangeness by closeness, from that of prompts like the training data.
+
+    The least close tenth counts as more strange than known. Left-out groups found by clustering
+    are no guide: they lie nearer to the rest than a new task does.
+    """
+    edge, middle = np.quantile(closeness.astype(np.float64), [_STRANGE_SHARE, 0.5])
+    slope = -_GATE_SHARPNESS / max(1e-6, middle - edge)
+    return float(slope), float(-slope * edge)

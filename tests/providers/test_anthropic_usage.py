@@ -1,0 +1,106 @@
+"""Usage payloads of Anthropic, each with the document it is from."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.core import Usage
+from turnout.providers.anthropic_usage import anthropic_usage
+
+ANTHROPIC: list[tuple[str, dict[str, Any], Usage]] = [
+    (
+        "docs.anthropic.com/en/api/messages",
+        {"input_tokens": 2095, "output_tokens": 503},
+        Usage(input=2095, output=503),
+    ),
+    (
+        "docs.anthropic.com/en/docs/build-with-claude/prompt-caching: a first call writes",
+        {
+            "input_tokens": 21,
+            "cache_creation_input_tokens": 188086,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 393,
+        },
+        Usage(input=21, cache_write=188086, output=393),
+    ),
+    (
+        "docs.anthropic.com/en/docs/build-with-claude/prompt-caching: a second call reads",
+        {
+            "input_tokens": 21,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 188086,
+            "output_tokens": 393,
+        },
+        Usage(input=21, cache_read=188086, output=393),
+    ),
+    (
+        "docs.anthropic.com/en/docs/build-with-claude/prompt-caching: two lifetimes",
+        {
+            "input_tokens": 2048,
+            "cache_read_input_tokens": 1800,
+            "cache_creation_input_tokens": 248,
+            "output_tokens": 503,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": 148,
+                "ephemeral_1h_input_tokens": 100,
+            },
+        },
+        Usage(input=2048, cache_read=1800, cache_write=248, output=503),
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "payload", "usage"), ANTHROPIC, ids=[s[0] for s in ANTHROPIC])
+def test_anthropic(source: str, payload: dict[str, Any], usage: Usage) -> None:
+    """Each documented payload gives its buckets."""
+    assert source
+    assert anthropic_usage(payload) == usage
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        [],
+        {},
+        {"input_tokens": 0, "output_tokens": 5},
+        {"input_tokens": -1, "output_tokens": 5},
+        {"input_tokens": True, "output_tokens": 5},
+        {"input_tokens": "9", "output_tokens": 5},
+        {"input_tokens": 9},
+        {"input_tokens": 9, "output_tokens": 10**12},
+        {"input_tokens": 9, "output_tokens": 1, "cache_creation_input_tokens": -5},
+    ],
+)
+def test_what_anthropic_cannot_mean_is_missing(payload: object) -> None:
+    """A wrong count is no count: better an estimate that says so."""
+    assert anthropic_usage(payload) is None
+
+
+_NAMES = st.sampled_from(
+    [
+        "input_tokens",
+        "output_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+    ]
+)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@given(st.recursive(_LEAVES, lambda inner: st.dictionaries(_NAMES, inner) | st.lists(inner)))
+def test_no_payload_breaks_the_reader(payload: object) -> None:
+    """Whatever comes, the answer is a usage without negative counts, or None."""
+    usage = anthropic_usage(payload)
+    assert usage is None or min(usage.input, usage.output, usage.cache_read) >= 0
+
+
+def test_a_streams_end_replaces_what_its_start_said() -> None:
+    """The start has the prompt and one token of output, the delta the whole output."""
+    start = {"input_tokens": 25, "cache_read_input_tokens": 7, "output_tokens": 1}
+    assert anthropic_usage(start, {"output_tokens": 15}, None) == Usage(
+        input=25, cache_read=7, output=15
+    )
+    assert anthropic_usage(start, {"output_tokens": -1}) is None
