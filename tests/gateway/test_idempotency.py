@@ -173,6 +173,21 @@ def test_a_refusal_is_kept_like_any_answer(gate: World) -> None:
     assert again.headers["idempotent-replayed"] == "true"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_is_cached_and_replayed_alike(*, stream: bool) -> None:
+    """The exact cache keeps what was taped, and its hits can be replayed."""
+    body = chat(CODE, stream=stream)
+    with world(cache={"ttl_s": 60}) as w:
+        first = w.post("/v1/chat/completions", body, {"idempotency-key": "k"})
+        hit = w.post("/v1/chat/completions", body)
+        assert (hit.body, hit.headers["x-turnout-cache"]) == (first.body, "hit")
+        other = w.post("/v1/chat/completions", body, {"idempotency-key": "other"})
+        again = w.post("/v1/chat/completions", body, {"idempotency-key": "other"})
+        assert other.body == again.body == first.body
+        assert again.headers["idempotent-replayed"] == "true"
+        assert len(w.upstream.invoice) == 1
+
+
 def test_paths_that_cost_nothing_take_no_notice(gate: World) -> None:
     """Reading and counting are answered anew, whatever the header says."""
     for method, path, body in (

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG
 from turnout.ledger import Ledger, Store, store_at
@@ -129,6 +131,23 @@ async def test_processes_that_share_a_file_see_each_others_claims(tmp_path: Path
         await asyncio.to_thread(guest.close)
     host.close()
     await asyncio.to_thread(owner.close)
+
+
+@pytest.mark.apt
+async def test_two_gateways_on_one_database_share_claims(postgres_url: str) -> None:
+    """Claims of two processes at once on Postgres: one of a hundred is granted."""
+    stores = [store_at(f"{postgres_url}/postgres") for _ in range(2)]
+    ledgers = [_ledger(store, Clock()) for store in stores]
+    both = [StoredReplays(ledger) for ledger in ledgers]
+    claims = [claim(str(n)) for n in range(100)]
+    priors = await asyncio.gather(*(both[n % 2].claim(one) for n, one in enumerate(claims)))
+    assert priors.count(None) == 1
+    mine = priors.index(None)
+    await both[mine % 2].keep(claims[mine], b"answer")
+    for replays in both:
+        assert await replays.claim(claim("later")) == Prior(print="p", answer=b"answer")
+    for ledger in ledgers:
+        await asyncio.to_thread(ledger.close)
 
 
 async def test_without_a_ledger_the_oldest_answers_make_room() -> None:

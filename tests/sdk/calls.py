@@ -160,6 +160,28 @@ def openai_break(root):
         return {"seen": seen > 0, "told": bool(str(error))}
 
 
+def openai_held(root):
+    client = _openai(root)
+    stream = client.chat.completions.create(model="slow", messages=MESSAGES, stream=True)
+    with client.responses.stream(model="slow", input=PROMPT) as events:
+        kinds = [event.type for event in events]
+        response = events.get_final_response()
+    assert kinds[0] == "response.created"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    return {"text": text, "answers": "answers" in response.output_text}
+
+
+def openai_repeated(root):
+    client, named = _openai(root), {"Idempotency-Key": "repeated-by-openai"}
+    ask = client.chat.completions.with_raw_response.create
+    first, again = (ask(model="auto", messages=MESSAGES, extra_headers=named) for _ in range(2))
+    return {
+        "text": again.parse().choices[0].message.content,
+        "same": first.parse().id == again.parse().id,
+        "marked": again.headers.get("idempotent-replayed"),
+    }
+
+
 def anthropic_chat(root):
     answer = _anthropic(root).messages.create(model="auto", max_tokens=200, messages=MESSAGES)
     return {"text": answer.content[0].text, "model": answer.model, "stop": answer.stop_reason}
@@ -172,6 +194,25 @@ def anthropic_stream(root):
         final = stream.get_final_message()
     assert final.usage.output_tokens > 0
     return {"text": text, "stop": final.stop_reason}
+
+
+def anthropic_held(root):
+    client = _anthropic(root)
+    with client.messages.stream(model="slow", max_tokens=200, messages=MESSAGES) as stream:
+        text = "".join(stream.text_stream)
+    return {"text": text}
+
+
+def anthropic_repeated(root):
+    client, named = _anthropic(root), {"Idempotency-Key": "repeated-by-anthropic"}
+    texts, ids = [], set()
+    for _ in range(2):
+        with client.messages.stream(
+            model="auto", max_tokens=200, messages=MESSAGES, extra_headers=named
+        ) as stream:
+            texts.append("".join(stream.text_stream))
+            ids.add(stream.get_final_message().id)
+    return {"text": texts[1], "same": len(ids) == 1 and texts[0] == texts[1]}
 
 
 def anthropic_async(root):

@@ -27,6 +27,7 @@ TEXT = "acme/coder answers n3:"
 ARGUMENTS = {"city": "n3", "days": 1}
 CALL = {"forecast": ARGUMENTS}
 BOTH = {"forecast": ARGUMENTS, "climate": ARGUMENTS}
+SLOW = "f-slow0.6s answers n3:"
 SAID = {"text": TEXT}
 
 # Both parameters of a family run in one process, so that each script runs once.
@@ -49,6 +50,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "openai_models": {"auto": True},
     "openai_error": {"code": "model_not_found", "status": 404},
     "openai_break": {"seen": True, "told": True},
+    "openai_held": {"text": SLOW, "answers": True},
+    "openai_repeated": {"text": TEXT, "same": True, "marked": "true"},
+    "anthropic_held": {"text": SLOW},
+    "anthropic_repeated": {"text": TEXT, "same": True},
     "anthropic_chat": {"text": TEXT, "model": "acme/coder", "stop": "end_turn"},
     "anthropic_stream": {"text": TEXT, "stop": "end_turn"},
     "anthropic_async": SAID,
@@ -99,15 +104,16 @@ def config(upstream: FaultyUpstream, family: str, models: Mapping[str, str]) -> 
         "models": {name: {"model": model, "price": price} for name, model in models.items()},
         "intents": {"simple_qa": "fast", "creative": "strong", "code": "coder", "unsafe": "block"},
         "default": "fast",
+        "timeouts": {"hold_s": 0.2},
     }
 
 
 @contextmanager
 def gateway(family: str) -> Iterator[Served]:
-    """A gateway whose ``strong`` breaks off and whose ``parallel`` calls every tool."""
+    """A gateway whose ``strong`` breaks off, ``parallel`` calls every tool, ``slow`` waits."""
     models = {"fast": "acme/fast", "strong": "f-reset@4", "coder": "acme/coder"}
     with FaultyUpstream() as upstream:
-        models["parallel"] = "f-parallel"
+        models.update(parallel="f-parallel", slow="f-slow0.6s")
         with serving(config(upstream, family, models)) as served:
             yield served
 
@@ -151,7 +157,8 @@ def test_every_case_is_expected() -> None:
 
 
 def _start(value: Any) -> Any:
-    return TEXT if isinstance(value, str) and value.startswith(TEXT) else value
+    known = (text for text in (TEXT, SLOW) if isinstance(value, str) and value.startswith(text))
+    return next(known, value)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
