@@ -68,13 +68,16 @@ class Heads:
 
 def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one that has no rows of its own stays out of reach."""
-    rarity = rarity_of(features.counts, [row.source for row in rows])
+    # Attacks teach the labels' heads alone: how rare words are and how sources differ, prompts do.
+    plain = [i for i, row in enumerate(rows) if row.kind != LABEL_ATTACKED]
+    asked, prompts = [rows[i] for i in plain], features.only(np.array(plain))
+    rarity = rarity_of(prompts.counts, [row.source for row in asked])
     first = _heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
-    evened = _evened(rows, features.vectors)
+    evened = _evened(asked, prompts.vectors)
     second = _heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
-    common = _everyones_rarity(features.counts[:, :PIECES])
-    means = weighted(features.counts[:, :PIECES], common) @ features.pieces
-    static = _distilled(rows, means, features.vectors @ evened @ second[0] + second[1])
+    common = _everyones_rarity(prompts.counts[:, :PIECES])
+    means = weighted(prompts.counts[:, :PIECES], common) @ features.pieces
+    static = _distilled(asked, means, prompts.vectors @ evened @ second[0] + second[1])
     return Heads(
         rarity=rarity,
         first_w=first[0],
