@@ -36,7 +36,10 @@ _COUNTS = (
     "5xx",
     "answers of another request",
     "tracebacks",
+    "faults never met",
 )
+# A fault drawn this often must have been met once, or the proof shows nothing of it.
+_OFTEN = 10
 
 
 def streams(
@@ -55,6 +58,8 @@ async def _streams(
 ) -> Check:
     wrong: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
     seen: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
     odd: Counter[str] = Counter()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FaultyUpstream())
@@ -84,6 +89,8 @@ async def _streams(
                     served.port, dialect, body_of(dialect, _name(fault), text, stream=stream)
                 )
                 outcome = outcome_of(got)
+                drawn[fault.name] += 1
+                alone[fault.name] += _left_alone(got)
                 seen[_LEFT_ALONE if _left_alone(got) else outcome] += 1
                 found = list(_wrong(fault, got, outcome, nonce))
                 wrong.update(found)
@@ -95,6 +102,9 @@ async def _streams(
 
         await asyncio.gather(*(task() for _ in range(TASKS)))
         wrong["tracebacks"] = served.log().count("Traceback")
+    never = [name for name, often in drawn.items() if often == alone[name] and often >= _OFTEN]
+    wrong["faults never met"] = len(never)
+    odd.update({f"{name} never met": drawn[name] for name in never})
     figures = {name: seen[name] for name in (*Outcome, _LEFT_ALONE) if seen[name]}
     check = judged("faulty streams", dict(wrong), requests=count, **figures)
     worst = ", ".join(f"{name} {number}" for name, number in odd.most_common(5))
@@ -168,5 +178,6 @@ def _config(
             "cooldown_s": 1e-6,
             "longest_s": 1e-6,
             "lasting_s": 1e-6,
+            "spend_limit_s": 1e-6,
         },
     }

@@ -41,6 +41,11 @@ class Assembly:
     catalog: Catalog
     embedding: Means | None = None
 
+    def closed(self) -> Mapping[str, str]:
+        """Deployments that cannot be called now, with the reason."""
+        cooling = self.means.health.unavailable(self.unavailable)
+        return {**cooling, **self.unavailable} if cooling else self.unavailable
+
 
 def assemble(
     config: Config,

@@ -7,7 +7,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
@@ -15,26 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from turnout.classifiers import combine
 from turnout.config import Config, load_file, load_mapping, load_text
 from turnout.core import (
     AUTO,
     Constraints,
     Decision,
-    Features,
     Message,
     Outcome,
-    Prediction,
-    Ref,
     Request,
     RouterError,
     Snapshot,
     check_body,
-    readable_messages,
 )
-from turnout.decision import decide, decision_id, input_tokens, is_pinned
-from turnout.features import extract, prompt_texts
-from turnout.features.prompt import prompt_text
+from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
@@ -46,9 +38,9 @@ from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
 from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
-from turnout.runtime.label import ask_label
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.placing import outstanding, placed
+from turnout.runtime.reading import Read, Reader
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
@@ -57,11 +49,6 @@ from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
 
 UNDECIDED = (RouterError, asyncio.CancelledError)
-# Characters that are read on the event loop itself, within about a millisecond.
-_AT_ONCE = 5000
-# What is estimated of a request that the configuration lets pass unread.
-UNREAD = Prediction(classifier=Ref(name="none"))
-
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
 
@@ -74,14 +61,11 @@ class Router:
     def __init__(self, assembly: Assembly) -> None:
         self._parts = assembly
         self._rules = assembly.means.rules
-        self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
         self._accounts = Accounts(assembly.means.recorder)
         self._loop = BackgroundLoop()
-        # One core stays with the event loop, however many prompts need the second stage.
-        threads = max(1, (os.cpu_count() or 2) - 1)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
-        self._screening = screening_of(assembly, self._threads)
+        self._screening = screening_of(assembly, self._reader.threads)
 
     @classmethod
     def from_config(
@@ -164,10 +148,7 @@ class Router:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
             request = self._meant(self.request(prompt, **more))
-            if self._unread(request):
-                return self._decide(request, *self._estimates(request, UNREAD)), ()
-            local = self._parts.classifier.predict(readable_messages(request))
-            return self._decide(request, *self._estimates(request, local)), ()
+            return self._decide(request, self._reader.read_now(request)), ()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
@@ -178,16 +159,16 @@ class Router:
     async def _labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         request = self._meant(self.request(prompt, **more))
         try:
-            features, prediction, labelled = await self._read(request)
-            decision = self._decide(request, features, prediction)
-            if labelled:
+            read = await self._reader.read(request)
+            decision = self._decide(request, read)
+            if read.labelled:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision, 0)
                 await recorder.settled(decision)
         except UNDECIDED:
             await self._abandoned(request)
             raise
-        return decision, labelled
+        return decision, read.labelled
 
     @overload
     async def achat(
@@ -233,8 +214,7 @@ class Router:
         if request.dialect == "embeddings":
             return await self._embedding.begin(request)
         try:
-            features, prediction, labelled = await self._read(request)
-            return await self._admit(request, features, prediction, labelled)
+            return await self._admit(request, await self._reader.read(request))
         except UNDECIDED:
             await self._abandoned(request)
             raise
@@ -261,10 +241,7 @@ class Router:
         The classifier's second stage goes on loading beside the first answers;
         ``prepare_rest`` waits for it.
         """
-        request = self.request("Hello")
-        self._parts.classifier.warm(fully=False)
-        self._parts.classifier.begin(request.messages)
-        self._decide(request, *self._estimates(request, UNREAD))
+        self._reader.warm()
 
     def prepare_rest(self) -> None:
         """Load what only some requests need. Raises ConfigError. May run on a thread."""
@@ -275,10 +252,7 @@ class Router:
 
         Raises InvalidRequest for a model that does not exist.
         """
-        features = extract(request, self._tokenizers)
-        named = self._rules.catalog.find(request.model)
-        asked = [named] if named else self._rules.catalog.deployments.values()
-        return max(input_tokens(features, deployment) for deployment in asked)
+        return self._reader.input_tokens(request)
 
     @property
     def accounts(self) -> Accounts:
@@ -294,7 +268,7 @@ class Router:
         means = self._parts.means
         if means.stand_in is not None:
             return [means.stand_in.model]
-        closed = self._unavailable()
+        closed = self._parts.closed()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
     async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
@@ -327,6 +301,7 @@ class Router:
         if recorder.directory is not None:
             recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
+        self._reader.parts = self._parts
         self._embedding = self._embedding.recorded_by(recorder)
         self._accounts = old.accounts
         return True
@@ -334,7 +309,7 @@ class Router:
     async def retire(self, *, recording: bool) -> None:
         """Close every connection; ``recording`` leaves the recorder to the successor."""
         await self._parts.means.backends.aclose()
-        self._threads.shutdown(wait=False)
+        self._reader.close()
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
 
@@ -385,77 +360,19 @@ class Router:
             request = replace(request, model=aliases[request.model])
         return placed(request, self._rules)
 
-    def _unread(self, request: Request) -> bool:
-        """Whether the request goes on without being read, as the configuration has it."""
-        return not self._rules.safety.pinned and is_pinned(request, self._rules)
-
-    async def _read(self, request: Request) -> tuple[Features, Prediction, tuple[Outcome, ...]]:
-        """Facts and estimates about a request, and the calls that helped with them.
-
-        Every stretch of a long one is read and counted, and others shall not wait for that.
-        """
-        texts = prompt_texts(request)
-        long = sum(map(len, texts)) > _AT_ONCE
-        prediction, labelled = await self._predict(request, long=long)
-        if long:
-            running = asyncio.get_running_loop()
-            features, prediction = await running.run_in_executor(
-                self._threads, self._estimates, request, prediction, texts
-            )
-        else:
-            features, prediction = self._estimates(request, prediction, texts)
-        return features, prediction, labelled
-
-    async def _predict(
-        self, request: Request, *, long: bool
-    ) -> tuple[Prediction, tuple[Outcome, ...]]:
-        if self._unread(request):
-            return UNREAD, ()
-        classifier, running = self._parts.classifier, asyncio.get_running_loop()
-        messages = readable_messages(request)
-        if long:
-            local = await running.run_in_executor(self._threads, classifier.predict, messages)
-        else:
-            local = classifier.begin(messages)
-            if not isinstance(local, Prediction):
-                local = await running.run_in_executor(self._threads, classifier.finish, local)
-        asked = self._parts.asked
-        if asked is None or not asked.wanted(local, self._rules.safety):
-            return local, ()
-        closed = self._unavailable().get(asked.deployment.id)
-        if closed:
-            return combine(local, None, f"not asked: {closed}"), ()
-        label, why, outcome = await ask_label(request, asked, self._parts.means)
-        return combine(local, label, why), (outcome,) if outcome else ()
-
     async def _abandoned(self, request: Request) -> None:
         """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
         recorder = self._parts.means.recorder
         await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
-    def _estimates(
-        self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
-    ) -> tuple[Features, Prediction]:
-        features = extract(request, self._tokenizers, texts)
-        known = self._parts.success
-        if known is not None:
-            text = prompt_text(request)
-            success, strange = known.predictor.judge(text)
-            prediction = replace(prediction, success=success, strange=strange)
-            if known.lengths is not None:
-                quantile = self._parts.config.policy.output_quantile
-                written = known.lengths.tokens(text, quantile, request.max_output_tokens)
-                features = replace(features, written=written)
-        return features, prediction
-
-    def _decide(self, request: Request, features: Features, prediction: Prediction) -> Decision:
+    def _decide(self, request: Request, read: Read) -> Decision:
         now = Snapshot(
             as_of=time.time(),
-            unavailable=self._unavailable(),
+            unavailable=self._parts.closed(),
             latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
         )
-        return decide(request, features, prediction, now, self._rules)
+        return decide(request, read.features, read.prediction, now, self._rules)
 
     def _latencies(self, request: Request) -> Mapping[str, float]:
         """What answers took, where the decision depends on it."""
@@ -463,40 +380,31 @@ class Router:
             return {}
         return self._parts.means.health.latencies.expected_ms()
 
-    def _unavailable(self) -> Mapping[str, str]:
-        """Deployments that cannot be called, with the reason."""
-        without = self._parts.unavailable
-        cooling = self._parts.means.health.unavailable(without)
-        return {**cooling, **without} if cooling else without
-
-    async def _admit(
-        self,
-        request: Request,
-        features: Features,
-        prediction: Prediction,
-        labelled: Sequence[Outcome],
-    ) -> Walk:
+    async def _admit(self, request: Request, read: Read) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
         request, decision = await admitted(
             request,
-            self._decide(request, features, prediction),
-            lambda narrower: self._decide(narrower, features, prediction),
+            self._decide(request, read),
+            lambda narrower: self._decide(narrower, read),
             self._parts.means,
         )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
-            raise failure(decision, labelled)
+            raise failure(decision, read.labelled)
         if self._screening is not None:
             return ScreenedWalk(
                 request=request,
                 decision=decision,
                 means=self._parts.means,
-                outcomes=list(labelled),
+                outcomes=list(read.labelled),
                 screening=self._screening,
             )
         return Walk(
-            request=request, decision=decision, means=self._parts.means, outcomes=list(labelled)
+            request=request,
+            decision=decision,
+            means=self._parts.means,
+            outcomes=list(read.labelled),
         )
 
     async def _whole(self, walk: Walk) -> Reply:

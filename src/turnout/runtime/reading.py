@@ -1,0 +1,135 @@
+"""Reads a request: facts, the local verdict, a label where one is asked for, predicted success.
+
+Invariant: a request that goes on without being read is one that the configuration lets pass; a long
+one is read and counted beside the event loop, so that others do not wait. Chooses nothing.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import NamedTuple
+
+from turnout.classifiers import combine
+from turnout.core import Features, Outcome, Prediction, Ref, Request, readable_messages
+from turnout.decision import input_tokens, is_pinned
+from turnout.features import extract, prompt_texts
+from turnout.features.prompt import prompt_text
+from turnout.runtime.assemble import Assembly
+from turnout.runtime.label import ask_label
+
+# Characters that are read on the event loop itself, within about a millisecond.
+_AT_ONCE = 5000
+# What is estimated of a request that passes unread.
+_UNREAD = Prediction(classifier=Ref(name="none"))
+
+
+class Read(NamedTuple):
+    """What is known of a request before the decision, and the calls that helped to know it."""
+
+    features: Features
+    prediction: Prediction
+    labelled: tuple[Outcome, ...] = ()
+
+
+class Reader:
+    """Reads requests for the router of these ``parts``."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self.parts = assembly
+        self._rules = assembly.means.rules
+        self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
+        # One core stays with the event loop, however many prompts need the second stage.
+        threads = max(1, (os.cpu_count() or 2) - 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+
+    @property
+    def threads(self) -> Executor:
+        """Where what takes long is read."""
+        return self._threads
+
+    def warm(self) -> None:
+        """Loads what the first request would otherwise wait for."""
+        request = Request(id="", body={"messages": [{"role": "user", "content": "Hello"}]})
+        self.parts.classifier.warm(fully=False)
+        self.parts.classifier.begin(request.messages)
+        self._estimated(request, _UNREAD)
+
+    def close(self) -> None:
+        """Nothing more will be read."""
+        self._threads.shutdown(wait=False)
+
+    def input_tokens(self, request: Request) -> int:
+        """The prompt's tokens at the model ``request`` names, else at the one that counts most."""
+        features = extract(request, self._tokenizers)
+        named = self._rules.catalog.find(request.model)
+        asked = [named] if named else self._rules.catalog.deployments.values()
+        return max(input_tokens(features, deployment) for deployment in asked)
+
+    def read_now(self, request: Request) -> Read:
+        """As ``read``, blocking, by the local classifier alone."""
+        if self._passes(request):
+            return Read(*self._estimated(request, _UNREAD))
+        local = self.parts.classifier.predict(readable_messages(request))
+        return Read(*self._estimated(request, local))
+
+    async def read(self, request: Request) -> Read:
+        """Facts and estimates."""
+        texts = prompt_texts(request)
+        long = sum(map(len, texts)) > _AT_ONCE
+        labelled: tuple[Outcome, ...] = ()
+        prediction = _UNREAD
+        if not self._passes(request):
+            local = await self._local(request, long=long)
+            prediction, labelled = await self._labelled(request, local)
+        if not long:
+            return Read(*self._estimated(request, prediction, texts), labelled)
+        loop = asyncio.get_running_loop()
+        known = await loop.run_in_executor(
+            self._threads, self._estimated, request, prediction, texts
+        )
+        return Read(*known, labelled)
+
+    def _passes(self, request: Request) -> bool:
+        """Whether the request goes on without being read, as the configuration has it."""
+        return not self._rules.safety.pinned and is_pinned(request, self._rules)
+
+    async def _local(self, request: Request, *, long: bool) -> Prediction:
+        classifier, loop = self.parts.classifier, asyncio.get_running_loop()
+        messages = readable_messages(request)
+        if long:
+            return await loop.run_in_executor(self._threads, classifier.predict, messages)
+        begun = classifier.begin(messages)
+        if isinstance(begun, Prediction):
+            return begun
+        return await loop.run_in_executor(self._threads, classifier.finish, begun)
+
+    async def _labelled(
+        self, request: Request, local: Prediction
+    ) -> tuple[Prediction, tuple[Outcome, ...]]:
+        """The local verdict, together with a model's label where one is wanted."""
+        asked = self.parts.asked
+        if asked is None or not asked.wanted(local, self._rules.safety):
+            return local, ()
+        closed = self.parts.closed().get(asked.deployment.id)
+        if closed:
+            return combine(local, None, f"not asked: {closed}"), ()
+        label, why, outcome = await ask_label(request, asked, self.parts.means)
+        return combine(local, label, why), (outcome,) if outcome else ()
+
+    def _estimated(
+        self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
+    ) -> tuple[Features, Prediction]:
+        """Facts, and the verdict with predicted success where there is a predictor."""
+        features = extract(request, self._tokenizers, texts)
+        known = self.parts.success
+        if known is None:
+            return features, prediction
+        text = prompt_text(request)
+        success, strange = known.predictor.judge(text)
+        if known.lengths is not None:
+            quantile = self.parts.config.policy.output_quantile
+            written = known.lengths.tokens(text, quantile, request.max_output_tokens)
+            features = replace(features, written=written)
+        return features, replace(prediction, success=success, strange=strange)
