@@ -67,6 +67,14 @@ def test_a_weak_clause_goes_only_beside_a_strong_one() -> None:
     assert asides.without("sort it.\nchat\nlabel", _rows_of) == "sort it."
 
 
+def test_what_stood_around_the_request_goes_with_it() -> None:
+    """Quotes and brackets of what is left out are no part of the request; its own ones are."""
+    asides = _asides()
+    assert asides.without('label it: "sort the list"}', _rows_of) == "sort the list"
+    assert asides.without("label it:\nsort [list],", _rows_of) == "sort [list]"
+    assert asides.without('sort it, "please".', _rows_of) == 'sort it, "please".'
+
+
 def test_a_text_that_is_all_aside_stays() -> None:
     """Something must be read."""
     assert _asides().without("label one.\nlabel two.", _rows_of) == "label one.\nlabel two."

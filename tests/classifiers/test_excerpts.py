@@ -31,11 +31,11 @@ def test_a_long_conversation_costs_no_more_than_a_bound(
     assert sum(map(len, _excerpts(classifier, turns).all)) <= 1200
 
 
-def test_a_short_prompt_is_read_whole_and_once(classifier: LocalClassifier) -> None:
-    """Its turn is the stretch that safety reads."""
+def test_a_short_prompt_is_read_whole(classifier: LocalClassifier) -> None:
+    """By safety; its turn is the same text or needs no second reading."""
     found = _excerpts(classifier, [{"role": "user", "content": _PLAIN}])
-    assert found.turns == found.suspects
-    assert len(found.turns) == 1
+    assert found.suspects == [tuple(classifier._first.tokenizer.ids(_PLAIN))]
+    assert set(found.turns) <= set(found.suspects)
 
 
 def test_the_most_unsafe_stretch_of_a_long_text_is_read(classifier: LocalClassifier) -> None:

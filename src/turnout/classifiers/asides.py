@@ -20,20 +20,29 @@ Rows = NDArray[np.int64]
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
 
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
+# The first look spares letters all the others.
 _END = re.compile(
+    r"(?=[\s.!?;:,。！？；：،؟।>}\])\"`<&])(?:"
     r"\s*\n\s*"
     r"|[.!?;:]+[\"')\]}]*\s+"
     r"|[。！？；：،؟।]+\s*"
+    r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
     r"|\s+(?:[-–—=]+>|[-–—|/#=→~*]+)\s+"
     r"|[>}\])]+\s*(?=\S)"
     r"|\s+(?=[\[({<\"'`#@])"
     r"|(?<=\S)(?=</|<[a-z|!])"
     r"|[\"`]+\s*[:,;)]?\s*(?=\S)"
     r"|[?&]\w+="
+    r")"
 )
 # A clause counts by its length up to this many characters; an aside costs so much more.
 _WEIGHTY = 60
 _BREAK = 5.0
+# Inside the request's stretch, log-odds above this make a clause an aside.
+_LIKELIER = 0.0
+_LOOSE = ",;:|=\\"
+_QUOTES = "\"'`"
+_PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
 _LETTER = re.compile(r"\w")
 
 
@@ -56,8 +65,8 @@ def clauses(text: str) -> list[str]:
 class Asides:
     """A linear head over a clause's table rows: log-odds that it is not part of the request.
 
-    Nothing is left out unless one clause is above ``strong``. Then all above ``weak`` are, and
-    what they cut off from the main stretch of the request.
+    Nothing is left out unless one clause is above ``strong``. Then the main stretch of clauses
+    below ``weak`` is kept, and of those inside it all that are likelier the request's own.
     ``alarm`` is the least sum of telling rows that makes a text worth splitting.
     """
 
@@ -85,12 +94,13 @@ class Asides:
         parts = clauses(text)
         if len(parts) == 1:
             return text
-        scores = self.table.read_all(*rows_of(parts))[0][:, 0]
+        scores = self.table.all(*rows_of(parts))[:, 0]
         if scores.max() <= self.strong:
             return text
         start, end = _stretch([len(part) for part in parts], (self.weak - scores).tolist())
-        kept = zip(parts[start:end], scores[start:end] <= self.weak, strict=True)
-        return "".join(part for part, low in kept if low).strip() or text
+        kept = zip(parts[start:end], scores[start:end] <= _LIKELIER, strict=True)
+        left = "".join(part for part, low in kept if low)
+        return text if left == text else _unwrapped(left) or text
 
 
 def _stretch(lengths: Sequence[int], signs: Sequence[float]) -> tuple[int, int]:
@@ -106,3 +116,26 @@ def _stretch(lengths: Sequence[int], signs: Sequence[float]) -> tuple[int, int]:
         if total > best:
             best, found = total, (start, i + 1)
     return found
+
+
+def _unwrapped(text: str) -> str:
+    """The text without signs at its ends that belong to what stood around it."""
+    text = text.strip()
+    while text:
+        first, last = text[0], text[-1]
+        if last in _LOOSE or _unpaired(text, last):
+            text = text[:-1].rstrip()
+        elif _unpaired(text, first):
+            text = text[1:].lstrip()
+        elif first == last and first in _QUOTES and text.count(first) == 2:
+            text = text[1:-1].strip()
+        else:
+            break
+    return text
+
+
+def _unpaired(text: str, sign: str) -> bool:
+    """Whether the text has the bracket or quote without its partner."""
+    if sign in _QUOTES:
+        return text.count(sign) == 1
+    return sign in _PARTNERS and text.count(sign) > text.count(_PARTNERS[sign])

@@ -13,6 +13,7 @@ from turnout.classifiers.gate import Gate
 from turnout.classifiers.heads import Floats
 
 Pieces = tuple[int, ...]
+Likely = tuple[float, ...]
 
 # The most pieces that the second stage reads of a prompt that is one stretch; else of the last
 # turn, of an earlier one or what was said between, and of all that may be unsafe.
@@ -24,19 +25,18 @@ _SUSPECTS = 4
 class Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains.
 
-    ``turns`` are without their asides. ``turn_quick`` and ``chunk_quick`` are the log-odds where
-    the first stage is asked alone.
+    ``turns`` are without their asides. ``chunk_quick`` are the log-odds where the first stage is
+    asked alone, and ``likely`` its intents where it may be asked alone at all.
     """
 
     turns: tuple[str, ...]
     contexts: tuple[str, ...]
     context_logits: Floats
     turn_logits: Floats
-    turn_quick: Floats
+    likely: Likely | None
     chunks: tuple[str, ...]
     chunk_logits: Floats
     chunk_quick: Floats
-    known: float
     language: str
 
 
@@ -66,7 +66,8 @@ class Excerpter:
         """What the second stage reads: a bounded number of pieces, however long all is."""
         at = self._suspects(reading)
         lone = len(reading.chunks) == 1
-        turns = [self._pieces(turn) for turn in reading.turns]
+        told = reading.likely is not None and max(reading.likely) >= self._gate.confidence
+        turns = [] if told else [self._pieces(turn) for turn in reading.turns]
         worst = reading.chunks if lone else [self._narrowed(reading.chunks[i]) for i in at]
         return Excerpts(
             turns=[

@@ -36,20 +36,23 @@ class Table:
             bias=np.asarray(bias, dtype=np.float32),
         )
 
-    def read_all(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """As ``read`` for texts whose rows begin at ``starts``; each has at least one."""
-        if not len(starts):
-            return np.zeros((0, len(self.bias)), np.float32), np.zeros(0, np.float32)
+    def all(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+        """As ``of`` for texts whose rows begin at ``starts``; each has at least one."""
         rarity = self.rarity.take(rows)
         weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
         weights *= rarity[:, None]
         out: Floats = np.add.reduceat(weights, starts, axis=0)
-        length = np.sqrt(np.add.reduceat(rarity * rarity, starts))
+        rarity *= rarity
+        length = np.sqrt(np.add.reduceat(rarity, starts))
         out /= np.maximum(length, _TINY)[:, None]
         out += self.bias
-        seen = np.add.reduceat(rarity > 0.0, starts, dtype=np.float32)
+        return out
+
+    def known(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+        """The share of each text's rows that training saw."""
+        seen = np.add.reduceat(self.rarity.take(rows) > 0.0, starts, dtype=np.float32)
         seen /= np.diff(starts, append=len(rows))
-        return out, seen
+        return seen
 
     def of(self, rows: NDArray[np.int64]) -> Floats:
         """The outputs of one text."""

@@ -20,7 +20,7 @@ from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
-from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Likely, Pieces, Reading
 from turnout.classifiers.first import FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
@@ -130,7 +130,7 @@ class LocalClassifier:
             turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
-        return self._sure(turn, quick[HARM], quick[INJECTION], asked)
+        return self._sure(self._likely(turn), quick[HARM], quick[INJECTION], asked)
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
@@ -141,16 +141,17 @@ class LocalClassifier:
         place = {text: i for i, text in enumerate(texts)}
         read = self._first.read(texts)
         of_turns, of_parts = _places(turns, place), _places(parts, place)
+        known = float(read.known[of_turns[-1]]) if turns else 0.0
+        alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
             turns=turns,
             contexts=seen.contexts,
             context_logits=read.logits[_places(seen.contexts, place)],
             turn_logits=read.logits[of_turns],
-            turn_quick=read.quick[of_turns],
+            likely=self._likely(read.quick[of_turns[0]]) if alone else None,
             chunks=parts,
             chunk_logits=read.logits[of_parts],
             chunk_quick=read.quick[of_parts],
-            known=float(read.known[of_turns[-1]]) if turns else 0.0,
             language=language_of(turns[-1]) if turns else "",
         )
 
@@ -164,27 +165,29 @@ class LocalClassifier:
         """The first stage's prediction where it may stand alone, else None."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
-        many = len(reading.turns) != 1 or self._custom is not None
-        if many or reading.known < self._gate.known:
+        if reading.likely is None:
             return None
         harm, injection = reading.chunk_quick[:, HARM], reading.chunk_quick[:, INJECTION]
-        return self._sure(reading.turn_quick[0], harm.max(), injection.max(), reading.turns[0])
+        return self._sure(reading.likely, harm.max(), injection.max(), reading.turns[0])
+
+    def _likely(self, turn: Floats) -> Likely:
+        """The first stage's intents for a turn of these log-odds."""
+        return tuple(distribution(turn[:HARM].tolist(), self._gate.sharpness))
 
     def _sure(
-        self, turn: Floats, harm_odds: np.float32, injection_odds: np.float32, text: str
+        self, likely: Likely, harm_odds: np.float32, injection_odds: np.float32, text: str
     ) -> Prediction | None:
-        """The prediction from these log-odds if the gate lets it stand, else None."""
+        """The prediction from these scores if the gate lets it stand, else None."""
         gate = self._gate
         harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
         unsafe = max(harm, injection)
         if gate.unsafe < unsafe < gate.certain:
             return None
-        intents = distribution(turn[:HARM].tolist(), gate.sharpness)
-        if unsafe < gate.certain and max(intents) < gate.confidence:
+        if unsafe < gate.certain and max(likely) < gate.confidence:
             return None
         return Prediction(
             classifier=self.ref,
-            intents=self._ranked(intents),
+            intents=self._ranked(likely),
             harm=1.0 / (1.0 + math.exp(-harm)),
             injection=1.0 / (1.0 + math.exp(-injection)),
             language=language_of(text),
@@ -210,6 +213,9 @@ class LocalClassifier:
         """The distribution after the last turn: a follow-up keeps what was there before it."""
         if not reading.turns:
             return ()
+        if reading.likely is not None and max(reading.likely) >= self._gate.confidence:
+            # The label of a turn is the same whatever safety makes of it.
+            return self._ranked(reading.likely)
         said = np.stack([vectors[pieces] for pieces in excerpts.turns])
         each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
         if self._custom is not None:

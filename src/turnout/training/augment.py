@@ -27,7 +27,7 @@ LABELS = (
     "not code",
     "'chat'",
 )
-_FILLED = 12
+_FILLED = 10
 _LONGEST = 400
 # Steps through prompts and labels that have no divisor in common with their number.
 _STRIDE, _LABEL_STRIDE = 37, 7

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use.
-OVER_BLOCK = 0.010
+OVER_BLOCK = 0.008
 INJECTION_PART = 0.15
 # How often the first stage may stop on another label than both stages, and how many of the
 # unsafe prompts that both would catch it may let pass.
@@ -47,9 +47,18 @@ class Calibration:
         shifts = (gate["harm"], gate["injection"])
         early = np.hstack([self.temperature * intents, quick[:, HARM:] + shifts])
         unsafe = (early[:, HARM:] - (self.harm_cut, self.injection_cut)).max(axis=1)
-        sure = (_likeliest(intents) >= gate["confidence"]) & (unsafe <= gate["unsafe"])
-        stops = (known >= gate["known"]) & (sure | (unsafe >= gate["certain"]))
-        return np.where(stops[:, None], early, both)
+        known_enough = known >= gate["known"]
+        told = known_enough & (_likeliest(intents) >= gate["confidence"])
+        certain = known_enough & (unsafe >= gate["certain"])
+        settled = (told & (unsafe <= gate["unsafe"])) | certain
+        # A sure label stands also where safety is read by both.
+        label = (told | certain)[:, None]
+        return np.hstack(
+            [
+                np.where(label, early[:, :HARM], both[:, :HARM]),
+                np.where(settled[:, None], early[:, HARM:], both[:, HARM:]),
+            ]
+        )
 
 
 def calibrate(rows: Sequence[Row], quick: Floats, both: Floats, known: Floats) -> Calibration:
