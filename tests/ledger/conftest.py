@@ -41,7 +41,7 @@ def postgres_url() -> Iterator[str]:
         _wait_for(port)
         yield f"postgresql://turnout@127.0.0.1:{port}"
     finally:
-        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         server.wait(20)
         shutil.rmtree(folder)
 

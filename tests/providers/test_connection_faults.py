@@ -5,13 +5,13 @@ import ssl
 
 import pytest
 
-from turnout.providers import http1, pool, transport
+from turnout.providers import connecting, http1, target, transport
 from turnout.providers.connection_faults import RULES, fault_of
 
 CLASSES = [
     *(
         found
-        for module in (http1, pool, transport)
+        for module in (connecting, http1, target, transport)
         for found in vars(module).values()
         if isinstance(found, type)
         and issubclass(found, Exception)

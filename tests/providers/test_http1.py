@@ -8,7 +8,7 @@ import pytest
 
 from tests.providers.worlds import PATIENT
 from turnout.providers import HttpTransport, TransportError, WireRequest, read_all
-from turnout.providers.pool import NotAnAddress, target_of
+from turnout.providers.target import NotAnAddress, target_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -160,8 +160,8 @@ async def test_an_idle_connection_ends_after_its_time() -> None:
     async with raw(GOOD, GOOD) as server:
         await ask(transport, server)
         (pool,) = transport._pools.values()
-        assert pool._all
-        await _until(lambda: not pool._all)
+        assert pool.standing
+        await _until(lambda: not pool.standing)
         await ask(transport, server)
         assert server.connections == 2
     await transport.aclose()

@@ -1,49 +1,56 @@
 """Who waits for a connection, and which one it gets."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.providers.test_http1 import raw
+from turnout.providers.connecting import Connector, NoConnectionInTime, Unreachable
 from turnout.providers.http1 import Connection
-from turnout.providers.pool import Pool, Target, Unreachable, target_of
+from turnout.providers.pool import Pool
+from turnout.providers.target import Target, target_of
 
 
-class Slow(Pool):
-    """A pool whose new connections stand only once ``gate`` is open."""
+class Slow(Connector):
+    """Makes connections when told; of as many as are held, each by its own word."""
 
-    gate: asyncio.Event
-    fails = False
+    def __init__(self) -> None:
+        super().__init__(asyncio.get_running_loop())
+        self._told: deque[asyncio.Future[bool]] = deque()
+
+    def hold(self, count: int) -> list[asyncio.Future[bool]]:
+        """What the next ones wait for: whether to succeed."""
+        told = [asyncio.get_running_loop().create_future() for _ in range(count)]
+        self._told.extend(told)
+        return told
 
     async def connect(self, target: Target, due: float) -> Connection:
-        """As the pool does, later."""
-        if not self.gate.is_set():
-            await self.gate.wait()
-        if self.fails:
+        """As always, later."""
+        if self._told and not await self._told.popleft():
             raise Unreachable
         return await super().connect(target, due)
 
 
 @asynccontextmanager
-async def slow() -> AsyncIterator[tuple[Slow, Target]]:
-    """A pool, its gate open, and a server that it reaches."""
-    pool = Slow(asyncio.get_running_loop(), 15.0)
-    pool.gate = asyncio.Event()
-    pool.gate.set()
+async def slow() -> AsyncIterator[tuple[Pool, Slow, Target]]:
+    """A pool, what makes its connections, and a server that it reaches."""
+    making = Slow()
+    pool = Pool(asyncio.get_running_loop(), 15.0, making)
     async with raw() as server:
-        yield pool, target_of(f"http://127.0.0.1:{server.port}/")
+        yield pool, making, target_of(f"http://127.0.0.1:{server.port}/")
         pool.close()
         await asyncio.sleep(0)
 
 
 async def test_who_waits_longest_takes_the_first_that_becomes_free() -> None:
     """And the connections that were being made wait for the next ones."""
-    async with slow() as (pool, target):
+    async with slow() as (pool, making, target):
         due = pool.loop.time() + 5
         first = await pool.get(target, due)
-        pool.gate.clear()
+        made = making.hold(2)
         waiting = [asyncio.create_task(pool.get(target, due)) for _ in range(2)]
         await asyncio.sleep(0)
         pool.give(target, first)
@@ -51,7 +58,8 @@ async def test_who_waits_longest_takes_the_first_that_becomes_free() -> None:
         assert not waiting[1].done()
         pool.give(target, first)
         assert await waiting[1] is first
-        pool.gate.set()
+        for one in made:
+            one.set_result(True)
         await asyncio.sleep(0.05)
         spare = {await pool.get(target, due) for _ in range(2)}
         assert len(spare) == 2
@@ -60,10 +68,10 @@ async def test_who_waits_longest_takes_the_first_that_becomes_free() -> None:
 
 async def test_one_who_leaves_while_it_is_handed_over_hands_it_on() -> None:
     """No connection is lost with a caller."""
-    async with slow() as (pool, target):
+    async with slow() as (pool, making, target):
         due = pool.loop.time() + 5
         first = await pool.get(target, due)
-        pool.gate.clear()
+        making.hold(1)
         leaving = asyncio.create_task(pool.get(target, due))
         await asyncio.sleep(0)
         pool.give(target, first)
@@ -74,10 +82,34 @@ async def test_one_who_leaves_while_it_is_handed_over_hands_it_on() -> None:
 
 
 async def test_a_connection_that_cannot_be_made_is_told_to_its_waiter() -> None:
-    """Others wait on for their own."""
-    async with slow() as (pool, target):
-        pool.fails = True
+    """The next one tries anew."""
+    async with slow() as (pool, making, target):
+        (one,) = making.hold(1)
+        one.set_result(False)
         with pytest.raises(Unreachable):
             await pool.get(target, pool.loop.time() + 5)
-        pool.fails = False
         assert (await pool.get(target, pool.loop.time() + 5)).reusable
+
+
+async def test_nobody_waits_for_a_connection_that_nobody_makes() -> None:
+    """The second one's went to the first, whose own fails: then the second has to hear of it."""
+    async with slow() as (pool, making, target):
+        made = making.hold(3)
+        waiting = [asyncio.create_task(pool.get(target, pool.loop.time() + 5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        made[1].set_result(True)
+        assert (await waiting[0]).reusable
+        made[0].set_result(False)
+        with pytest.raises(Unreachable):
+            await waiting[1]
+        assert not waiting[2].done()
+        made[2].set_result(True)
+        assert (await waiting[2]).reusable
+
+
+async def test_waiting_ends_at_its_own_deadline() -> None:
+    """Whatever is being made."""
+    async with slow() as (pool, making, target):
+        making.hold(1)
+        with pytest.raises(NoConnectionInTime):
+            await pool.get(target, pool.loop.time() + 0.05)

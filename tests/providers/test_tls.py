@@ -41,7 +41,7 @@ async def test_a_trusted_certificate_carries_exchanges_and_another_one_none(
     trusting = HttpTransport()
     for _ in range(3):
         assert await read_all(await trusting.send(wire, Timeouts())) == wire.body
-    assert [len(pool._all) for pool in trusting._pools.values()] == [1]
+    assert [len(pool.standing) for pool in trusting._pools.values()] == [1]
     monkeypatch.delenv("SSL_CERT_FILE")
     wary = HttpTransport()
     with pytest.raises(TransportError, match="is not valid: self-signed certificate"):

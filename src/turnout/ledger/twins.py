@@ -76,6 +76,8 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
         prompt, output, read, written = (
             -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
         )
+    if not (read or written):
+        return deployment.price.expected_cost(prompt, output)
     read = min(prompt, read)
     written = min(prompt - read, written)
     return deployment.price.rates_for(prompt).of(prompt - read - written, read, written, output)

@@ -11,20 +11,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from turnout.core import Fault
+from turnout.providers.connecting import NoConnectionInTime, Unreachable, Unresolved
 from turnout.providers.connection_faults import fault_of
 from turnout.providers.deadlines import Deadlines, no_first_byte
 from turnout.providers.decompress import Inflate, UnknownEncoding, inflater
 from turnout.providers.http1 import BrokenHttp, BrokenOff, ClosedEarly, Connection
-from turnout.providers.pool import (
-    NoConnectionInTime,
-    NotAnAddress,
-    Pool,
-    Target,
-    Unreachable,
-    Unresolved,
-    target_of,
-)
+from turnout.providers.pool import Pool
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
+from turnout.providers.target import NotAnAddress, Target, target_of
 
 MAX_ANSWER_BYTES = 64 * 2**20
 

@@ -1,0 +1,112 @@
+"""Makes connections to providers: names looked up, addresses tried, TLS where it is asked for.
+
+Invariant: addresses of both families are tried (RFC 8305), and what was opened for a connection
+that did not come about is closed again. This module does not know requests.
+"""
+
+import asyncio
+import socket
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from turnout.providers.http1 import Connection
+from turnout.providers.target import Target
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+Addresses = list[tuple[Any, ...]]
+
+_EYEBALLS_S = 0.25
+
+
+class Unresolved(Exception):
+    """The host's name gives no address."""
+
+
+class Unreachable(Exception):
+    """No address of the host takes the connection; the cause says why."""
+
+
+class NoConnectionInTime(Exception):
+    """Neither connection nor handshake came about by their deadline."""
+
+
+class Connector:
+    """Makes connections on one event loop; those that still stand are in ``standing``."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._context: SSLContext | None = None
+        self.standing: set[Connection] = set()
+
+    async def connect(self, target: Target, due: float) -> Connection:
+        """A new connection.
+
+        Raises Unresolved, Unreachable, NoConnectionInTime, or ssl.SSLError.
+        """
+        try:
+            async with asyncio.timeout_at(due):
+                addresses = await self._addresses(target)
+                return await self._connected(target, addresses)
+        except TimeoutError as error:
+            raise NoConnectionInTime from error
+
+    async def _addresses(self, target: Target) -> Addresses:
+        try:
+            if _is_literal(target.host):  # what is an address already needs no thread
+                return list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+            found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise Unresolved from error
+        return list(found)
+
+    async def _connected(self, target: Target, addresses: Addresses) -> Connection:
+        from aiohappyeyeballs import start_connection
+
+        try:
+            sock = await start_connection(
+                addresses, happy_eyeballs_delay=_EYEBALLS_S, interleave=1, loop=self._loop
+            )
+        except OSError as error:
+            raise Unreachable from error
+        try:
+            connection = await self._upgraded(target, sock)
+        except BaseException:
+            sock.close()
+            raise
+        self.standing.add(connection)
+        return connection
+
+    async def _upgraded(self, target: Target, sock: socket.socket) -> Connection:
+        """The connection on a connected socket, once TLS stands where it is asked for."""
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tls = self._tls() if target.tls else None
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self._loop, self.standing.discard),
+                sock=sock,
+                ssl=tls,
+                server_hostname=target.host if tls else None,
+            )
+        except OSError as error:
+            if hasattr(error, "library"):  # an error of TLS says so itself
+                raise
+            raise Unreachable from error
+        return connection
+
+    def _tls(self) -> "SSLContext":
+        if self._context is None:
+            import ssl
+
+            self._context = ssl.create_default_context()
+            self._context.set_alpn_protocols(["http/1.1"])
+        return self._context
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
