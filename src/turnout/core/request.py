@@ -178,7 +178,7 @@ def strings(value: object) -> list[str]:
     pending = [value]
     while pending:
         item = pending.pop()
-        if type(item) is str or isinstance(item, str):
+        if isinstance(item, str):
             found.append(item)
         elif isinstance(item, dict):
             pending.extend(reversed(item.values()))

@@ -6,7 +6,6 @@ This module does not know policies, clocks or the network.
 
 import math
 from collections.abc import Callable, Iterable
-from itertools import compress
 from typing import NamedTuple
 
 from turnout.catalog import Deployment
@@ -135,18 +134,6 @@ def _available(asked: Asked, deployment: Deployment) -> str | None:
     return asked.snapshot.unavailable.get(deployment.id)
 
 
-CONSTRAINTS: tuple[Constraint, ...] = (
-    _allowed,
-    _fits,
-    _long_enough,
-    _capable,
-    _affordable,
-    _within,
-    _quick,
-    _available,
-)
-
-
 def candidates(
     request: Request,
     features: Features,
@@ -157,17 +144,14 @@ def candidates(
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
     checks = _binding(request, features, snapshot)
     success, latency_ms = prediction.success, snapshot.latency_ms
-    written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
+    written, usual = features.written, features.output_tokens
     found = []
     for deployment in deployments:
         card, price = deployment.card, deployment.price
         prompt, answer = input_tokens(features, deployment), written.get(card.id, usual)
         cost = None if price is None else price.expected_cost(prompt, answer)
-        excluded = None
-        if len(checks) > 1 or prompt + (cap or answer) > card.context_window:
-            asked = Asked(request, features, snapshot, prompt, answer, cost)
-            reasons = [check(asked, deployment) for check in checks]
-            excluded = next(filter(None, reasons), None)
+        asked = Asked(request, features, snapshot, prompt, answer, cost)
+        reasons = (check(asked, deployment) for check in checks)
         found.append(
             Candidate(
                 deployment=deployment.id,
@@ -175,7 +159,7 @@ def candidates(
                 cost_pico_usd=cost,
                 quality=success.get(card.id, card.quality),
                 latency_ms=latency_ms.get(deployment.id),
-                excluded=excluded,
+                excluded=next(filter(None, reasons), None),
             )
         )
     return found
@@ -183,16 +167,16 @@ def candidates(
 
 def _binding(request: Request, features: Features, snapshot: Snapshot) -> list[Constraint]:
     """The constraints that can exclude anything, in their order: for most only the window's."""
-    limits, capped = request.constraints, request.max_output_tokens is not None
+    limits = request.constraints
     plain = features.modalities == _TEXT and not features.needs_tools and not features.needs_json
-    binds = (
-        limits.allow is not None or bool(limits.deny),
-        True,
-        capped,
-        not plain,
-        limits.max_cost_pico_usd is not None,
-        limits.most_pico_usd is not None or limits.most_tokens is not None,
-        limits.max_latency_ms is not None,
-        bool(snapshot.unavailable),
+    binding: tuple[tuple[bool, Constraint], ...] = (
+        (limits.allow is not None or bool(limits.deny), _allowed),
+        (True, _fits),
+        (request.max_output_tokens is not None, _long_enough),
+        (not plain, _capable),
+        (limits.max_cost_pico_usd is not None, _affordable),
+        (limits.most_pico_usd is not None or limits.most_tokens is not None, _within),
+        (limits.max_latency_ms is not None, _quick),
+        (bool(snapshot.unavailable), _available),
     )
-    return list(compress(CONSTRAINTS, binds))
+    return [check for binds, check in binding if binds]

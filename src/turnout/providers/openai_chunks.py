@@ -58,8 +58,6 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
 
 def _content(value: object) -> str:
     """Content is a string, or a list of parts of which the text ones count."""
-    if type(value) is str:
-        return value
     if isinstance(value, list):
         parts = [_mapping(part, "a content part") for part in value]
         return "".join(_text(part.get("text"), "text") for part in parts)
@@ -88,7 +86,7 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
 
 def _name(value: object, what: str) -> str | None:
     """Text that says something, else None."""
-    return value or None if type(value) is str else _text(value, what) or None
+    return _text(value, what) or None
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

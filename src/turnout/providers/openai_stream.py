@@ -16,7 +16,6 @@ from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
 
 _HEAD_BYTES = 2048
-_LONGER_THAN_DONE = 64
 
 
 class OpenAIStreamDecoder:
@@ -55,7 +54,7 @@ class OpenAIStreamDecoder:
                 found = self._read(event)
                 if found is not None:
                     yield found
-                if self._done or self._fault is not None:
+                if self._over():
                     return
         except EventTooLarge:
             yield self._fail(_bad("an event of the stream is larger than the cap"))
@@ -83,15 +82,13 @@ class OpenAIStreamDecoder:
 
     def _read(self, event: Event) -> Chunk | Fault | None:
         self._saw_event = True
-        data = event.data
-        if len(data) < _LONGER_THAN_DONE and data.strip() == "[DONE]":
+        if event.data.strip() == "[DONE]":
             return self._finish()
         try:
-            payload = orjson.loads(data)
-            plain = type(payload) is dict and "choices" in payload and "error" not in payload
-            error = None if plain else error_in(payload)
+            payload = orjson.loads(event.data)
+            error = error_in(payload)
             if error is None and event.type == "error":
-                error = ErrorText(message=data)
+                error = ErrorText(message=event.data)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
             chunk = read_chunk(payload, "delta")

@@ -93,24 +93,17 @@ class EventParser:
     def _read_field(self, line: bytes) -> None:
         if self._data_bytes + len(line) > self._max_bytes:
             raise EventTooLarge
-        if line[:6] == b"data: ":
-            value = line[6:]
-        elif line[:5] == b"data:":
-            value = line[5:]
-        else:
-            name, _, kind = line.partition(b":")
-            if name == b"event":
-                self._type = kind.removeprefix(b" ").decode("utf-8", "replace")
-            elif name == b"data":
-                self._data.append("")
-            return
-        self._data.append(value.decode("utf-8", "replace"))
-        self._data_bytes += len(value) + 1
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value.decode("utf-8", "replace"))
+            self._data_bytes += len(value) + 1
+        elif name == b"event":
+            self._type = value.decode("utf-8", "replace")
 
     def _end_event(self) -> Event | None:
-        parts = self._data
-        data, kind = parts[0] if len(parts) == 1 else "\n".join(parts), self._type
-        parts.clear()
+        data, kind = "\n".join(self._data), self._type
+        self._data.clear()
         self._data_bytes = 0
         self._type = ""
         return Event(data=data, type=kind or "message") if data else None

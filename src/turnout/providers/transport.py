@@ -135,7 +135,7 @@ class HttpResponse:
         Raises TransportError, or TimeoutError when nothing has come by ``due`` on the loop's clock.
         """
         if self._inflate is None:
-            return b"" if self._connection is None else self._counted(await self._raw(due))
+            return self._counted(await self._raw(due))
         while not (piece := self._next_piece()):
             data = await self._raw(due)
             if not data:

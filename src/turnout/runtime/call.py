@@ -113,9 +113,8 @@ class Call:
         try:
             rest = b""
             while not over:
-                part, rest = (rest, b"") if rest else (await response.read(self._due()), b"")
-                if not self._released:
-                    part, rest = _first_event(part)
+                part = rest or await response.read(self._due())
+                part, rest = (part, b"") if self._released else _first_event(part)
                 chunks, fault = _sorted(decoder.feed(part)) if part else ((), decoder.end())
                 over = decoder.done or not part
                 if chunks:
@@ -193,12 +192,11 @@ class Call:
             for delta in chunk.deltas:
                 if delta.finish_reason:
                     self._finish = delta.finish_reason
-                if delta.text or delta.reasoning or delta.tool_calls:
+                if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
                     self._text += (delta.text, delta.reasoning)
-                    if delta.tool_calls:
-                        self._text += [call.arguments for call in delta.tool_calls]
+                    self._text += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
