@@ -170,7 +170,7 @@ def test_a_caller_who_leaves_stops_the_upstream_at_once(path: str) -> None:
 
 def test_a_body_beyond_the_limit_is_refused_by_counting() -> None:
     """Neither a stated nor a chunked length gets past the limit."""
-    from turnout.gateway import Limits
+    from turnout.gateway.app import Limits
 
     with world(limits=Limits(max_body_bytes=1000)) as w:
         assert w.post("/v1/chat/completions", b"x" * 2000).status == 413

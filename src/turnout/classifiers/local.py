@@ -7,11 +7,10 @@ embedded. Does not know what is done with a prediction.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from threading import Thread
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +30,7 @@ from turnout.classifiers.window import clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
 _LEAST = 1e-30
+_LOADING = Lock()
 _share = itemgetter(1)
 
 
@@ -57,9 +57,8 @@ class LocalClassifier:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError.
 
-        The second stage begins to load beside it, and is waited for when it is first needed.
+        The second stage loads when it is first needed, or by ``warm``.
         """
-        _loading()
         return cls(Artefact.load(path))
 
     def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
@@ -255,22 +254,14 @@ def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
 
 
 def _encoder() -> SentenceEncoder:
-    return _loading().result()
+    """The second stage, loaded once a process, whichever thread asks first."""
+    with _LOADING:
+        return _loaded()
 
 
 @cache
-def _loading() -> Future[SentenceEncoder]:
-    """The second stage, on its way since the first call; unpacking it leaves other threads room."""
-    loaded: Future[SentenceEncoder] = Future()
-
-    def load() -> None:
-        try:
-            loaded.set_result(SentenceEncoder.load())
-        except Exception as error:  # noqa: BLE001  (whoever asks for the result gets it)
-            loaded.set_exception(error)
-
-    Thread(target=load, name="turnout-encoder", daemon=True).start()
-    return loaded
+def _loaded() -> SentenceEncoder:
+    return SentenceEncoder.load()
 
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:

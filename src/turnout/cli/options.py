@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from turnout.config import load
 from turnout.core import InvalidRequest, usd_from_pico
-from turnout.runtime import NoRecorder, Router
+from turnout.ledger import NoRecorder
+
+if TYPE_CHECKING:
+    from turnout.runtime import Router
 
 ConfigOption = Annotated[
     Path | None,
@@ -30,16 +34,17 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def router(config: Path | None, *, ledger: bool = True) -> Router:
+def router(config: Path | None, *, ledger: bool = True) -> "Router":
     """The router that the options and the environment describe. Raises ConfigError."""
-    recorder = None if ledger else NoRecorder()
-    if config:
-        return Router.from_file(config, recorder=recorder)
-    return Router.from_env(recorder=recorder)
+    from turnout.runtime import Router
+
+    return Router.from_config(load(config), recorder=None if ledger else NoRecorder())
 
 
-def silent_router(config: Path | None) -> Router:
+def silent_router(config: Path | None) -> "Router":
     """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    from turnout.runtime import Router
+
     return Router(replace(router(config, ledger=False).parts, asked=None))
 
 

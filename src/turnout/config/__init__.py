@@ -1,6 +1,14 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
-from turnout.config.load import digest, load_file, load_mapping, load_text, public
+from turnout.config.load import (
+    config_path,
+    digest,
+    load,
+    load_file,
+    load_mapping,
+    load_text,
+    public,
+)
 from turnout.config.schema import (
     BLOCK,
     BudgetSection,
@@ -25,7 +33,9 @@ __all__ = [
     "PolicySection",
     "PriceSection",
     "ProviderSection",
+    "config_path",
     "digest",
+    "load",
     "load_file",
     "load_mapping",
     "load_text",

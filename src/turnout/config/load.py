@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,24 @@ _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
 
 Lines = dict[tuple[str, ...], int]
+
+
+def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file meant: the one given, else ``$TURNOUT_CONFIG``, else a ``turnout.yaml`` here."""
+    named = given or environ.get("TURNOUT_CONFIG")
+    if named:
+        return Path(named)
+    here = Path("turnout.yaml")
+    return here if here.exists() else None
+
+
+def load(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the file meant, else the shipped recipe. Raises ConfigError."""
+    path = config_path(given, environ)
+    if path is not None:
+        return load_file(path, environ)
+    recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
+    return load_text(recipe, environ)
 
 
 def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:

@@ -37,13 +37,15 @@ class Workers:
         self._replacing = False
 
     def run(self, ready: Callable[[], None] = lambda: None) -> int:
-        """Runs until told to stop, and calls ``ready`` once all serve; the exit code."""
+        """Runs until told to stop, and calls ``ready`` once all serve; the exit code.
+
+        The first one shows whether there is anything to serve: what hinders it is said once.
+        """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        started = [self._start() for _ in range(self._count)]
-        self._running = [(process, time.monotonic()) for process, _ in started]
-        serving = [self._serves(*one) for one in started]
-        if all(serving):
+        if not self._serve_more(1):
+            self._stopping = True
+        elif self._serve_more(self._count - 1):
             ready()
         while not self._stopping:
             time.sleep(_LOOK_EVERY_S)
@@ -78,6 +80,13 @@ class Workers:
             signal.SIGHUP: reload,
             signal.SIGUSR2: replace,
         }
+
+    def _serve_more(self, count: int) -> bool:
+        """Starts so many and waits for them; whether all serve."""
+        started = [self._start() for _ in range(count)]
+        self._running += [(process, time.monotonic()) for process, _ in started]
+        serving = [self._serves(*one) for one in started]
+        return all(serving)
 
     def _start(self) -> tuple[subprocess.Popen[bytes], int]:
         """A process, and where it says that it serves."""

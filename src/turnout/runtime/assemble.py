@@ -13,13 +13,12 @@ from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest
 from turnout.core import UNSAFE, ConfigError
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
-from turnout.ledger import Recorder
+from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
-from turnout.runtime.recording import recorder_for
 from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
 from turnout.runtime.walk import Means
 

@@ -8,12 +8,11 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from turnout.config import Config, load_file, load_mapping, load_text
+from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import (
     Decision,
     Outcome,
@@ -88,12 +87,7 @@ class Router:
     @classmethod
     def from_env(cls, **more: Any) -> Self:
         """A router from ``$TURNOUT_CONFIG``, else ``./turnout.yaml``, else the shipped recipe."""
-        environ = more.get("environ", os.environ)
-        named = environ.get("TURNOUT_CONFIG")
-        if named or Path("turnout.yaml").exists():
-            return cls.from_file(named or "turnout.yaml", **more)
-        recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
-        return cls.from_config(recipe, **more)
+        return cls.from_config(load(None, more.get("environ", os.environ)), **more)
 
     @property
     def parts(self) -> Assembly:
