@@ -3,12 +3,17 @@
 Invariant: a stream ends cleanly or with an exception; never with a silent truncation.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from turnout.core import Decision
+from turnout.runtime.edge import failure
 from turnout.runtime.loop import BackgroundLoop
-from turnout.runtime.reply import Reply
+from turnout.runtime.reply import Reply, chunk_body, refusal_chunks
+from turnout.runtime.transcript import Transcript
+from turnout.runtime.walk import Walk
 
 
 class Stream:
@@ -57,3 +62,24 @@ class BlockingStream:
     def reply(self) -> Reply:
         """The whole answer and its account, complete once the stream is over."""
         return self._stream.reply
+
+
+async def bodies(walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
+    """The walk's chunks in OpenAI's shape, each noted in ``script``; a blocked one's refusal.
+
+    Raises ProviderError or AllRoutesFailed where the answer does not come to its end.
+    """
+    created = int(time.time())
+    # The provider is asked for usage in any case; the caller sees it only on request.
+    wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
+    async with aclosing(walk.stream()) as batches:
+        async for batch in batches:
+            for chunk in batch:
+                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                if body["choices"] or wants_usage:
+                    yield body
+    if walk.decision.blocked:
+        for body in refusal_chunks(walk.decision, created):
+            yield script.note(body)
+    elif not walk.complete:
+        raise failure(walk.decision, walk.outcomes)
