@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,6 +31,10 @@ WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Processes that 
 DrainOption = Annotated[float, typer.Option(min=0, help="Seconds to finish answers when stopped.")]
 CertOption = Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option(help="TLS private key (PEM).")]
+LevelOption = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    typer.Option(case_sensitive=False, help="What is logged: this and worse."),
+]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
 TakeOverOption = Annotated[
     bool,
@@ -47,7 +51,7 @@ def serve(
     drain_s: DrainOption = 60.0,
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LevelOption = "INFO",
     take_over: TakeOverOption = False,
     fd: FdOption = None,
     ready_fd: FdOption = None,
@@ -72,14 +76,14 @@ def serve(
     if fresh:
         err.print(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", markup=False)
     bound = listener.getsockname()[1]
-    scheme = "https" if tls_cert else "http"
-    err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
+    place = f"{'https' if tls_cert else 'http'}://{host}:{bound}/v1"
+    serving = partial(err.print, f"serving on {place}", markup=False)
     ready = taken.ready if taken else _nothing
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    with Handover(handover_path(state_dir(os.environ), bound), listener, stop):
+    with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
         if workers > 1:
-            sys.exit(supervise(settings, listener, workers, ready))
-        run.one(listener, ready)
+            sys.exit(supervise(settings, listener, workers, serving, ready))
+        run.one(listener, lambda: (serving(), ready()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ class _Run:
     drain_s: float
     log_level: str
 
-    def one(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+    def one(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Serves in this process until it is told to stop."""
         import uvloop
 

@@ -1,5 +1,6 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
+from turnout.config.checks import naming
 from turnout.config.load import (
     config_path,
     digest,
@@ -39,5 +40,6 @@ __all__ = [
     "load_file",
     "load_mapping",
     "load_text",
+    "naming",
     "public",
 ]

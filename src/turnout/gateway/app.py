@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from turnout.core import Caller, Request, RouterError
+from turnout.core import Caller, LedgerError, Request, RouterError
 from turnout.gateway import control, log
 from turnout.gateway.access import ANYONE, Access
 from turnout.gateway.admin import Admin
@@ -39,7 +39,7 @@ from turnout.gateway.problem import Problem, bad_request, internal, problem_of, 
 from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
-from turnout.gateway.watch import look, watch
+from turnout.gateway.watch import watch
 from turnout.runtime import Router, new_id, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -126,10 +126,10 @@ class Gateway:
         }
 
     def prepare(self) -> None:
-        """Loads what the first request would otherwise wait for."""
+        """Loads what the first request would otherwise wait for. Raises ConfigError."""
         self.router.prepare()
-        with suppress(RouterError):  # said, and tried again, by ``attend``
-            look(self.router.accounts)
+        with suppress(LedgerError):  # said, and tried again, by ``attend``
+            self.router.accounts.open()
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""

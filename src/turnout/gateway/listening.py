@@ -44,7 +44,8 @@ def bind(address: Address, access: Access) -> socket.socket:
         listener.bind((address.host, address.port))
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {address.host}:{address.port} ({error.strerror}); choose --port"
+            f"cannot listen on {address.host}:{address.port} ({error.strerror}); "
+            "choose another --port or --host"
         ) from error
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)

@@ -48,7 +48,7 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
-    ready: Callable[[], None] = lambda: None,
+    ready: Callable[[], object] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
 
