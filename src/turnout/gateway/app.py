@@ -191,12 +191,15 @@ class Gateway:
             await _refuse(internal(), dialect, arrival, out)
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
-        """The route's path for the metrics, its dialect and its handler."""
-        path = arrival.path
-        found = self._routes.get((arrival.method, path))
+        """The route's path for the metrics, its dialect and its handler.
+
+        HEAD is answered as GET is, and its body left out on the way.
+        """
+        path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
+        found = self._routes.get((method, path))
         if found is None:
             path = next((p for p in _PREFIXES if path.startswith(p)), path)
-            found = self._routes.get((arrival.method, path))
+            found = self._routes.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
@@ -206,8 +209,13 @@ class Gateway:
             message = f"{arrival.path} takes {methods}, not {arrival.method}"
             wrong = bad_request(message, status=405, code="method_not_allowed")
             raise Refused(replace(wrong, allow=methods))
-        message = f"no such path: {arrival.path[:100]}"
+        message = f"no such path: {arrival.path[:100]}{self._hint(arrival.path)}"
         raise Refused(bad_request(message, status=404, code="not_found"))
+
+    def _hint(self, path: str) -> str:
+        """The path that is meant, where only its beginning or a slash at its end is wrong."""
+        near = "/v1/" + path.strip("/").removeprefix("v1/").removeprefix("v1/")
+        return f"; did you mean {near}?" if any(p == near for _, p in self._routes) else ""
 
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
