@@ -17,7 +17,8 @@ from rich.progress import track
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
 from turnout.cli.jsonl import Line, lines, opened
-from turnout.cli.options import ConfigOption, LedgerOption, err, router
+from turnout.cli.options import ConfigOption, LedgerOption, router
+from turnout.cli.show import err
 from turnout.config import load_file
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule, served_intent

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json, print_table, waiting
+from turnout.cli.options import JsonOption
+from turnout.cli.show import err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
 from turnout.policies import (
     Cascade,

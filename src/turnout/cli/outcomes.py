@@ -6,7 +6,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from turnout.cli.options import ConfigOption, err, out
+from turnout.cli.options import ConfigOption
+from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.ledger import Store
 

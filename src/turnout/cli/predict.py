@@ -8,7 +8,7 @@ import orjson
 import typer
 from rich.progress import track
 
-from turnout.cli.options import err, out
+from turnout.cli.show import err, out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:

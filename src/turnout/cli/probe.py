@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.options import out
+from turnout.cli.show import out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """``turnout serve``: the gateway in one process or several."""
 
+import gc
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from turnout.cli.options import ConfigOption, err, router
+from turnout.cli.options import ConfigOption, router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
@@ -74,10 +75,10 @@ def serve(
     taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
     listener = taken.listener if taken else bind(address, access)
     if fresh:
-        err.print(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", markup=False)
+        typer.echo(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", err=True)
     bound = listener.getsockname()[1]
     place = f"{'https' if tls_cert else 'http'}://{host}:{bound}/v1"
-    serving = partial(err.print, f"serving on {place}", markup=False)
+    serving = partial(typer.echo, f"serving on {place}", err=True)
     ready = taken.ready if taken else _nothing
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
     with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
@@ -98,6 +99,8 @@ class _Run:
 
     def one(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Serves in this process until it is told to stop."""
+        # What is loaded stays: collections would walk it in vain until all of it is there.
+        gc.disable()
         import uvloop
 
         from turnout.gateway import log

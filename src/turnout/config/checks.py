@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from turnout.config.schema import BLOCK, Config, IntentSection, PolicySection
+from turnout.config.choice import IntentSection, PolicySection
+from turnout.config.schema import BLOCK, Config
 from turnout.core import AUTO, UNSAFE, ConfigError
 
 Problem = tuple[tuple[str, ...], str]

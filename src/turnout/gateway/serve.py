@@ -110,6 +110,7 @@ def _settle_memory() -> None:
     gc.freeze()
     # Next to nothing of a request is cyclic, so that rare collections are enough.
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -18,27 +18,26 @@ class Recorder:
     """Keeps what happened, where a method is overridden; raising stops the request."""
 
     directory: Directory | None = None
+    keeps: bool = True
 
     async def held(
         self,
         request: Request,
         decision_id: str,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A call that helps to decide will cost no more than the ceiling, if there is one.
+        """A call that helps to decide is about to be made.
 
-        Raises BudgetExceeded.
+        ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
         """
 
     async def decided(
         self,
         request: Request,
         decision: Decision,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A decision is made; no attempt will cost more than the ceiling, if there is one.
+        """A decision is made, and its first attempt is about to begin if it has any.
 
         ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
         """
@@ -75,4 +74,6 @@ class Recorder:
 
 
 class NoRecorder(Recorder):
-    """Keeps nothing."""
+    """Keeps nothing, so that nobody need work out what it is told."""
+
+    keeps = False

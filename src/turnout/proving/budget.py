@@ -170,7 +170,7 @@ def _last_cent(run: _Run, left: int) -> int:
     async def ask(ledger: Ledger, number: int, amount: int) -> bool:
         asked, decision, _ = request(f"r_{number:024x}", random.Random(run.seed))
         try:
-            await ledger.decided(asked, decision, amount, {"small": Bound(amount, 1)})
+            await ledger.decided(asked, decision, {"small": Bound(amount, 1)})
         except BudgetExceeded:
             return False
         await ledger.abandoned(decision.id)
@@ -272,7 +272,7 @@ async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
     most = 2000 * 3_000_000 + 500 * 9_000_000
     bounds = {route.deployment: Bound(most, 2500) for route in decision.routes}
     try:
-        await ledger.decided(asked, decision, most, bounds)
+        await ledger.decided(asked, decision, bounds)
     except BudgetExceeded as error:
         full = all(s.spent + s.held + (s.asked or 0) > s.budget.limit for s in error.standings)
         return "refused" if full else "false"

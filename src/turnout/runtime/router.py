@@ -127,7 +127,7 @@ class Router:
             decision = self._decide(request, read)
             if read.labelled:
                 recorder = self._parts.means.recorder
-                await recorder.decided(request, decision, 0)
+                await recorder.decided(request, decision)
                 await recorder.settled(decision)
         except UNDECIDED:
             await self._abandoned(request)
