@@ -15,6 +15,8 @@ from turnout.core import InvalidRequest
 _SAME = ("temperature", "top_p", "stream")
 # Anthropic's budgets in tokens, as the three efforts that most other providers know.
 _EFFORTS = ((2048, "low"), (8192, "medium"))
+# Blocks of nothing but texts, which other APIs take as one.
+_READABLE = frozenset({"search_result", "tool_reference"})
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +128,8 @@ def _flagged(block: Mapping[str, Any], text: str) -> str:
 def _part(value: object, where: str) -> dict[str, Any]:
     block = _mapping(value, where)
     kind = block.get("type")
+    if kind in _READABLE:
+        return {"type": "text", "text": "\n".join(_texts(block))}
     source = _mapping(block.get("source"), f"{where}.source")
     if kind == "text":
         if not isinstance(block.get("text"), str):
@@ -135,10 +139,25 @@ def _part(value: object, where: str) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": _url(source)}}
     if kind == "document" and source.get("type") == "text":
         return {"type": "text", "text": str(source.get("data", ""))}
+    if kind == "document" and source.get("type") == "content":
+        return {"type": "text", "text": "\n".join(_texts(block))}
     if kind == "document":
         name = str(block.get("title") or "document.pdf")
         return {"type": "file", "file": {"filename": name, "file_data": _url(source)}}
     raise InvalidRequest(f"{where} has a block of type {kind!r}, which is not known", field=where)
+
+
+def _texts(block: Mapping[str, Any]) -> Iterator[str]:
+    """What a model reads of a block of texts: what it is called, where it is from, what it says."""
+    source = block.get("source")
+    yield from (block[n] for n in ("title", "tool_name") if isinstance(block.get(n), str))
+    if isinstance(source, str):
+        yield source
+    content = source.get("content") if isinstance(source, Mapping) else block.get("content")
+    if isinstance(content, str):
+        yield content
+    else:
+        yield from (str(part.get("text", "")) for part in content or ())
 
 
 def _url(source: Mapping[str, Any]) -> str:

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import InvalidRequest
+from turnout.gateway.dialects.responses_custom import KIND, arguments_of, function_of
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "user", "seed", "service_tier")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-_SKIPPED = frozenset({"reasoning", "item_reference"})
+# What a model thought is its own; others get on without it, and a reference to it leads nowhere.
+_THOUGHT = "reasoning"
+_THOUGHT_ID = "rs_"
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,15 +64,22 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
         content = item.get("content")
         parts = content if isinstance(content, str) else [_part(p, where) for p in content or ()]
         yield {"role": item.get("role"), "content": _simple(parts)}
-    elif kind == "function_call":
-        function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
+    elif kind in ("function_call", "custom_tool_call"):
+        custom = kind == "custom_tool_call"
+        said = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
+        function = {"name": item.get("name"), "arguments": said}
         call = {"id": item.get("call_id"), "type": "function", "function": function}
         yield {"role": "assistant", "content": None, "tool_calls": [call]}
-    elif kind == "function_call_output":
+    elif kind in ("function_call_output", "custom_tool_call_output"):
         output = item.get("output")
         parts = output if isinstance(output, str) else [_part(p, where) for p in output or ()]
         yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": _simple(parts)}
-    elif kind not in _SKIPPED:
+    elif kind == "item_reference" and not str(item.get("id")).startswith(_THOUGHT_ID):
+        raise InvalidRequest(
+            f"{where} refers to an answer that the gateway has not kept; send the item itself",
+            field=where,
+        )
+    elif kind not in (_THOUGHT, "item_reference"):
         raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
 
 
@@ -124,9 +134,12 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    if tool.get("type") == KIND:
+        return {"type": "function", "function": function_of(tool)}
     if tool.get("type") != "function":
         raise InvalidRequest(
-            f"tools has one of type {tool.get('type')!r}; only functions can be routed",
+            f"tools has one of type {tool.get('type')!r}, which runs at one provider; "
+            "only functions and custom tools can be routed",
             field="tools",
         )
     names = ("name", "description", "parameters", "strict")
