@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
+from weakref import WeakSet
 
 from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import (
@@ -59,6 +60,7 @@ class Router:
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._reader.threads)
+        self._streams: WeakSet[Stream] = WeakSet()
 
     @classmethod
     def from_config(
@@ -148,9 +150,14 @@ class Router:
         if stream:
             script = Transcript()
             chunks = bodies(walk, script)
-            return Stream(
-                walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision))
+            answer = Stream(
+                walk.decision,
+                chunks,
+                lambda: self._reply(walk, script.body(walk.decision)),
+                lambda: self._abandoned(walk.request),
             )
+            self._streams.add(answer)
+            return answer
         return await self._whole(walk)
 
     @overload
@@ -285,7 +292,9 @@ class Router:
         return found
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Stop the streams that were left early, and close every connection."""
+        for stream in list(self._streams):
+            await stream.aclose()
         await self.retire(recording=False)
 
     def close(self) -> None:

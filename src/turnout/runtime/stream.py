@@ -4,9 +4,9 @@ Invariant: a stream ends cleanly or with an exception; never with a silent trunc
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any, Self
 
 from turnout.core import Decision
 from turnout.runtime.edge import failure
@@ -17,23 +17,35 @@ from turnout.runtime.walk import Walk
 
 
 class Stream:
-    """An answer on its way: iterate it, then read ``reply``."""
+    """An answer on its way: iterate it, then read ``reply``.
+
+    ``free`` gives back what was held for an answer that was never begun.
+    """
 
     def __init__(
-        self, decision: Decision, chunks: AsyncIterator[dict[str, Any]], reply: Callable[[], Reply]
+        self,
+        decision: Decision,
+        chunks: AsyncGenerator[dict[str, Any], None],
+        reply: Callable[[], Reply],
+        free: Callable[[], Awaitable[None]],
     ) -> None:
         self.decision = decision
         self._chunks = chunks
         self._reply = reply
+        self._free = free
 
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return self._chunks
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await anext(self._chunks)
 
     async def aclose(self) -> None:
-        """Stop the answer and free its connection."""
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
+        """Stop the answer, free its connection, and settle what was used."""
+        # Whoever is iterating it just now ends it himself.
+        with suppress(RuntimeError):
+            await self._chunks.aclose()
+            await self._free()
 
     @property
     def reply(self) -> Reply:
@@ -47,7 +59,7 @@ class BlockingStream:
     def __init__(self, stream: Stream, loop: BackgroundLoop) -> None:
         self.decision = stream.decision
         self._stream = stream
-        self._items = loop.iterate(aiter(stream))
+        self._items = loop.iterate(stream)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self._items
