@@ -14,7 +14,6 @@ from turnout.evaluation.outcome_table import OutcomeTable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Interval = tuple[float, float]
 
 _DRAWS = 200
 _SWEEP_DRAWS = 30

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import InvalidRequest
+from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of, function_of
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "user", "seed", "service_tier")
@@ -32,7 +33,7 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         body["max_completion_tokens"] = payload["max_output_tokens"]
     body.update(_tools(payload))
     body.update(_format(payload))
-    effort = _mapping(payload.get("reasoning"), "reasoning").get("effort")
+    effort = mapping(payload.get("reasoning"), "reasoning").get("effort")
     return {**body, "reasoning_effort": effort} if effort else body
 
 
@@ -91,7 +92,7 @@ def _simple(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 
 def _part(value: object, where: str) -> dict[str, Any]:
-    part = _mapping(value, where)
+    part = mapping(value, where)
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": str(part.get("text", ""))}
@@ -119,12 +120,10 @@ def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
-    tools = payload.get("tools")
+    tools = objects(payload.get("tools"), "tools")
     if not tools:
         return {}
-    if not isinstance(tools, list):
-        raise InvalidRequest("tools must be a list of objects", field="tools")
-    found: dict[str, Any] = {"tools": [_tool(_mapping(tool, "tools")) for tool in tools]}
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
     choice = payload.get("tool_choice")
     if isinstance(choice, Mapping):
         found["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
@@ -148,7 +147,7 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format(payload: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = _mapping(_mapping(payload.get("text"), "text").get("format"), "text.format")
+    wanted = mapping(mapping(payload.get("text"), "text").get("format"), "text.format")
     if wanted.get("type") == "json_object":
         return {"response_format": {"type": "json_object"}}
     if wanted.get("type") != "json_schema":
@@ -156,11 +155,3 @@ def _format(payload: Mapping[str, Any]) -> dict[str, Any]:
     names = ("name", "schema", "strict", "description")
     schema = {name: wanted[name] for name in names if wanted.get(name) is not None}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
-
-
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{where} must be an object", field=where)
-    return value
