@@ -41,9 +41,10 @@ from turnout.ledger.records import pack
 from turnout.ledger.replays import outdated
 from turnout.ledger.sessions import Sessions
 from turnout.ledger.store import Store
+from turnout.ledger.ticket import DONE, Ticket
 from turnout.ledger.twins import extremes
 from turnout.ledger.under_way import UnderWay
-from turnout.ledger.writer import DONE, Ticket, Writer
+from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from turnout.ledger.shared import RemoteWriter

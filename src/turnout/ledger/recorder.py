@@ -11,7 +11,7 @@ from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Outcome, Request
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.directory import Directory
-from turnout.ledger.writer import DONE
+from turnout.ledger.ticket import DONE
 
 
 class Recorder:
