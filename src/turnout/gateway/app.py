@@ -36,6 +36,7 @@ from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
+from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
@@ -84,7 +85,7 @@ class Arrival:
 class Gateway:
     """Serves ``router``; setting ``router`` swaps it for the requests that arrive from then on.
 
-    ``draining`` makes ``/readyz`` say no, so that balancers send nothing new.
+    ``readiness.draining`` makes ``/readyz`` say no, so that balancers send nothing new.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Gateway:
         self.limits = limits or Limits()
         self.access = access or Access()
         self.access.origins = Origins(router.parts.config.serve.origins)
-        self.draining = False
+        self.readiness = Readiness(lambda: self.router)
         self._metrics = Metrics()
         self._traces = traces_of(router.parts.config)
         self._recent = Recent()
@@ -316,12 +317,11 @@ class Gateway:
         await _send(out, {"status": "ok"})
 
     async def _ready(self, arrival: Arrival, out: Exchange) -> None:
-        """Ready means that a request would be taken and that some model could be called."""
+        """Ready means that a request would be taken, recorded, and answered by some model."""
         del arrival
-        open_models = self.router.callable_models()
-        ready = bool(open_models) and not self.draining
-        state = "ok" if ready else "draining" if self.draining else "no model can be called"
-        await _send(out, {"status": state, "models": open_models}, status=200 if ready else 503)
+        state = await self.readiness.state()
+        told = {"status": state, "models": self.router.callable_models()}
+        await _send(out, told, status=200 if state == READY else 503)
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         del arrival

@@ -73,7 +73,7 @@ async def serve(
         ready()
         warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()
-        gateway.draining = True
+        gateway.readiness.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
         await server.stop()
         warming.cancel()

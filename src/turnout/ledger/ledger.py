@@ -24,7 +24,7 @@ from turnout.core import (
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering, settlement
 from turnout.ledger.charges import Limits, dearest, total_of
-from turnout.ledger.directory import RISING, Directory
+from turnout.ledger.directory import RISING, STAYING, Directory
 from turnout.ledger.entries import (
     Change,
     Charge,
@@ -127,6 +127,10 @@ class Ledger(Recorder):
         tickets = [self._writer.submit(change) for change in (*changes, RISING)]
         for ticket in tickets:
             ticket.wait()
+
+    async def probed(self) -> None:
+        """As Recorder.probed."""
+        await self._writer.submit(STAYING, _loop()).written()
 
     def written(self, change: Change) -> Awaitable[None]:
         """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""

@@ -53,6 +53,9 @@ class Recorder:
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Something that a person should know of a request; kept when it is settled."""
 
+    async def probed(self) -> None:
+        """Something is written that changes nothing. Raises LedgerError where nothing can be."""
+
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing more will be spent on this decision; all is kept when the awaitable is done."""
         del decision

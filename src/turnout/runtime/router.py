@@ -240,6 +240,10 @@ class Router:
         closed = self._parts.closed()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
+    async def can_record(self) -> None:
+        """Writes to the ledger without changing anything. Raises LedgerError or ConfigError."""
+        await self._parts.means.recorder.probed()
+
     async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
         """What the ledger has of a tenant's decision: itself, calls, cost, events, feedback."""
         return await recorded(self._parts.means.recorder, ident, tenant)
