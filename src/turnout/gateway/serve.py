@@ -65,6 +65,7 @@ async def serve(
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]

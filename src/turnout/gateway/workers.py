@@ -95,7 +95,10 @@ class Workers:
         """A process, and where it says that it serves."""
         told, tells = os.pipe()
         command = [*self._command, "--ready-fd", str(tells)]
+        # A process keeps the mask it is started with: until it can reload, a SIGHUP waits for it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process = subprocess.Popen(command, pass_fds=(*self._keep, tells))  # noqa: S603 -- our own
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(tells)
         return process, told
 
