@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
+from turnout.gateway.access import Access
+from turnout.gateway.listening import Address, bind
 
 CONFIG = """
 providers:
@@ -110,14 +112,30 @@ def test_wrong_options_do_not_start(
         assert part in ran.err
 
 
-def test_a_port_in_use_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    """Another program has the port: the address is named, and what to choose."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
+@pytest.mark.parametrize("by", ["another program", "a gateway"])
+def test_a_port_in_use_is_named(capfd: pytest.CaptureFixture[str], by: str) -> None:
+    """Somebody has the port: the address is named, and what to choose."""
+    ours = by == "a gateway"
+    access = Access([], "a-token-of-more-than-sixteen-characters")
+    other = bind(Address(port=0), access) if ours else socket.create_server(("127.0.0.1", 0))
+    with other:
         port = str(other.getsockname()[1])
         ran = run(capfd, "serve", "--config", "good.yaml", "--port", port)
     assert ran.code == 2
     assert f"127.0.0.1:{port} (Address already in use)" in ran.err
     assert "choose another --port" in ran.err
+    assert "--take-over" in ran.err
+
+
+def test_an_address_of_another_machine_is_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is not this machine's cannot be listened on."""
+    monkeypatch.setenv("TURNOUT_KEYS", "a-key-of-more-than-sixteen-characters")
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0", "--host", "192.0.2.1")
+    assert ran.code == 2
+    assert "cannot listen on 192.0.2.1:0" in ran.err
+    assert "choose another --host" in ran.err
 
 
 @pytest.mark.parametrize(
