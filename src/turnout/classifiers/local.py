@@ -113,10 +113,6 @@ class LocalClassifier:
         """Unit vectors of the texts; a long one is read at both ends."""
         return _encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def stops_early(self, messages: Sequence[Message]) -> bool:
-        """Whether the first stage alone settles the conversation."""
-        return isinstance(self.begin(messages), Prediction)
-
     def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
         """The prediction for one short prompt in plain words, if the first stage is sure of it.
 

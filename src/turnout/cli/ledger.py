@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from turnout.cli.options import ConfigOption, JsonOption, err, out, print_json, print_table
+from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption, outcomes
+from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import config_path, load_file
 from turnout.core import ConfigError, InvalidRequest, format_usd
 from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify

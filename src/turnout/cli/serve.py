@@ -1,5 +1,6 @@
 """``turnout serve``: the gateway in one process or several."""
 
+import gc
 import os
 import signal
 import socket
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from turnout.cli.options import ConfigOption, err, router
+from turnout.cli.options import ConfigOption, router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
@@ -31,6 +32,10 @@ WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Processes that 
 DrainOption = Annotated[float, typer.Option(min=0, help="Seconds to finish answers when stopped.")]
 CertOption = Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option(help="TLS private key (PEM).")]
+LevelOption = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    typer.Option(case_sensitive=False, help="What is logged: this and worse."),
+]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
 TakeOverOption = Annotated[
     bool,
@@ -47,7 +52,7 @@ def serve(
     drain_s: DrainOption = 60.0,
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LevelOption = "INFO",
     take_over: TakeOverOption = False,
     fd: FdOption = None,
     ready_fd: FdOption = None,
@@ -70,16 +75,16 @@ def serve(
     taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
     listener = taken.listener if taken else bind(address, access)
     if fresh:
-        err.print(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", markup=False)
+        typer.echo(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", err=True)
     bound = listener.getsockname()[1]
-    scheme = "https" if tls_cert else "http"
-    err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
+    place = f"{'https' if tls_cert else 'http'}://{host}:{bound}/v1"
+    serving = partial(typer.echo, f"serving on {place}", err=True)
     ready = taken.ready if taken else _nothing
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    with Handover(handover_path(state_dir(os.environ), bound), listener, stop):
+    with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
         if workers > 1:
-            sys.exit(supervise(settings, listener, workers, ready))
-        run.one(listener, ready)
+            sys.exit(supervise(settings, listener, workers, serving, ready))
+        run.one(listener, lambda: (serving(), ready()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +97,10 @@ class _Run:
     drain_s: float
     log_level: str
 
-    def one(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+    def one(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Serves in this process until it is told to stop."""
+        # What is loaded stays: collections would walk it in vain until all of it is there.
+        gc.disable()
         import uvloop
 
         from turnout.gateway import log

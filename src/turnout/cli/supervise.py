@@ -19,11 +19,16 @@ from turnout.ledger.shared import LedgerHost
 
 
 def supervise(
-    config: Config, listener: socket.socket, workers: int, ready: Callable[[], None]
+    config: Config,
+    listener: socket.socket,
+    workers: int,
+    serving: Callable[[], object],
+    ready: Callable[[], object],
 ) -> int:
-    """Runs ``workers`` on the socket until told to stop; ``ready`` is called once all serve.
+    """Runs ``workers`` on the socket until told to stop; the exit code.
 
-    The exit code. Raises ConfigError or LedgerError where the ledger cannot be opened.
+    ``serving`` is called once the first of them serves, ``ready`` once all do. Raises ConfigError
+    or LedgerError where the ledger cannot be opened.
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
@@ -32,14 +37,14 @@ def supervise(
         running = Workers(command, workers, [listener.fileno()])
         ledger = recorder_for(config, os.environ, build(config, os.environ))
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
-            return running.run(ready)
+            return running.run(serving, ready)
         secret = secrets.token_bytes(32)
         address = f"{metrics}/ledger"
         with ledger:
             host = LedgerHost(ledger, address, secret)
             os.environ[SOCKET], os.environ[SECRET] = address, secret.hex()
             try:
-                return running.run(ready)
+                return running.run(serving, ready)
             finally:
                 host.close()
 

@@ -1,5 +1,7 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
+from turnout.config.checks import naming
+from turnout.config.choice import ClassifierSection, KnobSection, PolicySection
 from turnout.config.load import (
     config_path,
     digest,
@@ -9,18 +11,9 @@ from turnout.config.load import (
     load_text,
     public,
 )
-from turnout.config.schema import (
-    BLOCK,
-    BudgetSection,
-    ClassifierSection,
-    Config,
-    DeploymentSection,
-    KnobSection,
-    ModelSection,
-    PolicySection,
-    PriceSection,
-    ProviderSection,
-)
+from turnout.config.schema import BLOCK, Config
+from turnout.config.service import BudgetSection
+from turnout.config.supply import DeploymentSection, ModelSection, PriceSection, ProviderSection
 
 __all__ = [
     "BLOCK",
@@ -39,5 +32,6 @@ __all__ = [
     "load_file",
     "load_mapping",
     "load_text",
+    "naming",
     "public",
 ]

@@ -27,6 +27,8 @@ _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 # How pydantic names the two branches of a price in an error's path.
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
 
+_DATE = "tag:yaml.org,2002:timestamp"
+
 Lines = dict[tuple[str, ...], int]
 
 
@@ -69,6 +71,8 @@ def load_text(
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        if mark and _ENV.search([*text.splitlines(), ""][mark.line]):
+            problem += '; put "${NAME}" in quotes'
         raise ConfigError(f"{name}: {where}not valid YAML: {problem}") from error
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{name}: holds no settings; start with 'provider: runcrate'")
@@ -137,6 +141,8 @@ def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
         return found
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+    if node.tag == _DATE:
+        return node.value  # as it is written: no setting is a point in time
     return yaml.SafeLoader("").construct_object(node)
 
 

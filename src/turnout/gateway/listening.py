@@ -3,6 +3,7 @@
 Invariant: without a key nobody but this machine is listened to. This module does not know requests.
 """
 
+import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +39,15 @@ def bind(address: Address, access: Access) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # A new release can bind beside the old one and take over while that one drains.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((address.host, address.port))
     except OSError as error:
+        listener.close()
+        fix = "choose another --host or --port"
+        if error.errno == errno.EADDRINUSE:
+            fix = "choose another --port, or replace a gateway there with --take-over"
         raise ConfigError(
-            f"cannot listen on {address.host}:{address.port} ({error.strerror}); choose --port"
+            f"cannot listen on {address.host}:{address.port} ({error.strerror}); {fix}"
         ) from error
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)

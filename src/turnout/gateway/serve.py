@@ -48,7 +48,7 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
-    ready: Callable[[], None] = lambda: None,
+    ready: Callable[[], object] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
 
@@ -65,6 +65,7 @@ async def serve(
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
@@ -73,7 +74,7 @@ async def serve(
         ready()
         warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()
-        gateway.draining = True
+        gateway.readiness.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
         await server.stop()
         warming.cancel()
@@ -110,6 +111,7 @@ def _settle_memory() -> None:
     gc.freeze()
     # Next to nothing of a request is cyclic, so that rare collections are enough.
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -36,17 +36,20 @@ class Workers:
         self._stopping = False
         self._replacing = False
 
-    def run(self, ready: Callable[[], None] = lambda: None) -> int:
-        """Runs until told to stop, and calls ``ready`` once all serve; the exit code.
+    def run(self, serving: Callable[[], object], ready: Callable[[], object]) -> int:
+        """Runs until told to stop; the exit code.
 
-        The first one shows whether there is anything to serve: what hinders it is said once.
+        Calls ``serving`` once the first one serves and ``ready`` once all do. The others start
+        after the first, so that what hinders them all is said once.
         """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        if not self._serve_more(1):
+        if self._serve_more(1):
+            serving()
+            if self._serve_more(self._count - 1):
+                ready()
+        else:
             self._stopping = True
-        elif self._serve_more(self._count - 1):
-            ready()
         while not self._stopping:
             time.sleep(_LOOK_EVERY_S)
             if self._replacing:
@@ -92,7 +95,10 @@ class Workers:
         """A process, and where it says that it serves."""
         told, tells = os.pipe()
         command = [*self._command, "--ready-fd", str(tells)]
+        # A process keeps the mask it is started with: until it can reload, a SIGHUP waits for it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process = subprocess.Popen(command, pass_fds=(*self._keep, tells))  # noqa: S603 -- our own
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(tells)
         return process, told
 

@@ -10,8 +10,8 @@ from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.standings import standings
 from turnout.ledger.store import Store
+from turnout.ledger.ticket import DONE
 from turnout.ledger.verify import verify
-from turnout.ledger.writer import DONE
 
 __all__ = [
     "DONE",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
-from turnout.config import BLOCK, Config, digest
+from turnout.config import BLOCK, Config, digest, naming
 from turnout.core import UNSAFE, ConfigError
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.ledger import Recorder, recorder_for
@@ -58,7 +58,8 @@ def assemble(
     catalog = every.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
-    success = open_bundle(config.policy.bundle) if config.policy.bundle else None
+    with naming("policy.bundle"):
+        success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
         backends=backends or Backends(),
