@@ -101,6 +101,12 @@ class _Run:
         """Serves in this process until it is told to stop."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
+        try:
+            self._serve(listener, ready)
+        finally:
+            gc.enable()
+
+    def _serve(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         import uvloop
 
         from turnout.gateway import log
