@@ -280,12 +280,12 @@ def _ridge(inputs: Floats, score: Floats) -> Floats:
 
 
 def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> OutOfFold:
-    members = np.zeros((3, *examples.score.shape), np.float32)
+    members = np.zeros((2, 3, *examples.score.shape), np.float32)
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)
     for train_rows, test_rows in folds:
         fitted = _members(examples.rows(train_rows), seed, _TREES_OUT_OF_FOLD)
         found, near = fitted.members(examples.encoded[test_rows])
-        members[:, test_rows], closeness[test_rows] = found, near
+        members[:, :, test_rows], closeness[test_rows] = found, near
         truth[test_rows] = examples.score[test_rows] - fitted.prior
     return OutOfFold(members=members, truth=truth, closeness=closeness)
