@@ -27,6 +27,7 @@ from turnout.evaluation.table_files import read_table
 from turnout.features.difficulty import NAMES
 from turnout.features.prompt import PromptText, request_text
 from turnout.training.bundle import write_bundle
+from turnout.training.forest import grow_pair
 from turnout.training.probe import informative
 from turnout.training.success import train
 
@@ -257,6 +258,15 @@ def test_small_contrasts_say_nothing_of_a_strange_prompt() -> None:
     assert share[0] < 0.2
     assert (share[1:] > 0.95).all()
     assert np.array_equal(np.argsort(strange[0]), np.argsort(contrast[0]))
+
+
+def test_a_forest_of_two_models_keeps_the_scale_of_what_it_learned() -> None:
+    """Its trees look at the gap first, its predictions are the departures themselves."""
+    marks = np.tile(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32), (60, 1))
+    level, gap = 0.2 * marks[:, 0], 0.3 * marks[:, 1]
+    target = np.stack([level - gap / 2, level + gap / 2], axis=1).astype(np.float32)
+    found = grow_pair(marks, target, 0, 10).predict(marks)
+    assert found == pytest.approx(target, abs=1e-3)
 
 
 def test_rewording_what_people_type_does_not_change_its_length() -> None:
