@@ -23,7 +23,7 @@ from turnout.ledger.pricing import call_of
 from turnout.ledger.rows import Batch
 from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.twins import extremes
-from turnout.proving.workload import RULES, idents, request
+from turnout.proving.workload import BOUNDS, RULES, idents, request
 
 Told = tuple[Request, Decision, Sequence[Outcome]]
 
@@ -120,7 +120,7 @@ async def _tell(ledger: Ledger, told: Told) -> float:
     """Seconds that a request waits for its hold and for its settlement."""
     asked, decision, calls = told
     started = time.perf_counter()
-    await ledger.decided(asked, decision, 10**12)
+    await ledger.decided(asked, decision, BOUNDS)
     held = time.perf_counter() - started
     for call in calls:
         await ledger.attempted(call)

@@ -26,7 +26,8 @@ from turnout.decision import Rulebook, SafetyRule, decide
 from turnout.evaluation import baselines, metrics
 from turnout.evaluation.driver import catalog
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.evaluation.table_files import read_jsonl, read_table
+from turnout.evaluation.row_files import read_jsonl
+from turnout.evaluation.table_files import read_table
 from turnout.features.prompt import PromptText, request_text
 from turnout.policies import CheapestAboveQuality, Situation
 from turnout.training.calibrate import Margin, choose

@@ -11,7 +11,7 @@ not_run() { skipped="$skipped
 NOT RUN: $1"; }
 
 # Debian packages: installed where apt allows it, otherwise what needs them is named.
-for pair in postgres:postgresql strace:strace; do
+for pair in postgres:postgresql strace:strace chromium:chromium; do
   command=${pair%%:*}; package=${pair##*:}
   have "$command" && continue
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -21,7 +21,7 @@ for pair in postgres:postgresql strace:strace; do
   have "$command" || not_run "what needs $command (the package $package could not be installed)"
 done
 # Nothing is built yet that needs them.
-not_run "tests with Valkey and with a browser (there are none yet)"
+not_run "tests with Valkey (nothing speaks to one)"
 
 # Clients and fuzzers want versions that exclude each other, so each set lives in its own place.
 own() {

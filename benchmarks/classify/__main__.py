@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.classify import attacks, folds, others, speed
+from benchmarks.classify import attacks, folds, long, others, speed
 from benchmarks.classify.interval import shown
 from benchmarks.machine import describe
 from turnout.classifiers import LocalClassifier
@@ -28,6 +28,7 @@ PARTS: dict[str, Part] = {
     "curve": folds.curve,
     "languages": folds.languages,
     "disguises": attacks.disguises,
+    "long": long.long,
     "attacks": attacks.label_attacks,
     "follow_ups": attacks.follow_ups,
     "own_prompts": attacks.own_prompts,

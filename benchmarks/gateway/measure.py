@@ -41,6 +41,12 @@ def rss_mb(pids: Iterable[int]) -> float:
     return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts) / 1024
 
 
+def pss_mb(pids: Iterable[int]) -> float:
+    """Resident memory of the processes, shared pages counted once in all."""
+    texts = (Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii") for pid in pids)
+    return sum(int(text.partition("Pss:")[2].split()[0]) for text in texts) / 1024
+
+
 @contextmanager
 def process(
     module: str, *arguments: str, core: int | None = None, **more: Any

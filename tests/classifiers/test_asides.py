@@ -37,11 +37,11 @@ def test_a_long_text_is_split_in_linear_time() -> None:
 
 def _asides() -> Asides:
     """Two words tell of an aside, two of a request."""
-    weights = np.array([[-3.0], [-3.0], [3.0], [1.0], [0.0], [0.0], [0.0]], dtype=np.float32)
+    weights = np.array([[-3.0], [-3.0], [6.0], [3.0], [0.0], [0.0], [0.0]], dtype=np.float32)
     table = Table(
-        rarity=np.ones(len(_WORDS), np.float32), weights=weights, bias=np.zeros(1, np.float32)
+        rarity=np.ones(len(_WORDS), np.float32), weights=weights, bias=np.full(1, -1.5, np.float32)
     )
-    return Asides(table=table, strong=2.0, weak=0.5, alarm=1.5)
+    return Asides(table=table, alarm=4.0)
 
 
 def _rows(text: str) -> np.ndarray:
@@ -60,11 +60,12 @@ def test_only_the_aside_goes() -> None:
     assert found == "sort the list, please."
 
 
-def test_a_weak_clause_goes_only_beside_a_strong_one() -> None:
-    """Alone, a clause that might be an aside is part of the request."""
+def test_a_clause_goes_only_where_more_speaks_for_it_than_against() -> None:
+    """What is likelier the request's own stays, and so does what stands between such clauses."""
     asides = _asides()
-    assert asides.without("sort it.\nchat", _rows_of) == "sort it.\nchat"
+    assert asides.without("sort it.\nlist it", _rows_of) == "sort it.\nlist it"
     assert asides.without("sort it.\nchat\nlabel", _rows_of) == "sort it."
+    assert asides.without("sort it.\nplease.\nlist it", _rows_of) == "sort it.\nplease.\nlist it"
 
 
 def test_what_stood_around_the_request_goes_with_it() -> None:

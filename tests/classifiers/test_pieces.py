@@ -41,3 +41,11 @@ def test_python_and_compiled_splitter_agree(
 def test_blank_text_has_no_pieces(pieces: tuple[list[str], list[float]]) -> None:
     """White space alone is nothing."""
     assert PieceTokenizer(*pieces).ids(" \n\t ") == []
+
+
+def test_half_a_character_is_an_unknown_one(pieces: tuple[list[str], list[float]]) -> None:
+    """What an escape decodes to need not be text; both splitters read it alike."""
+    tokenizer = PieceTokenizer(*pieces)
+    before = tokenizer.ids("half \udc80 one")
+    tokenizer.compile()
+    assert tokenizer.ids("half \udc80 one") == before == tokenizer.ids("half \ufffd one")

@@ -1,6 +1,6 @@
 """What of a conversation is read."""
 
-from turnout.classifiers.window import chunks, clipped, window
+from turnout.classifiers.window import chunks, clipped, sentences, window
 
 
 def test_safety_reads_every_string_the_model_reads() -> None:
@@ -54,3 +54,21 @@ def test_chunks_lose_nothing_and_clips_keep_both_ends() -> None:
     assert "".join(chunks(text)) == text
     assert clipped(text).startswith("start")
     assert clipped(text).endswith("end")
+
+
+def test_sentences_end_where_they_do() -> None:
+    """Short ones are joined, long ones cut, and nothing but blanks is lost."""
+    one = "The train to the coast leaves at nine. "
+    assert sentences(one * 3) == [one] * 3
+    assert sentences("No. " * 9 + one) == ["No. " * 8, "No. " + one]
+    assert "".join(sentences("word " * 1000 + one)) == "word " * 1000 + one
+    assert max(map(len, sentences("word " * 1000))) <= 160
+    assert max(map(len, chunks(one * 100))) <= 600
+    assert all(chunk.endswith("nine. ") for chunk in chunks(one * 100))
+
+
+def test_a_hundred_thousand_signs_are_cut_in_linear_time() -> None:
+    """Signs that could all end a sentence are one pass, and so are blanks."""
+    for unit in (".", " ", "\n", "。", ".)", " \t"):
+        text = unit * (100_000 // len(unit)) + "x"
+        assert "".join(sentences(text)).endswith("x")

@@ -75,6 +75,19 @@ def test_a_secret_is_not_shown_in_an_error() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_variable_without_quotes_is_told_so() -> None:
+    """Between braces YAML reads the variable's own brace; the line says what to do."""
+    with pytest.raises(ConfigError, match=r'line 1: not valid YAML: .*put "\$\{NAME\}" in quotes'):
+        load_text("providers: {p: {api_key: ${P_KEY}}}\n", {"P_KEY": "k"})
+
+
+def test_a_date_is_read_as_it_is_written() -> None:
+    """A price's date needs no quotes, though YAML has a type of its own for it."""
+    text = "models: {m: {model: a/b, price: {input: 1, output: 2, date: 2026-11-01}}}\ndefault: m\n"
+    price = load_text(text, {}).models["m"].price
+    assert getattr(price, "date", None) == "2026-11-01"
+
+
 def test_a_pasted_model_map_means_the_recipe() -> None:
     """The dictionary as it stands in a script, as YAML or as a mapping, is the same config."""
     pasted = """MODEL_MAP = {

@@ -170,7 +170,7 @@ def test_a_caller_who_leaves_stops_the_upstream_at_once(path: str) -> None:
 
 def test_a_body_beyond_the_limit_is_refused_by_counting() -> None:
     """Neither a stated nor a chunked length gets past the limit."""
-    from turnout.gateway import Limits
+    from turnout.gateway.app import Limits
 
     with world(limits=Limits(max_body_bytes=1000)) as w:
         assert w.post("/v1/chat/completions", b"x" * 2000).status == 413
@@ -188,6 +188,27 @@ def test_unknown_paths_and_methods_are_refused() -> None:
     with world() as w:
         assert w.get("/v1/nothing").status == 404
         assert w.get("/v1/chat/completions").status == 405
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/messages", "/v1/responses/"])
+def test_a_path_that_is_nearly_right_is_answered_with_the_right_one(path: str) -> None:
+    """A base URL without its ``/v1``, or with one too many, is the commonest mistake."""
+    with world() as w:
+        said = w.post(path, chat())
+    assert said.status == 404
+    right = "/v1/" + path.strip("/").replace("v1/", "")
+    assert said.json()["error"]["message"].endswith(f"; did you mean {right}?")
+
+
+def test_a_probe_may_ask_without_a_body() -> None:
+    """Balancers look with HEAD: the status and headers of GET, and nothing behind them."""
+    with world() as w, socket.create_connection(("127.0.0.1", w.port)) as link:
+        for path in ("healthz", "readyz"):
+            head = f"HEAD /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            link.sendall(head.encode())
+            said = link.recv(4096)
+            assert said.startswith(b"HTTP/1.1 200 ")
+            assert said.endswith(b"\r\n\r\n")
 
 
 def test_a_named_model_passes_unread_where_the_configuration_says_so() -> None:

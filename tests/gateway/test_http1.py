@@ -1,6 +1,7 @@
 """The server's HTTP/1.1 on raw sockets: framing, order, limits, and callers who leave."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,6 +140,25 @@ async def test_each_framing_has_its_answer(request_: bytes, status: int, holds: 
     assert found.startswith(b"HTTP/1.1 %d " % status), found[:80]
     assert found.count(b"HTTP/1.1 ") == 1
     assert holds in found
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "Content-Length"),
+        (POST + b"Host: other\r\n\r\n", "send one Host header"),
+        (POST + b"X: " + b"a" * 5000, "bytes; send less"),
+        (POST, "did not arrive within"),
+    ],
+)
+async def test_what_cannot_be_read_is_said_in_both_shapes(request_: bytes, says: str) -> None:
+    """The dialect of such a request is not known: OpenAI's and Anthropic's clients read it."""
+    async with serving() as (echo, _):
+        found = await talk(echo, request_)
+    body = json.loads(found.partition(b"\r\n\r\n")[2])
+    assert body["type"] == "error"
+    assert body["error"]["type"] == "invalid_request_error"
+    assert says in body["error"]["message"]
 
 
 async def test_a_head_request_has_no_body() -> None:

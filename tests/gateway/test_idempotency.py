@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
-from tests.runtime.world import CODE, UNSAFE, config
+from tests.runtime.world import CODE, PATIENT, UNSAFE, config
 from turnout.gateway.access import Access
 from turnout.gateway.openapi import document
 from turnout.ledger import every, store_at, verify
@@ -271,8 +271,9 @@ def test_two_workers_carry_it_out_once(tmp_path: Path) -> None:
     """Fifty requests over connections of their own, spread over both: one call, one charge."""
     ledger = tmp_path / "ledger.db"
     with FaultyUpstream(scripts={"acme/coder": "f-slow0.3s"}) as upstream:
-        settings = config(upstream, ledger=str(ledger))
+        settings = config(upstream, ledger=str(ledger), timeouts=PATIENT)
         with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len({_worker(served) for _ in range(10)}) == 2)
             with ThreadPoolExecutor(50) as pool:
                 answers = list(pool.map(lambda _: _call(served, "same"), range(50)))
             statuses = Counter(status for status, _, _ in answers)
@@ -283,8 +284,6 @@ def test_two_workers_carry_it_out_once(tmp_path: Path) -> None:
                 status, headers, body = _call(served, "same")
                 assert (status, headers["idempotent-replayed"]) == (200, "true")
                 assert body == made[0][2]
-            workers = {_worker(served) for _ in range(40)}
-        assert len(workers) == 2
         assert len(upstream.invoice) == 1
     store = store_at(ledger)
     assert len(list(every(store))) == 1

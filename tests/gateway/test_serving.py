@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.gateway.world import chat, world
 from tests.runtime.world import config
 from turnout import Router
-from turnout.gateway import Gateway, Limits
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token
+from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.openapi import paths
 from turnout.gateway.reload import Reloader
 from turnout.runtime import NoRecorder

@@ -3,7 +3,7 @@
 import threading
 
 from tests.gateway.world import Answer, chat, world
-from turnout.gateway import Limits
+from turnout.gateway.app import Limits
 
 LOW = {"x-turnout-priority": "low"}
 

@@ -14,8 +14,8 @@ import uvloop
 
 from tests.runtime.world import config
 from turnout import Router
-from turnout.gateway import Gateway, Limits
 from turnout.gateway.access import Access
+from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.serve import Patience, bounds
 from turnout.gateway.server import HttpServer
 from turnout.testing import FaultProxy, FaultyUpstream

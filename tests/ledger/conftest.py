@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -18,32 +19,60 @@ from turnout.ledger import Store, store_at
 MakeStore = Callable[[], Store]
 
 
+class Postgres:
+    """A server of our own on a free port, with its real durability."""
+
+    def __init__(self) -> None:
+        if not shutil.which("postgres") or not shutil.which("initdb"):
+            pytest.skip("NOT RUN: postgres is missing; apt-get install postgresql")
+        # Not below pytest's own folder, which another session may close to the server's user.
+        self._folder = Path(tempfile.mkdtemp(prefix="turnout-postgres-"))
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._data, self._port = self._folder / "data", _free_port()
+        self.url = f"postgresql://turnout@127.0.0.1:{self._port}"
+        subprocess.run(
+            ["initdb", "-D", self._data, "-A", "trust", "-U", "turnout"], user=self._user,
+            check=True, stdout=subprocess.DEVNULL, cwd=self._folder,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Ready when this returns, also after it was stopped."""
+        port, place = str(self._port), str(self._folder)
+        self._server = subprocess.Popen(
+            ["postgres", "-D", self._data, "-p", port, "-k", place, "-h", "127.0.0.1"],
+            user=self._user, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _wait_for(self._port)
+
+    def stop(self) -> None:
+        """At once, without a word to its clients."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(20)
+
+    def remove(self) -> None:
+        """Nothing of it is kept."""
+        shutil.rmtree(self._folder)
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server that runs; it may be stopped and started meanwhile."""
+    server = Postgres()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.remove()
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A server of our own on a free port, with its real durability."""
-    if not shutil.which("postgres") or not shutil.which("initdb"):
-        pytest.skip("NOT RUN: postgres is missing; apt-get install postgresql")
-    # Not below pytest's own folder, which another session may close to the server's user.
-    folder = Path(tempfile.mkdtemp(prefix="turnout-postgres-"))
-    user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    data, port = folder / "data", _free_port()
-    subprocess.run(
-        ["initdb", "-D", data, "-A", "trust", "-U", "turnout"], user=user, check=True,
-        stdout=subprocess.DEVNULL, cwd=folder,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        ["postgres", "-D", data, "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"],
-        user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        _wait_for(port)
-        yield f"postgresql://turnout@127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
-        server.wait(20)
-        shutil.rmtree(folder)
+    """One server for all tests that leave it running."""
+    with running_postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.apt)])

@@ -6,6 +6,7 @@ from typing import Any
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
 from turnout.core import (
+    Bound,
     Constraints,
     Decision,
     Fault,
@@ -118,9 +119,14 @@ class Told:
     outcomes: tuple[Outcome, ...]
 
 
+def at_most(pico_usd: int | None) -> dict[str, Bound]:
+    """Bounds of a call that costs no more; None where nobody can say."""
+    return {"large": Bound(pico_usd, 0)}
+
+
 async def tell(ledger: Ledger, told: Told, ceiling: int | None = USD) -> None:
     """Tell the ledger a whole request, as the runtime would."""
-    await ledger.decided(told.request, told.decision, ceiling)
+    await ledger.decided(told.request, told.decision, at_most(ceiling))
     for one in told.outcomes:
         await ledger.attempted(one)
     await ledger.settled(told.decision)

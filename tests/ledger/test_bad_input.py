@@ -117,7 +117,7 @@ async def test_an_idle_ledger_lets_another_one_write(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """A folder below a file cannot be made: the line names it and the ways out."""
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="--no-ledger"):
+    with pytest.raises(ConfigError, match="or to off"):
         Ledger(_file(tmp_path / "file" / "ledger.db"), catalog=CATALOG).start()
 
 

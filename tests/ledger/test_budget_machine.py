@@ -98,7 +98,7 @@ class Budgets(RuleBasedStateMachine):
         decision = decided(request)
         bounds = {"large": Bound(amount, 100)}
         try:
-            self.do(lambda: self.ledger.decided(request, decision, amount, bounds))
+            self.do(lambda: self.ledger.decided(request, decision, bounds))
         except BudgetExceeded as error:
             granted, short = False, all(s.left < amount for s in error.standings)
         else:

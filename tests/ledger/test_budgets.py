@@ -44,7 +44,7 @@ async def _one(ledger: Ledger, number: int) -> bool:
     request = asked(number, caller=Caller(key="ab"[number % 2], keys=("ab"[number % 2],)))
     decision = decided(request)
     try:
-        await ledger.decided(request, decision, MOST, {"large": Bound(MOST, 100)})
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
     except BudgetExceeded as error:
         full = all(s.spent + s.held + MOST > s.budget.limit for s in error.standings)
         if not full:
@@ -63,9 +63,9 @@ async def test_the_numbers_shown_are_those_that_refuse(make_store: MakeStore) ->
         ledger.limit_by(Limits([budget]))
         request, other = asked(1), asked(2)
         first, second = decided(request), decided(other)
-        await ledger.decided(request, first, MOST, {"large": Bound(MOST, 100)})
+        await ledger.decided(request, first, {"large": Bound(MOST, 100)})
         with pytest.raises(BudgetExceeded) as refused:
-            await ledger.decided(other, second, MOST, {"large": Bound(MOST, 100)})
+            await ledger.decided(other, second, {"large": Bound(MOST, 100)})
         (shown,) = standings(ledger.store, [budget], _now_ms())
         (said,) = refused.value.standings
         assert said.as_dict() == shown.as_dict()
@@ -83,7 +83,7 @@ async def test_a_model_of_unknown_price_is_refused_within_a_budget(make_store: M
         ledger.limit_by(Limits([Budget(per="all", window="total", unit="usd", limit=10**18)]))
         request = asked(1)
         with pytest.raises(BudgetExceeded, match="unknown price"):
-            await ledger.decided(request, decided(request), None, {"large": Bound(None, 1)})
+            await ledger.decided(request, decided(request), {"large": Bound(None, 1)})
 
 
 def test_keys_and_budgets_are_seen_by_another_process(make_store: MakeStore) -> None:

@@ -11,6 +11,7 @@ from tests.ledger.money import (
     USD,
     Told,
     asked,
+    at_most,
     decided,
     failed,
     label_call,
@@ -29,7 +30,7 @@ async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStor
     request = asked(1)
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await ledger.decided(request, decision, 7 * USD)
+        await ledger.decided(request, decision, at_most(7 * USD))
         assert make_store().fetch("SELECT id, amount FROM holds") == [(decision.id, 7 * USD)]
         assert [line.state for line in listed(make_store())] == ["held"]
         await ledger.settled(decision)
@@ -71,7 +72,7 @@ async def test_a_failed_call_is_durable_before_the_next(make_store: MakeStore) -
     request = asked(1)
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await ledger.decided(request, decision, USD)
+        await ledger.decided(request, decision, at_most(USD))
         await ledger.attempted(failed(decision, Usage(input=9)))
         assert make_store().fetch("SELECT n, input FROM calls") == [(0, 9)]
         await ledger.settled(decision)
@@ -129,8 +130,8 @@ async def test_one_id_is_one_request(make_store: MakeStore) -> None:
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, first)
         results = await asyncio.gather(
-            ledger.decided(first.request, first.decision, 1),
-            ledger.decided(second.request, second.decision, 1),
+            ledger.decided(first.request, first.decision, at_most(1)),
+            ledger.decided(second.request, second.decision, at_most(1)),
             return_exceptions=True,
         )
         await ledger.settled(second.decision)
@@ -148,7 +149,7 @@ async def test_a_lapsed_hold_frees_itself_and_a_late_settlement_still_counts(
     store = make_store()
     slow = Ledger(store, catalog=CATALOG, now_ms=lambda: now, lease_s=60)
     slow.start()
-    await slow.decided(told.request, told.decision, USD)
+    await slow.decided(told.request, told.decision, at_most(USD))
     await slow.attempted(told.outcomes[0])
     released = release_stored(slow.store, next(iter(slow._open.values())).hold, slow.now_ms())
     await slow._writer.submit(released, asyncio.get_running_loop()).written()
@@ -167,7 +168,7 @@ async def test_a_new_owner_frees_the_holds_of_a_dead_one(tmp_path: Path) -> None
     request = asked(1)
     decision = decided(request)
     first = Ledger(_file(tmp_path), catalog=CATALOG).start()
-    await first.decided(request, decision, USD)
+    await first.decided(request, decision, at_most(USD))
     first.close()
     # The clock went back a year: the lease would hold, but its owner is gone.
     with Ledger(_file(tmp_path), catalog=CATALOG, now_ms=lambda: 1_700_000_000_000):
@@ -183,7 +184,7 @@ async def test_a_hold_without_a_decision_can_be_abandoned(make_store: MakeStore)
     request = asked(1)
     decision = decided(request)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        await ledger.held(request, decision.id, USD)
+        await ledger.held(request, decision.id, at_most(USD))
         await ledger.attempted(label_call(decision, Usage(input=80, output=2)))
         await ledger.abandoned(decision.id)
     (line,) = listed(make_store())
@@ -236,7 +237,7 @@ async def test_an_empty_catalogue_still_records_unknown(tmp_path: Path) -> None:
     """A deployment that left the configuration has no price any more: unknown, not zero."""
     told = next(traffic(1, 1))
     with Ledger(_file(tmp_path), catalog=Catalog(deployments={})) as ledger:
-        await ledger.decided(told.request, told.decision, None)
+        await ledger.decided(told.request, told.decision, at_most(None))
         await ledger.attempted(told.outcomes[-1])
         await ledger.settled(told.decision)
     assert listed(_file(tmp_path))[0].cost_pico_usd is None

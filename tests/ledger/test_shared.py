@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger.money import CATALOG, USD, Told, asked, decided, outcome, tell, traffic
+from tests.ledger.money import CATALOG, USD, Told, asked, at_most, decided, outcome, tell, traffic
 from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
 from turnout.ledger import Ledger, every, store_at, verify
 from turnout.ledger.charges import Limits
@@ -52,14 +52,14 @@ async def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
     requests = [asked(n) for n in range(2)]
     decisions = [decided(request) for request in requests]
     bounds = {"large": Bound(USD * 2 // 3, 10)}
-    await guests[0].decided(requests[0], decisions[0], USD, bounds)
+    await guests[0].decided(requests[0], decisions[0], bounds)
     with pytest.raises(BudgetExceeded) as refused:
-        await guests[1].decided(requests[1], decisions[1], USD, bounds)
+        await guests[1].decided(requests[1], decisions[1], bounds)
     (standing,) = refused.value.standings
     assert (standing.spent, standing.held) == (0, USD * 2 // 3)
     await guests[0].attempted(outcome(decisions[0], Usage(input=10)))
     await guests[0].settled(decisions[0])
-    await guests[1].decided(requests[1], decisions[1], USD, bounds)
+    await guests[1].decided(requests[1], decisions[1], bounds)
     for guest in guests:
         await asyncio.to_thread(guest.close)
     host.close()
@@ -84,7 +84,7 @@ def test_what_a_killed_guest_held_is_freed(tmp_path: Path) -> None:
 
 async def _hold_for_ever(folder: Path) -> None:
     request = asked(1)
-    await _guest(folder).decided(request, decided(request), USD)
+    await _guest(folder).decided(request, decided(request), at_most(USD))
     signal.pause()
 
 
@@ -100,14 +100,14 @@ async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_pat
     owner, host = _owner(tmp_path)
     guest = _guest(tmp_path)
     told = next(traffic(1, 1))
-    await guest.decided(told.request, told.decision, USD)
+    await guest.decided(told.request, told.decision, at_most(USD))
     host.close()
     await asyncio.to_thread(owner.close)
     (tmp_path / "socket").unlink(missing_ok=True)
     await asyncio.sleep(0.3)
     other = asked(7)
     with pytest.raises(LedgerError):
-        await guest.decided(other, decided(other), USD)
+        await guest.decided(other, decided(other), at_most(USD))
     await guest.attempted(told.outcomes[-1])
     with pytest.raises(LedgerError):
         await guest.settled(told.decision)

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from tests.providers.worlds import KEY, deployment, request
+from turnout.catalog import Deployment
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request, ToolCallDelta, Usage
 from turnout.providers import OpenAIChatCodec
 
@@ -32,6 +33,47 @@ def test_the_body_is_forwarded_but_for_the_model() -> None:
     sent = CODEC.encode(Request(id="r", body=body), UNKNOWN, stream=False)
     assert json.loads(sent.body) == {**body, "model": "deepseek-ai/DeepSeek-V3.2"}
     assert list(json.loads(sent.body)) == list(body)
+
+
+LOCAL = deployment("http://127.0.0.1:8000/v1", "m")
+AZURE = deployment("https://mine.openai.azure.com/openai/v1", "gpt-x")
+
+
+@pytest.mark.parametrize(
+    ("where", "given", "sent"),
+    [
+        (UNKNOWN, {"max_completion_tokens": 9}, {"max_tokens": 9}),
+        (UNKNOWN, {"max_tokens": 9}, {"max_tokens": 9}),
+        (KNOWN, {"max_tokens": 9}, {"max_completion_tokens": 9}),
+        (AZURE, {"max_tokens": 9}, {"max_completion_tokens": 9}),
+        (KNOWN, {"max_tokens": 7, "max_completion_tokens": 9}, {"max_completion_tokens": 9}),
+        (UNKNOWN, {"max_tokens": 7, "max_completion_tokens": 9}, {"max_tokens": 9}),
+        (LOCAL, {"max_completion_tokens": 9}, {"max_completion_tokens": 9}),
+        (UNKNOWN, {}, {}),
+    ],
+)
+def test_the_cap_is_said_in_the_providers_word(
+    where: Deployment, given: dict[str, int], sent: dict[str, int]
+) -> None:
+    """A cap in another's word is refused, or ignored and paid for."""
+    body = {"messages": [{"role": "user", "content": "x"}], **given}
+    found = json.loads(CODEC.encode(Request(id="r", body=body), where, stream=False).body)
+    assert {name: value for name, value in found.items() if name.startswith("max_")} == sent
+
+
+def test_a_developer_is_the_system_where_there_is_no_such_role() -> None:
+    """OpenAI's own role goes to OpenAI and to local servers as it is."""
+    body = {"messages": [{"role": "developer", "content": "b"}, {"role": "user", "content": "x"}]}
+    roles = {
+        where.provider.base_url: [
+            message["role"]
+            for message in json.loads(
+                CODEC.encode(Request(id="r", body=body), where, stream=False).body
+            )["messages"]
+        ]
+        for where in (UNKNOWN, KNOWN, LOCAL)
+    }
+    assert [first for first, _ in roles.values()] == ["system", "developer", "developer"]
 
 
 def test_the_callers_body_is_not_changed() -> None:

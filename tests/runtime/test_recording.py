@@ -1,5 +1,6 @@
 """What the library and the command line do is in the ledger, by default and never elsewhere."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,21 @@ def test_nothing_is_spent_that_cannot_be_recorded(tmp_path: Path) -> None:
             with pytest.raises((ConfigError, LedgerError), match="cannot be made"):
                 r.chat(CODE)
     assert upstream.invoice == []
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_stream_that_is_left_is_settled_when_the_router_closes(
+    tmp_path: Path, taken: int
+) -> None:
+    """Whoever leaves after a first chunk, or before it, leaves no hold and no complaint behind."""
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    with FaultyUpstream() as upstream:
+        with Router.from_config(config(upstream), environ=environ) as r:
+            stream = iter(r.chat(CODE, stream=True))
+            for _ in range(taken):
+                next(stream)
+        stream.close()  # as the interpreter does once nobody has it any more
+    (line,) = listed(_read(tmp_path))
+    assert line.state == ("settled", "estimated")[taken]
+    assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
+    assert not [t for t in threading.enumerate() if t.name == "turnout"]

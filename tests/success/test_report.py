@@ -9,7 +9,8 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import MODELS, write_table
 from turnout.evaluation.driver import drive
-from turnout.evaluation.report import Row, Rows
+from turnout.evaluation.report import Row
+from turnout.evaluation.report_rows import Rows
 from turnout.evaluation.table_files import read_table
 from turnout.policies import Cheapest, Strongest
 

@@ -29,6 +29,16 @@ def test_a_source_is_in_one_fold() -> None:
     assert set(fold.tolist()) == {0, 1, 2}
 
 
+def test_attacks_that_are_made_deal_no_folds() -> None:
+    """However many are made, and of whatever intent, every source stays in its fold."""
+    rows = [_row(source=f"s{i % 7}", intent=("chat", "code")[i % 7 % 2]) for i in range(70)]
+    rows += [_row("{prompt} say chat", kind="label_attack", source="own/m", intent=None)]
+    made = [_row(kind="label_attacked", source="own/m", intent="code") for _ in range(90)]
+    dealt = by_source([*rows, *made], folds=3)
+    assert dealt[: len(rows)].tolist() == by_source(rows, folds=3).tolist()
+    assert set(dealt[len(rows) :].tolist()) == {dealt[len(rows) - 1]}
+
+
 def test_a_large_source_counts_less_a_row() -> None:
     """A source of a hundred rows has less than a hundred times the weight of one of one."""
     rows = [_row(source="large") for _ in range(100)] + [_row(source="small")]

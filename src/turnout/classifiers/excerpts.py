@@ -4,6 +4,7 @@ An embedding costs by the piece, twenty times what the first stage does. So the 
 everything, and shows the second what it finds most unsafe. Of turns, both ends are read.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +20,17 @@ Likely = tuple[float, ...]
 # turn, of an earlier one or what was said between, and of all that may be unsafe.
 _LONE, _LAST, _BRIEF, _UNSAFE = 320, 160, 64, 100
 _SUSPECTS = 4
+# So many single sentences of a long text are read by themselves; more found no more.
+_SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains.
 
-    ``turns`` are without their asides. ``chunk_quick`` are the log-odds where the first stage is
-    asked alone, and ``likely`` its intents where it may be asked alone at all.
+    ``turns`` are without their asides. The first ``whole`` of the ``chunks`` are all that there is
+    to read, the rest are single sentences of them. ``chunk_quick`` are the log-odds where the first
+    stage is asked alone, and ``likely`` its intents where it may be asked alone at all.
     """
 
     turns: tuple[str, ...]
@@ -35,6 +39,7 @@ class Reading:
     turn_logits: Floats
     likely: Likely | None
     chunks: tuple[str, ...]
+    whole: int
     chunk_logits: Floats
     chunk_quick: Floats
     language: str
@@ -82,10 +87,16 @@ class Excerpter:
     def _suspects(self, reading: Reading) -> list[int]:
         """The chunks that the first stage finds most unsafe, as many as there is room for."""
         alarm = self._gate.alarm(reading.chunk_quick)
+        order = np.argsort(-alarm, kind="stable").tolist()
+        worst = [i for i in order if i < reading.whole][:_SUSPECTS]
+        alone = [i for i in order if i >= reading.whole and alarm[i] > self._gate.unsafe]
+        return [*self._fitting(worst, reading.chunks), *alone[:_SENTENCES]]
+
+    def _fitting(self, worst: Sequence[int], chunks: Sequence[str]) -> list[int]:
         found: list[int] = []
         room = _UNSAFE
-        for i in np.argsort(-alarm, kind="stable")[:_SUSPECTS].tolist():
-            room -= len(self._pieces(reading.chunks[i]))
+        for i in worst:
+            room -= len(self._pieces(chunks[i]))
             if found and room < 0:
                 break
             found.append(i)

@@ -7,11 +7,10 @@ embedded. Does not know what is done with a prediction.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from threading import Thread
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -27,10 +26,14 @@ from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.views import is_plain, stretches
-from turnout.classifiers.window import clipped, lone_prompt, window
+from turnout.classifiers.window import LONG, clipped, lone_prompt, sentences, window
 from turnout.core import Message, Prediction, Ref
 
 _LEAST = 1e-30
+_LOADING = Lock()
+# How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
+# a hundred of them, and none was written to be read alone. From sources that were not seen.
+_MARGIN = 2.2
 _share = itemgetter(1)
 
 
@@ -57,9 +60,8 @@ class LocalClassifier:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError.
 
-        The second stage begins to load beside it, and is waited for when it is first needed.
+        The second stage loads when it is first needed, or by ``warm``.
         """
-        _loading()
         return cls(Artefact.load(path))
 
     def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
@@ -111,10 +113,6 @@ class LocalClassifier:
         """Unit vectors of the texts; a long one is read at both ends."""
         return _encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def stops_early(self, messages: Sequence[Message]) -> bool:
-        """Whether the first stage alone settles the conversation."""
-        return isinstance(self.begin(messages), Prediction)
-
     def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
         """The prediction for one short prompt in plain words, if the first stage is sure of it.
 
@@ -137,10 +135,14 @@ class LocalClassifier:
         clips = map(clipped, seen.turns)
         turns = tuple(self._asked(clip, self._first.rows(clip)) for clip in clips)
         parts = tuple(dict.fromkeys(part for s in seen.segments for part in stretches(s)))
-        texts = list(dict.fromkeys((*turns, *seen.contexts, *parts)))
+        chunks = (*parts, *_apart(parts))
+        texts = list(dict.fromkeys((*turns, *seen.contexts, *chunks)))
         place = {text: i for i, text in enumerate(texts)}
         read = self._first.read(texts)
-        of_turns, of_parts = _places(turns, place), _places(parts, place)
+        of_turns, of_chunks = _places(turns, place), _places(chunks, place)
+        logits, quick = read.logits[of_chunks], read.quick[of_chunks]
+        for odds in (logits, quick):
+            odds[len(parts) :, HARM:] -= _MARGIN
         known = float(read.known[of_turns[-1]]) if turns else 0.0
         alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
@@ -149,9 +151,10 @@ class LocalClassifier:
             context_logits=read.logits[_places(seen.contexts, place)],
             turn_logits=read.logits[of_turns],
             likely=self._likely(read.quick[of_turns[0]]) if alone else None,
-            chunks=parts,
-            chunk_logits=read.logits[of_parts],
-            chunk_quick=read.quick[of_parts],
+            chunks=chunks,
+            whole=len(parts),
+            chunk_logits=logits,
+            chunk_quick=quick,
             language=language_of(turns[-1]) if turns else "",
         )
 
@@ -198,7 +201,11 @@ class LocalClassifier:
     ) -> Prediction:
         """The prediction of both stages together."""
         deep = self._second.logits(np.stack([vectors[pieces] for pieces in excerpts.suspects]))
-        scores = logistic((deep + reading.chunk_logits[excerpts.at]).max(axis=0)[HARM:])
+        odds = (deep + reading.chunk_logits[excerpts.at])[:, HARM:]
+        # A sentence alone counts where it blocks; below that, what stands around it tells better.
+        alone = np.array(excerpts.at) >= reading.whole
+        odds[alone & (odds.max(axis=1) <= 0.0)] = -np.inf
+        scores = logistic(odds.max(axis=0))
         return Prediction(
             classifier=self.ref,
             intents=self._after_turns(reading, excerpts, vectors),
@@ -244,6 +251,15 @@ def _joined(held: Floats, answered: Floats) -> Floats:
     return np.concatenate([task, held[known:]])
 
 
+def _apart(parts: Sequence[str]) -> tuple[str, ...]:
+    """The sentences of a long text, each by itself, where they are no parts already."""
+    if len(parts) == 1:
+        return ()
+    found = dict.fromkeys(s for part in parts if len(part) > LONG for s in sentences(part))
+    known = set(parts)
+    return tuple(sentence for sentence in found if sentence not in known)
+
+
 def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
     # Of like length together, so that a batch holds little padding.
     unique = sorted(dict.fromkeys(excerpts), key=len)
@@ -255,24 +271,16 @@ def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
 
 
 def _encoder() -> SentenceEncoder:
-    return _loading().result()
+    """The second stage, loaded once a process, whichever thread asks first."""
+    with _LOADING:
+        return _loaded()
 
 
 @cache
-def _loading() -> Future[SentenceEncoder]:
-    """The second stage, on its way since the first call; unpacking it leaves other threads room."""
-    loaded: Future[SentenceEncoder] = Future()
-
-    def load() -> None:
-        try:
-            loaded.set_result(SentenceEncoder.load())
-        except Exception as error:  # noqa: BLE001  (whoever asks for the result gets it)
-            loaded.set_exception(error)
-
-    Thread(target=load, name="turnout-encoder", daemon=True).start()
-    return loaded
+def _loaded() -> SentenceEncoder:
+    return SentenceEncoder.load()
 
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
-    return Asides(table=table, strong=meta["strong"], weak=meta["weak"], alarm=meta["alarm"])
+    return Asides(table=table, alarm=meta["alarm"])

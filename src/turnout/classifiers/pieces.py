@@ -5,6 +5,7 @@ Does not know what the ids are used for.
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,8 @@ _FEW = 16
 _NO_PIECE = -1
 # As in the reference implementation: an unknown letter scores below every piece.
 _UNKNOWN_PENALTY = 10.0
+# Halves of characters, which an escape may stand for and which no encoding can hold.
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 class PieceTokenizer:
@@ -94,5 +97,5 @@ def _backwards(came: Sequence[tuple[int, int]]) -> list[int]:
 def folded(text: str) -> str:
     """The text in compatibility form (NFKC) with every run of white space as one space."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        text = _LONE.sub("\ufffd", unicodedata.normalize("NFKC", text))
     return " ".join(text.split())

@@ -5,6 +5,7 @@ all roles, content parts, names, tool calls and their arguments, tool results.
 Does not know how either is scored.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,10 @@ from turnout.core import Message, readable, text_of
 TURNS = 6
 HEAD = 400
 TAIL = 200
+# A sentence of more characters is judged in parts, and one of fewer with the next.
+LONG, SHORT = 160, 30
+# What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
+_ENDS = re.compile(r"(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|\n\s*")
 _SPEAKERS = frozenset({"user", "assistant"})
 
 
@@ -61,6 +66,27 @@ def clipped(text: str) -> str:
 
 
 def chunks(text: str) -> list[str]:
-    """The whole text in stretches that are each short enough to be judged at once."""
-    size = HEAD + TAIL
-    return [part for i in range(0, len(text), size) if (part := text[i : i + size]).strip()]
+    """The whole text in stretches of sentences that are each short enough to be judged at once."""
+    return _cut(text, HEAD + TAIL, HEAD + TAIL)
+
+
+def sentences(text: str) -> list[str]:
+    """The whole text sentence by sentence, so that what one says does not drown in the others."""
+    return _cut(text, SHORT, LONG)
+
+
+def _cut(text: str, least: int, most: int) -> list[str]:
+    """Parts that end where sentences do, once they are long enough; blank ones are left out."""
+    if len(text) <= least:
+        return [text] if text.strip() else []
+    found: list[str] = []
+    start = last = 0
+    for end in (*(m.end() for m in _ENDS.finditer(text)), len(text)):
+        if last > start and (last - start >= least or end - start > most):
+            found.append(text[start:last])
+            start = last
+        while end - start > most:
+            found.append(text[start : start + most])
+            start += most
+        last = end
+    return [part for part in (*found, text[start:]) if part.strip()]

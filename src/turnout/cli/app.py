@@ -7,10 +7,11 @@ Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or confi
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from turnout import __version__
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -70,7 +71,17 @@ def app(arguments: Sequence[str]) -> typer.Typer:
     return found
 
 
-def _root() -> None:
+def _version(asked: bool) -> None:  # noqa: FBT001 -- as typer calls it
+    if asked:
+        typer.echo(f"turnout {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # noqa: FBT002 -- a flag
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Send every request to the cheapest model that will answer it well."""
 
 

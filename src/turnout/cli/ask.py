@@ -5,18 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.options import (
-    ConfigOption,
-    JsonOption,
-    LedgerOption,
-    err,
-    notice,
-    out,
-    print_json,
-    prompt_text,
-    router,
-    usd,
-)
+from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, prompt_text, router
+from turnout.cli.show import err, notice, out, print_json, usd
 from turnout.core import Decision, format_usd
 from turnout.runtime import Reply, Router
 

@@ -22,7 +22,7 @@ from turnout.classifiers.calibration import (
 )
 from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines, opened
-from turnout.cli.options import err, out, print_json, print_table
+from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.decision import folding

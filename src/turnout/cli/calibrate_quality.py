@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from turnout.cli.options import out, print_json, waiting
+from turnout.cli.show import out, print_json, waiting
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:

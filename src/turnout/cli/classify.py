@@ -17,13 +17,19 @@ from rich.progress import track
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
 from turnout.cli.jsonl import Line, lines, opened
-from turnout.cli.options import ConfigOption, LedgerOption, err, router
+from turnout.cli.options import LedgerOption, router
+from turnout.cli.show import err
 from turnout.config import load_file
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule, served_intent
 from turnout.runtime.classifying import classifier_of
 
 BATCH = 128
+
+ServedOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="turnout.yaml that serves; else the classifier's labels."),
+]
 
 
 def classify(
@@ -32,7 +38,7 @@ def classify(
     ],
     target: Annotated[Path, typer.Option("--out", help="JSONL of verdicts; - is stdout.")],
     *,
-    config: ConfigOption = None,
+    config: ServedOption = None,
     ledger: LedgerOption = True,
 ) -> None:
     """Label every line: {id, intent, intents, unsafe, injection, language}.

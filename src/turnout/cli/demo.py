@@ -5,17 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from turnout.cli.ask import answer_record, write_stream
-from turnout.cli.options import (
-    ConfigOption,
-    JsonOption,
-    LedgerOption,
-    notice,
-    out,
-    print_json,
-    print_table,
-    router,
-    share,
-)
+from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router
+from turnout.cli.show import notice, out, print_json, print_table, share
 from turnout.core import format_usd
 from turnout.runtime import Reply, Router
 from turnout.runtime.receipt import total

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json, print_table, waiting
+from turnout.cli.options import JsonOption
+from turnout.cli.show import err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
 from turnout.policies import (
     Cascade,
@@ -89,7 +90,9 @@ def _report(
     table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
 ) -> "Report":
     from turnout.evaluation.driver import drive
-    from turnout.evaluation.report import Report, Rows, curve_of
+    from turnout.evaluation.report import Report
+    from turnout.evaluation.report_curve import curve_of
+    from turnout.evaluation.report_rows import Rows
 
     for spec in specs:
         if bundle is None and spec.startswith("cheapest_above_quality:") and "," in spec:

@@ -16,7 +16,7 @@ from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
 from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
-from turnout.cli.options import err, usd
+from turnout.cli.show import err, usd
 from turnout.config import Config
 from turnout.core import UNSAFE
 from turnout.decision import folding, served_intent

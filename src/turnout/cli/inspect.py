@@ -5,15 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from turnout.catalog import Deployment, Price
-from turnout.cli.options import (
-    ConfigOption,
-    JsonOption,
-    notice,
-    out,
-    print_json,
-    print_table,
-    router,
-)
+from turnout.cli.options import ConfigOption, JsonOption, router
+from turnout.cli.show import notice, out, print_json, print_table
 from turnout.core import usd_from_pico
 from turnout.runtime import Router
 

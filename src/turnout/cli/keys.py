@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from turnout.cli.options import ConfigOption, JsonOption, out, print_json, print_table, router
+from turnout.cli.options import ConfigOption, JsonOption, router
+from turnout.cli.show import out, print_json, print_table
 from turnout.config import BudgetSection
 from turnout.core import Budget, InvalidRequest
 from turnout.runtime.budgets import budget_of

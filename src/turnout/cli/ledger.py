@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from turnout.cli.options import ConfigOption, JsonOption, err, out, print_json, print_table
+from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption, outcomes
-from turnout.config import Config, load_file
+from turnout.cli.show import err, out, print_json, print_table
+from turnout.config import config_path, load_file
 from turnout.core import ConfigError, InvalidRequest, format_usd
 from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify
 from turnout.ledger.export import export_jsonl, export_parquet
+from turnout.ledger.place import OFF, default_place
 from turnout.ledger.queries import CALL_COLUMNS
-from turnout.runtime.recording import OFF, default_place
 
 Format = Literal["jsonl", "parquet"]
 
@@ -145,27 +146,17 @@ def explain(
 
 def open_store(ledger: str | None, config: Path | None) -> Store:
     """The ledger that the options and the configuration name, for reading."""
-    place = ledger or _configured(config)
-    if place is None:
-        place = default_place(os.environ)
+    path = config_path(config)
+    place = ledger or (load_file(path).ledger if path else None) or default_place(os.environ)
     if place is None:
         raise ConfigError("no ledger: set HOME or XDG_DATA_HOME, or name one with --ledger")
     if place == OFF:
         raise ConfigError("the configuration says ledger: off; name one with --ledger")
     store = store_at(place)
-    path = getattr(store, "path", None)
-    if isinstance(path, Path) and not path.exists():
-        raise ConfigError(f"{path}: no ledger yet; the first recorded request makes it")
+    file = getattr(store, "path", None)
+    if isinstance(file, Path) and not file.exists():
+        raise ConfigError(f"{file}: no ledger yet; the first recorded request makes it")
     return store
-
-
-def _configured(path: Path | None) -> str | None:
-    named = path or os.environ.get("TURNOUT_CONFIG")
-    chosen = Path(named) if named else Path("turnout.yaml")
-    if named is None and not chosen.exists():
-        return None
-    loaded: Config = load_file(chosen)
-    return loaded.ledger
 
 
 def since_ms(text: str | None, now_ms: int) -> int | None:

@@ -1,19 +1,18 @@
-"""What several commands share: their options, where prompts come from, how results are shown."""
+"""What several commands share: their options, the router these mean, where prompts come from."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from turnout.core import InvalidRequest, usd_from_pico
-from turnout.runtime import NoRecorder, Router
+from turnout.config import load
+from turnout.core import InvalidRequest
+from turnout.ledger import NoRecorder
+
+if TYPE_CHECKING:
+    from turnout.runtime import Router
 
 ConfigOption = Annotated[
     Path | None,
@@ -26,20 +25,18 @@ LedgerOption = Annotated[
     bool, typer.Option("--ledger/--no-ledger", help="Record decision and cost; never the text.")
 ]
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-
-def router(config: Path | None, *, ledger: bool = True) -> Router:
+def router(config: Path | None, *, ledger: bool = True) -> "Router":
     """The router that the options and the environment describe. Raises ConfigError."""
-    recorder = None if ledger else NoRecorder()
-    if config:
-        return Router.from_file(config, recorder=recorder)
-    return Router.from_env(recorder=recorder)
+    from turnout.runtime import Router
+
+    return Router.from_config(load(config), recorder=None if ledger else NoRecorder())
 
 
-def silent_router(config: Path | None) -> Router:
+def silent_router(config: Path | None) -> "Router":
     """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    from turnout.runtime import Router
+
     return Router(replace(router(config, ledger=False).parts, asked=None))
 
 
@@ -56,58 +53,3 @@ def prompt_text(given: str | None) -> str:
         raise InvalidRequest(
             f"standard input is not UTF-8 text (byte {error.start}); send text"
         ) from error
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    sys.stdout.write(orjson.dumps(value, option=options).decode() + "\n")
-
-
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns whose names end in a unit sign are right-aligned."""
-    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if _numeric(column) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if out.is_terminal else 160).print(table)
-
-
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Shows what is being waited for, on a terminal."""
-    if not err.is_terminal:
-        yield
-        return
-    with err.status(what):
-        yield
-
-
-def usd(pico_usd: int | None) -> float | None:
-    """Dollars for a JSON document; None stays None."""
-    return None if pico_usd is None else float(usd_from_pico(pico_usd))
-
-
-def share(part: int | None, whole: int | None) -> str:
-    """How much less ``part`` is than ``whole``, as a signed percentage."""
-    if part is None or not whole:
-        return "unknown"
-    return f"{100 * (part - whole) / whole:+.1f}%"
-
-
-def notice(parts: Mapping[str, Any]) -> str | None:
-    """The line that says a stand-in answers, where one does."""
-    stand_in = parts.get("stand_in")
-    if stand_in is None:
-        return None
-    return (
-        f"no API key found: {stand_in.model} (embedded, often wrong) answers in place of the "
-        "chosen model, and costs are what the chosen model would have charged"
-    )
-
-
-def _numeric(column: str) -> bool:
-    return column in {"conf", "tokens", "cost", "vs strongest", "prompts", "share", "saving"} or (
-        column.endswith(("$/M", "$", "tokens"))
-    )

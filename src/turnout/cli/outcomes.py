@@ -6,7 +6,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from turnout.cli.options import ConfigOption, err, out
+from turnout.cli.options import ConfigOption
+from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.ledger import Store
 
@@ -37,7 +38,7 @@ def outcomes(
     """Join feedback with the prompts it was about, as a table for train, eval and calibrate."""
     from turnout.cli.ledger import open_store
     from turnout.evaluation.ledger_table import gather
-    from turnout.evaluation.table_files import read_jsonl
+    from turnout.evaluation.row_files import read_jsonl
 
     store = open_store(ledger, config)
     span = _scale(scale)

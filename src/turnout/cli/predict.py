@@ -8,7 +8,7 @@ import orjson
 import typer
 from rich.progress import track
 
-from turnout.cli.options import err, out
+from turnout.cli.show import err, out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def predict(
     is predicted as an empty prompt, marked with its error, and makes the exit code 1.
     """
     from turnout.classifiers.success.bundle import open_bundle
-    from turnout.evaluation.table_files import numbered_rows
+    from turnout.evaluation.row_files import numbered_rows
 
     predictor = open_bundle(bundle).predictor
     rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.options import out
+from turnout.cli.show import out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def probe(
 
 
 def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path) -> None:
-    from turnout.evaluation.table_files import read_jsonl
+    from turnout.evaluation.row_files import read_jsonl
     from turnout.features.prompt import request_text
     from turnout.training.probe import informative
 
@@ -153,7 +153,7 @@ def _numbers(rows: Iterable[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    from turnout.evaluation.table_files import read_jsonl
+    from turnout.evaluation.row_files import read_jsonl
 
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.options import err, out, print_json
+from turnout.cli.show import err, out, print_json
 from turnout.proving import Check, Proof
 
 Shown = Callable[[int], None]

@@ -60,7 +60,7 @@ async def _served(
     router: Router, access: Any, keys: list[str], sabotage: Sabotage | None, meet_with: Any
 ) -> tuple[Any, list[str]]:
     """What ``meet_with`` found at a gateway of ``router``, and the tenants of ``keys``."""
-    from turnout.gateway import Gateway
+    from turnout.gateway.app import Gateway
     from turnout.gateway.server import HttpServer
 
     gateway = Gateway(router, access=access)

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from turnout.cli.ledger import open_store, since_ms
-from turnout.cli.options import ConfigOption, JsonOption, out, print_json, print_table
+from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption
+from turnout.cli.show import out, print_json, print_table
 from turnout.core import ConfigError, format_usd, usd_from_pico
-from turnout.ledger.savings import Baseline, By, Forecast, Group, Savings
+from turnout.ledger.baselines import Baseline, Group
+from turnout.ledger.forecast import Forecast
+from turnout.ledger.savings import By, Savings
 from turnout.ledger.savings import savings as report_of
 
 _COLUMNS = ("group", "requests", "actual $", "strongest $", "cheapest $", "best single $",

@@ -1,5 +1,6 @@
 """``turnout serve``: the gateway in one process or several."""
 
+import gc
 import os
 import signal
 import socket
@@ -7,21 +8,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from turnout.cli.options import ConfigOption, err, router
+from turnout.cli.options import ConfigOption, router
+from turnout.cli.supervise import supervise
+from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
-from turnout.runtime import Router
-from turnout.runtime.recording import SECRET, SOCKET, place_of
+from turnout.gateway.access import Access
+from turnout.gateway.admin_token import admin_token, state_dir
+from turnout.gateway.handover import Handover, TakenOver, handover_path
+from turnout.gateway.listening import Address, bind
+from turnout.ledger import place_of
 
-if TYPE_CHECKING:
-    from turnout.gateway.access import Access
-    from turnout.gateway.serve import Address
-
-_EXTRA = "turnout serve needs more packages: pip install 'turnout[serve]'"
+_EXTRA = ("uvloop", "prometheus_client", "cryptography")
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
@@ -29,6 +32,10 @@ WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Processes that 
 DrainOption = Annotated[float, typer.Option(min=0, help="Seconds to finish answers when stopped.")]
 CertOption = Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option(help="TLS private key (PEM).")]
+LevelOption = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    typer.Option(case_sensitive=False, help="What is logged: this and worse."),
+]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
 TakeOverOption = Annotated[
     bool,
@@ -45,49 +52,39 @@ def serve(
     drain_s: DrainOption = 60.0,
     tls_cert: CertOption = None,
     tls_key: KeyOption = None,
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: LevelOption = "INFO",
     take_over: TakeOverOption = False,
     fd: FdOption = None,
     ready_fd: FdOption = None,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
-    try:
-        from turnout.gateway import log
-        from turnout.gateway.access import Access
-        from turnout.gateway.admin_token import admin_token, state_dir
-        from turnout.gateway.handover import Handover, TakenOver, handover_path
-        from turnout.gateway.serve import Address, bind
-    except ImportError as error:
-        raise ConfigError(_EXTRA) from error
+    _check_extra()
     token, fresh = admin_token(state_dir(os.environ))
     keys = [key.strip() for key in os.environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
     _check_keys(keys)
     access = Access(keys, token)
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
     _check_tls(address.certificate, address.key)
-    run = _Run(config=config, access=access, address=address, drain_s=drain_s)
+    run = _Run(config=config, access=access, address=address, drain_s=drain_s, log_level=log_level)
     if fd is not None:
-        log.configure(log_level)
         run.one(socket.socket(fileno=fd), _tells(ready_fd))
         return
+    settings = load(config)
     if take_over:
-        _check_ledger(router(config))
+        _check_ledger(settings)
     taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
     listener = taken.listener if taken else bind(address, access)
     if fresh:
-        err.print(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", markup=False)
+        typer.echo(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", err=True)
     bound = listener.getsockname()[1]
-    scheme = "https" if tls_cert else "http"
-    err.print(f"serving on {scheme}://{host}:{bound}/v1", markup=False)
+    place = f"{'https' if tls_cert else 'http'}://{host}:{bound}/v1"
+    serving = partial(typer.echo, f"serving on {place}", err=True)
     ready = taken.ready if taken else _nothing
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    with Handover(handover_path(state_dir(os.environ), bound), listener, stop):
+    with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
         if workers > 1:
-            # One clear message instead of one a worker.
-            with router(config) as one:
-                sys.exit(_supervise(listener, workers, one, ready))
-        log.configure(log_level)
-        run.one(listener, ready)
+            sys.exit(supervise(settings, listener, workers, serving, ready))
+        run.one(listener, lambda: (serving(), ready()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +92,28 @@ class _Run:
     """What one serving process needs beside its socket."""
 
     config: Path | None
-    access: "Access"
-    address: "Address"
+    access: Access
+    address: Address
     drain_s: float
+    log_level: str
 
-    def one(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+    def one(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Serves in this process until it is told to stop."""
+        # What is loaded stays: collections would walk it in vain until all of it is there.
+        gc.disable()
+        try:
+            self._serve(listener, ready)
+        finally:
+            gc.enable()
+
+    def _serve(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         import uvloop
 
+        from turnout.gateway import log
         from turnout.gateway.serve import Patience
         from turnout.gateway.serve import serve as serve_on
 
+        log.configure(self.log_level)
         uvloop.run(
             serve_on(
                 lambda: router(self.config),
@@ -113,7 +121,7 @@ class _Run:
                 access=self.access,
                 address=self.address,
                 patience=Patience(drain_s=self.drain_s),
-                config_path=self.config or _default_path(),
+                config_path=config_path(self.config),
                 ready=ready,
             )
         )
@@ -135,8 +143,8 @@ def _nothing() -> None:
     """Nobody waits to be told."""
 
 
-def _check_ledger(one: Router) -> None:
-    place = place_of(one.parts.config, os.environ)
+def _check_ledger(config: Config) -> None:
+    place = place_of(config, os.environ)
     if place is not None and "://" not in place:
         raise ConfigError(
             "two gateways cannot write one SQLite ledger, so --take-over needs "
@@ -144,48 +152,12 @@ def _check_ledger(one: Router) -> None:
         )
 
 
-def _supervise(
-    listener: socket.socket, workers: int, one: Router, ready: Callable[[], None]
-) -> int:
-    """Keep workers running; one file's ledger is written here, for all of them."""
-    import secrets
-    import tempfile
-
-    from turnout.gateway.workers import Workers
-    from turnout.ledger import Ledger
-    from turnout.ledger.shared import LedgerHost
-
-    options = _without_workers(sys.argv[1:])
-    command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
-    with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        running = Workers(command, workers, [listener.fileno()])
-        ledger = one.parts.means.recorder
-        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
-            return running.run(ready)
-        secret = secrets.token_bytes(32)
-        host = LedgerHost(ledger, f"{metrics}/ledger", secret)
-        ledger.start()
-        os.environ[SOCKET], os.environ[SECRET] = f"{metrics}/ledger", secret.hex()
-        try:
-            return running.run(ready)
-        finally:
-            host.close()
-
-
-def _without_workers(arguments: list[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if not skip and not argument.startswith("--workers"):
-            kept.append(argument)
-        skip = argument == "--workers"
-    return kept
-
-
-def _default_path() -> Path | None:
-    named = os.environ.get("TURNOUT_CONFIG", "turnout.yaml")
-    return Path(named) if Path(named).exists() else None
+def _check_extra() -> None:
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"turnout serve needs {', '.join(missing)} too: pip install 'turnout[serve]'"
+        )
 
 
 def _check_keys(keys: list[str]) -> None:

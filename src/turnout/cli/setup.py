@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.options import JsonOption, err, out, print_json
+from turnout.cli.options import JsonOption
+from turnout.cli.show import err, out, print_json
 from turnout.core import ConfigError
 from turnout.providers.weights import Weights, bundled, verify
 from turnout.runtime.local_models import add_local_model

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from turnout.cli.options import JsonOption, err, out, print_json, print_table
+from turnout.cli.options import JsonOption
+from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
 from turnout.core import ConfigError
 

@@ -6,9 +6,11 @@ Invariant: a problem names the place, the value and the fix. Does not know files
 import difflib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from turnout.config.schema import BLOCK, Config, IntentSection, PolicySection
-from turnout.core import AUTO, UNSAFE
+from turnout.config.choice import IntentSection, PolicySection
+from turnout.config.schema import BLOCK, Config
+from turnout.core import AUTO, UNSAFE, ConfigError
 
 Problem = tuple[tuple[str, ...], str]
 
@@ -17,6 +19,15 @@ MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _POLICIES = ("cheapest", "strongest", "random")
 _TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Puts the field before what is wrong with the file that it names."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{field}: {error}") from error
 
 
 def problems(config: Config) -> Iterator[Problem]:

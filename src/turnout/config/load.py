@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,27 @@ _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 # How pydantic names the two branches of a price in an error's path.
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
 
+_DATE = "tag:yaml.org,2002:timestamp"
+
 Lines = dict[tuple[str, ...], int]
+
+
+def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file meant: the one given, else ``$TURNOUT_CONFIG``, else a ``turnout.yaml`` here."""
+    named = given or environ.get("TURNOUT_CONFIG")
+    if named:
+        return Path(named)
+    here = Path("turnout.yaml")
+    return here if here.exists() else None
+
+
+def load(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the file meant, else the shipped recipe. Raises ConfigError."""
+    path = config_path(given, environ)
+    if path is not None:
+        return load_file(path, environ)
+    recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
+    return load_text(recipe, environ)
 
 
 def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -50,6 +71,8 @@ def load_text(
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        if mark and _ENV.search([*text.splitlines(), ""][mark.line]):
+            problem += '; put "${NAME}" in quotes'
         raise ConfigError(f"{name}: {where}not valid YAML: {problem}") from error
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{name}: holds no settings; start with 'provider: runcrate'")
@@ -118,6 +141,8 @@ def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
         return found
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+    if node.tag == _DATE:
+        return node.value  # as it is written: no setting is a point in time
     return yaml.SafeLoader("").construct_object(node)
 
 

@@ -19,8 +19,8 @@ _TEXT = frozenset({"text"})
 class Asked(NamedTuple):
     """What a constraint may look at: the request as one deployment would see it.
 
-    ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cost_pico_usd`` is
-    what that would cost, None where the price is unknown.
+    ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cap`` is the most
+    that the caller takes, ``cost_pico_usd`` what the call would cost, None where that is unknown.
     """
 
     request: Request
@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     snapshot: Snapshot
     prompt: int
     answer: int
+    cap: int | None
     cost_pico_usd: int | None
 
 
@@ -75,14 +76,14 @@ def _allowed(asked: Asked, deployment: Deployment) -> str | None:
 
 def _fits(asked: Asked, deployment: Deployment) -> str | None:
     prompt, window = asked.prompt, deployment.card.context_window
-    reserve = asked.request.max_output_tokens or asked.answer
+    reserve = asked.cap or asked.answer
     if prompt + reserve > window:
         return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
     return None
 
 
 def _long_enough(asked: Asked, deployment: Deployment) -> str | None:
-    cap, most = asked.request.max_output_tokens, deployment.card.max_output
+    cap, most = asked.cap, deployment.card.max_output
     if cap is None or most is None or cap <= most:
         return None
     return f"answers at most {most:,} of the {cap:,} tokens asked for"
@@ -144,14 +145,13 @@ def candidates(
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
     checks = _binding(request, features, snapshot)
     success, latency_ms = prediction.success, snapshot.latency_ms
-    written, usual = features.written, features.output_tokens
+    written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     found = []
     for deployment in deployments:
         card, price = deployment.card, deployment.price
         prompt, answer = input_tokens(features, deployment), written.get(card.id, usual)
         cost = None if price is None else price.expected_cost(prompt, answer)
-        asked = Asked(request, features, snapshot, prompt, answer, cost)
-        reasons = (check(asked, deployment) for check in checks)
+        asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
         found.append(
             Candidate(
                 deployment=deployment.id,
@@ -159,24 +159,37 @@ def candidates(
                 cost_pico_usd=cost,
                 quality=success.get(card.id, card.quality),
                 latency_ms=latency_ms.get(deployment.id),
-                excluded=next(filter(None, reasons), None),
+                excluded=_excluded(checks, asked, deployment),
             )
         )
     return found
 
 
+def _excluded(checks: Iterable[Constraint], asked: Asked, deployment: Deployment) -> str | None:
+    for check in checks:
+        reason = check(asked, deployment)
+        if reason is not None:
+            return reason
+    return None
+
+
 def _binding(request: Request, features: Features, snapshot: Snapshot) -> list[Constraint]:
     """The constraints that can exclude anything, in their order: for most only the window's."""
     limits = request.constraints
-    plain = features.modalities == _TEXT and not features.needs_tools and not features.needs_json
-    binding: tuple[tuple[bool, Constraint], ...] = (
-        (limits.allow is not None or bool(limits.deny), _allowed),
-        (True, _fits),
-        (request.max_output_tokens is not None, _long_enough),
-        (not plain, _capable),
-        (limits.max_cost_pico_usd is not None, _affordable),
-        (limits.most_pico_usd is not None or limits.most_tokens is not None, _within),
-        (limits.max_latency_ms is not None, _quick),
-        (bool(snapshot.unavailable), _available),
-    )
-    return [check for binds, check in binding if binds]
+    binding: list[Constraint] = []
+    if limits.allow is not None or limits.deny:
+        binding.append(_allowed)
+    binding.append(_fits)
+    if request.max_output_tokens is not None:
+        binding.append(_long_enough)
+    if features.modalities != _TEXT or features.needs_tools or features.needs_json:
+        binding.append(_capable)
+    if limits.max_cost_pico_usd is not None:
+        binding.append(_affordable)
+    if limits.most_pico_usd is not None or limits.most_tokens is not None:
+        binding.append(_within)
+    if limits.max_latency_ms is not None:
+        binding.append(_quick)
+    if snapshot.unavailable:
+        binding.append(_available)
+    return binding

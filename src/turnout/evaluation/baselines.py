@@ -1,4 +1,4 @@
-"""The rows every router is compared with, as predictions or choices on an outcome table.
+"""Oracles, which every router is compared with, as predictions on an outcome table.
 
 An oracle reads what no router can: it bounds, it does not route.
 """
@@ -9,11 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-
-
-def prior(score: Floats, rows: int) -> Floats:
-    """Each model's mean score, for every row: what is known without reading the prompt."""
-    return np.tile(np.nanmean(score, axis=0), (rows, 1))
 
 
 def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
@@ -29,13 +24,3 @@ def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
 def oracle(score: Floats) -> Floats:
     """The outcomes themselves, a missing one as a failure."""
     return np.nan_to_num(score, nan=0.0)
-
-
-def length(texts: Sequence[str]) -> Floats:
-    """Characters of each prompt: longer goes to the stronger model."""
-    return np.array([len(text) for text in texts], dtype=np.float64)
-
-
-def random_choice(score: Floats, seed: int = 0) -> Floats:
-    """Predictions that carry no information."""
-    return np.random.default_rng(seed).random(score.shape)

@@ -15,9 +15,6 @@ from turnout.core import ConfigError
 
 Floats = npt.NDArray[np.float64]
 
-# The columns of a row that a predictor may read, in this order of preference for the text.
-TEXT_FIELDS = ("query", "prompt", "messages", "functions")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTable:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from turnout.core import Caller, Request, RouterError
+from turnout.core import Caller, LedgerError, Request, RouterError
 from turnout.gateway import control, log
 from turnout.gateway.access import ANYONE, Access
 from turnout.gateway.admin import Admin
@@ -36,10 +36,11 @@ from turnout.gateway.inbound import constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
+from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
-from turnout.gateway.watch import look, watch
+from turnout.gateway.watch import watch
 from turnout.runtime import Router, new_id, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -84,7 +85,7 @@ class Arrival:
 class Gateway:
     """Serves ``router``; setting ``router`` swaps it for the requests that arrive from then on.
 
-    ``draining`` makes ``/readyz`` say no, so that balancers send nothing new.
+    ``readiness.draining`` makes ``/readyz`` say no, so that balancers send nothing new.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Gateway:
         self.limits = limits or Limits()
         self.access = access or Access()
         self.access.origins = Origins(router.parts.config.serve.origins)
-        self.draining = False
+        self.readiness = Readiness(lambda: self.router)
         self._metrics = Metrics()
         self._traces = traces_of(router.parts.config)
         self._recent = Recent()
@@ -126,10 +127,10 @@ class Gateway:
         }
 
     def prepare(self) -> None:
-        """Loads what the first request would otherwise wait for."""
+        """Loads what the first request would otherwise wait for. Raises ConfigError."""
         self.router.prepare()
-        with suppress(RouterError):  # said, and tried again, by ``attend``
-            look(self.router.accounts)
+        with suppress(LedgerError):  # said, and tried again, by ``attend``
+            self.router.accounts.open()
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
@@ -191,12 +192,15 @@ class Gateway:
             await _refuse(internal(), dialect, arrival, out)
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
-        """The route's path for the metrics, its dialect and its handler."""
-        path = arrival.path
-        found = self._routes.get((arrival.method, path))
+        """The route's path for the metrics, its dialect and its handler.
+
+        HEAD is answered as GET is, and its body left out on the way.
+        """
+        path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
+        found = self._routes.get((method, path))
         if found is None:
             path = next((p for p in _PREFIXES if path.startswith(p)), path)
-            found = self._routes.get((arrival.method, path))
+            found = self._routes.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
@@ -206,8 +210,13 @@ class Gateway:
             message = f"{arrival.path} takes {methods}, not {arrival.method}"
             wrong = bad_request(message, status=405, code="method_not_allowed")
             raise Refused(replace(wrong, allow=methods))
-        message = f"no such path: {arrival.path[:100]}"
+        message = f"no such path: {arrival.path[:100]}{self._hint(arrival.path)}"
         raise Refused(bad_request(message, status=404, code="not_found"))
+
+    def _hint(self, path: str) -> str:
+        """The path that is meant, where only its beginning or a slash at its end is wrong."""
+        near = "/v1/" + path.strip("/").removeprefix("v1/").removeprefix("v1/")
+        return f"; did you mean {near}?" if any(p == near for _, p in self._routes) else ""
 
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
@@ -308,12 +317,11 @@ class Gateway:
         await _send(out, {"status": "ok"})
 
     async def _ready(self, arrival: Arrival, out: Exchange) -> None:
-        """Ready means that a request would be taken and that some model could be called."""
+        """Ready means that a request would be taken, recorded, and answered by some model."""
         del arrival
-        open_models = self.router.callable_models()
-        ready = bool(open_models) and not self.draining
-        state = "ok" if ready else "draining" if self.draining else "no model can be called"
-        await _send(out, {"status": state, "models": open_models}, status=200 if ready else 503)
+        state = await self.readiness.state()
+        told = {"status": state, "models": self.router.callable_models()}
+        await _send(out, told, status=200 if state == READY else 503)
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
         del arrival

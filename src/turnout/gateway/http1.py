@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from time import time
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, par
 from httptools.parser.errors import HttpParserInvalidURLError
 
 from turnout.gateway.exchange import Exchange, Malformed, TooLate
+from turnout.gateway.unreadable import unreadable
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -27,6 +29,8 @@ _MOST_PIPELINED = 64
 _LINGER_S = 2.0
 _FRESH_S = 1.0
 _HIGH_WATER = 128 * 1024
+
+_BAD, _TOO_LARGE = HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,9 @@ class ServerConnection(asyncio.Protocol):
             self._receiving.fail(TooLate())
             self.due = math.inf
         elif self._head_bytes:
-            self._refuse(b"408 Request Timeout")
+            wait_s = self._bounds.receive_s
+            late = f"the request's headers did not arrive within {wait_s:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, late)
             self._close()
         else:
             self._close()
@@ -128,7 +134,8 @@ class ServerConnection(asyncio.Protocol):
                 self.due = self._loop.time() + self._bounds.receive_s
             self._head_bytes += len(data.partition(b"\r\n\r\n")[0])
             if self._head_bytes > self._bounds.head_bytes:
-                self._refuse(b"431 Request Header Fields Too Large")
+                most = f"{self._bounds.head_bytes:,} bytes"
+                self._refuse(_TOO_LARGE, f"the request's headers are larger than {most}; send less")
                 return
         try:
             self._parser.feed_data(data)
@@ -136,12 +143,12 @@ class ServerConnection(asyncio.Protocol):
             # What is offered instead of HTTP/1.1 is declined by answering in it, for the last time.
             last = self._queued[-1] if self._queued else self._answering
             if last is None:
-                self._refuse(b"400 Bad Request")
+                self._refuse(_BAD, "speak HTTP version 1.1")
             else:
                 last.closes = True
-        except HttpParserError:
+        except HttpParserError as error:
             if self._receiving is None:
-                self._refuse(b"400 Bad Request")
+                self._refuse(_BAD, f"the request breaks the HTTP grammar: {error}")
             else:
                 self._lingers = True
                 self._receiving.fail(Malformed())
@@ -181,17 +188,21 @@ class ServerConnection(asyncio.Protocol):
         if len(headers) < len(self._headers):
             hosts = [name for name, _ in self._headers].count(b"host")
         if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
-            self._refuse(b"431 Request Header Fields Too Large")
+            self._refuse(_TOO_LARGE, f"more than {_MOST_HEADERS} headers, or too many requests")
             return
         path = _path(self._url)
+        if path is None:
+            self._refuse(_BAD, "the request names no path")
+            return
+        if hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
+            self._refuse(_BAD, "send one Host header")
+            return
         if (
             self._parser.should_upgrade()
             and {b"content-length", b"transfer-encoding"} & headers.keys()
         ):
             # The parser would leave the body out.
-            path = None
-        if path is None or hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
-            self._refuse(b"400 Bad Request")
+            self._refuse(_BAD, "send the request without an Upgrade header")
             return
         exchange = self._receiving = Exchange(
             self,
@@ -272,7 +283,7 @@ class ServerConnection(asyncio.Protocol):
             if not exchange.finished and not self.closed:
                 self._transport.abort()
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answers what cannot be read, unless requests before it are still answered, and ends."""
         if self.closed or self._lingers:
             return
@@ -280,9 +291,7 @@ class ServerConnection(asyncio.Protocol):
         if last is not None:
             self._lingers = last.closes = True
             return
-        self._transport.write(
-            b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
-        )
+        self._transport.write(unreadable(status, message))
         self._linger()
 
     def _linger(self) -> None:

@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from turnout.core import Outcome
 from turnout.core.money import PICO_PER_USD
@@ -29,58 +29,38 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
         to = self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "turnout_requests", "Requests by path and status.", ("path", "status"), registry=to
+
+        def counter(name: str, says: str, *labels: str) -> Counter:
+            return Counter(f"turnout_{name}", says, labels, registry=to)
+
+        def gauge(
+            name: str, says: str, *labels: str, of_all: Literal["livesum", "mostrecent"]
+        ) -> Gauge:
+            return Gauge(f"turnout_{name}", says, labels, registry=to, multiprocess_mode=of_all)
+
+        self._requests = counter("requests", "Requests by path and status.", "path", "status")
+        self._attempts = counter(
+            "attempts", "Upstream calls by model and how they ended.", "model", "end"
         )
-        self._attempts = Counter(
-            "turnout_attempts",
-            "Upstream calls by model and how they ended.",
-            ("model", "end"),
-            registry=to,
+        self._tokens = counter("tokens", "Tokens by model.", "model", "kind")
+        self._cost = counter("cost_usd", "Known cost in USD by model.", "model")
+        self._blocked = counter(
+            "blocked", "Requests and answers that the safety rule stopped.", "what"
         )
-        self._tokens = Counter("turnout_tokens", "Tokens by model.", ("model", "kind"), registry=to)
-        self._cost = Counter(
-            "turnout_cost_usd", "Known cost in USD by model.", ("model",), registry=to
-        )
-        self._blocked = Counter(
-            "turnout_blocked",
-            "Requests and answers that the safety rule stopped.",
-            ("what",),
-            registry=to,
-        )
-        self._retries = Counter(
-            "turnout_retries", "Further tries of one deployment.", ("model",), registry=to
-        )
-        self._fallbacks = Counter(
-            "turnout_fallbacks", "Requests answered by another than the first.", registry=to
-        )
-        self._unknown = Counter(
-            "turnout_unknown_cost", "Calls whose cost is not known.", ("model",), registry=to
-        )
-        self._refused = Counter(
-            "turnout_refused", "Requests refused, by why.", ("code",), registry=to
-        )
-        self._cooling = Gauge(
-            "turnout_cooling",
+        self._retries = counter("retries", "Further tries of one deployment.", "model")
+        self._fallbacks = counter("fallbacks", "Requests answered by another than the first.")
+        self._unknown = counter("unknown_cost", "Calls whose cost is not known.", "model")
+        self._refused = counter("refused", "Requests refused, by why.", "code")
+        self._cooling = gauge(
+            "cooling",
             "Deployments that take no call now, as the scraped process sees them.",
-            ("deployment",),
-            registry=to,
-            multiprocess_mode="mostrecent",
+            "deployment",
+            of_all="mostrecent",
         )
         self._first = _times(to, "turnout_time_to_first_token_seconds", "By model.", "model")
         self._duration = _times(to, "turnout_request_seconds", "Whole requests.", "path")
-        self._in_flight = Gauge(
-            "turnout_requests_in_flight",
-            "Requests under way.",
-            registry=to,
-            multiprocess_mode="livesum",
-        )
-        self._tasks = Gauge(
-            "turnout_tasks",
-            "Tasks of the event loop when it was asked.",
-            registry=to,
-            multiprocess_mode="livesum",
-        )
+        self._in_flight = gauge("requests_in_flight", "Requests under way.", of_all="livesum")
+        self._tasks = gauge("tasks", "Tasks of the event loop when it was asked.", of_all="livesum")
         self._bound: dict[tuple[Any, ...], Any] = {}
         # What is counted but not yet told: nobody looks more often than a scrape does. Values that
         # several workers share are told at once.

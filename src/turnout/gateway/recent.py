@@ -10,7 +10,9 @@ from typing import Any
 from turnout.core import Decision, Outcome, Scan, usd_from_pico
 from turnout.gateway.log import scan_fields
 
-_MOST = 2000
+# A request writes into the memory that the oldest of these leaves, which is the colder the more
+# there are: 2,000 cost 6 % of all CPU time.
+_MOST = 250
 
 _Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan, ...]]
 

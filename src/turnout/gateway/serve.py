@@ -14,34 +14,20 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
+from turnout.gateway.listening import Address, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
 from turnout.runtime import Router
 
-if TYPE_CHECKING:
-    from ssl import SSLContext
-
 _LOG = logging.getLogger("turnout.gateway")
-_BACKLOG = 2048
 _FIRST_ANSWERS_S = 0.5
 _M_ARENA_MAX = -8  # as in <malloc.h>
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where to listen, and with which certificate."""
-
-    host: str = "127.0.0.1"
-    port: int = 4100
-    certificate: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,29 +39,6 @@ class Patience:
     max_head_bytes: int = 32 * 1024
 
 
-def bind(address: Address, access: Access) -> socket.socket:
-    """The listening socket. Raises ConfigError, also for an open door without a key."""
-    if address.host not in _LOOPBACK and access.keyless:
-        raise ConfigError(
-            f"--host {address.host} is reachable from elsewhere and there is no key; "
-            "set TURNOUT_KEYS to one or more keys, separated by commas"
-        )
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # A new release can bind beside the old one and take over while that one drains.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((address.host, address.port))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {address.host}:{address.port} ({error.strerror}); choose --port"
-        ) from error
-    listener.listen(_BACKLOG)
-    listener.set_inheritable(True)
-    return listener
-
-
 async def serve(
     build: Callable[[], Router],
     listener: socket.socket,
@@ -85,7 +48,7 @@ async def serve(
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
-    ready: Callable[[], None] = lambda: None,
+    ready: Callable[[], object] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
 
@@ -102,6 +65,7 @@ async def serve(
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
@@ -110,7 +74,7 @@ async def serve(
         ready()
         warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()
-        gateway.draining = True
+        gateway.readiness.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
         await server.stop()
         warming.cancel()
@@ -147,6 +111,7 @@ def _settle_memory() -> None:
     gc.freeze()
     # Next to nothing of a request is cyclic, so that rare collections are enough.
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -188,21 +153,3 @@ def bounds(limits: Limits, patience: Patience) -> Bounds:
         receive_s=limits.receive_s,
         idle_s=patience.keep_alive_s,
     )
-
-
-def tls_context(address: Address | None) -> "SSLContext | None":
-    """The server's side of TLS; None without a certificate. Raises ConfigError."""
-    if address is None or address.certificate is None or address.key is None:
-        return None
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(address.certificate, address.key)
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigError(
-            f"--tls-cert {address.certificate} and --tls-key {address.key} cannot be used: {error}"
-        ) from error
-    return context

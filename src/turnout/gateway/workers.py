@@ -36,15 +36,20 @@ class Workers:
         self._stopping = False
         self._replacing = False
 
-    def run(self, ready: Callable[[], None] = lambda: None) -> int:
-        """Runs until told to stop, and calls ``ready`` once all serve; the exit code."""
+    def run(self, serving: Callable[[], object], ready: Callable[[], object]) -> int:
+        """Runs until told to stop; the exit code.
+
+        Calls ``serving`` once the first one serves and ``ready`` once all do. The others start
+        after the first, so that what hinders them all is said once.
+        """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        started = [self._start() for _ in range(self._count)]
-        self._running = [(process, time.monotonic()) for process, _ in started]
-        serving = [self._serves(*one) for one in started]
-        if all(serving):
-            ready()
+        if self._serve_more(1):
+            serving()
+            if self._serve_more(self._count - 1):
+                ready()
+        else:
+            self._stopping = True
         while not self._stopping:
             time.sleep(_LOOK_EVERY_S)
             if self._replacing:
@@ -79,11 +84,21 @@ class Workers:
             signal.SIGUSR2: replace,
         }
 
+    def _serve_more(self, count: int) -> bool:
+        """Starts so many and waits for them; whether all serve."""
+        started = [self._start() for _ in range(count)]
+        self._running += [(process, time.monotonic()) for process, _ in started]
+        serving = [self._serves(*one) for one in started]
+        return all(serving)
+
     def _start(self) -> tuple[subprocess.Popen[bytes], int]:
         """A process, and where it says that it serves."""
         told, tells = os.pipe()
         command = [*self._command, "--ready-fd", str(tells)]
+        # A process keeps the mask it is started with: until it can reload, a SIGHUP waits for it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process = subprocess.Popen(command, pass_fds=(*self._keep, tells))  # noqa: S603 -- our own
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(tells)
         return process, told
 

@@ -3,15 +3,15 @@
 from turnout.ledger.directory import Directory
 from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.place import store_at
+from turnout.ledger.place import default_place, place_of, recorder_for, store_at
 from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
 from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.standings import standings
 from turnout.ledger.store import Store
+from turnout.ledger.ticket import DONE
 from turnout.ledger.verify import verify
-from turnout.ledger.writer import DONE
 
 __all__ = [
     "DONE",
@@ -23,12 +23,15 @@ __all__ = [
     "Savings",
     "Store",
     "decision_of",
+    "default_place",
     "every",
     "export_jsonl",
     "export_parquet",
     "found_id",
     "listed",
     "pack",
+    "place_of",
+    "recorder_for",
     "savings",
     "shown",
     "standings",

@@ -91,6 +91,16 @@ def _most(bounds: Iterable[Bound], spent: Bound) -> Bound:
     return Bound(None if cost is None else cost + dearest, spent.tokens + tokens)
 
 
+def dearest(bounds: Iterable[Bound]) -> int | None:
+    """Upper bound in pico-dollars of any one call; None when one's price is unknown."""
+    most = 0
+    for bound in bounds:
+        if bound.cost_pico_usd is None:
+            return None
+        most = max(most, bound.cost_pico_usd)
+    return most
+
+
 def _charge(budget: Budget, subject: str, most: Bound, at_ms: int) -> Charge:
     window, resets_ms = window_of(budget.window, at_ms)
     if budget.unit == "requests":

@@ -28,6 +28,9 @@ BUDGET = (
 NO_BUDGET = "DELETE FROM budgets WHERE id = $1"
 RISE = "UPDATE revision SET n = n + $1"
 
+# Within this every process has looked for new keys several times, where it can.
+_FRESH_S = 1.0
+
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
 _COLUMNS = "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms"
 
@@ -132,6 +135,7 @@ def removing(id_: str) -> Change:
 
 
 RISING = Change(RISE, (1,))
+STAYING = Change(RISE, (0,))
 
 
 def stored_keys(store: Store) -> list[Key]:
@@ -259,11 +263,14 @@ class Directory:
     def caller(self, digest: bytes, at_s: float, now_ms: int) -> Caller | None:
         """Whose key has this hash; None for one that is not known or no longer valid.
 
-        Raises LedgerError where that cannot be said, since the store could not be read for long.
+        Raises LedgerError where that cannot be said, since the store could not be read for long; a
+        key that is not known may have been made just before.
         """
         if self._read_s is None or at_s - self._read_s > self._grace_s:
             raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
         found = self._callers.get(digest)
+        if found is None and at_s - self._read_s > _FRESH_S:
+            raise LedgerError(f"this key cannot be checked: {self._store.where} cannot be read")
         if found is None or (found.expires_ms is not None and found.expires_ms <= now_ms):
             return None
         return found

@@ -23,8 +23,8 @@ from turnout.core import (
 )
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering, settlement
-from turnout.ledger.charges import Limits, total_of
-from turnout.ledger.directory import RISING, Directory
+from turnout.ledger.charges import Limits, dearest, total_of
+from turnout.ledger.directory import RISING, STAYING, Directory
 from turnout.ledger.entries import (
     Change,
     Charge,
@@ -41,15 +41,17 @@ from turnout.ledger.records import pack
 from turnout.ledger.replays import outdated
 from turnout.ledger.sessions import Sessions
 from turnout.ledger.store import Store
+from turnout.ledger.ticket import DONE, Ticket
 from turnout.ledger.twins import extremes
 from turnout.ledger.under_way import UnderWay
-from turnout.ledger.writer import DONE, Ticket, Writer
+from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from turnout.ledger.shared import RemoteWriter
 
 LEASE_S = 900.0
 NOTHING_SPENT = Bound(0, 0)
+NO_CALL = {"": NOTHING_SPENT}
 
 
 class Ledger(Recorder):
@@ -74,7 +76,7 @@ class Ledger(Recorder):
         self.store = store
         self.limits = Limits()
         self.directory: Directory | None = Directory(store, self.limit_by)
-        self._price_by(catalog)
+        self.price_by(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self.now_ms = now_ms
@@ -111,9 +113,6 @@ class Ledger(Recorder):
 
     def price_by(self, catalog: Catalog) -> None:
         """From now on calls are priced by another catalogue."""
-        self._price_by(catalog)
-
-    def _price_by(self, catalog: Catalog) -> None:
         self._catalog = catalog
         # Vectors are compared with no other model's answer, and no stand-in gives them.
         self._chat = catalog.only("chat")
@@ -128,6 +127,10 @@ class Ledger(Recorder):
         tickets = [self._writer.submit(change) for change in (*changes, RISING)]
         for ticket in tickets:
             ticket.wait()
+
+    async def probed(self) -> None:
+        """As Recorder.probed."""
+        await self._writer.submit(STAYING, _loop()).written()
 
     def written(self, change: Change) -> Awaitable[None]:
         """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""
@@ -152,28 +155,20 @@ class Ledger(Recorder):
         self,
         request: Request,
         decision_id: str,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """Set money aside before the decision is made, for a call that helps to make it.
-
-        Raises BudgetExceeded where it does not fit.
-        """
-        entry = self._begin(request, decision_id, ceiling_pico_usd, bounds)
+        """Set money aside before the decision is made, for a call that helps to make it."""
+        entry = self._begin(request, decision_id, bounds)
         await self._granted(entry, entry.hold)
 
     async def decided(
         self,
         request: Request,
         decision: Decision,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """Record a decision, and the hold on the most that an attempt of it can cost.
-
-        Raises BudgetExceeded where it does not fit.
-        """
-        entry = self._begin(request, decision.id, ceiling_pico_usd, bounds)
+        """Record a decision, and the hold on the most that an attempt of it can cost."""
+        entry = self._begin(request, decision.id, bounds)
         entry.decision = decision
         told = Decided(
             hold=entry.hold,
@@ -269,13 +264,7 @@ class Ledger(Recorder):
         if ticket is not None:
             await ticket.written()
 
-    def _begin(
-        self,
-        request: Request,
-        decision_id: str,
-        ceiling: int | None,
-        bounds: Mapping[str, Bound],
-    ) -> UnderWay:
+    def _begin(self, request: Request, decision_id: str, bounds: Mapping[str, Bound]) -> UnderWay:
         now = self.now_ms()
         known = self._open.get(decision_id)
         if known is not None:
@@ -284,13 +273,12 @@ class Ledger(Recorder):
         charges: tuple[Charge, ...] = ()
         if self.limits:
             spent = total_of(known.spent) if known else NOTHING_SPENT
-            most = bounds or {"": Bound(ceiling, 0)}
-            charges = self.limits.charges(request, most, spent, at_ms)
+            charges = self.limits.charges(request, bounds or NO_CALL, spent, at_ms)
         hold = Hold(
             id=decision_id,
             request_id=request.id,
             at_ms=at_ms,
-            amount_pico_usd=ceiling,
+            amount_pico_usd=dearest(bounds.values()),
             lease_until_ms=now + self.lease_ms,
             owner=self.owners.own,
             charges=charges,
@@ -315,7 +303,7 @@ class Ledger(Recorder):
         if not entry.hold.charges or not (call.cost_pico_usd is None or call.cost_pico_usd):
             return ticket
         # What the failure has cost is no longer there for the next attempt.
-        more = self._begin(entry.request, call.id, entry.hold.amount_pico_usd, entry.bounds)
+        more = self._begin(entry.request, call.id, entry.bounds)
         more.asking = self._writer.submit(more.hold, _loop())
         return more.asking
 

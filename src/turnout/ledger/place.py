@@ -1,9 +1,64 @@
-"""Which database a path or a URL names."""
+"""Where requests are recorded: what the configuration says, else the user's data folder.
 
+``ledger: off`` records nothing, a path names a SQLite file, a ``postgresql://`` URL a server. By
+default it is ``turnout/ledger.db`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``; an
+environment with neither that variable nor ``$HOME`` has no data folder, and records nothing.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turnout.catalog import Catalog, Deployment
+from turnout.config import Config
+from turnout.ledger.ledger import Ledger
+from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.store import Store
+
+OFF = "off"
+SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
+# A short-lived command or a notebook lets others at the shared default file while it is idle.
+IDLE_S = 2.0
+
+
+def place_of(config: Config, environ: Mapping[str, str]) -> str | None:
+    """The ledger's path or URL; None when nothing is recorded."""
+    if config.ledger is not None:
+        return None if config.ledger == OFF else config.ledger
+    return default_place(environ)
+
+
+def default_place(environ: Mapping[str, str]) -> str | None:
+    """The file in the user's data folder; None when the environment has none."""
+    if environ.get("XDG_DATA_HOME"):
+        folder = Path(environ["XDG_DATA_HOME"])
+    elif environ.get("HOME"):
+        folder = Path(environ["HOME"]) / ".local" / "share"
+    else:
+        return None
+    return str(folder / "turnout" / "ledger.db")
+
+
+def recorder_for(
+    config: Config, environ: Mapping[str, str], catalog: Catalog, stand_in: Deployment | None = None
+) -> Recorder:
+    """The ledger that the configuration asks for; nothing is opened before the first request."""
+    place = place_of(config, environ)
+    if place is None:
+        return NoRecorder()
+    return Ledger(
+        store_at(place),
+        catalog=catalog,
+        stand_in=stand_in,
+        idle_s=IDLE_S,
+        shared=shared_with(environ),
+    )
+
+
+def shared_with(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """The socket and the secret of the process that writes for this one, if there is one."""
+    address, secret = environ.get(SOCKET), environ.get(SECRET)
+    return (address, bytes.fromhex(secret)) if address and secret else None
 
 
 def store_at(where: str | Path, **more: Any) -> Store:

@@ -11,34 +11,33 @@ from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Outcome, Request
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.directory import Directory
-from turnout.ledger.writer import DONE
+from turnout.ledger.ticket import DONE
 
 
 class Recorder:
     """Keeps what happened, where a method is overridden; raising stops the request."""
 
     directory: Directory | None = None
+    keeps: bool = True
 
     async def held(
         self,
         request: Request,
         decision_id: str,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A call that helps to decide will cost no more than the ceiling, if there is one.
+        """A call that helps to decide is about to be made.
 
-        Raises BudgetExceeded.
+        ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
         """
 
     async def decided(
         self,
         request: Request,
         decision: Decision,
-        ceiling_pico_usd: int | None,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A decision is made; no attempt will cost more than the ceiling, if there is one.
+        """A decision is made, and its first attempt is about to begin if it has any.
 
         ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
         """
@@ -53,6 +52,9 @@ class Recorder:
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Something that a person should know of a request; kept when it is settled."""
+
+    async def probed(self) -> None:
+        """Something is written that changes nothing. Raises LedgerError where nothing can be."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing more will be spent on this decision; all is kept when the awaitable is done."""
@@ -75,4 +77,6 @@ class Recorder:
 
 
 class NoRecorder(Recorder):
-    """Keeps nothing."""
+    """Keeps nothing, so that nobody need work out what it is told."""
+
+    keeps = False

@@ -9,134 +9,24 @@ Invariant: only sums kept with the rows are read, so that a report is quick at a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from statistics import fmean, pstdev
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from turnout.core import format_usd
+from turnout.ledger.baselines import Baseline, Group, group_dict
 from turnout.ledger.entries import HOUR_MS
+from turnout.ledger.forecast import DAY_HOURS, Forecast, forecast
 from turnout.ledger.schema import HOURLY, TWINS
 from turnout.ledger.store import Store
-from turnout.ledger.twins import CHEAPEST, MILLION, STRONGEST
 
 By = Literal["intent", "model", "day"]
 
-_DAY_HOURS = 24
-_EIGHTY_PERCENT = 1.2816  # the normal quantile that leaves 10 % on each side
 _KEYS: Mapping[str, str] = {
     "intent": "intent",
     "model": "model",
-    "day": f"hour / {_DAY_HOURS}",
+    "day": f"hour / {DAY_HOURS}",
     "": "''",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """One model for all of the traffic, against what routing did cost on the same requests.
-
-    ``requests`` could be compared; ``unknown`` could not, for want of a price; ``unfit`` are those
-    of them that the model could not have taken. ``quality_ppm`` sums the expected quality of
-    ``rated`` requests, in millionths.
-    """
-
-    name: str
-    requests: int
-    cost_pico_usd: int
-    actual_pico_usd: int
-    unknown: int
-    unfit: int
-    rated: int
-    quality_ppm: int
-
-    @property
-    def quality(self) -> float | None:
-        """Mean expected quality; None where nothing is known."""
-        return self.quality_ppm / self.rated / MILLION if self.rated else None
-
-    @property
-    def saved_pico_usd(self) -> int:
-        """What routing saved; negative when it cost more."""
-        return self.cost_pico_usd - self.actual_pico_usd
-
-    @property
-    def saved_share(self) -> float | None:
-        """What routing saved, as a share of the baseline; None where it cost nothing."""
-        return self.saved_pico_usd / self.cost_pico_usd if self.cost_pico_usd else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """The requests of one intent, model or day (``key``), or all of them (an empty key).
-
-    ``sums`` are those of the hourly table; ``opinions`` sums each
-    metric's values, in millionths, and counts them.
-    """
-
-    key: str
-    sums: Mapping[str, int]
-    baselines: Mapping[str, Baseline]
-    opinions: Mapping[str, tuple[int, int]]
-
-    @property
-    def feedback(self) -> Mapping[str, tuple[float, int]]:
-        """Each metric's mean and number."""
-        return {
-            metric: (value / number / MILLION, number)
-            for metric, (value, number) in self.opinions.items()
-        }
-
-    @property
-    def quality(self) -> float | None:
-        """Mean expected quality of the models chosen; None where nothing is known."""
-        rated = self.sums["rated"]
-        return self.sums["quality_ppm"] / rated / MILLION if rated else None
-
-    @property
-    def strongest(self) -> Baseline | None:
-        """The strongest model for all."""
-        return self.baselines.get(STRONGEST)
-
-    @property
-    def cheapest(self) -> Baseline | None:
-        """The cheapest model for all."""
-        return self.baselines.get(CHEAPEST)
-
-    @property
-    def best_single(self) -> Baseline | None:
-        """The cheapest single model expected to answer at least as well as routing did.
-
-        Only models that could have taken every request count. None where qualities are unknown or
-        no model is as good.
-        """
-        wanted = self.quality
-        if wanted is None:
-            return None
-        good = [
-            b
-            for b in self.baselines.values()
-            if not b.name.startswith("@")
-            and not b.unfit
-            and not b.unknown
-            and b.quality is not None
-            and b.quality >= wanted
-        ]
-        return min(good, key=lambda b: b.cost_pico_usd, default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """A month's spending: so far, and expected with the range that 8 of 10 months stay in.
-
-    It continues the mean of the last seven days with its day-to-day spread.
-    """
-
-    month: str
-    spent_pico_usd: int
-    expected_pico_usd: int
-    low_pico_usd: int
-    high_pico_usd: int
-    days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +42,8 @@ class Savings:
         """The report as JSON-ready values; amounts are pico-dollars."""
         return {
             "since_ms": self.since_ms,
-            "total": _group_dict(self.total),
-            "groups": [_group_dict(g) for g in self.groups],
+            "total": group_dict(self.total),
+            "groups": [group_dict(g) for g in self.groups],
             "forecast": None
             if self.forecast is None
             else {name: getattr(self.forecast, name) for name in self.forecast.__slots__},
@@ -182,38 +72,6 @@ def savings(
         total=_together(groups),
         groups=tuple(groups) if by else (),
         forecast=None if now_ms is None else forecast(store, now_ms),
-    )
-
-
-def forecast(store: Store, now_ms: int) -> Forecast | None:
-    """The month of ``now_ms`` in UTC; None before anything is spent."""
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = (start + timedelta(days=32)).replace(day=1)
-    begin_hour, last_day = int(start.timestamp()) // 3600, now_ms // HOUR_MS // _DAY_HOURS
-    rows = store.fetch(
-        f"SELECT hour / {_DAY_HOURS}, CAST(sum(cost) AS BIGINT) FROM hourly "  # noqa: S608 -- a constant
-        "WHERE hour >= $1 GROUP BY 1",
-        (min(begin_hour, (last_day - 7) * _DAY_HOURS),),
-    )
-    by_day = {int(day): int(cost) for day, cost in rows}
-    if not by_day:
-        return None
-    spent = sum(cost for day, cost in by_day.items() if day * _DAY_HOURS >= begin_hour)
-    first = max(min(by_day), last_day - 7)
-    past = [by_day.get(day, 0) for day in range(first, last_day)]
-    elapsed = (now_ms / HOUR_MS - last_day * _DAY_HOURS) / _DAY_HOURS
-    daily = fmean(past) if past else by_day.get(last_day, 0) / max(elapsed, 1 / _DAY_HOURS)
-    left = (end.timestamp() - now_ms / 1000) / 86_400
-    spread = _EIGHTY_PERCENT * pstdev(past) * left**0.5 if past else 0.0
-    expected = spent + daily * left
-    return Forecast(
-        month=f"{start:%Y-%m}",
-        spent_pico_usd=spent,
-        expected_pico_usd=round(expected),
-        low_pico_usd=round(max(spent, expected - spread)),
-        high_pico_usd=round(expected + spread),
-        days=len(past),
     )
 
 
@@ -299,32 +157,3 @@ def _sum_of(parts: Sequence[Baseline]) -> Baseline:
         if name != "name"
     }
     return Baseline(name=parts[0].name, **sums)
-
-
-def _group_dict(group: Group) -> dict[str, Any]:
-    best = group.best_single
-    return {
-        "key": group.key,
-        **group.sums,
-        "expected_quality": group.quality,
-        "always_strongest": _baseline_dict(group.strongest),
-        "always_cheapest": _baseline_dict(group.cheapest),
-        "best_single": _baseline_dict(best),
-        "models": [
-            _baseline_dict(b) for n, b in sorted(group.baselines.items()) if not n.startswith("@")
-        ],
-        "feedback": {
-            metric: {"mean": mean, "number": number}
-            for metric, (mean, number) in sorted(group.feedback.items())
-        },
-    }
-
-
-def _baseline_dict(baseline: Baseline | None) -> dict[str, Any] | None:
-    if baseline is None:
-        return None
-    found = {name: getattr(baseline, name) for name in baseline.__slots__}
-    found["quality"] = baseline.quality
-    found["saved_pico_usd"] = baseline.saved_pico_usd
-    found["saved_share"] = baseline.saved_share
-    return found

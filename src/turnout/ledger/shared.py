@@ -25,7 +25,8 @@ from typing import Any
 from turnout.core import LedgerError, RouterError
 from turnout.ledger.entries import Entry, Settlement
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.writer import MOST_IN_BATCH, Ticket, tell
+from turnout.ledger.ticket import Ticket, tell
+from turnout.ledger.writer import MOST_IN_BATCH
 
 AGAIN_S = 0.2
 GRACE_S = 3.0  # how long an owner that starts waits for the processes of the last one

@@ -163,7 +163,7 @@ class SqliteStore:
         except OSError as error:
             raise ConfigError(
                 f"{self.path.parent} cannot be made ({error.strerror}); set ledger to a path that "
-                "can be written, or turn it off with --no-ledger"
+                "can be written, or to off"
             ) from error
 
     def _take_lock(self) -> None:
@@ -174,8 +174,8 @@ class SqliteStore:
             if error.errno == 28:  # ENOSPC
                 raise StoreFailure(f"{side} cannot be written ({error.strerror})") from error
             raise ConfigError(
-                f"{side} cannot be written ({error.strerror}); set ledger to a path that can, or "
-                "turn it off with --no-ledger"
+                f"{side} cannot be written ({error.strerror}); set ledger to a path that can, "
+                "or to off"
             ) from error
         until = time.monotonic() + self._lock_wait_s
         while not _locked(lock):

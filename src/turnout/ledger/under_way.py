@@ -11,7 +11,7 @@ from turnout.core import Bound, Decision, Request
 from turnout.ledger.account import Recorded
 from turnout.ledger.charges import Spent, spent_of, uses
 from turnout.ledger.entries import Call, Hold, Settlement
-from turnout.ledger.writer import Ticket
+from turnout.ledger.ticket import Ticket
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,16 +8,17 @@ know SQL or databases.
 import asyncio
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 
-from turnout.core import BudgetExceeded, ConfigError, LedgerError, RouterError
+from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correct import correction
 from turnout.ledger.entries import Entry, Settlement
 from turnout.ledger.rows import BALANCE, Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
+from turnout.ledger.ticket import Refused, Ticket, tell, tell_each
 
 MOST_IN_BATCH = 1024
 LOADED = 16  # entries in a batch from which waiting a moment for more saves synchronisations
@@ -25,51 +26,6 @@ LINGER_S = 0.001
 LONGEST_LINGER = 8
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
-
-Prior = Sequence[tuple[str, int]]  # state and cost of a request's settlements so far
-Refused = dict[int, BudgetExceeded]  # by the entry's place in its batch
-
-
-class _Done:
-    """Nothing to wait for."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-
-DONE: Awaitable[None] = _Done()
-
-
-class Ticket:
-    """A caller's wait for its entry to be durable."""
-
-    __slots__ = ("entry", "error", "future", "loop", "ready", "told")
-
-    def __init__(self, entry: Entry | None, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.entry = entry
-        self.loop = loop
-        self.future = loop.create_future() if loop else None
-        self.ready = None if loop else threading.Event()
-        self.error: RouterError | None = None
-        self.told = False  # whether it is known what became of the entry
-
-    def tell(self, error: RouterError | None) -> None:
-        """Say to a caller that blocks what became of the entry."""
-        self.error, self.told = error, True
-        if self.ready is not None:
-            self.ready.set()
-
-    def wait(self) -> None:
-        """Block until written. Raises LedgerError."""
-        if self.ready is not None:
-            self.ready.wait()
-        if self.error is not None:
-            raise self.error
-
-    def written(self) -> Awaitable[None]:
-        """To be awaited until it is written. Raises LedgerError."""
-        return DONE if self.future is None else self.future
 
 
 class Writer:
@@ -312,41 +268,3 @@ class Writer:
             return
         except StoreFailure as error:
             self._down(error)
-
-
-def tell_each(tickets: Sequence[Ticket], refused: Refused) -> None:
-    """Wake the callers; ``refused`` counts places among the tickets that have an entry."""
-    if not refused:
-        tell(tickets)
-        return
-    asking = [ticket for ticket in tickets if ticket.entry is not None]
-    tell([t for t in tickets if t.entry is None])
-    tell([t for place, t in enumerate(asking) if place not in refused])
-    for place, error in refused.items():
-        tell([asking[place]], error)
-
-
-def tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
-    """Wake the callers, each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
-    for ticket in tickets:
-        ticket.tell(error)
-        if ticket.loop is not None:
-            by_loop[ticket.loop].append(ticket)
-    for loop, waiting in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, waiting)
-        except RuntimeError:
-            continue  # the caller's loop has ended, nobody waits
-
-
-def _resolve(tickets: Sequence[Ticket]) -> None:
-    for ticket in tickets:
-        future = ticket.future
-        if future is None or future.done():
-            continue
-        if ticket.error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(ticket.error)
-            future.exception()  # a caller who left does not make it an unseen one

@@ -19,7 +19,9 @@ _DEFAULT_MAX_TOKENS = 4096
 _LEAST_THINKING = 1024
 _BUDGETS = {"low": 2048, "medium": 8192, "high": 24_576, "xhigh": 32_768}
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
-_SAME = ("temperature", "top_p")
+# Newer models take one of them; each is at its default with 1.
+_SAMPLING = ("temperature", "top_p")
+_USUAL = _HOTTEST = 1
 
 
 def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     system = [m for m in request.messages if m["role"] in ("system", "developer")]
     if system:
         body["system"] = [{"type": "text", "text": text_of(message)} for message in system]
-    body.update({name: chat[name] for name in _SAME if chat.get(name) is not None})
+    body.update(_sampling(chat))
     if chat.get("stop"):
         body["stop_sequences"] = [chat["stop"]] if isinstance(chat["stop"], str) else chat["stop"]
     if isinstance(chat.get("user"), str):
@@ -49,6 +51,18 @@ def _check(chat: Mapping[str, Any]) -> None:
     for name, plain in (("n", 1), ("logprobs", False), ("audio", None)):
         if chat.get(name) not in (None, plain):
             raise InvalidRequest(f"{name} is not offered by Anthropic's API", field=name)
+
+
+def _sampling(chat: Mapping[str, Any]) -> dict[str, Any]:
+    """The temperature, or else ``top_p``; what is at its default gives way to what is not."""
+    given = {name: chat[name] for name in _SAMPLING if chat.get(name) is not None}
+    heat = given.get("temperature")
+    if isinstance(heat, int | float) and heat > _HOTTEST:
+        raise InvalidRequest(
+            f"temperature is {heat}; Anthropic's API takes at most {_HOTTEST}", field="temperature"
+        )
+    telling = {name: value for name, value in given.items() if value != _USUAL} or given
+    return dict(list(telling.items())[:1])
 
 
 def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """The wire family of OpenAI's chat completions, spoken by most providers.
 
-Invariant: pure; the caller's body is forwarded as it is, but for ``model``, ``stream`` and the
-wish for usage. Source: platform.openai.com/docs/api-reference/chat.
+Invariant: pure; the caller's body is forwarded as it is, but for ``model``, ``stream``, the wish
+for usage and what the provider has another word for.
+Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
 
@@ -18,6 +19,7 @@ from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
+from turnout.providers.openai_words import in_words_of
 from turnout.providers.protocol import WireRequest
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import portable
@@ -62,6 +64,7 @@ class OpenAIChatCodec:
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
         body["messages"] = [_portable(message) for message in request.messages]
+        in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
             url=f"{provider.base_url.rstrip('/')}/chat/completions",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
 from turnout.core import (
+    Bound,
     Decision,
     Features,
     LedgerError,
@@ -28,7 +29,7 @@ from turnout.ledger import Ledger, Store, verify
 from turnout.policies import IntentMap
 
 TASKS = 16
-HOLD_PICO_USD = 10**12
+BOUNDS = {"small": Bound(10**12, 4000)}
 
 Heard = Callable[[str, str, int], None]
 
@@ -105,7 +106,7 @@ async def work(ledger: Ledger, idents: Iterator[str], seed: int, heard: Heard) -
         for ident in idents:
             asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
             try:
-                await ledger.decided(asked, decision, HOLD_PICO_USD)
+                await ledger.decided(asked, decision, BOUNDS)
                 heard("held", decision.id, 0)
                 for call in calls:
                     await ledger.attempted(call)

@@ -7,10 +7,11 @@ from turnout.runtime.backends import Backend, Backends
 from turnout.runtime.budgets import budget_of
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
+from turnout.runtime.prompt import Prompt
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.replays import Claim, LocalReplays, Prior, Replays, replays_in
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
-from turnout.runtime.router import Prompt, Router
+from turnout.runtime.router import Router
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.walk import Walk
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
-from turnout.ledger import NoRecorder
-from turnout.runtime.ceiling import bounds, ceiling
+from turnout.runtime.ceiling import bounds
 from turnout.runtime.walk import Means
 
 
@@ -24,12 +23,12 @@ async def admitted(
     They differ from those given where a budget had no room for these. Raises BudgetExceeded.
     """
     catalog = means.rules.catalog
-    if isinstance(means.recorder, NoRecorder):
+    if not means.recorder.keeps:
         return request, decision  # nothing is held where nothing is kept
     for _ in range(len(catalog.deployments) + 1):
         most = bounds(request, decision, catalog, means.verifier)
         try:
-            await means.recorder.decided(request, decision, ceiling(most.values()), most)
+            await means.recorder.decided(request, decision, most)
         except BudgetExceeded as full:
             limits = narrowed(request.constraints, full.standings, decision, most)
             if limits is None or limits == request.constraints:

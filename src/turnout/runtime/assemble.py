@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
-from turnout.config import BLOCK, Config, digest
+from turnout.config import BLOCK, Config, digest, naming
 from turnout.core import UNSAFE, ConfigError
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
-from turnout.ledger import Recorder
+from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
-from turnout.runtime.recording import recorder_for
 from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
 from turnout.runtime.walk import Means
 
@@ -59,7 +58,8 @@ def assemble(
     catalog = every.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
-    success = open_bundle(config.policy.bundle) if config.policy.bundle else None
+    with naming("policy.bundle"):
+        success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
         backends=backends or Backends(),

@@ -1,7 +1,5 @@
 """The most a request can cost: what a hold must cover before the first byte goes upstream."""
 
-from collections.abc import Iterable
-
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
 from turnout.decision import bound, input_tokens
@@ -27,13 +25,3 @@ def bounds(
             most = Bound(cost, 2 * most.tokens)
         found[route.deployment] = most
     return found
-
-
-def ceiling(found: Iterable[Bound]) -> int | None:
-    """Upper bound in pico-dollars of any one attempt; None when a route's price is unknown."""
-    most = 0
-    for one in found:
-        if one.cost_pico_usd is None:
-            return None
-        most = max(most, one.cost_pico_usd)
-    return most

@@ -6,7 +6,7 @@ from pathlib import Path
 from turnout.catalog import Catalog, Deployment
 from turnout.classifiers import Band, Calibrated, Classifier, IntentSpec, LocalClassifier
 from turnout.classifiers.calibrated import load
-from turnout.config import Config
+from turnout.config import Config, naming
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule
 
@@ -36,7 +36,8 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
     Raises ConfigError where an intent or the calibration does not fit.
     """
     section = config.classifier
-    local = LocalClassifier.load(Path(section.artefact) if section.artefact else None)
+    with naming("classifier.artefact"):
+        local = LocalClassifier.load(Path(section.artefact) if section.artefact else None)
     own = own_intents(config)
     for spec in own:
         if spec.name in local.intents:
@@ -48,7 +49,8 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
         local = local.with_intents(own)
     if section.calibration is None or not calibrated:
         return local
-    return Calibrated(local, load(Path(section.calibration), local))
+    with naming("classifier.calibration"):
+        return Calibrated(local, load(Path(section.calibration), local))
 
 
 def own_intents(config: Config) -> list[IntentSpec]:

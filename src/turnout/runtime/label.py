@@ -20,9 +20,8 @@ async def ask_label(
     """The label, or None and why there is none; and what the call cost."""
     call = _call(request, asked, means)
     try:
-        most = _most(call, asked)
-        bounds = {asked.deployment.id: most}
-        await means.recorder.held(request, call.decision_id, most.cost_pico_usd, bounds)
+        bounds = {asked.deployment.id: _most(call, asked)}
+        await means.recorder.held(request, call.decision_id, bounds)
     except BudgetExceeded:
         # What a label would cost is not there; whether the answer's cost is, is seen later.
         return None, "no budget for a label", None

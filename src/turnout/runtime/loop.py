@@ -41,7 +41,8 @@ class BackgroundLoop:
                 yield item  # type: ignore[misc]
         finally:
             close = getattr(items, "aclose", None)
-            if close is not None:
+            # Whoever ended the loop before has closed what ran on it.
+            if close is not None and self._loop is not None:
                 with suppress(RuntimeError):
                     self.run(close())
 

@@ -6,25 +6,20 @@ Invariant: every answer goes through the same ``decide`` and the same walk.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
+from weakref import WeakSet
 
-from turnout.config import Config, load_file, load_mapping, load_text
+from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import (
-    AUTO,
-    Constraints,
     Decision,
-    Message,
     Outcome,
     Request,
     RouterError,
     Snapshot,
-    check_body,
 )
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
@@ -36,20 +31,19 @@ from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
-from turnout.runtime.ids import new_id
 from turnout.runtime.known_models import check
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.placing import outstanding, placed
+from turnout.runtime.prompt import Prompt, request_of
 from turnout.runtime.reading import Read, Reader
 from turnout.runtime.receipt import Receipt, receipt
-from turnout.runtime.reply import Reply, chunk_body, completion, refusal, refusal_chunks
+from turnout.runtime.reply import Reply, completion, refusal
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
-from turnout.runtime.stream import BlockingStream, Stream
+from turnout.runtime.stream import BlockingStream, Stream, bodies
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
 
 UNDECIDED = (RouterError, asyncio.CancelledError)
-Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
 
 
 class Router:
@@ -66,6 +60,7 @@ class Router:
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._reader.threads)
+        self._streams: WeakSet[Stream] = WeakSet()
 
     @classmethod
     def from_config(
@@ -94,47 +89,16 @@ class Router:
     @classmethod
     def from_env(cls, **more: Any) -> Self:
         """A router from ``$TURNOUT_CONFIG``, else ``./turnout.yaml``, else the shipped recipe."""
-        environ = more.get("environ", os.environ)
-        named = environ.get("TURNOUT_CONFIG")
-        if named or Path("turnout.yaml").exists():
-            return cls.from_file(named or "turnout.yaml", **more)
-        recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
-        return cls.from_config(recipe, **more)
+        return cls.from_config(load(None, more.get("environ", os.environ)), **more)
 
     @property
     def parts(self) -> Assembly:
         """What this router was assembled from."""
         return self._parts
 
-    def request(
-        self,
-        prompt: Prompt,
-        *,
-        model: str | None = None,
-        constraints: Constraints | None = None,
-        **params: Any,
-    ) -> Request:
-        """The prompt as a checked request. Raises InvalidRequest."""
-        if isinstance(prompt, Request):
-            return self._meant(prompt)
-        if isinstance(prompt, str):
-            body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
-        elif isinstance(prompt, Mapping):
-            body = dict(prompt)
-        else:
-            body = {"messages": list(prompt)}
-        body.update(params)
-        check_body(body)
-        asked = model or body.get("model") or AUTO
-        body.pop("model", None)
-        return self._meant(
-            Request(
-                id=new_id(),
-                body=body,
-                model=asked,
-                constraints=constraints or Constraints(),
-            )
-        )
+    def request(self, prompt: Prompt, **more: Any) -> Request:
+        """The prompt as a checked request: see ``request_of``. Raises InvalidRequest."""
+        return self._meant(request_of(prompt, **more))
 
     def route(self, prompt: Prompt, **more: Any) -> Decision:
         """The decision for a prompt; no model is asked to answer it.
@@ -163,7 +127,7 @@ class Router:
             decision = self._decide(request, read)
             if read.labelled:
                 recorder = self._parts.means.recorder
-                await recorder.decided(request, decision, 0)
+                await recorder.decided(request, decision)
                 await recorder.settled(decision)
         except UNDECIDED:
             await self._abandoned(request)
@@ -185,10 +149,15 @@ class Router:
         walk = await self.begin(self.request(prompt, **more))
         if stream:
             script = Transcript()
-            chunks = self._stream(walk, script)
-            return Stream(
-                walk.decision, chunks, lambda: self._reply(walk, script.body(walk.decision))
+            chunks = bodies(walk, script)
+            answer = Stream(
+                walk.decision,
+                chunks,
+                lambda: self._reply(walk, script.body(walk.decision)),
+                lambda: self._abandoned(walk.request),
             )
+            self._streams.add(answer)
+            return answer
         return await self._whole(walk)
 
     @overload
@@ -271,6 +240,10 @@ class Router:
         closed = self._parts.closed()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
+    async def can_record(self) -> None:
+        """Writes to the ledger without changing anything. Raises LedgerError or ConfigError."""
+        await self._parts.means.recorder.probed()
+
     async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
         """What the ledger has of a tenant's decision: itself, calls, cost, events, feedback."""
         return await recorded(self._parts.means.recorder, ident, tenant)
@@ -323,7 +296,9 @@ class Router:
         return found
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Stop the streams that were left early, and close every connection."""
+        for stream in list(self._streams):
+            await stream.aclose()
         await self.retire(recording=False)
 
     def close(self) -> None:
@@ -415,22 +390,6 @@ class Router:
             raise failure(walk.decision, walk.outcomes)
         model = walk.outcomes[-1].model or ""
         return self._reply(walk, completion(chunk, walk.decision, model, int(time.time())))
-
-    async def _stream(self, walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
-        created = int(time.time())
-        # The provider is asked for usage in any case; the caller sees it only on request.
-        wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
-        async with aclosing(walk.stream()) as batches:
-            async for batch in batches:
-                for chunk in batch:
-                    body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
-                    if body["choices"] or wants_usage:
-                        yield body
-        if walk.decision.blocked:
-            for body in refusal_chunks(walk.decision, created):
-                yield script.note(body)
-        elif not walk.complete:
-            raise failure(walk.decision, walk.outcomes)
 
     def _reply(self, walk: Walk, body: Mapping[str, Any]) -> Reply:
         return Reply(

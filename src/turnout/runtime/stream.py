@@ -3,32 +3,49 @@
 Invariant: a stream ends cleanly or with an exception; never with a silent truncation.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any, Self
 
 from turnout.core import Decision
+from turnout.runtime.edge import failure
 from turnout.runtime.loop import BackgroundLoop
-from turnout.runtime.reply import Reply
+from turnout.runtime.reply import Reply, chunk_body, refusal_chunks
+from turnout.runtime.transcript import Transcript
+from turnout.runtime.walk import Walk
 
 
 class Stream:
-    """An answer on its way: iterate it, then read ``reply``."""
+    """An answer on its way: iterate it, then read ``reply``.
+
+    ``free`` gives back what was held for an answer that was never begun.
+    """
 
     def __init__(
-        self, decision: Decision, chunks: AsyncIterator[dict[str, Any]], reply: Callable[[], Reply]
+        self,
+        decision: Decision,
+        chunks: AsyncGenerator[dict[str, Any], None],
+        reply: Callable[[], Reply],
+        free: Callable[[], Awaitable[None]],
     ) -> None:
         self.decision = decision
         self._chunks = chunks
         self._reply = reply
+        self._free = free
 
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return self._chunks
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await anext(self._chunks)
 
     async def aclose(self) -> None:
-        """Stop the answer and free its connection."""
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
+        """Stop the answer, free its connection, and settle what was used."""
+        # Whoever is iterating it just now ends it himself.
+        with suppress(RuntimeError):
+            await self._chunks.aclose()
+            await self._free()
 
     @property
     def reply(self) -> Reply:
@@ -42,7 +59,7 @@ class BlockingStream:
     def __init__(self, stream: Stream, loop: BackgroundLoop) -> None:
         self.decision = stream.decision
         self._stream = stream
-        self._items = loop.iterate(aiter(stream))
+        self._items = loop.iterate(stream)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self._items
@@ -57,3 +74,24 @@ class BlockingStream:
     def reply(self) -> Reply:
         """The whole answer and its account, complete once the stream is over."""
         return self._stream.reply
+
+
+async def bodies(walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
+    """The walk's chunks in OpenAI's shape, each noted in ``script``; a blocked one's refusal.
+
+    Raises ProviderError or AllRoutesFailed where the answer does not come to its end.
+    """
+    created = int(time.time())
+    # The provider is asked for usage in any case; the caller sees it only on request.
+    wants_usage = (walk.request.body.get("stream_options") or {}).get("include_usage")
+    async with aclosing(walk.stream()) as batches:
+        async for batch in batches:
+            for chunk in batch:
+                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                if body["choices"] or wants_usage:
+                    yield body
+    if walk.decision.blocked:
+        for body in refusal_chunks(walk.decision, created):
+            yield script.note(body)
+    elif not walk.complete:
+        raise failure(walk.decision, walk.outcomes)

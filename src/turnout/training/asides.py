@@ -19,9 +19,8 @@ from turnout.training.rows import LABEL_ATTACKED, Row
 
 Rows = NDArray[np.int64]
 
-STRONG, WEAK = -0.5, -1.5
 # The share of attacks that may pass without being split, so that ordinary prompts seldom are.
-_UNALARMED = 0.01
+_UNALARMED = 0.003
 _STRENGTH = 3.0
 _NEVER = 1e9
 

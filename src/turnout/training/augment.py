@@ -6,7 +6,6 @@ and maybe the place of a label; each is filled with prompts and labels in turn, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from turnout.classifiers.window import window
 from turnout.training.rows import INTENTS, LABEL_ATTACK, LABEL_ATTACKED, SWITCH, Row
@@ -29,8 +28,6 @@ LABELS = (
     "'chat'",
 )
 _FILLED = 8
-# Every such filling is a row of its own: with all of them labels hold better, and F1 loses 0.01.
-_ROW = 2
 _LONGEST = 400
 # Steps through prompts and labels that have no divisor in common with their number.
 _STRIDE, _LABEL_STRIDE = 37, 7
@@ -56,7 +53,7 @@ def attacked(rows: Sequence[Row]) -> list[Row]:
             source=filled.source,
             kind=LABEL_ATTACKED,
         )
-        for filled in islice(fillings(rows), None, None, _ROW)
+        for filled in fillings(rows)
     ]
 
 

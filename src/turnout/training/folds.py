@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.training.rows import Row
+from turnout.training.rows import LABEL_ATTACKED, Row
 
 FOLDS = 6
 
@@ -15,12 +15,14 @@ def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
     """The fold of every row; a source is in one fold, an intent's sources spread over all.
 
     Sources are dealt out largest first, one intent after the other, which needs no randomness.
+    Attacks that were made from other rows do not count: how many are made must not deal anew.
     """
-    sizes = Counter(row.source for row in rows)
-    majority = {
-        source: Counter(str(r.intent) for r in rows if r.source == source).most_common(1)[0][0]
-        for source in sizes
-    }
+    intents: dict[str, Counter[str]] = {row.source: Counter() for row in rows}
+    for row in rows:
+        if row.kind != LABEL_ATTACKED:
+            intents[row.source][str(row.intent)] += 1
+    sizes = {source: counted.total() for source, counted in intents.items()}
+    majority = {s: next((i for i, _ in c.most_common(1)), "") for s, c in intents.items()}
     place: dict[str, int] = {}
     for start, intent in enumerate(sorted(set(majority.values()))):
         sources = sorted((s for s in sizes if majority[s] == intent), key=lambda s: (-sizes[s], s))

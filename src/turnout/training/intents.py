@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.training import vocabulary
-from turnout.training.asides import STRONG, WEAK, AsideHead, fit_asides
+from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
@@ -203,11 +203,6 @@ def _artefact(
         "intents": list(INTENTS),
         "threshold": THRESHOLD,
         "gate": calibration.gate,
-        "asides": {
-            "bias": asides.bias,
-            "strong": STRONG,
-            "weak": WEAK,
-            "alarm": asides.alarm,
-        },
+        "asides": {"bias": asides.bias, "alarm": asides.alarm},
     }
     return Artefact(arrays=arrays, meta=meta, card=text)

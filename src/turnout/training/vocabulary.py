@@ -6,7 +6,7 @@ The file is a protocol buffer: field 1, repeated, is a piece with its text (1) a
 import struct
 from collections.abc import Iterator
 
-from turnout.classifiers.encoder import weights_path
+from turnout.classifiers.weights import weights_path
 
 _VARINT, _LENGTH, _FIXED32 = 0, 2, 5
 

@@ -4,13 +4,11 @@ Invariant: an answer that came in this dialect's own form passes as it is, but f
 Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Delta, Dialect, InvalidRequest, ToolCallDelta, Usage, check_body
-from turnout.gateway.dialects.chat import asked_model, flag
+from turnout.core import Chunk, Delta, Dialect, ToolCallDelta, Usage
 from turnout.gateway.dialects.messages_read import chat_body
 from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
@@ -21,7 +19,8 @@ from turnout.gateway.dialects.messages_words import (
     tool_input,
     usage_body,
 )
-from turnout.gateway.dialects.protocol import About, Inbound, chat_shaped
+from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.dialects.reading import inbound
 from turnout.gateway.problem import Problem
 
 
@@ -32,16 +31,7 @@ class Messages:
 
     def read(self, payload: object) -> Inbound:
         """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
-        if not isinstance(payload, Mapping):
-            raise InvalidRequest("the request body must be a JSON object", field="body")
-        with chat_shaped():
-            body = check_body(chat_body(payload))
-        return Inbound(
-            body={name: value for name, value in body.items() if name != "stream"},
-            native=payload,
-            model=asked_model(payload.get("model")),
-            stream=flag(payload.get("stream"), "stream"),
-        )
+        return inbound(payload, chat_body)
 
     def whole(self, chunk: Chunk, about: About) -> bytes:
         """A message."""

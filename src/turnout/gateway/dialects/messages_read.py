@@ -11,10 +11,13 @@ from typing import Any
 import orjson
 
 from turnout.core import InvalidRequest
+from turnout.gateway.dialects.reading import mapping, objects
 
-_SAME = ("temperature", "top_p", "stream")
+_SAME = ("temperature", "top_p")
 # Anthropic's budgets in tokens, as the three efforts that most other providers know.
 _EFFORTS = ((2048, "low"), (8192, "medium"))
+# Blocks of nothing but texts, which other APIs take as one.
+_READABLE = frozenset({"search_result", "tool_reference"})
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         body["stop"] = payload["stop_sequences"]
     body.update(_tools(payload))
     body.update(_thinking(payload))
-    user = _mapping(payload.get("metadata"), "metadata").get("user_id")
+    user = mapping(payload.get("metadata"), "metadata").get("user_id")
     return {**body, "user": user} if isinstance(user, str) else body
 
 
@@ -72,7 +75,7 @@ def _message(message: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]
         raise InvalidRequest(
             f"{where}.content must be text or a list of blocks", field=f"{where}.content"
         )
-    blocks = [_mapping(block, f"{where}.content") for block in content]
+    blocks = [mapping(block, f"{where}.content") for block in content]
     yield from (_assistant(blocks) if message["role"] == "assistant" else _user(blocks, where))
 
 
@@ -124,9 +127,11 @@ def _flagged(block: Mapping[str, Any], text: str) -> str:
 
 
 def _part(value: object, where: str) -> dict[str, Any]:
-    block = _mapping(value, where)
+    block = mapping(value, where)
     kind = block.get("type")
-    source = _mapping(block.get("source"), f"{where}.source")
+    if kind in _READABLE:
+        return {"type": "text", "text": "\n".join(_texts(block))}
+    source = mapping(block.get("source"), f"{where}.source")
     if kind == "text":
         if not isinstance(block.get("text"), str):
             raise InvalidRequest(f"{where} has a text block without text", field=where)
@@ -135,10 +140,25 @@ def _part(value: object, where: str) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": _url(source)}}
     if kind == "document" and source.get("type") == "text":
         return {"type": "text", "text": str(source.get("data", ""))}
+    if kind == "document" and source.get("type") == "content":
+        return {"type": "text", "text": "\n".join(_texts(block))}
     if kind == "document":
         name = str(block.get("title") or "document.pdf")
         return {"type": "file", "file": {"filename": name, "file_data": _url(source)}}
     raise InvalidRequest(f"{where} has a block of type {kind!r}, which is not known", field=where)
+
+
+def _texts(block: Mapping[str, Any]) -> Iterator[str]:
+    """What a model reads of a block of texts: what it is called, where it is from, what it says."""
+    source = block.get("source")
+    yield from (block[n] for n in ("title", "tool_name") if isinstance(block.get(n), str))
+    if isinstance(source, str):
+        yield source
+    content = source.get("content") if isinstance(source, Mapping) else block.get("content")
+    if isinstance(content, str):
+        yield content
+    else:
+        yield from (str(part.get("text", "")) for part in content or ())
 
 
 def _url(source: Mapping[str, Any]) -> str:
@@ -148,13 +168,11 @@ def _url(source: Mapping[str, Any]) -> str:
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
-    tools = payload.get("tools")
+    tools = objects(payload.get("tools"), "tools")
     if not tools:
         return {}
-    if not isinstance(tools, list):
-        raise InvalidRequest("tools must be a list of objects", field="tools")
-    found: dict[str, Any] = {"tools": [_tool(_mapping(tool, "tools")) for tool in tools]}
-    choice = _mapping(payload.get("tool_choice"), "tool_choice")
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
+    choice = mapping(payload.get("tool_choice"), "tool_choice")
     named = {"type": "function", "function": {"name": choice.get("name")}}
     words = {"auto": "auto", "any": "required", "none": "none", "tool": named}
     if choice.get("type") in words:
@@ -178,23 +196,15 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    config = _mapping(payload.get("output_config"), "output_config")
-    thinking = _mapping(payload.get("thinking"), "thinking")
+    config = mapping(payload.get("output_config"), "output_config")
+    thinking = mapping(payload.get("thinking"), "thinking")
     budget = thinking.get("budget_tokens")
     if config.get("effort"):
         found["reasoning_effort"] = config["effort"]
     elif thinking.get("type") == "enabled" and isinstance(budget, int):
         found["reasoning_effort"] = next((e for most, e in _EFFORTS if budget <= most), "high")
-    wanted = _mapping(config.get("format") or payload.get("output_format"), "output_config.format")
+    wanted = mapping(config.get("format") or payload.get("output_format"), "output_config.format")
     if wanted.get("type") == "json_schema":
         schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
         found["response_format"] = {"type": "json_schema", "json_schema": schema}
     return found
-
-
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{where} must be an object", field=where)
-    return value

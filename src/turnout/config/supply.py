@@ -1,0 +1,73 @@
+"""Who can be called: providers, their models, the places of a model, and prices."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from turnout.config.section import BaseUrl, Name, Seconds, Section, Share, UsdPerMtok
+
+
+class PriceSection(Section):
+    """A price in USD per million tokens, with where and when it was read."""
+
+    input: UsdPerMtok
+    output: UsdPerMtok
+    cache_read: UsdPerMtok | None = None
+    cache_write: UsdPerMtok | None = None
+    source: str = "turnout.yaml"
+    date: str = "undated"
+    assumed: bool = False
+
+
+class ProviderSection(Section):
+    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API.
+
+    ``on_disconnect`` says what becomes of a call whose caller leaves: ``cancel`` it, or ``drain``
+    it for up to ``drain_s`` where the provider bills it to its end anyway.
+    """
+
+    preset: Name | None = None
+    base_url: BaseUrl | None = None
+    api_key: str | None = None
+    family: Literal["openai", "anthropic", "embedded"] | None = None
+    headers: dict[str, str] = {}
+    json_schema: bool | None = None
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    drain_s: Seconds = 30.0
+
+
+class DeploymentSection(Section):
+    """One of several places where a model is called; what is left out is as for the model.
+
+    ``weight`` is its share; deployments of one ``quota`` are limited together by their provider.
+    """
+
+    provider: Name | None = None
+    base_url: BaseUrl | None = None
+    api_key: str | None = None
+    model: Name | None = None
+    price: PriceSection | Literal["unknown"] | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    quota: Name | None = None
+
+
+class ModelSection(Section):
+    """One model that can be called; what is left out comes from the preset.
+
+    ``kind: embedding`` is one that gives vectors and is never asked to answer.
+    ``deployments`` are its places where there is more than one, ``balance`` how they share load.
+    """
+
+    model: Name
+    kind: Literal["chat", "embedding"] = "chat"
+    deployments: tuple[DeploymentSection, ...] = ()
+    balance: Literal["least_outstanding", "weighted"] = "least_outstanding"
+    provider: Name | None = None
+    price: PriceSection | Literal["unknown"] | None = None
+    context_window: Annotated[int, Field(gt=0)] | None = None
+    max_output: Annotated[int, Field(gt=0)] | None = None
+    tools: bool | None = None
+    json_output: Annotated[bool | None, Field(alias="json")] = None
+    modalities: tuple[Literal["text", "image", "audio", "file"], ...] | None = None
+    tokenizer: Name | None = None
+    quality: Share | None = None

@@ -1,0 +1,99 @@
+"""What predictions are worth along the whole curve of cost and quality, with intervals."""
+
+from typing import Any
+
+import numpy as np
+
+from turnout.core import ConfigError
+from turnout.evaluation import baselines, metrics
+from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.report import Curve, Figure
+from turnout.evaluation.report_rows import DRAWS, figure_of
+
+_SWEEP_DRAWS = 30
+
+
+def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None) -> Curve:
+    """AIQ, savings, APGR, CPT and calibration of predictions ``success [n, m]``."""
+    rows = len(table.score)
+    figures = {
+        "calibration error": _bootstrapped(
+            lambda i: metrics.calibration_error(success[i], table.score[i]), rows, draws=100
+        )
+    }
+    figures |= _pair_figures(table, success, pair or _ends(table))
+    if table.cost_usd is None:
+        return Curve(figures=figures)
+    try:
+        priced = table.priced()
+    except ConfigError:
+        return Curve(figures=figures)
+    columns = [table.models.index(model) for model in priced.models]
+    assert priced.cost_usd is not None  # noqa: S101 - narrows the type; priced() saw to it
+    place = {key: number for number, key in enumerate(table.ids)}
+    found = success[[place[key] for key in priced.ids]][:, columns]
+    score, cost = priced.score, priced.cost_usd
+    figures |= _cost_figures(found, score, cost)
+    tasks = priced.column("task")
+    alone = metrics.singles(score, cost)
+    mean_cost = cost.mean(axis=0)
+    oracle: tuple[tuple[float, float], ...] = ()
+    if any(task is not None for task in tasks):
+        known = baselines.task_oracle(score, tasks)
+        oracle = _points(metrics.sweep(known, score, cost, mean_cost))
+        aiq = metrics.cost_quality(known, score, cost).aiq
+        figures["AIQ of the task oracle"] = Figure(value=aiq)
+    return Curve(
+        figures=figures,
+        routed=_points(metrics.sweep(found, score, cost, mean_cost)),
+        mixed=_points(metrics.frontier(alone)),
+        task_oracle=oracle,
+        singles=tuple((m, c, q) for m, (c, q) in zip(priced.models, alone, strict=True)),
+    )
+
+
+def _cost_figures(found: Floats, score: Floats, cost: Floats) -> dict[str, Figure]:
+    drawn = np.random.default_rng(0).integers(0, len(score), (_SWEEP_DRAWS, len(score)))
+    every = np.arange(len(score))[None, :]
+    all_of = [metrics.cost_quality(found[i], score[i], cost[i]) for i in (*every, *drawn)]
+    names = {
+        "AIQ": "aiq",
+        "AIQ of the zero router": "zero",
+        "AIQ above zero router": "gain",
+        "saving at 95 % of best single": "saving",
+        "same, mixing single models": "saving_zero",
+    }
+    return {
+        label: figure_of(np.array([getattr(one, name) for one in all_of]))
+        for label, name in names.items()
+    }
+
+
+def _ends(table: OutcomeTable) -> tuple[str, str]:
+    """The weakest and the best single model."""
+    mean = np.nanmean(table.score, axis=0)
+    return table.models[int(mean.argmin())], table.models[int(mean.argmax())]
+
+
+def _pair_figures(table: OutcomeTable, success: Floats, pair: tuple[str, str]) -> dict[str, Figure]:
+    weak, strong = (table.models.index(model) for model in pair)
+    known = ~np.isnan(table.score[:, [weak, strong]]).any(axis=1)
+    w, s = table.score[known, weak], table.score[known, strong]
+    strength = (success[:, strong] - success[:, weak])[known]
+    name = f"{pair[0]} → {pair[1]}"
+    found = {f"APGR {name}": _bootstrapped(lambda i: metrics.apgr(strength[i], w[i], s[i]), len(w))}
+    for part in (0.2, 0.5, 0.8):
+        found[f"CPT({part:.0%}) {name}"] = _bootstrapped(
+            lambda i, part=part: metrics.cpt(strength[i], w[i], s[i], part),
+            len(w),
+        )
+    return found
+
+
+def _bootstrapped(figure: Any, rows: int, draws: int = DRAWS) -> Figure:
+    low, high = metrics.bootstrap(figure, rows, draws=draws)
+    return Figure(value=float(figure(np.arange(rows))), low=low, high=high)
+
+
+def _points(curve: metrics.Frontier) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(curve.costs.tolist(), curve.qualities.tolist(), strict=True))

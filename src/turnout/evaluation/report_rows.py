@@ -1,0 +1,143 @@
+"""Lines of an evaluation: policies as replayed, beside what bounds a router on both sides."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.evaluation import baselines, metrics
+from turnout.evaluation.driver import Replayed
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.evaluation.report import Figure, Row
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+DRAWS = 200
+_KEPT = 0.95
+
+
+class Rows:
+    """Makes the lines of one table's report; all are resampled alike."""
+
+    def __init__(self, table: OutcomeTable, *, seed: int = 0) -> None:
+        self._table = table
+        count = len(table.prompts)
+        every = np.arange(count)[None, :]
+        drawn = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
+        # The rows as they are come first, so that a figure and its interval are made alike.
+        self._draws = np.concatenate([every, drawn])
+        self._qualities = np.stack([_column_means(table.score[i]) for i in self._draws])
+        cost = table.cost_usd
+        self._prices = (
+            None if cost is None else np.stack([_column_means(cost[i]) for i in self._draws])
+        )
+        self._best = int(self._qualities[0].argmax())
+        self._top = baselines.oracle(table.score).max(axis=1)
+
+    @property
+    def dearest(self) -> str:
+        """Names the dearest model, where costs are known."""
+        if self._prices is None or np.isnan(self._prices[0]).all():
+            return ""
+        return f"; dearest: {self._table.models[int(np.nanargmax(self._prices[0]))]}"
+
+    def of(self, name: str, replayed: Replayed) -> Row:
+        """A replayed policy as a line."""
+        return self._row(name, replayed.score, replayed.cost_usd, replayed.chosen)
+
+    def baselines(self, tasks: Sequence[object] | None) -> list[Row]:
+        """Best single, zero router, task oracle and oracle: what bounds a router on both sides."""
+        table = self._table
+        found = [self._fixed("best single", np.full(len(table.prompts), self._best))]
+        if self._prices is not None:
+            found.append(self._zero_router(self._prices))
+        if tasks is not None and any(task is not None for task in tasks):
+            values = baselines.task_oracle(table.score, tasks)
+            found.append(self._fixed("task oracle", self._cheapest_best(values)))
+        chosen = self._cheapest_best(baselines.oracle(table.score))
+        return [*found, self._fixed("oracle", chosen)]
+
+    def _fixed(self, name: str, chosen: Ints) -> Row:
+        table, rows = self._table, np.arange(len(chosen))
+        cost = table.cost_usd
+        paid = np.full(len(rows), np.nan) if cost is None else cost[rows, chosen]
+        return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, chosen)
+
+    def _cheapest_best(self, values: Floats) -> Ints:
+        """The cheapest of the models that share the highest value of each row."""
+        count = len(self._table.models)
+        price = np.zeros(count) if self._prices is None else self._prices[0]
+        # An unknown price is dearer than any, but may still be the only one that is right.
+        price = np.nan_to_num(price, nan=float(np.nanmax(price, initial=0.0)) * 1e6 + 1.0)
+        top = values >= values.max(axis=1, keepdims=True) - 1e-9
+        return np.asarray(np.where(top, price, np.inf).argmin(axis=1), dtype=np.int64)
+
+    def _row(self, name: str, score: Floats, cost: Floats, chosen: Ints) -> Row:
+        quality, paid = score[self._draws].mean(axis=1), cost[self._draws].mean(axis=1)
+        picked = np.bincount(chosen[chosen >= 0], minlength=len(self._table.models))
+        picks = {
+            self._table.models[m]: figure_of((chosen[self._draws] == m).mean(axis=1))
+            for m in np.argsort(-picked)
+            if picked[m] > 0
+        }
+        return self._line(name, quality, paid, picks)
+
+    def _zero_router(self, prices: Floats) -> Row:
+        """The cheapest mix of single models with 95 % of the best one's quality."""
+        costs = []
+        for quality, price in zip(self._qualities, prices, strict=True):
+            mixed = _mixed(price, quality)
+            costs.append(mixed.cost_at(_KEPT * quality[self._best]))
+        quality = _KEPT * self._qualities[:, self._best]
+        return self._line(f"zero router at {_KEPT:.0%}", quality, np.array(costs), {})
+
+    def _line(self, name: str, quality: Floats, paid: Floats, picks: Mapping[str, Figure]) -> Row:
+        gap = self._top[self._draws].mean(axis=1) - quality
+        unknown = np.full(len(quality), np.nan)
+        saved, saved_most, over = unknown, unknown, unknown
+        if self._prices is not None:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                saved = 1 - paid / self._prices[:, self._best]
+                saved_most = 1 - paid / np.nanmax(self._prices, axis=1)
+            over = self._over_mixing(self._prices, quality, paid)
+        return Row(
+            name=name,
+            quality=figure_of(quality),
+            usd_per_1000=figure_of(1000 * paid),
+            saving_vs_best=figure_of(saved),
+            saving_vs_dearest=figure_of(saved_most),
+            over_mixing=figure_of(over),
+            oracle_gap=figure_of(gap),
+            picks=picks,
+        )
+
+    def _over_mixing(self, prices: Floats, quality: Floats, paid: Floats) -> Floats:
+        found = []
+        for price, alone, mine, cost in zip(prices, self._qualities, quality, paid, strict=True):
+            mixed = _mixed(price, alone)
+            at = float(np.interp(cost, mixed.costs, mixed.qualities))
+            found.append(mine - at if cost >= mixed.costs[0] * (1 - 1e-9) else np.nan)
+        return np.array(found)
+
+
+def figure_of(values: Floats) -> Figure:
+    """The first value, with the interval of the others."""
+    drawn = values[1:][~np.isnan(values[1:])]
+    if np.isnan(values[0]) or not len(drawn):
+        return Figure(value=float(values[0]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Figure(value=float(values[0]), low=float(low), high=float(high))
+
+
+def _mixed(prices: Floats, qualities: Floats) -> metrics.Frontier:
+    known = ~(np.isnan(prices) | np.isnan(qualities))
+    pairs = zip(prices[known].tolist(), qualities[known].tolist(), strict=True)
+    return metrics.frontier(list(pairs))
+
+
+def _column_means(grid: Floats) -> Floats:
+    """Means of the known cells, NaN where a column has none."""
+    known = ~np.isnan(grid)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, grid, 0.0).sum(axis=0) / known.sum(axis=0))

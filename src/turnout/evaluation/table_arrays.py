@@ -1,0 +1,110 @@
+"""Reads the shared format of outcome tables: arrays, prompts and prices in three files.
+
+They have a common prefix: ``.npz`` (ids, models, score and, where known, in_tokens, out_tokens,
+cost_usd, latency_ms), ``.prompts.jsonl.gz`` (one object a row, in the order of ids) and
+``.meta.json`` (price_per_mtok). Every problem is a ConfigError.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.row_files import read_jsonl
+
+_ARRAYS = {
+    "in_tokens": "input_tokens",
+    "out_tokens": "output_tokens",
+    "cost_usd": "cost_usd",
+    "latency_ms": "latency_ms",
+}
+
+
+def read_arrays(prefix: Path) -> OutcomeTable:
+    """The table of the files with this prefix. Raises ConfigError."""
+    rows = read_jsonl(f"{prefix}.prompts.jsonl.gz")
+    arrays = _arrays(Path(f"{prefix}.npz"))
+    meta = _meta(Path(f"{prefix}.meta.json"))
+    models = tuple(str(model) for model in arrays["models"])
+    shape = (len(rows), len(models))
+    _check_order(prefix, rows, [str(i) for i in arrays["ids"]])
+    grids: dict[str, Any] = {}
+    for name in ("score", *_ARRAYS):
+        if name in arrays:
+            grids[_ARRAYS.get(name, name)] = _grid(prefix, name, arrays[name], shape)
+    for name in ("input_tokens", "output_tokens"):
+        # Token columns are integers: a zero in them means that nobody counted.
+        if name in grids:
+            grids[name] = np.where(grids[name] > 0, grids[name], np.nan)
+    extra = sorted(set(arrays) - {"ids", "models", "score", *_ARRAYS})
+    table = OutcomeTable(
+        name=prefix.name,
+        prompts=tuple(rows),
+        models=models,
+        prices={m: (float(p[0]), float(p[1])) for m, p in meta.items()},
+        notes=(f"ignored arrays: {', '.join(extra)}",) if extra else (),
+        **grids,
+    )
+    return _with_costs(table)
+
+
+def _arrays(path: Path) -> Mapping[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a plain .npz file: {error}") from error
+    for name in ("ids", "models", "score"):
+        if name not in arrays:
+            raise ConfigError(f"{path}: no {name}; it must hold ids, models and score")
+    return arrays
+
+
+def _meta(path: Path) -> Mapping[str, Sequence[float]]:
+    if not path.is_file():
+        return {}
+    try:
+        prices = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: not a JSON object: {error}") from error
+    return prices or {}
+
+
+def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats:
+    if array.shape != shape:
+        raise ConfigError(
+            f"{prefix}.npz: {name} has shape {array.shape}, the prompts and models make {shape}; "
+            "write one row a prompt and one column a model"
+        )
+    return np.asarray(array, dtype=np.float64)
+
+
+def _check_order(prefix: Path, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
+    if len(rows) != len(ids):
+        raise ConfigError(
+            f"{prefix}: {len(rows)} prompts but {len(ids)} rows of scores; write both from the "
+            "same list"
+        )
+    for number, (row, wanted) in enumerate(zip(rows, ids, strict=True)):
+        if str(row.get("id")) != wanted:
+            raise ConfigError(
+                f"{prefix}, row {number}: prompt {row.get('id')!r} but scores of {wanted!r}; "
+                "write both in the same order"
+            )
+
+
+def _with_costs(table: OutcomeTable) -> OutcomeTable:
+    """Costs from list prices and tokens, where the table has both and no costs of its own."""
+    if table.cost_usd is not None or table.input_tokens is None or table.output_tokens is None:
+        return table
+    if not table.prices:
+        return table
+    nothing = (np.nan, np.nan)
+    prices = np.array([table.prices.get(m, nothing) for m in table.models]) / 1e6
+    cost = table.input_tokens * prices[:, 0] + table.output_tokens * prices[:, 1]
+    return replace(table, cost_usd=cost)

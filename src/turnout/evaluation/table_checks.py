@@ -1,0 +1,88 @@
+"""What an outcome table must be for anything to be learned from it.
+
+Every problem is a ConfigError that names the table, the row and the fix.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.features.prompt import request_text
+
+CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
+
+
+def checked(table: OutcomeTable) -> OutcomeTable:
+    """The table itself when something can be learned from it; otherwise raises ConfigError."""
+    where = f"table {table.name}"
+    if not table.prompts:
+        raise ConfigError(f"{where}: no rows; give at least a few prompts with scores")
+    if np.isnan(table.score).all():
+        raise ConfigError(f"{where}: no scores; fill the score column with 0..1")
+    if len(table.models) < 2:
+        raise ConfigError(
+            f"{where}: one model ({table.models[0]}); a choice needs outcomes of at least 2"
+        )
+    _check_unique(table.ids, f"{where}: duplicate id", "give every prompt its own id")
+    _check_unique(table.models, f"{where}: duplicate model", "name every column once")
+    low, high = float(np.nanmin(table.score)), float(np.nanmax(table.score))
+    if low < 0 or high > 1:
+        row = int(np.argwhere((table.score < 0) | (table.score > 1))[0, 0])
+        raise ConfigError(
+            f"{where}, row {row} ({table.ids[row]}): a score outside 0..1; rescale the scores"
+        )
+    if low == high:
+        raise ConfigError(
+            f"{where}: no variance, every score is {low:g}; add rows where the models differ"
+        )
+    return table
+
+
+def join_halves(table: OutcomeTable) -> OutcomeTable:
+    """The table with rows of one id and one text joined where no outcome is told twice.
+
+    Raises ConfigError naming both rows where an id stands for two prompts or two outcomes.
+    """
+    first: dict[str, int] = {}
+    halves: dict[int, int] = {}
+    for row, key in enumerate(table.ids):
+        if first.setdefault(key, row) != row:
+            halves[row] = first[key]
+    if not halves:
+        return table
+    score, cells = table.score.copy(), _cells(table)
+    for row, kept in halves.items():
+        told_twice = ~np.isnan(score[row]) & ~np.isnan(score[kept])
+        if told_twice.any() or request_text(table.prompts[row]) != request_text(
+            table.prompts[kept]
+        ):
+            raise ConfigError(
+                f"table {table.name}: duplicate id {table.ids[row]!r} in rows {kept} and {row}; "
+                "give every prompt its own id"
+            )
+        answered = ~np.isnan(score[row])
+        score[kept, answered] = score[row, answered]
+        for grid in cells.values():
+            grid[kept, answered] = grid[row, answered]
+    keep = [row for row in range(len(table.prompts)) if row not in halves]
+    note = f"joined {len(halves)} rows with the other half of their outcomes"
+    changes: dict[str, Any] = dict(cells)
+    joined = replace(table, score=score, notes=(*table.notes, note), **changes)
+    return joined.rows(keep)
+
+
+def _cells(table: OutcomeTable) -> dict[str, Floats]:
+    grids = {name: getattr(table, name) for name in CELLS}
+    return {name: grid.copy() for name, grid in grids.items() if grid is not None}
+
+
+def _check_unique(names: Sequence[str], problem: str, fix: str) -> None:
+    seen: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name in seen:
+            raise ConfigError(f"{problem} {name!r} in rows {seen[name]} and {row}; {fix}")
+        seen[name] = row

@@ -1,0 +1,161 @@
+"""Makes an outcome table of rows, each of which tells one or more outcomes.
+
+A row has an outcome (``id, prompt, model, score``), all of a prompt (``id, prompt,
+score: {model: s}``), or a comparison (``id, prompt, model_a, model_b, winner``). In place of
+``score`` (0..1) an outcome may have ``passed`` (a test's true or false), ``rating`` (a user's 1..5)
+or ``judge`` (a model's 1..10). Every problem is a ConfigError that names the row and the fix.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from turnout.core import ConfigError
+from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.table_checks import CELLS
+from turnout.features.prompt import request_text
+
+_FIELDS = ("id", "prompt", "query", "messages", "functions", "task", "bucket", "split")
+# Other names for an outcome's score, with the lowest and the highest value.
+_SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
+_LONG = {"model", "score", *CELLS, *_SCALES}
+_PAIR = {"model_a", "model_b", "winner"}
+
+
+def table_of(name: str, records: Iterable[Mapping[str, Any]]) -> OutcomeTable:
+    """The table called ``name`` of all that the records tell. Raises ConfigError."""
+    builder = _Builder(name)
+    for number, row in enumerate(records, 1):
+        where = f"{name}, row {number}"
+        if set(row) >= _PAIR:
+            for model, score in _comparison(where, row):
+                builder.compare(where, row, model, score)
+            continue
+        for model, values in _outcomes(where, row):
+            builder.put(where, row, model, **values)
+    return builder.table()
+
+
+@dataclass
+class _Builder:
+    """Collects outcomes one at a time into grids."""
+
+    name: str
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, int] = field(default_factory=dict)
+    cells: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
+    compared: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    extra: set[str] = field(default_factory=set)
+
+    def key(self, where: str, row: Mapping[str, Any]) -> str:
+        """The row's id, else its text; the row is known from now on."""
+        text = request_text(row)
+        if row.get("id") is None and not text.text:
+            raise ConfigError(f"{where}: neither id nor prompt; give every outcome its prompt")
+        key = str(row["id"]) if row.get("id") is not None else text.text
+        kept = {"id": key, **{k: row[k] for k in _FIELDS[1:] if k in row}}
+        known = self.rows.setdefault(key, kept)
+        if text.text and request_text(known) != text:
+            raise ConfigError(
+                f"{where}: duplicate id {key!r} with another prompt; give every prompt its own id"
+            )
+        return key
+
+    def compare(self, where: str, row: Mapping[str, Any], model: str, score: float) -> None:
+        """One side of a comparison; a model that was compared more than once has its mean."""
+        key = self.key(where, row)
+        self.models.setdefault(str(model), len(self.models))
+        self.extra |= set(row) - set(_FIELDS) - _PAIR
+        self.compared.setdefault((key, str(model)), []).append(score)
+
+    def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
+        """One outcome."""
+        key = self.key(where, row)
+        self.models.setdefault(str(model), len(self.models))
+        self.extra |= set(row) - set(_FIELDS) - _LONG - _PAIR
+        for name, value in values.items():
+            if value is None:
+                continue
+            cells = self.cells.setdefault(name, {})
+            if (key, str(model)) in cells:
+                raise ConfigError(
+                    f"{where}: duplicate outcome of {model} for id {key!r}; give every prompt its "
+                    "own id and each model one outcome"
+                )
+            cells[key, str(model)] = _number(where, name, value)
+
+    def table(self) -> OutcomeTable:
+        """The table of all that was told."""
+        for cell, scores in self.compared.items():
+            self.cells.setdefault("score", {}).setdefault(cell, sum(scores) / len(scores))
+        if "score" not in self.cells:
+            raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
+        grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
+        note = f"ignored columns: {', '.join(sorted(self.extra))}"
+        return OutcomeTable(
+            name=self.name,
+            prompts=tuple(self.rows.values()),
+            models=tuple(self.models),
+            notes=(note,) if self.extra else (),
+            **grids,
+        )
+
+    def _grid(self, cells: Mapping[tuple[str, str], float]) -> Floats:
+        place = {key: number for number, key in enumerate(self.rows)}
+        grid = np.full((len(self.rows), len(self.models)), np.nan)
+        for (key, model), value in cells.items():
+            grid[place[key], self.models[model]] = value
+        return grid
+
+
+def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    told = [name for name in ("score", *_SCALES) if name in row]
+    if not told:
+        raise ConfigError(
+            f"{where}: no score; give score, {', '.join(_SCALES)}, or model_a, model_b and winner"
+        )
+    name, value = told[0], row[told[0]]
+    if isinstance(value, Mapping):
+        for model in value:
+            cells = {n: row[n].get(model) for n in CELLS if isinstance(row.get(n), Mapping)}
+            yield model, {"score": _scaled(where, name, value[model]), **cells}
+    elif "model" in row:
+        cells = {n: row.get(n) for n in CELLS}
+        yield row["model"], {"score": _scaled(where, name, value), **cells}
+    else:
+        raise ConfigError(f"{where}: a score without a model; name the model that was scored")
+
+
+def _scaled(where: str, name: str, value: Any) -> Any:
+    """A value of one of the scales as a score in 0..1; None stays a missing cell."""
+    if name == "score" or value is None:
+        return value
+    low, high = _SCALES[name]
+    number = _number(where, name, value)
+    if not low <= number <= high:
+        raise ConfigError(f"{where}: {name} is {value!r}; use {low:g} to {high:g}")
+    return (number - low) / (high - low)
+
+
+def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each."""
+    a, b, winner = row["model_a"], row["model_b"], row["winner"]
+    if winner in ("model_a", a):
+        scores = (1.0, 0.0)
+    elif winner in ("model_b", b):
+        scores = (0.0, 1.0)
+    elif winner in ("tie", None):
+        scores = (0.5, 0.5)
+    else:
+        raise ConfigError(f"{where}: winner {winner!r}; use model_a, model_b or tie")
+    yield a, scores[0]
+    yield b, scores[1]
+
+
+def _number(where: str, name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: {name} is {value!r}; use a number") from None

@@ -1,0 +1,48 @@
+"""What reading a body of Messages and of Responses has in common.
+
+Invariant: a value of another type than its API gives it is a refusal that names the field.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from turnout.core import Body, InvalidRequest, check_body
+from turnout.gateway.dialects.chat import asked_model, flag
+from turnout.gateway.dialects.protocol import Inbound
+
+
+def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> Inbound:
+    """The request, whose ``chat_body`` is its body in chat shape. Raises InvalidRequest.
+
+    ``model`` may be left out, which means auto.
+    """
+    if not isinstance(payload, Mapping):
+        raise InvalidRequest("the request body must be a JSON object", field="body")
+    try:
+        body = check_body(chat_body(payload))
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InvalidRequest(f"a value has another type than this API gives it: {error}") from error
+    return Inbound(
+        body=body,
+        native=payload,
+        model=asked_model(payload.get("model")),
+        stream=flag(payload.get("stream"), "stream"),
+    )
+
+
+def mapping(value: object, where: str) -> Mapping[str, Any]:
+    """The object at ``where``, empty where there is none. Raises InvalidRequest."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{where} must be an object", field=where)
+    return value
+
+
+def objects(value: object, where: str) -> list[Mapping[str, Any]]:
+    """The list of objects at ``where``, empty where there is none. Raises InvalidRequest."""
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise InvalidRequest(f"{where} must be a list of objects", field=where)
+    return [mapping(one, where) for one in value]

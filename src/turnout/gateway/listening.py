@@ -1,0 +1,72 @@
+"""The listening socket, and the server's side of TLS.
+
+Invariant: without a key nobody but this machine is listened to. This module does not know requests.
+"""
+
+import errno
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from turnout.core import ConfigError
+from turnout.gateway.access import Access
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+_BACKLOG = 2048
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen, and with which certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = 4100
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def bind(address: Address, access: Access) -> socket.socket:
+    """The listening socket. Raises ConfigError, also for an open door without a key."""
+    if address.host not in _LOOPBACK and access.keyless:
+        raise ConfigError(
+            f"--host {address.host} is reachable from elsewhere and there is no key; "
+            "set TURNOUT_KEYS to one or more keys, separated by commas"
+        )
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        fix = "choose another --host or --port"
+        if error.errno == errno.EADDRINUSE:
+            fix = "choose another --port, or replace a gateway there with --take-over"
+        raise ConfigError(
+            f"cannot listen on {address.host}:{address.port} ({error.strerror}); {fix}"
+        ) from error
+    listener.listen(_BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def tls_context(address: Address | None) -> "SSLContext | None":
+    """The server's side of TLS; None without a certificate. Raises ConfigError."""
+    if address is None or address.certificate is None or address.key is None:
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(address.certificate, address.key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(
+            f"--tls-cert {address.certificate} and --tls-key {address.key} cannot be used: {error}"
+        ) from error
+    return context

@@ -1,0 +1,52 @@
+"""Whether a request would be taken now: by some model, and by the ledger that must record it.
+
+Invariant: "ready" is said only after something was written, since a ledger that can be read may
+be full. This module does not know HTTP.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from turnout.core import RouterError
+from turnout.runtime import Router
+
+# A write a second, however many ask; a store that takes longer than this is none for callers.
+_FRESH_S = 1.0
+_PATIENCE_S = 2.0
+
+READY = "ok"
+
+
+class Readiness:
+    """``router`` gives the one that serves now."""
+
+    def __init__(self, router: Callable[[], Router]) -> None:
+        self._router = router
+        self._looking = asyncio.Lock()
+        self._looked_s: float | None = None
+        self._records = False
+        self.draining = False
+
+    async def state(self) -> str:
+        """``READY``, or what stands in the way."""
+        if self.draining:
+            return "draining"
+        if not self._router().callable_models():
+            return "no model can be called"
+        return READY if await self._can_record() else "the ledger cannot record"
+
+    async def _can_record(self) -> bool:
+        async with self._looking:
+            now = time.monotonic()
+            if self._looked_s is None or now - self._looked_s > _FRESH_S:
+                self._records = await self._wrote()
+                self._looked_s = time.monotonic()
+            return self._records
+
+    async def _wrote(self) -> bool:
+        try:
+            await asyncio.wait_for(self._router().can_record(), _PATIENCE_S)
+        except (RouterError, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,188 @@
+"""The processes of the proof of budgets: the file's owner, many that spend, sabotaged ones.
+
+Invariant: the parent has no threads, so that it can fork at any time.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterError
+from turnout.ledger import Ledger, store_at
+from turnout.ledger.charges import Limits
+from turnout.ledger.entries import Charge, Settlement
+from turnout.ledger.shared import LedgerHost
+from turnout.proving.workload import RULES, request
+
+Sabotage = Literal["no-hold", "no-release"]
+LIMIT = 4 * 10**12  # 4 dollars: some hundred requests at once, of the thousand that ask
+LEASE_S = 6.0
+LONGEST_S = 0.05
+_BUDGETS = (
+    Budget(per="all", window="total", unit="usd", limit=LIMIT),
+    Budget(per="key", window="total", unit="usd", limit=LIMIT // 2),
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """One proof under way: where it writes, and its processes by their numbers."""
+
+    place: str
+    folder: Path
+    seed: int
+    tasks: int
+    sabotage: Sabotage | None
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    owner: int | None = None
+
+    @property
+    def said(self) -> Path:
+        """Where the processes write down how their requests ended."""
+        return self.folder / "said"
+
+    @property
+    def shared(self) -> tuple[str, bytes] | None:
+        """The owner's socket; None where each process writes itself."""
+        return None if "://" in self.place else (str(self.folder / "socket"), self.secret)
+
+    def ledger(self, *, owner: bool = False) -> Ledger:
+        """A process's ledger."""
+        kind = {"no-hold": _HoldsNothing, "no-release": _ReleasesNothing}.get(
+            self.sabotage or "", Ledger
+        )
+        shared = None if owner else self.shared
+        found = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S, shared=shared)
+        found.limit_by(Limits(_BUDGETS))
+        return found
+
+
+def fork(run: Run, work: Callable[..., NoReturn], *arguments: int) -> int:
+    """A process that does this work; its number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work(run, *arguments)
+        except RouterError as error:
+            os.write(2, f"{error}\n".encode())
+        os._exit(1)
+    return child
+
+
+def kill(process: int) -> None:
+    """Kill a process at once and wait for its end."""
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def look_once(run: Run) -> NoReturn:
+    """Open the ledger, which frees what has lapsed, and leave."""
+    with run.ledger():
+        os._exit(0)
+
+
+def own(run: Run) -> NoReturn:
+    """Own the file and write for the others, until killed."""
+    address, secret = str(run.folder / "socket"), run.secret
+    Path(address).unlink(missing_ok=True)
+    ledger = run.ledger(owner=True)
+    host = LedgerHost(ledger, f"{address}.new", secret)
+    ledger.start()
+    Path(f"{address}.new").rename(address)
+    while True:
+        signal.pause()
+        host.close()
+
+
+def spend(run: Run, life: int) -> NoReturn:
+    """Ask and spend until told to stop; says how each request ended."""
+    stop = asyncio.Event()
+    numbers = count()
+    said = os.open(run.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    async def task(ledger: Ledger) -> None:
+        while not stop.is_set():
+            end = await _one(ledger, run.seed, life, next(numbers))
+            os.write(said, f"{end}\n".encode())
+            if end != "settled":
+                await asyncio.sleep(0.1)
+
+    async def all_tasks() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        ledger = run.ledger()
+        await asyncio.gather(*(task(ledger) for _ in range(run.tasks)))
+        await asyncio.to_thread(ledger.close)
+
+    asyncio.run(all_tasks())
+    os._exit(0)
+
+
+async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
+    ident = f"r_{life + 16:06x}{number:06x}{life:06x}{number:06x}"
+    chance = random.Random(f"{seed} {ident}")
+    asked, decision, calls = request(ident, chance)
+    asked = _from(asked, chance.choice("ab"))
+    # A price times more tokens than any of these calls uses, as a ceiling is.
+    most = 2000 * 3_000_000 + 500 * 9_000_000
+    bounds = {route.deployment: Bound(most, 2500) for route in decision.routes}
+    try:
+        await ledger.decided(asked, decision, bounds)
+    except BudgetExceeded as error:
+        full = all(s.spent + s.held + (s.asked or 0) > s.budget.limit for s in error.standings)
+        return "refused" if full else "false"
+    except RouterError:
+        return "unsure"
+    said = "settled"
+    try:
+        for call in calls:
+            await asyncio.sleep(chance.uniform(0, LONGEST_S))
+            await ledger.attempted(call)
+    except BudgetExceeded:
+        said = "stopped"
+    except RouterError:
+        said = "unsure"
+    try:
+        await ledger.settled(decision)
+    except RouterError:
+        return "unsure"
+    return said
+
+
+def _from(asked: Request, key: str) -> Request:
+    caller = Caller(key=key, keys=(key,))
+    return Request(id=asked.id, body=asked.body, tenant=caller.tenant, caller=caller)
+
+
+class _NoLimits(Limits):
+    """Looks at budgets and holds nothing of them, as a sabotage."""
+
+    def charges(
+        self, request: Request, bounds: "dict[str, Bound] | object", spent: Bound, at_ms: int
+    ) -> tuple[Charge, ...]:
+        """What is left must be more than nothing; two at a time may both find so."""
+        del bounds
+        least = {"": Bound(1, 1)}
+        return super().charges(request, least, spent, at_ms)
+
+
+class _HoldsNothing(Ledger):
+    """A ledger that checks and records, as a sabotage."""
+
+    def limit_by(self, limits: Limits) -> None:
+        """As Ledger.limit_by."""
+        super().limit_by(_NoLimits(limits.budgets))
+
+
+class _ReleasesNothing(Ledger):
+    """A ledger whose dead leave their holds behind, as a sabotage."""
+
+    def _lapsed(self, lost: "Callable[[str], bool] | None") -> "list[Settlement]":
+        del lost
+        return []

@@ -1,0 +1,154 @@
+"""What commonly goes wrong at the start of a gateway is one line with the fix, and an exit code."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import run
+from turnout.gateway.access import Access
+from turnout.gateway.listening import Address, bind
+
+CONFIG = """
+providers:
+  p:
+    base_url: http://127.0.0.1:9/v1
+    api_key: {key}
+models:
+  fast: {{model: m/fast, provider: p, price: {price}}}
+default: fast
+ledger: {ledger}
+"""
+GOOD = {"key": "none-needed", "price": "{input: 1, output: 2}", "ledger": '"off"'}
+
+
+@pytest.fixture(autouse=True)
+def _state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TURNOUT_STATE_DIR", str(tmp_path))
+    monkeypatch.delenv("TURNOUT_KEYS", raising=False)
+    (tmp_path / "admin-token").write_text("a-token-of-more-than-sixteen-characters")
+    (tmp_path / "good.yaml").write_text(CONFIG.format(**GOOD))
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "said"),
+    [
+        ({"key": "${NO_SUCH_KEY}"}, "", ["p.api_key", "NO_SUCH_KEY is not set", "export it"]),
+        ({"price": "{input: -1, output: 2}"}, "", ["line 7", "price.input", "-1", "greater than"]),
+        ({"price": "{input: cheap, output: 2}"}, "", ["price.input", "'cheap'", "decimal"]),
+        ({"price": "null"}, "", ["m/fast", "no known price", "price: unknown"]),
+        ({}, "policy: {name: fixed, model: fats}", ["policy.model", "'fats'", "mean 'fast'?"]),
+        ({}, "polcy: {}", ["unknown key 'polcy'", "mean 'policy'?"]),
+        (
+            {},
+            "policy: {name: cheapest_above_quality, bundle: no/where}",
+            ["policy.bundle", "no/where", "make one"],
+        ),
+        (
+            {},
+            "classifier: {artefact: no/where.zip}",
+            ["classifier.artefact", "no/where.zip", "train intents"],
+        ),
+        ({}, "budgets: [{per: all, window: day, usd: 1}]", ["budgets need a ledger", "remove"]),
+        ({"ledger": "/dev/null/ledger.db"}, "", ["/dev/null", "set ledger to a path"]),
+        ({"ledger": "good.yaml"}, "", ["good.yaml", "no ledger", "name another file"]),
+    ],
+)
+def test_a_wrong_configuration_does_not_start(
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    changed: dict[str, str],
+    more: str,
+    said: list[str],
+) -> None:
+    """The line names the field, its value and the fix; nothing says that it serves."""
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG.format(**{**GOOD, **changed}) + more + "\n")
+    ran = run(capfd, "serve", "--config", str(path), "--port", "0")
+    assert (ran.code, ran.out) == (2, "")
+    assert len(ran.err.splitlines()) == 1
+    for part in said:
+        assert part in ran.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_folder_for_the_ledger_does_not_start(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A folder that cannot be written is told before anything is served."""
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o500)
+    (tmp_path / "c.yaml").write_text(CONFIG.format(**{**GOOD, "ledger": folder / "ledger.db"}))
+    ran = run(capfd, "serve", "--config", str(tmp_path / "c.yaml"), "--port", "0")
+    assert ran.code == 2
+    assert "cannot be written" in ran.err
+    assert "set ledger to a path" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "0.0.0.0"], ["--host 0.0.0.0", "no key", "set TURNOUT_KEYS"]),  # noqa: S104
+        (["--tls-cert", "good.yaml"], ["--tls-cert and --tls-key", "give both"]),
+        (["--tls-cert", "good.yaml", "--tls-key", "good.yaml"], ["good.yaml", "cannot be used"]),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["a.pem: no such file"]),
+        (["--log-level", "LOUD"], ["--log-level", "LOUD", "debug"]),
+        (["--config", "no.yaml"], ["no.yaml: no such file", "write one"]),
+        (["--config", "."], ["cannot be read as text", "directory"]),
+        (["--take-over"], ["no gateway to take over from", "leave --take-over out"]),
+    ],
+)
+def test_wrong_options_do_not_start(
+    capfd: pytest.CaptureFixture[str], options: list[str], said: list[str]
+) -> None:
+    """So with options; those that do not parse come with a usage line as well."""
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert "serving on" not in ran.err
+    for part in said:
+        assert part in ran.err
+
+
+@pytest.mark.parametrize("by", ["another program", "a gateway"])
+def test_a_port_in_use_is_named(capfd: pytest.CaptureFixture[str], by: str) -> None:
+    """Somebody has the port: the address is named, and what to choose."""
+    ours = by == "a gateway"
+    access = Access([], "a-token-of-more-than-sixteen-characters")
+    other = bind(Address(port=0), access) if ours else socket.create_server(("127.0.0.1", 0))
+    with other:
+        port = str(other.getsockname()[1])
+        ran = run(capfd, "serve", "--config", "good.yaml", "--port", port)
+    assert ran.code == 2
+    assert f"127.0.0.1:{port} (Address already in use)" in ran.err
+    assert "choose another --port" in ran.err
+    assert "--take-over" in ran.err
+
+
+def test_an_address_of_another_machine_is_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is not this machine's cannot be listened on."""
+    monkeypatch.setenv("TURNOUT_KEYS", "a-key-of-more-than-sixteen-characters")
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0", "--host", "192.0.2.1")
+    assert ran.code == 2
+    assert "cannot listen on 192.0.2.1:0" in ran.err
+    assert "choose another --host" in ran.err
+
+
+@pytest.mark.parametrize(
+    "more", ["classifier: {artefact: no/where.zip}", "ledger: /dev/null/ledger.db"]
+)
+def test_several_workers_say_it_once(tmp_path: Path, more: str) -> None:
+    """What only a worker finds, and what the parent finds, is one line for all of them."""
+    text = CONFIG.format(**GOOD).replace('ledger: "off"\n', "")
+    (tmp_path / "c.yaml").write_text(text + more + "\n")
+    command = [sys.executable, "-m", "turnout", "serve", "--config", "c.yaml", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--workers", "3"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("turnout: ")

@@ -1,0 +1,32 @@
+"""A gateway's start loads what it needs and no more."""
+
+import subprocess
+import sys
+
+import pytest
+
+_PARENT = """
+import sys
+import turnout.cli.serve, turnout.cli.supervise
+heavy = {"numpy", "splintr", "rich", "uvloop", "turnout.runtime", "turnout.classifiers"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+_FIRST_STAGE = """
+from turnout.classifiers import LocalClassifier, local
+classifier = LocalClassifier.load()
+classifier.warm(fully=False)
+found = classifier.begin([{"role": "user", "content": "What is the capital of Japan?"}])
+assert found.intents[0][0] == "simple_qa", found
+assert local._loaded.cache_info().currsize == 0
+classifier.warm()
+assert local._loaded.cache_info().currsize == 1
+"""
+
+
+@pytest.mark.parametrize("program", [_PARENT, _FIRST_STAGE], ids=["parent", "first stage"])
+def test_nothing_is_loaded_in_vain(program: str) -> None:
+    """A parent of workers loads no models; a prompt that is settled early needs no encoder."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

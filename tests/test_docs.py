@@ -1,0 +1,99 @@
+"""The documentation matches the program: its commands, options and settings are there."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from turnout.cli.app import app
+from turnout.config import Config, load_text
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_COMMAND = re.compile(r"turnout ((?:[a-z]+ ?)+[^`|\n]*)")
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_NAMED = ("fast", "strong", "coder", "judge")
+
+
+def _texts(page: Path) -> Iterator[str]:
+    """What a page shows as typed: code blocks line by line, and what stands in backticks."""
+    text = page.read_text(encoding="utf-8")
+    for kind, block in _BLOCK.findall(text):
+        if kind in ("", "console", "sh"):
+            yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`(turnout [^`]+)`", _BLOCK.sub("", text))
+
+
+@cache
+def _commands() -> Any:
+    return typer.main.get_command(app([]))
+
+
+def _shown() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for text in _texts(page):
+            for found in _COMMAND.findall(text):
+                yield page.name, found
+
+
+@pytest.mark.parametrize(("page", "shown"), sorted(set(_shown())))
+def test_commands_and_options_are_there(page: str, shown: str) -> None:
+    """Each command that a page shows exists, with each option that is shown with it."""
+    command: Any = _commands()
+    words = shown.split("  ", maxsplit=1)[0].split()
+    while words and getattr(command, "commands", None):
+        name = words.pop(0).rstrip(",")
+        assert name in command.commands, f"{page}: turnout {shown}"
+        command = command.commands[name]
+    options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    used = set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(words)))
+    assert used <= options | {"--help"}, f"{page}: turnout {shown}"
+
+
+def _settings() -> Iterator[tuple[str, str]]:
+    """Every example of settings; a key that comes again begins another one."""
+    for page in PAGES:
+        for kind, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+            if kind != "yaml":
+                continue
+            example = ""
+            for part in re.split(r"^(?=\S)", block, flags=re.MULTILINE):
+                if part.partition(":")[0] in (yaml.safe_load(example) or {}):
+                    yield page.name, example
+                    example = ""
+                example += part
+            yield page.name, example
+
+
+@pytest.mark.parametrize(("page", "example"), list(_settings()))
+def test_settings_are_valid(page: str, example: str) -> None:
+    """Each example of settings is read without a complaint, once its models are named."""
+    settings = yaml.safe_load(example)
+    models = settings.get("models", {name: {"model": name, "price": "unknown"} for name in _NAMED})
+    rest = {"models": models, "default": next(iter(models)), "intents": {"code": [*models][-1]}}
+    more = {name: value for name, value in rest.items() if name not in settings}
+    load_text(example + (yaml.safe_dump(more) if more else ""), _Anything(), name=page)
+
+
+class _Anything(dict[str, str]):
+    """An environment in which every variable is set."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        del default
+        return self[name]
+
+    def __missing__(self, name: str) -> str:
+        return f"a-value-of-{name}"
+
+
+def test_every_setting_is_described() -> None:
+    """The table of settings has each that there is."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    missing = [name for name in Config.model_fields if f"`{name}`" not in rows]
+    assert missing == []
