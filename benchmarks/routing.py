@@ -30,7 +30,8 @@ from turnout.evaluation.row_files import read_jsonl
 from turnout.evaluation.table_files import read_table
 from turnout.features.prompt import PromptText, request_text
 from turnout.policies import CheapestAboveQuality, Situation
-from turnout.training.crossfit import fold_of, grouped_folds, left_out_tasks
+from turnout.training.calibrate import Margin, choose
+from turnout.training.crossfit import fold_of, grouped_folds, judged_folds, left_out_tasks
 from turnout.training.probe import informative
 from turnout.training.success import train
 
@@ -216,11 +217,18 @@ def left_out(data: Path, name: str) -> Figures:
                 if _gap(table, pair, tasks == task) > LEAST_GAP
             },
         }
-    return {
+    figures = {
         "pairs": pairs,
         "calibration error": metrics.calibration_error(success, table.score),
-        "AIQ gains": _gains_by_task(table, success, tasks) if table.cost_usd is not None else {},
+        "AIQ gains": {},
     }
+    if table.cost_usd is not None:
+        means = _other_means(table, tasks)
+        figures["AIQ gains"] = _gains_by_task(table, success, tasks)
+        figures["AIQ gains, means only"] = _gains_by_task(table, means, tasks)
+        figures["AIQ gains, pools"] = _gains_of_pools(table, success, tasks)
+        figures["AIQ gains, pools, means only"] = _gains_of_pools(table, means, tasks)
+    return figures
 
 
 def cost_aware(data: Path) -> Figures:
@@ -236,27 +244,28 @@ def cost_aware(data: Path) -> Figures:
             few = table.columns(BFCL_API)
             chosen = success[:, [table.models.index(model) for model in BFCL_API]]
             figures["bfcl_v1, API models"] = _costs(few, chosen)
-    found = grouped_folds([gsm, maths], folds=FOLDS)
-    # Opus costs fourteen times the best model and would stretch the range to no purpose.
-    common = [
-        m for m in gsm.priced().models if m in maths.priced().models and "opus" not in m
-    ]  # fmt: skip
-    pooled = [table.columns(common) for table in (gsm, maths)]
-    success = np.vstack(
-        [
-            f[:, [t.models.index(m) for m in common]]
-            for f, t in zip(found, (gsm, maths), strict=True)
-        ]
-    )
-    both = OutcomeTable(
-        name="zeroeval pooled",
-        prompts=pooled[0].prompts + pooled[1].prompts,
-        models=tuple(common),
-        score=np.vstack([t.score for t in pooled]),
-        cost_usd=np.vstack([_grid(t) for t in pooled]),
-    )
+    both, success = _pooled([gsm, maths], grouped_folds([gsm, maths], folds=FOLDS))
     figures[both.name] = _costs(both, success)
     return figures
+
+
+def _pooled(tables: Sequence[OutcomeTable], found: Sequence[Floats]) -> tuple[OutcomeTable, Floats]:
+    """The rows of two tables on the priced models of both, and the predictions for them."""
+    one, other = tables
+    # Opus costs fourteen times the best model and would stretch the range to no purpose.
+    common = [m for m in one.priced().models if m in other.priced().models and "opus" not in m]
+    cut = [table.columns(common) for table in tables]
+    success = [
+        f[:, [t.models.index(m) for m in common]] for f, t in zip(found, tables, strict=True)
+    ]
+    both = OutcomeTable(
+        name="zeroeval pooled",
+        prompts=cut[0].prompts + cut[1].prompts,
+        models=tuple(common),
+        score=np.vstack([t.score for t in cut]),
+        cost_usd=np.vstack([_grid(t) for t in cut]),
+    )
+    return both, np.vstack(success)
 
 
 def newcomers(data: Path) -> Figures:
@@ -311,6 +320,41 @@ def paraphrased(data: Path) -> Figures:
             "pairs": len(free),
         }
     return figures
+
+
+def steadied(data: Path) -> Figures:
+    """What ``steady`` costs: quality kept and cost saved by the policy, five grouped folds."""
+    bench, *zeroeval = _tables(data, "routerbench_zs", "zeroeval_gsm", "zeroeval_mathl5")
+    ((success, strange),) = judged_folds([bench], folds=FOLDS)
+    judged = judged_folds(zeroeval, folds=FOLDS)
+    both, pooled = _pooled(zeroeval, [found for found, _ in judged])
+    figures: Figures = {}
+    for table, found, odd in (
+        (bench, success, strange),
+        (both, pooled, np.concatenate([odd for _, odd in judged])),
+    ):
+        priced, place = table.priced(), {key: row for row, key in enumerate(table.ids)}
+        rows = np.array([place[key] for key in priced.ids])
+        columns = [table.models.index(model) for model in priced.models]
+        figures[table.name] = {
+            str(steady): _kept_and_saved(priced, found[np.ix_(rows, columns)], odd[rows], steady)
+            for steady in (0.0, STEADY)
+        }
+    return figures
+
+
+def _kept_and_saved(
+    table: OutcomeTable, success: Floats, strange: Floats, steady: float
+) -> Figures:
+    """Shares of the best single model's quality kept and cost saved at ``quality: 0.95``."""
+    score, cost = table.score, _grid(table)
+    margin = Margin(usual=score.mean(axis=0), wide=steady * strange)
+    chosen = choose(success, cost.mean(axis=0), 0.95, margin)
+    rows, best = np.arange(len(score)), int(score.mean(axis=0).argmax())
+    return {
+        "kept": float(score[rows, chosen].mean() / score[:, best].mean()),
+        "saved": float(1 - cost[rows, chosen].mean() / cost[:, best].mean()),
+    }
 
 
 def latency(data: Path) -> Figures:
@@ -391,6 +435,27 @@ def _gains_by_task(
             success[rows][:, columns], priced.score[rows], _grid(priced)[rows]
         ).gain
     return gains
+
+
+def _other_means(table: OutcomeTable, tasks: npt.NDArray[Any]) -> Floats:
+    """Each model's mean on the other tasks: what can be known of a task without reading prompts."""
+    found = np.empty_like(table.score)
+    for task in np.unique(tasks):
+        found[tasks == task] = np.nanmean(table.score[tasks != task], axis=0)
+    return found
+
+
+def _gains_of_pools(
+    table: OutcomeTable, success: Floats, tasks: npt.NDArray[Any]
+) -> dict[str, float]:
+    """The mean over twenty draws of twelve priced models: one pool's figure is mostly luck."""
+    random, priced = np.random.default_rng(1), table.priced().models
+    gains = []
+    for _ in range(20):
+        pool = list(random.choice(priced, min(12, len(priced)), replace=False))
+        columns = [table.models.index(model) for model in pool]
+        gains.append(_gains_by_task(table.columns(pool), success[:, columns], tasks))
+    return {task: float(np.mean([gain[task] for gain in gains])) for task in gains[0]}
 
 
 def _gap(table: OutcomeTable, pair: Sequence[str], rows: npt.NDArray[np.bool_]) -> float:
@@ -531,6 +596,7 @@ STAGES: dict[str, Callable[[Path], Figures]] = {
     **{f"left out: {name}": partial(left_out, name=name) for name in LEFT_OUT},
     "newcomers": newcomers,
     "paraphrases": paraphrased,
+    "steady": steadied,
     "latency": latency,
 }
 

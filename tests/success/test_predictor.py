@@ -12,14 +12,22 @@ from tests.success.worlds import MODELS, prompts, write_table
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
 from turnout.classifiers.success.artefact import FILE
-from turnout.classifiers.success.encoding import encode_all, length_of
-from turnout.classifiers.success.expert import Reading, Told
+from turnout.classifiers.success.encoding import (
+    encode_all,
+    length_of,
+    marks_of,
+    meaning_of,
+    without_wording,
+)
+from turnout.classifiers.success.expert import Blend, Reading, Told
 from turnout.classifiers.success.predictor import agreed, tell
 from turnout.cli.app import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
+from turnout.features.difficulty import NAMES
 from turnout.features.prompt import PromptText, request_text
 from turnout.training.bundle import write_bundle
+from turnout.training.forest import grow_pair
 from turnout.training.probe import informative
 from turnout.training.success import train
 
@@ -171,7 +179,7 @@ def test_the_commands_train_predict_and_evaluate(folder: Path, tmp_path: Path) -
 
 def _reading(strange: list[float], *, models: int = 2, length: float = 0.0) -> Reading:
     return Reading(
-        members=np.zeros((3, len(strange), models), np.float32),
+        members=np.zeros((2, 3, len(strange), models), np.float32),
         strange=np.array(strange, np.float32),
         length=np.full(len(strange), length, np.float32),
     )
@@ -191,8 +199,8 @@ def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
 def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -> None:
     """Only where the prompt is strange and another expert knows it is the told gain decisive."""
     (expert,) = open_bundle(folder / "bundle").predictor.experts
-    members = np.zeros((3, 2, 3), np.float32)
-    members[:, :, 0] = 0.3
+    members = np.zeros((2, 3, 2, 3), np.float32)
+    members[..., 0] = 0.3
     reading = replace(_reading([0, 1]), members=members)
     told = Told(gain=np.full(2, 0.02, np.float32), knowing=np.ones(2, np.float32))
     known, strange = expert.answer(reading, told) - expert.prior
@@ -210,6 +218,58 @@ def test_a_long_strange_prompt_costs_less_able_models_more(folder: Path) -> None
     assert lost[best] == 0
     assert (np.diff(lost[np.argsort(-expert.ability)]) > 0).all()
     assert lost.max() < 0.33
+
+
+def test_a_strange_prompt_is_read_without_its_wording() -> None:
+    """Chattier or terser, its marks are the same; what it holds and its meaning still count."""
+    terse = PromptText("12 loaves, 5 sold. left?")
+    chatty = PromptText(
+        "She said that he sold 5 of your 12 loaves; would you tell us what is left?"
+    )
+    encoded = encode_all([terse, chatty])
+    centre = marks_of(encode_all([PromptText(f"Q {n}") for n in range(20)])).mean(axis=0)
+    bare = marks_of(without_wording(encoded, centre))
+    before, after = np.abs(np.diff(marks_of(encoded), axis=0)), np.abs(np.diff(bare, axis=0))
+    assert (after <= before).all()
+    assert (after > 0).sum() < 0.5 * (before > 0).sum()
+    assert np.array_equal(meaning_of(without_wording(encoded, centre)), meaning_of(encoded))
+
+
+def test_with_tools_the_phrasing_is_not_read() -> None:
+    """The same call asked for as a command or as a question has the same marks of phrasing."""
+    tool = json.dumps([{"name": "weather", "description": "Weather of a city", "parameters": {}}])
+    asked = [PromptText("Weather in Oslo", tool), PromptText("Could you tell me? In Oslo.", tool)]
+    encoded = encode_all(asked)
+    assert np.array_equal(without_wording(encoded, marks_of(encoded).mean(axis=0)), encoded)
+    for name in ("words", "sentences", "question_marks", "ends_asking"):
+        assert (encoded[:, NAMES.index(name)] == 0).all()
+
+
+def test_small_contrasts_say_nothing_of_a_strange_prompt() -> None:
+    """There they shrink, the smaller the more, and keep their order; others keep them."""
+    weights = np.zeros((2, 2, 3), np.float32)
+    weights[:, 1, 0] = 1.0
+    blend = Blend(weights=weights, basis=np.eye(3, dtype=np.float32), slope=0.0, offset=0.0)
+    contrast = np.array([[0.01, 0.2, -0.21]], np.float32)
+    members = np.tile(contrast, (2, 3, 1, 1))
+    known, unsure, strange = (
+        blend.departures(members, np.array([s], np.float32)) for s in (0.0, 0.5, 1.0)
+    )
+    assert known[0] == pytest.approx(contrast[0], abs=1e-4)
+    assert unsure[0] == pytest.approx(contrast[0], abs=1e-4)
+    share = strange[0] / contrast[0]
+    assert share[0] < 0.2
+    assert (share[1:] > 0.9).all()
+    assert np.array_equal(np.argsort(strange[0]), np.argsort(contrast[0]))
+
+
+def test_a_forest_of_two_models_keeps_the_scale_of_what_it_learned() -> None:
+    """Its trees look at the gap first, its predictions are the departures themselves."""
+    marks = np.tile(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32), (60, 1))
+    level, gap = 0.2 * marks[:, 0], 0.3 * marks[:, 1]
+    target = np.stack([level - gap / 2, level + gap / 2], axis=1).astype(np.float32)
+    found = grow_pair(marks, target, 0, 10).predict(marks)
+    assert found == pytest.approx(target, abs=1e-3)
 
 
 def test_rewording_what_people_type_does_not_change_its_length() -> None:

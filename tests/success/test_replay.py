@@ -16,7 +16,7 @@ from turnout.policies import (
     Utility,
     Weighted,
 )
-from turnout.training.calibrate import calibrate, choose
+from turnout.training.calibrate import Margin, calibrate, choose
 
 COSTS = {"small": 0.001, "large": 0.01}
 
@@ -163,6 +163,22 @@ def test_the_calibrated_choice_is_the_policys() -> None:
     served = drive(world, CheapestAboveQuality(threshold=0.8), success, COSTS)
     prices = np.array([COSTS[model] for model in world.models])
     assert np.array_equal(served.chosen, choose(success, prices, 0.8))
+
+
+def test_the_calibrated_choice_is_the_policys_with_a_margin_too() -> None:
+    """A promise for a steady policy is found with the choices that it makes."""
+    world = table()
+    random = np.random.default_rng(1)
+    success, strange = random.random(world.score.shape), random.random(len(world.prompts))
+    usual = np.array([0.5 if model == "small" else 0.9 for model in world.models])
+    policy = CheapestAboveQuality(
+        threshold=0.6, steady=0.5, usual=tuple(zip(world.models, usual.tolist(), strict=True))
+    )
+    served = drive(world, policy, success, COSTS, strange=strange).chosen
+    prices = np.array([COSTS[model] for model in world.models])
+    found = choose(success, prices, 0.6, Margin(usual=usual, wide=0.5 * strange))
+    assert np.array_equal(served, found)
+    assert not np.array_equal(found, choose(success, prices, 0.6))
 
 
 def _candidates() -> list[Candidate]:

@@ -37,6 +37,9 @@ def calibrate(
         float | None, typer.Option(help="Instead: the most requests that may lose quality.")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the promise.")] = 0.95,
+    steady: Annotated[
+        float, typer.Option(help="The policy's margin that the promise is to hold with.")
+    ] = 0.0,
     ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
@@ -56,7 +59,13 @@ def calibrate(
         )
     elif source is None and table is not None and bundle is not None:
         calibrate_quality(
-            table, bundle, quality=quality, lost=lost, confidence=confidence, json=json
+            table,
+            bundle,
+            quality=quality,
+            lost=lost,
+            confidence=confidence,
+            steady=steady,
+            json=json,
         )
     else:
         raise ConfigError("give a JSONL file of labels, or --table with --bundle")

@@ -14,6 +14,7 @@ from turnout.core import ConfigError
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
     from turnout.evaluation.outcome_table import OutcomeTable
+    from turnout.training.calibrate import Floats, Margin
 
 _SEEN = 0.05
 
@@ -25,6 +26,7 @@ def calibrate_quality(
     quality: float,
     lost: float | None,
     confidence: float,
+    steady: float,
     json: bool,
 ) -> None:
     """Find the threshold that keeps a promised quality on the table, and store it in the bundle.
@@ -44,18 +46,23 @@ def calibrate_quality(
             f"table {outcomes.name} and {bundle} have no prices or costs: nothing can be "
             "saved; add cost_usd, or tokens and price_per_mtok"
         )
+    if not 0 <= steady <= 1:
+        raise ConfigError(f"steady is {steady:g}; use a margin between 0 and 1")
+    success, strange = _out_of_sample(outcomes, opened)
     found = fit(
         outcomes,
-        _out_of_sample(outcomes, opened),
+        success,
         costs,
         quality=quality,
         lost=lost,
         confidence=confidence,
+        margin=_margin(outcomes, opened, steady * strange) if steady else None,
     )
     if found.promised:
         promise = {
             "quality": quality if lost is None else found.low,
             "lost": lost,
+            "steady": steady,
             "threshold": found.threshold,
             "confidence": confidence,
             "table": outcomes.name,
@@ -90,15 +97,26 @@ def calibrate_quality(
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether the new promise takes the place of the old one."""
+    if new["steady"] != old.get("steady", 0.0):
+        return False
     if new["lost"] is None:
         return bool(old.get("lost") is None and old.get("quality") == new["quality"])
     return bool(old.get("lost") == new["lost"])
 
 
-def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
-    """Predictions for the table by predictors that did not see its prompts."""
+def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin":
+    """What the policy knows of the table's models where it serves the bundle."""
+    from turnout.training.calibrate import Margin
+
+    usual, means = dict(bundle.usual), np.nanmean(table.score, axis=0).tolist()
+    known = [usual.get(model, mean) for model, mean in zip(table.models, means, strict=True)]
+    return Margin(usual=np.array(known), wide=wide)
+
+
+def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Floats", "Floats"]:
+    """Predictions and strangeness of the table by predictors that did not see its prompts."""
     from turnout.features.prompt import request_text
-    from turnout.training.crossfit import grouped_folds
+    from turnout.training.crossfit import judged_folds
 
     prompts = [request_text(row) for row in table.prompts]
     predictor = bundle.predictor
@@ -110,6 +128,7 @@ def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> Any:
         )
     if predictor.seen(prompts) > _SEEN:
         with waiting("training on five grouped folds"):
-            return grouped_folds([table])[0]
+            return judged_folds([table])[0]
     columns = [predictor.models.index(model) for model in table.models]
-    return predictor.predict_all(prompts)[:, columns].astype(np.float64)
+    success, strange = predictor.judge_all(prompts)
+    return success[:, columns].astype(np.float64), strange.astype(np.float64)

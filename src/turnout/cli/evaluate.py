@@ -197,11 +197,12 @@ def policy_of(
 
 
 def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
-    share, _, steady = value.partition(",")
+    share, _, margin = value.partition(",")
+    steady = float(margin or 0)
     return CheapestAboveQuality(
         quality=float(share or 0.95),
-        calibrated=bundle.calibrated if bundle else (),
-        steady=float(steady or 0),
+        calibrated=bundle.calibrated(steady) if bundle else (),
+        steady=steady,
         usual=bundle.usual if bundle and steady else (),
     )
 
@@ -212,8 +213,8 @@ def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "F
         return None
     from turnout.features.prompt import request_text
 
-    judge = bundle.predictor.judge
-    return np.array([judge(request_text(row))[1] for row in table.prompts], np.float64)
+    prompts = [request_text(row) for row in table.prompts]
+    return bundle.predictor.judge_all(prompts)[1].astype(np.float64)
 
 
 def _utility(value: str) -> Policy:

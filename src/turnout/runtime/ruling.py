@@ -125,19 +125,21 @@ def _function(place: str) -> Check:
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
     """The target of the configuration, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
-    calibrated = success.calibrated if success else ()
+    calibrated = success.calibrated(rule.steady) if success else ()
     usual = success.usual if success and rule.steady else ()
     if rule.lost is None:
         quality = 0.95 if rule.quality is None else rule.quality
         return CheapestAboveQuality(
             quality=quality, calibrated=calibrated, steady=rule.steady, usual=usual
         )
-    kept = [p.threshold for p in promises if p.lost is not None and p.lost <= rule.lost]
+    alike = (p for p in promises if p.lost is not None and p.steady == rule.steady)
+    kept = [p.threshold for p in alike if p.lost is not None and p.lost <= rule.lost]
     if not kept:
         place = rule.bundle or "BUNDLE"
+        margin = f" --steady {rule.steady:g}" if rule.steady else ""
         raise ConfigError(
             f"policy.lost: {rule.lost:g} is not calibrated; run: turnout calibrate --table PATH "
-            f"--bundle {place} --lost {rule.lost:g}"
+            f"--bundle {place} --lost {rule.lost:g}{margin}"
         )
     return CheapestAboveQuality(
         threshold=min(kept), calibrated=calibrated, steady=rule.steady, usual=usual

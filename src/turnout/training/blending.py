@@ -20,11 +20,18 @@ _GATE_SHARPNESS = 4.0
 _WORTH_LEFT = 0.04
 # What the members' weights for the one contrast of two models are drawn towards.
 _USUAL_WEIGHTS = (0.9, 0.0, 0.0)
+# What the weights for kinds that closeness does not tell apart are drawn halfway towards: groups
+# found by clustering are no such kinds. On tables whose kinds are known by name, the forest is
+# worth less on a kind left out than on such a group, and the linear member more.
+_UNTOLD_WEIGHTS = np.array([[0.25, 0.25, 0.0], [0.4, 0.3, 0.2]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfFold:
-    """Members' departures ``[members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``."""
+    """Members' departures ``[2, members, n, m]``, the truth ``[n, m]`` with NaN, closeness ``[n]``.
+
+    As the prompts are, and as strange ones are read.
+    """
 
     members: Floats
     truth: Floats
@@ -43,12 +50,12 @@ def blend(known: OutOfFold, strange: OutOfFold, *, told_apart: bool) -> Blend:
     Where closeness does not tell new kinds of prompts apart, every prompt is weighed as a new one.
     """
     slope, offset = _gate(known.closeness)
-    weights = np.stack([_weigh(known), _weigh(strange)]).astype(np.float32)
+    weights = np.stack([_weigh(known, 0), _weigh(strange, 1)]).astype(np.float32)
     weights[1, 0] *= _PRUDENCE
     if told_apart:
         weights[0, 0] *= _made_up_for(known, weights, slope, offset)
     else:
-        weights[0] = weights[1]
+        weights[:] = (weights[1] + _UNTOLD_WEIGHTS) / 2
     all_directions = np.eye(known.truth.shape[1], dtype=np.float32)
     free = Blend(weights=weights, basis=all_directions, slope=slope, offset=offset)
     departures_found = free.departures(known.members, free.strangeness(known.closeness))
@@ -62,11 +69,11 @@ def _made_up_for(known: OutOfFold, weights: Floats, slope: float, offset: float)
     """
     gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
     share = gate.strangeness(known.closeness)
-    levels = known.members.mean(axis=2)
-    told = (1 - share) * (weights[0, 0] @ levels)
+    levels = known.members.mean(axis=3)
+    told = (1 - share) * (weights[0, 0] @ levels[0])
     answered = ~np.isnan(known.truth)
     truth = np.nansum(known.truth, axis=1) / np.maximum(1, answered.sum(axis=1))
-    missing = truth - share * (weights[1, 0] @ levels)
+    missing = truth - share * (weights[1, 0] @ levels[1])
     return float(np.clip(told @ missing / max(1e-9, float(told @ told)), 0.5, 2.0))
 
 
@@ -88,7 +95,7 @@ def _basis(found: Floats, truth: Floats) -> Floats:
     return np.asarray(directions[:rank].T, dtype=np.float32)
 
 
-def _weigh(found: OutOfFold) -> Floats:
+def _weigh(found: OutOfFold, regime: int) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
     Together at most 1: what is missing to 1 is trust in the models' means. Two models have a
@@ -101,8 +108,9 @@ def _weigh(found: OutOfFold) -> Floats:
     truth = np.where(known, found.truth, 0.0)
     counts = np.maximum(1, known.sum(axis=1, keepdims=True))
     level_truth = truth.sum(axis=1, keepdims=True) / counts
-    level = found.members.mean(axis=2, keepdims=True)
-    contrast = (found.members - level)[:, known]
+    members = found.members[regime]
+    level = members.mean(axis=2, keepdims=True)
+    contrast = (members - level)[:, known]
     usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == 2 else 0.0
     pairs = (
         (level[:, :, 0].T, level_truth[:, 0]),

@@ -21,6 +21,18 @@ _DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """What the policy's ``steady`` asks of usually weak models on strange prompts.
+
+    ``usual [m]`` are the models' means and ``wide [n]`` each prompt's margin: ``steady`` times how
+    strange it is.
+    """
+
+    usual: Floats
+    wide: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
     """A threshold and what it brought on the table it was found on.
 
@@ -48,11 +60,13 @@ def calibrate(
     quality: float = 0.95,
     lost: float | None = None,
     confidence: float = 0.95,
+    margin: Margin | None = None,
     seed: int = 0,
 ) -> Calibrated:
     """The lowest threshold that keeps the mean quality, or loses at most ``lost`` of the requests.
 
-    ``success [n, m]`` must be out of sample. Raises ConfigError where a figure is not a share.
+    ``success [n, m]`` and the ``margin``, if any, must be out of sample. Raises ConfigError where
+    a figure is not a share.
     """
     for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
         if value is not None and not 0 < value < 1:
@@ -62,7 +76,7 @@ def calibrate(
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     found = None
     for threshold in _GRID:
-        chosen = choose(success, prices, float(threshold))
+        chosen = choose(success, prices, float(threshold), margin)
         one = _measured(
             score,
             chosen,
@@ -81,12 +95,20 @@ def calibrate(
     return found
 
 
-def choose(success: Floats, prices: Floats, threshold: float) -> npt.NDArray[np.int64]:
+def choose(
+    success: Floats, prices: Floats, threshold: float, margin: Margin | None = None
+) -> npt.NDArray[np.int64]:
     """The cheapest model whose P(success) is at least ``threshold`` of the row's best.
 
-    The same rule as the policy's: the better one where two cost the same.
+    The same rule as the policy's: the better one where two cost the same, and more asked of the
+    usually weak ones by the ``margin``.
     """
-    able = success >= threshold * success.max(axis=1, keepdims=True)
+    best = success.max(axis=1, keepdims=True)
+    able = success >= threshold * best
+    if margin is not None:
+        weak = margin.usual < threshold * margin.usual.max()
+        clear = np.minimum(1.0, threshold + margin.wide)[:, None] * best
+        able &= ~weak | (success >= clear)
     order = np.lexsort((-success, np.broadcast_to(prices, success.shape)), axis=1)
     first = np.take_along_axis(able, order, axis=1).argmax(axis=1)
     return np.take_along_axis(order, first[:, None], axis=1)[:, 0]

@@ -20,16 +20,24 @@ Masks = npt.NDArray[np.bool_]
 
 def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:
     """``[n, m]`` for each table, from predictors trained on all tables' other folds."""
+    return [success for success, _ in judged_folds(tables, folds=folds, seed=seed)]
+
+
+def judged_folds(
+    tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0
+) -> list[tuple[Floats, Floats]]:
+    """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
     places = [fold_of(table, folds) for table in tables]
-    found = [np.zeros(table.score.shape) for table in tables]
+    found = [(np.zeros(table.score.shape), np.zeros(len(table.prompts))) for table in tables]
     for fold in range(folds):
         kept = [t.rows(p != fold) for t, p in zip(tables, places, strict=True)]
         predictor = train(kept, seed=seed)
-        for table, place, out in zip(tables, places, found, strict=True):
+        for table, place, (success, strange) in zip(tables, places, found, strict=True):
             rows = np.flatnonzero(place == fold)
             columns = [predictor.models.index(model) for model in table.models]
             prompts = [request_text(table.prompts[row]) for row in rows]
-            out[rows] = predictor.predict_all(prompts)[:, columns]
+            judged, strange[rows] = predictor.judge_all(prompts)
+            success[rows] = judged[:, columns]
     return found
 
 

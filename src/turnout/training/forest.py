@@ -5,6 +5,7 @@ boosting, neighbours and clusters it ranked best on MMLU and carried over best t
 docs/routing.md.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ Floats = npt.NDArray[Any]
 _LEAF = 12
 _FEATURES = 0.4
 _DEPTH = 16
+# How much more a pair's trees look at who does better than at how well both do, and how many more
+# there are: they are small, and their mean is steadier.
+_OF_CONTRAST = 2.0
+_PAIR_TREES = 3
 
 
 def grow(
@@ -37,6 +42,15 @@ def grow(
         n_jobs=1,
     ).fit(encoded, target if target.shape[1] > 1 else target[:, 0], sample_weight=weight)
     return _flatten([tree.tree_ for tree in model.estimators_], target.shape[1])
+
+
+def grow_pair(encoded: Floats, target: Floats, seed: int, trees: int) -> Forest:
+    """The same for two models, where the order of prompts by their one contrast is what counts."""
+    level = target.mean(axis=1, keepdims=True)
+    stretched = level + _OF_CONTRAST * (target - level)
+    forest = grow(encoded, stretched, seed, _PAIR_TREES * trees)
+    middle = forest.values.mean(axis=1, keepdims=True)
+    return replace(forest, values=middle + (forest.values - middle) / np.float32(_OF_CONTRAST))
 
 
 def _flatten(trees: list[Any], outputs: int) -> Forest:

@@ -30,7 +30,7 @@ from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
-from turnout.training.forest import grow
+from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
 
 Floats = npt.NDArray[np.float32]
@@ -45,6 +45,7 @@ _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
 _SHARED_MODELS = 0.25
 _MOSTLY = 0.5
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +230,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
     target = departures(examples.score)
     marks = marks_of(examples.encoded)
+    grown = grow_pair if len(examples.models) == _PAIR else grow
     centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
     return Expert(
         name=examples.name,
@@ -238,7 +240,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         centre=centre,
         scale=scale,
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
-        forest=grow(examples.encoded, target, seed, trees),
+        forest=grown(examples.encoded, target, seed, trees),
         neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
         blend=plain_blend(len(examples.models)),
     )
@@ -280,12 +282,12 @@ def _ridge(inputs: Floats, score: Floats) -> Floats:
 
 
 def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> OutOfFold:
-    members = np.zeros((3, *examples.score.shape), np.float32)
+    members = np.zeros((2, 3, *examples.score.shape), np.float32)
     closeness = np.zeros(len(examples.score), np.float32)
     truth = np.full_like(examples.score, np.nan)
     for train_rows, test_rows in folds:
         fitted = _members(examples.rows(train_rows), seed, _TREES_OUT_OF_FOLD)
         found, near = fitted.members(examples.encoded[test_rows])
-        members[:, test_rows], closeness[test_rows] = found, near
+        members[:, :, test_rows], closeness[test_rows] = found, near
         truth[test_rows] = examples.score[test_rows] - fitted.prior
     return OutOfFold(members=members, truth=truth, closeness=closeness)

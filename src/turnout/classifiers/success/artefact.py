@@ -21,7 +21,7 @@ from turnout.core import ConfigError
 Arrays = dict[str, npt.NDArray[Any]]
 
 FILE = "success.zip"
-SCHEMA = f"success/2+{ENCODING}"
+SCHEMA = f"success/3+{ENCODING}"
 
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:

@@ -30,12 +30,13 @@ class Promise:
     """What ``calibrate`` found: with this share as ``threshold`` the quality is kept on average.
 
     ``lost`` is the share of requests that may lose quality where that was promised instead, and
-    then ``quality`` is what came of it.
+    then ``quality`` is what came of it. ``steady`` is the margin it was found with, and holds with.
     """
 
     quality: float
     threshold: float
     lost: float | None = None
+    steady: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +64,20 @@ class Bundle:
                     quality=float(kept["quality"]),
                     threshold=float(kept["threshold"]),
                     lost=None if kept.get("lost") is None else float(kept["lost"]),
+                    steady=float(kept.get("steady", 0.0)),
                 )
                 for kept in self.policy.get("promises", ())
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
-    @property
-    def calibrated(self) -> tuple[tuple[float, float], ...]:
-        """Pairs of a quality and the share that keeps it on average, by rising quality."""
-        return tuple(sorted((p.quality, p.threshold) for p in self.promises if p.lost is None))
+    def calibrated(self, steady: float = 0.0) -> tuple[tuple[float, float], ...]:
+        """Pairs of a quality and the share that keeps it on average, by rising quality.
+
+        Only those that were found with the margin ``steady``.
+        """
+        kept = (p for p in self.promises if p.lost is None and p.steady == steady)
+        return tuple(sorted((p.quality, p.threshold) for p in kept))
 
     @property
     def usual(self) -> tuple[tuple[str, float], ...]:

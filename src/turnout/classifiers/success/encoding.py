@@ -18,16 +18,32 @@ _FITS = 4
 # Characters from which a question counts as long, and from which it gets no longer. What people
 # type and say again in other words stays below, so that rewording does not change it.
 _LONG = (400, 2000)
+# Marks that change most when a prompt is said in other words, and those that change as well.
+_PHRASING = (
+    "persons", "words", "sentences", "stem_length", "words_a_sentence", "ends_asking",
+    "question_marks", "questions", "joins",
+)  # fmt: skip
+_WORDING = (
+    *_PHRASING, "characters", "clauses", "letters_a_word", "tasks", "marks", "conditions", "logic",
+    "long_words", "distinct_words",
+)  # fmt: skip
 
 SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}"
 WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS
 
 
 def encode(prompt: PromptText) -> Floats:
-    """``[WIDTH]``: surface marks, how near the tools are to the question, and its meaning."""
+    """``[WIDTH]``: surface marks, how near the tools are to the question, and its meaning.
+
+    How a question is phrased is not read where there are tools: it says nothing of a new kind of
+    call.
+    """
     meaning = words.embed(prompt.text)
     marks = difficulty.difficulty(prompt)
-    return np.concatenate([np.array([*marks, *_fit(prompt, meaning)], np.float32), meaning])
+    row = np.concatenate([np.array([*marks, *_fit(prompt, meaning)], np.float32), meaning])
+    if prompt.functions:
+        row[[_column(mark) for mark in _PHRASING]] = 0.0
+    return row
 
 
 def encode_all(prompts: Sequence[PromptText]) -> Floats:
@@ -56,6 +72,17 @@ def length_of(encoded: Floats) -> Floats:
     short, long = np.log1p(_LONG)
     share = (encoded[:, _column("characters")] - short) / (long - short)
     return np.asarray(np.clip(share, 0.0, 1.0), dtype=np.float32)
+
+
+def without_wording(encoded: Floats, centre: Floats) -> Floats:
+    """The prompts with the marks of their wording as usual: at the ``centre`` of all marks.
+
+    So strange ones are read. With tools they stay as they are.
+    """
+    bare, plain = encoded.copy(), np.flatnonzero(~asks_for_calls(encoded))
+    columns = np.array([_column(mark) for mark in _WORDING])
+    bare[plain[:, None], columns] = centre[columns + words.DIMENSIONS]
+    return bare
 
 
 def _column(mark: str) -> int:

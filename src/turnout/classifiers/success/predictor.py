@@ -70,16 +70,17 @@ class SuccessPredictor:
 
     def predict_all(self, prompts: Sequence[PromptText], batch: int = 512) -> Floats:
         """``[n, models]`` for many prompts."""
-        encoded = encode_all(prompts)
-        parts = [
-            self.predict_encoded(encoded[start : start + batch])
-            for start in range(0, len(encoded), batch)
-        ]
-        return np.vstack(parts) if parts else np.empty((0, len(self.models)), np.float32)
+        return self.judge_all(prompts, batch)[0]
 
-    def predict_encoded(self, encoded: Floats) -> Floats:
-        """``[n, models]`` for encoded prompts ``[n, width]``."""
-        return self._judged(encoded)[0]
+    def judge_all(self, prompts: Sequence[PromptText], batch: int = 512) -> tuple[Floats, Floats]:
+        """``[n, models]`` for many prompts, and how strange each is ``[n]``."""
+        encoded = encode_all(prompts)
+        starts = range(0, len(encoded), batch)
+        parts = [self._judged(encoded[start : start + batch]) for start in starts]
+        if not parts:
+            return np.empty((0, len(self.models)), np.float32), np.empty(0, np.float32)
+        success, strange = zip(*parts, strict=True)
+        return np.vstack(success), np.concatenate(strange)
 
     def uncertainty(self, prompt: PromptText) -> Mapping[str, float]:
         """Standard error of each model's P(success) for one prompt."""
