@@ -28,8 +28,16 @@ def _user(text: str) -> list[dict[str, str]]:
         ("Translate into Spanish: the train is late", "translation"),
         ("Erzähl mir eine Geschichte über einen Drachen", "creative"),
         ("フランスの首都はどこですか", "simple_qa"),
+        # A task and what it is for, which nothing may take for talk to the classifier.
+        ("Fix this SQL query: selec * from t", "code"),
+        ("Help me with this error: KeyError: 'id'", "code"),
+        ("Translate this: Guten Morgen, wie geht es dir?", "translation"),
+        ("Extract as JSON: John, 34, lives in Rome", "extraction"),
+        ("Summarize: The committee met on Monday. It moved the deadline.", "summarization"),
+        ("Fasse zusammen: Die Sitzung begann um neun. Der Haushalt wurde beschlossen.",
+         "summarization"),
     ],
-)
+)  # fmt: skip
 def test_plain_prompts_have_their_intent(
     classifier: LocalClassifier, text: str, intent: str
 ) -> None:

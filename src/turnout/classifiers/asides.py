@@ -43,6 +43,8 @@ _TRUST, _WEIGHT, _REST = 0.85, 0.4, 1.0
 _WEIGHTY = 60
 # Inside the request's stretch, log-odds above this make a clause an aside.
 _LIKELIER = 0.0
+# Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
+_TELLING = 0.5
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
@@ -68,8 +70,9 @@ def clauses(text: str) -> list[str]:
 class Asides:
     """A linear head over a clause's table rows: log-odds that it is not part of the request.
 
-    The likeliest stretch of clauses is kept, and of those inside it all that are likelier the
-    request's own. ``alarm`` is the least sum of telling rows that makes a text worth splitting.
+    Where no clause tells of one, the text is kept. Else the likeliest stretch of clauses is, and of
+    those inside it all that are likelier the request's own. ``alarm`` is the least sum of telling
+    rows that makes a text worth splitting.
     """
 
     table: Table
@@ -95,6 +98,8 @@ class Asides:
         if len(parts) == 1:
             return text
         scores = self.table.all(*rows_of(parts))[:, 0]
+        if scores.max() <= _TELLING:
+            return text
         start, end = _stretch([len(part) for part in parts], scores.tolist())
         kept = zip(parts[start:end], scores[start:end] <= _LIKELIER, strict=True)
         left = "".join(part for part, low in kept if low)

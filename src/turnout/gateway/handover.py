@@ -72,11 +72,13 @@ class TakenOver:
             self._asked.connect(str(path))
             _, descriptors, _, _ = socket.recv_fds(self._asked, 1, 1)
         except OSError as error:
+            self._asked.close()
             raise ConfigError(
                 f"no gateway to take over from at {path} ({error.strerror}); "
                 "leave --take-over out to start the first one"
             ) from error
         if not descriptors:
+            self._asked.close()
             raise ConfigError(f"the gateway at {path} ended before it could be taken over")
         self.listener = socket.socket(fileno=descriptors[0])
         os.set_inheritable(descriptors[0], True)
