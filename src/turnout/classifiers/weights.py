@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.core import ConfigError
+from turnout.core.folders import user_folder
 
 Array = NDArray[Any]
 
@@ -44,9 +45,7 @@ def weights_path() -> Path:
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """``turnout`` in the user's cache folder; None when the environment has none."""
-    if environ.get("XDG_CACHE_HOME"):
-        return Path(environ["XDG_CACHE_HOME"], "turnout")
-    return Path(environ["HOME"], ".cache", "turnout") if environ.get("HOME") else None
+    return user_folder(environ, "XDG_CACHE_HOME", ".cache")
 
 
 def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:

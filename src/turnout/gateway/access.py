@@ -17,7 +17,7 @@ from turnout.gateway.problem import Problem
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 ADMIN_PATHS = ("/v1/keys", "/v1/keys/", "/v1/budgets/")
 METRICS = "/metrics"  # an administrator's, too, where there are keys
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ANYONE = Caller(key="local", keys=("local",))
 
@@ -70,7 +70,7 @@ class Access:
             return _denied(403, "calls from pages of other origins are not taken", "origin")
         admins = path.startswith(ADMIN_PATHS) or (path == "/v1/budgets" and method != "GET")
         if self._keyless and not admins and not stored.has_keys:
-            return ANYONE if host in _LOOPBACK else _ELSEWHERE
+            return ANYONE if host in LOOPBACK else _ELSEWHERE
         return self._keyed(headers, stored, admins=admins or path == METRICS)
 
     def _same_origin(self, headers: Mapping[bytes, bytes], host: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 Headers = list[tuple[bytes, bytes]]
 
-_STATUS_LINES = {
+STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
 
@@ -193,7 +193,7 @@ class Exchange:
     def _headed(self, status: int, headers: Headers, framing: bytes) -> bytes:
         self.status = status
         self.closes = self.closes or not self.complete
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._link.date()]
+        lines = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._link.date()]
         lines += [b"%b: %b\r\n" % pair for pair in self.common]
         lines += [b"%b: %b\r\n" % pair for pair in headers]
         if self.closes:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnout.core import ConfigError
-from turnout.gateway.access import Access
+from turnout.gateway.access import LOOPBACK, Access
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
 _BACKLOG = 2048
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class Address:
 
 def bind(address: Address, access: Access) -> socket.socket:
     """The listening socket. Raises ConfigError, also for an open door without a key."""
-    if address.host not in _LOOPBACK and access.keyless:
+    if address.host not in LOOPBACK and access.keyless:
         raise ConfigError(
             f"--host {address.host} is reachable from elsewhere and there is no key; "
             "set TURNOUT_KEYS to one or more keys, separated by commas"

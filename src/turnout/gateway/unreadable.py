@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 import orjson
 
+from turnout.gateway.exchange import STATUS_LINES
+
 
 def unreadable(status: HTTPStatus, message: str) -> bytes:
     """The whole response. Its body is an error both in OpenAI's shape and in Anthropic's.
@@ -16,8 +18,7 @@ def unreadable(status: HTTPStatus, message: str) -> bytes:
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": "http"}
     body = orjson.dumps({"type": "error", "error": error})
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         "content-type: application/json\r\nx-should-retry: false\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
-    return head.encode() + body
+    return STATUS_LINES[status] + head.encode() + body

@@ -130,7 +130,7 @@ class Ledger(Recorder):
 
     async def probed(self) -> None:
         """As Recorder.probed."""
-        await self._writer.submit(STAYING, _loop()).written()
+        await self.written(STAYING)
 
     def written(self, change: Change) -> Awaitable[None]:
         """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from turnout.catalog import Catalog, Deployment
 from turnout.config import Config
+from turnout.core.folders import user_folder
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.store import Store
@@ -30,13 +31,8 @@ def place_of(config: Config, environ: Mapping[str, str]) -> str | None:
 
 def default_place(environ: Mapping[str, str]) -> str | None:
     """The file in the user's data folder; None when the environment has none."""
-    if environ.get("XDG_DATA_HOME"):
-        folder = Path(environ["XDG_DATA_HOME"])
-    elif environ.get("HOME"):
-        folder = Path(environ["HOME"]) / ".local" / "share"
-    else:
-        return None
-    return str(folder / "turnout" / "ledger.db")
+    folder = user_folder(environ, "XDG_DATA_HOME", ".local/share")
+    return None if folder is None else str(folder / "ledger.db")
 
 
 def recorder_for(

@@ -9,7 +9,6 @@ This module does not know connections, clocks or prices.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -19,28 +18,10 @@ from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
-from turnout.providers.openai_words import in_words_of
+from turnout.providers.openai_words import in_words_of, reports_usage
 from turnout.providers.protocol import WireRequest
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import portable
-
-# Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
-# take it too. Others may refuse a field they do not know, so they are not sent it.
-_USAGE_HOSTS = frozenset(
-    {
-        "api.openai.com",
-        "api.deepseek.com",
-        "api.x.ai",
-        "api.groq.com",
-        "api.together.xyz",
-        "api.fireworks.ai",
-        "api.deepinfra.com",
-        "openrouter.ai",
-        "localhost",
-        "127.0.0.1",
-        "::1",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +82,8 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body.pop("stream_options", None)
         return
     body["stream"] = True
-    if _reports_usage(provider):
+    if reports_usage(provider):
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-
-
-def _reports_usage(provider: Provider) -> bool:
-    return provider.family == "embedded" or urlsplit(provider.base_url).hostname in _USAGE_HOSTS
 
 
 def _portable(message: Any) -> Any:

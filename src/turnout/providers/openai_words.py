@@ -1,4 +1,4 @@
-"""What providers that speak OpenAI's chat completions call the same thing.
+"""What providers that speak OpenAI's chat completions take, and what they call the same thing.
 
 OpenAI's newer models refuse ``max_tokens``; most others know nothing else, and either refuse
 ``max_completion_tokens`` or, worse, ignore it and write as much as they like. The role
@@ -20,6 +20,18 @@ _OPENAI = "api.openai.com"
 _OPENAI_AT_AZURE = ".openai.azure.com"
 # Local servers (llama.cpp, Ollama, vLLM) take both words for the cap.
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+# Hosts documented to take stream_options.include_usage; local servers take it too. Others may
+# refuse a field they do not know, so they are not sent it.
+_REPORTS_USAGE = _LOCAL | {
+    _OPENAI,
+    "api.deepseek.com",
+    "api.x.ai",
+    "api.groq.com",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.deepinfra.com",
+    "openrouter.ai",
+}
 
 Words = Literal["new", "old", "both"]
 
@@ -44,9 +56,18 @@ def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
         ]
 
 
-@lru_cache(maxsize=256)
+def reports_usage(provider: Provider) -> bool:
+    """Whether a stream's usage can be asked for there."""
+    return provider.family == "embedded" or _host(provider.base_url) in _REPORTS_USAGE
+
+
 def _words(base_url: str) -> Words:
-    host = urlsplit(base_url).hostname or ""
+    host = _host(base_url)
     if host in _LOCAL:
         return "both"
     return "new" if host == _OPENAI or host.endswith(_OPENAI_AT_AZURE) else "old"
+
+
+@lru_cache(maxsize=256)
+def _host(base_url: str) -> str:
+    return urlsplit(base_url).hostname or ""

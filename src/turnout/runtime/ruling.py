@@ -132,7 +132,7 @@ def _above_quality(config: Config, success: Bundle | None) -> Policy:
         return CheapestAboveQuality(
             quality=quality, calibrated=calibrated, steady=rule.steady, usual=usual
         )
-    alike = (p for p in promises if p.lost is not None and p.steady == rule.steady)
+    alike = (p for p in promises if p.steady == rule.steady)
     kept = [p.threshold for p in alike if p.lost is not None and p.lost <= rule.lost]
     if not kept:
         place = rule.bundle or "BUNDLE"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.expert import MEMBERS, Blend
+from turnout.classifiers.success.expert import MEMBERS, PAIR, Blend
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,7 +111,7 @@ def _weigh(found: OutOfFold, regime: int) -> Floats:
     members = found.members[regime]
     level = members.mean(axis=2, keepdims=True)
     contrast = (members - level)[:, known]
-    usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == 2 else 0.0
+    usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == PAIR else 0.0
     pairs = (
         (level[:, :, 0].T, level_truth[:, 0]),
         (

@@ -19,6 +19,7 @@ from turnout.classifiers.success.encoding import (
     marks_of,
 )
 from turnout.classifiers.success.expert import (
+    PAIR,
     Expert,
     Neighbours,
     linear_inputs,
@@ -45,7 +46,6 @@ _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
 _SHARED_MODELS = 0.25
 _MOSTLY = 0.5
-_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +230,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
     target = departures(examples.score)
     marks = marks_of(examples.encoded)
-    grown = grow_pair if len(examples.models) == _PAIR else grow
+    grown = grow_pair if len(examples.models) == PAIR else grow
     centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
     return Expert(
         name=examples.name,

@@ -37,7 +37,7 @@ _FORM_WEIGHT = 1.0
 # less with the wording, at no measurable loss in the folds.
 _UNCLEAR = 0.06
 # Two models have no near ties among many: there the order of prompts by their one contrast counts.
-_PAIR = 2
+PAIR = 2
 # What the longest strange question costs a model far behind the best one, and how many logits
 # count as far. Tuned on left-out tasks of the shared tables.
 _LENGTH_COST = 0.32
@@ -92,7 +92,7 @@ class Blend:
         departures = (1 - share) * known + share * unknown
         shared = departures.mean(axis=1, keepdims=True)
         contrast = ((departures - shared) @ self.basis) @ self.basis.T
-        if contrast.shape[1] > _PAIR:
+        if contrast.shape[1] > PAIR:
             contrast = _clear(contrast, _UNCLEAR * np.maximum(0.0, 2.0 * share - 1.0))
         return np.asarray(shared + contrast, dtype=np.float32)
 

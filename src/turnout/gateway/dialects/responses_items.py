@@ -111,25 +111,21 @@ def reasoning_item(about: About, place: int) -> Item:
     return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}
 
 
-def call_item(about: About, place: int, call_id: str, name: str, status: str) -> Item:
-    """A function call without arguments yet."""
-    return {
-        "id": ident(about, "fc", place),
-        "type": "function_call",
-        "status": status,
-        "arguments": "",
-        "call_id": call_id,
-        "name": name,
-    }
+# How a call is written by kind: its id's prefix, and the field that holds what was said.
+_CALLS: Mapping[str, tuple[str, str]] = {
+    "function_call": ("fc", "arguments"),
+    "custom_tool_call": ("ctc", "input"),
+}
 
 
-def custom_item(about: About, place: int, call_id: str, name: str, status: str) -> Item:
-    """A custom tool's call without input yet."""
+def call_item(about: About, place: int, kind: str, call_id: str, name: str) -> Item:
+    """A call of this kind under way, without arguments or input yet."""
+    prefix, said = _CALLS[kind]
     return {
-        "id": ident(about, "ctc", place),
-        "type": "custom_tool_call",
-        "status": status,
-        "input": "",
+        "id": ident(about, prefix, place),
+        "type": kind,
+        "status": "in_progress",
+        said: "",
         "call_id": call_id,
         "name": name,
     }

@@ -145,10 +145,9 @@ class ResponsesWriter:
         opened = self._items.get(("call", call.index))
         if opened is None:
             place = len(self._items)
-            made = items.custom_item if call.name in self._custom else items.call_item
-            item = made(
-                self._about, place, call.id or f"call_{place}", call.name or "", "in_progress"
-            )
+            kind = "custom_tool_call" if call.name in self._custom else "function_call"
+            call_id, name = call.id or f"call_{place}", call.name or ""
+            item = items.call_item(self._about, place, kind, call_id, name)
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [self._added(opened)]
         opened.text += call.arguments
