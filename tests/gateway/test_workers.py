@@ -1,10 +1,13 @@
 """Several workers behind one supervisor: they start, reload and are replaced without a gap."""
 
+import http.client
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import orjson
 
 from tests.runtime.world import PATIENT, config
 from turnout.testing import FaultyUpstream, Served, serving
@@ -26,15 +29,82 @@ def test_a_reload_while_workers_start_ends_none() -> None:
 
 
 def test_a_worker_that_dies_is_replaced() -> None:
-    """Killed after it has served for a while, it comes back; the other one goes on."""
+    """Killed, it comes back; the other one goes on."""
     with FaultyUpstream() as upstream:
         settings = config(upstream, ledger="off", timeouts=PATIENT)
         with serving(settings, options=["--workers", "2"]) as served:
             _until(lambda: len(_workers(served)) == 2)
-            time.sleep(2.5)
             gone = min(_workers(served))
             os.kill(gone, signal.SIGKILL)
             _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
+
+
+def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
+    """Killed again and again as they start, they do not stop the gateway: the other one serves."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger="off", timeouts=PATIENT)
+        with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len(_workers(served)) == 2)
+            stays = min(_workers(served))
+            for deaths in (1, 2, 3):
+                _until(lambda: len(_workers(served)) == 2)
+                (young,) = _workers(served) - {stays}
+                os.kill(young, signal.SIGKILL)
+                _until(lambda n=deaths: served.log().count("a worker ended") == n)
+            _until(lambda: len(_workers(served)) == 2)
+            assert stays in _workers(served)
+            waits = [orjson.loads(line)["in_s"] for line in _lines(served, "a worker ended")]
+            assert waits == [0.5, 1.0, 2.0]
+
+
+def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
+    """The file is broken by then: it is said, tried again, and it comes back when it is mended."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger="off", timeouts=PATIENT)
+        with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len(_workers(served)) == 2)
+            good = served.config_path.read_text()
+            served.config_path.write_text(good + "polcy: {}\n")
+            os.kill(max(_workers(served)), signal.SIGKILL)
+            _until(lambda: "exit code 2" in served.log())
+            assert "unknown key 'polcy'" in served.log()
+            assert _answered(served.port)
+            served.config_path.write_text(good)
+            _until(lambda: len(_workers(served)) == 2)
+            time.sleep(3)
+            assert len(_workers(served)) == 2
+
+
+def test_no_worker_outlives_its_parent() -> None:
+    """Killed, the parent cannot tell them: they see it, and leave the address to the next one."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger="off", timeouts=PATIENT)
+        with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len(_workers(served)) == 2)
+            workers = _workers(served)
+            served.process.kill()
+            served.process.wait()
+            _until(lambda: not any(_alive(pid) for pid in workers))
+
+
+def _answered(port: int) -> bool:
+    """Whether a request is."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link.request("GET", "/readyz")
+    status = link.getresponse().status
+    link.close()
+    return status == 200
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+
+
+def _lines(served: Served, event: str) -> list[str]:
+    return [line for line in served.log().splitlines() if event in line]
 
 
 def _workers(served: Served) -> set[int]:
