@@ -7,7 +7,7 @@ Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or confi
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,6 +38,17 @@ _COMMANDS = {
     "soak": "prove_gateway:soak",
     "savings": "savings:savings",
     "explain": "ledger:explain",
+}
+# What the package does not bring by itself, and what does.
+_EXTRAS = {
+    "sklearn": "train",
+    "scipy": "train",
+    "matplotlib": "plot",
+    "pyarrow": "parquet",
+    "asyncpg": "postgres",
+    "uvloop": "serve",
+    "prometheus_client": "serve",
+    "cryptography": "serve",
 }
 _GROUPS = {
     "train": "train:app",
@@ -96,10 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)(args=arguments)
     except RouterError as error:
-        _say(error)
-        sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
+        _leave(error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _leave(ConfigError(f"this needs {error.name}: pip install 'turnout[{extra}]'"))
 
 
-def _say(error: RouterError) -> None:
+def _leave(error: RouterError) -> NoReturn:
     for line in str(error).splitlines():
         sys.stderr.write(f"turnout: {line.encode('utf-8', 'backslashreplace').decode()}\n")
+    sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))

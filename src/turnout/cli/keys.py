@@ -7,9 +7,9 @@ import typer
 from pydantic import ValidationError
 
 from turnout.cli.options import ConfigOption, JsonOption, router
-from turnout.cli.show import out, print_json, print_table
+from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import BudgetSection
-from turnout.core import Budget, InvalidRequest
+from turnout.core import Budget, ConfigError
 from turnout.runtime.budgets import budget_of
 
 keys = typer.Typer(
@@ -129,6 +129,8 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if json:
         print_json([standing.as_dict() for standing in standings])
         return
+    if not standings and not unused:
+        err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
         out.print(standing.line(), markup=False, highlight=False)
     for id_ in sorted(unused):
@@ -149,7 +151,7 @@ def _budget(fields: dict[str, Any]) -> Budget:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "budget"
-        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
+        raise ConfigError(f"{where}: {first['msg']}") from error
 
 
 def _day(at_ms: int | None) -> str:
