@@ -117,6 +117,7 @@ def test_an_empty_list_of_budgets_says_so(
     """Nothing on standard output is not all that is said."""
     path = tmp_path / "c.yaml"
     path.write_text(f"{CONFIG}providers: {{p: {{base_url: http://h}}}}\nledger: {tmp_path}/l.db\n")
+    assert run(capfd, "keys", "create", "ours", "--config", str(path)).code == 0
     ran = run(capfd, "budgets", "list", "--config", str(path))
     assert (ran.code, ran.out) == (0, "")
     assert "no budgets" in ran.err
