@@ -1,13 +1,13 @@
 """``turnout ledger``, ``savings`` and ``explain``: what was decided and what it cost."""
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from turnout.cli.jsonl import written
 from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption, outcomes
 from turnout.cli.show import err, out, print_json, print_table
@@ -100,14 +100,9 @@ def export(
     chosen = kind or _format_of(target)
     if chosen == "parquet":
         count = export_parquet(store, target)
-    elif str(target) == "-":
-        count = export_jsonl(store, sys.stdout.buffer)
     else:
-        try:
-            with target.open("wb") as sink:
-                count = export_jsonl(store, sink)
-        except OSError as error:
-            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+        with written(target) as sink:
+            count = export_jsonl(store, sink)
     err.print(f"{count:,} requests written to {target}", style="dim", markup=False)
 
 
