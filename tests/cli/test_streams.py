@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
 import pytest
 
 _TURNOUT = f"{sys.executable} -m turnout"
@@ -27,10 +28,26 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        ("turnout prices >&-", 2, "standard output: cannot be used (Bad file descriptor)"),
-        ("turnout prices --json >/dev/full", 2, "standard output: cannot be used (No space left"),
-        ("turnout --help >/dev/full", 2, "standard output: cannot be used (No space left"),
-        ("turnout classify --in p.jsonl --out - >&-", 2, "standard output: cannot be used"),
+        (
+            "turnout prices >&-",
+            2,
+            "standard output, or a file: cannot be used (Bad file descriptor)",
+        ),
+        (
+            "turnout prices --json >/dev/full",
+            2,
+            "standard output, or a file: cannot be used (No space left",
+        ),
+        (
+            "turnout --help >/dev/full",
+            2,
+            "standard output, or a file: cannot be used (No space left",
+        ),
+        (
+            "turnout classify --in p.jsonl --out - >&-",
+            2,
+            "standard output, or a file: cannot be used",
+        ),
         ("turnout classify --in p.jsonl --out /dev/full", 2, "/dev/full: cannot be written"),
         ("turnout route <&-", 3, "the prompt is empty"),
     ],
@@ -75,3 +92,15 @@ def test_classify_says_that_it_does_not_use_the_configuration_of_the_folder(fold
         "turnout: note: turnout.yaml is not used here; for what it serves give --config "
         f"turnout.yaml{os.linesep}"
     )
+
+
+def test_an_encoding_that_lacks_a_sign_gets_an_escape_and_json_stays_json(folder: Path) -> None:
+    """Arrows in a table are no reason for a traceback; JSON is UTF-8 everywhere."""
+    shown = _shell("PYTHONIOENCODING=ascii turnout route 'Bonjour à tous'", folder)
+    assert (shown.returncode, "\\u2192" in shown.stdout) == (0, True), shown.stderr
+    (folder / "c.yaml").write_text(
+        "providers: {p: {base_url: http://h}}\n"
+        "models: {m: {model: modèle/😀, price: unknown, provider: p}}\ndefault: m\n"
+    )
+    done = _shell("PYTHONIOENCODING=ascii turnout models --json --config c.yaml", folder)
+    assert orjson.loads(done.stdout)[0]["model"] == "modèle/😀"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -124,20 +125,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)  # who read it has seen enough
     except OSError as error:
         _give_up_output()
-        place = error.filename or "standard output"
+        place = error.filename or "standard output, or a file"
         _leave(ConfigError(f"{place}: cannot be used ({error.strerror or error})"))
 
 
 def _open_standard_streams() -> None:
     """Fills the places of streams that were closed, lest a file that is opened takes them.
 
-    What is written to a closed standard output is an error, as it is elsewhere.
+    What is written to a closed standard output is an error, as it is elsewhere. Signs that an
+    encoding lacks are written as escapes.
     """
     kinds = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for name, mode in kinds.items():
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _give_up_output() -> None:
