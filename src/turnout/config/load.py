@@ -115,6 +115,13 @@ def load_mapping(
     return config
 
 
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The field that is wrong first in one section alone (empty: the whole), and what is wrong."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    return ".".join(path), _said(first, path)
+
+
 def digest(config: Config) -> str:
     """The content hash of what a decision depends on: without secrets, budgets and places."""
     text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
@@ -198,17 +205,24 @@ def _explain(error: Any, name: str, lines: Lines) -> str:
     at = _at(path, name, lines)
     if error["type"] == "extra_forbidden":
         return f"{at} unknown key {path[-1]!r}; {_did_you_mean(path)}"
+    return f"{at} {_said(error, path)}"
+
+
+def _said(error: Any, path: Sequence[str]) -> str:
+    """What is wrong with a value, which is shown where it is no secret."""
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {path[-1]!r}"
     if error["type"] == "missing":
-        return f"{at} is missing; add {path[-1]}"
+        return f"is missing; add {path[-1]}"
     value = error["input"]
-    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f" {value!r}:"
+    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f"{value!r}: "
     said = _WORDS.get(error["type"]) or _lower_first(error["msg"].removeprefix("Value error, "))
     if error["type"] == "string_pattern_mismatch" and _is_secret(path):
         said = "holds what no header may; look for line breaks, blanks in names, odd signs"
-    return f"{at}{shown} {said}"
+    return f"{shown}{said}"
 
 
-def _is_secret(path: tuple[str, ...]) -> bool:
+def _is_secret(path: Sequence[str]) -> bool:
     return "api_key" in path or "headers" in path
 
 

@@ -88,7 +88,9 @@ def new_key(
                 field=what,
             )
     if expires_ms is not None and expires_ms <= now_ms:
-        raise InvalidRequest("expires lies in the past; name a later time", field="expires")
+        raise InvalidRequest(
+            "the key's expiry lies in the past; name a later time", field="expires"
+        )
     secret = PREFIX + secrets.token_urlsafe(32)
     stored = Key(
         id="k_" + secrets.token_hex(8),
