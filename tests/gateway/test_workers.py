@@ -75,6 +75,26 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
             assert len(_workers(served)) == 2
 
 
+def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path) -> None:
+    """Another file would be read beside the one that is written: the change needs a restart."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "one.db"), timeouts=PATIENT)
+        with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len(_workers(served)) == 2)
+            served.process.send_signal(signal.SIGHUP)  # answered once both serve
+            _until(lambda: served.log().count("configuration reloaded") == 2)
+            text = served.config_path.read_text()
+            served.config_path.write_text(text.replace("one.db", "two.db"))
+            _until(lambda: served.log().count("which is written for all workers") == 2)
+            assert _answered(served.port)
+            before = _workers(served)
+            served.process.send_signal(signal.SIGUSR2)
+            _until(lambda: "turnout: ledger: " in served.log())
+            time.sleep(1)
+            assert _workers(served) == before
+        assert not (tmp_path / "two.db").exists()
+
+
 def test_no_worker_outlives_its_parent() -> None:
     """Killed, the parent cannot tell them: they see it, and leave the address to the next one."""
     with FaultyUpstream() as upstream:
