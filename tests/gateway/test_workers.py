@@ -6,10 +6,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from tests.gateway.world import chat
 from tests.runtime.world import PATIENT, config
+from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream, Served, serving
 
 
@@ -139,3 +142,30 @@ def _until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_new_key_is_known_to_every_worker_at_once(tmp_path: Path) -> None:
+    """Used the moment it is made, at whichever worker: the first key too, and it is charged."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "l.db"), timeouts=PATIENT)
+        with serving(settings, options=["--workers", "2"]) as served:
+            _until(lambda: len(_workers(served)) == 2)
+            served.process.send_signal(signal.SIGHUP)  # answered once both serve
+            _until(lambda: served.log().count("configuration reloaded") == 2)
+            admin = (served.config_path.parent / "admin-token").read_text().strip()
+            for _ in range(20):
+                made = _call(served.port, "/v1/keys", admin, {"name": "test"})
+                _call(served.port, "/v1/chat/completions", made["key"], chat(max_tokens=20))
+        rows = store_at(tmp_path / "l.db").fetch("SELECT count(DISTINCT tenant) FROM requests")
+        assert rows == [(20,)]
+
+
+def _call(port: int, path: str, key: str, body: dict[str, Any]) -> Any:
+    """The answer, which must be one, on a connection of its own."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link.request("POST", path, orjson.dumps(body), {"authorization": f"Bearer {key}"})
+    answer = link.getresponse()
+    found = orjson.loads(answer.read())
+    link.close()
+    assert answer.status == 200, found
+    return found
