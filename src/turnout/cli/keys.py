@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from turnout.cli.options import ConfigOption, JsonOption, router
-from turnout.cli.show import out, print_json, print_table
-from turnout.config import BudgetSection
-from turnout.core import Budget, InvalidRequest
-from turnout.runtime.budgets import budget_of
+from turnout.cli.show import err, out, print_json, print_table
+from turnout.core import Budget, ConfigError, InvalidRequest
+from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
     name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
@@ -129,6 +127,8 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if json:
         print_json([standing.as_dict() for standing in standings])
         return
+    if not standings and not unused:
+        err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
         out.print(standing.line(), markup=False, highlight=False)
     for id_ in sorted(unused):
@@ -145,11 +145,9 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
 
 def _budget(fields: dict[str, Any]) -> Budget:
     try:
-        return budget_of(BudgetSection.model_validate(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "budget"
-        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
+        return read_budget(fields)
+    except InvalidRequest as error:
+        raise ConfigError(str(error)) from error
 
 
 def _day(at_ms: int | None) -> str:

@@ -146,7 +146,7 @@ def _check_text(text: str, where: str) -> None:
 
 
 def _check_cap(body: Body) -> None:
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in ("max_tokens", "max_completion_tokens", "n"):
         cap = body.get(name)
         if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
             raise InvalidRequest(f"{name} is {cap!r}; use a whole number of at least 1", field=name)

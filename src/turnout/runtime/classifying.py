@@ -1,5 +1,7 @@
 """The classifier and the label classifier that a configuration describes."""
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +49,24 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
             )
     if own:
         local = local.with_intents(own)
+    if section.kind == "local":
+        _check_reach(config, local.intents)
     if section.calibration is None or not calibrated:
         return local
     with naming("classifier.calibration"):
         return Calibrated(local, load(Path(section.calibration), local))
+
+
+def _check_reach(config: Config, known: Sequence[str]) -> None:
+    """Raises ConfigError where an intent is mapped that nothing would ever find."""
+    for label in config.intents:
+        if label not in (*known, UNSAFE):
+            close = difflib.get_close_matches(label, known, n=1)
+            meant = f"did you mean {close[0]!r}? or " if close else ""
+            raise ConfigError(
+                f"intents.{label}: the local classifier knows no such label; {meant}give it "
+                f"3 to 10 examples, or have a model label: classifier: {{kind: hybrid, model: ...}}"
+            )
 
 
 def own_intents(config: Config) -> list[IntentSpec]:
