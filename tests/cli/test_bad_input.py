@@ -121,6 +121,10 @@ def test_an_empty_list_of_budgets_says_so(
     ran = run(capfd, "budgets", "list", "--config", str(path))
     assert (ran.code, ran.out) == (0, "")
     assert "no budgets" in ran.err
+    empty = run(capfd, "keys", "create", "ours", "--models", " ", "--config", str(path))
+    assert (empty.code, "--models is empty" in empty.err) == (2, True)
+    for days in ("inf", "nan", "1e9"):
+        assert run(capfd, "keys", "create", "a", "--expires-days", days).code == 2
     ran = run(capfd, "budgets", "set", "key", "fortnight", "--usd", "1", "--config", str(path))
     assert ran.code == 2
 
