@@ -12,6 +12,9 @@ from turnout.config import Config, naming
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule
 
+# As alike as a label and its misspelling: "sumarization" is 0.96, "chess" like "chat" 0.44.
+_LIKE = 0.75
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -58,14 +61,17 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
 
 
 def _check_reach(config: Config, known: Sequence[str]) -> None:
-    """Raises ConfigError where an intent is mapped that nothing would ever find."""
+    """Raises ConfigError where an intent looks misspelled, for nothing would ever find it.
+
+    A name that is like no label's may stand for what callers name as their ``model``.
+    """
     for label in config.intents:
-        if label not in (*known, UNSAFE):
-            close = difflib.get_close_matches(label, known, n=1)
-            meant = f"did you mean {close[0]!r}? or " if close else ""
+        close = difflib.get_close_matches(label, known, n=1, cutoff=_LIKE)
+        if close and label not in (*known, UNSAFE):
             raise ConfigError(
-                f"intents.{label}: the local classifier knows no such label; {meant}give it "
-                f"3 to 10 examples, or have a model label: classifier: {{kind: hybrid, model: ...}}"
+                f"intents.{label}: the local classifier knows no such label; did you mean "
+                f"{close[0]!r}? or give it 3 to 10 examples, or have a model label: "
+                "classifier: {kind: hybrid, model: ...}"
             )
 
 
