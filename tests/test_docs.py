@@ -97,3 +97,14 @@ def test_every_setting_is_described() -> None:
     rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     missing = [name for name in Config.model_fields if f"`{name}`" not in rows]
     assert missing == []
+
+
+def test_the_tests_that_are_named_are_there() -> None:
+    """Each file and each proof that the list of tests names exists."""
+    text = (ROOT / "docs" / "tested.md").read_text(encoding="utf-8")
+    files = re.findall(r"`(\w+/test_\w+\.py)`", text)
+    assert len(files) > 50
+    missing = [name for name in files if not (ROOT / "tests" / name).exists()]
+    assert missing == []
+    proofs = _commands().commands["prove"].commands
+    assert set(re.findall(r"`prove (\w+)`", text)) <= set(proofs)

@@ -6,7 +6,7 @@ from operator import attrgetter
 import pytest
 
 from tests.runtime.world import CODE, MODELS, STORY, router
-from turnout import AsyncOpenAI, InvalidRequest, OpenAI
+from turnout import AsyncOpenAI, ConfigError, InvalidRequest, OpenAI
 from turnout.testing import FaultyUpstream
 
 ASKED = [{"role": "user", "content": f"{CODE} (nonce: n1)"}]
@@ -45,15 +45,19 @@ def test_a_stream_adds_up_to_the_answer(client: OpenAI) -> None:
     """The deltas of a stream are the whole answer's text."""
     whole = client.chat.completions.create(model="auto", messages=ASKED)
     stream = client.chat.completions.create(model="auto", messages=ASKED, stream=True)
-    text = "".join(chunk.choices[0].delta.get("content") or "" for chunk in stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert text == whole.choices[0].message.content
+    assert whole.choices[0].message.tool_calls is None
+    assert whole.usage.prompt_tokens_details is None
+    with pytest.raises(AttributeError, match="no field 'contents'"):
+        _ = whole.choices[0].message.contents
 
 
 async def test_the_asynchronous_client_does_the_same(aclient: AsyncOpenAI) -> None:
     """Awaited and streamed."""
     whole = await aclient.chat.completions.create(model="auto", messages=ASKED)
     stream = await aclient.chat.completions.create(model="auto", messages=ASKED, stream=True)
-    text = "".join([chunk.choices[0].delta.get("content") or "" async for chunk in stream])
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
     assert text == whole.choices[0].message.content
 
 
@@ -72,6 +76,14 @@ def test_whatever_is_missing_says_so(client: OpenAI, path: str) -> None:
     found = attrgetter(".".join(before))(client) if before else client
     with pytest.raises(AttributeError, match=r"only chat\.completions\.create"):
         getattr(found, last)
+
+
+def test_what_the_provider_is_told_is_not_taken(client: OpenAI) -> None:
+    """A key and an address come from the configuration; clients end with their context."""
+    with pytest.raises(ConfigError, match="api_key, base_url: not taken here"):
+        OpenAI(router=client.router, api_key="k", base_url="http://h")
+    with OpenAI(router=client.router) as same:
+        assert same.chat.completions.create(model="fast", messages=ASKED).choices
 
 
 def test_bad_arguments_are_refused(client: OpenAI) -> None:

@@ -5,10 +5,20 @@ Only ``chat.completions.create`` exists here; anything else fails with an error 
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from turnout.core import InvalidRequest
+from turnout.core import ConfigError, InvalidRequest
 from turnout.runtime import BlockingStream, Reply, Router, Stream
+
+# What the OpenAI client's objects have as None where the answer leaves it out.
+# Source: platform.openai.com/docs/api-reference/chat (object, streaming).
+_OPTIONAL = frozenset({
+    "audio", "annotations", "completion_tokens_details", "content", "finish_reason",
+    "function_call", "logprobs", "prompt_tokens_details", "refusal", "role", "service_tier",
+    "system_fingerprint", "tool_calls", "usage",
+    "accepted_prediction_tokens", "audio_tokens", "cached_tokens", "reasoning_tokens",
+    "rejected_prediction_tokens", "id", "type", "function", "name", "arguments",
+})  # fmt: skip
 
 
 class Record(dict[str, Any]):
@@ -18,6 +28,8 @@ class Record(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
+            if name in _OPTIONAL:
+                return None
             raise AttributeError(f"the answer has no field {name!r}") from None
 
     def model_dump(self) -> dict[str, Any]:
@@ -43,16 +55,24 @@ class OpenAI(_Lacking):
     """``client.chat.completions.create(model="auto", messages=[...])``, routed.
 
     ``router`` or ``config`` say how; without both, ``Router.from_env()`` does. ``api_key`` and
-    ``base_url`` are not taken: providers and keys come from the configuration.
+    ``base_url`` are not taken: providers and keys come from the configuration. Raises ConfigError.
     """
 
-    def __init__(self, *, router: Router | None = None, config: str | Path | None = None) -> None:
-        self.router = router or (Router.from_file(config) if config else Router.from_env())
+    def __init__(
+        self, *, router: Router | None = None, config: str | Path | None = None, **others: object
+    ) -> None:
+        self.router = _router(router, config, others)
         self.chat = _Chat(_Completions(self.router))
 
     def close(self) -> None:
         """Close every connection."""
         self.router.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class AsyncOpenAI(_Lacking):
@@ -60,13 +80,21 @@ class AsyncOpenAI(_Lacking):
 
     _path = "turnout.AsyncOpenAI"
 
-    def __init__(self, *, router: Router | None = None, config: str | Path | None = None) -> None:
-        self.router = router or (Router.from_file(config) if config else Router.from_env())
+    def __init__(
+        self, *, router: Router | None = None, config: str | Path | None = None, **others: object
+    ) -> None:
+        self.router = _router(router, config, others)
         self.chat = _Chat(_AsyncCompletions(self.router))
 
     async def close(self) -> None:
         """Close every connection."""
         await self.router.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
 
 
 class _Chat(_Lacking):
@@ -100,6 +128,17 @@ class _AsyncCompletions(_Lacking):
         if _streamed(body):
             return _achunks(await self._router.achat(_without_stream(body), stream=True))
         return _completion(await self._router.achat(_without_stream(body)))
+
+
+def _router(
+    router: Router | None, config: str | Path | None, others: Mapping[str, object]
+) -> Router:
+    if others:
+        raise ConfigError(
+            f"{', '.join(others)}: not taken here, since providers and their keys come from "
+            "turnout.yaml; leave it out, or give router or config"
+        )
+    return router or (Router.from_file(config) if config else Router.from_env())
 
 
 def _streamed(body: Mapping[str, Any]) -> bool:

@@ -1,7 +1,10 @@
 """Bad input is one clear line and an exit code, and nothing is lost."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.cli.run import run
@@ -66,6 +69,64 @@ def test_an_unreachable_provider_is_exit_4(
     ran = run(capfd, "ask", "--config", str(path), "hello there")
     assert ran.code == 4
     assert "127.0.0.1:9" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "fix"),
+    [
+        ("scipy", ["train", "intents", "rows.jsonl", "--out", "i.zip"], "turnout[train]"),
+        ("sklearn", ["train", "success", "--table", "t.jsonl", "--out", "b"], "turnout[train]"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
+    tmp_path: Path, module: str, command: list[str], fix: str
+) -> None:
+    """One line, and the command that installs it."""
+    row = {"text": "What is it?", "intent": "chat", "source": "mine", "licence": "MIT"}
+    (tmp_path / "rows.jsonl").write_bytes(orjson.dumps(row) + b"\n")
+    cells = [
+        {"id": n, "prompt": f"question {n}", "model": model, "score": (n + len(model)) % 2}
+        for n in range(40)
+        for model in ("a", "bb")
+    ]
+    (tmp_path / "t.jsonl").write_bytes(b"\n".join(map(orjson.dumps, cells)))
+    program = f"import sys; sys.modules[{module!r}] = None\nfrom turnout.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert fix in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_intent_that_nothing_finds_is_exit_2(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A label that the classifier does not know would send everything to the default."""
+    path = tmp_path / "c.yaml"
+    path.write_text("models: {m: {model: a/b, price: unknown}}\ndefault: m\nintents: {cod: m}\n")
+    ran = run(capfd, "route", "--config", str(path), "hello")
+    assert ran.code == 2
+    assert "intents.cod: the local classifier knows no such label; did you mean 'code'?" in ran.err
+
+
+def test_an_empty_list_of_budgets_says_so(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nothing on standard output is not all that is said."""
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{CONFIG}providers: {{p: {{base_url: http://h}}}}\nledger: {tmp_path}/l.db\n")
+    assert run(capfd, "keys", "create", "ours", "--config", str(path)).code == 0
+    ran = run(capfd, "budgets", "list", "--config", str(path))
+    assert (ran.code, ran.out) == (0, "")
+    assert "no budgets" in ran.err
+    empty = run(capfd, "keys", "create", "ours", "--models", " ", "--config", str(path))
+    assert (empty.code, "--models is empty" in empty.err) == (2, True)
+    for days in ("inf", "nan", "1e9"):
+        assert run(capfd, "keys", "create", "a", "--expires-days", days).code == 2
+    ran = run(capfd, "budgets", "set", "key", "fortnight", "--usd", "1", "--config", str(path))
+    assert ran.code == 2
 
 
 def test_a_wrong_option_is_exit_2(capfd: pytest.CaptureFixture[str]) -> None:

@@ -76,8 +76,14 @@ def test_a_calibrated_share_is_evaluated_as_it_is_served(
     [
         ("nothing", "use one of cheapest, strongest"),
         ("fixed:nobody", "use one of cheapest"),
-        ("utility:dear", "is not a number"),
-        ("weighted:small", "use MODEL=SHARE|is not a number"),
+        ("utility:dear", "is not what it takes"),
+        ("weighted:small", "use MODEL=SHARE|is not what it takes"),
+        ("cheapest_above_quality:95", "'95' is not what it takes: shares and margins are"),
+        ("cheapest_above_quality:nan", "'nan' is not what it takes"),
+        ("cheapest_above_quality:0.9,2", "'0.9,2' is not what it takes"),
+        ("cascade:0", "steps from 1 to 10"),
+        ("utility:-5", "'-5' is not what it takes"),
+        ("cheapest:0.9", "use one of"),
         ("weighted:nobody=1", "use MODEL=SHARE"),
     ],
 )

@@ -91,16 +91,19 @@ def test_verify_exits_with_one_when_a_sum_is_wrong(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("code", "arguments", "says"),
     [
-        (("savings", "--since", "yesterday"), "use a span like 7d"),
-        (("ledger", "show", "d_nothing"), "is not in the ledger"),
-        (("explain", "r_nothing"), "is not in the ledger"),
+        (2, ("savings", "--since", "yesterday"), "use a span like 7d"),
+        (2, ("ledger", "export", "all.csv"), "name it .jsonl or .parquet"),
+        (3, ("ledger", "show", "d_nothing"), "is not in the ledger"),
+        (3, ("explain", "r_nothing"), "is not in the ledger"),
     ],
 )
-def test_a_wrong_argument_is_one_line(arguments: tuple[str, ...], says: str, place: Path) -> None:
+def test_a_wrong_argument_is_one_line(
+    code: int, arguments: tuple[str, ...], says: str, place: Path
+) -> None:
     """The line names the value and the fix."""
-    said = _run(*arguments, "--ledger", place, code=3)
+    said = _run(*arguments, "--ledger", place, code=code)
     assert says in said
     assert said.count("\n") == 1
 

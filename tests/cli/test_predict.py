@@ -56,6 +56,18 @@ def test_every_line_has_its_line(
     assert found[0]["success"] == found[5]["success"]
 
 
+def test_a_dash_is_standard_output(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As everywhere: no file of that name, and nothing but the lines there."""
+    source = tmp_path / "p.jsonl"
+    source.write_bytes(LINES[0] + b"\n")
+    ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    assert json.loads(ran.out)["id"] == "a"
+    assert "1 prompts" in ran.err
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_broken_gzip_is_one_line(
     bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

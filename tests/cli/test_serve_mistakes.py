@@ -1,5 +1,6 @@
 """What commonly goes wrong at the start of a gateway is one line with the fix, and an exit code."""
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -110,6 +111,34 @@ def test_wrong_options_do_not_start(
     assert "serving on" not in ran.err
     for part in said:
         assert part in ran.err
+
+
+def test_an_environment_without_folders_is_told_what_to_set(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without a home has no admin token, no register of models, and no ledger."""
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "TURNOUT_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0")
+    assert (ran.code, "set TURNOUT_STATE_DIR or HOME" in ran.err) == (2, True)
+    ran = run(capfd, "setup", "--path", __file__, "--sha256", _digest(__file__), "--name", "x")
+    assert (ran.code, "set HOME or XDG_DATA_HOME" in ran.err) == (2, True)
+    assert run(capfd, "models").code == 0
+
+
+def test_a_folder_whose_path_is_too_long_for_a_socket_is_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Sockets have short names: the folder can be set."""
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    monkeypatch.setenv("TURNOUT_STATE_DIR", str(deep))
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0")
+    assert (ran.code, "set TURNOUT_STATE_DIR" in ran.err) == (2, True)
+    assert "serving on" not in ran.err
+
+
+def _digest(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("by", ["another program", "a gateway"])

@@ -93,7 +93,7 @@ def test_a_pasted_model_map_means_the_recipe() -> None:
     pasted = """MODEL_MAP = {
         "simple_qa": "a/cheap",   # the cheap one
         "creative": "b/strong",
-        "unsafe": null,
+        "unsafe": None,
     }"""
     mapping = {"simple_qa": "a/cheap", "creative": "b/strong", "unsafe": None}
     config = load_text(pasted, {})
@@ -101,3 +101,44 @@ def test_a_pasted_model_map_means_the_recipe() -> None:
     assert config == load_mapping({"routes": mapping}, {})
     assert (config.default, config.routes["unsafe"]) == ("a/cheap", "block")
     assert list(config.models) == ["a/cheap", "b/strong"]
+
+
+PROVIDER = "providers: {p: {base_url: http://h/v1, %s}}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("ledger: true", "ledger: True: give text; quotes make it text"),
+        ("fallbacks: m", "fallbacks: 'm': give names with values"),
+        ("serve: {origins: '*'}", "serve.origins: '*': give a list"),
+        ("serve: {origins: ['https://a.b/c']}", "serve.origins.0: 'https://a.b/c': use a scheme"),
+        ("serve: {origins: ['*']}", "serve.origins.0: '*': use a scheme"),
+        ("knobs: {intents: {code: {quality: 1}}}", "'code' is not in intents; add it there"),
+        ("policy: {name: weighted, weights: {fast: 0}}", "one above 0 at least"),
+        (PROVIDER % "headers: {A B: c}", "providers.p.headers.A B: holds what no header may"),
+        (PROVIDER % 'headers: {A: "b\\nc"}', "providers.p.headers.A: holds what no header may"),
+        (PROVIDER % 'api_key: "b\\nc"', "providers.p.api_key: holds what no header may"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_says_what_can(more: str, said: str) -> None:
+    """Shapes in words of YAML; what would never match or never be sent is refused at once."""
+    with pytest.raises(ConfigError) as caught:
+        load_text(MODEL + more + "\n", {})
+    assert said in str(caught.value)
+    assert "line 4: " in str(caught.value)
+
+
+def test_a_price_beyond_all_reason_is_refused() -> None:
+    """It would be too large for the sums."""
+    text = "models: {m: {model: a/b, price: {input: 1e400, output: 2}}}\ndefault: m\n"
+    with pytest.raises(ConfigError, match=r"models.m.price.input: .*less than or equal to 1000000"):
+        load_text(text, {})
+
+
+@pytest.mark.parametrize("name", ["auto", "cheapest"])
+def test_a_model_cannot_have_a_name_that_asks_for_a_choice(name: str) -> None:
+    """It could never be asked for by that name."""
+    text = f"models: {{{name}: {{model: a/b, price: unknown}}}}\ndefault: {name}\n"
+    with pytest.raises(ConfigError, match=f"models.{name}: '{name}' is taken"):
+        load_text(text, {})

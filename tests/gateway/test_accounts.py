@@ -236,23 +236,51 @@ def test_every_path_by_every_role(gate: World) -> None:
 
 def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
     """One line says which and what to write instead."""
-    for path, body in [
-        ("/v1/keys", {}),
-        ("/v1/keys", {"name": "a b"}),
-        ("/v1/keys", {"name": "a", "models": "fast"}),
-        ("/v1/keys", {"name": "a", "admin": "yes"}),
-        ("/v1/keys", {"name": "a", "parent": "k_none"}),
-        ("/v1/keys", {"name": "a", "colour": "red"}),
-        ("/v1/keys", {"name": "a", "expires_in_s": -5}),
-        ("/v1/budgets", {"per": "key", "window": "day"}),
-        ("/v1/budgets", {"per": "key", "window": "day", "usd": 1, "requests": 1}),
-        ("/v1/budgets", {"per": "galaxy", "window": "day", "usd": 1}),
-        ("/v1/budgets", {"per": "all", "name": "x", "window": "day", "usd": 1}),
-        ("/v1/budgets", {"per": "key", "window": "day", "usd": "NaN"}),
+    keys, budgets = "/v1/keys", "/v1/budgets"
+    for path, body, said in [
+        (keys, {}, "name is ''"),
+        (keys, {"name": "a b"}, "name is 'a b'; use 1 to 64"),
+        (keys, {"name": "a", "models": "fast"}, "models is 'fast'; use a list"),
+        (keys, {"name": "a", "models": ["fsat"]}, "'fsat' is not configured; did you mean 'fast'?"),
+        (keys, {"name": "a", "admin": "yes"}, "admin is 'yes'; use true or false"),
+        (keys, {"name": "a", "parent": "k_none"}, "parent 'k_none' is no key"),
+        (keys, {"name": "a", "colour": "red"}, "'colour' is no field of a key; use"),
+        (keys, {"name": "a", "expires_in_s": -5}, "expiry lies in the past"),
+        (keys, {"name": "a", "expires_in_s": 10**12}, "lies beyond the year 9999"),
+        (budgets, {"per": "key", "window": "day"}, "budget: a budget needs exactly one of usd"),
+        (budgets, {"per": "key", "window": "day", "usd": 1, "requests": 1}, "exactly one of usd"),
+        (budgets, {"per": "galaxy", "window": "day", "usd": 1}, "per: 'galaxy': input should be"),
+        (budgets, {"per": "all", "name": "x", "window": "day", "usd": 1}, "takes no name"),
+        (budgets, {"per": "key", "window": "day", "usd": "NaN"}, "usd: 'NaN': input should be"),
+        (budgets, {"window": "day", "usd": 1}, "per: is missing; add per"),
+        (
+            budgets,
+            {"per": "model", "name": "x", "window": "day", "usd": 1},
+            "'x' is not configured",
+        ),
+        (budgets, {"per": "key", "name": "k_x", "window": "day", "usd": 1}, "'k_x' is no key"),
     ]:
         refused = gate.post(path, body, ADMIN)
         assert refused.status == 400, body
-        assert refused.json()["error"]["message"]
+        assert said in refused.json()["error"]["message"]
+
+
+def test_a_request_that_may_use_more_than_is_left_is_told_so(gate: World) -> None:
+    """Nothing is used up: what helps is a shorter answer."""
+    key, _ = _key(gate, budgets=[{"window": "day", "usd": "0.0002"}])
+    refused = gate.post("/v1/chat/completions", chat(), key)
+    assert refused.status == 402
+    message = refused.json()["error"]["message"]
+    assert message.startswith("the request may use more than is left: key ")
+    assert message.endswith("ask for a shorter answer")
+    assert _ask(gate, key).status == 200
+
+
+def test_a_number_of_answers_that_is_none_is_refused(gate: World) -> None:
+    """A provider may read "3" as 3, and would write three answers where one is held for."""
+    for number in ("3", 3.0, 0, -1, True):
+        refused = gate.post("/v1/chat/completions", chat(n=number), ADMIN)
+        assert (refused.status, refused.json()["error"]["param"]) == (400, "n")
 
 
 def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:

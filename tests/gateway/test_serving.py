@@ -5,9 +5,12 @@ import socket
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.gateway.world import chat, world
 from tests.runtime.world import config
 from turnout import Router
+from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token
 from turnout.gateway.app import Gateway, Limits
@@ -106,3 +109,11 @@ def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path
     assert admin_token(tmp_path / "state") == (token, False)
     assert (tmp_path / "state" / "admin-token").stat().st_mode & 0o077 == 0
     assert len(token) > 40
+
+
+@pytest.mark.parametrize("weak", ["", "admin", "sk-1234", "changeme"])
+def test_a_weak_admin_token_is_refused(tmp_path: Path, weak: str) -> None:
+    """Nobody starts with a token that can be guessed; the line says how to get another."""
+    (tmp_path / "admin-token").write_text(weak)
+    with pytest.raises(ConfigError, match="holds a weak token; delete it to get a new one"):
+        admin_token(tmp_path)

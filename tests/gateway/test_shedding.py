@@ -1,9 +1,18 @@
 """Too many requests at a time: what can wait goes first, and everybody is told when to return."""
 
+import http.client
+import resource
+import socket
 import threading
+import time
+from pathlib import Path
+
+import orjson
 
 from tests.gateway.world import Answer, chat, world
+from tests.runtime.world import PATIENT, config
 from turnout.gateway.app import Limits
+from turnout.testing import FaultyUpstream, serving
 
 LOW = {"x-turnout-priority": "low"}
 
@@ -32,3 +41,34 @@ def test_low_priority_is_shed_before_the_rest() -> None:
     assert low.headers["x-should-retry"] == "true"
     assert usual.status == 200
     assert {answer.status for answer in answers} == {200}
+
+
+def test_a_process_without_free_descriptors_lives_and_recovers(tmp_path: Path) -> None:
+    """More connections than it may have open: some are not served, and then all are again."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, timeouts=PATIENT, ledger=str(tmp_path / "ledger.db"))
+        with serving(settings) as served:
+            assert _asked(served.port) == 200
+            resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+            many = [socket.create_connection(("127.0.0.1", served.port), 10) for _ in range(150)]
+            time.sleep(1)
+            assert served.process.poll() is None
+            for link in many:
+                link.close()
+            until = time.monotonic() + 20
+            while _asked(served.port) != 200:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            assert served.process.poll() is None
+
+
+def _asked(port: int) -> int | None:
+    """The status of a request on a connection of its own; None where there is no answer."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        link.request("POST", "/v1/chat/completions", orjson.dumps(chat(max_tokens=20)))
+        return link.getresponse().status
+    except OSError:
+        return None
+    finally:
+        link.close()

@@ -201,3 +201,17 @@ def test_a_missing_ledger_says_how_it_comes_to_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no ledger yet"):
         listed(_file(tmp_path / "ledger.db"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_that_takes_too_long_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep the log from shrinking; the ledger goes on."""
+    monkeypatch.setattr("turnout.ledger.sqlite.READ_LIMIT_S", 0.2)
+    store = SqliteStore(tmp_path / "ledger.db")
+    store.open()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(LedgerError):
+        store.fetch(endless)
+    assert store.fetch("SELECT n FROM revision")
+    store.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.world import CODE, MODELS, UNSAFE, router
-from turnout import Router
+from turnout import InvalidRequest, Router
 from turnout.testing import FaultyUpstream
 
 
@@ -30,3 +30,11 @@ def test_an_alias_means_the_same_everywhere() -> None:
     with FaultyUpstream() as upstream, router(upstream, aliases={"mine": "coder"}) as r:
         found = routed(r, CODE, model="mine")
     assert [d.routes[0].model for d in found] == [MODELS["coder"]] * 3
+
+
+@pytest.mark.parametrize("prompt", [5, None, object()])
+def test_what_is_no_prompt_is_named(prompt: Any) -> None:
+    """The error says what a prompt may be."""
+    with FaultyUpstream() as upstream, router(upstream) as r:
+        with pytest.raises(InvalidRequest, match="give a text, messages or a whole body"):
+            r.route(prompt)

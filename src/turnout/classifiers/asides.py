@@ -35,6 +35,8 @@ _END = re.compile(
     r"|[?&]\w+="
     r")"
 )
+# Words, numbers and commas: no sign that ends a clause need be looked for.
+_UNBROKEN = re.compile(r"(?:[A-Za-z0-9,]++(?:['-][A-Za-z0-9])?+ ?)++[.!?]?")
 # What the head's log-odds for a clause are worth, what its own length speaks against leaving it
 # out, and what is left: fitted by likelihood to where prompts stand in attacks of kinds that the
 # head had not seen, and to public prompts, which stand whole. Lengths count up to so many
@@ -54,6 +56,8 @@ _LETTER = re.compile(r"\w")
 
 def clauses(text: str) -> list[str]:
     """The text in clauses, which joined give the text again; each has a letter or digit."""
+    if _UNBROKEN.fullmatch(text):
+        return [text]
     found: list[str] = []
     start = 0
     for end in (*(m.end() for m in _END.finditer(text)), len(text)):
@@ -91,7 +95,7 @@ class Asides:
 
     def told(self, rows: Rows) -> float:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
-        return float(self.telling.take(rows).sum())
+        return float(np.add.reduce(self.telling.take(rows)))
 
     def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from turnout.classifiers import signs
+from turnout.classifiers.words import words_of
 
 Decoder = Callable[[str], str | None]
 
@@ -26,8 +27,6 @@ _COMMON = frozenset(
     "der die das und ist wie ich nicht ein eine el la los que por para como una le les des est "
     "comment pour dans os uma não com".split()
 )
-_WORD = re.compile(r"[^\W\d_]{2,}")
-_ASCII_WORD = re.compile(r"[a-z]{2,}")  # the same in a lower-case text of ASCII, in half the time
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
@@ -62,8 +61,7 @@ _SAMPLE = 600
 
 def words_share(text: str) -> float:
     """Share of everyday words among the longer words of the text's beginning."""
-    head = text[:_SAMPLE].lower()
-    words = (_ASCII_WORD if head.isascii() else _WORD).findall(head)
+    words = [word for word in words_of(text[:_SAMPLE]) if len(word) > 1]
     return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
 
 

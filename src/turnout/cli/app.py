@@ -4,10 +4,13 @@ Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or confi
 3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any
+from io import TextIOWrapper
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,6 +41,17 @@ _COMMANDS = {
     "soak": "prove_gateway:soak",
     "savings": "savings:savings",
     "explain": "ledger:explain",
+}
+# What the package does not bring by itself, and what does.
+_EXTRAS = {
+    "sklearn": "train",
+    "scipy": "train",
+    "matplotlib": "plot",
+    "pyarrow": "parquet",
+    "asyncpg": "postgres",
+    "uvloop": "serve",
+    "prometheus_client": "serve",
+    "cryptography": "serve",
 }
 _GROUPS = {
     "train": "train:app",
@@ -93,13 +107,50 @@ def _at(home: str) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _open_standard_streams()
     try:
-        app(arguments)(args=arguments)
+        try:
+            app(arguments)(args=arguments)
+        finally:
+            sys.stdout.flush()
     except RouterError as error:
-        _say(error)
-        sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
+        _leave(error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _leave(ConfigError(f"this needs {error.name}: pip install 'turnout[{extra}]'"))
+    except BrokenPipeError:
+        _give_up_output()
+        sys.exit(1)  # who read it has seen enough
+    except OSError as error:
+        _give_up_output()
+        place = error.filename or "standard output, or a file"
+        _leave(ConfigError(f"{place}: cannot be used ({error.strerror or error})"))
 
 
-def _say(error: RouterError) -> None:
+def _open_standard_streams() -> None:
+    """Fills the places of streams that were closed, lest a file that is opened takes them.
+
+    What is written to a closed standard output is an error, as it is elsewhere. Signs that an
+    encoding lacks are written as escapes.
+    """
+    kinds = {"stdin": "r", "stdout": "w", "stderr": "w"}
+    for name, mode in kinds.items():
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """What is still unwritten would fail once more at the very end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave(error: RouterError) -> NoReturn:
     for line in str(error).splitlines():
         sys.stderr.write(f"turnout: {line.encode('utf-8', 'backslashreplace').decode()}\n")
+    sys.exit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +15,10 @@ from rich.progress import track
 
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
-from turnout.cli.jsonl import Line, lines, opened
+from turnout.cli.jsonl import Line, lines, opened, written
 from turnout.cli.options import LedgerOption, router
 from turnout.cli.show import err
-from turnout.config import load_file
+from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule, served_intent
 from turnout.runtime.classifying import classifier_of
@@ -43,11 +42,17 @@ def classify(
 ) -> None:
     """Label every line: {id, intent, intents, unsafe, injection, language}.
 
-    With --config, labels are those that it serves: its own intents, calibration and threshold; an
-    LLM classifier is asked where it says so.
+    Without --config all ten labels and the shipped threshold apply, whatever lies in this folder;
+    with it those that it serves: its own intents, calibration and threshold; an LLM classifier is
+    asked where it says so.
     """
+    if config is None and (unused := config_path(None)):
+        note = f"{unused} is not used here; for what it serves give --config {unused}"
+        err.print(f"turnout: note: {note}", markup=False)
     bad = 0
-    with opened(source) as file, _written(target) as sink, _reader(config, ledger=ledger) as read:
+    if source.exists() and target.exists() and source.samefile(target):
+        raise ConfigError(f"--out {target} is the file to read; write the verdicts elsewhere")
+    with opened(source) as file, written(target) as sink, _reader(config, ledger=ledger) as read:
         for batch in _batches(_shown(lines(file), source), live=_is_live(file)):
             good = [line for line in batch if line.error is None]
             verdicts = iter(read(good))
@@ -173,17 +178,3 @@ def _shown(items: Iterator[Line], source: Path) -> Iterable[Line]:
 def _count(source: Path) -> int:
     with opened(source) as file:
         return sum(1 for raw in file if raw.strip())
-
-
-@contextmanager
-def _written(target: Path) -> Iterator[BinaryIO]:
-    if str(target) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        file = target.open("wb")
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
-    with file:
-        yield file

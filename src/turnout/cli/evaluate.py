@@ -1,5 +1,6 @@
 """``turnout eval``: policies replayed on an outcome table, beside the baselines, with intervals."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,22 +186,34 @@ def policy_of(
         "cheapest_above_quality": lambda: _above_quality(value, bundle),
         "utility": lambda: _utility(value),
         "weighted": lambda: _weighted(value, table),
-        "cascade": lambda: Cascade(steps=int(value or 3)),
+        "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
         "fixed": lambda: Fixed(deployment=value),
     }
-    if name not in makers or (name == "fixed" and value not in table.models):
+    stray = bool(value) and name in {"cheapest", "random", "strongest"}
+    if name not in makers or stray or (name == "fixed" and value not in table.models):
         raise ConfigError(f"--policy {spec!r}: use one of {_POLICIES}")
     try:
         return makers[name]()
     except ValueError:
-        raise ConfigError(f"--policy {spec!r}: {value!r} is not a number") from None
+        raise ConfigError(
+            f"--policy {spec!r}: {value!r} is not what it takes: shares and margins are numbers "
+            "from 0 to 1, steps from 1 to 10, all others from 0 up"
+        ) from None
+
+
+def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
+    """The number within these bounds; 0 for none. Raises ValueError."""
+    value = float(text or 0)
+    if not least <= value <= most or math.isinf(value):
+        raise ValueError(text)
+    return value
 
 
 def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
     share, _, margin = value.partition(",")
-    steady = float(margin or 0)
+    steady = _number(margin, most=1)
     return CheapestAboveQuality(
-        quality=float(share or 0.95),
+        quality=_number(share or "0.95", most=1),
         calibrated=bundle.calibrated(steady) if bundle else (),
         steady=steady,
         usual=bundle.usual if bundle and steady else (),
@@ -219,12 +232,12 @@ def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "F
 
 def _utility(value: str) -> Policy:
     per_usd, _, per_second = value.partition(",")
-    return Utility(per_usd=float(per_usd or 0), per_second=float(per_second or 0))
+    return Utility(per_usd=_number(per_usd), per_second=_number(per_second))
 
 
 def _weighted(value: str, table: "OutcomeTable") -> Policy:
     parts = [part.rpartition("=") for part in value.split(",")]
-    weights = {model: float(share) for model, _, share in parts}
+    weights = {model: _number(share) for model, _, share in parts}
     if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
         raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
     return Weighted(weights=weights)

@@ -6,7 +6,7 @@ import typer
 
 from turnout.catalog import Deployment, Price
 from turnout.cli.options import ConfigOption, JsonOption, router
-from turnout.cli.show import notice, out, print_json, print_table
+from turnout.cli.show import err, notice, out, print_json, print_table
 from turnout.core import usd_from_pico
 from turnout.runtime import Router
 
@@ -34,6 +34,8 @@ def models(
     print_table("Models", columns, [tuple(str(row[c]) for c in _MODEL_KEYS) for row in rows])
     if line:
         out.print(line, style="dim", markup=False, highlight=False)
+    if line and check:
+        err.print("without a key no provider was asked", style="dim")
 
 
 _MODEL_KEYS = (

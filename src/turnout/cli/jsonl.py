@@ -52,6 +52,22 @@ def opened(path: Path) -> Iterator[BinaryIO]:
                 raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
 
 
+@contextmanager
+def written(target: Path) -> Iterator[BinaryIO]:
+    """The file to write, or standard output for ``-``. Raises ConfigError."""
+    try:
+        if str(target) == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        else:
+            with target.open("wb") as file:
+                yield file
+    except BrokenPipeError:
+        raise  # who reads has seen enough, which is no error of theirs
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+
+
 def lines(file: BinaryIO) -> Iterator[Line]:
     """Every line that is not blank, checked."""
     number = 0

@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from turnout.cli.options import ConfigOption, JsonOption, router
-from turnout.cli.show import out, print_json, print_table
-from turnout.config import BudgetSection
-from turnout.core import Budget, InvalidRequest
-from turnout.runtime.budgets import budget_of
+from turnout.cli.show import err, out, print_json, print_table
+from turnout.core import Budget, ConfigError, InvalidRequest
+from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
     name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
@@ -29,7 +27,9 @@ def create(
     parent: Annotated[str | None, typer.Option(help="A key whose child this one is.")] = None,
     models: Annotated[str | None, typer.Option(help="Models it may use, by commas.")] = None,
     admin: Annotated[bool, typer.Option(help="Let it manage keys and budgets.")] = False,
-    expires_days: Annotated[float | None, typer.Option(min=0, help="Days that it lives.")] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Days that it lives.")
+    ] = None,
     usd_a_day: Annotated[str | None, typer.Option(help="Dollars a day.")] = None,
     rpm: Annotated[int | None, typer.Option(min=0, help="Requests a minute.")] = None,
     tpm: Annotated[int | None, typer.Option(min=0, help="Tokens a minute.")] = None,
@@ -47,6 +47,9 @@ def create(
         for window, unit, amount in limits
         if amount is not None
     ]
+    named = None if models is None else [m.strip() for m in models.split(",") if m.strip()]
+    if named == []:
+        raise ConfigError("--models is empty; name models, or leave it out for all of them")
     now_s = datetime.now(UTC).timestamp()
     with router(config) as found:
         secret, key = found.accounts.make_key(
@@ -54,7 +57,7 @@ def create(
             team=team,
             parent=parent,
             admin=admin,
-            models=None if models is None else [m.strip() for m in models.split(",") if m.strip()],
+            models=named,
             expires_ms=None if expires_days is None else int((now_s + expires_days * 86400) * 1000),
             budgets=own,
         )
@@ -129,6 +132,8 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if json:
         print_json([standing.as_dict() for standing in standings])
         return
+    if not standings and not unused:
+        err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
         out.print(standing.line(), markup=False, highlight=False)
     for id_ in sorted(unused):
@@ -145,11 +150,9 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
 
 def _budget(fields: dict[str, Any]) -> Budget:
     try:
-        return budget_of(BudgetSection.model_validate(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "budget"
-        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
+        return read_budget(fields)
+    except InvalidRequest as error:
+        raise ConfigError(str(error)) from error
 
 
 def _day(at_ms: int | None) -> str:

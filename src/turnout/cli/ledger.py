@@ -1,18 +1,18 @@
 """``turnout ledger``, ``savings`` and ``explain``: what was decided and what it cost."""
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from turnout.cli.jsonl import written
 from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption, outcomes
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import config_path, load_file
-from turnout.core import ConfigError, InvalidRequest, format_usd
+from turnout.core import ConfigError, format_usd
 from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify
 from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.place import OFF, default_place
@@ -97,18 +97,21 @@ def export(
 ) -> None:
     """Write every request with its cost to a file."""
     store = open_store(ledger, config)
-    chosen = kind or ("parquet" if target.suffix == ".parquet" else "jsonl")
+    chosen = kind or _format_of(target)
     if chosen == "parquet":
         count = export_parquet(store, target)
-    elif str(target) == "-":
-        count = export_jsonl(store, sys.stdout.buffer)
     else:
-        try:
-            with target.open("wb") as sink:
-                count = export_jsonl(store, sink)
-        except OSError as error:
-            raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+        with written(target) as sink:
+            count = export_jsonl(store, sink)
     err.print(f"{count:,} requests written to {target}", style="dim", markup=False)
+
+
+def _format_of(target: Path) -> Format:
+    if target.suffix == ".parquet":
+        return "parquet"
+    if str(target) == "-" or target.suffix in {".jsonl", ".ndjson", ".json"}:
+        return "jsonl"
+    raise ConfigError(f"{target}: name it .jsonl or .parquet, or say which with --format")
 
 
 @app.command("verify")
@@ -160,7 +163,7 @@ def open_store(ledger: str | None, config: Path | None) -> Store:
 
 
 def since_ms(text: str | None, now_ms: int) -> int | None:
-    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises InvalidRequest."""
+    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises ConfigError."""
     if text is None:
         return None
     units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
@@ -170,9 +173,8 @@ def since_ms(text: str | None, now_ms: int) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequest(
-            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01",
-            field="since",
+        raise ConfigError(
+            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01"
         ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)

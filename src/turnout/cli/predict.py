@@ -8,8 +8,8 @@ import orjson
 import typer
 from rich.progress import track
 
+from turnout.cli.jsonl import written
 from turnout.cli.show import err, out
-from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.features.prompt import PromptText
@@ -21,7 +21,9 @@ def predict(
     *,
     prompts: Annotated[Path, typer.Option(help="JSONL or JSONL.gz, an object a line.")],
     bundle: Annotated[Path, typer.Option(help="The folder that turnout train success wrote.")],
-    target: Annotated[Path, typer.Option("--out", help="The JSONL file to write.")],
+    target: Annotated[
+        Path, typer.Option("--out", help="The JSONL file to write; - is standard output.")
+    ],
 ) -> None:
     """Write {id, success: {model: p}} for each line, in order.
 
@@ -44,16 +46,14 @@ def predict(
             markup=False,
         )
     starts = range(0, len(rows), _BATCH)
-    try:
-        with target.open("wb") as file:
-            for start in track(starts, "predicting", console=err, disable=not err.is_terminal):
-                part = rows[start : start + _BATCH]
-                found = predictor.predict_all([_text(line) for line in part])
-                for line, values in zip(part, found.tolist(), strict=True):
-                    file.write(orjson.dumps(_shape(line, predictor.models, values)) + b"\n")
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
-    out.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models", markup=False)
+    with written(target) as file:
+        for start in track(starts, "predicting", console=err, disable=not err.is_terminal):
+            part = rows[start : start + _BATCH]
+            found = predictor.predict_all([_text(line) for line in part])
+            for line, values in zip(part, found.tolist(), strict=True):
+                file.write(orjson.dumps(_shape(line, predictor.models, values)) + b"\n")
+    said = err if str(target) == "-" else out
+    said.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models", markup=False)
     if problems:
         raise typer.Exit(1)
 

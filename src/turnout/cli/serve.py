@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -18,6 +20,7 @@ from turnout.cli.options import ConfigOption, router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
+from turnout.gateway import log
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
@@ -55,7 +58,7 @@ def serve(
     log_level: LevelOption = "INFO",
     take_over: TakeOverOption = False,
     fd: FdOption = None,
-    ready_fd: FdOption = None,
+    parent_fd: FdOption = None,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
     _check_extra()
@@ -67,7 +70,7 @@ def serve(
     _check_tls(address.certificate, address.key)
     run = _Run(config=config, access=access, address=address, drain_s=drain_s, log_level=log_level)
     if fd is not None:
-        run.one(socket.socket(fileno=fd), _tells(ready_fd))
+        run.one(socket.socket(fileno=fd), _bound_to(parent_fd))
         return
     settings = load(config)
     if take_over:
@@ -77,12 +80,16 @@ def serve(
     if fresh:
         typer.echo(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", err=True)
     bound = listener.getsockname()[1]
-    place = f"{'https' if tls_cert else 'http'}://{host}:{bound}/v1"
+    if place_of(settings, os.environ) is None and settings.ledger is None:
+        typer.echo("nothing is recorded: set HOME, XDG_DATA_HOME or 'ledger: PATH'", err=True)
+    named = f"[{host}]" if ":" in host else host
+    place = f"{'https' if tls_cert else 'http'}://{named}:{bound}/v1"
     serving = partial(typer.echo, f"serving on {place}", err=True)
     ready = taken.ready if taken else _nothing
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
     with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
         if workers > 1:
+            log.configure(log_level)
             sys.exit(supervise(settings, listener, workers, serving, ready))
         run.one(listener, lambda: (serving(), ready()))
 
@@ -109,7 +116,6 @@ class _Run:
     def _serve(self, listener: socket.socket, ready: Callable[[], object]) -> None:
         import uvloop
 
-        from turnout.gateway import log
         from turnout.gateway.serve import Patience
         from turnout.gateway.serve import serve as serve_on
 
@@ -127,16 +133,19 @@ class _Run:
         )
 
 
-def _tells(descriptor: int | None) -> Callable[[], None]:
-    """Writes to the supervisor once, that this worker serves."""
+def _bound_to(descriptor: int | None) -> Callable[[], object]:
+    """Ends this worker with its parent; what is returned tells the parent that it serves."""
     if descriptor is None:
         return _nothing
+    link = socket.socket(fileno=descriptor)
 
-    def tell() -> None:
-        os.write(descriptor, b"R")
-        os.close(descriptor)
+    def watch() -> None:
+        with suppress(OSError):
+            link.recv(1)  # nothing is ever sent: this returns when the parent is gone
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    return tell
+    threading.Thread(target=watch, daemon=True).start()
+    return partial(link.send, b"R")
 
 
 def _nothing() -> None:

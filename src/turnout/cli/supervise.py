@@ -14,7 +14,7 @@ from turnout.catalog import build
 from turnout.config import Config
 from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
-from turnout.ledger.place import SECRET, SOCKET
+from turnout.ledger.place import FILE, SECRET, SOCKET, place_of
 from turnout.ledger.shared import LedgerHost
 
 
@@ -43,6 +43,7 @@ def supervise(
         with ledger:
             host = LedgerHost(ledger, address, secret)
             os.environ[SOCKET], os.environ[SECRET] = address, secret.hex()
+            os.environ[FILE] = str(place_of(config, os.environ))
             try:
                 return running.run(serving, ready)
             finally:

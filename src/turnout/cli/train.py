@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
-from turnout.core import ConfigError
 
 app = typer.Typer(help="Learn from labels and outcomes.", no_args_is_help=True)
 
@@ -39,10 +38,8 @@ def intents(
     json: JsonOption = False,
 ) -> None:
     """Train the intent and safety classifier; figures are on sources held out."""
-    try:
-        from turnout.training.intents import train as run
-    except ImportError as error:
-        raise ConfigError(f"training needs {error.name}: pip install 'turnout[train]'") from error
+    from turnout.training.intents import train as run
+
     with _bar() as bar:
         task = bar.add_task("reading", total=None)
 

@@ -5,6 +5,7 @@ from turnout.config.choice import ClassifierSection, KnobSection, PolicySection
 from turnout.config.load import (
     config_path,
     digest,
+    first_problem,
     load,
     load_file,
     load_mapping,
@@ -28,6 +29,7 @@ __all__ = [
     "ProviderSection",
     "config_path",
     "digest",
+    "first_problem",
     "load",
     "load_file",
     "load_mapping",

@@ -37,7 +37,11 @@ def problems(config: Config) -> Iterator[Problem]:
     for label in config.knobs.intents if config.knobs else ():
         if label not in config.intents:
             known = ", ".join(config.intents)
-            yield ("knobs", "intents", label), f"{label!r} is not in intents; use one of {known}"
+            fix = f"use one of {known}" if known else "add it there"
+            yield ("knobs", "intents", label), f"{label!r} is not in intents; {fix}"
+    for name in config.models:
+        if name in {AUTO, *_POLICIES}:
+            yield ("models", name), f"{name!r} is taken: it asks for a choice; use another name"
     seen: dict[str, str] = {}
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:

@@ -166,7 +166,7 @@ class PolicySection(Section):
         if "fixed" in self.used and self.model is None:
             raise ValueError("policy fixed needs model: the name of the model to use")
         if "weighted" in self.used and not any(self.weights.values()):
-            raise ValueError("policy weighted needs weights: a share for each model")
+            raise ValueError("policy weighted needs weights: {model: share}, one above 0 at least")
         if self.steady and not (self.bundle and "cheapest_above_quality" in self.used):
             raise ValueError("policy steady needs cheapest_above_quality and bundle: a folder")
         if "cascade" in self.used and self.verify is None:

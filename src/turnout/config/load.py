@@ -26,6 +26,18 @@ _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 
 # How pydantic names the two branches of a price in an error's path.
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
+_KEY = "[key]"  # behind the path of a key that is wrong itself
+
+# What pydantic says in words of Python, for people who write YAML.
+_MAPPING = "give names with values, as in {name: value}"
+_WORDS = {
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "tuple_type": "give a list, as in [one, two]",
+    "string_type": "give text; quotes make it text",
+    "string_too_short": "is empty; give it a value, or leave it out",
+    "too_short": "is empty; give at least one",
+}
 
 _DATE = "tag:yaml.org,2002:timestamp"
 
@@ -103,6 +115,13 @@ def load_mapping(
     return config
 
 
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The field that is wrong first in one section alone (empty: the whole), and what is wrong."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    return ".".join(path), _said(first, path)
+
+
 def digest(config: Config) -> str:
     """The content hash of what a decision depends on: without secrets, budgets and places."""
     text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
@@ -143,6 +162,8 @@ def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
         return [_plain(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
     if node.tag == _DATE:
         return node.value  # as it is written: no setting is a point in time
+    if path[:1] == ("MODEL_MAP",) and node.value == "None":
+        return None  # as Python writes it
     return yaml.SafeLoader("").construct_object(node)
 
 
@@ -180,20 +201,28 @@ def _worth_telling(errors: Sequence[Any]) -> list[Any]:
 
 
 def _explain(error: Any, name: str, lines: Lines) -> str:
-    path = tuple(
-        str(part) for part in error["loc"] if part not in ("PriceSection", "literal['unknown']")
-    )
+    path = tuple(str(part) for part in error["loc"] if part not in (_PRICE, _UNKNOWN, _KEY))
     at = _at(path, name, lines)
     if error["type"] == "extra_forbidden":
         return f"{at} unknown key {path[-1]!r}; {_did_you_mean(path)}"
+    return f"{at} {_said(error, path)}"
+
+
+def _said(error: Any, path: Sequence[str]) -> str:
+    """What is wrong with a value, which is shown where it is no secret."""
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {path[-1]!r}"
     if error["type"] == "missing":
-        return f"{at} is missing; add {path[-1]}"
+        return f"is missing; add {path[-1]}"
     value = error["input"]
-    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f" {value!r}:"
-    return f"{at}{shown} {_lower_first(error['msg'].removeprefix('Value error, '))}"
+    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f"{value!r}: "
+    said = _WORDS.get(error["type"]) or _lower_first(error["msg"].removeprefix("Value error, "))
+    if error["type"] == "string_pattern_mismatch" and _is_secret(path):
+        said = "holds what no header may; look for line breaks, blanks in names, odd signs"
+    return f"{shown}{said}"
 
 
-def _is_secret(path: tuple[str, ...]) -> bool:
+def _is_secret(path: Sequence[str]) -> bool:
     return "api_key" in path or "headers" in path
 
 

@@ -3,6 +3,7 @@
 Invariant: unknown keys are errors, and a validated section is frozen.
 """
 
+import re
 from decimal import Decimal
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Hour = Annotated[float, Field(ge=0, le=24)]
-UsdPerMtok = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+UsdPerMtok = Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)]
 
 
 def _callable(url: str) -> str:
@@ -26,6 +27,19 @@ def _callable(url: str) -> str:
 
 
 BaseUrl = Annotated[str, AfterValidator(_callable)]
+
+
+def _origin(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#*]+/?", text):
+        return text
+    raise ValueError("use a scheme and a host without a path, such as https://app.example.org")
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+# What a header may be made of: RFC 9110, sections 5.1 and 5.5.
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\t\x20-\x7e\x80-\xff]*$")]
 
 
 def off(value: object) -> object:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from turnout.config.section import Name, Seconds, Section, Share, off
+from turnout.config.section import Name, Origin, Seconds, Section, Share, off
 
 
 class TimeoutSection(Section):
@@ -56,7 +56,7 @@ class TelemetrySection(Section):
 class ServeSection(Section):
     """What the gateway alone needs: the web origins whose pages may call it."""
 
-    origins: tuple[Name, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 class BudgetSection(Section):

@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from turnout.config.section import BaseUrl, Name, Seconds, Section, Share, UsdPerMtok
+from turnout.config.section import (
+    BaseUrl,
+    HeaderName,
+    HeaderValue,
+    Name,
+    Seconds,
+    Section,
+    Share,
+    UsdPerMtok,
+)
 
 
 class PriceSection(Section):
@@ -28,9 +37,9 @@ class ProviderSection(Section):
 
     preset: Name | None = None
     base_url: BaseUrl | None = None
-    api_key: str | None = None
+    api_key: HeaderValue | None = None
     family: Literal["openai", "anthropic", "embedded"] | None = None
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     json_schema: bool | None = None
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     drain_s: Seconds = 30.0
@@ -44,7 +53,7 @@ class DeploymentSection(Section):
 
     provider: Name | None = None
     base_url: BaseUrl | None = None
-    api_key: str | None = None
+    api_key: HeaderValue | None = None
     model: Name | None = None
     price: PriceSection | Literal["unknown"] | None = None
     weight: Annotated[float, Field(gt=0)] = 1.0

@@ -1,7 +1,7 @@
 """The nouns of routing; frozen, and made of the standard library only."""
 
 from turnout.core.budget import Bound, Budget, Standing, window_of
-from turnout.core.caller import Caller
+from turnout.core.caller import STORED_PREFIX, Caller
 from turnout.core.decision import Candidate, Decision, Role, Route, Snapshot
 from turnout.core.errors import (
     AllRoutesFailed,
@@ -41,6 +41,7 @@ from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
     "AUTO",
+    "STORED_PREFIX",
     "UNSAFE",
     "AllRoutesFailed",
     "BadResponse",

@@ -5,6 +5,9 @@ Invariant: rights only shrink from parent to child. This module does not know se
 
 from dataclasses import dataclass
 
+# What keys begin with that a gateway makes and keeps, hashed, in its ledger.
+STORED_PREFIX = "tnk_"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:

@@ -6,9 +6,9 @@ This module does not know clocks: a wait is yielded as a number of seconds for t
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from turnout.core import Decision, Fault, Outcome, Route
-from turnout.core.quick import quick
 from turnout.policies import draw
 
 
@@ -27,9 +27,7 @@ class RetryRules:
     longest_wait_s: float = 20.0
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """Call ``route`` after waiting ``delay_s`` seconds; ``ordinal`` counts attempts from 0."""
 
     route: Route

@@ -19,6 +19,7 @@ from turnout.core import (
     InvalidRequest,
     Prediction,
     Request,
+    Role,
     Route,
     Snapshot,
 )
@@ -168,18 +169,12 @@ def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tu
 
 
 def _scored(candidate: Candidate, score: Score) -> Candidate:
-    # Named one by one: dataclasses.replace takes three times as long.
+    # Whole, as its own _replace takes four times as long.
+    deployment, model, cost, quality, latency_ms, *_, excluded = candidate
     return Candidate(
-        deployment=candidate.deployment,
-        model=candidate.model,
-        cost_pico_usd=candidate.cost_pico_usd,
-        quality=candidate.quality,
-        latency_ms=candidate.latency_ms,
-        score=score.value,
-        propensity=score.propensity,
-        reason=score.reason,
-        excluded=candidate.excluded,
-    )
+        deployment, model, cost, quality, latency_ms,
+        score.value, score.propensity, score.reason, excluded,
+    )  # fmt: skip
 
 
 def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
@@ -192,11 +187,6 @@ def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
 
 
 def _route(deployment: Deployment, ordinal: int, *, draft: bool) -> Route:
-    return Route(
-        deployment=deployment.id,
-        model=deployment.card.id,
-        provider=deployment.provider.name,
-        role="draft" if draft else "fallback" if ordinal else "primary",
-        ordinal=ordinal,
-        quota=deployment.quota,
-    )
+    role: Role = "draft" if draft else "fallback" if ordinal else "primary"
+    where = deployment.provider.name
+    return Route(deployment.id, deployment.card.id, where, role, ordinal, deployment.quota)

@@ -9,21 +9,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import ValidationError
 
-from turnout.config import BudgetSection
-from turnout.core import Budget, Caller, InvalidRequest, Standing
+from turnout.core import Caller, InvalidRequest, Standing
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import bad_request
-from turnout.runtime import Accounts, budget_of
+from turnout.runtime import Accounts, read_budget
 
 if TYPE_CHECKING:
     from turnout.gateway.app import Arrival, Handler
 
 _JSON = (b"content-type", b"application/json")
 _KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
+_WORDS = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
 _FIELDS = frozenset({"name", "team", "parent", "admin", "models", "expires_in_s", "budgets"})
 
 
@@ -74,7 +73,7 @@ class Admin:
             admin=asked.get("admin", False),
             models=asked.get("models"),
             expires_ms=_expiry(asked.get("expires_in_s")),
-            budgets=[_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
+            budgets=[read_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
         )
         await _send(out, {**key.as_dict(), "key": secret})
 
@@ -89,7 +88,7 @@ class Admin:
         await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
 
     async def _set(self, arrival: "Arrival", out: Exchange) -> None:
-        budget = _budget(await self._read(arrival))
+        budget = read_budget(await self._read(arrival))
         await asyncio.to_thread(self._stored().set_budget, budget)
         await _send(out, {"id": budget.id})
 
@@ -116,14 +115,14 @@ def _fields(payload: object) -> dict[str, Any]:
     """A key's fields, each of its type. Raises InvalidRequest."""
     if not isinstance(payload, Mapping):
         raise InvalidRequest("the request body must be a JSON object", field="body")
-    types: dict[str, Any] = {"admin": bool, "models": list, "budgets": list, "expires_in_s": int}
+    types: dict[str, type] = {"admin": bool, "models": list, "budgets": list, "expires_in_s": int}
     for name, value in payload.items():
         if name not in _FIELDS:
             known = ", ".join(sorted(_FIELDS))
             raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key; use {known}")
         kind = types.get(name, str)
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
-            raise InvalidRequest(f"{name} must be of type {kind.__name__}", field=name)
+            raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)
     models, budgets = payload.get("models") or (), payload.get("budgets") or ()
     if not all(isinstance(model, str) for model in models):
         raise InvalidRequest("models must be a list of names", field="models")
@@ -142,16 +141,6 @@ def _expiry(seconds: int | None) -> int | None:
     import time
 
     return None if seconds is None else time.time_ns() // 1_000_000 + seconds * 1000
-
-
-def _budget(payload: object) -> Budget:
-    """A budget as the configuration writes one. Raises InvalidRequest."""
-    try:
-        return budget_of(BudgetSection.model_validate(payload))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "budget"
-        raise InvalidRequest(f"{where}: {first['msg']}", field=where) from error
 
 
 async def _send(out: Exchange, payload: object) -> None:

@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from turnout.core import ConfigError
+from turnout.core.folders import user_folder
 
 _LEAST = 24
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
-    """``$TURNOUT_STATE_DIR``, else ``turnout`` in the user's state directory (XDG)."""
+    """``$TURNOUT_STATE_DIR``, else ``turnout`` in the user's state folder.
+
+    Raises ConfigError where the environment has neither.
+    """
     named = environ.get("TURNOUT_STATE_DIR")
-    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(named) if named else Path(base) / "turnout"
+    folder = Path(named) if named else user_folder(environ, "XDG_STATE_HOME", ".local/state")
+    if folder is None:
+        raise ConfigError("no folder for the admin token: set TURNOUT_STATE_DIR or HOME")
+    return folder
 
 
 def admin_token(directory: Path) -> tuple[str, bool]:

@@ -40,7 +40,7 @@ from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
-from turnout.gateway.watch import watch
+from turnout.gateway.watch import Watch
 from turnout.runtime import Router, new_id, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -104,6 +104,7 @@ class Gateway:
         self._default = Chat()
         self._once = Once(lambda: replays_in(self.router.parts.means.recorder), self._json)
         self._admin = Admin(lambda: self.router.accounts, self._json)
+        self._watch = Watch(lambda: self.router.accounts)
         self._routes = self._table()
 
     def _table(self) -> dict[tuple[str, str], tuple[ApiDialect, Handler]]:
@@ -134,7 +135,7 @@ class Gateway:
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
-        await watch(lambda: self.router.accounts)
+        await self._watch.run()
 
     def close(self) -> None:
         """Sends what is left of traces; may take a few seconds."""
@@ -169,9 +170,10 @@ class Gateway:
             if asked is not None:
                 await out.whole(204, asked, b"")
                 return
-            found = self.access.caller(
-                arrival.method, arrival.path, arrival.headers, self.router.accounts
-            )
+            found = self._caller(arrival)
+            if isinstance(found, Problem) and found.status == 401 and self.router.accounts.kept:
+                await self._watch.look_for_key()
+                found = self._caller(arrival)
             if isinstance(found, Problem):
                 raise Refused(found)  # noqa: TRY301 -- refused as everything else is
             arrival.caller = found
@@ -190,6 +192,11 @@ class Gateway:
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
             await _refuse(internal(), dialect, arrival, out)
+
+    def _caller(self, arrival: Arrival) -> Caller | Problem:
+        return self.access.caller(
+            arrival.method, arrival.path, arrival.headers, self.router.accounts
+        )
 
     def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
         """The route's path for the metrics, its dialect and its handler.

@@ -35,11 +35,17 @@ class Handover:
         self._door: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        with suppress(FileNotFoundError):
-            self._path.unlink()
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._door.bind(str(self._path))
-        self._path.chmod(0o600)
+        try:
+            self._path.unlink(missing_ok=True)
+            self._door.bind(str(self._path))
+            self._path.chmod(0o600)
+        except OSError as error:
+            self._door.close()
+            raise ConfigError(
+                f"{self._path} cannot be listened on ({error.strerror or error}); "
+                "set TURNOUT_STATE_DIR to a folder of your own with a shorter path"
+            ) from error
         self._door.listen(1)
         threading.Thread(target=self._serve, args=(self._door,), daemon=True).start()
         return self

@@ -6,12 +6,14 @@ Invariant: only the fields named here are written; texts of callers and provider
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from turnout.core import Scan, usd_from_pico
-from turnout.runtime import Receipt, Walk
+
+if TYPE_CHECKING:
+    from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
 
 _LOG = logging.getLogger("turnout.gateway.access")
 
@@ -54,7 +56,7 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
         _LOG.debug("request", extra={"fields": fields})
 
 
-def answered(request_id: str, walk: Walk, account: Callable[[Walk], Receipt]) -> None:
+def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]") -> None:
     """A decision that was carried out; its ``account`` is taken only where the line is written."""
     if not _LOG.isEnabledFor(logging.INFO):
         return

@@ -1,4 +1,4 @@
-"""Sees within a second what other processes have changed of keys and budgets.
+"""Sees what other processes have changed of keys and budgets: within a second, or at once.
 
 Invariant: a store that cannot be read changes nothing; the snapshot only grows older.
 """
@@ -7,31 +7,74 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from turnout.core import ConfigError, RouterError
+from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.runtime import Accounts
 
-LOOK_EVERY_S = 0.4
+_LOOK_EVERY_S = 0.4
+_PATIENCE_S = 2.0
 _LOG = logging.getLogger("turnout.gateway")
 
 
-async def watch(accounts: Callable[[], Accounts]) -> None:
-    """Looks until it is cancelled."""
-    failing = False
-    while True:
+class Watch:
+    """Keeps the snapshot in the accounts that ``accounts`` gives as the store has it."""
+
+    def __init__(self, accounts: Callable[[], Accounts]) -> None:
+        self._accounts = accounts
+        self._looking: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Looks again and again until it is cancelled."""
+        failing = False
+        while True:
+            try:
+                await self.look()
+            except RouterError as error:
+                if not failing:
+                    _LOG.warning("keys cannot be read", extra={"fields": {"problem": str(error)}})
+                failing = True
+            else:
+                failing = False
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """A look that begins after this call: one for all who ask before it begins.
+
+        Raises RouterError when the store cannot be read.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._look_after(self._looking))
+            self._next.add_done_callback(_seen)
+        await asyncio.shield(self._next)
+
+    async def look_for_key(self) -> None:
+        """As ``look``, for a caller whose key may have been made elsewhere just before.
+
+        Raises LedgerError where nobody can say, within two seconds.
+        """
         try:
-            await asyncio.to_thread(look, accounts())
+            await asyncio.wait_for(self.look(), _PATIENCE_S)
+        except TimeoutError as error:
+            raise LedgerError("this key cannot be checked: the ledger does not answer") from error
         except RouterError as error:
-            if not failing:
-                _LOG.warning("keys cannot be read", extra={"fields": {"problem": str(error)}})
-            failing = True
-        else:
-            failing = False
-        await asyncio.sleep(LOOK_EVERY_S)
+            raise LedgerError(f"this key cannot be checked: {error}") from error
+
+    async def _look_after(self, under_way: "asyncio.Task[None] | None") -> None:
+        if under_way is not None:
+            await asyncio.wait({under_way})
+        self._looking, self._next = self._next, None
+        await asyncio.to_thread(_read, self._accounts())
 
 
-def look(accounts: Accounts) -> None:
+def _read(accounts: Accounts) -> None:
     """Read what has changed; a ledger that is not there yet is made. Raises RouterError."""
     try:
         accounts.refresh()
     except ConfigError:
         accounts.open()
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """Nobody may be left to hear of a failure."""
+    if not task.cancelled():
+        task.exception()

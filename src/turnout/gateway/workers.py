@@ -1,38 +1,45 @@
 """Several worker processes on one listening socket.
 
 Invariant: the socket is held here, so that a worker's end loses no waiting connection; a worker
-that dies is replaced. This module does not know what a worker does.
+that ends is replaced, and none outlives this process. This module does not know what a worker does.
 """
 
-import os
+import logging
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from types import FrameType
 
-_LEAST_LIFE_S = 2.0
+_LOG = logging.getLogger("turnout.gateway")
 _LOOK_EVERY_S = 0.1
+# Who runs for so long has not failed at its start; who does not is replaced later each time.
+_STEADY_S = 10.0
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
 
 
 class Workers:
     """Keeps ``count`` processes of ``command`` running, each with the descriptors ``keep``.
 
-    Each is given ``--ready-fd`` and writes there when it serves. SIGTERM and SIGINT end them all,
+    Each is given ``--parent-fd``, a socket: it writes there when it serves, within ``start_s``
+    seconds, and ends when nothing holds the other end any more. SIGTERM and SIGINT end them all,
     gracefully; SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its successor
-    serves, for which it has ``start_s`` seconds.
+    serves.
     """
 
     def __init__(
         self, command: Sequence[str], count: int, keep: Sequence[int], *, start_s: float = 60.0
     ) -> None:
         self._command = list(command)
-        self._count = count
         self._keep = tuple(keep)
         self._start_s = start_s
-        self._running: list[tuple[subprocess.Popen[bytes], float]] = []
-        self._ending: list[subprocess.Popen[bytes]] = []
+        self._places = [_Place() for _ in range(count)]
+        self._ending: list[_Worker] = []
         self._stopping = False
         self._replacing = False
 
@@ -40,28 +47,25 @@ class Workers:
         """Runs until told to stop; the exit code.
 
         Calls ``serving`` once the first one serves and ``ready`` once all do. The others start
-        after the first, so that what hinders them all is said once.
+        after the first: what hinders them all is said once, and ends the run.
         """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        if self._serve_more(1):
-            serving()
-            if self._serve_more(self._count - 1):
-                ready()
-        else:
-            self._stopping = True
+        first = self._places[0].worker = self._start()
+        if not self._waited(first):
+            return 0 if self._stopping else first.end()
+        serving()
+        awaited = True
         while not self._stopping:
-            time.sleep(_LOOK_EVERY_S)
+            self._tend()
+            if awaited and all(place.serves for place in self._places):
+                awaited = False
+                ready()
             if self._replacing:
                 self._replacing = False
                 self._replace_all()
-            self._ending = [process for process in self._ending if process.poll() is None]
-            self._revive()
-        for process, _ in self._running:
-            process.send_signal(signal.SIGTERM)
-        for process in self._ending:
-            process.wait()
-        return max((process.wait() for process, _ in self._running), default=0)
+            time.sleep(_LOOK_EVERY_S)
+        return self._end()
 
     def _handlers(self) -> "dict[signal.Signals, Callable[[int, FrameType | None], None]]":
         def stop(number: int, frame: FrameType | None) -> None:
@@ -70,8 +74,9 @@ class Workers:
 
         def reload(number: int, frame: FrameType | None) -> None:
             del number, frame
-            for process, _ in self._running:
-                process.send_signal(signal.SIGHUP)
+            for place in self._places:
+                if place.worker is not None:
+                    place.worker.process.send_signal(signal.SIGHUP)
 
         def replace(number: int, frame: FrameType | None) -> None:
             del number, frame
@@ -84,51 +89,140 @@ class Workers:
             signal.SIGUSR2: replace,
         }
 
-    def _serve_more(self, count: int) -> bool:
-        """Starts so many and waits for them; whether all serve."""
-        started = [self._start() for _ in range(count)]
-        self._running += [(process, time.monotonic()) for process, _ in started]
-        serving = [self._serves(*one) for one in started]
-        return all(serving)
-
-    def _start(self) -> tuple[subprocess.Popen[bytes], int]:
-        """A process, and where it says that it serves."""
-        told, tells = os.pipe()
-        command = [*self._command, "--ready-fd", str(tells)]
+    def _start(self) -> "_Worker":
+        """Raises OSError where the machine gives no process."""
+        ours, theirs = socket.socketpair()
+        command = [*self._command, "--parent-fd", str(theirs.fileno())]
         # A process keeps the mask it is started with: until it can reload, a SIGHUP waits for it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-        process = subprocess.Popen(command, pass_fds=(*self._keep, tells))  # noqa: S603 -- our own
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.close(tells)
-        return process, told
-
-    def _serves(self, process: subprocess.Popen[bytes], told: int) -> bool:
-        """Waits until the process serves; whether it does."""
         try:
-            waiting, _, _ = select.select([told], [], [], self._start_s)
-            return bool(waiting and os.read(told, 1)) and process.poll() is None
+            process = subprocess.Popen(command, pass_fds=(*self._keep, theirs.fileno()))  # noqa: S603 -- our own
+        except OSError:
+            ours.close()
+            raise
         finally:
-            os.close(told)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            theirs.close()
+        return _Worker(process, ours)
+
+    def _waited(self, worker: "_Worker") -> bool:
+        """Waits until this one serves; whether it does."""
+        while not (self._stopping or worker.ended or worker.age_s > self._start_s):
+            worker.await_word(_LOOK_EVERY_S)
+            if worker.serves:
+                return True
+        if worker.age_s > self._start_s:
+            _LOG.error("a worker did not serve in time", extra={"fields": {"s": self._start_s}})
+        worker.process.kill()
+        self._ending.append(worker)
+        return False
+
+    def _tend(self) -> None:
+        """Sees who has ended, and starts whose turn it is."""
+        self._ending = [worker for worker in self._ending if not worker.ended]
+        for place in self._places:
+            worker = place.worker
+            if worker is not None and worker.ended:
+                place.vacate(worker)
+            elif worker is not None and not worker.serves and worker.age_s > self._start_s:
+                worker.process.kill()
+            elif worker is None and time.monotonic() >= place.due_s:
+                try:
+                    place.worker = self._start()
+                except OSError as error:
+                    place.put_off(f"no process: {error.strerror}")
 
     def _replace_all(self) -> None:
-        for place, (old, _) in enumerate(list(self._running)):
-            process, told = self._start()
-            if not self._serves(process, told):
+        for place in self._places:
+            try:
+                successor = self._start()
+            except OSError as error:
+                _LOG.error("a worker is not replaced: %s", error.strerror)
+                return
+            if not self._waited(successor):
                 # The old one serves on: what cannot start replaces nothing.
-                process.terminate()
                 return
-            self._running[place] = (process, time.monotonic())
-            old.send_signal(signal.SIGTERM)
-            self._ending.append(old)
+            old, place.worker = place.worker, successor
+            if old is not None:
+                old.process.send_signal(signal.SIGTERM)
+                self._ending.append(old)
+            self._tend()
 
-    def _revive(self) -> None:
-        for place, (process, started) in enumerate(self._running):
-            if process.poll() is None:
-                continue
-            if time.monotonic() - started < _LEAST_LIFE_S:
-                # It cannot even start: its own message says why.
-                self._stopping = True
-                return
-            again, told = self._start()
-            os.close(told)
-            self._running[place] = (again, time.monotonic())
+    def _end(self) -> int:
+        """Ends them all, gracefully; the worst of their exit codes."""
+        running = [place.worker for place in self._places if place.worker is not None]
+        for worker in running:
+            worker.process.send_signal(signal.SIGTERM)
+        for worker in self._ending:
+            worker.end()
+        # One that was told before it could listen has ended by the signal, and as it should.
+        codes = [worker.end() for worker in running]
+        return max((code for code in codes if code != 128 + signal.SIGTERM), default=0)
+
+
+class _Worker:
+    """A running process and our end of the socket to it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", link: socket.socket) -> None:
+        self.process = process
+        self._link = link
+        self._link.setblocking(False)
+        self._since_s = time.monotonic()
+        self._serves = False
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self._since_s
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has said so, and still runs."""
+        with suppress(OSError):
+            self._serves = self._serves or bool(self._link.recv(1))
+        return self._serves and not self.ended
+
+    def await_word(self, patience_s: float) -> None:
+        """Waits for word from it, or for its end."""
+        select.select([self._link], [], [], patience_s)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self.process.poll() is not None
+
+    def end(self) -> int:
+        """Waits for its end; the exit code as a shell has it."""
+        code = self.process.wait()
+        self._link.close()
+        return code if code >= 0 else 128 - code
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one worker after another serves: ``early`` of them in a row ended at their start."""
+
+    worker: _Worker | None = None
+    early: int = 0
+    due_s: float = 0.0
+
+    @property
+    def serves(self) -> bool:
+        """Whether somebody serves here."""
+        return self.worker is not None and self.worker.serves
+
+    def vacate(self, worker: _Worker) -> None:
+        """It has ended: the next one comes soon, or later where it did not run for long."""
+        if worker.age_s >= _STEADY_S:
+            self.early = 0
+        self.worker = None
+        self.put_off(f"exit code {worker.end()}")
+
+    def put_off(self, reason: str) -> None:
+        """The next one comes later each time."""
+        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0**self.early)
+        self.early = min(self.early + 1, 16)
+        self.due_s = time.monotonic() + wait_s
+        _LOG.warning(
+            "a worker ended and is replaced", extra={"fields": {"problem": reason, "in_s": wait_s}}
+        )

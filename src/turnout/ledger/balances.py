@@ -101,5 +101,8 @@ def refusal(standings: Sequence[Standing], charges: Sequence[Charge]) -> BudgetE
     if any(charge.amount is None for charge in charges):
         message = "a model of unknown price cannot be used within a budget; give it a price"
     else:
-        message = "budget used up: " + "; ".join(standing.line() for standing in standings)
+        full = "; ".join(standing.line() for standing in standings)
+        message = f"budget used up: {full}"
+        if any(standing.left and standing.budget.unit != "requests" for standing in standings):
+            message = f"the request may use more than is left: {full}; ask for a shorter answer"
     return BudgetExceeded(message, standings)

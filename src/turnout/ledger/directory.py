@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.core import Budget, Caller, InvalidRequest, LedgerError
+from turnout.core import STORED_PREFIX, Budget, Caller, InvalidRequest, LedgerError
 from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Change
 from turnout.ledger.store import Store
 
-PREFIX = "tnk_"
 KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)"
 # SQLite counts its marks by their first place in the text: they have to come in order.
 REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
@@ -31,6 +30,7 @@ RISE = "UPDATE revision SET n = n + $1"
 # Within this every process has looked for new keys several times, where it can.
 _FRESH_S = 1.0
 
+_LAST_MS = 253_402_300_799_999  # the end of 9999
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
 _COLUMNS = "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms"
 
@@ -88,8 +88,15 @@ def new_key(
                 field=what,
             )
     if expires_ms is not None and expires_ms <= now_ms:
-        raise InvalidRequest("expires lies in the past; name a later time", field="expires")
-    secret = PREFIX + secrets.token_urlsafe(32)
+        raise InvalidRequest(
+            "the key's expiry lies in the past; name a later time", field="expires"
+        )
+    if expires_ms is not None and expires_ms > _LAST_MS:
+        raise InvalidRequest(
+            "the key's expiry lies beyond the year 9999; leave it out for a key that stays",
+            field="expires",
+        )
+    secret = STORED_PREFIX + secrets.token_urlsafe(32)
     stored = Key(
         id="k_" + secrets.token_hex(8),
         hash=hashed(secret).hex(),

@@ -102,9 +102,9 @@ class Ledger(Recorder):
         """How long a hold or a claim lives when nobody ends it."""
         return int(self._lease_s * 1000)
 
-    def submit(self, ticket: Ticket) -> None:
-        """Write for another process."""
-        self._writer.put(ticket)
+    def submit(self, tickets: Sequence[Ticket]) -> None:
+        """Write for another process. Raises LedgerError when closed."""
+        self._writer.put(tickets)
 
     def start(self) -> Self:
         """Open the store now. Raises ConfigError or LedgerError."""

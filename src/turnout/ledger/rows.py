@@ -7,6 +7,7 @@ the same for both databases. This module does not know connections.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import add
 from typing import Any
 
 from turnout.ledger.entries import (
@@ -87,8 +88,8 @@ class Batch:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._rows: dict[str, list[Row]] = defaultdict(list)
-        self._hours: dict[Row, list[int]] = {}
-        self._twins: dict[Row, list[int]] = {}
+        self._hours: dict[Row, Sequence[int]] = {}
+        self._twins: dict[Row, Sequence[int]] = {}
         self._changes: Statements = []
         self._prices: set[str] = set()
         for entry in entries:
@@ -175,15 +176,15 @@ class Batch:
         )  # fmt: skip
         self._rows[FREE].append((end.id,))
         _add(self._hours, (end.hour, end.intent, end.model), _hourly(end, n))
-        for twin in end.twins:
-            known = twin.cost_pico_usd is not None and twin.actual_pico_usd is not None
+        hour, intent, model = end.hour, end.intent, end.model
+        for name, cost, actual, unfit, quality in end.twins:
+            known = cost is not None and actual is not None
             sums = (
-                1, int(not known), int(twin.unfit),
-                (twin.cost_pico_usd or 0) if known else 0,
-                (twin.actual_pico_usd or 0) if known else 0,
-                int(twin.quality_ppm is not None), twin.quality_ppm or 0,
+                1, int(not known), int(unfit),
+                (cost or 0) if known else 0, (actual or 0) if known else 0,
+                int(quality is not None), quality or 0,
             )  # fmt: skip
-            _add(self._twins, (end.hour, end.intent, end.model, twin.name), sums)
+            _add(self._twins, (hour, intent, model, name), sums)
 
     def _opinion(self, entry: Opinion) -> None:
         self._rows[FEEDBACK].append(
@@ -210,10 +211,6 @@ def _hourly(end: Settlement, n: int) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _add(sums: dict[Row, list[int]], key: Row, values: Sequence[int]) -> None:
+def _add(sums: dict[Row, Sequence[int]], key: Row, values: Sequence[int]) -> None:
     known = sums.get(key)
-    if known is None:
-        sums[key] = list(values)
-    else:
-        for place, value in enumerate(values):
-            known[place] += value
+    sums[key] = values if known is None else tuple(map(add, known, values))

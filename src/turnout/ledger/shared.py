@@ -19,17 +19,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
-from queue import Empty, SimpleQueue
-from typing import Any
+from queue import SimpleQueue
 
 from turnout.core import LedgerError, RouterError
 from turnout.ledger.entries import Entry, Settlement
+from turnout.ledger.inbox import Inbox
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.ticket import Ticket, tell
-from turnout.ledger.writer import MOST_IN_BATCH
 
 AGAIN_S = 0.2
 GRACE_S = 3.0  # how long an owner that starts waits for the processes of the last one
+Passed = Sequence[tuple[int, Ticket]]
 _LOST = (EOFError, OSError, AuthenticationError)
 
 
@@ -64,56 +64,34 @@ class LedgerHost:
 
     def _serve(self, guest: Connection) -> None:
         """One process, until it leaves."""
-        done: SimpleQueue[tuple[int, Ticket] | None] = SimpleQueue()
+        passed: SimpleQueue[Passed | None] = SimpleQueue()
         owner = ""
         try:
             owner = guest.recv()
             self._ledger.owners.guests.add(owner)
-            threading.Thread(target=_answer, args=(guest, done), daemon=True).start()
+            threading.Thread(target=_answer, args=(guest, passed), daemon=True).start()
             while True:
-                for number, entry in guest.recv():
-                    self._ledger.submit(_Passed(number, entry, done))
+                entries = guest.recv()
+                tickets = [(number, Ticket(entry, None)) for number, entry in entries]
+                self._ledger.submit([ticket for _, ticket in tickets])
+                passed.put(tickets)
         except (*_LOST, LedgerError):
             pass
         finally:
-            done.put(None)
+            passed.put(None)
             self._ledger.owners.forget(owner)
             self.guests.discard(guest)
             guest.close()
 
 
-class _Passed(Ticket):
-    """A ticket whose end is told to another process."""
-
-    __slots__ = ("_done", "_number")
-
-    def __init__(
-        self, number: int, entry: Entry, done: "SimpleQueue[tuple[int, Ticket] | None]"
-    ) -> None:
-        super().__init__(entry, None)
-        self._number, self._done = number, done
-
-    def tell(self, error: RouterError | None) -> None:
-        """Pass it on."""
-        self.error, self.told = error, True
-        self._done.put((self._number, self))
-
-
-def _answer(guest: Connection, done: "SimpleQueue[tuple[int, Ticket] | None]") -> None:
-    """Sends what has been written, all that is there at a time."""
-    while (first := done.get()) is not None:
-        found, ended = [first], False
-        with suppress(Empty):
-            while not ended:
-                more = done.get_nowait()
-                ended = more is None
-                if more is not None:
-                    found.append(more)
+def _answer(guest: Connection, passed: "SimpleQueue[Passed | None]") -> None:
+    """Tells a process what became of what it sent, all that came together at a time."""
+    while (tickets := passed.get()) is not None:
+        # The last is written last: this thread is woken once for them all.
+        ends = [(number, ticket.end()) for number, ticket in reversed(tickets)]
         try:
-            guest.send([(number, ticket.error) for number, ticket in found])
+            guest.send(ends)
         except _LOST:
-            return
-        if ended:
             return
 
 
@@ -122,26 +100,20 @@ class RemoteWriter:
 
     def __init__(self, address: str, secret: bytes, owner: str) -> None:
         self._address, self._secret, self._owner = address, secret, owner
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._inbox = Inbox("the ledger", self._send)
         self._waiting: dict[int, Ticket] = {}
         self._owed: deque[Settlement] = deque()
         self._number = 0
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-        self._closed = False
+        self._dropping = threading.Lock()
         self._host: Connection | None = None
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
-        """Send an entry; ``loop`` is the caller's, None for one that blocks."""
-        return self.put(Ticket(entry, loop))
+        """As Inbox.submit."""
+        return self._inbox.submit(entry, loop)
 
-    def put(self, ticket: Ticket) -> Ticket:
-        """Send a ticket's entry. Raises LedgerError when closed."""
-        if self._closed:
-            raise LedgerError("the ledger is closed")
-        self._run_thread()
-        self._queue.put(ticket)
-        return ticket
+    def put(self, tickets: Sequence[Ticket]) -> None:
+        """As Inbox.put."""
+        self._inbox.put(tickets)
 
     def start(self) -> None:
         """Connect now. Raises LedgerError."""
@@ -150,43 +122,18 @@ class RemoteWriter:
 
     def close(self) -> None:
         """Send what is queued and wait until it is written, then leave."""
-        self._closed = True
-        thread = self._thread
-        if thread is not None:
-            self._queue.put(None)
-            thread.join()
-
-    def _run_thread(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._send, name="ledger", daemon=True)
-                self._thread.start()
+        self._inbox.close()
 
     def _send(self) -> None:
-        ended = False
-        while not ended:
-            tickets, ended = self._gather()
-            self._pass_on(tickets)
+        while not self._inbox.ended:
+            # An owner that went away is looked for until it is back, so that it knows of us.
+            alone = self._owed or self._host is None
+            self._pass_on(self._inbox.take(AGAIN_S if alone else None))
         patience = time.monotonic() + 5
         while self._waiting and time.monotonic() < patience:
             time.sleep(0.005)
         if self._host is not None:
             self._host.close()
-
-    def _gather(self) -> tuple[list[Ticket], bool]:
-        """What waits, and whether that was the last."""
-        found: list[Ticket] = []
-        try:
-            # An owner that went away is looked for until it is back, so that it knows of us.
-            one = self._queue.get(timeout=AGAIN_S if self._owed or self._host is None else None)
-            while one is not None:
-                found.append(one)
-                if len(found) >= MOST_IN_BATCH:
-                    return found, False
-                one = self._queue.get_nowait()
-        except Empty:
-            return found, False
-        return found, True
 
     def _pass_on(self, tickets: list[Ticket]) -> None:
         host = self._connected()
@@ -227,24 +174,29 @@ class RemoteWriter:
         """Wake those whose entries are written."""
         try:
             while True:
-                heard: Sequence[tuple[int, Any]] = host.recv()
+                heard: Sequence[tuple[int, RouterError | None]] = host.recv()
+                written = []
                 for number, error in heard:
                     ticket = self._waiting.pop(number, None)
-                    if ticket is not None:
+                    if ticket is not None and error is None:
+                        written.append(ticket)
+                    elif ticket is not None:
                         self._end(ticket, error)
+                tell(written)
         except (*_LOST, TypeError):
             self._drop(host)
 
     def _drop(self, host: Connection) -> None:
         """The owner is gone: nothing that waits is known to be written."""
-        with self._starting:
+        with self._dropping:
             if self._host is not host:
                 return
             self._host = None
             lost = [self._waiting.pop(number) for number in sorted(self._waiting)]
         host.close()
         self._lose(lost)
-        self._queue.put(Ticket(None, None))
+        with suppress(LedgerError):
+            self._inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
 
     def _lose(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

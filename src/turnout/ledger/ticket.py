@@ -45,12 +45,17 @@ class Ticket:
         if self.ready is not None:
             self.ready.set()
 
-    def wait(self) -> None:
-        """Block until written. Raises LedgerError."""
+    def end(self) -> RouterError | None:
+        """Block until it is known what became of the entry; why, where it was not written."""
         if self.ready is not None:
             self.ready.wait()
-        if self.error is not None:
-            raise self.error
+        return self.error
+
+    def wait(self) -> None:
+        """Block until written. Raises LedgerError."""
+        error = self.end()
+        if error is not None:
+            raise error
 
     def written(self) -> Awaitable[None]:
         """To be awaited until it is written. Raises LedgerError."""

@@ -38,16 +38,13 @@ def twins(
     """A twin for each deployment, and one each for the strongest and the cheapest (``marks``)."""
     candidates = {c.deployment: c for c in decision.candidates}
     theirs = counted(decision, answer.deployment)
+    total = answer.request_pico_usd
     of = {}
     for id_, deployment in catalog.deployments.items():
         candidate = candidates.get(id_)
-        of[id_] = Twin(
-            id_,
-            _cost(deployment, decision, answer, theirs),
-            answer.request_pico_usd,
-            candidate is None or candidate.excluded is not None,
-            quality_ppm(candidate),
-        )
+        unfit = candidate is None or candidate.excluded is not None
+        cost = _cost(deployment, decision, answer, theirs)
+        of[id_] = Twin(id_, cost, total, unfit, quality_ppm(candidate))
     yield from of.values()
     for name, deployment_id in marks.items():
         yield of[deployment_id]._replace(name=name)
@@ -69,9 +66,10 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
         return answer.cost_pico_usd
     if deployment.price is None:
         return None
-    mine, used = counted(decision, deployment), answer.usage
+    used = answer.usage
     prompt, output = used.total_input, used.total_output
     read, written = max(used.cache_read, answer.reusable), used.cache_write
+    mine = counted(decision, deployment)
     if mine != theirs and theirs:
         prompt, output, read, written = (
             -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
@@ -87,6 +85,8 @@ def counted(decision: Decision, deployment: Deployment) -> int:
     """The prompt's length in the deployment's tokens, in millionths; 0 where it was not counted."""
     card = deployment.card
     count = decision.features.input_tokens.get(card.tokenizer, 0)
+    if card.token_factor == 1:
+        return count * MILLION
     return round(count * card.token_factor * MILLION)
 
 

@@ -6,24 +6,19 @@ know SQL or databases.
 """
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from queue import Empty, SimpleQueue
 
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correct import correction
 from turnout.ledger.entries import Entry, Settlement
+from turnout.ledger.inbox import Inbox
 from turnout.ledger.rows import BALANCE, Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
 from turnout.ledger.ticket import Refused, Ticket, tell, tell_each
 
-MOST_IN_BATCH = 1024
-LOADED = 16  # entries in a batch from which waiting a moment for more saves synchronisations
-LINGER_S = 0.001
-LONGEST_LINGER = 8
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
 
@@ -47,95 +42,41 @@ class Writer:
         self._upkeep = upkeep
         self._busy = busy
         self._idle_s = idle_s
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._inbox = Inbox(store.where, self._work)
         self._owed: deque[Settlement] = deque()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-        self._closed = False
         self._is_open = False
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._failure: RouterError | None = None
-        self._last_batch = 0
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
-        """Queue an entry; ``loop`` is the caller's, None for one that blocks."""
-        return self.put(Ticket(entry, loop))
+        """As Inbox.submit."""
+        return self._inbox.submit(entry, loop)
 
-    def put(self, ticket: Ticket) -> Ticket:
-        """Queue a ticket's entry. Raises LedgerError when closed."""
-        if self._closed:
-            raise LedgerError(f"{self._store.where} is closed")
-        if self._thread is None:
-            self._run_thread()
-        self._queue.put(ticket)
-        return ticket
+    def put(self, tickets: Sequence[Ticket]) -> None:
+        """As Inbox.put."""
+        self._inbox.put(tickets)
 
     def start(self) -> None:
         """Open the store now, so that what is wrong with it is said at once. Raises RouterError."""
-        self._run_thread()
         ticket = Ticket(None, None)
-        self._queue.put(ticket)
+        self._inbox.put([ticket])
         ticket.wait()
 
     def close(self) -> None:
         """Write what is queued, then let go of the store."""
-        with self._starting:
-            self._closed = True
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
-            thread.join()
-
-    def _run_thread(self) -> None:
-        with self._starting:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
-                self._thread.start()
+        self._inbox.close()
 
     def _work(self) -> None:
-        while True:
-            tickets = self._gather()
-            if tickets is None:
-                break
+        while not self._inbox.ended:
+            tickets = self._inbox.take(min(SWEEP_S, self._idle_s or SWEEP_S))
             if tickets:
                 self._serve(tickets)
+            elif not self._inbox.ended:
+                self._rest()
         if self._owed and self._ready():
             self._pay_owed()
         self._store.close()
-
-    def _gather(self) -> list[Ticket] | None:
-        """The tickets that wait, at least one unless there was nothing to do for a while."""
-        try:
-            first = self._queue.get(timeout=min(SWEEP_S, self._idle_s or SWEEP_S))
-        except Empty:
-            self._rest()
-            return []
-        if first is None:
-            return None
-        tickets = [first]
-        self._linger()
-        while len(tickets) < MOST_IN_BATCH:
-            try:
-                ticket = self._queue.get_nowait()
-            except Empty:
-                break
-            if ticket is None:
-                self._queue.put(None)
-                break
-            tickets.append(ticket)
-        return tickets
-
-    def _linger(self) -> None:
-        """Under load, let the callers that the last commit woke come along with this one."""
-        waiting = 0
-        for _ in range(LONGEST_LINGER):
-            if self._last_batch < LOADED or waiting >= MOST_IN_BATCH:
-                return
-            before, waiting = waiting, self._queue.qsize()
-            if waiting < before + LOADED:
-                return
-            time.sleep(LINGER_S)
 
     def _rest(self) -> None:
         if not self._is_open:
@@ -154,7 +95,6 @@ class Writer:
         if self._owed and not self._pay_owed():
             self._fail(tickets, self._failure)
             return
-        self._last_batch = len(tickets)
         entries = [t.entry for t in tickets if t.entry is not None]
         try:
             refused = self._commit(entries)

@@ -7,7 +7,7 @@ shell. Sources: Chen et al., FrugalGPT, arXiv 2305.05176; Aggarwal et al., AutoM
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from turnout.core import Candidate, Ref
 from turnout.policies.predicted import quality_of, split
@@ -48,7 +48,7 @@ class Cascade:
         top = len(ladder) - 1
         reasons = (*["draft"] * top, "escalation" if top > 0 else _ALONE, "fallback")
         return [
-            replace(score, draft=place < top)
+            score._replace(draft=place < top)
             for place, score in enumerate(in_order([*ladder, *rest], reasons))
         ]
 

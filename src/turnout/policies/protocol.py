@@ -7,7 +7,7 @@ This module does not know classifiers' classes, clocks or I/O.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
 from turnout.core.quick import quick
@@ -38,9 +38,7 @@ def draw(ident: str, salt: str) -> float:
     return int(digest[:13], 16) / 16**13
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Score(NamedTuple):
     """One candidate's place: a higher ``value`` is tried earlier.
 
     ``propensity`` is the probability with which this policy puts the candidate first, given the
@@ -72,14 +70,10 @@ def in_order(
     candidates: Sequence[Candidate], reasons: Sequence[str] = ("", "fallback")
 ) -> list[Score]:
     """Scores that keep the given order: the first is certain, the rest are its fallbacks."""
+    last = len(reasons) - 1
     return [
-        Score(
-            deployment=candidate.deployment,
-            value=1.0 / (1 + place),
-            propensity=1.0 if place == 0 else 0.0,
-            reason=reasons[min(place, len(reasons) - 1)],
-        )
-        for place, candidate in enumerate(candidates)
+        Score(c.deployment, 1.0 / (1 + place), 0.0 if place else 1.0, reasons[min(place, last)])
+        for place, c in enumerate(candidates)
     ]
 
 

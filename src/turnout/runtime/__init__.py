@@ -4,7 +4,7 @@ from turnout.ledger import NoRecorder, Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
-from turnout.runtime.budgets import budget_of
+from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
 from turnout.runtime.ids import new_id
 from turnout.runtime.prompt import Prompt
@@ -34,11 +34,11 @@ __all__ = [
     "Stream",
     "Walk",
     "assemble",
-    "budget_of",
     "chunk_body",
     "completion",
     "failure",
     "new_id",
+    "read_budget",
     "refusal",
     "replays_in",
 ]

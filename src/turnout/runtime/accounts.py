@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+from turnout.catalog import Catalog
 from turnout.core import Budget, Caller, ConfigError, InvalidRequest, Standing
 from turnout.ledger import Directory, Ledger, Recorder, standings
 from turnout.ledger.directory import (
@@ -22,9 +23,13 @@ from turnout.ledger.directory import (
 
 
 class Accounts:
-    """The accounts in a recorder's ledger; without a ledger there are none."""
+    """The accounts in a recorder's ledger; without a ledger there are none.
 
-    def __init__(self, recorder: Recorder) -> None:
+    Keys and budgets can be for the models of ``catalog``.
+    """
+
+    def __init__(self, recorder: Recorder, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._ledger = recorder if isinstance(recorder, Ledger) else None
 
     @property
@@ -82,6 +87,9 @@ class Accounts:
         ledger = self._needed()
         if parent is not None and parent not in {key.id for key in self.keys()}:
             raise InvalidRequest(f"parent {parent!r} is no key", field="parent")
+        models = None if models is None else tuple(models)
+        for model in models or ():
+            self._check_model(model, "models")
         secret, key = new_key(
             name=name, team=team, parent=parent, admin=admin, models=models,
             expires_ms=expires_ms, now_ms=_now_ms(),
@@ -99,7 +107,14 @@ class Accounts:
         self.refresh()
 
     def set_budget(self, budget: Budget) -> None:
-        """Set a budget, in place of one for the same, in the same window and unit."""
+        """Set a budget, in place of one for the same, in the same window and unit.
+
+        Raises InvalidRequest where it is for a model or a key that is not there.
+        """
+        if budget.per == "model" and budget.name is not None:
+            self._check_model(budget.name, "name")
+        if budget.per == "key" and budget.name not in (None, *(key.id for key in self.keys())):
+            raise InvalidRequest(f"{budget.name!r} is no key; list shows them", field="name")
         self._needed().change(setting(budget, _now_ms()))
         self.refresh()
 
@@ -115,6 +130,18 @@ class Accounts:
     def standings(self) -> list[Standing]:
         """Where every budget stands now."""
         return standings(self._needed().store, self.budgets, _now_ms())
+
+    def _check_model(self, name: str, field: str) -> None:
+        """Raises InvalidRequest for what is neither a model's name nor its id."""
+        known = self._catalog.deployments.values()
+        if not any(name in (d.id, d.group, d.model) for d in known):
+            near = self._catalog.nearest(name)
+            fix = (
+                f"did you mean {near!r}?"
+                if near
+                else f"use one of {', '.join(self._catalog.deployments)}"
+            )
+            raise InvalidRequest(f"{field}: {name!r} is not configured; {fix}", field=field)
 
     def _needed(self) -> Ledger:
         if self._ledger is None:

@@ -1,7 +1,9 @@
 """Budgets as the configuration writes them."""
 
-from turnout.config import BudgetSection, Config
-from turnout.core import Budget, ConfigError, pico_from_usd
+from pydantic import ValidationError
+
+from turnout.config import BudgetSection, Config, first_problem
+from turnout.core import Budget, ConfigError, InvalidRequest, pico_from_usd
 
 
 def budgets_of(config: Config) -> tuple[Budget, ...]:
@@ -16,6 +18,15 @@ def budgets_of(config: Config) -> tuple[Budget, ...]:
             raise ConfigError(f"budgets: {budget.name!r} is not in models; use one of {known}")
         found[budget.id] = budget
     return tuple(found.values())
+
+
+def read_budget(fields: object) -> Budget:
+    """One budget from what a command or a request says. Raises InvalidRequest."""
+    try:
+        return budget_of(BudgetSection.model_validate(fields))
+    except ValidationError as error:
+        field, problem = first_problem(error)
+        raise InvalidRequest(f"{field or 'budget'}: {problem}", field=field or None) from error
 
 
 def budget_of(section: BudgetSection) -> Budget:

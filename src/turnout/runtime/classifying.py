@@ -1,5 +1,7 @@
 """The classifier and the label classifier that a configuration describes."""
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from turnout.classifiers.calibrated import load
 from turnout.config import Config, naming
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule
+
+# As alike as a label and its misspelling: "sumarization" is 0.96, "chess" like "chat" 0.44.
+_LIKE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +52,27 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
             )
     if own:
         local = local.with_intents(own)
+    if section.kind == "local":
+        _check_reach(config, local.intents)
     if section.calibration is None or not calibrated:
         return local
     with naming("classifier.calibration"):
         return Calibrated(local, load(Path(section.calibration), local))
+
+
+def _check_reach(config: Config, known: Sequence[str]) -> None:
+    """Raises ConfigError where an intent looks misspelled, for nothing would ever find it.
+
+    A name that is like no label's may stand for what callers name as their ``model``.
+    """
+    for label in config.intents:
+        close = difflib.get_close_matches(label, known, n=1, cutoff=_LIKE)
+        if close and label not in (*known, UNSAFE):
+            raise ConfigError(
+                f"intents.{label}: the local classifier knows no such label; did you mean "
+                f"{close[0]!r}? or give it 3 to 10 examples, or have a model label: "
+                "classifier: {kind: hybrid, model: ...}"
+            )
 
 
 def own_intents(config: Config) -> list[IntentSpec]:

@@ -10,21 +10,15 @@ from pathlib import Path
 import orjson
 
 from turnout.core import ConfigError
+from turnout.core.folders import user_folder
 from turnout.providers.weights import Weights, verify
-
-
-def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where Turnout keeps what belongs to the user: ``$TURNOUT_HOME``, else the XDG data folder."""
-    home = environ.get("TURNOUT_HOME")
-    if home:
-        return Path(home)
-    shared = environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-    return Path(shared) / "turnout"
 
 
 def local_models(environ: Mapping[str, str] = os.environ) -> dict[str, Weights]:
     """The registered files by name. Raises ConfigError when the register cannot be read."""
     register = _register(environ)
+    if register is None:
+        return {}
     try:
         rows = orjson.loads(register.read_bytes())
         return {name: Weights.at(row["path"], row["sha256"]) for name, row in rows.items()}
@@ -40,6 +34,8 @@ def add_local_model(name: str, weights: Weights, environ: Mapping[str, str] = os
     rows = {known: _row(file) for known, file in local_models(environ).items()}
     rows[name] = _row(weights)
     register = _register(environ)
+    if register is None:
+        raise ConfigError("no folder to keep the model's name in: set HOME or XDG_DATA_HOME")
     try:
         register.parent.mkdir(parents=True, exist_ok=True)
         fresh = register.with_suffix(".new")
@@ -53,5 +49,6 @@ def _row(weights: Weights) -> dict[str, str]:
     return {"path": str(weights.path.resolve()), "sha256": weights.sha256}
 
 
-def _register(environ: Mapping[str, str]) -> Path:
-    return data_folder(environ) / "models.json"
+def _register(environ: Mapping[str, str]) -> Path | None:
+    folder = user_folder(environ, "XDG_DATA_HOME", ".local/share")
+    return None if folder is None else folder / "models.json"

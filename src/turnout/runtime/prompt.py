@@ -6,7 +6,7 @@ This module does not know models or how a request is answered.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turnout.core import AUTO, Constraints, Message, Request, check_body
+from turnout.core import AUTO, Constraints, InvalidRequest, Message, Request, check_body
 from turnout.runtime.ids import new_id
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
@@ -31,9 +31,16 @@ def request_of(
     elif isinstance(prompt, Mapping):
         body = dict(prompt)
     else:
-        body = {"messages": list(prompt)}
+        body = {"messages": _listed(prompt)}
     body.update(params)
     check_body(body)
     asked = model or body.get("model") or AUTO
     body.pop("model", None)
     return Request(id=new_id(), body=body, model=asked, constraints=constraints or Constraints())
+
+
+def _listed(messages: object) -> list[Any]:
+    if not isinstance(messages, Sequence):
+        kind = type(messages).__name__
+        raise InvalidRequest(f"a prompt cannot be {kind}; give a text, messages or a whole body")
+    return list(messages)

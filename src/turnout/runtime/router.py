@@ -55,7 +55,7 @@ class Router:
     def __init__(self, assembly: Assembly) -> None:
         self._parts = assembly
         self._rules = assembly.means.rules
-        self._accounts = Accounts(assembly.means.recorder)
+        self._accounts = Accounts(assembly.means.recorder, assembly.catalog)
         self._loop = BackgroundLoop()
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
@@ -276,7 +276,7 @@ class Router:
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
         self._reader.parts = self._parts
         self._embedding = self._embedding.recorded_by(recorder)
-        self._accounts = old.accounts
+        self._accounts = Accounts(recorder, self._parts.catalog)
         return True
 
     async def retire(self, *, recording: bool) -> None:

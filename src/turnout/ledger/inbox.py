@@ -1,0 +1,97 @@
+"""What waits for the thread that writes, and that thread.
+
+A thread that is woken for every entry takes the processor and the interpreter from the event loop
+that woke it, only to wait for both. So what callers on an event loop bring in one turn of the loop
+is handed over together, when the turn ends.
+
+Invariant: what was put is taken once, in the order in which each caller put it; nothing is put
+after the end. This module does not know what is written.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from turnout.core import LedgerError
+from turnout.ledger.entries import Entry
+from turnout.ledger.ticket import Ticket
+
+ENOUGH = 1024  # tickets at which no more are waited for
+
+
+class Inbox:
+    """Tickets of any thread and event loop, for the one thread that runs ``work``.
+
+    The thread begins with the first ticket; ``work`` takes until ``ended``. ``where`` names what is
+    written to, for a person to read.
+    """
+
+    def __init__(self, where: str, work: Callable[[], None]) -> None:
+        self.ended = False
+        self._where, self._work = where, work
+        self._queue: SimpleQueue[Sequence[Ticket] | None] = SimpleQueue()
+        self._turns: dict[asyncio.AbstractEventLoop, list[Ticket]] = {}
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
+        """Put an entry in; ``loop`` is the running one of its caller, None for one that blocks.
+
+        Raises LedgerError when closed.
+        """
+        ticket = Ticket(entry, loop)
+        if loop is None or self._thread is None or self._closed:
+            self.put([ticket])
+        elif (turn := self._turns.get(loop)) is not None:
+            turn.append(ticket)
+        else:
+            self._turns[loop] = [ticket]
+            loop.call_soon(self._hand_over, loop)
+        return ticket
+
+    def put(self, tickets: Sequence[Ticket]) -> None:
+        """Put several in, now. Raises LedgerError when closed."""
+        if self._thread is None:
+            self._begin()
+        self._queue.put(tickets)
+
+    def close(self) -> None:
+        """Take nothing more, and wait until the thread has ended."""
+        with self._starting:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            for loop in list(self._turns):
+                self._hand_over(loop)
+            self._queue.put(None)
+            thread.join()
+
+    def take(self, timeout_s: float | None = None) -> list[Ticket]:
+        """Wait for one, and take what is there; none when none came in time, or at the end."""
+        found: list[Ticket] = []
+        try:
+            some = self._queue.get(timeout=timeout_s)
+            while some is not None:
+                found += some
+                if len(found) >= ENOUGH:
+                    return found
+                some = self._queue.get_nowait()
+        except Empty:
+            return found
+        self.ended = True
+        return found
+
+    def _begin(self) -> None:
+        with self._starting:
+            if self._closed:
+                raise LedgerError(f"{self._where} is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+                self._thread.start()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        turn = self._turns.pop(loop, None)
+        if turn:
+            self._queue.put(turn)
