@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.classifiers.pieces import PieceTokenizer
+from turnout.core import ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
@@ -82,8 +83,9 @@ def train(
     Raises ConfigError for a bad row.
     """
     rows = training_rows(paths)
+    usable = np.array([every_licence or permissive(row) for row in rows], dtype=bool)
+    _check(rows, usable)
     features = extract([row.text for row in rows], progress)
-    usable = np.array([every_licence or permissive(row) for row in rows])
     judged = judge(rows, features, usable, progress)
     calibration, measured = measure(judged)
     others = None
@@ -103,6 +105,21 @@ def train(
     artefact = _artefact(heads, asides, follow, background, calibration, text)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
+
+
+def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
+    """Raises ConfigError where there is nothing to learn from, or nothing to measure it on."""
+    if not usable.any():
+        raise ConfigError(
+            f"none of {len(rows)} rows may be given away; say the licence of each (own, for what "
+            "you wrote), or train for yourself with --every-licence"
+        )
+    sources = {row.source for row, use in zip(rows, usable, strict=True) if use}
+    if len(sources) < 2:
+        raise ConfigError(
+            f"all rows are of one source ({', '.join(sources)}); name the source of each, at least "
+            "two, since figures and thresholds come from sources that were not seen"
+        )
 
 
 def training_rows(paths: Sequence[Path]) -> list[Row]:
