@@ -335,7 +335,7 @@ def steadied(data: Path) -> Figures:
     ):
         priced, place = table.priced(), {key: row for row, key in enumerate(table.ids)}
         rows = np.array([place[key] for key in priced.ids])
-        columns = [table.models.index(model) for model in priced.models]
+        columns = np.array([table.models.index(model) for model in priced.models])
         figures[table.name] = {
             str(steady): _kept_and_saved(priced, found[np.ix_(rows, columns)], odd[rows], steady)
             for steady in (0.0, STEADY)
@@ -472,7 +472,8 @@ def _predicted(
 
 
 def _length(table: OutcomeTable) -> Floats:
-    return baselines.length([request_text(row).text for row in table.prompts])
+    """Characters of each prompt: longer goes to the stronger model."""
+    return np.array([float(len(request_text(row).text)) for row in table.prompts])
 
 
 def _gain(table: OutcomeTable) -> Floats:

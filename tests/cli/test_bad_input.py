@@ -82,8 +82,9 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
     tmp_path: Path, module: str, command: list[str], fix: str
 ) -> None:
     """One line, and the command that installs it."""
-    row = {"text": "What is it?", "intent": "chat", "source": "mine", "licence": "MIT"}
-    (tmp_path / "rows.jsonl").write_bytes(orjson.dumps(row) + b"\n")
+    row = {"text": "What is it?", "intent": "chat", "licence": "MIT"}
+    rows = [orjson.dumps({**row, "source": source}) for source in ("mine", "yours")]
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(rows))
     cells = [
         {"id": n, "prompt": f"question {n}", "model": model, "score": (n + len(model)) % 2}
         for n in range(40)
@@ -98,6 +99,23 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
     assert done.returncode == 2
     assert fix in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"source": "mine"}, "may be given away; say the licence of each"),
+        ({"licence": "own"}, "all rows are of one source (unnamed); name the source of each"),
+    ],
+)
+def test_rows_that_nothing_can_be_learned_from_are_told_so(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, more: dict[str, str], said: str
+) -> None:
+    """Rows without a licence, or all of one source, before anything takes long."""
+    row = {"text": "What is it?", "intent": "chat", **more}
+    (tmp_path / "rows.jsonl").write_bytes(orjson.dumps(row) + b"\n")
+    ran = run(capfd, "train", "intents", "rows.jsonl", "--out", "i.zip")
+    assert (ran.code, said in ran.err) == (2, True), ran.err
 
 
 def test_an_intent_that_nothing_finds_is_exit_2(
@@ -121,6 +139,10 @@ def test_an_empty_list_of_budgets_says_so(
     ran = run(capfd, "budgets", "list", "--config", str(path))
     assert (ran.code, ran.out) == (0, "")
     assert "no budgets" in ran.err
+    empty = run(capfd, "keys", "create", "ours", "--models", " ", "--config", str(path))
+    assert (empty.code, "--models is empty" in empty.err) == (2, True)
+    for days in ("inf", "nan", "1e9"):
+        assert run(capfd, "keys", "create", "a", "--expires-days", days).code == 2
     ran = run(capfd, "budgets", "set", "key", "fortnight", "--usd", "1", "--config", str(path))
     assert ran.code == 2
 

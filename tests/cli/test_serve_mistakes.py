@@ -121,6 +121,9 @@ def test_an_environment_without_folders_is_told_what_to_set(
         monkeypatch.delenv(name, raising=False)
     ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0")
     assert (ran.code, "set TURNOUT_STATE_DIR or HOME" in ran.err) == (2, True)
+    monkeypatch.setenv("TURNOUT_STATE_DIR", "/dev/null/state")
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0")
+    assert (ran.code, "set TURNOUT_STATE_DIR to a folder" in ran.err) == (2, True)
     ran = run(capfd, "setup", "--path", __file__, "--sha256", _digest(__file__), "--name", "x")
     assert (ran.code, "set HOME or XDG_DATA_HOME" in ran.err) == (2, True)
     assert run(capfd, "models").code == 0

@@ -27,6 +27,7 @@ def user(content: Any, **more: Any) -> dict[str, Any]:
         (user([{"type": "text", "text": ""}]), "messages"),
         (user("a\ud800b"), "messages[0]"),
         (user("hi", max_tokens=0), "max_tokens"),
+        (user("hi", max_tokens=10**30), "max_tokens"),
         (user("hi", max_completion_tokens=True), "max_completion_tokens"),
         (user("hi", tools={}), "tools"),
         (user("hi", response_format="json"), "response_format"),

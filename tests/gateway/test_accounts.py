@@ -246,6 +246,7 @@ def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
         (keys, {"name": "a", "parent": "k_none"}, "parent 'k_none' is no key"),
         (keys, {"name": "a", "colour": "red"}, "'colour' is no field of a key; use"),
         (keys, {"name": "a", "expires_in_s": -5}, "expiry lies in the past"),
+        (keys, {"name": "a", "expires_in_s": 10**12}, "lies beyond the year 9999"),
         (budgets, {"per": "key", "window": "day"}, "budget: a budget needs exactly one of usd"),
         (budgets, {"per": "key", "window": "day", "usd": 1, "requests": 1}, "exactly one of usd"),
         (budgets, {"per": "galaxy", "window": "day", "usd": 1}, "per: 'galaxy': input should be"),

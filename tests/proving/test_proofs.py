@@ -14,6 +14,7 @@ from turnout.proving.crash_vfs import Image
 from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
 from turnout.proving.kills import kills
 from turnout.proving.power import HoldsLater, power_losses
+from turnout.proving.report import judged
 
 
 def test_power_losses_lose_nothing() -> None:
@@ -77,6 +78,14 @@ def test_a_proof_that_ran_nothing_has_not_passed() -> None:
     assert not Proof(promise="p", seed=1, checks=(idle,)).passed
     assert Proof(promise="p", seed=1, checks=(idle, good)).passed
     assert not Proof(promise="p", seed=1, checks=(good, bad)).passed
+
+
+def test_a_check_in_which_nothing_happened_says_so() -> None:
+    """Nothing wrong among nothing is no PASS, and the line says what to do."""
+    check = judged("power loss", {"lost": 0}, losses=3, acknowledged=0)
+    assert check.result == "FAIL"
+    assert check.line().endswith("nothing is shown; ask for more")
+    assert judged("power loss", {"lost": 0}, losses=3, acknowledged=9).result == "PASS"
 
 
 def test_the_crash_disk_keeps_what_was_synchronised() -> None:

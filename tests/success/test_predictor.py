@@ -272,6 +272,19 @@ def test_a_forest_of_two_models_keeps_the_scale_of_what_it_learned() -> None:
     assert found == pytest.approx(target, abs=1e-3)
 
 
+def test_of_two_models_the_forest_alone_says_who_does_better(tmp_path: Path) -> None:
+    """On a known prompt their gap is that of their means, moved as the forest says."""
+    table = read_table(write_table(tmp_path)).columns(("small", "large"))
+    (expert,) = train([table]).experts
+    encoded = encode_all([request_text(row) for row in prompts(40, seed=4)])
+    reading = expert.read(encoded)
+    known = replace(reading, strange=np.zeros_like(reading.strange))
+    success = expert.prior + expert.blend.departures(known.members, known.strange)
+    forest = expert.prior + expert.forest.predict(encoded)
+    assert np.ptp(forest[:, 1] - forest[:, 0]) > 0.1
+    assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
+
+
 def test_rewording_what_people_type_does_not_change_its_length() -> None:
     """Lengths begin to count where few questions are, end at few thousand characters."""
     texts = ("Why?", "Would you kindly tell me why that is so, please? " * 8)

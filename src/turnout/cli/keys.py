@@ -27,7 +27,9 @@ def create(
     parent: Annotated[str | None, typer.Option(help="A key whose child this one is.")] = None,
     models: Annotated[str | None, typer.Option(help="Models it may use, by commas.")] = None,
     admin: Annotated[bool, typer.Option(help="Let it manage keys and budgets.")] = False,
-    expires_days: Annotated[float | None, typer.Option(min=0, help="Days that it lives.")] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Days that it lives.")
+    ] = None,
     usd_a_day: Annotated[str | None, typer.Option(help="Dollars a day.")] = None,
     rpm: Annotated[int | None, typer.Option(min=0, help="Requests a minute.")] = None,
     tpm: Annotated[int | None, typer.Option(min=0, help="Tokens a minute.")] = None,
@@ -45,6 +47,9 @@ def create(
         for window, unit, amount in limits
         if amount is not None
     ]
+    named = None if models is None else [m.strip() for m in models.split(",") if m.strip()]
+    if named == []:
+        raise ConfigError("--models is empty; name models, or leave it out for all of them")
     now_s = datetime.now(UTC).timestamp()
     with router(config) as found:
         secret, key = found.accounts.make_key(
@@ -52,7 +57,7 @@ def create(
             team=team,
             parent=parent,
             admin=admin,
-            models=None if models is None else [m.strip() for m in models.split(",") if m.strip()],
+            models=named,
             expires_ms=None if expires_days is None else int((now_s + expires_days * 86400) * 1000),
             budgets=own,
         )

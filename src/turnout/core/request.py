@@ -87,6 +87,10 @@ class Request:
         return cap if cap is not None else self.body.get("max_tokens")
 
 
+# More than any model writes, and few enough for every number format that it is written in.
+_MOST = 10**9
+
+
 def check_body(body: object) -> Body:
     """The body itself when it is a usable chat request.
 
@@ -148,7 +152,7 @@ def _check_text(text: str, where: str) -> None:
 def _check_cap(body: Body) -> None:
     for name in ("max_tokens", "max_completion_tokens", "n"):
         cap = body.get(name)
-        if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
+        if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST):
             raise InvalidRequest(f"{name} is {cap!r}; use a whole number of at least 1", field=name)
 
 

@@ -35,7 +35,10 @@ def admin_token(directory: Path) -> tuple[str, bool]:
             raise ConfigError(f"{path} holds a weak token; delete it to get a new one") from None
         return token, False
     except OSError as error:
-        raise ConfigError(f"{directory} cannot hold the admin token: {error.strerror}") from error
+        raise ConfigError(
+            f"{directory} cannot hold the admin token ({error.strerror}); set TURNOUT_STATE_DIR to "
+            "a folder that can be written"
+        ) from error
     token = "tna_" + secrets.token_urlsafe(32)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(token + "\n")

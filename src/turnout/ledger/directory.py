@@ -30,6 +30,7 @@ RISE = "UPDATE revision SET n = n + $1"
 # Within this every process has looked for new keys several times, where it can.
 _FRESH_S = 1.0
 
+_LAST_MS = 253_402_300_799_999  # the end of 9999
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
 _COLUMNS = "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms"
 
@@ -89,6 +90,11 @@ def new_key(
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidRequest(
             "the key's expiry lies in the past; name a later time", field="expires"
+        )
+    if expires_ms is not None and expires_ms > _LAST_MS:
+        raise InvalidRequest(
+            "the key's expiry lies beyond the year 9999; leave it out for a key that stays",
+            field="expires",
         )
     secret = STORED_PREFIX + secrets.token_urlsafe(32)
     stored = Key(

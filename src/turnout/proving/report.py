@@ -56,8 +56,14 @@ class Proof:
 
 def judged(name: str, wrong: Mapping[str, int], **figures: Any) -> Check:
     """A check that passes when every count in ``wrong`` is zero and something was acknowledged."""
-    failed = any(wrong.values()) or not figures.get("acknowledged", 1)
-    return Check(name=name, result="FAIL" if failed else "PASS", figures={**figures, **wrong})
+    vacuous = not figures.get("acknowledged", 1)
+    failed = vacuous or any(wrong.values())
+    return Check(
+        name=name,
+        result="FAIL" if failed else "PASS",
+        figures={**figures, **wrong},
+        detail="nothing was acknowledged, so nothing is shown; ask for more" if vacuous else "",
+    )
 
 
 def _shown(value: Any) -> str:

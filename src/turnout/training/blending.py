@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.expert import MEMBERS, PAIR, Blend
+from turnout.classifiers.success.expert import PAIR, Blend
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,8 +18,9 @@ _PRUDENCE = 0.5
 _STRANGE_SHARE = 0.1
 _GATE_SHARPNESS = 4.0
 _WORTH_LEFT = 0.04
-# What the members' weights for the one contrast of two models are drawn towards.
-_USUAL_WEIGHTS = (0.9, 0.0, 0.0)
+# The one contrast of two models is too little to tell the members' worth by: it is the forest's,
+# whose trees look at it first.
+_PAIR_WEIGHTS = (1.0, 0.0, 0.0)
 # What the weights for kinds that closeness does not tell apart are drawn halfway towards: groups
 # found by clustering are no such kinds. On tables whose kinds are known by name, the forest is
 # worth less on a kind left out than on such a group, and the linear member more.
@@ -56,6 +57,8 @@ def blend(known: OutOfFold, strange: OutOfFold, *, told_apart: bool) -> Blend:
         weights[0, 0] *= _made_up_for(known, weights, slope, offset)
     else:
         weights[:] = (weights[1] + _UNTOLD_WEIGHTS) / 2
+    if known.truth.shape[1] == PAIR:
+        weights[:, 1] = _PAIR_WEIGHTS
     all_directions = np.eye(known.truth.shape[1], dtype=np.float32)
     free = Blend(weights=weights, basis=all_directions, slope=slope, offset=offset)
     departures_found = free.departures(known.members, free.strangeness(known.closeness))
@@ -98,9 +101,7 @@ def _basis(found: Floats, truth: Floats) -> Floats:
 def _weigh(found: OutOfFold, regime: int) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
-    Together at most 1: what is missing to 1 is trust in the models' means. Two models have a
-    single contrast, too little to tell the members' worth by: there what is usual counts as much as
-    the table does.
+    Together at most 1: what is missing to 1 is trust in the models' means.
     """
     from scipy.optimize import nnls
 
@@ -110,14 +111,9 @@ def _weigh(found: OutOfFold, regime: int) -> Floats:
     level_truth = truth.sum(axis=1, keepdims=True) / counts
     members = found.members[regime]
     level = members.mean(axis=2, keepdims=True)
-    contrast = (members - level)[:, known]
-    usual = np.sqrt((contrast**2).mean() * known.sum()) if known.shape[1] == PAIR else 0.0
     pairs = (
         (level[:, :, 0].T, level_truth[:, 0]),
-        (
-            np.vstack([contrast.T, usual * np.eye(len(MEMBERS))]),
-            np.concatenate([(truth - level_truth)[known], usual * np.array(_USUAL_WEIGHTS)]),
-        ),
+        ((members - level)[:, known].T, (truth - level_truth)[known]),
     )
     weights = [nnls(x.astype(np.float64), y.astype(np.float64))[0] for x, y in pairs]
     return np.array([w / max(1.0, float(w.sum())) for w in weights], np.float32)

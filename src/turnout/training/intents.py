@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
-from turnout.classifiers.pieces import PieceTokenizer
+from turnout.core import ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
-from turnout.training.features import Features, Progress, extract, rows_of
+from turnout.training.features import Features, Progress, extract, reader
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
 from turnout.training.follows import fit_follows
+from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.rows import INTENTS, Row, load
 
@@ -82,8 +83,9 @@ def train(
     Raises ConfigError for a bad row.
     """
     rows = training_rows(paths)
+    usable = np.array([every_licence or permissive(row) for row in rows], dtype=bool)
+    _check(rows, usable)
     features = extract([row.text for row in rows], progress)
-    usable = np.array([every_licence or permissive(row) for row in rows])
     judged = judge(rows, features, usable, progress)
     calibration, measured = measure(judged)
     others = None
@@ -92,11 +94,7 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    tokenizer = PieceTokenizer(*vocabulary.read())
-    asides = fit_asides(
-        [row for row, use in zip(rows, usable, strict=True) if use],
-        lambda text: rows_of(text, tokenizer),
-    )
+    asides = fit_asides([row for row, use in zip(rows, usable, strict=True) if use], reader())
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
@@ -105,10 +103,25 @@ def train(
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
 
+def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
+    """Raises ConfigError where there is nothing to learn from, or nothing to measure it on."""
+    if not usable.any():
+        raise ConfigError(
+            f"none of {len(rows)} rows may be given away; say the licence of each (own, for what "
+            "you wrote), or train for yourself with --every-licence"
+        )
+    sources = {row.source for row, use in zip(rows, usable, strict=True) if use}
+    if len(sources) < 2:
+        raise ConfigError(
+            f"all rows are of one source ({', '.join(sources)}); name the source of each, at least "
+            "two, since figures and thresholds come from sources that were not seen"
+        )
+
+
 def training_rows(paths: Sequence[Path]) -> list[Row]:
     """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
     rows = load(paths)
-    return [*rows, *attacked(rows), *tasks(rows)]
+    return [*rows, *attacked(rows), *leftovers(rows, reader()), *tasks(rows)]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:
