@@ -32,3 +32,27 @@ def test_a_quality_that_is_no_share_is_refused(value: str) -> None:
     assert answer.status == 400
     assert "x-turnout-quality" in answer.json()["error"]["message"]
     assert "from 0 to 1" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("x-turnout-max-cost", "x-turnout-max-cost-usd"),
+        ("x-turnout-max-cost-eur", "x-turnout-max-cost-usd"),
+        ("x-turnout-latency-ms", "x-turnout-max-latency-ms"),
+        ("x-turnout-sesion", "x-turnout-session"),
+    ],
+)
+def test_a_misspelled_limit_is_refused(name: str, meant: str) -> None:
+    """Who sets a limit must not be answered without it."""
+    with world() as w:
+        answer = w.post("/v1/chat/completions", chat(), {name: "0.001"})
+    assert answer.status == 400
+    assert answer.json()["error"]["message"] == f"{name} is no header; did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["cost-usd", "decision", "tenant", "priority", "cache"])
+def test_other_headers_of_ours_change_nothing(name: str) -> None:
+    """What answers say may come back through a proxy, and nobody chooses a tenant."""
+    with world() as w:
+        assert w.post("/v1/chat/completions", chat(), {f"x-turnout-{name}": "7"}).status == 200

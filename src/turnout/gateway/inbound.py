@@ -3,8 +3,9 @@
 Invariant: no header chooses a URL, a key, a price or a tenant.
 """
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from turnout.core import Constraints, InvalidRequest, pico_from_usd
@@ -17,6 +18,13 @@ _TAGS = (
     (b"x-request-id", "client_request_id", _NAME),
     (b"anthropic-beta", "anthropic-beta", _BETA),
 )
+_OURS = b"x-turnout-"
+_COST, _LATENCY, _QUALITY = _OURS + b"max-cost-usd", _OURS + b"max-latency-ms", _OURS + b"quality"
+_SESSION = _OURS + b"session"
+_SAID = tuple(name[len(_OURS) :].decode() for name in (_COST, _LATENCY, _QUALITY, _SESSION))
+_ANSWERED = _OURS + b"cost-usd"  # which answers say, and a proxy may hand back
+# As alike as a name and its misspelling.
+_LIKE = 0.8
 _MOST_USD = Decimal(1_000_000)
 _ONE = Decimal(1)
 
@@ -28,13 +36,15 @@ _NONE = Constraints()
 def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> Constraints:
     """``x-turnout-max-cost-usd``, ``-max-latency-ms`` and ``-quality``, and the models of the key.
 
-    Raises InvalidRequest.
+    Raises InvalidRequest, for a limit whose name is misspelled too.
     """
-    cost = _number(headers, b"x-turnout-max-cost-usd")
-    latency = _number(headers, b"x-turnout-max-latency-ms")
-    quality = _number(headers, b"x-turnout-quality", most=_ONE)
-    if cost is None and latency is None and quality is None and allow is None:
-        return _NONE
+    ours = [name for name in headers if name.startswith(_OURS)]
+    if not ours:
+        return _NONE if allow is None else Constraints(allow=allow)
+    _check_spelling(ours)
+    cost = _number(headers, _COST)
+    latency = _number(headers, _LATENCY)
+    quality = _number(headers, _QUALITY, most=_ONE)
     return Constraints(
         allow=allow,
         max_cost_pico_usd=None if cost is None else pico_from_usd(cost),
@@ -45,7 +55,7 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
 
 def session_of(headers: HeaderMap) -> str | None:
     """``x-turnout-session``. Raises InvalidRequest."""
-    return _name(headers, b"x-turnout-session")
+    return _name(headers, _SESSION)
 
 
 def tags_of(headers: HeaderMap) -> dict[str, str]:
@@ -62,6 +72,16 @@ def tags_of(headers: HeaderMap) -> dict[str, str]:
 def is_trace(value: bytes) -> bool:
     """Whether this is a well-formed ``traceparent``."""
     return _TRACEPARENT.fullmatch(value.decode("latin-1")) is not None
+
+
+def _check_spelling(names: Sequence[bytes]) -> None:
+    """A limit that nobody reads is none: better not to answer than to answer without it."""
+    for header in names:
+        name = header[len(_OURS) :].decode("latin-1")
+        close = difflib.get_close_matches(name, _SAID, n=1, cutoff=_LIKE)
+        if close and name not in _SAID and header != _ANSWERED:
+            given, meant = (f"{_OURS.decode()}{name}" for name in (name, close[0]))
+            raise InvalidRequest(f"{given} is no header; did you mean {meant}?", field=given)
 
 
 def _number(headers: HeaderMap, header: bytes, most: Decimal = _MOST_USD) -> Decimal | None:
