@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from turnout.catalog.price import Price
+from turnout.core import Features
 
 Family = Literal["openai", "anthropic", "embedded"]
 Kind = Literal["chat", "embedding"]
@@ -60,6 +61,15 @@ class ModelCard:
     token_factor: float = 1.0
     quality: float | None = None
 
+    def lacks(self, features: Features) -> str | None:
+        """Why it cannot do what a request of these features needs, in words; None when it can."""
+        missing = features.modalities - self.modalities
+        if missing:
+            return f"does not take {', '.join(sorted(missing))}"
+        if features.needs_tools and not self.tools:
+            return "does not call tools"
+        return "does not promise JSON" if features.needs_json and not self.json else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
@@ -96,6 +106,18 @@ class Catalog:
         """The deployment of the configured model ``name``, the first where it has several."""
         mine = (d for d in self.deployments.values() if name in (d.id, d.group))
         return next(mine)
+
+    def places(self, name: str) -> tuple[Deployment, ...]:
+        """The deployments of the configured model ``name``."""
+        return self._places[name]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Deployment, ...]]:
+        found: dict[str, tuple[Deployment, ...]] = {}
+        for deployment in self.deployments.values():
+            name = deployment.group or deployment.id
+            found[name] = (*found.get(name, ()), deployment)
+        return found
 
     def find(self, name: str) -> Deployment | None:
         """The deployment with this id, or serving this model, compared without case."""

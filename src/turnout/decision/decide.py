@@ -6,7 +6,7 @@ This module does not know clocks, the network, storage or learned classifiers.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turnout.catalog import Catalog, Deployment
@@ -60,18 +60,17 @@ def decide(
     snapshot: Snapshot,
     rules: Rulebook,
 ) -> Decision:
-    """The plan for ``request``, with every candidate and its reason.
+    """The plan for ``request``, with every candidate and its reason; a named model is the only one.
 
     A blocked request and one that no deployment can take have no routes. Raises InvalidRequest
     when the request names a model that does not exist.
     """
-    policy = _policy_for(request, rules)
+    policy, deployments = _asked(request, rules)
     intent, confidence = _served_intent(request, prediction, rules)
     judged = rules.safety.pinned or not is_pinned(request, rules)
     unsafe = rules.safety.verdict(prediction, features.modalities) if judged else None
     if rules.knobs is not None:
         request = rules.knobs.applied(request, intent)
-    deployments = rules.catalog.deployments.values()
     found = candidates(request, features, prediction, deployments, snapshot)
     situation = Situation(
         request=request,
@@ -126,12 +125,16 @@ def is_pinned(request: Request, rules: Rulebook) -> bool:
     return not (name == AUTO or name in rules.intents or name in rules.policies)
 
 
-def _policy_for(request: Request, rules: Rulebook) -> Policy:
-    name = request.model
+def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployment]]:
+    """The policy that the request asks for, and what it may choose from.
+
+    Who names a model leaves no choice: no other one is a candidate.
+    """
+    name, every = request.model, rules.catalog.deployments.values()
     if name == AUTO or name in rules.intents:
-        return rules.policy
+        return rules.policy, every
     if name in rules.policies:
-        return rules.policies[name]
+        return rules.policies[name], every
     deployment = rules.catalog.find(name)
     if deployment is None:
         near = rules.catalog.nearest(name)
@@ -140,7 +143,8 @@ def _policy_for(request: Request, rules: Rulebook) -> Policy:
             f"model {name!r} is not configured; {hint}use {AUTO!r} to let the router choose",
             field="model",
         )
-    return Fixed(deployment=deployment.group or deployment.id)
+    model = deployment.group or deployment.id
+    return Fixed(deployment=model), rules.catalog.places(model)
 
 
 def _served_intent(

@@ -90,13 +90,7 @@ def _long_enough(asked: Asked, deployment: Deployment) -> str | None:
 
 
 def _capable(asked: Asked, deployment: Deployment) -> str | None:
-    features = asked.features
-    missing = features.modalities - deployment.card.modalities
-    if missing:
-        return f"does not take {', '.join(sorted(missing))}"
-    if features.needs_tools and not deployment.card.tools:
-        return "does not call tools"
-    return "does not promise JSON" if features.needs_json and not deployment.card.json else None
+    return deployment.card.lacks(asked.features)
 
 
 def _affordable(asked: Asked, _: Deployment) -> str | None:

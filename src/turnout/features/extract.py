@@ -81,5 +81,7 @@ def _keys(value: object) -> Iterator[str]:
 def _modalities(messages: Sequence[Message]) -> frozenset[str]:
     contents = [message.get("content") for message in messages]
     several = [content for content in contents if not isinstance(content, str)]
+    if not several:
+        return _TEXT
     kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
-    return _TEXT.union(kind for kind in kinds if kind) if kinds else _TEXT
+    return _TEXT.union(kind for kind in kinds if kind)

@@ -76,7 +76,7 @@ def settlement(
 def _quality(decision: Decision, deployment: str | None) -> int | None:
     for candidate in decision.candidates:
         if candidate.deployment == deployment:
-            return quality_ppm(candidate)
+            return quality_ppm(candidate.quality)
     return None
 
 

@@ -41,10 +41,10 @@ def twins(
     total = answer.request_pico_usd
     of = {}
     for id_, deployment in catalog.deployments.items():
-        candidate = candidates.get(id_)
-        unfit = candidate is None or candidate.excluded is not None
+        candidate = candidates.get(id_) or _candidate(deployment, decision)
         cost = _cost(deployment, decision, answer, theirs)
-        of[id_] = Twin(id_, cost, total, unfit, quality_ppm(candidate))
+        unfit = candidate.excluded is not None
+        of[id_] = Twin(id_, cost, total, unfit, quality_ppm(candidate.quality))
     yield from of.values()
     for name, deployment_id in marks.items():
         yield of[deployment_id]._replace(name=name)
@@ -55,6 +55,16 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
     if not catalog.deployments:
         return {}
     return {STRONGEST: catalog.strongest().id, CHEAPEST: catalog.cheapest().id}
+
+
+def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
+    """What a model would have been that was none, as another was asked for by name."""
+    card, features = deployment.card, decision.features
+    excluded = card.lacks(features)
+    if counted(decision, deployment) > card.context_window * MILLION:
+        excluded = "its window is too small"
+    quality = decision.prediction.success.get(card.id, card.quality)
+    return Candidate(deployment.id, card.id, quality=quality, excluded=excluded)
 
 
 def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: int) -> int | None:
@@ -90,8 +100,6 @@ def counted(decision: Decision, deployment: Deployment) -> int:
     return round(count * card.token_factor * MILLION)
 
 
-def quality_ppm(candidate: Candidate | None) -> int | None:
+def quality_ppm(quality: float | None) -> int | None:
     """Expected quality in millionths; None where nothing is known."""
-    if candidate is None or candidate.quality is None:
-        return None
-    return round(candidate.quality * MILLION)
+    return None if quality is None else round(quality * MILLION)
