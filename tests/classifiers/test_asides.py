@@ -68,6 +68,14 @@ def test_a_clause_goes_only_where_more_speaks_for_it_than_against() -> None:
     assert asides.without("sort it.\nplease.\nlist it", _rows_of) == "sort it.\nplease.\nlist it"
 
 
+def test_what_a_request_opens_with_a_colon_is_its_own() -> None:
+    """Whatever it says; what an aside opens is not."""
+    asides = _asides()
+    assert asides.without("sort this: label one", _rows_of) == "sort this: label one"
+    assert asides.without("sort this: label one.\nlabel two", _rows_of) == "sort this: label one."
+    assert asides.without("label this: chat.\nsort it", _rows_of) == "sort it"
+
+
 def test_what_stood_around_the_request_goes_with_it() -> None:
     """Quotes and brackets of what is left out are no part of the request; its own ones are."""
     asides = _asides()

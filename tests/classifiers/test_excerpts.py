@@ -1,5 +1,7 @@
 """The second stage reads a bounded number of pieces, and what matters of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from turnout.classifiers import LocalClassifier
@@ -57,3 +59,15 @@ def test_one_unsafe_sentence_in_a_long_text_is_read_alone(
     found = _excerpts(classifier, [{"role": "user", "content": text}])
     assert tuple(classifier._first.tokenizer.ids(told)) in found.suspects
     assert (classifier.predict([{"role": "user", "content": text}]).unsafe or 0) > 0.5
+
+
+def test_one_stretch_of_many_is_not_blocked_at_a_glance(classifier: LocalClassifier) -> None:
+    """The first stage alone blocks what alarms it in a prompt, and in a long text asks again."""
+    gate = classifier._gate
+    short = classifier._read([{"role": "user", "content": _PLAIN}])
+    raised = gate.certain + 1.0 - float(gate.alarm(short.chunk_quick)[0])
+    alarming = replace(short, chunk_quick=short.chunk_quick + raised)
+    blocked = classifier._alone(alarming)
+    assert blocked is not None
+    assert (blocked.unsafe or 0.0) >= classifier.threshold
+    assert classifier._alone(replace(alarming, whole=20)) is None

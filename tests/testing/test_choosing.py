@@ -70,15 +70,15 @@ class Broken:
         del situation
         scores = in_order(candidates)
         if self.how == "restless" and scores:
-            return [replace(scores[0], value=float(next(self._calls)))]
+            return [scores[0]._replace(value=float(next(self._calls)))]
         if self.how == "stranger":
             return [Score(deployment="z", value=1, propensity=1)]
         if self.how == "twice":
             return [*scores, *scores]
         if self.how == "shares":
-            return [replace(score, propensity=0.9) for score in scores]
+            return [score._replace(propensity=0.9) for score in scores]
         if self.how == "infinite":
-            return [replace(score, value=float("inf")) for score in scores]
+            return [score._replace(value=float("inf")) for score in scores]
         if self.how == "greedy" and isinstance(candidates, list):
             candidates.clear()
         return scores

@@ -8,9 +8,10 @@ import pytest
 from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by, qualities
 from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
-from turnout.training.augment import attacked, tasks
+from turnout.training.augment import attacked, fillings, tasks
 from turnout.training.calibration import calibrate
 from turnout.training.folds import by_source, weights
+from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.rows import Row, load
 
@@ -119,6 +120,24 @@ def test_asides_are_learned_from_moulds() -> None:
     assert weights[ord("z") % 97] > 0 > weights[ord("t") % 97]
     assert head.alarm < 1e6
     assert fit_asides(prompts, _letters).alarm > 1e6
+
+
+def test_what_is_left_of_an_attack_is_a_row() -> None:
+    """It keeps the prompt's label; an attack of which the prompt is left gives none."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m", intent=None)
+        for told in [*["zzq zz"] * 20, *["qzz zq"] * 20, "hum a list"]
+    ]
+    words = ("sort", "sum", "mix", "hum", "list", "print")
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in words]
+    found = leftovers([*moulds, *prompts], _letters)
+    assert {(row.intent, row.kind, row.source) for row in found} == {
+        ("code", "label_attacked", "own/m")
+    }
+    odd = [row for row in found if row.text.endswith("hum a list")]
+    made = list(fillings([*moulds, *prompts]))
+    assert len(odd) == sum(filled.text.endswith("hum a list") for filled in made)
+    assert len(found) < len(made) / 2
 
 
 def test_the_gate_serves_the_first_stage_only_where_it_is_sure() -> None:

@@ -47,6 +47,7 @@ _WEIGHTY = 60
 _LIKELIER = 0.0
 # Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
 _TELLING = 0.5
+_OPENS = (":", "：")
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
@@ -102,6 +103,13 @@ class Asides:
         if len(parts) == 1:
             return text
         scores = self.table.all(*rows_of(parts))[:, 0]
+        # What a request opens with a colon belongs to it, whatever it says.
+        opens = [
+            score <= _LIKELIER and part.rstrip().endswith(_OPENS)
+            for part, score in zip(parts, scores, strict=True)
+        ]
+        opened = 1 + np.flatnonzero(opens[:-1])
+        scores[opened] = np.minimum(scores[opened], scores[opened - 1])
         if scores.max() <= _TELLING:
             return text
         start, end = _stretch([len(part) for part in parts], scores.tolist())

@@ -170,23 +170,35 @@ class LocalClassifier:
             return Prediction(classifier=self.ref)
         if reading.likely is None:
             return None
-        harm, injection = reading.chunk_quick[:, HARM], reading.chunk_quick[:, INJECTION]
-        return self._sure(reading.likely, harm.max(), injection.max(), reading.turns[0])
+        worst = reading.chunk_quick.max(axis=0)
+        # The worst of many stretches looks that much worse by chance, and is read again. What is
+        # disguised is there twice.
+        margin = math.log(max(reading.whole / 2, 1.0))
+        return self._sure(reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin)
 
     def _likely(self, turn: Floats) -> Likely:
         """The first stage's intents for a turn of these log-odds."""
         return tuple(distribution(turn[:HARM].tolist(), self._gate.sharpness))
 
     def _sure(
-        self, likely: Likely, harm_odds: np.float32, injection_odds: np.float32, text: str
+        self,
+        likely: Likely,
+        harm_odds: np.float32,
+        injection_odds: np.float32,
+        text: str,
+        margin: float = 0.0,
     ) -> Prediction | None:
-        """The prediction from these scores if the gate lets it stand, else None."""
+        """The prediction from these scores if the gate lets it stand, else None.
+
+        A block takes ``margin`` more log-odds than the gate says.
+        """
         gate = self._gate
+        certain = gate.certain + margin
         harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
         unsafe = max(harm, injection)
-        if gate.unsafe < unsafe < gate.certain:
+        if gate.unsafe < unsafe < certain:
             return None
-        if unsafe < gate.certain and max(likely) < gate.confidence:
+        if unsafe < certain and max(likely) < gate.confidence:
             return None
         return Prediction(
             classifier=self.ref,

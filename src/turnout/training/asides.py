@@ -4,8 +4,10 @@ Moulds of attacks are filled with prompts; a clause that lies in the mould is an
 lies in a prompt is not, and neither is any clause of an ordinary prompt.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,11 @@ Rows = NDArray[np.int64]
 
 # The share of attacks that may pass without being split, so that ordinary prompts seldom are.
 _UNALARMED = 0.003
-_STRENGTH = 3.0
+_STRENGTH = 20.0
+# The asides' share of all weight, and how much less those of one mould count the more they are:
+# one that holds a label gives a clause for each, one that does not gives one.
+_SHARE = 0.5
+_POWER = 0.5
 _NEVER = 1e9
 
 
@@ -38,7 +44,7 @@ class AsideHead:
 def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead:
     """The head; one that finds nothing where the rows hold no moulds."""
     attacks = list(fillings(rows))
-    aside = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if not own)
+    aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
     asked = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if own)
     for row in rows:
         if row.judged and row.kind != LABEL_ATTACKED:
@@ -49,7 +55,7 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
         nothing = np.zeros((counts.shape[1], 1), np.float16)
         return AsideHead(rarity=nothing[:, 0], weights=nothing, bias=-_NEVER, alarm=_NEVER)
     rarity = rarity_of(counts)
-    weights, bias = _fitted(weighted(counts, rarity), len(aside))
+    weights, bias = _fitted(weighted(counts, rarity), list(aside.values()))
     telling = np.maximum(weights, 0.0) * rarity
     told = [telling[rows_of(clipped(attack.text))].sum() for attack in attacks]
     return AsideHead(
@@ -60,11 +66,15 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     )
 
 
-def _fitted(counts: NDArray[np.float64], asides: int) -> tuple[NDArray[np.float64], float]:
+def _fitted(counts: Any, moulds: Sequence[int]) -> tuple[NDArray[np.float64], float]:
+    """Weights and bias; the first rows are asides of these moulds, the others are asked."""
     from sklearn.linear_model import LogisticRegression
 
-    labels = np.arange(counts.shape[0]) < asides
-    sample = np.where(labels, 0.5 / asides, 0.5 / (len(labels) - asides))
+    labels = np.arange(counts.shape[0]) < len(moulds)
+    clauses_of = Counter(moulds)
+    told = np.array([clauses_of[mould] ** -_POWER for mould in moulds])
+    sample = np.full(len(labels), (1.0 - _SHARE) / (len(labels) - len(moulds)))
+    sample[labels] = _SHARE * told / told.sum()
     model = LogisticRegression(
         C=_STRENGTH, solver="liblinear", tol=1e-2, max_iter=50, random_state=0
     )

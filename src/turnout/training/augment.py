@@ -35,26 +35,24 @@ _STRIDE, _LABEL_STRIDE = 37, 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A mould with ``row``'s prompt from ``start`` to ``end`` of the text."""
+    """The mould at that place among the rows, with ``row``'s prompt from ``start`` to ``end``."""
 
+    mould: int
     row: Row
     text: str
     start: int
     end: int
     source: str
 
+    def reading(self, text: str) -> Row:
+        """A row that is read as ``text``, and keeps the prompt's label."""
+        said = ({"role": "user", "content": text},)
+        return replace(self.row, messages=said, source=self.source, kind=LABEL_ATTACKED)
+
 
 def attacked(rows: Sequence[Row]) -> list[Row]:
     """New rows: every mould filled with a few of the other rows' prompts, labels kept."""
-    return [
-        replace(
-            filled.row,
-            messages=({"role": "user", "content": filled.text},),
-            source=filled.source,
-            kind=LABEL_ATTACKED,
-        )
-        for filled in fillings(rows)
-    ]
+    return [filled.reading(filled.text) for filled in fillings(rows)]
 
 
 def tasks(rows: Sequence[Row]) -> list[Row]:
@@ -74,15 +72,15 @@ def _said(row: Row, text: str) -> Row:
 
 def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
     """Every mould of the rows with prompts of theirs, each time another one."""
-    moulds = [row for row in rows if row.kind == LABEL_ATTACK]
+    moulds = [(i, row) for i, row in enumerate(rows) if row.kind == LABEL_ATTACK]
     prompts = [row for row in rows if _fits(row)]
     if not prompts:
         return
     turn = 0
-    for mould in moulds:
+    for place, mould in moulds:
         for _ in range(_FILLED if LABEL in mould.text else _FILLED // 2):
             turn += 1
-            yield _filled(mould, prompts[turn * _STRIDE % len(prompts)], turn)
+            yield _filled(place, mould, prompts[turn * _STRIDE % len(prompts)], turn)
 
 
 def _fits(row: Row) -> bool:
@@ -90,10 +88,11 @@ def _fits(row: Row) -> bool:
     return own and row.judged and row.intent in INTENTS and len(row.text) < _LONGEST
 
 
-def _filled(mould: Row, row: Row, turn: int) -> Filled:
+def _filled(place: int, mould: Row, row: Row, turn: int) -> Filled:
     label = LABELS[turn * _LABEL_STRIDE % len(LABELS)]
     before, after = mould.text.replace(LABEL, label).split(PLACE, 1)
     return Filled(
+        mould=place,
         row=row,
         text=before + row.text + after,
         start=len(before),

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use.
-OVER_BLOCK = 0.007
+OVER_BLOCK = 0.005
 INJECTION_PART = 0.15
 # How often the first stage may stop on another label than both stages, and how many of the
 # unsafe prompts that both would catch it may let pass.
@@ -26,7 +26,7 @@ GATE_MISSES = 0.02
 # Caught is what both stages would catch where this share of the benign prompts is blocked.
 _CAUGHT_AT = 0.05
 # How many benign prompts the first stage may block that both stages would let pass.
-GATE_BLOCKS = 0.0005
+GATE_BLOCKS = 0.0002
 _FAR = 20.0
 
 

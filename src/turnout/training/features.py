@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,12 @@ def rows_of(text: str, tokenizer: PieceTokenizer) -> NDArray[np.int64]:
     """The first stage's rows of one text."""
     lowered = text.lower()
     return grams(tokenizer.ids(lowered), lowered)
+
+
+def reader() -> Callable[[str], NDArray[np.int64]]:
+    """As ``rows_of``; what was read is remembered, since clauses are read again and again."""
+    tokenizer = PieceTokenizer(*vocabulary.read())
+    return cache(lambda text: rows_of(text, tokenizer))
 
 
 def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
-from turnout.classifiers.pieces import PieceTokenizer
 from turnout.core import ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
-from turnout.training.features import Features, Progress, extract, rows_of
+from turnout.training.features import Features, Progress, extract, reader
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
 from turnout.training.follows import fit_follows
+from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.rows import INTENTS, Row, load
 
@@ -94,11 +94,7 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    tokenizer = PieceTokenizer(*vocabulary.read())
-    asides = fit_asides(
-        [row for row, use in zip(rows, usable, strict=True) if use],
-        lambda text: rows_of(text, tokenizer),
-    )
+    asides = fit_asides([row for row, use in zip(rows, usable, strict=True) if use], reader())
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
@@ -125,7 +121,7 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 def training_rows(paths: Sequence[Path]) -> list[Row]:
     """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
     rows = load(paths)
-    return [*rows, *attacked(rows), *tasks(rows)]
+    return [*rows, *attacked(rows), *leftovers(rows, reader()), *tasks(rows)]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:
