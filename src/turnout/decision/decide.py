@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import (
@@ -30,7 +31,7 @@ from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
 from turnout.policies import Fixed, Policy, Score, Situation
 
-_OWN_ID = re.compile(r"r_([0-9a-f]{12})[0-9a-f]{12}\Z")
+_OWN_ID = re.compile(r"r_([0-9a-f]{12})([0-9a-f]{12})\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +113,23 @@ def _ranked(
 def decision_id(request: Request, rules: Rulebook) -> str:
     """The id that the decision on ``request`` has, known before it is made.
 
-    It starts as the request's own id does, so that decisions sort as their requests do.
+    It starts as the request's own id does, so that decisions sort as their requests do; what
+    follows there is chance, which the bundle changes into other chance.
     """
-    digest = hashlib.sha256(f"{request.id}\n{rules.bundle}".encode()).hexdigest()[:24]
-    start = _OWN_ID.match(request.id)
-    return f"d_{start[1]}{digest[12:]}" if start else f"d_{digest}"
+    own = _OWN_ID.match(request.id)
+    if own is None:
+        return "d_" + _digest(f"{request.id}\n{rules.bundle}")
+    start, chance = own.groups()
+    return f"d_{start}{int(chance, 16) ^ _mask(rules.bundle):012x}"
+
+
+@lru_cache(maxsize=64)
+def _mask(bundle: str) -> int:
+    return int(_digest(bundle)[:12], 16)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def is_pinned(request: Request, rules: Rulebook) -> bool:
@@ -144,7 +157,12 @@ def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployme
             field="model",
         )
     model = deployment.group or deployment.id
-    return Fixed(deployment=model), rules.catalog.places(model)
+    return _fixed(model), rules.catalog.places(model)
+
+
+@lru_cache(maxsize=1024)
+def _fixed(model: str) -> Fixed:
+    return Fixed(deployment=model)
 
 
 def _served_intent(
