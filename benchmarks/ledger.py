@@ -59,8 +59,8 @@ def main() -> None:
         return
     for name, value in machine.items():
         print(f"{name:>10}  {value}")
-    for name, value in figures.items():
-        print(f"{name:<40}{_words(value):<56}{TARGETS.get(name, '')}")
+    for name, figure in figures.items():
+        print(f"{name:<40}{_words(figure):<56}{TARGETS.get(name, '')}")
 
 
 def _disk(folder: Path) -> dict[str, float]:

@@ -40,10 +40,10 @@ def main() -> None:
         return
     for name, value in describe("turnout", "numpy").items():
         print(f"{name:>10}  {value}")
-    for name, figures in found.items():
+    for name, rounds in found.items():
         print(f"\n{name:<40}{'lowest':>9}{'median':>9}{'highest':>9}  goal")
-        for what in figures[0]:
-            values = [one[what] for one in figures]
+        for what in rounds[0]:
+            values = [one[what] for one in rounds]
             row = (min(values), statistics.median(values), max(values))
             goal = f"<= {GOALS[what]}" if what in GOALS else ""
             print(f"  {what:<38}" + "".join(f"{v:9.2f}" for v in row) + f"  {goal}")

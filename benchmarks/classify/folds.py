@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def curve(data: tuple[Path, ...]) -> dict[str, Any]:
         chosen = usable & (~own | _thinned(own, part))
         name = f"{int((chosen & own).sum())} own prompts"
         files = [*data, *own_files()]
-        found = kept(f"curve: {name}", files, lambda chosen=chosen: _measured(data, chosen))
+        found = kept(f"curve: {name}", files, partial(_measured, data, chosen))
         out |= {f"{name}: {figure}": found[figure] for figure in _CURVE}
     return out
 
@@ -71,9 +72,7 @@ def languages(data: tuple[Path, ...]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for language in _LANGUAGES:
         files = [*data, *own_files()]
-        out |= kept(
-            f"languages: without {language}", files, lambda code=language: _without(data, code)
-        )
+        out |= kept(f"languages: without {language}", files, partial(_without, data, language))
     return out
 
 

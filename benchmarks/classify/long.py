@@ -36,7 +36,7 @@ def long(_data: Sequence[Path]) -> dict[str, Any]:
 
 def _pages() -> list[str]:
     """Descriptions of the installed packages, long enough and one each."""
-    found = {dist.name: str(dist.metadata.get_payload()) for dist in distributions()}
+    found = {dist.name: str(dist.metadata.json.get("description", "")) for dist in distributions()}
     return [page[:_SIZE] for _, page in sorted(found.items()) if len(page) >= _SIZE]
 
 

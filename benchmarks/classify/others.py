@@ -135,7 +135,7 @@ def _router(routes: dict[str, list[str]]) -> Any:
 
     embed = _minilm()
 
-    class Packaged(DenseEncoder):
+    class Packaged(DenseEncoder):  # type: ignore[misc]
         """The packaged MiniLM behind semantic-router's encoder interface."""
 
         name: str = "packaged-minilm"
@@ -159,7 +159,7 @@ def _minilm() -> Callable[[str], list[float]]:
     options.intra_op_num_threads = 1
     model = Path(spec.origin or "").with_name("model.onnx") if spec else Path()
     session = onnxruntime.InferenceSession(str(model), options)
-    tokenizer = splintr.from_json(_tokenizer())
+    tokenizer = splintr.from_json(_tokenizer() or "")
 
     def embed(text: str) -> list[float]:
         ids = np.array([[101, *tokenizer.encode(text)[:254], 102]], dtype=np.int64)

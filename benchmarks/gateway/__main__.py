@@ -98,8 +98,8 @@ def show(report: dict[str, Any]) -> None:
             print(f"{name}: {report[name]}")
     for name, why in report.get("not_run", {}).items():
         print(f"NOT RUN: {name}: {why}")
-    columns = ("rps", "p50_ms", "p99_ms", "first_p50_ms", "transit_p50_ms", "transit_p99_ms")
-    columns += ("events_s", "cpu_us", "cpu_us_low", "cpu_us_event", "failed")
+    columns = ["rps", "p50_ms", "p99_ms", "first_p50_ms", "transit_p50_ms", "transit_p99_ms"]
+    columns += ["events_s", "cpu_us", "cpu_us_low", "cpu_us_event", "failed"]
     print(f"{'case':20} {'gateway':12}" + "".join(f"{c:>15}" for c in columns))
     for row in report["rows"]:
         cells = "".join(f"{row[c]:15.2f}" if c in row else " " * 15 for c in columns)

@@ -33,7 +33,31 @@ _HOME_OF = {
     "Usage": "turnout.core",
 }
 
-__all__ = ["__version__", *_HOME_OF]
+# Written out for type checkers, which run nothing.
+__all__ = [
+    "AllRoutesFailed",
+    "AsyncOpenAI",
+    "BudgetExceeded",
+    "Candidate",
+    "ConfigError",
+    "Constraints",
+    "Decision",
+    "Fault",
+    "InvalidRequest",
+    "NoEligibleDeployment",
+    "OpenAI",
+    "Outcome",
+    "ProviderError",
+    "Receipt",
+    "Reply",
+    "Request",
+    "RequestError",
+    "Route",
+    "Router",
+    "RouterError",
+    "Usage",
+    "__version__",
+]
 
 if TYPE_CHECKING:
     from turnout.core import (

@@ -1,7 +1,8 @@
 """A decision as a compact record, and back: enough to explain it and to make it again.
 
 The record holds what ``decide`` reads of a request (not its text), and what came out. It is a JSON
-array by position; a long one is deflated, and then starts with a byte that no JSON has.
+array by position; a long one is deflated, and then starts with a byte that no JSON has. Candidates
+and routes are recorded by their fields as they come: a new field goes last.
 
 Invariant: unpacking a record and packing it again gives the same bytes. No text, no embedding.
 """
@@ -48,7 +49,7 @@ def pack(request: Request, decision: Decision) -> bytes:
             decision.reason,
             decision.blocked,
             decision.refusal,
-            [_candidate(c) for c in decision.candidates],
+            [list(c) for c in decision.candidates],
             [_route(r) for r in decision.routes],
         ]
     )
@@ -84,8 +85,8 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         reason=reason,
         features=_as_features(seen),
         prediction=_as_prediction(guess),
-        candidates=tuple(_as_candidate(c) for c in candidates),
-        routes=tuple(_as_route(r) for r in routes),
+        candidates=tuple(Candidate(*fields) for fields in candidates),
+        routes=tuple(Route(*fields) for fields in routes),
         snapshot=_as_snapshot(now),
         bundle=bundle,
         blocked=blocked,
@@ -213,49 +214,9 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
     )
 
 
-def _candidate(c: Candidate) -> list[Any]:
-    return [
-        c.deployment,
-        c.model,
-        c.cost_pico_usd,
-        c.quality,
-        c.latency_ms,
-        c.score,
-        c.propensity,
-        c.reason,
-        c.excluded,
-    ]
-
-
-def _as_candidate(fields: list[Any]) -> Candidate:
-    return Candidate(
-        deployment=fields[0],
-        model=fields[1],
-        cost_pico_usd=fields[2],
-        quality=fields[3],
-        latency_ms=fields[4],
-        score=fields[5],
-        propensity=fields[6],
-        reason=fields[7],
-        excluded=fields[8],
-    )
-
-
 def _route(route: Route) -> list[Any]:
-    always = [route.deployment, route.model, route.provider, route.role, route.ordinal]
-    return [*always, route.quota] if route.quota else always
-
-
-def _as_route(fields: list[Any]) -> Route:
-    deployment, model, provider, role, ordinal, *rest = fields
-    return Route(
-        deployment=deployment,
-        model=model,
-        provider=provider,
-        role=role,
-        ordinal=ordinal,
-        quota=rest[0] if rest else None,
-    )
+    # Without what most routes do not have.
+    return list(route if route.quota else route[:-1])
 
 
 def _ref(ref: Ref) -> list[str]:
