@@ -4,7 +4,8 @@ import http.client
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,96 +19,97 @@ from turnout.testing import FaultyUpstream, Served, serving
 
 def test_a_reload_while_workers_start_ends_none() -> None:
     """SIGHUP before a worker can reload waits for it: both serve, and each takes it in."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger="off", timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
-            for _ in range(10):
-                served.process.send_signal(signal.SIGHUP)
-                time.sleep(0.05)
-            first = _workers(served)
-            _until(lambda: served.log().count("configuration reloaded") >= 2)
-            assert len(_workers(served)) == 2
-            assert first <= _workers(served)
-            assert served.process.poll() is None
+    with _two_workers() as served:
+        for _ in range(10):
+            served.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        first = _workers(served)
+        _until(lambda: served.log().count("configuration reloaded") >= 2)
+        assert len(_workers(served)) == 2
+        assert first <= _workers(served)
+        assert served.process.poll() is None
 
 
 def test_a_worker_that_dies_is_replaced() -> None:
     """Killed, it comes back; the other one goes on."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger="off", timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len(_workers(served)) == 2)
-            gone = min(_workers(served))
-            os.kill(gone, signal.SIGKILL)
-            _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
+    with _two_workers() as served:
+        _until(lambda: len(_workers(served)) == 2)
+        gone = min(_workers(served))
+        os.kill(gone, signal.SIGKILL)
+        _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
 
 
 def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
     """Killed again and again as they start, they do not stop the gateway: the other one serves."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger="off", timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
+    with _two_workers() as served:
+        _until(lambda: len(_workers(served)) == 2)
+        stays = min(_workers(served))
+        for deaths in (1, 2, 3):
             _until(lambda: len(_workers(served)) == 2)
-            stays = min(_workers(served))
-            for deaths in (1, 2, 3):
-                _until(lambda: len(_workers(served)) == 2)
-                (young,) = _workers(served) - {stays}
-                os.kill(young, signal.SIGKILL)
-                _until(lambda n=deaths: served.log().count("a worker ended") == n)
-            _until(lambda: len(_workers(served)) == 2)
-            assert stays in _workers(served)
-            waits = [orjson.loads(line)["in_s"] for line in _lines(served, "a worker ended")]
-            assert waits == [0.5, 1.0, 2.0]
+            (young,) = _workers(served) - {stays}
+            os.kill(young, signal.SIGKILL)
+            _until(lambda n=deaths: served.log().count("a worker ended") == n)
+        _until(lambda: len(_workers(served)) == 2)
+        assert stays in _workers(served)
+        waits = [orjson.loads(line)["in_s"] for line in _lines(served, "a worker ended")]
+        assert waits == [0.5, 1.0, 2.0]
 
 
 def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
     """The file is broken by then: it is said, tried again, and it comes back when it is mended."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger="off", timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len(_workers(served)) == 2)
-            good = served.config_path.read_text()
-            served.config_path.write_text(good + "polcy: {}\n")
-            os.kill(max(_workers(served)), signal.SIGKILL)
-            _until(lambda: "exit code 2" in served.log())
-            assert "unknown key 'polcy'" in served.log()
-            assert _answered(served.port)
-            served.config_path.write_text(good)
-            _until(lambda: len(_workers(served)) == 2)
-            time.sleep(3)
-            assert len(_workers(served)) == 2
+    with _two_workers() as served:
+        _until(lambda: len(_workers(served)) == 2)
+        good = served.config_path.read_text()
+        served.config_path.write_text(good + "polcy: {}\n")
+        os.kill(max(_workers(served)), signal.SIGKILL)
+        _until(lambda: "exit code 2" in served.log())
+        assert "unknown key 'polcy'" in served.log()
+        assert _answered(served.port)
+        served.config_path.write_text(good)
+        _until(lambda: len(_workers(served)) == 2)
+        time.sleep(3)
+        assert len(_workers(served)) == 2
 
 
 def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path) -> None:
     """Another file would be read beside the one that is written: the change needs a restart."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger=str(tmp_path / "one.db"), timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len(_workers(served)) == 2)
-            served.process.send_signal(signal.SIGHUP)  # answered once both serve
-            _until(lambda: served.log().count("configuration reloaded") == 2)
-            text = served.config_path.read_text()
-            served.config_path.write_text(text.replace("one.db", "two.db"))
-            _until(lambda: served.log().count("which is written for all workers") == 2)
-            assert _answered(served.port)
-            before = _workers(served)
-            served.process.send_signal(signal.SIGUSR2)
-            _until(lambda: "turnout: ledger: " in served.log())
-            time.sleep(1)
-            assert _workers(served) == before
-        assert not (tmp_path / "two.db").exists()
+    with _two_workers(str(tmp_path / "one.db")) as served:
+        _both_serve(served)
+        text = served.config_path.read_text()
+        served.config_path.write_text(text.replace("one.db", "two.db"))
+        _until(lambda: served.log().count("which is written for all workers") == 2)
+        assert _answered(served.port)
+        before = _workers(served)
+        served.process.send_signal(signal.SIGUSR2)
+        _until(lambda: "turnout: ledger: " in served.log())
+        time.sleep(1)
+        assert _workers(served) == before
+    assert not (tmp_path / "two.db").exists()
 
 
 def test_no_worker_outlives_its_parent() -> None:
     """Killed, the parent cannot tell them: they see it, and leave the address to the next one."""
+    with _two_workers() as served:
+        _until(lambda: len(_workers(served)) == 2)
+        workers = _workers(served)
+        served.process.kill()
+        served.process.wait()
+        _until(lambda: not any(_alive(pid) for pid in workers))
+
+
+@contextmanager
+def _two_workers(ledger: str = "off") -> Iterator[Served]:
     with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger="off", timeouts=PATIENT)
+        settings = config(upstream, ledger=ledger, timeouts=PATIENT)
         with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len(_workers(served)) == 2)
-            workers = _workers(served)
-            served.process.kill()
-            served.process.wait()
-            _until(lambda: not any(_alive(pid) for pid in workers))
+            yield served
+
+
+def _both_serve(served: Served) -> None:
+    """Waits until they do: only who serves answers a SIGHUP."""
+    _until(lambda: len(_workers(served)) == 2)
+    served.process.send_signal(signal.SIGHUP)
+    _until(lambda: served.log().count("configuration reloaded") == 2)
 
 
 def _answered(port: int) -> bool:
@@ -146,18 +148,14 @@ def _until(done: Callable[[], bool]) -> None:
 
 def test_a_new_key_is_known_to_every_worker_at_once(tmp_path: Path) -> None:
     """Used the moment it is made, at whichever worker: the first key too, and it is charged."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger=str(tmp_path / "l.db"), timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len(_workers(served)) == 2)
-            served.process.send_signal(signal.SIGHUP)  # answered once both serve
-            _until(lambda: served.log().count("configuration reloaded") == 2)
-            admin = (served.config_path.parent / "admin-token").read_text().strip()
-            for _ in range(20):
-                made = _call(served.port, "/v1/keys", admin, {"name": "test"})
-                _call(served.port, "/v1/chat/completions", made["key"], chat(max_tokens=20))
-        rows = store_at(tmp_path / "l.db").fetch("SELECT count(DISTINCT tenant) FROM requests")
-        assert rows == [(20,)]
+    with _two_workers(str(tmp_path / "l.db")) as served:
+        _both_serve(served)
+        admin = (served.config_path.parent / "admin-token").read_text().strip()
+        for _ in range(20):
+            made = _call(served.port, "/v1/keys", admin, {"name": "test"})
+            _call(served.port, "/v1/chat/completions", made["key"], chat(max_tokens=20))
+    rows = store_at(tmp_path / "l.db").fetch("SELECT count(DISTINCT tenant) FROM requests")
+    assert rows == [(20,)]
 
 
 def _call(port: int, path: str, key: str, body: dict[str, Any]) -> Any:

@@ -152,7 +152,7 @@ async def test_a_lapsed_hold_frees_itself_and_a_late_settlement_still_counts(
     await slow.decided(told.request, told.decision, at_most(USD))
     await slow.attempted(told.outcomes[0])
     released = release_stored(slow.store, next(iter(slow._open.values())).hold, slow.now_ms())
-    await slow._writer.submit(released, asyncio.get_running_loop()).written()
+    await slow._inbox.submit(released, asyncio.get_running_loop()).written()
     assert [line.state for line in listed(make_store())] == ["released"]
     await slow.settled(told.decision)
     slow.close()

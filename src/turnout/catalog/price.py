@@ -60,7 +60,7 @@ class Price:
 
     def expected_cost(self, input_tokens: int, output_tokens: int) -> int:
         """Pico-dollars for a call of this size with a cold cache."""
-        rates = self.rates_for(input_tokens) if self.tiers else self.rates
+        rates = self.rates_for(input_tokens)
         return input_tokens * rates.input + output_tokens * rates.output
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:

@@ -97,6 +97,10 @@ class Asides:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
         return float(np.add.reduce(self.telling.take(rows)))
 
+    def read(self, text: str, rows: Rows, rows_of: RowsOf) -> str:
+        """A text of these rows as its label is read: without asides, if there may be any."""
+        return self.without(text, rows_of) if self.suspected(rows) else text
+
     def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left."""
         parts = clauses(text)

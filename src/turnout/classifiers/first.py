@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.grams import PIECES, grams, grams_of
+from turnout.classifiers.grams import PIECES, grams, grams_of, together
 from turnout.classifiers.heads import Floats, Table
 from turnout.classifiers.pieces import PieceTokenizer
 
@@ -58,8 +58,7 @@ class FirstStage:
     def rows_of(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
         """The rows of all texts, and where each text's begin."""
         if len(texts) <= _FEW:
-            found = [self.rows(text) for text in texts]
-            return np.concatenate(found), np.cumsum([0, *map(len, found[:-1])])
+            return together([self.rows(text) for text in texts])
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
 

@@ -30,6 +30,11 @@ def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
     return _distinct(np.concatenate(rows))
 
 
+def together(found: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of several texts one after another, and where each text's begin."""
+    return np.concatenate(found), np.cumsum([0, *map(len, found[:-1])])
+
+
 def grams_of(
     ids: Sequence[Sequence[int]], texts: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,7 +4,7 @@ Good enough to report and to choose a stricter rule for the unknown; not a langu
 """
 
 import re
-import sys
+import struct
 from itertools import repeat
 
 from turnout.classifiers.words import words_of
@@ -45,6 +45,7 @@ _LANGUAGES_OF = {
 # one number, so that those of a text are added up in one sum; 840 parts can be shared by up to 8.
 _PARTS, _BITS = 840, 32
 _NAMES = tuple(_COMMON)
+_FIELDS = struct.Struct(f"<{len(_NAMES)}I")
 _VOTE_OF = {
     word: sum(_PARTS // len(names) << _BITS * _NAMES.index(name) for name in names)
     for word, names in _LANGUAGES_OF.items()
@@ -77,7 +78,5 @@ def _by_words(text: str) -> str:
     votes = sum(map(_VOTE_OF.get, words_of(text), repeat(0)))
     if not votes:
         return ""
-    fields = votes.to_bytes(_BITS // 8 * len(_NAMES), sys.byteorder)
-    each = memoryview(fields).cast("I").tolist()
-    names = _NAMES if sys.byteorder == "little" else _NAMES[::-1]
-    return names[each.index(max(each))]
+    each = _FIELDS.unpack(votes.to_bytes(_FIELDS.size, "little"))
+    return _NAMES[each.index(max(each))]

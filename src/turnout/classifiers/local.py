@@ -160,9 +160,7 @@ class LocalClassifier:
 
     def _asked(self, text: str, rows: Rows) -> str:
         """The text of these rows without what talks to the classifier."""
-        if not self._asides.suspected(rows):
-            return text
-        return self._asides.without(text, self._first.rows_of)
+        return self._asides.read(text, rows, self._first.rows_of)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""

@@ -141,16 +141,13 @@ def candidates(
     success, latency_ms = prediction.success, snapshot.latency_ms
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     found = []
-    only_the_window = len(checks) == 1
     for deployment in deployments:
         card, price, ident = deployment.card, deployment.price, deployment.id
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
         cost = None if price is None else price.expected_cost(prompt, answer)
-        excluded = None
-        if not (only_the_window and prompt + (cap or answer) <= card.context_window):
-            asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
-            excluded = _excluded(checks, asked, deployment)
+        asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
+        excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
         found.append(Candidate(ident, model, cost, quality, usual_ms, None, 0.0, "", excluded))
     return found

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Protocol
 
 from turnout.core import STORED_PREFIX, Caller
+from turnout.core.hosts import LOOPBACK
 from turnout.gateway.cors import Origins
 from turnout.gateway.problem import Problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 ADMIN_PATHS = ("/v1/keys", "/v1/keys/", "/v1/budgets/")
 METRICS = "/metrics"  # an administrator's, too, where there are keys
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ANYONE = Caller(key="local", keys=("local",))
 

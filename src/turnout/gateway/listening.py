@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnout.core import ConfigError
-from turnout.gateway.access import LOOPBACK, Access
+from turnout.core.hosts import LOOPBACK
+from turnout.gateway.access import Access
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -84,6 +84,7 @@ class Ledger(Recorder):
         self._sessions = Sessions()
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
         self._writer = self._new_writer(idle_s, shared)
+        self._inbox = self._writer.inbox
 
     def _new_writer(
         self, idle_s: float | None, shared: tuple[str, bytes] | None
@@ -104,7 +105,7 @@ class Ledger(Recorder):
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Write for another process. Raises LedgerError when closed."""
-        self._writer.put(tickets)
+        self._inbox.put(tickets)
 
     def start(self) -> Self:
         """Open the store now. Raises ConfigError or LedgerError."""
@@ -124,7 +125,7 @@ class Ledger(Recorder):
 
     def change(self, *changes: Change) -> None:
         """Store changes of keys or budgets. Blocks; raises LedgerError."""
-        tickets = [self._writer.submit(change) for change in (*changes, RISING)]
+        tickets = [self._inbox.submit(change) for change in (*changes, RISING)]
         for ticket in tickets:
             ticket.wait()
 
@@ -134,7 +135,7 @@ class Ledger(Recorder):
 
     def written(self, change: Change) -> Awaitable[None]:
         """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""
-        return self._writer.submit(change, _loop()).written()
+        return self._inbox.submit(change, _loop()).written()
 
     def close(self) -> None:
         """Write what is queued and let go of the store."""
@@ -212,7 +213,7 @@ class Ledger(Recorder):
         opinion = await asyncio.to_thread(
             opinion_of, self.store, decision_id, metric, value, source, self.now_ms()
         )
-        await self._writer.submit(opinion, _loop()).written()
+        await self._inbox.submit(opinion, _loop()).written()
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Something that a person should know of a request; written with its settlement."""
@@ -226,7 +227,7 @@ class Ledger(Recorder):
 
     async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
         """Write a hold; one that could not be written is forgotten, nothing may be spent."""
-        entry.asking = self._writer.submit(told, _loop())
+        entry.asking = self._inbox.submit(told, _loop())
         written = entry.asking.written()
         try:
             # Whether a budget had room must be known even when the caller has left.
@@ -298,13 +299,13 @@ class Ledger(Recorder):
         verified = outcome.route.role == "verifier"
         if not verified and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and takes it along
-        ticket = self._writer.submit(call, _loop())
+        ticket = self._inbox.submit(call, _loop())
         entry.tickets[call.n] = ticket
         if not entry.hold.charges or not (call.cost_pico_usd is None or call.cost_pico_usd):
             return ticket
         # What the failure has cost is no longer there for the next attempt.
         more = self._begin(entry.request, call.id, entry.bounds)
-        more.asking = self._writer.submit(more.hold, _loop())
+        more.asking = self._inbox.submit(more.hold, _loop())
         return more.asking
 
     def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
@@ -331,7 +332,7 @@ class Ledger(Recorder):
             reusable=self._reusable(entry),
             notes=entry.notes,
         )
-        return self._writer.submit(entry.ended(end), _loop())
+        return self._inbox.submit(entry.ended(end), _loop())
 
     def _reusable(self, entry: UnderWay) -> int:
         """Prompt tokens of the session's last turn that another model still has in its cache."""
@@ -350,7 +351,7 @@ class Ledger(Recorder):
         del self._open[decision_id]
         end = release(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
         end = end._replace(calls=tuple(entry.unwritten()))
-        return self._writer.submit(entry.ended(end), _loop())
+        return self._inbox.submit(entry.ended(end), _loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
         """What to write, or remove, that nobody waits for."""

@@ -9,7 +9,6 @@ it holds is freed when its connection ends, for it can settle nothing more. A se
 not be sent is sent again when the owner is back. This module does not know databases.
 """
 
-import asyncio
 import os
 import socket
 import threading
@@ -22,7 +21,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
 
 from turnout.core import LedgerError, RouterError
-from turnout.ledger.entries import Entry, Settlement
+from turnout.ledger.entries import Settlement
 from turnout.ledger.inbox import Inbox
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.ticket import Ticket, tell
@@ -100,20 +99,12 @@ class RemoteWriter:
 
     def __init__(self, address: str, secret: bytes, owner: str) -> None:
         self._address, self._secret, self._owner = address, secret, owner
-        self._inbox = Inbox("the ledger", self._send)
+        self.inbox = Inbox("the ledger", self._send)
         self._waiting: dict[int, Ticket] = {}
         self._owed: deque[Settlement] = deque()
         self._number = 0
         self._dropping = threading.Lock()
         self._host: Connection | None = None
-
-    def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
-        """As Inbox.submit."""
-        return self._inbox.submit(entry, loop)
-
-    def put(self, tickets: Sequence[Ticket]) -> None:
-        """As Inbox.put."""
-        self._inbox.put(tickets)
 
     def start(self) -> None:
         """Connect now. Raises LedgerError."""
@@ -122,13 +113,13 @@ class RemoteWriter:
 
     def close(self) -> None:
         """Send what is queued and wait until it is written, then leave."""
-        self._inbox.close()
+        self.inbox.close()
 
     def _send(self) -> None:
-        while not self._inbox.ended:
+        while not self.inbox.ended:
             # An owner that went away is looked for until it is back, so that it knows of us.
             alone = self._owed or self._host is None
-            self._pass_on(self._inbox.take(AGAIN_S if alone else None))
+            self._pass_on(self.inbox.take(AGAIN_S if alone else None))
         patience = time.monotonic() + 5
         while self._waiting and time.monotonic() < patience:
             time.sleep(0.005)
@@ -196,7 +187,7 @@ class RemoteWriter:
         host.close()
         self._lose(lost)
         with suppress(LedgerError):
-            self._inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
+            self.inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
 
     def _lose(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

@@ -95,8 +95,6 @@ def counted(decision: Decision, deployment: Deployment) -> int:
     """The prompt's length in the deployment's tokens, in millionths; 0 where it was not counted."""
     card = deployment.card
     count = decision.features.input_tokens.get(card.tokenizer, 0)
-    if card.token_factor == 1:
-        return count * MILLION
     return round(count * card.token_factor * MILLION)
 
 

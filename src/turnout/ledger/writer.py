@@ -5,7 +5,6 @@ An entry that must not be lost is tried again when the store has recovered. This
 know SQL or databases.
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -42,37 +41,29 @@ class Writer:
         self._upkeep = upkeep
         self._busy = busy
         self._idle_s = idle_s
-        self._inbox = Inbox(store.where, self._work)
+        self.inbox = Inbox(store.where, self._work)
         self._owed: deque[Settlement] = deque()
         self._is_open = False
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._failure: RouterError | None = None
 
-    def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
-        """As Inbox.submit."""
-        return self._inbox.submit(entry, loop)
-
-    def put(self, tickets: Sequence[Ticket]) -> None:
-        """As Inbox.put."""
-        self._inbox.put(tickets)
-
     def start(self) -> None:
         """Open the store now, so that what is wrong with it is said at once. Raises RouterError."""
         ticket = Ticket(None, None)
-        self._inbox.put([ticket])
+        self.inbox.put([ticket])
         ticket.wait()
 
     def close(self) -> None:
         """Write what is queued, then let go of the store."""
-        self._inbox.close()
+        self.inbox.close()
 
     def _work(self) -> None:
-        while not self._inbox.ended:
-            tickets = self._inbox.take(min(SWEEP_S, self._idle_s or SWEEP_S))
+        while not self.inbox.ended:
+            tickets = self.inbox.take(min(SWEEP_S, self._idle_s or SWEEP_S))
             if tickets:
                 self._serve(tickets)
-            elif not self._inbox.ended:
+            elif not self.inbox.ended:
                 self._rest()
         if self._owed and self._ready():
             self._pay_owed()

@@ -12,17 +12,16 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from turnout.catalog import Provider
+from turnout.core.hosts import LOOPBACK
 
 _OLD_CAP, _NEW_CAP = "max_tokens", "max_completion_tokens"
 _NEW_ROLE, _OLD_ROLE = "developer", "system"
 
 _OPENAI = "api.openai.com"
 _OPENAI_AT_AZURE = ".openai.azure.com"
-# Local servers (llama.cpp, Ollama, vLLM) take both words for the cap.
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-# Hosts documented to take stream_options.include_usage; local servers take it too. Others may
-# refuse a field they do not know, so they are not sent it.
-_REPORTS_USAGE = _LOCAL | {
+# Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
+# take it too. Others may refuse a field they do not know, so they are not sent it.
+_REPORTS_USAGE = LOOPBACK | {
     _OPENAI,
     "api.deepseek.com",
     "api.x.ai",
@@ -63,8 +62,8 @@ def reports_usage(provider: Provider) -> bool:
 
 def _words(base_url: str) -> Words:
     host = _host(base_url)
-    if host in _LOCAL:
-        return "both"
+    if host in LOOPBACK:
+        return "both"  # local servers take either word for the cap
     return "new" if host == _OPENAI or host.endswith(_OPENAI_AT_AZURE) else "old"
 
 

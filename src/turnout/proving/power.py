@@ -59,7 +59,7 @@ class HoldsLater(Ledger):
 
     async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
         """At once."""
-        entry.asking = self._writer.submit(told)
+        entry.asking = self._inbox.submit(told)
 
 
 def _run(

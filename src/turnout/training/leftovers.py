@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.asides import Asides
+from turnout.classifiers.grams import together
 from turnout.classifiers.heads import Table
 from turnout.classifiers.window import clipped
 from turnout.training.asides import AsideHead, fit_asides
@@ -58,12 +59,10 @@ class _Reader:
 
     def __call__(self, text: str) -> str:
         read = clipped(text)
-        suspected = self._asides.suspected(self._rows_of(read))
-        return self._asides.without(read, self._of_all) if suspected else read
+        return self._asides.read(read, self._rows_of(read), self._of_all)
 
     def _of_all(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
-        found = [self._rows_of(text) for text in texts]
-        return np.concatenate(found), np.cumsum([0, *map(len, found[:-1])])
+        return together([self._rows_of(text) for text in texts])
 
 
 def _letters(text: str) -> str:
