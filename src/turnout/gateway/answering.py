@@ -8,7 +8,8 @@ event and never cleanly. This module does not know providers or connections.
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
@@ -42,8 +43,7 @@ async def answer(
     return walk
 
 
-@dataclass(slots=True, kw_only=True)
-class _Answering:
+class _Answering(Struct, kw_only=True):
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
