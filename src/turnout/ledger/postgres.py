@@ -15,7 +15,7 @@ from turnout.core import ConfigError
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, StoreFailure, Then
+from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
 
 T = TypeVar("T")
 
@@ -135,9 +135,7 @@ class PostgresStore:
         except (errors.InvalidPasswordError, errors.InvalidCatalogNameError) as error:
             raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
         except errors.UndefinedTableError as error:
-            raise ConfigError(
-                f"{self.where} holds no ledger yet; the first recorded request makes it"
-            ) from error
+            raise NoLedgerYet(self.where) from error
         except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
             words = str(error) or type(error).__name__
             raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
