@@ -35,7 +35,7 @@ class Delta(Struct, frozen=True, kw_only=True):
     @property
     def has_content(self) -> bool:
         """Whether this piece carries anything a reader would see."""
-        return bool(self.text or self.reasoning or self.tool_calls)
+        return bool(self.text or self.reasoning or self.tool_calls or self.refusal)
 
 
 class Chunk(Struct, frozen=True, kw_only=True):
