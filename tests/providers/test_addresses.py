@@ -59,7 +59,7 @@ async def test_a_silent_family_does_not_use_up_the_time_to_connect(
         fault = fault_of(
             await call(
                 transport, replace(where, provider=other), request(),
-                timeouts=replace(PATIENT, connect_s=0.4),
+                timeouts=structs.replace(PATIENT, connect_s=0.4),
             )
         )  # fmt: skip
     assert fault is not None
