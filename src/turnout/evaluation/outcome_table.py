@@ -74,6 +74,16 @@ class OutcomeTable:
         whole = ~(np.isnan(kept.score) | np.isnan(kept.cost_usd)).any(axis=1)
         return kept.rows(np.flatnonzero(whole))
 
+    def answered(self) -> "OutcomeTable":
+        """The models that have any score, with a note where some have none."""
+        tried = ~np.isnan(self.score).all(axis=0)
+        kept = [model for model, known in zip(self.models, tried.tolist(), strict=True) if known]
+        if len(kept) == len(self.models):
+            return self
+        left = [model for model in self.models if model not in kept]
+        note = f"left out, without any score: {', '.join(left)}"
+        return _replace(self.columns(kept), notes=(*self.notes, note))
+
     def _cut(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]
     ) -> "OutcomeTable":

@@ -5,7 +5,6 @@ A row is ``{text | messages, intent, source}`` and may say ``lang``, ``licence``
 be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones.
 """
 
-import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import orjson
 
 from turnout.core import UNSAFE, ConfigError, Message, text_of
+from turnout.evaluation.row_files import opened
 
 INTENTS = (
     "simple_qa",
@@ -89,12 +89,8 @@ def _file(path: Path) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterable[bytes]:
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            yield from file
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    with opened(path) as file:
+        yield from file
 
 
 def _row(value: Any) -> Row:
