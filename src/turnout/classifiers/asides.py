@@ -47,7 +47,7 @@ _WEIGHTY = 60
 _LIKELIER = 0.0
 # Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
 _TELLING = 0.5
-_OPENS = (":", "：")
+OPENS = (":", "：")
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
@@ -109,7 +109,7 @@ class Asides:
         scores = self.table.all(*rows_of(parts))[:, 0]
         # What a request opens with a colon belongs to it, whatever it says.
         opens = [
-            score <= _LIKELIER and part.rstrip().endswith(_OPENS)
+            score <= _LIKELIER and part.rstrip().endswith(OPENS)
             for part, score in zip(parts, scores, strict=True)
         ]
         opened = 1 + np.flatnonzero(opens[:-1])
