@@ -47,6 +47,8 @@ _WEIGHTY = 60
 _LIKELIER = 0.0
 # Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
 _TELLING = 0.5
+# A turn of several is left out where each of its clauses is above this.
+_SURE = 2.0
 OPENS = (":", "：")
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
@@ -100,6 +102,12 @@ class Asides:
     def read(self, text: str, rows: Rows, rows_of: RowsOf) -> str:
         """A text of these rows as its label is read: without asides, if there may be any."""
         return self.without(text, rows_of) if self.suspected(rows) else text
+
+    def idle(self, text: str, rows: Rows, rows_of: RowsOf) -> bool:
+        """Whether a text of these rows does nothing but talk to the classifier."""
+        if not self.suspected(rows):
+            return False
+        return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
 
     def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left."""

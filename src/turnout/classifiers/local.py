@@ -26,7 +26,7 @@ from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.views import is_plain, stretches
-from turnout.classifiers.window import LONG, clipped, lone_prompt, sentences, window
+from turnout.classifiers.window import Window, apart, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
 _LEAST = 1e-30
@@ -132,11 +132,10 @@ class LocalClassifier:
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
-        clips = map(clipped, seen.turns)
-        turns = tuple(self._asked(clip, self._first.rows(clip)) for clip in clips)
+        turns, contexts = self._asked_in(seen)
         parts = tuple(dict.fromkeys(part for s in seen.segments for part in stretches(s)))
-        chunks = (*parts, *_apart(parts))
-        texts = list(dict.fromkeys((*turns, *seen.contexts, *chunks)))
+        chunks = (*parts, *apart(parts))
+        texts = list(dict.fromkeys((*turns, *contexts, *chunks)))
         place = {text: i for i, text in enumerate(texts)}
         read = self._first.read(texts)
         of_turns, of_chunks = _places(turns, place), _places(chunks, place)
@@ -147,8 +146,8 @@ class LocalClassifier:
         alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
             turns=turns,
-            contexts=seen.contexts,
-            context_logits=read.logits[_places(seen.contexts, place)],
+            contexts=contexts,
+            context_logits=read.logits[_places(contexts, place)],
             turn_logits=read.logits[of_turns],
             likely=self._likely(read.quick[of_turns[0]]) if alone else None,
             chunks=chunks,
@@ -157,6 +156,18 @@ class LocalClassifier:
             chunk_quick=quick,
             language=language_of(turns[-1]) if turns else "",
         )
+
+    def _asked_in(self, seen: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The turns as their labels are read, and what was said between them.
+
+        An earlier turn that only talks to the classifier is no task that another could go on with.
+        """
+        clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
+        idle = [self._asides.idle(*clip, self._first.rows_of) for clip in clips[:-1]]
+        kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
+        told = [*(clips[i] for i in kept), *clips[-1:]]
+        contexts = tuple(seen.contexts[i] for i in kept)
+        return tuple(self._asked(*clip) for clip in told), contexts
 
     def _asked(self, text: str, rows: Rows) -> str:
         """The text of these rows without what talks to the classifier."""
@@ -259,15 +270,6 @@ def _joined(held: Floats, answered: Floats) -> Floats:
     task = np.sqrt(held[:known] * answered)
     task *= held[:known].sum() / max(float(task.sum()), _LEAST)
     return np.concatenate([task, held[known:]])
-
-
-def _apart(parts: Sequence[str]) -> tuple[str, ...]:
-    """The sentences of a long text, each by itself, where they are no parts already."""
-    if len(parts) == 1:
-        return ()
-    found = dict.fromkeys(s for part in parts if len(part) > LONG for s in sentences(part))
-    known = set(parts)
-    return tuple(sentence for sentence in found if sentence not in known)
 
 
 def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:

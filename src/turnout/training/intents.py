@@ -122,7 +122,9 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 def training_rows(paths: Sequence[Path]) -> list[Row]:
     """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
     rows = load(paths)
-    made = [*attacked(rows), *leftovers(rows, reader()), *pasted(rows)]
+    # What is hard to find weighs twice: most of what still flips is of that kind.
+    left = leftovers(rows, reader())
+    made = [*attacked(rows), *left, *left, *pasted(rows)]
     return [*rows, *made, *tasks(rows)]
 
 
