@@ -111,7 +111,9 @@ def test_the_opening_words_of_a_task_decide_its_label() -> None:
     letter = "Dear Jo, the lamp has arrived. Yours, Al"
     own = [
         _row(f"Summarize: {letter}", intent="summarization", source="own/a"),
-        _row("Translate into Thai:\nAll that we saw was a fox", intent="translation", source="own/b"),
+        _row(
+            "Translate into Thai:\nAll that we saw was a fox", intent="translation", source="own/b"
+        ),
         _row("Tell me a tale about two foxes and a hat", intent="creative", source="own/c"),
         _row("sort: [3, 1, 2]", intent="code", source="own/d"),
     ]
@@ -152,9 +154,7 @@ def test_what_is_left_of_an_attack_is_a_row() -> None:
     words = ("sort", "sum", "mix", "hum", "list", "print")
     prompts = [_row(f"{word} it", intent="code", source="own/p") for word in words]
     found = leftovers([*moulds, *prompts], _letters)
-    assert {(row.intent, row.kind, row.source) for row in found} == {
-        ("code", "made", "own/m")
-    }
+    assert {(row.intent, row.kind, row.source) for row in found} == {("code", "made", "own/m")}
     odd = [row for row in found if row.text.endswith("hum a list")]
     made = list(fillings([*moulds, *prompts]))
     assert len(odd) == sum(filled.text.endswith("hum a list") for filled in made)

@@ -68,7 +68,7 @@ class Heads:
 
 def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one that has no rows of its own stays out of reach."""
-    # Made rows teach the labels' heads alone: how rare words are and how sources differ, prompts do.
+    # Made rows teach the labels' heads alone; how rare words are and sources differ, prompts do.
     plain = [i for i, row in enumerate(rows) if row.kind != MADE]
     asked, prompts = [rows[i] for i in plain], features.only(np.array(plain))
     rarity = rarity_of(prompts.counts, [row.source for row in asked])

@@ -7,17 +7,15 @@ their own teach too little of that: a letter looks like chat, a tale like creati
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from turnout.classifiers.asides import OPENS, clauses
+from turnout.classifiers.asides import clauses
+from turnout.classifiers.openings import WORKING, opens
 from turnout.training.rows import INTENTS, MADE, Row
 
-# Intents whose prompts work on a text that they bring along.
-_WORKING = frozenset({"translation", "summarization", "extraction", "writing"})
-# And those of prompts that may be pasted: none that would be worked on as code.
+# Intents of prompts that may be pasted: of none that would be worked on as code.
 _SAID = frozenset({"chat", "creative", "simple_qa", "reasoning"})
-_OPENING = range(8, 121)
 _TEXT = range(30, 401)
 # Steps through the texts that have no divisor in common with most numbers of them.
-_STRIDE, _SECOND = 37, 101
+_STRIDE, _SHIFT = 37, 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +37,13 @@ def pasted(rows: Sequence[Row]) -> list[Row]:
     texts = _by_language((task.row, task.text.strip()) for task in tasks)
     openings = {task.opening: task.row for task in reversed(tasks)}
     found = []
-    for turn, (opening, row) in enumerate(reversed(openings.items())):
-        found.append(_said(row, opening.strip()))
-        for known, stride in ((prompts, 0), (texts, _SECOND)):
+    for turn, (words, row) in enumerate(reversed(openings.items())):
+        found.append(_said(row, words.strip()))
+        for known, shift in ((prompts, 0), (texts, _SHIFT)):
             fitting = known.get(row.language) or [text for each in known.values() for text in each]
             if fitting:
-                found.append(_said(row, opening + fitting[(turn * _STRIDE + stride) % len(fitting)]))
+                text = fitting[(turn * _STRIDE + shift) % len(fitting)]
+                found.append(_said(row, words + text))
     return found
 
 
@@ -57,8 +56,7 @@ def _tasks(rows: Sequence[Row]) -> Iterator[_Task]:
     for row in rows:
         opening = clauses(row.text)[0]
         text = row.text[len(opening) :]
-        opens = opening.rstrip().endswith(OPENS) or "\n" in opening
-        if row.intent in _WORKING and opens and text and len(opening) in _OPENING:
+        if row.intent in WORKING and text and opens(opening):
             yield _Task(row=row, opening=opening, text=text)
 
 
