@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.cli.run import run
+from turnout.ledger.sqlite import SqliteStore
 from turnout.testing import FaultyUpstream
 
 CONFIG = "models:\n  fast: {model: m, price: unknown, provider: p}\ndefault: fast\n"
@@ -76,6 +77,8 @@ def test_an_unreachable_provider_is_exit_4(
     [
         ("scipy", ["train", "intents", "rows.jsonl", "--out", "i.zip"], "turnout[train]"),
         ("sklearn", ["train", "success", "--table", "t.jsonl", "--out", "b"], "turnout[train]"),
+        ("matplotlib", ["savings", "--plot", "s.png", "--ledger", "l.db"], "turnout[plot]"),
+        ("uvloop", ["prove", "isolation", "--requests", "8"], "turnout[serve]"),
     ],
 )
 def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
@@ -91,6 +94,7 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
         for model in ("a", "bb")
     ]
     (tmp_path / "t.jsonl").write_bytes(b"\n".join(map(orjson.dumps, cells)))
+    SqliteStore(tmp_path / "l.db").open()
     program = f"import sys; sys.modules[{module!r}] = None\nfrom turnout.cli import main\nmain()"
     done = subprocess.run(
         [sys.executable, "-c", program, *command],
@@ -145,6 +149,22 @@ def test_an_empty_list_of_budgets_says_so(
         assert run(capfd, "keys", "create", "a", "--expires-days", days).code == 2
     ran = run(capfd, "budgets", "set", "key", "fortnight", "--usd", "1", "--config", str(path))
     assert ran.code == 2
+
+
+def test_budgets_are_listed_before_anything_was_recorded(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Those of the configuration stand at nothing used, and looking makes no file."""
+    path = tmp_path / "c.yaml"
+    budget = "budgets: [{per: all, window: day, usd: 5}]\n"
+    ours = f"{CONFIG}providers: {{p: {{base_url: http://h}}}}\nledger: {tmp_path}/l.db\n{budget}"
+    path.write_text(ours)
+    listed = run(capfd, "budgets", "list", "--config", str(path))
+    assert (listed.code, listed.err) == (0, "")
+    assert "all all: $5.000000 a day, spent $0.000000, held $0.000000, left $5.000000" in listed.out
+    assert run(capfd, "keys", "list", "--json", "--config", str(path)).out.strip() == "[]"
+    assert run(capfd, "keys", "revoke", "k_1", "--config", str(path)).code == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["c.yaml"]
 
 
 def test_a_wrong_option_is_exit_2(capfd: pytest.CaptureFixture[str]) -> None:

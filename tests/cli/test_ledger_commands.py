@@ -110,4 +110,7 @@ def test_a_wrong_argument_is_one_line(
 
 def test_no_ledger_yet_is_one_line(tmp_path: Path) -> None:
     """Asking before anything was recorded says how it comes to be."""
-    assert "no ledger yet" in _run("ledger", "list", "--ledger", tmp_path / "l.db", code=2)
+    place, out = tmp_path / "l.db", tmp_path / "out.jsonl"
+    assert "no ledger yet" in _run("ledger", "list", "--ledger", place, code=2)
+    assert "no ledger yet" in _run("ledger", "export", out, "--ledger", place, code=2)
+    assert not out.exists()

@@ -1,5 +1,6 @@
 """Keys, budgets and tenants, through the real gateway on a real ledger."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
+from turnout.core import Caller
 from turnout.gateway.access import OPEN_PATHS, Access
 from turnout.gateway.openapi import paths
+from turnout.gateway.problem import Problem
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}
 
@@ -325,3 +328,34 @@ def test_what_is_not_complete_and_safe_is_not_kept(tmp_path: Path) -> None:
         assert "x-turnout-cache" in _ask(gate, {}, model="coder").headers
         time.sleep(0.4)
         assert "x-turnout-cache" not in _ask(gate, {}, model="coder").headers
+
+
+class _Looked:
+    """Stored keys that only note what they are asked for."""
+
+    has_keys = True
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def caller(self, digest: bytes) -> Caller | None:
+        """Nobody."""
+        self.asked.append(digest)
+        return None
+
+
+@pytest.mark.parametrize("given", ["", "x", "static-key-0123456788", "tnk_unknown", "k" * 9000])
+def test_a_key_is_compared_by_its_hash_alone(given: str) -> None:
+    """However much of a key was guessed, its hash tells nothing of how near it came.
+
+    Unknown, wrong and missing keys take the same way: one hash, one look-up here and in the store.
+    """
+    access, stored = Access(["static-key-0123456789"], ADMIN["x-api-key"]), _Looked()
+    headers = {b"host": b"localhost", b"authorization": f"Bearer {given}".encode()}
+    refused = access.caller("POST", "/v1/chat/completions", headers, stored)
+    assert isinstance(refused, Problem)
+    assert (refused.status, refused.code) == (401, "invalid_api_key")
+    assert stored.asked == [hashlib.sha256(given.encode()).digest()]
+    kept = repr(vars(access))
+    assert "static-key-0123456789" not in kept
+    assert ADMIN["x-api-key"] not in kept

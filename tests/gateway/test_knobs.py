@@ -41,6 +41,7 @@ def test_a_quality_that_is_no_share_is_refused(value: str) -> None:
         ("x-turnout-max-cost-eur", "x-turnout-max-cost-usd"),
         ("x-turnout-latency-ms", "x-turnout-max-latency-ms"),
         ("x-turnout-sesion", "x-turnout-session"),
+        ("x-turnout-priorty", "x-turnout-priority"),
     ],
 )
 def test_a_misspelled_limit_is_refused(name: str, meant: str) -> None:
@@ -51,8 +52,20 @@ def test_a_misspelled_limit_is_refused(name: str, meant: str) -> None:
     assert answer.json()["error"]["message"] == f"{name} is no header; did you mean {meant}?"
 
 
-@pytest.mark.parametrize("name", ["cost-usd", "decision", "tenant", "priority", "cache"])
+@pytest.mark.parametrize("name", ["cost-usd", "decision", "tenant", "cache"])
 def test_other_headers_of_ours_change_nothing(name: str) -> None:
     """What answers say may come back through a proxy, and nobody chooses a tenant."""
     with world() as w:
         assert w.post("/v1/chat/completions", chat(), {f"x-turnout-{name}": "7"}).status == 200
+
+
+@pytest.mark.parametrize(("value", "status"), [("low", 200), ("normal", 200), ("high", 400)])
+def test_a_priority_that_there_is_not_is_refused(value: str, status: int) -> None:
+    """Nobody comes before the others; who asks for it is told, not served as if it were so."""
+    with world() as w:
+        answer = w.post("/v1/chat/completions", chat(), {"x-turnout-priority": value})
+    assert answer.status == status
+    if status == 400:
+        said = answer.json()["error"]
+        assert said["param"] == "x-turnout-priority"
+        assert said["message"] == "x-turnout-priority is 'high'; use low, or leave it out"

@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 
+from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG, Told, tell, traffic
-from turnout.core import ConfigError, LedgerError
-from turnout.ledger import Ledger, listed, verify
+from turnout.core import ConfigError, InvalidRequest, LedgerError
+from turnout.ledger import Ledger, listed, shown, verify
 from turnout.ledger.sqlite import SqliteStore
 
 
@@ -194,6 +196,24 @@ async def test_a_clock_set_back_changes_no_state(tmp_path: Path) -> None:
             await tell(ledger, one)
     assert {line.state for line in listed(_file(tmp_path / "l.db"))} <= {"settled", "estimated"}
     assert verify(_file(tmp_path / "l.db")) == []
+
+
+async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> None:
+    """A provider may put a NUL into any name; in Postgres no text can hold one.
+
+    Taken for an outage, its settlement would be tried again for ever, before anybody else's.
+    """
+    first, second = traffic(2, 1)
+    odd = tuple(replace(one, model="acme/la\0rge") for one in first.outcomes)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await tell(ledger, replace(first, outcomes=odd))
+        await ledger.feedback(first.decision.id, "a\0b", 1)
+        await tell(ledger, second)
+    store = make_store()
+    assert [line.state for line in listed(store)] == ["settled", "settled"]
+    assert verify(store) == []
+    with pytest.raises(InvalidRequest, match="not in the ledger"):
+        shown(store, "d_\0")
 
 
 def test_a_missing_ledger_says_how_it_comes_to_be(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_keys_and_budgets_are_seen_by_another_process(make_store: MakeStore) -> 
 
 
 def _digest(secret: str) -> bytes:
-    from turnout.ledger.directory import hashed
+    from turnout.core.caller import hashed
 
     return hashed(secret)
 

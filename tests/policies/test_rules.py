@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.gateway.world import world
 from tests.runtime.world import CODE, FACT, config
 from turnout import ConfigError, Router
 from turnout.testing import FaultyUpstream
@@ -63,3 +64,11 @@ def test_what_cannot_be_used_is_refused_with_the_fix(policy: dict[str, object], 
     """A line names the field and what would help."""
     with FaultyUpstream() as upstream, pytest.raises(ConfigError, match=words):
         Router.from_config(config(upstream, policy=policy), environ={})
+
+
+def test_metadata_counts_in_every_dialect() -> None:
+    """Responses and Messages carry it too, where chat's words for it do not."""
+    policy = {"name": "rules", "rules": RULES, "otherwise": "intent_map"}
+    with world(policy=policy) as w:
+        told = {"input": FACT, "metadata": {"team": "legal"}}
+        assert w.post("/v1/route", told).json()["reason"] == "rule legal"

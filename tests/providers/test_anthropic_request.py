@@ -16,11 +16,12 @@ CLAUDE = replace(WHERE, provider=replace(WHERE.provider, family="anthropic"))
 
 def sent(**more: Any) -> dict[str, Any]:
     """The body of a chat request with these fields, as Anthropic gets it."""
-    request = Request(id="r", body={"messages": [{"role": "user", "content": "x"}], **more})
-    body: dict[str, Any] = json.loads(
+    body = {"messages": [{"role": "user", "content": "x"}], **more}
+    request = Request(id="r", body=body)
+    told: dict[str, Any] = json.loads(
         AnthropicCodec(mark="m").encode(request, CLAUDE, stream=False).body
     )
-    return body
+    return told
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,78 @@ def test_a_temperature_that_it_does_not_take_is_for_another_model() -> None:
     """Chat completions go up to 2; it is not silently made another one."""
     with pytest.raises(InvalidRequest, match=r"temperature is 1.5; .* at most 1"):
         sent(temperature=1.5)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+OTHER = {"type": "function", "function": {"name": "g", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"functions": [{"name": "f"}]}, "functions is not offered"),
+        ({"web_search_options": {}}, "web_search_options is not offered"),
+        ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "custom tools"),
+        ({"tools": [TOOL], "tool_choice": "sometimes"}, "tool_choice is 'sometimes'"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "g"}}}, "no word"),
+        ({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "function_call"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom"}]}]},
+            "call of type 'custom'",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+         "no file_data"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": None}]}]},
+         "no image_url"),
+    ],
+)  # fmt: skip
+def test_what_it_has_no_word_for_is_for_another_model(more: dict[str, Any], says: str) -> None:
+    """Dropped, it would change what was asked; sent as null, it would blame the caller."""
+    with pytest.raises(InvalidRequest, match=says):
+        sent(**more)
+
+
+def test_allowed_tools_are_the_only_ones_shown() -> None:
+    """It knows one tool, any or none, but no list to choose from."""
+    allowed = {"mode": "required", "tools": [OTHER]}
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    body = sent(tools=[TOOL, OTHER], tool_choice=choice)
+    assert [tool["name"] for tool in body["tools"]] == ["g"]
+    assert body["tool_choice"] == {"type": "any"}
+
+
+def test_instructions_alone_are_the_users_turn() -> None:
+    """Chat takes a system message by itself; Messages wants a turn of the user's."""
+    body = sent(messages=[{"role": "system", "content": "Say a number."}])
+    assert body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "Say a number."}]}
+    ]
+    assert "system" not in body
+
+
+def test_parts_keep_where_a_cache_ends_and_empty_texts_are_left_out() -> None:
+    """An empty text block is refused; a cache that is not marked is paid for again."""
+    cached = {"type": "text", "text": "Long rules.", "cache_control": {"type": "ephemeral"}}
+    empty = {"type": "text", "text": ""}
+    asked = {"role": "user", "content": [empty, {"type": "text", "text": "x"}]}
+    body = sent(messages=[{"role": "system", "content": [cached]}, asked])
+    assert body["system"] == [cached]
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "x"}]
+
+
+def test_a_text_file_is_a_document_of_text() -> None:
+    """Only PDFs may come as bytes."""
+    file = {"filename": "a.txt", "file_data": "data:text/plain;base64,aGVsbG8="}
+    body = sent(messages=[{"role": "user", "content": [{"type": "file", "file": file}]}])
+    (block,) = body["messages"][0]["content"]
+    assert block["source"] == {"type": "text", "media_type": "text/plain", "data": "hello"}
+
+
+def test_an_answer_that_was_a_refusal_stays_in_the_history() -> None:
+    """Its text is in a field of its own."""
+    body = sent(messages=[
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": None, "refusal": "I would rather not."},
+        {"role": "user", "content": "y"},
+    ])  # fmt: skip
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "I would rather not."}]

@@ -1,12 +1,14 @@
 """Usage payloads of Anthropic, each with the document it is from."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.core import Usage
+from turnout.core import Chunk, Usage
+from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.anthropic_usage import anthropic_usage
 
 ANTHROPIC: list[tuple[str, dict[str, Any], Usage]] = [
@@ -104,3 +106,15 @@ def test_a_streams_end_replaces_what_its_start_said() -> None:
         input=25, cache_read=7, output=15
     )
     assert anthropic_usage(start, {"output_tokens": -1}) is None
+
+
+def test_a_stream_that_never_counted_its_answer_has_no_usage() -> None:
+    """What it begins with is a placeholder: taken as a count, the answer would be nearly free."""
+    start = {"message": {"usage": {"input_tokens": 9, "output_tokens": 1}}, "type": "message_start"}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    for usage, expected in (({}, None), (None, None), ({"output_tokens": 0}, Usage(input=9))):
+        events = [start, {**end, "usage": usage}, {"type": "message_stop"}]
+        data = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        chunks = list(AnthropicStreamDecoder(mark="m").feed(data.encode()))
+        found = [c.usage for c in chunks if isinstance(c, Chunk) and c.usage]
+        assert found == ([expected] if expected else [])

@@ -4,7 +4,6 @@ Invariant: a catalog never changes; a new one replaces it.
 This module does not know how a provider is spoken to, nor whether it is up.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Literal
 
 from turnout.catalog.price import Price
 from turnout.core import Features
+from turnout.core.nearest import nearest
 
 Family = Literal["openai", "anthropic", "embedded"]
 Kind = Literal["chat", "embedding"]
@@ -137,10 +137,13 @@ class Catalog:
 
     def nearest(self, name: str) -> str | None:
         """The known name closest to ``name``, for a message that suggests it."""
-        known = [*self.deployments, *(d.model for d in self.deployments.values())]
-        by_fold = {k.casefold(): k for k in known}
-        close = difflib.get_close_matches(name.casefold(), list(by_fold), n=1, cutoff=0.4)
-        return by_fold[close[0]] if close else None
+        return nearest(name, self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """What models are called here, then by their providers; each once."""
+        models = (deployment.model for deployment in self.deployments.values())
+        return list(dict.fromkeys([*self.deployments, *models]))
 
     def strongest(self) -> Deployment:
         """The deployment with the best quality prior; without priors, the dearest."""

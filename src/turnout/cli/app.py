@@ -107,6 +107,8 @@ def _at(home: str) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # Matrices here are small: threads that wait for each other take four times one thread's work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_standard_streams()
     try:
         try:

@@ -1,5 +1,6 @@
 """``turnout keys`` and ``turnout budgets``: who may call, and how much of it."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from turnout.cli.options import ConfigOption, JsonOption, router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
+from turnout.ledger import NoLedgerYet
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
@@ -126,7 +128,8 @@ def set_budget(
 def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Where every budget stands."""
     with router(config) as found:
-        found.accounts.refresh()
+        with suppress(NoLedgerYet):
+            found.accounts.refresh()
         standings = found.accounts.standings()
         unused = {b.id for b in found.accounts.budgets} - {s.budget.id for s in standings}
     if json:

@@ -142,13 +142,11 @@ def _usd(baseline: Baseline | None) -> Any:
 
 def draw(report: Savings, path: Path) -> None:
     """A bar for each way to serve the traffic, by group. Raises ConfigError."""
-    try:
-        import matplotlib as mpl
+    import matplotlib as mpl
 
-        mpl.use("agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ConfigError("a plot needs matplotlib; run pip install 'turnout[plot]'") from error
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
     groups = report.groups or (report.total,)
     figure, axes = plt.subplots(figsize=(max(6.0, 1.6 * len(groups)), 4.0), layout="constrained")
     for place, (name, costs) in enumerate(_bars(groups).items()):

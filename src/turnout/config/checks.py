@@ -3,7 +3,6 @@
 Invariant: a problem names the place, the value and the fix. Does not know files or lines.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from turnout.config.choice import IntentSection, PolicySection
 from turnout.config.schema import BLOCK, Config
 from turnout.core import AUTO, UNSAFE, ConfigError
+from turnout.core.nearest import did_you_mean
 
 Problem = tuple[tuple[str, ...], str]
 
@@ -92,10 +92,7 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
                 yield path, f"{model!r} is an embedding model; name a chat model"
             continue
         if model not in config.models:
-            close = difflib.get_close_matches(model, config.models, n=1)
-            fix = (
-                f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(config.models)}"
-            )
+            fix = did_you_mean(model, config.models)
             if model == BLOCK:
                 fix = f"only {UNSAFE} can be blocked; {fix}"
             yield path, f"{model!r} is not in models; {fix}"

@@ -4,7 +4,6 @@ Invariant: either the whole configuration is valid, or one ConfigError lists wha
 This module does not know presets, prices or models.
 """
 
-import difflib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from turnout.config.checks import problems as problems_in
 from turnout.config.schema import Config
 from turnout.core import ConfigError
+from turnout.core.nearest import did_you_mean
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
@@ -232,8 +232,7 @@ def _lower_first(text: str) -> str:
 
 def _did_you_mean(path: tuple[str, ...]) -> str:
     known = list(_fields_at(Config, path[:-1]))
-    close = difflib.get_close_matches(path[-1], known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(sorted(known))}"
+    return did_you_mean(path[-1], sorted(known))
 
 
 def _fields_at(section: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:

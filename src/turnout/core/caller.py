@@ -1,12 +1,19 @@
 """Who is calling: what a key stands for, without the key.
 
-Invariant: rights only shrink from parent to child. This module does not know secrets or storage.
+Invariant: rights only shrink from parent to child; a key is compared by its hash alone, so that the
+time it takes tells nothing of a key. This module does not know storage.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 # What keys begin with that a gateway makes and keeps, hashed, in its ledger.
 STORED_PREFIX = "tnk_"
+
+
+def hashed(key: str) -> bytes:
+    """What a key is looked up by: it has 256 random bits, so that a plain hash tells nothing."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

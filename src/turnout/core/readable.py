@@ -5,11 +5,10 @@ then only if it holds no blank; what is not known is read.
 This module does not know what the strings are read for.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from turnout.core.data_urls import text_in
 from turnout.core.request import Message, Request
 
 # Names of strings that are no text, wherever they stand.
@@ -29,7 +28,6 @@ _SETTINGS = frozenset({
     "truncation", "betas", "thinking", "context_management", "cache_control",
 })  # fmt: skip
 _ALL_SETTINGS = _SETTINGS | {"messages"}
-_TEXT_DATA = ("data:text/", "data:application/json", "data:application/xml")
 
 
 def readable_messages(request: Request) -> Sequence[Message]:
@@ -92,21 +90,11 @@ def _walk(value: object, name: str) -> Iterator[str]:
 
 
 def _text(text: str, name: str) -> Iterator[str]:
-    if name in _BYTES and text.startswith(_TEXT_DATA):
-        yield from _inside(text)
+    inside = text_in(text) if name in _BYTES else None
+    if inside is not None:
+        yield inside
     elif text.strip() and (_has_blank(text) or (name not in _NO_TEXT and name not in _BYTES)):
         yield text
-
-
-def _inside(url: str) -> Iterator[str]:
-    """The text of a data URL; the URL itself where it cannot be decoded."""
-    head, _, data = url.partition(",")
-    try:
-        raw = base64.b64decode(data) if head.endswith(";base64") else data.encode()
-    except (binascii.Error, ValueError):
-        yield url
-        return
-    yield raw.decode("utf-8", "replace")
 
 
 def _has_blank(text: str) -> bool:

@@ -39,7 +39,7 @@ class Delta:
     @property
     def has_content(self) -> bool:
         """Whether this piece carries anything a reader would see."""
-        return bool(self.text or self.reasoning or self.tool_calls)
+        return bool(self.text or self.reasoning or self.tool_calls or self.refusal)
 
 
 @quick

@@ -5,12 +5,12 @@ A key that is unknown and one that is wrong take the same way. This module does 
 paths do.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
 from turnout.core import STORED_PREFIX, Caller
+from turnout.core.caller import hashed
 from turnout.core.hosts import LOOPBACK
 from turnout.gateway.cors import Origins
 from turnout.gateway.problem import Problem
@@ -45,13 +45,13 @@ class Access:
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
         self._callers: dict[bytes, Caller] = {}
         for key in keys:
-            digest = _hash(key)
+            digest = hashed(key)
             # Named by its hash, so that it stays the same caller when others are added.
             id_ = f"static-{digest.hex()[:8]}"
             self._callers[digest] = Caller(key=id_, name=id_, keys=(id_,))
         self._keyless = not self._callers
         if admin:
-            self._callers[_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)
+            self._callers[hashed(admin)] = Caller(key="admin", keys=("admin",), admin=True)
         self.origins = Origins()
 
     @property
@@ -80,7 +80,7 @@ class Access:
     def _keyed(
         self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool
     ) -> Caller | Problem:
-        digest = _hash(given_key(headers))
+        digest = hashed(given_key(headers))
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
             message = "send a valid key as 'Authorization: Bearer KEY' or 'x-api-key'"
@@ -109,10 +109,6 @@ def _host(value: bytes) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0]
-
-
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
 def _denied(status: int, message: str, code: str) -> Problem:

@@ -8,7 +8,7 @@ event and never cleanly. This module does not know providers or connections.
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
@@ -60,6 +60,8 @@ class _Answering:
         if chunk is None:
             await self._fail(self._problem())
             return
+        if chunk.usage is None:
+            chunk = replace(chunk, usage=self._used())
         body = self.dialect.whole(chunk, self._about())
         await self.out.whole(200, [_JSON, *self._says(final=True)], body)
 
@@ -87,7 +89,7 @@ class _Answering:
         if not started and not self._holds():
             await self._fail(self._problem())
         elif started and self.walk.complete:
-            await self.out.end(writer.end())
+            await self.out.end(writer.end(self._used()))
         else:
             await self.out.break_off(writer.fail(self._problem()))
 
@@ -117,6 +119,11 @@ class _Answering:
         delta = Delta(text=decision.refusal, finish_reason="content_filter")
         raw = {} if self.inbound.stream else refusal(decision, self.created)
         return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
+
+    def _used(self) -> Usage | None:
+        """What the answering call used, as its provider counted it or else Turnout."""
+        outcome = self.walk.call.outcome if self.walk.call else None
+        return outcome.usage if outcome else None
 
     def _about(self) -> About:
         return About(

@@ -32,7 +32,7 @@ from turnout.gateway.dialects import (
 )
 from turnout.gateway.exchange import Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Once
-from turnout.gateway.inbound import constraints_of, session_of, tags_of
+from turnout.gateway.inbound import LOW, PRIORITY, constraints_of, session_of, tags_of
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.openapi import document
 from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
@@ -65,7 +65,7 @@ class Limits:
 
     def most_for(self, headers: Mapping[bytes, bytes]) -> int:
         """Requests at a time beyond which this one is shed: the ones that can wait go first."""
-        if headers.get(b"x-turnout-priority") == b"low":
+        if headers.get(PRIORITY) == LOW:
             return int(self.max_in_flight * LOW_SHARE)
         return self.max_in_flight
 

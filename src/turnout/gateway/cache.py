@@ -15,6 +15,7 @@ import orjson
 
 from turnout.core import Caller
 from turnout.gateway.exchange import Exchange, Headers
+from turnout.gateway.says import printable
 from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 500
@@ -109,7 +110,7 @@ async def replay(kept: Kept, out: Exchange) -> None:
     headers: Headers = [
         (b"content-type", _EVENTS if kept.stream else _JSON),
         (b"x-turnout-cache", b"hit"),
-        (b"x-turnout-model", kept.model.encode("latin-1", "replace")),
+        (b"x-turnout-model", printable(kept.model)),
         (b"x-turnout-decision", kept.decision.encode()),
         (b"x-turnout-cost-usd", b"0"),
     ]

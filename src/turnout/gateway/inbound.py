@@ -3,12 +3,12 @@
 Invariant: no header chooses a URL, a key, a price or a tenant.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from turnout.core import Constraints, InvalidRequest, pico_from_usd
+from turnout.core.nearest import MISSPELLED, nearest
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
@@ -20,11 +20,12 @@ _TAGS = (
 )
 _OURS = b"x-turnout-"
 _COST, _LATENCY, _QUALITY = _OURS + b"max-cost-usd", _OURS + b"max-latency-ms", _OURS + b"quality"
-_SESSION = _OURS + b"session"
-_SAID = tuple(name[len(_OURS) :].decode() for name in (_COST, _LATENCY, _QUALITY, _SESSION))
+_SESSION, PRIORITY = _OURS + b"session", _OURS + b"priority"
+_READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY)
+_SAID = tuple(name[len(_OURS) :].decode() for name in _READ)
+# Who can wait says so; everybody else has the usual priority.
+LOW, _USUAL = b"low", b"normal"
 _ANSWERED = _OURS + b"cost-usd"  # which answers say, and a proxy may hand back
-# As alike as a name and its misspelling.
-_LIKE = 0.8
 _MOST_USD = Decimal(1_000_000)
 _ONE = Decimal(1)
 
@@ -36,12 +37,14 @@ _NONE = Constraints()
 def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> Constraints:
     """``x-turnout-max-cost-usd``, ``-max-latency-ms`` and ``-quality``, and the models of the key.
 
-    Raises InvalidRequest, for a limit whose name is misspelled too.
+    Raises InvalidRequest, also for one of our headers whose name is misspelled, and for a priority
+    that there is not.
     """
     ours = [name for name in headers if name.startswith(_OURS)]
     if not ours:
         return _NONE if allow is None else Constraints(allow=allow)
     _check_spelling(ours)
+    _check_priority(headers.get(PRIORITY, _USUAL))
     cost = _number(headers, _COST)
     latency = _number(headers, _LATENCY)
     quality = _number(headers, _QUALITY, most=_ONE)
@@ -78,10 +81,16 @@ def _check_spelling(names: Sequence[bytes]) -> None:
     """A limit that nobody reads is none: better not to answer than to answer without it."""
     for header in names:
         name = header[len(_OURS) :].decode("latin-1")
-        close = difflib.get_close_matches(name, _SAID, n=1, cutoff=_LIKE)
-        if close and name not in _SAID and header != _ANSWERED:
-            given, meant = (f"{_OURS.decode()}{name}" for name in (name, close[0]))
+        near = nearest(name, _SAID, MISSPELLED)
+        if near and name not in _SAID and header != _ANSWERED:
+            given, meant = (f"{_OURS.decode()}{name}" for name in (name, near))
             raise InvalidRequest(f"{given} is no header; did you mean {meant}?", field=given)
+
+
+def _check_priority(value: bytes) -> None:
+    if value not in (LOW, _USUAL):
+        name, shown = PRIORITY.decode(), value[:40].decode("latin-1")
+        raise InvalidRequest(f"{name} is {shown!r}; use low, or leave it out", field=name)
 
 
 def _number(headers: HeaderMap, header: bytes, most: Decimal = _MOST_USD) -> Decimal | None:

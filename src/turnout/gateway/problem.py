@@ -6,7 +6,7 @@ This module does not know dialects or connections.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from turnout.core import (
     ContentFiltered,
     ContextLengthExceeded,
     Fault,
+    FaultKind,
     InvalidRequest,
     LedgerError,
     NoEligibleDeployment,
@@ -184,18 +185,23 @@ def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
     )
 
 
+# What a failure is where all models failed alike.
+_OF_ALL: Mapping[FaultKind, tuple[int, str, str]] = {
+    "rate_limited": (429, "rate_limit_error", "rate_limit_exceeded"),
+    "timeout": (504, "api_error", "timeout"),
+    "context_length_exceeded": (400, "invalid_request_error", "context_length_exceeded"),
+    "invalid_request": (400, "invalid_request_error", "invalid_request"),
+}
+
+
 def _all_failed(error: AllRoutesFailed) -> Problem:
-    """The problem of the last attempt; 429 only when every model asks to come back later."""
+    """The problem of all attempts, or of those at models whose API could say what was asked."""
     faults = [o.error for o in error.outcomes if o.error]
     kinds = {fault.kind for fault in faults}
-    if kinds == {"rate_limited"}:
-        status, kind, code = 429, "rate_limit_error", "rate_limit_exceeded"
-    elif kinds == {"timeout"}:
-        status, kind, code = 504, "api_error", "timeout"
-    elif kinds == {"context_length_exceeded"}:
-        status, kind, code = 400, "invalid_request_error", "context_length_exceeded"
-    else:
-        status, kind, code = 502, "api_error", "all_models_failed"
+    kinds = kinds - {"invalid_request"} or kinds
+    status, kind, code = 502, "api_error", "all_models_failed"
+    if len(kinds) == 1:
+        status, kind, code = _OF_ALL.get(kinds.pop(), (status, kind, code))
     return Problem(
         status=status,
         type=kind,

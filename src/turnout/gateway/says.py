@@ -30,19 +30,21 @@ def decision_headers(
     """
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
-    words = [model, decision.id, decision.intent, reason.replace("→", "->")]
-    whole = "".join(words)
-    if not (whole.isascii() and whole.isprintable()):
-        words = [_NOT_PRINTABLE.sub("?", word) for word in words]
-    served, ident, intent, why = words
     return [
-        (b"x-turnout-model", served[:_LONGEST].encode()),
-        (b"x-turnout-decision", ident.encode()),
-        (b"x-turnout-intent", intent[:_LONGEST].encode()),
-        (b"x-turnout-reason", why[:_LONGEST].encode()),
+        (b"x-turnout-model", printable(model)),
+        (b"x-turnout-decision", decision.id.encode()),
+        (b"x-turnout-intent", printable(decision.intent)),
+        (b"x-turnout-reason", printable(reason.replace("→", "->"))),
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
+
+
+def printable(word: str) -> bytes:
+    """A header's value: a provider may call its model anything, line breaks included."""
+    if not (word.isascii() and word.isprintable()):
+        word = _NOT_PRINTABLE.sub("?", word)
+    return word[:_LONGEST].encode()
 
 
 def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Origins) -> Headers:

@@ -9,7 +9,7 @@ from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import Savings, savings
 from turnout.ledger.standings import standings
-from turnout.ledger.store import Store
+from turnout.ledger.store import NoLedgerYet, Store
 from turnout.ledger.ticket import DONE
 from turnout.ledger.verify import verify
 
@@ -18,6 +18,7 @@ __all__ = [
     "Directory",
     "Ledger",
     "Line",
+    "NoLedgerYet",
     "NoRecorder",
     "Recorder",
     "Savings",

@@ -4,7 +4,6 @@ Invariant: a key is stored as the SHA-256 of 256 random bits and shown once; wha
 is what all of its ancestors may. The snapshot is read again when ``revision`` has risen.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -13,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.core import STORED_PREFIX, Budget, Caller, InvalidRequest, LedgerError
+from turnout.core.caller import hashed
 from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Change
-from turnout.ledger.store import Store
+from turnout.ledger.store import Store, rows_if_any
 
 KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)"
 # SQLite counts its marks by their first place in the text: they have to come in order.
@@ -63,11 +63,6 @@ class Key:
             "expires_ms": self.expires_ms,
             "revoked_ms": self.revoked_ms,
         }
-
-
-def hashed(key: str) -> bytes:
-    """What a key is looked up by: it has 256 random bits, so that a plain hash tells nothing."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
 def new_key(
@@ -147,16 +142,16 @@ STAYING = Change(RISE, (0,))
 
 def stored_keys(store: Store) -> list[Key]:
     """All keys, oldest first."""
-    rows = store.fetch(f"SELECT {_COLUMNS} FROM keys ORDER BY created_ms, id")  # noqa: S608 -- a constant
-    return [_key(row) for row in rows]
+    sql = f"SELECT {_COLUMNS} FROM keys ORDER BY created_ms, id"  # noqa: S608 -- a constant
+    return [_key(row) for row in rows_if_any(store, sql)]
 
 
 def stored_budgets(store: Store) -> list[Budget]:
     """All budgets that were set by command or API."""
-    rows = store.fetch("SELECT per, name, win, unit, most, when_full FROM budgets ORDER BY id")
+    sql = "SELECT per, name, win, unit, most, when_full FROM budgets ORDER BY id"
     return [
         Budget(per=per, name=name, window=win, unit=unit, limit=most, when_full=when_full)
-        for per, name, win, unit, most, when_full in rows
+        for per, name, win, unit, most, when_full in rows_if_any(store, sql)
     ]
 
 

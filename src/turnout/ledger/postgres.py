@@ -15,7 +15,7 @@ from turnout.core import ConfigError
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, StoreFailure, Then
+from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
 
 T = TypeVar("T")
 
@@ -97,19 +97,19 @@ class PostgresStore:
             raise StoreFailure(f"{self.where} is not connected")
         async with writing.transaction():
             # A row has to be there to be locked; all processes lock in the same order.
-            await writing.executemany(FIRST_BALANCE, accounts)
+            await writing.executemany(FIRST_BALANCE, [_storable(account) for account in accounts])
             balances: dict[Account, Balance] = {}
             for account in accounts:
-                found = await writing.fetchrow(f"{READ_BALANCE} FOR UPDATE", *account)
+                found = await writing.fetchrow(f"{READ_BALANCE} FOR UPDATE", *_storable(account))
                 balances[account] = found[0], found[1]
             for sql, rows in then(balances):
-                await writing.executemany(sql, rows)
+                await writing.executemany(sql, [_storable(row) for row in rows])
 
     async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._one_reads:  # a connection takes one query at a time
             if self._reading is None or self._reading.is_closed():
                 self._reading = await self._connect()
-            return [tuple(found) for found in await self._reading.fetch(sql, *row)]
+            return [tuple(found) for found in await self._reading.fetch(sql, *_storable(row))]
 
     async def _connect(self) -> Any:
         settings = {"synchronous_commit": self._synchronous_commit}
@@ -130,14 +130,13 @@ class PostgresStore:
         future = asyncio.run_coroutine_threadsafe(work, self._running())
         try:
             return future.result()
-        except errors.UniqueViolationError as error:
+        except (errors.UniqueViolationError, errors.DataError) as error:
+            # Not the server's fault: taken for one, a row would be tried again for ever.
             raise Conflict(str(error)) from error
         except (errors.InvalidPasswordError, errors.InvalidCatalogNameError) as error:
             raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
         except errors.UndefinedTableError as error:
-            raise ConfigError(
-                f"{self.where} holds no ledger yet; the first recorded request makes it"
-            ) from error
+            raise NoLedgerYet(self.where) from error
         except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
             words = str(error) or type(error).__name__
             raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
@@ -151,6 +150,11 @@ class PostgresStore:
                 )
                 self._thread.start()
             return self._loop
+
+
+def _storable(row: Sequence[Any]) -> list[Any]:
+    """The row without the one character that a text of Postgres cannot hold."""
+    return [v.replace("\0", "\ufffd") if isinstance(v, str) and "\0" in v else v for v in row]
 
 
 def _asyncpg() -> Any:

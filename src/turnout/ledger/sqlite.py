@@ -21,7 +21,7 @@ from turnout.core import ConfigError
 from turnout.ledger.balances import Account
 from turnout.ledger.rows import READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, StoreFailure, Then
+from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
 
 BUSY_MS = 5_000
 READ_LIMIT_S = 30.0
@@ -100,7 +100,7 @@ class SqliteStore:
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
         if not self._vfs and not self.path.exists():
-            raise ConfigError(f"{self.where}: no ledger yet; the first recorded request makes it")
+            raise NoLedgerYet(self.where)
         with _explained(self.where):
             connection = self._connection if self._vfs else None
             if connection is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from turnout.core import Budget, Standing, window_of
-from turnout.ledger.store import Store
+from turnout.ledger.store import Store, rows_if_any
 
 
 def standings(store: Store, budgets: Iterable[Budget], at_ms: int) -> list[Standing]:
@@ -14,12 +14,10 @@ def standings(store: Store, budgets: Iterable[Budget], at_ms: int) -> list[Stand
 def _of(store: Store, budget: Budget, at_ms: int) -> Iterator[Standing]:
     window, resets_ms = window_of(budget.window, at_ms)
     start, end = f"{budget.per}:", f":{budget.unit}"
-    rows = store.fetch(
-        "SELECT account, spent, held FROM balances WHERE win = $1 ORDER BY account", (window,)
-    )
+    sql = "SELECT account, spent, held FROM balances WHERE win = $1 ORDER BY account"
     used = {
         account[len(start) : -len(end)]: (spent, held)
-        for account, spent, held in rows
+        for account, spent, held in rows_if_any(store, sql, (window,))
         if account.startswith(start) and account.endswith(end)
     }
     named = budget.name or ("all" if budget.per == "all" else None)

@@ -6,7 +6,7 @@ This module does not know entries or SQL.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from turnout.core import LedgerError
+from turnout.core import ConfigError, LedgerError
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import Statements
 
@@ -19,6 +19,13 @@ class Conflict(Exception):
 
 class StoreFailure(LedgerError):
     """The database cannot write now; nothing of the batch may be taken as written."""
+
+
+class NoLedgerYet(ConfigError):
+    """Nothing was ever recorded at this place."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where}: no ledger yet; the first recorded request makes it")
 
 
 class Store(Protocol):
@@ -53,9 +60,20 @@ class Store(Protocol):
         ...
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query, by any thread. Raises StoreFailure or ConfigError."""
+        """The rows of a query, by any thread.
+
+        Raises StoreFailure or ConfigError, which is NoLedgerYet before the first entry.
+        """
         ...
 
     def close(self) -> None:
         """Disconnect; harmless when not connected."""
         ...
+
+
+def rows_if_any(store: Store, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a query, none where nothing was ever recorded; raises as ``fetch``."""
+    try:
+        return store.fetch(sql, row)
+    except NoLedgerYet:
+        return []

@@ -155,7 +155,7 @@ class Writer:
             try:
                 refused = self._alone(ticket.entry)
             except Conflict as error:
-                tell([ticket], LedgerError(f"already in the ledger: {error}"))
+                tell([ticket], LedgerError(f"the ledger does not take this: {error}"))
             except StoreFailure as error:
                 self._down(error)
                 self._fail(tickets[place:], self._failure)

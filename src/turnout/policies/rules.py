@@ -75,8 +75,8 @@ class Rules:
 
 
 def _tags(request: Request) -> Mapping[str, Any]:
-    """The body's ``metadata``, and the request's own tags, which win."""
-    metadata = request.body.get("metadata")
+    """The ``metadata`` of the body as it came, and the request's own tags, which win."""
+    metadata = (request.native or request.body).get("metadata")
     return {**(metadata if isinstance(metadata, Mapping) else {}), **request.tags}
 
 

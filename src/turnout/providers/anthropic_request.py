@@ -1,7 +1,8 @@
 """Chat bodies in the shape of Anthropic's Messages.
 
 Invariant: text, images, files, tools, calls and results all arrive; what Messages has no way to say
-(several choices, log probabilities) raises, so that another model can be tried.
+(several choices, log probabilities, sound, OpenAI's own files and old functions) raises, so that
+another model can be tried.
 Source: platform.claude.com/docs/en/api/messages. This module does not know answers or headers.
 """
 
@@ -11,7 +12,8 @@ from typing import Any
 import orjson
 
 from turnout.catalog import ModelCard
-from turnout.core import InvalidRequest, Message, Request, text_of
+from turnout.core import InvalidRequest, Message, Request
+from turnout.core.data_urls import text_in
 from turnout.providers.signatures import unmarked
 from turnout.providers.tool_ids import portable
 
@@ -19,6 +21,14 @@ _DEFAULT_MAX_TOKENS = 4096
 _LEAST_THINKING = 1024
 _BUDGETS = {"low": 2048, "medium": 8192, "high": 24_576, "xhigh": 32_768}
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
+# What a chat body may ask that Messages has no word for, with the value that asks for nothing.
+_UNSAID: tuple[tuple[str, object], ...] = (
+    ("n", 1),
+    ("logprobs", False),
+    ("audio", None),
+    ("functions", []),
+    ("web_search_options", None),
+)
 # Newer models take one of them; each is at its default with 1.
 _SAMPLING = ("temperature", "top_p")
 _USUAL = _HOTTEST = 1
@@ -28,14 +38,23 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
     _check(chat)
+    turns = _merged(_turns(request.messages, mark))
+    system = [
+        part
+        for message in request.messages
+        if message["role"] in ("system", "developer")
+        for part in _parts(message.get("content"))
+    ]
+    if not turns:
+        # Messages wants a turn of the user's: where there are only instructions, they are it.
+        turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
         "max_tokens": request.max_output_tokens or card.max_output or _DEFAULT_MAX_TOKENS,
-        "messages": _merged(_turns(request.messages, mark)),
+        "messages": turns,
     }
-    system = [m for m in request.messages if m["role"] in ("system", "developer")]
     if system:
-        body["system"] = [{"type": "text", "text": text_of(message)} for message in system]
+        body["system"] = system
     body.update(_sampling(chat))
     if chat.get("stop"):
         body["stop_sequences"] = [chat["stop"]] if isinstance(chat["stop"], str) else chat["stop"]
@@ -48,7 +67,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
 
 
 def _check(chat: Mapping[str, Any]) -> None:
-    for name, plain in (("n", 1), ("logprobs", False), ("audio", None)):
+    for name, plain in _UNSAID:
         if chat.get(name) not in (None, plain):
             raise InvalidRequest(f"{name} is not offered by Anthropic's API", field=name)
 
@@ -94,8 +113,16 @@ def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
         thought = message["reasoning_content"]
         yield {"type": "thinking", "thinking": thought, "signature": signature}
     yield from _parts(message.get("content"))
+    yield from _parts(message.get("refusal"))
+    if message.get("function_call"):
+        raise InvalidRequest("function_call is not offered by Anthropic's API", field="messages")
     for call in message.get("tool_calls") or ():
-        function = call.get("function") or {}
+        function = call.get("function")
+        if not isinstance(function, Mapping):
+            raise InvalidRequest(
+                f"a call of type {call.get('type')!r} is not taken by Anthropic's API",
+                field="messages",
+            )
         yield {
             "type": "tool_use",
             "id": portable(str(call.get("id") or "")),
@@ -125,12 +152,17 @@ def _result(message: Message) -> dict[str, Any]:
 
 
 def _parts(content: object) -> Iterator[dict[str, Any]]:
+    """The blocks of a message's content; empty texts, which are refused, are left out."""
     if isinstance(content, str):
         if content:
             yield {"type": "text", "text": content}
         return
     for part in content if isinstance(content, list | tuple) else ():
-        yield _part(part)
+        block = _part(part)
+        if block.get("text") != "":
+            # Where a cache may end is said in the same words.
+            cached = part.get("cache_control")
+            yield {**block, "cache_control": cached} if cached else block
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,16 +172,20 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "image_url":
         image = part.get("image_url")
         url = image.get("url") if isinstance(image, Mapping) else image
-        return {"type": "image", "source": _source(str(url))}
+        return {"type": "image", "source": _source(url, "image_url")}
     if kind == "file":
-        data = str((part.get("file") or {}).get("file_data") or "")
-        return {"type": "document", "source": _source(data)}
+        return {"type": "document", "source": _source(part["file"].get("file_data"), "file_data")}
     raise InvalidRequest(
         f"a part of type {kind!r} is not taken by Anthropic's API", field="messages"
     )
 
 
-def _source(url: str) -> dict[str, str]:
+def _source(url: object, name: str) -> dict[str, str]:
+    if not isinstance(url, str) or not url:
+        raise InvalidRequest(f"a part has no {name}; send the data itself", field="messages")
+    text = text_in(url)
+    if text is not None:
+        return {"type": "text", "media_type": "text/plain", "data": text}
     head, comma, data = url.partition(",")
     if comma and head.startswith("data:"):
         media = head.removeprefix("data:").removesuffix(";base64")
@@ -161,18 +197,32 @@ def _tools(chat: Mapping[str, Any]) -> dict[str, Any]:
     tools = chat.get("tools")
     if not tools:
         return {}
-    choice = chat.get("tool_choice") or "auto"
-    if isinstance(choice, Mapping):
-        chosen = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
-    else:
-        chosen = dict(_CHOICES.get(choice, {"type": "auto"}))
+    chosen, tools = _choice(chat.get("tool_choice") or "auto", tools)
     if chat.get("parallel_tool_calls") is False and chosen["type"] != "none":
         chosen["disable_parallel_tool_use"] = True
     return {"tools": [_tool(tool) for tool in tools], "tool_choice": chosen}
 
 
+def _choice(choice: object, tools: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
+    """``tool_choice``, and the tools that it leaves: those allowed are the only ones shown."""
+    if isinstance(choice, str) and choice in _CHOICES:
+        return dict(_CHOICES[choice]), tools
+    if isinstance(choice, Mapping) and choice.get("type") == "function":
+        return {"type": "tool", "name": choice["function"]["name"]}, tools
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        names = {tool["function"]["name"] for tool in allowed["tools"]}
+        shown = [tool for tool in tools if tool["function"]["name"] in names]
+        return dict(_CHOICES[allowed["mode"]]), shown
+    raise InvalidRequest(
+        f"tool_choice is {choice!r}, for which Anthropic's API has no word", field="tool_choice"
+    )
+
+
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     function = tool.get("function")
+    if tool.get("type") == "custom" and "custom" in tool:
+        raise InvalidRequest("custom tools are not offered by Anthropic's API", field="tools")
     if not isinstance(function, Mapping):
         return dict(tool)
     found = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Delta, Fault, ToolCallDelta
+from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, classify, error_in, read_error
@@ -134,8 +134,11 @@ class AnthropicStreamDecoder:
         finish = FINISH_REASONS.get(reason, "stop") if reason else None
         return Chunk(deltas=(Delta(finish_reason=finish),), usage=self._bill(), raw=payload)
 
-    def _bill(self) -> Any:
-        return anthropic_usage(*self._usage) if len(self._usage) > 1 else None
+    def _bill(self) -> Usage | None:
+        """The usage, once an end has counted the answer; what it begins with is no count."""
+        ends = [usage for usage in self._usage[1:] if isinstance(usage, dict)]
+        counted = any(usage.get("output_tokens") is not None for usage in ends)
+        return anthropic_usage(*self._usage) if counted else None
 
     def _deltas(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
         if payload.get("type") == "content_block_start":

@@ -51,6 +51,7 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         choice=_index(item.get("index"), place),
         text=_content(message.get("content")),
         reasoning=_text(reasoning or message.get("reasoning"), "reasoning"),
+        refusal=_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from turnout.catalog import Catalog
 from turnout.core import Budget, Caller, ConfigError, InvalidRequest, Standing
+from turnout.core.nearest import did_you_mean
 from turnout.ledger import Directory, Ledger, Recorder, standings
 from turnout.ledger.directory import (
     Key,
@@ -135,12 +136,7 @@ class Accounts:
         """Raises InvalidRequest for what is neither a model's name nor its id."""
         known = self._catalog.deployments.values()
         if not any(name in (d.id, d.group, d.model) for d in known):
-            near = self._catalog.nearest(name)
-            fix = (
-                f"did you mean {near!r}?"
-                if near
-                else f"use one of {', '.join(self._catalog.deployments)}"
-            )
+            fix = did_you_mean(name, self._catalog.names)
             raise InvalidRequest(f"{field}: {name!r} is not configured; {fix}", field=field)
 
     def _needed(self) -> Ledger:

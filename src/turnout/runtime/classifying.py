@@ -1,6 +1,5 @@
 """The classifier and the label classifier that a configuration describes."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,8 @@ from turnout.classifiers import Band, Calibrated, Classifier, IntentSpec, LocalC
 from turnout.classifiers.calibrated import load
 from turnout.config import Config, naming
 from turnout.core import UNSAFE, ConfigError, Prediction
+from turnout.core.nearest import MISSPELLED, nearest
 from turnout.decision import SafetyRule
-
-# As alike as a label and its misspelling: "sumarization" is 0.96, "chess" like "chat" 0.44.
-_LIKE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +63,11 @@ def _check_reach(config: Config, known: Sequence[str]) -> None:
     A name that is like no label's may stand for what callers name as their ``model``.
     """
     for label in config.intents:
-        close = difflib.get_close_matches(label, known, n=1, cutoff=_LIKE)
-        if close and label not in (*known, UNSAFE):
+        near = nearest(label, known, MISSPELLED)
+        if near and label not in (*known, UNSAFE):
             raise ConfigError(
                 f"intents.{label}: the local classifier knows no such label; did you mean "
-                f"{close[0]!r}? or give it 3 to 10 examples, or have a model label: "
+                f"{near!r}? or give it 3 to 10 examples, or have a model label: "
                 "classifier: {kind: hybrid, model: ...}"
             )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from turnout.core import InvalidRequest, usd_from_pico
 from turnout.core.errors import ConfigError
-from turnout.ledger import Ledger, Recorder, decision_of, shown
+from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, shown
 
 
 async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:
@@ -38,7 +38,7 @@ async def judged(
         if error.field == "decision_id":
             return False
         raise
-    except ConfigError:  # no ledger yet: nothing was recorded
+    except NoLedgerYet:
         return False
     return True
 

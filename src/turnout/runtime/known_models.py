@@ -3,11 +3,10 @@
 The only call besides answers: it is made on request, never by itself.
 """
 
-import difflib
-
 import orjson
 
 from turnout.catalog import Deployment, Provider
+from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
 
 
@@ -32,9 +31,8 @@ def standing(deployment: Deployment, ids: list[str]) -> str:
     """Whether the provider has the deployment's model, and the nearest id where it has not."""
     if deployment.model in ids:
         return "there"
-    by_fold = {known.casefold(): known for known in ids}
-    near = difflib.get_close_matches(deployment.model.casefold(), by_fold, n=1, cutoff=0.4)
-    return f"not there; nearest is {by_fold[near[0]]}" if near else "not there"
+    near = nearest(deployment.model, ids)
+    return f"not there; nearest is {near}" if near else "not there"
 
 
 async def check(deployment: Deployment, transport: Transport) -> str:

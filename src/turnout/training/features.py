@@ -51,6 +51,7 @@ def rows_of(text: str, tokenizer: PieceTokenizer) -> NDArray[np.int64]:
     return grams(tokenizer.ids(lowered), lowered)
 
 
+@cache
 def reader() -> Callable[[str], NDArray[np.int64]]:
     """As ``rows_of``; what was read is remembered, since clauses are read again and again."""
     tokenizer = PieceTokenizer(*vocabulary.read())

@@ -76,7 +76,10 @@ def fit(rows: Sequence[Row], features: Features) -> Heads:
     evened = _evened(asked, prompts.vectors)
     second = _heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
     common = _everyones_rarity(prompts.counts[:, :PIECES])
-    means = weighted(prompts.counts[:, :PIECES], common) @ features.pieces
+    said = weighted(prompts.counts[:, :PIECES], common)
+    # Only the pieces that are said: all of them would be copied in double precision, half a GB.
+    used = np.unique(said.indices)
+    means = said[:, used] @ features.pieces[used]
     static = _distilled(asked, means, prompts.vectors @ evened @ second[0] + second[1])
     return Heads(
         rarity=rarity,

@@ -5,22 +5,25 @@ The file is a protocol buffer: field 1, repeated, is a piece with its text (1) a
 
 import struct
 from collections.abc import Iterator
+from functools import cache
 
 from turnout.classifiers.weights import weights_path
 
 _VARINT, _LENGTH, _FIXED32 = 0, 2, 5
 
 
-def read() -> tuple[list[str], list[float]]:
+@cache
+def read() -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Pieces and log-probabilities, by piece id."""
     data = weights_path().with_name("sp.model").read_bytes()
-    pieces, scores = [], []
+    pieces: list[str] = []
+    scores: list[float] = []
     for field, value in _fields(data):
         if field == 1:
             entry = dict(_fields(value))
             pieces.append(entry[1].decode())
             scores.append(struct.unpack("<f", entry[2])[0] if 2 in entry else 0.0)
-    return pieces, scores
+    return tuple(pieces), tuple(scores)
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import AUTO, Chunk, Dialect, InvalidRequest, check_body
+from turnout.core import AUTO, Chunk, Dialect, InvalidRequest, Usage, check_body
 from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.problem import Problem
@@ -55,6 +55,7 @@ class ChatWriter:
     def __init__(self, about: About) -> None:
         self._about = about
         self._named_role = False
+        self._told_usage = False
 
     def write(self, chunk: Chunk) -> bytes:
         """One event."""
@@ -66,6 +67,8 @@ class ChatWriter:
             if not body["choices"] and body.get("usage"):
                 return b""
             body.pop("usage", None)
+        elif body.get("usage"):
+            self._told_usage = True
         if "choices" not in chunk.raw and not self._named_role:
             self._named_role = True
             for choice in body["choices"]:
@@ -76,8 +79,13 @@ class ChatWriter:
         """A comment."""
         return sse.COMMENT
 
-    def end(self) -> bytes:
-        """``[DONE]``."""
+    def end(self, usage: Usage | None = None) -> bytes:
+        """``[DONE]``, and before it the usage where it was asked for and is not told yet."""
+        if usage and self._about.inbound.include_usage and not self._told_usage:
+            body = chunk_body(
+                Chunk(usage=usage), self._about.decision, self._about.model, self._about.created
+            )
+            return sse.data(body) + b"data: [DONE]\n\n"
         return b"data: [DONE]\n\n"
 
     def fail(self, problem: Problem) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Delta, Dialect, ToolCallDelta, Usage
+from turnout.core import Chunk, Delta, Dialect, ToolCallDelta
 from turnout.gateway.dialects.messages_read import chat_body
 from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
@@ -45,10 +45,10 @@ class Messages:
                 "role": "assistant",
                 "model": chunk.model or about.model,
                 "content": _content(delta),
-                "stop_reason": stop_reason(delta.finish_reason),
+                "stop_reason": stop_reason(delta.finish_reason, delta.refusal),
                 "stop_sequence": None,
                 **stop_details(delta.refusal),
-                "usage": usage_body(chunk.usage or Usage()),
+                "usage": usage_body(chunk.usage),
             }
         )
 

@@ -31,6 +31,9 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         body["stop"] = payload["stop_sequences"]
     body.update(_tools(payload))
     body.update(_thinking(payload))
+    if payload.get("mcp_servers"):
+        # Tools that only Anthropic's API reaches: others refuse the field rather than lose them.
+        body["mcp_servers"] = payload["mcp_servers"]
     user = mapping(payload.get("metadata"), "metadata").get("user_id")
     return {**body, "user": user} if isinstance(user, str) else body
 
@@ -48,7 +51,7 @@ def _system(system: object) -> Iterator[dict[str, Any]]:
     if isinstance(system, str) and system:
         yield {"role": "system", "content": system}
     elif isinstance(system, list):
-        parts = [_part(block, "system") for block in system]
+        parts = [part for block in system for part in _parts(block, "system")]
         if parts:
             yield {"role": "system", "content": parts}
     elif system is not None and not isinstance(system, str):
@@ -94,7 +97,8 @@ def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         if b.get("type") == "tool_use"
     ]
     said: dict[str, Any] = {"role": "assistant", "content": text or None}
-    yield {**said, "tool_calls": calls} if calls else said
+    if text or calls:
+        yield {**said, "tool_calls": calls} if calls else said
 
 
 def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str, Any]]:
@@ -106,7 +110,7 @@ def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str,
             yield {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text}
             parts += images
         else:
-            parts.append(_part(block, where))
+            parts += _parts(block, where)
     if parts:
         only_text = len(parts) == 1 and parts[0]["type"] == "text"
         yield {"role": "user", "content": parts[0]["text"] if only_text else parts}
@@ -117,7 +121,7 @@ def _tool_result(block: Mapping[str, Any], where: str) -> tuple[str, list[dict[s
     content = block.get("content")
     if content is None or isinstance(content, str):
         return _flagged(block, content or ""), []
-    parts = [_part(inner, where) for inner in content]
+    parts = [p for inner in objects(content, f"{where}.content") for p in _parts(inner, where)]
     text = "\n".join(part["text"] for part in parts if part["type"] == "text")
     return _flagged(block, text), [part for part in parts if part["type"] != "text"]
 
@@ -126,45 +130,69 @@ def _flagged(block: Mapping[str, Any], text: str) -> str:
     return f"Error: {text}" if block.get("is_error") else text
 
 
-def _part(value: object, where: str) -> dict[str, Any]:
+def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
+    """A block as chat's parts: a document of text and pictures is several."""
     block = mapping(value, where)
     kind = block.get("type")
     if kind in _READABLE:
-        return {"type": "text", "text": "\n".join(_texts(block))}
+        yield {"type": "text", "text": "\n".join(_texts(block))}
+        return
     source = mapping(block.get("source"), f"{where}.source")
     if kind == "text":
         if not isinstance(block.get("text"), str):
             raise InvalidRequest(f"{where} has a text block without text", field=where)
-        return {"type": "text", "text": block["text"]}
-    if kind == "image":
-        return {"type": "image_url", "image_url": {"url": _url(source)}}
-    if kind == "document" and source.get("type") == "text":
-        return {"type": "text", "text": str(source.get("data", ""))}
-    if kind == "document" and source.get("type") == "content":
-        return {"type": "text", "text": "\n".join(_texts(block))}
-    if kind == "document":
+        yield {"type": "text", "text": block["text"]}
+    elif kind in ("image", "document") and source.get("type") == "file":
+        # Kept where it was sent to: others refuse the id rather than lose the file.
+        yield {"type": "file", "file": {"file_id": source.get("file_id")}}
+    elif kind == "image":
+        yield {"type": "image_url", "image_url": {"url": _url(source, where)}}
+    elif kind == "document" and source.get("type") in ("text", "content"):
+        yield from _document(block, source, where)
+    elif kind == "document":
         name = str(block.get("title") or "document.pdf")
-        return {"type": "file", "file": {"filename": name, "file_data": _url(source)}}
-    raise InvalidRequest(f"{where} has a block of type {kind!r}, which is not known", field=where)
+        yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
+    else:
+        raise InvalidRequest(
+            f"{where} has a block of type {kind!r}, which is not known", field=where
+        )
+
+
+def _document(
+    block: Mapping[str, Any], source: Mapping[str, Any], where: str
+) -> Iterator[dict[str, Any]]:
+    """What a model reads of a document in texts: what it is called and about, then what it says."""
+    said = source.get("data") if source["type"] == "text" else source.get("content")
+    texts = [block[name] for name in ("title", "context") if isinstance(block.get(name), str)]
+    if isinstance(said, str):
+        yield {"type": "text", "text": "\n".join([*texts, said])}
+        return
+    if texts:
+        yield {"type": "text", "text": "\n".join(texts)}
+    for inner in objects(said, f"{where}.source.content"):
+        yield from _parts(inner, where)
 
 
 def _texts(block: Mapping[str, Any]) -> Iterator[str]:
     """What a model reads of a block of texts: what it is called, where it is from, what it says."""
-    source = block.get("source")
-    yield from (block[n] for n in ("title", "tool_name") if isinstance(block.get(n), str))
-    if isinstance(source, str):
-        yield source
-    content = source.get("content") if isinstance(source, Mapping) else block.get("content")
+    names = ("title", "tool_name", "source")
+    yield from (block[name] for name in names if isinstance(block.get(name), str))
+    content = block.get("content")
     if isinstance(content, str):
         yield content
     else:
         yield from (str(part.get("text", "")) for part in content or ())
 
 
-def _url(source: Mapping[str, Any]) -> str:
+def _url(source: Mapping[str, Any], where: str) -> str:
     if source.get("type") == "base64":
         return f"data:{source.get('media_type')};base64,{source.get('data')}"
-    return str(source.get("url", ""))
+    if source.get("type") == "url" and source.get("url"):
+        return str(source["url"])
+    raise InvalidRequest(
+        f"{where} has a source of type {source.get('type')!r}; use base64, url or file",
+        field=f"{where}.source",
+    )
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,6 +205,11 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
     words = {"auto": "auto", "any": "required", "none": "none", "tool": named}
     if choice.get("type") in words:
         found["tool_choice"] = words[choice["type"]]
+    elif choice:
+        raise InvalidRequest(
+            f"tool_choice.type is {choice.get('type')!r}; use one of {', '.join(words)}",
+            field="tool_choice.type",
+        )
     if choice.get("disable_parallel_tool_use"):
         found["parallel_tool_calls"] = False
     return found

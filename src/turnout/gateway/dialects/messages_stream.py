@@ -34,7 +34,7 @@ class MessagesWriter:
         self._scattered = False
         self._finish: str | None = None
         self._refusal = ""
-        self._usage = Usage()
+        self._usage: Usage | None = None
 
     def write(self, chunk: Chunk) -> bytes:
         """The events of a chunk; of several choices only the first can be told."""
@@ -52,18 +52,19 @@ class MessagesWriter:
         """A ``ping``, which may come anywhere in a stream."""
         return sse.event("ping", {"type": "ping"})
 
-    def end(self) -> bytes:
+    def end(self, usage: Usage | None = None) -> bytes:
         """``message_delta`` with why it ended and its usage, then ``message_stop``."""
         if self._native:
             return b""
         if self._scattered:
             return self.fail(broken_off("the provider sent pieces of one tool call after the next"))
         reason: dict[str, Any] = {
-            "stop_reason": stop_reason(self._finish),
+            "stop_reason": stop_reason(self._finish, self._refusal),
             "stop_sequence": None,
             **stop_details(self._refusal),
         }
-        delta = {"type": "message_delta", "delta": reason, "usage": usage_body(self._usage)}
+        used = usage_body(self._usage or usage)
+        delta = {"type": "message_delta", "delta": reason, "usage": used}
         stop = sse.event("message_stop", {"type": "message_stop"})
         return b"".join([*self._close(), sse.event("message_delta", delta), stop])
 
@@ -100,7 +101,7 @@ class MessagesWriter:
 
     def _delta(self, delta: Delta) -> list[bytes]:
         self._finish = delta.finish_reason or self._finish
-        self._refusal = delta.refusal or self._refusal
+        self._refusal += delta.refusal
         events: list[bytes] = []
         if delta.reasoning:
             events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})

@@ -31,8 +31,10 @@ _STOP_REASONS = {
 }
 
 
-def stop_reason(finish_reason: str | None) -> str:
-    """``stop_reason`` for an internal finish reason."""
+def stop_reason(finish_reason: str | None, refusal: str) -> str:
+    """``stop_reason`` for an internal finish reason; what was refused ended by that."""
+    if refusal:
+        return "refusal"
     return _STOP_REASONS.get(finish_reason or "stop", "end_turn")
 
 
@@ -58,8 +60,9 @@ def error_body(problem: Problem) -> dict[str, Any]:
     return {"type": "error", "error": error}
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
-    """Usage, where cached tokens are not part of ``input_tokens``."""
+def usage_body(usage: Usage | None) -> dict[str, int]:
+    """Usage, where cached tokens are not part of ``input_tokens``; this dialect needs numbers."""
+    usage = usage or Usage()
     return {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,

@@ -6,7 +6,7 @@ Invariant: a dialect is pure; it knows neither connections nor providers.
 from dataclasses import dataclass
 from typing import Protocol
 
-from turnout.core import Body, Chunk, Decision, Dialect
+from turnout.core import Body, Chunk, Decision, Dialect, Usage
 from turnout.core.quick import quick
 from turnout.gateway.problem import Problem
 
@@ -48,8 +48,8 @@ class StreamWriter(Protocol):
         """What tells a waiting caller that the answer is still to come; no content."""
         ...
 
-    def end(self) -> bytes:
-        """The events that end a complete answer."""
+    def end(self, usage: Usage | None = None) -> bytes:
+        """The events that end a complete answer; ``usage`` counts where no event told any."""
         ...
 
     def fail(self, problem: Problem) -> bytes:

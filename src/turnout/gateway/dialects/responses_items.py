@@ -3,7 +3,7 @@
 Invariant: the whole and the streamed answer come from the same items. Does not know events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.core import Usage
@@ -96,9 +96,19 @@ def message_item(about: About, place: int, status: str) -> Item:
     }
 
 
-def text_part(text: str) -> Item:
+def text_part(text: str, logprobs: Sequence[Any] = ()) -> Item:
     """A text part."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": [*logprobs]}
+
+
+def logprobs_in(raw: Mapping[str, Any]) -> list[Any]:
+    """What the first choice of a chat answer or event says of its tokens' probabilities."""
+    for choice in raw.get("choices") or ():
+        told = choice.get("logprobs")
+        content = told.get("content") if isinstance(told, Mapping) else None
+        if not choice.get("index"):
+            return content if isinstance(content, list) else []
+    return []
 
 
 def refusal_part(text: str) -> Item:

@@ -12,8 +12,22 @@ from turnout.core import InvalidRequest
 from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of, function_of
 
-_SAME = ("temperature", "top_p", "parallel_tool_calls", "user", "seed", "service_tier")
+_SAME = (
+    "temperature",
+    "top_p",
+    "parallel_tool_calls",
+    "user",
+    "seed",
+    "service_tier",
+    "top_logprobs",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+)
+_LOGPROBS = "message.output_text.logprobs"
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+# What a part must bring to be sent to any provider.
+_WANTED = {"input_image": "image_url", "input_file": "file_data"}
 # What a model thought is its own; others get on without it, and a reference to it leads nowhere.
 _THOUGHT = "reasoning"
 _THOUGHT_ID = "rs_"
@@ -31,6 +45,8 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
     body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
     if payload.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = payload["max_output_tokens"]
+    if _LOGPROBS in (payload.get("include") or ()):
+        body["logprobs"] = True
     body.update(_tools(payload))
     body.update(_format(payload))
     effort = mapping(payload.get("reasoning"), "reasoning").get("effort")
@@ -60,21 +76,18 @@ def _input(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
     if kind == "message":
-        content = item.get("content")
-        parts = content if isinstance(content, str) else [_part(p, where) for p in content or ()]
-        yield {"role": item.get("role"), "content": _simple(parts)}
+        yield {"role": item.get("role"), "content": _content(item.get("content"), where)}
     elif kind in ("function_call", "custom_tool_call"):
         custom = kind == "custom_tool_call"
         said = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
-        function = {"name": item.get("name"), "arguments": said}
-        call = {"id": item.get("call_id"), "type": "function", "function": function}
+        function = {"name": _word(item, "name", where), "arguments": said}
+        call = {"id": _word(item, "call_id", where), "type": "function", "function": function}
         yield {"role": "assistant", "content": None, "tool_calls": [call]}
     elif kind in ("function_call_output", "custom_tool_call_output"):
-        output = item.get("output")
-        parts = output if isinstance(output, str) else [_part(p, where) for p in output or ()]
-        yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": _simple(parts)}
+        content = _content(item.get("output"), where)
+        yield {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
     elif kind == "item_reference" and not str(item.get("id")).startswith(_THOUGHT_ID):
         raise InvalidRequest(
             f"{where} refers to an answer that the gateway has not kept; send the item itself",
@@ -84,11 +97,23 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
         raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
 
 
-def _simple(parts: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """One text part as plain text, which every provider takes."""
-    if isinstance(parts, list) and len(parts) == 1 and parts[0]["type"] == "text":
+def _word(item: Mapping[str, Any], name: str, where: str) -> str:
+    word = item.get(name)
+    if not isinstance(word, str) or not word:
+        raise InvalidRequest(
+            f"{where}.{name} is {word!r}; it must be text", field=f"{where}.{name}"
+        )
+    return word
+
+
+def _content(value: object, where: str) -> str | list[dict[str, Any]]:
+    """Parts, or where they are one text or none plain text, which every provider takes."""
+    if isinstance(value, str):
+        return value
+    parts = [_part(part, where) for part in objects(value, where)]
+    if len(parts) == 1 and parts[0]["type"] == "text":
         return str(parts[0]["text"])
-    return parts
+    return parts or ""
 
 
 def _part(value: object, where: str) -> dict[str, Any]:
@@ -104,6 +129,12 @@ def _part(value: object, where: str) -> dict[str, Any]:
     if kind == "input_file" and part.get("file_data"):
         file = {"filename": part.get("filename") or "file", "file_data": part["file_data"]}
         return {"type": "file", "file": file}
+    if kind == "input_file" and part.get("file_id"):
+        return {"type": "file", "file": {"file_id": part["file_id"]}}
+    if kind == "input_audio":
+        return {"type": "input_audio", "input_audio": part.get("input_audio")}
+    if kind in _WANTED:
+        raise InvalidRequest(f"{where} has an {kind} without {_WANTED[kind]}", field=where)
     raise InvalidRequest(f"{where} has a part of type {kind!r} that is not known", field=where)
 
 
@@ -123,13 +154,32 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
     tools = objects(payload.get("tools"), "tools")
     if not tools:
         return {}
+    choice, tools = _choice(payload.get("tool_choice"), tools)
     found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
-    choice = payload.get("tool_choice")
-    if isinstance(choice, Mapping):
-        found["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-    elif choice is not None:
-        found["tool_choice"] = choice
-    return found
+    return found if choice is None else {**found, "tool_choice": choice}
+
+
+def _choice(
+    choice: object, tools: list[Mapping[str, Any]]
+) -> tuple[object, list[Mapping[str, Any]]]:
+    """``tool_choice`` in chat's words, and the tools that it leaves.
+
+    Those that it allows are the only ones shown, which every provider understands.
+    """
+    if choice is None or choice in ("auto", "none", "required"):
+        return choice, tools
+    asked = choice if isinstance(choice, Mapping) else {}
+    if asked.get("type") in ("function", KIND):
+        name = _word(asked, "name", "tool_choice")
+        return {"type": "function", "function": {"name": name}}, tools
+    if asked.get("type") == "allowed_tools":
+        names = {one.get("name") for one in objects(asked.get("tools"), "tool_choice.tools")}
+        return asked.get("mode", "auto"), [tool for tool in tools if tool.get("name") in names]
+    raise InvalidRequest(
+        f"tool_choice is {choice!r}; use auto, none, required, a function, a custom tool or "
+        "allowed_tools",
+        field="tool_choice",
+    )
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,11 +197,19 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format(payload: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = mapping(mapping(payload.get("text"), "text").get("format"), "text.format")
-    if wanted.get("type") == "json_object":
-        return {"response_format": {"type": "json_object"}}
-    if wanted.get("type") != "json_schema":
-        return {}
-    names = ("name", "schema", "strict", "description")
-    schema = {name: wanted[name] for name in names if wanted.get(name) is not None}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    text = mapping(payload.get("text"), "text")
+    wanted = mapping(text.get("format"), "text.format")
+    found = {"verbosity": text["verbosity"]} if text.get("verbosity") else {}
+    kind = wanted.get("type", "text")
+    if kind == "json_object":
+        return {**found, "response_format": {"type": kind}}
+    if kind == "json_schema":
+        names = ("name", "schema", "strict", "description")
+        schema = {name: wanted[name] for name in names if wanted.get(name) is not None}
+        return {**found, "response_format": {"type": kind, "json_schema": schema}}
+    if kind != "text":
+        raise InvalidRequest(
+            f"text.format.type is {kind!r}; use text, json_object or json_schema",
+            field="text.format.type",
+        )
+    return found

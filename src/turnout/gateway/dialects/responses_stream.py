@@ -6,7 +6,8 @@ Source: platform.openai.com/docs/api-reference/responses-streaming.
 This module does not know connections.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
@@ -20,12 +21,16 @@ from turnout.gateway.problem import Problem
 
 @dataclass(slots=True, kw_only=True)
 class _Open:
-    """An output item that still grows: its text is the message's, the thought's or arguments."""
+    """An output item that still grows: its text is the message's, the thought's or arguments.
+
+    A message that is refused from its first word has no text, which is None then.
+    """
 
     place: int
     item: items.Item
-    text: str = ""
+    text: str | None = None
     refusal: str = ""
+    logprobs: list[Any] = field(default_factory=list)
 
 
 class ResponsesWriter:
@@ -48,15 +53,16 @@ class ResponsesWriter:
         events = [] if self._started else self._start()
         for delta in chunk.deltas:
             if delta.choice == 0:
-                events += self._delta(delta)
+                events += self._delta(delta, items.logprobs_in(chunk.raw))
         return b"".join(events)
 
     def sign(self) -> bytes:
         """A comment."""
         return sse.COMMENT
 
-    def end(self) -> bytes:
+    def end(self, usage: Usage | None = None) -> bytes:
         """The events that finish every item and the response."""
+        self._usage = self._usage or usage
         events = [e for opened in self._items.values() for e in self._done(opened)]
         response = self.snapshot()
         return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
@@ -93,13 +99,13 @@ class ResponsesWriter:
             self._event("response.in_progress", response=response),
         ]
 
-    def _delta(self, delta: Delta) -> list[bytes]:
+    def _delta(self, delta: Delta, logprobs: list[Any]) -> list[bytes]:
         self._finish = delta.finish_reason or self._finish
         events: list[bytes] = []
         if delta.reasoning:
             events += self._grow("reasoning", delta.reasoning)
         if delta.text:
-            events += self._grow("message", delta.text)
+            events += self._grow("message", delta.text, logprobs)
         for call in delta.tool_calls:
             events += self._call(call)
         if delta.refusal:
@@ -107,38 +113,38 @@ class ResponsesWriter:
         return events
 
     def _refuse(self, why: str) -> list[bytes]:
-        """A second part of the message that says why it ends here."""
-        events = self._grow("message", "") if ("message", 0) not in self._items else []
-        opened = self._items["message", 0]
+        """A part of the message, its last, that says why it ends here."""
+        events, opened = self._opened("message")
+        at = _refusal_at(opened)
+        if not opened.refusal:
+            part = items.refusal_part("")
+            events.append(self._event("response.content_part.added", part=part, **at))
         opened.refusal += why
-        at = {
-            "item_id": opened.item["id"],
-            "output_index": opened.place,
-            "content_index": 1,
-        }
-        part = items.refusal_part
-        return [
-            *events,
-            self._event("response.content_part.added", part=part(""), **at),
-            self._event("response.refusal.delta", delta=why, **at),
-            self._event("response.refusal.done", refusal=why, **at),
-            self._event("response.content_part.done", part=part(why), **at),
-        ]
+        return [*events, self._event("response.refusal.delta", delta=why, **at)]
 
-    def _grow(self, kind: str, text: str) -> list[bytes]:
-        events = []
-        opened = self._items.get((kind, 0))
-        if opened is None:
-            place = len(self._items)
-            if kind == "message":
-                item = items.message_item(self._about, place, "in_progress")
-            else:
-                item = items.reasoning_item(self._about, place)
-            opened = self._items[kind, 0] = _Open(place=place, item=item)
-            events = [self._added(opened), self._part(opened, kind, "added", "")]
+    def _opened(self, kind: str) -> tuple[list[bytes], _Open]:
+        """The item of this kind, and the events that add it where it is new."""
+        found = self._items.get((kind, 0))
+        if found is not None:
+            return [], found
+        place = len(self._items)
+        if kind == "message":
+            item = items.message_item(self._about, place, "in_progress")
+        else:
+            item = items.reasoning_item(self._about, place)
+        found = self._items[kind, 0] = _Open(place=place, item=item)
+        return [self._added(found)], found
+
+    def _grow(self, kind: str, text: str, logprobs: Sequence[Any] = ()) -> list[bytes]:
+        events, opened = self._opened(kind)
+        if opened.text is None:
+            opened.text = ""
+            events.append(self._part(opened, kind, "added", ""))
         opened.text += text
+        opened.logprobs += logprobs
+        more = {"logprobs": [*logprobs]} if kind == "message" else {}
         name = "output_text" if kind == "message" else "reasoning_summary_text"
-        return [*events, self._piece(f"response.{name}.delta", opened, kind, delta=text)]
+        return [*events, self._piece(f"response.{name}.delta", opened, kind, delta=text, **more)]
 
     def _call(self, call: ToolCallDelta) -> list[bytes]:
         events = []
@@ -150,7 +156,7 @@ class ResponsesWriter:
             item = items.call_item(self._about, place, kind, call_id, name)
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [self._added(opened)]
-        opened.text += call.arguments
+        opened.text = (opened.text or "") + call.arguments
         # The input of a custom tool can be told once its arguments are whole.
         if call.arguments and opened.item["type"] == "function_call":
             kind = "response.function_call_arguments.delta"
@@ -163,7 +169,7 @@ class ResponsesWriter:
 
     def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
         if kind == "message":
-            name, part = "content_part", items.text_part(text)
+            name, part = "content_part", items.text_part(text, opened.logprobs)
         else:
             name, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
         return self._piece(f"response.{name}.{what}", opened, kind, part=part)
@@ -171,20 +177,26 @@ class ResponsesWriter:
     def _piece(self, event: str, opened: _Open, kind: str, **fields: Any) -> bytes:
         index = {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}, "call": {}}
         extra: dict[str, Any] = {**index[kind], **fields}
-        if kind == "message" and "output_text" in event:
-            extra["logprobs"] = []
         return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
 
     def _done(self, opened: _Open) -> list[bytes]:
-        item, text = opened.item, opened.text
+        item, text = opened.item, opened.text or ""
         if item["type"] == "message":
-            item["content"], item["status"] = [items.text_part(text)], "completed"
+            item["status"], told = "completed", []
+            if opened.text is not None:
+                item["content"] = [items.text_part(text, opened.logprobs)]
+                more = {"text": text, "logprobs": opened.logprobs}
+                told = [
+                    self._piece("response.output_text.done", opened, "message", **more),
+                    self._part(opened, "message", "done", text),
+                ]
             if opened.refusal:
-                item["content"].append(items.refusal_part(opened.refusal))
-            told = [
-                self._piece("response.output_text.done", opened, "message", text=text),
-                self._part(opened, "message", "done", text),
-            ]
+                part, at = items.refusal_part(opened.refusal), _refusal_at(opened)
+                item["content"].append(part)
+                told += [
+                    self._event("response.refusal.done", refusal=opened.refusal, **at),
+                    self._event("response.content_part.done", part=part, **at),
+                ]
         elif item["type"] == "reasoning":
             item["summary"] = [{"type": "summary_text", "text": text}]
             kind = "response.reasoning_summary_text.done"
@@ -205,3 +217,9 @@ class ResponsesWriter:
             told = [self._piece(kind, opened, "call", arguments=text, name=item["name"])]
         done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))
         return [*told, done]
+
+
+def _refusal_at(opened: _Open) -> dict[str, Any]:
+    """Where the refusal stands: after the text, if there is any."""
+    index = 0 if opened.text is None else 1
+    return {"item_id": opened.item["id"], "output_index": opened.place, "content_index": index}

@@ -1,0 +1,95 @@
+"""A model that refuses in words of its own is heard in every dialect, whole and streamed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import chat
+from turnout import Router
+from turnout.core import Chunk, Request
+from turnout.gateway.dialects import About, ApiDialect
+from turnout.gateway.dialects.messages import Messages
+from turnout.gateway.dialects.responses import Responses
+from turnout.providers.openai_chat import OpenAIChatCodec
+
+RECIPE = {
+    "provider": "p",
+    "providers": {"p": {"base_url": "https://p.example.org/v1", "api_key": "key"}},
+    "models": {"m": {"model": "m", "price": {"input": "1", "output": "1"}}},
+    "default": "m",
+    "ledger": "off",
+}
+PIECES = ("I would ", "rather not.")
+WORDS = "".join(PIECES)
+
+
+def about(dialect: ApiDialect) -> About:
+    """A request of this dialect that was decided."""
+    body = chat()
+    with Router.from_config(RECIPE, environ={}) as router:
+        decision = router.route(Request(id="r_1", body=body))
+    payload = {**body, "input": "x", "max_tokens": 9}
+    return About(decision=decision, model="m", created=1, inbound=dialect.read(payload))
+
+
+def streamed(dialect: ApiDialect) -> list[dict[str, Any]]:
+    """The events that the dialect makes of a streamed refusal."""
+    deltas: list[tuple[dict[str, Any], str | None]] = [
+        ({"refusal": piece}, None) for piece in PIECES
+    ]
+    decoder = OpenAIChatCodec().decoder()
+    writer = dialect.writer(about(dialect))
+    told = b""
+    for delta, finish in [*deltas, ({}, "stop")]:
+        event = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        for chunk in decoder.feed(b"data: " + json.dumps(event).encode() + b"\n\n"):
+            assert isinstance(chunk, Chunk)
+            assert chunk.has_content == bool(delta)
+            told += writer.write(chunk)
+    told += writer.end()
+    lines = [line for line in told.decode().splitlines() if line.startswith("data: ")]
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
+def whole(dialect: ApiDialect) -> Any:
+    """What the dialect makes of a whole refusal."""
+    message = {"role": "assistant", "content": None, "refusal": WORDS}
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
+    assert isinstance(chunk, Chunk)
+    return json.loads(dialect.whole(chunk, about(dialect)))
+
+
+def test_messages() -> None:
+    """It stops for a refusal, and says the model's words as the reason."""
+    ending = streamed(Messages())[-2]["delta"]
+    for told in (whole(Messages()), ending):
+        assert told["stop_reason"] == "refusal"
+        assert told["stop_details"] == {"type": "refusal", "explanation": WORDS}
+
+
+def test_responses() -> None:
+    """The message has one part, the refusal, and its pieces add up to it."""
+    events = streamed(Responses())
+    for told in (whole(Responses()), events[-1]["response"]):
+        (item,) = told["output"]
+        assert item["content"] == [{"type": "refusal", "refusal": WORDS}]
+    of = {kind: [e for e in events if e["type"] == f"response.{kind}"] for kind in (
+        "content_part.added", "refusal.delta", "refusal.done", "content_part.done")}  # fmt: skip
+    assert [e["delta"] for e in of["refusal.delta"]] == [*PIECES]
+    assert [e["refusal"] for e in of["refusal.done"]] == [WORDS]
+    assert len(of["content_part.added"]) == len(of["content_part.done"]) == 1
+    assert {e["content_index"] for found in of.values() for e in found} == {0}
+
+
+@pytest.mark.parametrize("dialect", [Messages(), Responses()])
+def test_text_before_it_stays(dialect: ApiDialect) -> None:
+    """A refusal after some text is a second part, or the reason why the text ends."""
+    message = {"role": "assistant", "content": "Well,", "refusal": WORDS}
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
+    assert isinstance(chunk, Chunk)
+    told = dialect.whole(chunk, about(dialect))
+    assert b"Well," in told
+    assert WORDS.encode() in told
