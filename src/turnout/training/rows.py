@@ -31,7 +31,8 @@ HARM = "harm"
 SWITCH = "switch"
 FOLLOW_UP = "follow_up"
 LABEL_ATTACK = "label_attack"
-LABEL_ATTACKED = "label_attacked"
+# Made from other rows: it teaches the labels' heads alone.
+MADE = "made"
 # Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
 INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
 
