@@ -130,7 +130,7 @@ def test_what_cannot_be_told_apart_is_one_line(
     table = tmp_path / "t.jsonl"
     rows = [
         {"id": n, "prompt": "", "model": m, "score": (n + p) % 2}
-        for n in range(30)
+        for n in range(60)
         for p, m in enumerate("ab")
     ]
     table.write_text("\n".join(map(json.dumps, rows)))

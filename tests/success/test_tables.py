@@ -195,8 +195,8 @@ def test_a_row_that_cannot_be_used_is_named_with_the_fix(
 
 
 OUTCOMES = [
-    {"id": str(number), "prompt": f"question {number}", "model": model, "score": (number + place) % 2,
-     "cost_usd": "NaN", "in_tokens": 7, "out_tokens": {"a": 1, "b": 2}[model]}
+    {"id": str(number), "prompt": f"question {number}", "model": model, "cost_usd": "NaN",
+     "score": (number + place) % 2, "in_tokens": 7, "out_tokens": {"a": 1, "b": 2}[model]}
     for number in range(30)
     for place, model in enumerate("ab")
 ]  # fmt: skip

@@ -76,8 +76,8 @@ class OutcomeTable:
 
     def answered(self) -> "OutcomeTable":
         """The models that have any score, with a note where some have none."""
-        tried = ~np.isnan(self.score).all(axis=0)
-        kept = [model for model, known in zip(self.models, tried.tolist(), strict=True) if known]
+        missing = np.isnan(self.score)
+        kept = [model for j, model in enumerate(self.models) if not missing[:, j].all()]
         if len(kept) == len(self.models):
             return self
         left = [model for model in self.models if model not in kept]
