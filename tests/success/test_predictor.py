@@ -19,11 +19,12 @@ from turnout.classifiers.success.encoding import (
     meaning_of,
     without_wording,
 )
-from turnout.classifiers.success.expert import Blend, Reading, Told
+from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
 from turnout.classifiers.success.predictor import agreed, tell
 from turnout.cli.app import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
+from turnout.features import likeness
 from turnout.features.difficulty import NAMES
 from turnout.features.prompt import PromptText, request_text
 from turnout.training.bundle import write_bundle
@@ -283,6 +284,17 @@ def test_of_two_models_the_forest_alone_says_who_does_better(tmp_path: Path) -> 
     forest = expert.prior + expert.forest.predict(encoded)
     assert np.ptp(forest[:, 1] - forest[:, 0]) > 0.1
     assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
+
+
+def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
+    """A pair's trees can learn from it; nothing else that predicts can see it."""
+    said = ("Which one?\nA. a red wire\nB. a red wire", "Which one?\nA. a red wire\nB. a lid rope")
+    encoded = encode_all([PromptText(text) for text in said])
+    hidden = encoded.copy()
+    hidden[:, -len(likeness.NAMES) :] = 0
+    assert (forest_inputs(encoded, 2) != forest_inputs(hidden, 2)).any()
+    for seen in (lambda rows: forest_inputs(rows, 3), marks_of, meaning_of):
+        assert np.array_equal(seen(encoded), seen(hidden))
 
 
 def test_rewording_what_people_type_does_not_change_its_length() -> None:

@@ -57,11 +57,9 @@ NAMES = (
 def difficulty(prompt: PromptText) -> list[float]:
     """The figures of ``NAMES`` for a prompt; counts are on a log scale."""
     text = prompt.text[:_CHARACTERS_READ]
-    options = _OPTION.findall(text)
-    first = _OPTION.search(text) if options else None
-    stem = text[: first.start()] if first else text
+    stem, options = parted(text)
     words = [word.lower() for word in _WORD.findall(text)]
-    asked = words if first is None else [word.lower() for word in _WORD.findall(stem)]
+    asked = [word.lower() for word in _WORD.findall(stem)] if options else words
     return [
         log1p(len(prompt.text)),
         *_shape(stem, asked),
@@ -78,6 +76,14 @@ def difficulty(prompt: PromptText) -> list[float]:
         log1p(len(_QUOTE.findall(stem))),
         *tools.tool_marks(prompt.functions, text),
     ]
+
+
+def parted(text: str) -> tuple[str, list[str]]:
+    """What is asked, and the answer options to it; of a long text only the beginning is read."""
+    read = text[:_CHARACTERS_READ]
+    options = _OPTION.findall(read)
+    first = _OPTION.search(read) if options else None
+    return (read[: first.start()] if first else read), options
 
 
 def _shape(stem: str, asked: Sequence[str]) -> list[float]:

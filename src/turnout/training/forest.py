@@ -22,7 +22,7 @@ _DEPTH = 16
 # How much more a pair's trees look at who does better than at how well both do, and how many more
 # there are: they are small, and their mean is steadier.
 _OF_CONTRAST = 2.0
-_PAIR_TREES = 3
+_PAIR_TREES = 6
 
 
 def grow(

@@ -17,11 +17,13 @@ from turnout.classifiers.success.encoding import (
     encode_all,
     length_of,
     marks_of,
+    without_likeness,
 )
 from turnout.classifiers.success.expert import (
     PAIR,
     Expert,
     Neighbours,
+    forest_inputs,
     linear_inputs,
     places,
 )
@@ -106,6 +108,11 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     tell(f"reading {table.name}", 0.0)
     kept = table.rows(np.flatnonzero(answered))
     prompts = [request_text(row) for row in kept.prompts]
+    if all(prompt == prompts[0] for prompt in prompts):
+        raise ConfigError(
+            f"table {table.name}: all prompts are the same text; predictions need prompts that "
+            "differ, in query, prompt or messages"
+        )
     return Examples(
         name=table.name,
         models=table.models,
@@ -166,7 +173,7 @@ def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Float
     A question's easiness is how much better than their own means the models did on it; a row with
     many models says it more surely and weighs more.
     """
-    encoded = np.vstack([one.encoded for one in examples])
+    encoded = without_likeness(np.vstack([one.encoded for one in examples]))
     texts = tuple(text for one in examples for text in one.texts)
     parts = [departures(one.score) for one in examples]
     easiness = np.concatenate([part.mean(axis=1) for part in parts])[:, None]
@@ -230,7 +237,8 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
     target = departures(examples.score)
     marks = marks_of(examples.encoded)
-    grown = grow_pair if len(examples.models) == PAIR else grow
+    count = len(examples.models)
+    grown = grow_pair if count == PAIR else grow
     centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
     return Expert(
         name=examples.name,
@@ -240,9 +248,9 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
         centre=centre,
         scale=scale,
         coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
-        forest=grown(examples.encoded, target, seed, trees),
+        forest=grown(forest_inputs(examples.encoded, count), target, seed, trees),
         neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
-        blend=plain_blend(len(examples.models)),
+        blend=plain_blend(count),
     )
 
 

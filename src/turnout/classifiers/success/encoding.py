@@ -1,4 +1,4 @@
-"""A prompt as one row of numbers: what it looks like and where it lies in meaning.
+"""A prompt as one row of numbers: what it looks like, where it lies in meaning, its options.
 
 Invariant: the same prompt gives the same row; nothing but its text and tools is read.
 """
@@ -9,12 +9,13 @@ from math import log1p
 import numpy as np
 import numpy.typing as npt
 
-from turnout.features import difficulty, tools, words
+from turnout.features import difficulty, likeness, tools, words
 from turnout.features.prompt import PromptText
 
 Floats = npt.NDArray[np.float32]
 
 _FITS = 4
+_LIKENESS = len(likeness.NAMES)
 # Characters from which a question counts as long, and from which it gets no longer. What people
 # type and say again in other words stays below, so that rewording does not change it.
 _LONG = (400, 2000)
@@ -28,19 +29,20 @@ _WORDING = (
     "long_words", "distinct_words",
 )  # fmt: skip
 
-SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}"
-WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS
+SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}+likeness/{_LIKENESS}"
+WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS + _LIKENESS
 
 
 def encode(prompt: PromptText) -> Floats:
-    """``[WIDTH]``: surface marks, how near the tools are to the question, and its meaning.
+    """``[WIDTH]``: surface marks, how near the tools are, the meaning, how alike options are.
 
     How a question is phrased is not read where there are tools: it says nothing of a new kind of
     call.
     """
     meaning = words.embed(prompt.text)
     marks = difficulty.difficulty(prompt)
-    row = np.concatenate([np.array([*marks, *_fit(prompt, meaning)], np.float32), meaning])
+    known = np.array([*marks, *_fit(prompt, meaning)], np.float32)
+    row = np.concatenate([known, meaning, np.array(likeness.likeness(prompt.text), np.float32)])
     if prompt.functions:
         row[[_column(mark) for mark in _PHRASING]] = 0.0
     return row
@@ -53,13 +55,18 @@ def encode_all(prompts: Sequence[PromptText]) -> Floats:
 
 
 def meaning_of(encoded: Floats) -> Floats:
-    """The columns that hold the meaning: the last ones."""
-    return encoded[:, -words.DIMENSIONS :]
+    """The columns that hold the meaning."""
+    return encoded[:, -words.DIMENSIONS - _LIKENESS : -_LIKENESS]
 
 
 def marks_of(encoded: Floats) -> Floats:
     """The columns before the meaning: the surface marks, and what was put in front of them."""
-    return encoded[:, : -words.DIMENSIONS]
+    return encoded[:, : -words.DIMENSIONS - _LIKENESS]
+
+
+def without_likeness(encoded: Floats) -> Floats:
+    """The columns before how alike the options are, which only the trees of a pair read."""
+    return encoded[:, :-_LIKENESS]
 
 
 def asks_for_calls(encoded: Floats) -> npt.NDArray[np.bool_]:
@@ -81,7 +88,7 @@ def without_wording(encoded: Floats, centre: Floats) -> Floats:
     """
     bare, plain = encoded.copy(), np.flatnonzero(~asks_for_calls(encoded))
     columns = np.array([_column(mark) for mark in _WORDING])
-    bare[plain[:, None], columns] = centre[columns + words.DIMENSIONS]
+    bare[plain[:, None], columns] = centre[columns + words.DIMENSIONS + _LIKENESS]
     return bare
 
 

@@ -21,6 +21,7 @@ from turnout.classifiers.success.encoding import (
     length_of,
     marks_of,
     meaning_of,
+    without_likeness,
     without_wording,
 )
 from turnout.classifiers.success.forest import Forest
@@ -220,7 +221,7 @@ class Expert:
         read = np.vstack([encoded, bare[other]])
         near, closeness = self.neighbours.look(places(read, self.centre, self.scale))
         linear = linear_inputs(read, self.centre, self.scale) @ self.coefficients
-        found = np.stack([self.forest.predict(read), linear, near])
+        found = np.stack([self.forest.predict(forest_inputs(read, len(self.models))), linear, near])
         known, count = found[:, : len(encoded)], len(encoded)
         strange = known.copy()
         strange[:, other] = found[:, count:]
@@ -229,10 +230,19 @@ class Expert:
     def uncertainty(self, encoded: Floats) -> Floats:
         """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
         _, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
-        trees = self.forest.spread(encoded) / np.sqrt(len(self.forest.roots))
+        spread = self.forest.spread(forest_inputs(encoded, len(self.models)))
+        trees = spread / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]
         unknown = strange * self.prior * (1 - self.prior) / 4
         return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
+
+
+def forest_inputs(encoded: Floats, models: int) -> Floats:
+    """What the trees read: of two models also how alike the options are.
+
+    It tells two models apart where labels are few, and nothing in tables of more.
+    """
+    return encoded if models == PAIR else without_likeness(encoded)
 
 
 def linear_inputs(encoded: Floats, centre: Floats, scale: Floats) -> Floats:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import encode, encode_all
+from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
 from turnout.classifiers.success.expert import Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
@@ -159,7 +159,9 @@ def agreed(
 
 def extended(encoded: Floats, shared: Forest | None) -> Floats:
     """The encoded prompts, led by what all tables together say about how easy each is."""
-    return encoded if shared is None else np.hstack([shared.predict(encoded), encoded])
+    if shared is None:
+        return encoded
+    return np.hstack([shared.predict(without_likeness(encoded)), encoded])
 
 
 def marks(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:

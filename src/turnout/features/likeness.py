@@ -1,0 +1,35 @@
+"""How alike a question's answer options are, in the words that they share.
+
+Options that say nearly the same, or what the question has said, part an abler model from another.
+Invariant: pure, total; a text with fewer than two options has zeros.
+"""
+
+import re
+from itertools import combinations
+
+from turnout.features.difficulty import parted
+
+NAMES = ("options_alike", "options_most_alike", "options_asked")
+
+# Comparing more of them would take long; questions seldom have more.
+_MOST_OPTIONS = 10
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def likeness(text: str) -> list[float]:
+    """Shares of common words, 0..1: of two options in the mean and at most, and with the question.
+
+    Of two options the share is that of their union, with the question that of the option.
+    """
+    stem, options = parted(text)
+    told = [_words(option) for option in options[:_MOST_OPTIONS]]
+    pairs = [len(one & two) / (len(one | two) + 1) for one, two in combinations(told, 2)]
+    if not pairs:
+        return [0.0] * len(NAMES)
+    asked = _words(stem)
+    again = [len(one & asked) / (len(one) + 1) for one in told]
+    return [sum(pairs) / len(pairs), max(pairs), sum(again) / len(again)]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
