@@ -28,7 +28,7 @@ class Ran:
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str, stdin: bytes | None = None) -> Ran:
     """``turnout ARGUMENTS`` with ``stdin``, if any, piped in."""
-    pipe = io.TextIOWrapper(io.BytesIO(stdin or b""), encoding="utf-8")
+    pipe = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin or b"")), encoding="utf-8")
     with mock.patch.object(sys, "stdin", pipe), pytest.raises(SystemExit) as left:
         main(arguments)
     seen = capfd.readouterr()

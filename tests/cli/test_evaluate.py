@@ -1,5 +1,6 @@
 """``turnout eval``: policies by name, as they would be served."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,28 @@ def test_a_margin_is_replayed_and_needs_a_bundle(
     )
     assert ran.code != 0
     assert "add --bundle" in ran.err
+
+
+def test_what_cannot_be_told_apart_is_one_line(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Prompts without a word, and a model without a score; both ended with a traceback."""
+    table = tmp_path / "t.jsonl"
+    rows = [
+        {"id": n, "prompt": "", "model": m, "score": (n + p) % 2}
+        for n in range(60)
+        for p, m in enumerate("ab")
+    ]
+    table.write_text("\n".join(map(json.dumps, rows)))
+    for command in (("eval",), ("train", "success", "--out", str(tmp_path / "b"))):
+        ran = run(capfd, *command, "--table", str(table))
+        assert ran.code == 2
+        assert "all prompts are the same text" in ran.err
+        assert "Traceback" not in ran.err
+    told = [{**row, "prompt": f"question {row['id']}"} for row in rows]
+    told += [{**row, "model": "c", "score": None} for row in told if row["model"] == "a"]
+    table.write_text("\n".join(map(json.dumps, told)))
+    ran = run(capfd, "eval", "--table", str(table), "--json")
+    assert ran.code == 0
+    assert "left out, without any score: c" in ran.err
+    assert "Warning" not in ran.err

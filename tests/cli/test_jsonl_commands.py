@@ -47,6 +47,19 @@ def test_classify_speaks_standard_streams(capfd: pytest.CaptureFixture[str]) -> 
     assert [orjson.loads(line)["id"] for line in ran.out.splitlines()] == ["a", "b"]
 
 
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_file_from_windows_loses_no_line(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, *, piped: bool
+) -> None:
+    """A byte order mark and its line ends are no part of the first line."""
+    data = b"\xef\xbb\xbf" + b"\r\n".join([LINES[0], LINES[2]])
+    (tmp_path / "in.jsonl").write_bytes(data)
+    source = "-" if piped else str(tmp_path / "in.jsonl")
+    ran = run(capfd, "classify", "--in", source, "--out", "-", stdin=data)
+    assert ran.code == 0
+    assert [orjson.loads(line)["id"] for line in ran.out.splitlines()] == ["a", "b"]
+
+
 def compared(capfd: pytest.CaptureFixture[str], rows: list[dict[str, Any]], *more: str) -> Any:
     """The report of ``compare --json`` on ``rows``."""
     Path("c.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))

@@ -79,4 +79,4 @@ def test_a_broken_gzip_is_one_line(
         capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", str(target)
     )
     assert ran.code == 2
-    assert "cannot be read" in ran.err
+    assert "its gzip is damaged" in ran.err

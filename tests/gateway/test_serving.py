@@ -102,6 +102,32 @@ async def test_a_broken_configuration_is_not_taken(tmp_path: Path) -> None:
         await gateway.router.aclose()
 
 
+async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path) -> None:
+    """It ends as it would have, however long its configuration let it take."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20})
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        old = gateway.router
+        reloader = Reloader(
+            gateway,
+            lambda: Router.from_config(settings, environ={}),
+            tmp_path / "none.yaml",
+            linger_s=0,
+        )
+        stream = await old.achat("Tell me something", model="coder", stream=True)
+        pieces = [await anext(stream)]
+        del settings["models"]["coder"]
+        settings["intents"]["code"] = "fast"
+        assert await reloader.reload()
+        assert "coder" not in gateway.router.parts.config.models
+        pieces += [piece async for piece in stream]
+        assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
+        assert len(upstream.invoice) == 1
+        assert upstream.invoice[0].finished
+        await old.retire(recording=True)
+        await gateway.router.aclose()
+
+
 def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     """A second start finds the first one's token."""
     token, fresh = admin_token(tmp_path / "state")

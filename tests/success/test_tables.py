@@ -1,5 +1,6 @@
 """Outcome tables: what is read, what is ignored, and what is refused with which words."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -169,6 +170,11 @@ def test_tests_users_and_judges_may_have_scored(
         ({"model": "b", "score": 1}, "row 2: neither id nor prompt"),
         ({"id": "1", "prompt": "x", "model": "b"}, "row 2: no score; give score, passed"),
         ({"id": "1", "prompt": "x", "score": 1}, "row 2: a score without a model"),
+        ({"id": "1", "prompt": "x", "model": "", "score": 1}, "row 2: a score without a model"),
+        (
+            {"id": "1", "prompt": "x", "model": "b", "score": 1, "cost_usd": -1},
+            "row 2: cost_usd is -1; use a number of at least 0",
+        ),
         ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "row 2: score is 'good'"),
         ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "row 2: rating is 9; use 1 to 5"),
         (
@@ -188,6 +194,70 @@ def test_a_row_that_cannot_be_used_is_named_with_the_fix(
         read_table(file)
 
 
+OUTCOMES = [
+    {"id": str(number), "prompt": f"question {number}", "model": model, "cost_usd": "NaN",
+     "score": (number + place) % 2, "in_tokens": 7, "out_tokens": {"a": 1, "b": 2}[model]}
+    for number in range(30)
+    for place, model in enumerate("ab")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "mark", "packed"),
+    [
+        ("plain.jsonl", "\n", b"", False),
+        ("windows.jsonl", "\r\n", b"\xef\xbb\xbf", False),
+        ("packed.jsonl.gz", "\n", b"", True),
+        ("packed.jsonl", "\r\n", b"\xef\xbb\xbf", True),
+        ("unpacked.jsonl.gz", "\n", b"", False),
+    ],
+)
+def test_rows_are_read_however_they_were_written(
+    tmp_path: Path, name: str, ends: str, mark: bytes, *, packed: bool
+) -> None:
+    """Line ends, a byte order mark and gzip, whatever the name says of it."""
+    data = mark + ends.join(json.dumps(row) for row in OUTCOMES).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
+    table = read_table(tmp_path / name)
+    assert table.score.shape == (30, 2)
+    assert table.notes == ()
+    assert table.input_tokens is not None
+    assert table.output_tokens is not None
+    assert table.input_tokens[0].tolist() == [7, 7]
+    assert table.output_tokens[0].tolist() == [1, 2]
+
+
+def test_costs_of_which_none_is_known_are_none(tmp_path: Path) -> None:
+    """A column of NaN is no column: the table is of quality only, and says so."""
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, OUTCOMES)))
+    assert read_table(tmp_path / "t.jsonl").cost_usd is None
+
+
+@pytest.mark.parametrize("wrong", [-0.5, np.inf])
+def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> None:
+    """Row, id and model, as for a score."""
+    prefix = write_table(tmp_path)
+    with np.load(f"{prefix}.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["cost_usd"][3, 1] = wrong
+    np.savez(f"{prefix}.npz", **arrays)
+    with pytest.raises(
+        ConfigError, match=r"row 3 \(.*\): cost_usd of .* use a number of at least 0"
+    ):
+        read_table(prefix)
+
+
+def test_a_model_that_nothing_is_known_of_is_left_out_of_comparisons(tmp_path: Path) -> None:
+    """Its mean is no number, which would count as the best one."""
+    rows = [*OUTCOMES, {"id": "0", "prompt": "question 0", "model": "c", "score": None}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    table = read_table(tmp_path / "t.jsonl")
+    assert table.models == ("a", "b", "c")
+    assert table.answered().models == ("a", "b")
+    assert table.answered().notes == ("left out, without any score: c",)
+    assert table.columns(["a", "b"]).answered().notes == ()
+
+
 def test_parquet_is_read(tmp_path: Path) -> None:
     """A Parquet file with a row an outcome is a table."""
     pyarrow = pytest.importorskip("pyarrow")
@@ -199,8 +269,6 @@ def test_parquet_is_read(tmp_path: Path) -> None:
 
 
 def _rewrite(prefix: Path, lines: list[dict[str, object]], score: np.ndarray) -> None:
-    import gzip
-
     with np.load(f"{prefix}.npz") as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays |= {"score": score, "ids": np.array([line["id"] for line in lines])}

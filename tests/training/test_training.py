@@ -13,6 +13,7 @@ from turnout.training.calibration import calibrate
 from turnout.training.folds import by_source, weights
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
+from turnout.training.pasted import pasted
 from turnout.training.rows import Row, load
 
 
@@ -34,7 +35,7 @@ def test_attacks_that_are_made_deal_no_folds() -> None:
     """However many are made, and of whatever intent, every source stays in its fold."""
     rows = [_row(source=f"s{i % 7}", intent=("chat", "code")[i % 7 % 2]) for i in range(70)]
     rows += [_row("{prompt} say chat", kind="label_attack", source="own/m", intent=None)]
-    made = [_row(kind="label_attacked", source="own/m", intent="code") for _ in range(90)]
+    made = [_row(kind="made", source="own/m", intent="code") for _ in range(90)]
     dealt = by_source([*rows, *made], folds=3)
     assert dealt[: len(rows)].tolist() == by_source(rows, folds=3).tolist()
     assert set(dealt[len(rows) :].tolist()) == {dealt[len(rows) - 1]}
@@ -105,6 +106,28 @@ def test_a_conversation_tells_its_task() -> None:
     ]
 
 
+def test_the_opening_words_of_a_task_decide_its_label() -> None:
+    """They are a row alone, before another prompt and before another task's text."""
+    letter = "Dear Jo, the lamp has arrived. Yours, Al"
+    own = [
+        _row(f"Summarize: {letter}", intent="summarization", source="own/a"),
+        _row(
+            "Translate into Thai:\nAll that we saw was a fox", intent="translation", source="own/b"
+        ),
+        _row("Tell me a tale about two foxes and a hat", intent="creative", source="own/c"),
+        _row("sort: [3, 1, 2]", intent="code", source="own/d"),
+    ]
+    elsewhere = _row("Shorten: not one of ours", intent="summarization", source="public")
+    made = pasted([*own, elsewhere])
+    texts = {row.text: row.intent for row in made}
+    assert texts["Summarize:"] == "summarization"
+    assert texts["Translate into Thai:"] == "translation"
+    assert texts["Summarize: Tell me a tale about two foxes and a hat"] == "summarization"
+    assert texts["Translate into Thai:\nTell me a tale about two foxes and a hat"] == "translation"
+    assert all(text.startswith(("Summarize:", "Translate into Thai:")) for text in texts)
+    assert pasted(made) == []
+
+
 def _letters(text: str) -> np.ndarray:
     return np.unique([ord(letter) % 97 for letter in text])
 
@@ -131,9 +154,7 @@ def test_what_is_left_of_an_attack_is_a_row() -> None:
     words = ("sort", "sum", "mix", "hum", "list", "print")
     prompts = [_row(f"{word} it", intent="code", source="own/p") for word in words]
     found = leftovers([*moulds, *prompts], _letters)
-    assert {(row.intent, row.kind, row.source) for row in found} == {
-        ("code", "label_attacked", "own/m")
-    }
+    assert {(row.intent, row.kind, row.source) for row in found} == {("code", "made", "own/m")}
     odd = [row for row in found if row.text.endswith("hum a list")]
     made = list(fillings([*moulds, *prompts]))
     assert len(odd) == sum(filled.text.endswith("hum a list") for filled in made)

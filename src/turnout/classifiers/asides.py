@@ -47,7 +47,9 @@ _WEIGHTY = 60
 _LIKELIER = 0.0
 # Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
 _TELLING = 0.5
-_OPENS = (":", "：")
+# A turn of several is left out where each of its clauses is above this.
+_SURE = 2.0
+OPENS = (":", "：")
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
@@ -101,6 +103,12 @@ class Asides:
         """A text of these rows as its label is read: without asides, if there may be any."""
         return self.without(text, rows_of) if self.suspected(rows) else text
 
+    def idle(self, text: str, rows: Rows, rows_of: RowsOf) -> bool:
+        """Whether a text of these rows does nothing but talk to the classifier."""
+        if not self.suspected(rows):
+            return False
+        return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
+
     def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left."""
         parts = clauses(text)
@@ -109,7 +117,7 @@ class Asides:
         scores = self.table.all(*rows_of(parts))[:, 0]
         # What a request opens with a colon belongs to it, whatever it says.
         opens = [
-            score <= _LIKELIER and part.rstrip().endswith(_OPENS)
+            score <= _LIKELIER and part.rstrip().endswith(OPENS)
             for part, score in zip(parts, scores, strict=True)
         ]
         opened = 1 + np.flatnonzero(opens[:-1])

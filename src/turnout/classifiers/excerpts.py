@@ -12,9 +12,10 @@ import numpy as np
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
 from turnout.classifiers.heads import Floats
+from turnout.classifiers.openings import Likely
 
 Pieces = tuple[int, ...]
-Likely = tuple[float, ...]
+
 
 # The most pieces that the second stage reads of a prompt that is one stretch; else of the last
 # turn, of an earlier one or what was said between, and of all that may be unsafe.

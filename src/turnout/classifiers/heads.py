@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 
@@ -94,6 +94,18 @@ def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
     raised = [math.exp(sharpness * (value - top)) for value in logits]
     total = sum(raised)
     return [value / total for value in raised]
+
+
+def joined(held: ArrayLike, told: ArrayLike) -> Floats:
+    """Two distributions as one, each as much heard as the other: the root of their product.
+
+    ``held`` may have more outputs behind those of ``told``, which keep their shares.
+    """
+    held, told = np.asarray(held), np.asarray(told)
+    known = len(told)
+    both = np.sqrt(held[:known] * told)
+    both *= held[:known].sum() / max(float(both.sum()), _TINY)
+    return np.concatenate([both, held[known:]])
 
 
 def softmax(logits: Floats) -> Floats:

@@ -19,17 +19,24 @@ from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
-from turnout.classifiers.excerpts import Excerpter, Excerpts, Likely, Pieces, Reading
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
 from turnout.classifiers.first import FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
-from turnout.classifiers.heads import Dense, Floats, Table, distribution, logistic, softmax
+from turnout.classifiers.heads import (
+    Dense,
+    Floats,
+    Table,
+    joined,
+    logistic,
+    softmax,
+)
 from turnout.classifiers.language import language_of
+from turnout.classifiers.openings import Likely, Openings
 from turnout.classifiers.views import is_plain, stretches
-from turnout.classifiers.window import LONG, clipped, lone_prompt, sentences, window
+from turnout.classifiers.window import Window, apart, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
-_LEAST = 1e-30
 _LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
@@ -51,6 +58,7 @@ class LocalClassifier:
         self._custom = custom
         self._gate = Gate(**meta["gate"])
         self._excerpter = Excerpter(self._first, self._gate)
+        self._openings = Openings(self._first, meta["intents"], self._gate.sharpness)
         self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
@@ -128,15 +136,14 @@ class LocalClassifier:
             turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
-        return self._sure(self._likely(turn), quick[HARM], quick[INJECTION], asked)
+        return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
-        clips = map(clipped, seen.turns)
-        turns = tuple(self._asked(clip, self._first.rows(clip)) for clip in clips)
+        turns, contexts = self._asked_in(seen)
         parts = tuple(dict.fromkeys(part for s in seen.segments for part in stretches(s)))
-        chunks = (*parts, *_apart(parts))
-        texts = list(dict.fromkeys((*turns, *seen.contexts, *chunks)))
+        chunks = (*parts, *apart(parts))
+        texts = list(dict.fromkeys((*turns, *contexts, *chunks)))
         place = {text: i for i, text in enumerate(texts)}
         read = self._first.read(texts)
         of_turns, of_chunks = _places(turns, place), _places(chunks, place)
@@ -147,16 +154,28 @@ class LocalClassifier:
         alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
             turns=turns,
-            contexts=seen.contexts,
-            context_logits=read.logits[_places(seen.contexts, place)],
+            contexts=contexts,
+            context_logits=read.logits[_places(contexts, place)],
             turn_logits=read.logits[of_turns],
-            likely=self._likely(read.quick[of_turns[0]]) if alone else None,
+            likely=self._openings.likely(read.quick[of_turns[0]], turns[0]) if alone else None,
             chunks=chunks,
             whole=len(parts),
             chunk_logits=logits,
             chunk_quick=quick,
             language=language_of(turns[-1]) if turns else "",
         )
+
+    def _asked_in(self, seen: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The turns as their labels are read, and what was said between them.
+
+        An earlier turn that only talks to the classifier is no task that another could go on with.
+        """
+        clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
+        idle = [self._asides.idle(*clip, self._first.rows_of) for clip in clips[:-1]]
+        kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
+        told = [*(clips[i] for i in kept), *clips[-1:]]
+        contexts = tuple(seen.contexts[i] for i in kept)
+        return tuple(self._asked(*clip) for clip in told), contexts
 
     def _asked(self, text: str, rows: Rows) -> str:
         """The text of these rows without what talks to the classifier."""
@@ -173,10 +192,6 @@ class LocalClassifier:
         # disguised is there twice.
         margin = math.log(max(reading.whole / 2, 1.0))
         return self._sure(reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin)
-
-    def _likely(self, turn: Floats) -> Likely:
-        """The first stage's intents for a turn of these log-odds."""
-        return tuple(distribution(turn[:HARM].tolist(), self._gate.sharpness))
 
     def _sure(
         self,
@@ -237,37 +252,21 @@ class LocalClassifier:
         each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
         if self._custom is not None:
             each = self._custom.join(said, each)
+        for i, text in enumerate(reading.turns):
+            told = self._openings.told(text)
+            if told is not None:
+                each[i] = joined(each[i], told)
         held = each[0]
         if reading.contexts:
             before = np.stack([vectors[pieces] for pieces in excerpts.contexts])
             seen = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
             follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
             for own, answered, follow in zip(each[1:], seen, follows, strict=True):
-                held = follow * _joined(held, answered) + (1.0 - follow) * own
+                held = follow * joined(held, answered) + (1.0 - follow) * own
         return self._ranked(held.tolist())
 
     def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
         return tuple(sorted(zip(self.intents, shares, strict=True), key=_share, reverse=True))
-
-
-def _joined(held: Floats, answered: Floats) -> Floats:
-    """The task's distribution; what was answered tells of it as much as how it was asked.
-
-    ``held`` may have the user's intents behind the built-in ones, which keep their shares.
-    """
-    known = len(answered)
-    task = np.sqrt(held[:known] * answered)
-    task *= held[:known].sum() / max(float(task.sum()), _LEAST)
-    return np.concatenate([task, held[known:]])
-
-
-def _apart(parts: Sequence[str]) -> tuple[str, ...]:
-    """The sentences of a long text, each by itself, where they are no parts already."""
-    if len(parts) == 1:
-        return ()
-    found = dict.fromkeys(s for part in parts if len(part) > LONG for s in sentences(part))
-    known = set(parts)
-    return tuple(sentence for sentence in found if sentence not in known)
 
 
 def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:

@@ -38,7 +38,7 @@ def calibrate_quality(
     from turnout.training.bundle import catalogue
     from turnout.training.calibrate import calibrate as fit
 
-    outcomes, opened = read_table(table), open_bundle(bundle)
+    outcomes, opened = read_table(table).answered(), open_bundle(bundle)
     known = {**catalogue([outcomes]), **opened.catalogue}
     costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
     if not any(model in costs for model in outcomes.models):

@@ -58,7 +58,7 @@ def evaluate(
     from turnout.evaluation.plot import plot as draw
     from turnout.evaluation.table_files import read_table
 
-    outcomes = read_table(table)
+    outcomes = read_table(table).answered()
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}", markup=False)
     outcomes, left_out = (outcomes, "") if unpriced else _priced(outcomes)

@@ -1,20 +1,19 @@
 """Reads prompts from JSON lines: each line is taken or reported by its number, never lost."""
 
-import gzip
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import orjson
 
 from turnout.core import ConfigError, InvalidRequest, check_body
+from turnout.evaluation import row_files
+from turnout.evaluation.row_files import marked_off
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +34,10 @@ class Line:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, gzipped or not, or standard input for ``-``. Raises ConfigError."""
     if str(path) == "-":
-        yield sys.stdin.buffer
+        yield marked_off(sys.stdin.buffer)
         return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    with file:
-        if file.peek(2)[:2] != _GZIP:
-            yield file
-            return
-        with gzip.open(file) as unpacked:
-            try:
-                yield cast("BinaryIO", unpacked)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
+    with row_files.opened(path) as file:
+        yield file
 
 
 @contextmanager

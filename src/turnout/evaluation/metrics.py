@@ -196,11 +196,14 @@ def bootstrap(
     draws: int = 200,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """The percentile interval of ``figure`` over resampled rows.
+    """The percentile interval of ``figure`` over resampled rows; NaN where it is never known.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     random = np.random.default_rng(seed)
-    values = [figure(random.integers(0, rows, rows)) for _ in range(draws)]
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values = np.array([figure(random.integers(0, rows, rows)) for _ in range(draws)])
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -74,6 +74,16 @@ class OutcomeTable:
         whole = ~(np.isnan(kept.score) | np.isnan(kept.cost_usd)).any(axis=1)
         return kept.rows(np.flatnonzero(whole))
 
+    def answered(self) -> "OutcomeTable":
+        """The models that have any score, with a note where some have none."""
+        missing = np.isnan(self.score)
+        kept = [model for j, model in enumerate(self.models) if not missing[:, j].all()]
+        if len(kept) == len(self.models):
+            return self
+        left = [model for model in self.models if model not in kept]
+        note = f"left out, without any score: {', '.join(left)}"
+        return _replace(self.columns(kept), notes=(*self.notes, note))
+
     def _cut(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]
     ) -> "OutcomeTable":

@@ -70,9 +70,9 @@ def _cost_figures(found: Floats, score: Floats, cost: Floats) -> dict[str, Figur
 
 
 def _ends(table: OutcomeTable) -> tuple[str, str]:
-    """The weakest and the best single model."""
-    mean = np.nanmean(table.score, axis=0)
-    return table.models[int(mean.argmin())], table.models[int(mean.argmax())]
+    """The weakest and the best single model, which differ where all are equally good, too."""
+    order = np.nanmean(table.score, axis=0).argsort(kind="stable")
+    return table.models[int(order[0])], table.models[int(order[-1])]
 
 
 def _pair_figures(table: OutcomeTable, success: Floats, pair: tuple[str, str]) -> dict[str, Figure]:

@@ -1,16 +1,22 @@
 """Reads files that hold a row a line or a record: JSONL, gzipped or not, and Parquet.
 
-Every problem is a ConfigError that names the file and the line.
+Every problem is a ConfigError that names the file and the line. A file is unpacked where it is
+gzipped, whatever it is called, and a byte order mark before its first line is none of it.
 """
 
+import codecs
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from turnout.core import ConfigError
+
+_GZIP = b"\x1f\x8b"
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
@@ -31,16 +37,33 @@ def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None
 
     Raises ConfigError where the file cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
+    with opened(Path(path)) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, *_object(line)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked, without a byte order mark. Raises ConfigError."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, *_object(line)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    packed = file.peek(2)[:2] == _GZIP
+    with file, gzip.open(file) if packed else nullcontext(file) as lines:
+        try:
+            yield marked_off(cast("BinaryIO", lines))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
+
+
+def marked_off(file: BinaryIO) -> BinaryIO:
+    """The same file, after a byte order mark if it begins with one."""
+    mark = len(codecs.BOM_UTF8)
+    if cast("BufferedReader", file).peek(mark)[:mark] == codecs.BOM_UTF8:
+        file.read(mark)
+    return file
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:

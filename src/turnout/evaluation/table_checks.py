@@ -39,7 +39,23 @@ def checked(table: OutcomeTable) -> OutcomeTable:
         raise ConfigError(
             f"{where}: no variance, every score is {low:g}; add rows where the models differ"
         )
-    return table
+    for name in CELLS:
+        _check_amounts(where, table, name)
+    # A column of which nothing is known is none.
+    unknown = {n: None for n, grid in _cells(table).items() if np.isnan(grid).all()}
+    changes: dict[str, Any] = unknown
+    return replace(table, **changes) if unknown else table
+
+
+def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
+    grid = getattr(table, name)
+    if grid is None or not ((grid < 0) | np.isinf(grid)).any():
+        return
+    row, column = map(int, np.argwhere((grid < 0) | np.isinf(grid))[0])
+    raise ConfigError(
+        f"{where}, row {row} ({table.ids[row]}): {name} of {table.models[column]} is "
+        f"{grid[row, column]:g}; use a number of at least 0, or NaN where it is unknown"
+    )
 
 
 def join_halves(table: OutcomeTable) -> OutcomeTable:

@@ -20,7 +20,9 @@ from turnout.features.prompt import request_text
 _FIELDS = ("id", "prompt", "query", "messages", "functions", "task", "bucket", "split")
 # Other names for an outcome's score, with the lowest and the highest value.
 _SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
-_LONG = {"model", "score", *CELLS, *_SCALES}
+# The shared format's names for the columns of tokens.
+_SHORT = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
+_LONG = {"model", "score", *CELLS, *_SCALES, *_SHORT.values()}
 _PAIR = {"model_a", "model_b", "winner"}
 
 
@@ -85,6 +87,8 @@ class _Builder:
                     "own id and each model one outcome"
                 )
             cells[key, str(model)] = _number(where, name, value)
+            if name in CELLS and cells[key, str(model)] < 0:
+                raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
 
     def table(self) -> OutcomeTable:
         """The table of all that was told."""
@@ -117,12 +121,12 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
             f"{where}: no score; give score, {', '.join(_SCALES)}, or model_a, model_b and winner"
         )
     name, value = told[0], row[told[0]]
+    cells = {n: row.get(n, row.get(_SHORT.get(n, n))) for n in CELLS}
     if isinstance(value, Mapping):
         for model in value:
-            cells = {n: row[n].get(model) for n in CELLS if isinstance(row.get(n), Mapping)}
-            yield model, {"score": _scaled(where, name, value[model]), **cells}
-    elif "model" in row:
-        cells = {n: row.get(n) for n in CELLS}
+            own = {n: cell.get(model) for n, cell in cells.items() if isinstance(cell, Mapping)}
+            yield model, {"score": _scaled(where, name, value[model]), **own}
+    elif row.get("model") not in (None, ""):
         yield row["model"], {"score": _scaled(where, name, value), **cells}
     else:
         raise ConfigError(f"{where}: a score without a model; name the model that was scored")

@@ -20,7 +20,8 @@ _LOOK_EVERY_S = 0.5
 class Reloader:
     """Watches ``path`` (None: nothing to watch) and builds routers with ``build``.
 
-    ``linger_s`` is how long a replaced router's connections are kept for requests under way.
+    A replaced router's connections are kept for requests under way: as long as its configuration
+    lets an answer take, and ``linger_s`` more.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Reloader:
         build: Callable[[], Router],
         path: Path | None,
         *,
-        linger_s: float = 600.0,
+        linger_s: float = 60.0,
     ) -> None:
         self._gateway = gateway
         self._build = build
@@ -67,7 +68,7 @@ class Reloader:
         return True
 
     async def _end(self, old: Router, *, recording: bool) -> None:
-        await asyncio.sleep(self._linger_s)
+        await asyncio.sleep(old.parts.config.timeouts.total_s + self._linger_s)
         await old.retire(recording=recording)
 
     def _stamp(self) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from turnout.classifiers.window import clipped
 from turnout.training.augment import Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import rarity_of, weighted
-from turnout.training.rows import LABEL_ATTACKED, Row
+from turnout.training.rows import MADE, Row
 
 Rows = NDArray[np.int64]
 
@@ -47,7 +47,7 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
     asked = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if own)
     for row in rows:
-        if row.judged and row.kind != LABEL_ATTACKED:
+        if row.judged and row.kind != MADE:
             asked |= dict.fromkeys(clauses(clipped(row.text)))
     texts = [*aside, *(text for text in asked if text not in aside)]
     counts = counts_of([rows_of(text) for text in texts])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from turnout.classifiers.window import window
-from turnout.training.rows import INTENTS, LABEL_ATTACK, LABEL_ATTACKED, SWITCH, Row
+from turnout.training.rows import INTENTS, LABEL_ATTACK, MADE, SWITCH, Row
 
 PLACE = "{prompt}"
 LABEL = "{label}"
@@ -47,7 +47,7 @@ class Filled:
     def reading(self, text: str) -> Row:
         """A row that is read as ``text``, and keeps the prompt's label."""
         said = ({"role": "user", "content": text},)
-        return replace(self.row, messages=said, source=self.source, kind=LABEL_ATTACKED)
+        return replace(self.row, messages=said, source=self.source, kind=MADE)
 
 
 def attacked(rows: Sequence[Row]) -> list[Row]:
@@ -84,7 +84,7 @@ def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
 
 
 def _fits(row: Row) -> bool:
-    own = row.source.startswith("own") and row.kind != LABEL_ATTACKED
+    own = row.source.startswith("own") and row.kind != MADE
     return own and row.judged and row.intent in INTENTS and len(row.text) < _LONGEST
 
 

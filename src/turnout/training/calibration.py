@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use.
-OVER_BLOCK = 0.005
+OVER_BLOCK = 0.004
 INJECTION_PART = 0.15
 # How often the first stage may stop on another label than both stages, and how many of the
 # unsafe prompts that both would catch it may let pass.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from turnout.classifiers.grams import PIECES
 from turnout.training.features import Features
 from turnout.training.folds import weights
-from turnout.training.rows import INTENTS, LABEL_ATTACKED, Row
+from turnout.training.rows import INTENTS, MADE, Row
 
 Floats = NDArray[np.float64]
 
@@ -68,8 +68,8 @@ class Heads:
 
 def fit(rows: Sequence[Row], features: Features) -> Heads:
     """Heads for every output; one that has no rows of its own stays out of reach."""
-    # Attacks teach the labels' heads alone: how rare words are and how sources differ, prompts do.
-    plain = [i for i, row in enumerate(rows) if row.kind != LABEL_ATTACKED]
+    # Made rows teach the labels' heads alone; how rare words are and sources differ, prompts do.
+    plain = [i for i, row in enumerate(rows) if row.kind != MADE]
     asked, prompts = [rows[i] for i in plain], features.only(np.array(plain))
     rarity = rarity_of(prompts.counts, [row.source for row in asked])
     first = _heads(rows, weighted(features.counts, rarity), FIRST_STRENGTH, "liblinear")
@@ -205,8 +205,8 @@ def _wanted(row: Row, output: str) -> bool | None:
     """Whether the row is one of the output; None keeps it out of that head's training."""
     if not row.judged:
         return None
-    if output not in INTENTS and row.kind == LABEL_ATTACKED:
-        # An attack on the label is no harmless prompt to learn from; nor is it harm.
+    if output not in INTENTS and row.kind == MADE:
+        # What was made for the labels is no harmless prompt to learn from; nor is it harm.
         return None
     if output == "harm":
         return None if row.injection else row.unsafe

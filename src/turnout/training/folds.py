@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.training.rows import LABEL_ATTACKED, Row
+from turnout.training.rows import MADE, Row
 
 FOLDS = 6
 
@@ -15,11 +15,11 @@ def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
     """The fold of every row; a source is in one fold, an intent's sources spread over all.
 
     Sources are dealt out largest first, one intent after the other, which needs no randomness.
-    Attacks that were made from other rows do not count: how many are made must not deal anew.
+    Rows made from other rows do not count: how many are made must not deal anew.
     """
     intents: dict[str, Counter[str]] = {row.source: Counter() for row in rows}
     for row in rows:
-        if row.kind != LABEL_ATTACKED:
+        if row.kind != MADE:
             intents[row.source][str(row.intent)] += 1
     sizes = {source: counted.total() for source, counted in intents.items()}
     majority = {s: next((i for i, _ in c.most_common(1)), "") for s, c in intents.items()}

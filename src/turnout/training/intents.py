@@ -26,6 +26,7 @@ from turnout.training.folds import FOLDS, by_source
 from turnout.training.follows import fit_follows
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
+from turnout.training.pasted import pasted
 from turnout.training.rows import INTENTS, Row, load
 
 _CLUSTERS = 400
@@ -121,7 +122,10 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 def training_rows(paths: Sequence[Path]) -> list[Row]:
     """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
     rows = load(paths)
-    return [*rows, *attacked(rows), *leftovers(rows, reader()), *tasks(rows)]
+    # What is hard to find weighs twice: most of what still flips is of that kind.
+    left = leftovers(rows, reader())
+    made = [*attacked(rows), *left, *left, *pasted(rows)]
+    return [*rows, *made, *tasks(rows)]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:

@@ -5,7 +5,6 @@ A row is ``{text | messages, intent, source}`` and may say ``lang``, ``licence``
 be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones.
 """
 
-import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import orjson
 
 from turnout.core import UNSAFE, ConfigError, Message, text_of
+from turnout.evaluation.row_files import opened
 
 INTENTS = (
     "simple_qa",
@@ -31,7 +31,8 @@ HARM = "harm"
 SWITCH = "switch"
 FOLLOW_UP = "follow_up"
 LABEL_ATTACK = "label_attack"
-LABEL_ATTACKED = "label_attacked"
+# Made from other rows: it teaches the labels' heads alone.
+MADE = "made"
 # Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
 INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
 
@@ -89,12 +90,8 @@ def _file(path: Path) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterable[bytes]:
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            yield from file
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    with opened(path) as file:
+        yield from file
 
 
 def _row(value: Any) -> Row:

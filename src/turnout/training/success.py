@@ -108,6 +108,11 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     tell(f"reading {table.name}", 0.0)
     kept = table.rows(np.flatnonzero(answered))
     prompts = [request_text(row) for row in kept.prompts]
+    if all(prompt == prompts[0] for prompt in prompts):
+        raise ConfigError(
+            f"table {table.name}: all prompts are the same text; predictions need prompts that "
+            "differ, in query, prompt or messages"
+        )
     return Examples(
         name=table.name,
         models=table.models,

@@ -1,0 +1,59 @@
+"""The words that open a task on a text: what is asked decides its label, not what is pasted."""
+
+from collections.abc import Sequence
+
+from turnout.classifiers.asides import OPENS, clauses
+from turnout.classifiers.first import FirstStage
+from turnout.classifiers.heads import Floats, distribution, joined
+
+Likely = tuple[float, ...]
+
+# Intents that work on a text which the prompt brings along.
+WORKING = frozenset({"translation", "summarization", "extraction", "writing"})
+# How sure the first stage must be that the words ask for such work; see experiments/classifiers.md.
+_SURE = 0.7
+_LENGTHS = range(8, 121)
+# A text is worth telling from its task where it has so many clauses and characters.
+_CLAUSES, _LONG = 2, 30
+
+
+def opens(clause: str) -> bool:
+    """Whether a first clause may open a task: its line ends with it, or it ends with a colon."""
+    ends = clause.rstrip().endswith(OPENS) or "\n" in clause
+    return ends and len(clause) in _LENGTHS
+
+
+def opening(text: str) -> str:
+    """The words before a text of several clauses, or none."""
+    if "\n" not in text and not any(sign in text for sign in OPENS):
+        return ""
+    first, *rest = clauses(text)
+    long = len(rest) >= _CLAUSES and len(text) - len(first) >= _LONG
+    return first.strip() if long and opens(first) else ""
+
+
+class Openings:
+    """The first stage's intents; words that open a task are heard as much as all of the text."""
+
+    def __init__(self, first: FirstStage, intents: Sequence[str], sharpness: float) -> None:
+        self._first = first
+        self._works = tuple(intent in WORKING for intent in intents)
+        self._sharpness = sharpness
+
+    def likely(self, odds: Floats, text: str) -> Likely:
+        """The first stage's intents for a text of these log-odds."""
+        whole = self._distribution(odds)
+        told = self.told(text)
+        return whole if told is None else tuple(joined(whole, told).tolist())
+
+    def told(self, text: str) -> Likely | None:
+        """The intents by the words that open a task on the text, where they surely ask for one."""
+        words = opening(text)
+        if not words:
+            return None
+        found = self._distribution(self._first.read_one(self._first.rows(words))[0])
+        most = max(found)
+        return found if most >= _SURE and self._works[found.index(most)] else None
+
+    def _distribution(self, odds: Floats) -> Likely:
+        return tuple(distribution(odds[: len(self._works)].tolist(), self._sharpness))

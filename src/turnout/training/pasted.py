@@ -1,0 +1,73 @@
+"""Rows made from rows: the words that open a task, alone and before texts of other prompts.
+
+What is asked decides the label, not what is pasted behind it, and prompts that hold a text of
+their own teach too little of that: a letter looks like chat, a tale like creative writing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from turnout.classifiers.asides import clauses
+from turnout.classifiers.openings import WORKING, opens
+from turnout.training.rows import INTENTS, MADE, Row
+
+# Intents of prompts that may be pasted: of none that would be worked on as code.
+_SAID = frozenset({"chat", "creative", "simple_qa", "reasoning"})
+_TEXT = range(30, 401)
+# Steps through the texts that have no divisor in common with most numbers of them.
+_STRIDE, _SHIFT = 37, 101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    row: Row
+    opening: str
+    text: str
+
+
+def pasted(rows: Sequence[Row]) -> list[Row]:
+    """New rows: each opening alone, before another prompt, and before another task's text.
+
+    The opening is a first clause that ends with a colon or its line; labels are the opening's, and
+    texts are of its language where there are any.
+    """
+    own = [row for row in rows if _counts(row)]
+    tasks = list(_tasks(own))
+    prompts = _by_language((row, row.text) for row in own if row.intent in _SAID)
+    texts = _by_language((task.row, task.text.strip()) for task in tasks)
+    openings = {task.opening: task.row for task in reversed(tasks)}
+    found = []
+    for turn, (words, row) in enumerate(reversed(openings.items())):
+        found.append(_said(row, words.strip()))
+        for known, shift in ((prompts, 0), (texts, _SHIFT)):
+            fitting = known.get(row.language) or [text for each in known.values() for text in each]
+            if fitting:
+                text = fitting[(turn * _STRIDE + shift) % len(fitting)]
+                found.append(_said(row, words + text))
+    return found
+
+
+def _counts(row: Row) -> bool:
+    own = row.source.startswith("own") and row.kind != MADE
+    return own and row.judged and row.intent in INTENTS
+
+
+def _tasks(rows: Sequence[Row]) -> Iterator[_Task]:
+    for row in rows:
+        opening = clauses(row.text)[0]
+        text = row.text[len(opening) :]
+        if row.intent in WORKING and text and opens(opening):
+            yield _Task(row=row, opening=opening, text=text)
+
+
+def _by_language(said: Iterator[tuple[Row, str]]) -> dict[str, list[str]]:
+    """The texts of middling length by language."""
+    found: dict[str, list[str]] = {}
+    for row, text in said:
+        if len(text) in _TEXT:
+            found.setdefault(row.language, []).append(text)
+    return found
+
+
+def _said(row: Row, text: str) -> Row:
+    return replace(row, messages=({"role": "user", "content": text},), kind=MADE)
