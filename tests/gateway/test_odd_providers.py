@@ -1,10 +1,11 @@
-"""A provider that calls its model anything, before a gateway that caches."""
+"""A provider that calls its model anything, and one that refuses and counts nothing."""
 
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 from tests.gateway.world import chat, world
 
@@ -13,17 +14,12 @@ NAME = "acme/c\0der\r\nset-cookie: ours=1"
 
 class _Provider(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    answer: ClassVar[dict[str, Any]]
 
     def do_POST(self) -> None:
         """The same answer to everything."""
         self.rfile.read(int(self.headers["content-length"]))
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Tokyo"}}
-        answer = {
-            "model": NAME,
-            "choices": [{**choice, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
-        }
-        body = json.dumps(answer).encode()
+        body = json.dumps(self.answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -35,9 +31,11 @@ class _Provider(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def provider() -> Iterator[str]:
-    """Its base URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Provider) as server:
+def provider(message: dict[str, Any], **more: Any) -> Iterator[str]:
+    """The base URL of one that always answers with this message."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    handler = type("Handler", (_Provider,), {"answer": {"choices": [choice], **more}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -49,8 +47,9 @@ def provider() -> Iterator[str]:
 
 def test_a_models_name_makes_no_header_of_its_own() -> None:
     """Neither with the answer nor when that comes from the cache."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
     with (
-        provider() as base_url,
+        provider({"content": "Tokyo"}, model=NAME, usage=usage) as base_url,
         world(cache={"ttl_s": 300}, provider_more={"base_url": base_url}) as w,
     ):
         answers = [w.post("/v1/chat/completions", chat(model="coder")) for _ in range(2)]
@@ -60,3 +59,15 @@ def test_a_models_name_makes_no_header_of_its_own() -> None:
         assert "set-cookie" not in answer.headers
         assert answer.headers["x-turnout-model"] == "acme/c?der?set-cookie: ours=1"
         assert answer.json()["model"] == NAME
+
+
+def test_a_refusal_that_nobody_counted_is_counted() -> None:
+    """It was written and billed like any other text."""
+    words = "I would rather not do that, if you do not mind."
+    with (
+        provider({"content": None, "refusal": words}) as base_url,
+        world(provider_more={"base_url": base_url}) as w,
+    ):
+        answer = w.post("/v1/messages", chat(model="coder", max_tokens=50)).json()
+    assert answer["stop_reason"] == "refusal"
+    assert answer["usage"]["output_tokens"] > 8

@@ -153,7 +153,9 @@ def _check_cap(body: Body) -> None:
     for name in ("max_tokens", "max_completion_tokens", "n"):
         cap = body.get(name)
         if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST):
-            raise InvalidRequest(f"{name} is {cap!r}; use a whole number of at least 1", field=name)
+            raise InvalidRequest(
+                f"{name} is {cap!r}; use a whole number from 1 to {_MOST}", field=name
+            )
 
 
 def _check_shape(body: Body) -> None:

@@ -6,7 +6,6 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know requests or transports.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -14,20 +13,15 @@ import orjson
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
-from turnout.providers.errors import ErrorText, classify, error_in, read_error
+from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import Malformed
-from turnout.providers.scrub import scrub
 from turnout.providers.signatures import marked
-from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
+from turnout.providers.sse import MAX_EVENT_BYTES, Event
+from turnout.providers.stream_decoder import StreamDecoder, interrupted
 
-_HEAD_BYTES = 2048
 
-
-class AnthropicStreamDecoder:
-    """Decodes one stream. One malformed event is skipped; a second in a row is a fault.
-
-    ``mark`` goes on signatures; ``secrets`` are hidden in fault details.
-    """
+class AnthropicStreamDecoder(StreamDecoder):
+    """Decodes one stream. ``mark`` goes on signatures; ``secrets`` are hidden in fault details."""
 
     def __init__(
         self,
@@ -36,61 +30,14 @@ class AnthropicStreamDecoder:
         secrets: frozenset[str] = frozenset(),
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
+        super().__init__(secrets, max_event_bytes)
         self._mark = mark
-        self._secrets = secrets
-        self._parser = EventParser(max_event_bytes)
-        self._head = b""
         self._calls: dict[int, int] = {}
         self._signed: set[int] = set()
         self._usage: list[object] = []
         self._stopped = False
-        self._malformed = False
-        self._saw_event = False
-        self._done = False
-        self._fault: Fault | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether ``message_stop`` came after a stop reason."""
-        return self._done
-
-    def feed(self, data: bytes) -> Iterator[Chunk | Fault]:
-        """The chunks completed by ``data``; a Fault is final, and so is ``message_stop``."""
-        if not self._saw_event:
-            self._head = (self._head + data)[:_HEAD_BYTES]
-        try:
-            for event in self._parser.feed(data):
-                if self._over():
-                    return
-                found = self._read(event)
-                if found is not None:
-                    yield found
-        except EventTooLarge:
-            yield self._fail(_bad("an event of the stream is larger than the cap"))
-
-    def end(self) -> Fault | None:
-        """The fault of a stream that ended too early, or that was no event stream at all."""
-        if self._over():
-            return None
-        if self._saw_event:
-            return self._fail(_interrupted("the stream ended before it was finished"))
-        if not self._head.strip():
-            return self._fail(_interrupted("the stream ended before its first event"))
-        error = read_error(self._head)
-        if error.code or error.type:
-            return self._fail(classify(None, error, secrets=self._secrets))
-        excerpt = scrub(error.message, self._secrets)
-        return self._fail(_bad(f"the answer is no event stream: {excerpt}"))
-
-    def _over(self) -> bool:
-        return self._done or self._fault is not None
-
-    def _fail(self, fault: Fault) -> Fault:
-        self._fault = fault
-        return fault
 
     def _read(self, event: Event) -> Chunk | Fault | None:
-        self._saw_event = True
         try:
             payload = orjson.loads(event.data)
             if not isinstance(payload, dict):
@@ -100,12 +47,8 @@ class AnthropicStreamDecoder:
                 return self._fail(classify(None, error, secrets=self._secrets))
             chunk = self._chunk(payload)
         except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
-            if self._malformed:
-                why = scrub(str(problem), self._secrets)
-                return self._fail(_bad(f"two malformed events in a row: {why}"))
-            self._malformed = True
-            return None
-        self._malformed = False
+            return self._skip(str(problem))
+        self._malformed = None
         return chunk
 
     def _chunk(self, payload: dict[str, Any]) -> Chunk | Fault | None:
@@ -123,7 +66,7 @@ class AnthropicStreamDecoder:
 
     def _stop(self, payload: dict[str, Any]) -> Chunk | Fault:
         if not self._stopped:
-            return self._fail(_interrupted("the stream ended without a stop reason"))
+            return self._fail(interrupted("the stream ended without a stop reason"))
         self._done = True
         return Chunk(raw=payload)
 
@@ -196,11 +139,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Malformed("a text field is not text")
     return value
-
-
-def _bad(detail: str) -> Fault:
-    return Fault(kind="bad_response", detail=detail, retry="transient")
-
-
-def _interrupted(detail: str) -> Fault:
-    return Fault(kind="interrupted", detail=detail, retry="transient")

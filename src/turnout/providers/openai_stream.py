@@ -5,83 +5,37 @@ anything else ends in a fault, and nothing follows a fault.
 This module does not know requests or transports.
 """
 
-from collections.abc import Iterator
-
 import orjson
 
 from turnout.core import Chunk, Fault
-from turnout.providers.errors import ErrorText, classify, error_in, read_error
+from turnout.providers.answer_body import bad_answer
+from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import Malformed, read_chunk
-from turnout.providers.scrub import scrub
-from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
-
-_HEAD_BYTES = 2048
+from turnout.providers.sse import MAX_EVENT_BYTES, Event
+from turnout.providers.stream_decoder import StreamDecoder, interrupted
 
 
-class OpenAIStreamDecoder:
-    """Decodes one stream.
-
-    One malformed event is skipped; a second in a row, or one that nothing follows, is a fault.
-    ``secrets`` are hidden in fault details.
-    """
+class OpenAIStreamDecoder(StreamDecoder):
+    """Decodes one stream. ``secrets`` are hidden in fault details."""
 
     def __init__(
         self, *, secrets: frozenset[str] = frozenset(), max_event_bytes: int = MAX_EVENT_BYTES
     ) -> None:
-        self._secrets = secrets
-        self._parser = EventParser(max_event_bytes)
-        self._head = b""
+        super().__init__(secrets, max_event_bytes)
         self._open_choices: set[int] = set()
         self._finished = False
-        self._malformed: str | None = None
-        self._saw_event = False
-        self._done = False
-        self._fault: Fault | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether ``[DONE]`` came after all that must come before it."""
-        return self._done
-
-    def feed(self, data: bytes) -> Iterator[Chunk | Fault]:
-        """The chunks completed by ``data``; a Fault is final, and so is ``[DONE]``."""
-        if self._over():
-            return
-        if not self._saw_event:
-            self._head = (self._head + data)[:_HEAD_BYTES]
-        try:
-            for event in self._parser.feed(data):
-                found = self._read(event)
-                if found is not None:
-                    yield found
-                if self._over():
-                    return
-        except EventTooLarge:
-            yield self._fail(_bad("an event of the stream is larger than the cap"))
 
     def end(self) -> Fault | None:
-        """The fault of a stream that ended too early, or that was no event stream at all."""
-        if self._over():
-            return None
-        event = self._parser.pending()
-        found = self._read(event) if event else None
-        if self._over():
-            return found if isinstance(found, Fault) else None
-        if self._malformed:
-            return self._fail(_bad(f"the stream ended with a malformed event: {self._malformed}"))
-        if not self._saw_event:
-            return self._fail(self._no_stream())
-        return self._fail(_interrupted("the stream ended before it was finished"))
-
-    def _over(self) -> bool:
-        return self._done or self._fault is not None
-
-    def _fail(self, fault: Fault) -> Fault:
-        self._fault = fault
-        return fault
+        """As StreamDecoder.end; ``[DONE]`` may lack the blank line after it."""
+        event = None if self._over() else self._parser.pending()
+        if event is not None:
+            self._saw_event = True
+            found = self._read(event)
+            if isinstance(found, Fault):
+                return found
+        return super().end()
 
     def _read(self, event: Event) -> Chunk | Fault | None:
-        self._saw_event = True
         if event.data.strip() == "[DONE]":
             return self._finish()
         try:
@@ -93,15 +47,9 @@ class OpenAIStreamDecoder:
                 return self._fail(classify(None, error, secrets=self._secrets))
             chunk = read_chunk(payload, "delta")
         except (orjson.JSONDecodeError, Malformed) as problem:
-            return self._skip(scrub(str(problem), self._secrets))
+            return self._skip(str(problem))
         self._malformed = None
         return self._note(chunk)
-
-    def _skip(self, problem: str) -> Fault | None:
-        if self._malformed:
-            return self._fail(_bad(f"two malformed events in a row: {problem}"))
-        self._malformed = problem
-        return None
 
     def _note(self, chunk: Chunk) -> Chunk | Fault:
         for delta in chunk.deltas:
@@ -111,32 +59,17 @@ class OpenAIStreamDecoder:
             self._finished = True
             self._open_choices.discard(delta.choice)
             if delta.finish_reason == "error":
-                return self._fail(_interrupted("the provider ended the stream with an error"))
+                return self._fail(interrupted("the provider ended the stream with an error"))
         return chunk
 
     def _finish(self) -> Fault | None:
         if self._malformed:
-            return self._fail(_bad(f"the stream ended with a malformed event: {self._malformed}"))
+            return self._fail(
+                bad_answer(f"the stream ended with a malformed event: {self._malformed}")
+            )
         if not (self._finished or self._open_choices):
-            return self._fail(_bad("the stream ended without any choice"))
+            return self._fail(bad_answer("the stream ended without any choice"))
         if self._open_choices:
-            return self._fail(_interrupted("the stream ended without a finish reason"))
+            return self._fail(interrupted("the stream ended without a finish reason"))
         self._done = True
         return None
-
-    def _no_stream(self) -> Fault:
-        if not self._head.strip():
-            return _interrupted("the stream ended before its first event")
-        error = read_error(self._head)
-        excerpt = scrub(error.message, self._secrets)
-        if error.code or error.type:
-            return classify(None, error, secrets=self._secrets)
-        return _bad(f"the answer is no event stream: {excerpt}")
-
-
-def _bad(detail: str) -> Fault:
-    return Fault(kind="bad_response", detail=detail, retry="transient")
-
-
-def _interrupted(detail: str) -> Fault:
-    return Fault(kind="interrupted", detail=detail, retry="transient")

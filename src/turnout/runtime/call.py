@@ -195,7 +195,7 @@ class Call:
                 if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
-                    self._text += (delta.text, delta.reasoning)
+                    self._text += (delta.text, delta.reasoning, delta.refusal)
                     self._text += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:

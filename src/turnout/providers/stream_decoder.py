@@ -1,0 +1,93 @@
+"""What the decoders of all wire families do alike with a stream, whatever its events say.
+
+Invariant: one malformed event is skipped, a second in a row is a fault; nothing follows a fault or
+the stream's end. This module does not know what events mean.
+"""
+
+from collections.abc import Iterator
+
+from turnout.core import Chunk, Fault
+from turnout.providers.answer_body import bad_answer
+from turnout.providers.errors import classify, read_error
+from turnout.providers.scrub import scrub
+from turnout.providers.sse import Event, EventParser, EventTooLarge
+
+_HEAD_BYTES = 2048
+
+
+class StreamDecoder:
+    """Decodes one stream; a subclass reads its events. ``secrets`` are hidden in fault details."""
+
+    def __init__(self, secrets: frozenset[str], max_event_bytes: int) -> None:
+        self._secrets = secrets
+        self._parser = EventParser(max_event_bytes)
+        self._head = b""
+        self._malformed: str | None = None
+        self._saw_event = False
+        self._done = False
+        self._fault: Fault | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream's end came after all that must come before it."""
+        return self._done
+
+    def feed(self, data: bytes) -> Iterator[Chunk | Fault]:
+        """The chunks completed by ``data``; a Fault is final, and so is the stream's end."""
+        if self._over():
+            return
+        if not self._saw_event:
+            self._head = (self._head + data)[:_HEAD_BYTES]
+        try:
+            for event in self._parser.feed(data):
+                self._saw_event = True
+                found = self._read(event)
+                if found is not None:
+                    yield found
+                if self._over():
+                    return
+        except EventTooLarge:
+            yield self._fail(bad_answer("an event of the stream is larger than the cap"))
+
+    def end(self) -> Fault | None:
+        """The fault of a stream that ended too early, or that was no event stream at all."""
+        if self._over():
+            return None
+        if self._malformed:
+            why = f"the stream ended with a malformed event: {self._malformed}"
+            return self._fail(bad_answer(why))
+        if not self._saw_event:
+            return self._fail(self._no_stream())
+        return self._fail(interrupted("the stream ended before it was finished"))
+
+    def _read(self, event: Event) -> Chunk | Fault | None:
+        raise NotImplementedError
+
+    def _over(self) -> bool:
+        return self._done or self._fault is not None
+
+    def _fail(self, fault: Fault) -> Fault:
+        self._fault = fault
+        return fault
+
+    def _skip(self, problem: str) -> Fault | None:
+        """Leaves out a malformed event, unless the one before it was malformed too."""
+        why = scrub(problem, self._secrets)
+        if self._malformed:
+            return self._fail(bad_answer(f"two malformed events in a row: {why}"))
+        self._malformed = why
+        return None
+
+    def _no_stream(self) -> Fault:
+        if not self._head.strip():
+            return interrupted("the stream ended before its first event")
+        error = read_error(self._head)
+        if error.code or error.type:
+            return classify(None, error, secrets=self._secrets)
+        excerpt = scrub(error.message, self._secrets)
+        return bad_answer(f"the answer is no event stream: {excerpt}")
+
+
+def interrupted(detail: str) -> Fault:
+    """The fault of a stream that broke off."""
+    return Fault(kind="interrupted", detail=detail, retry="transient")
