@@ -13,18 +13,22 @@ class Ids:
 
     def __init__(self) -> None:
         self._last_ms = 0
-        self._chance = b""
+        self._lots: list[str] = []
         self._giving = threading.Lock()
 
     def new(self) -> str:
         """A request's id: ``r_`` and 24 hexadecimal digits, the first 12 of them the time."""
         with self._giving:
-            self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
-            now_ms = self._last_ms
-            # The system is asked for chance once for many ids.
-            pool = self._chance or os.urandom(6 * 256)
-            lot, self._chance = pool[:6], pool[6:]
-        return f"r_{now_ms:012x}{lot.hex()}"
+            now_ms = self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
+            self._lots = self._lots or _lots()
+            lot = self._lots.pop()
+        return f"r_{now_ms:012x}{lot}"
+
+
+def _lots() -> list[str]:
+    """Chance for many ids: the system is asked once for all of them."""
+    drawn = os.urandom(6 * 256).hex()
+    return [drawn[start : start + 12] for start in range(0, len(drawn), 12)]
 
 
 new_id = Ids().new
