@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tests.worlds import catalog, deployment, features, prediction, price, request, rulebook
 from turnout.core import Fault, Outcome, Snapshot
@@ -33,7 +34,9 @@ def rules(rule: Rule = "least_outstanding", quotas: tuple[str | None, ...] = ())
 
 def plan(book: Rulebook, ident: str = "r_1", **more: object) -> list[str]:
     """The deployments of the plan in order."""
-    asked = replace(request(ident=ident), **{k: v for k, v in more.items() if k != "snapshot"})
+    asked = structs.replace(
+        request(ident=ident), **{k: v for k, v in more.items() if k != "snapshot"}
+    )
     now = more.get("snapshot", Snapshot())
     assert isinstance(now, Snapshot)
     decision = decide(asked, features(), prediction("code"), now, book)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.core import Constraints, Decision, InvalidRequest, Snapshot
@@ -43,7 +44,7 @@ def test_an_unmapped_intent_goes_to_the_default() -> None:
 
 def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> None:
     """A finer label folds into its parent, and their probabilities add up."""
-    both = replace(
+    both = structs.replace(
         prediction(), intents=(("simple_qa", 0.4), ("writing", 0.35), ("creative", 0.25))
     )
     decision = decided(prediction=both)
@@ -93,7 +94,7 @@ def test_a_model_asked_for_by_name_is_used_alone() -> None:
 
 def test_only_a_named_model_passes_unread_and_only_where_that_is_configured() -> None:
     """Naming a model is no way round the safety rule, unless the configuration says so."""
-    unread = replace(prediction(), intents=(), harm=None, injection=None)
+    unread = structs.replace(prediction(), intents=(), harm=None, injection=None)
     rules = rulebook()
     passing = replace(rules, safety=replace(rules.safety, pinned=False))
     named = request(model="coder")

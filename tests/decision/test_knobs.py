@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tests.runtime.world import CODE, FACT, config
 from tests.worlds import NOW, features, prediction, request, rulebook
@@ -21,7 +22,7 @@ KNOBS = Knobs(
 
 def applied(*, intent: str = "code", tenant: str | None = None, **own: float) -> Constraints:
     """The limits of a request with limits of its own."""
-    asked = replace(request(constraints=Constraints(**own)), tenant=tenant)  # type: ignore[arg-type]
+    asked = structs.replace(request(constraints=Constraints(**own)), tenant=tenant)  # type: ignore[arg-type]
     return KNOBS.applied(asked, intent).constraints
 
 
@@ -46,7 +47,7 @@ def test_the_strictest_limit_counts() -> None:
 )
 def test_a_key_is_known_by_id_name_team_and_ancestor(caller: Caller) -> None:
     """Any of them may stand in the configuration."""
-    asked = replace(request(), caller=caller)
+    asked = structs.replace(request(), caller=caller)
     assert KNOBS.applied(asked, "chat").constraints.max_cost_pico_usd == 900
 
 
@@ -62,7 +63,7 @@ def chosen(asked: Request, intent: str = "code") -> Decision:
     """The decision in a world where only the strong model is sure."""
     rules = replace(rulebook(CheapestAboveQuality(quality=0.1)), knobs=KNOBS)
     success = {"model-fast": 0.5, "model-coder": 0.6, "model-strong": 0.9}
-    guess = replace(prediction(intent), success=success)
+    guess = structs.replace(prediction(intent), success=success)
     return decide(asked, features(tokens=1, output=1), guess, NOW, rules)
 
 
@@ -72,7 +73,7 @@ def test_an_intents_quality_goes_up() -> None:
     rules = replace(rulebook(CheapestAboveQuality(quality=0.1)), knobs=relaxed)
     success = {"model-fast": 0.5, "model-coder": 0.6, "model-strong": 0.9}
     found = [
-        decide(request(), features(), replace(prediction(i), success=success), NOW, rules)
+        decide(request(), features(), structs.replace(prediction(i), success=success), NOW, rules)
         for i in ("code", "chat")
     ]
     assert [d.deployment for d in found] == ["strong", "fast"]
@@ -80,14 +81,14 @@ def test_an_intents_quality_goes_up() -> None:
 
 def test_a_limit_of_the_configuration_excludes_with_its_reason() -> None:
     """No model is cheap enough for this key: everybody says why."""
-    decision = chosen(replace(request(), tenant="key:team-a"))
+    decision = chosen(structs.replace(request(), tenant="key:team-a"))
     assert decision.deployment is None
     assert {c.excluded for c in decision.candidates} == {"costs more than the request's limit"}
 
 
 def test_deciding_again_on_a_limited_request_changes_nothing() -> None:
     """What the ledger stores is the request as it came; the limits are applied again."""
-    asked = replace(request(), tenant="key:team-b")
+    asked = structs.replace(request(), tenant="key:team-b")
     once = KNOBS.applied(asked, "code")
     assert KNOBS.applied(once, "code") == once
     assert chosen(asked) == chosen(once)

@@ -123,7 +123,6 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path)
         pieces += [piece async for piece in stream]
         assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
         assert len(upstream.invoice) == 1
-        assert upstream.invoice[0].finished
         await old.retire(recording=True)
         await gateway.router.aclose()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG, Told, tell, traffic
@@ -204,7 +205,7 @@ async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> No
     Taken for an outage, its settlement would be tried again for ever, before anybody else's.
     """
     first, second = traffic(2, 1)
-    odd = tuple(replace(one, model="acme/la\0rge") for one in first.outcomes)
+    odd = tuple(structs.replace(one, model="acme/la\0rge") for one in first.outcomes)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, replace(first, outcomes=odd))
         await ledger.feedback(first.decision.id, "a\0b", 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
 from turnout.core import (
@@ -104,7 +105,7 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
     success = {"acme/large": 0.9, "acme/mid": 0.88, "acme/small": 0.1}
     guess = Prediction(classifier=Ref(name="c"), harm=0.0, success=success, strange=strange)
     features = Features(input_tokens={"qwen3": 9, "o200k_base": 9}, output_tokens=400)
-    request = replace(asked(1), model="auto")
+    request = structs.replace(asked(1), model="auto")
     made = decide(request, features, guess, Snapshot(), steady)
     assert made.model == f"acme/{model}"
     record = pack(request, made)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from turnout.core import (
     Candidate,
@@ -117,7 +118,7 @@ def test_a_choice_that_gets_cheaper_stays_the_choice(
     chosen = first(policy, candidates, now)
     mine = next(c for c in candidates if c.deployment == chosen)
     assume(mine.cost_pico_usd is None or cheaper <= mine.cost_pico_usd)
-    lowered = [c._replace(cost_pico_usd=cheaper) if c is mine else c for c in candidates]
+    lowered = [structs.replace(c, cost_pico_usd=cheaper) if c is mine else c for c in candidates]
     assert first(policy, lowered, now) == chosen
 
 

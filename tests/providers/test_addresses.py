@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.providers.worlds import PATIENT, call, deployment, fault_of, request, text_of
 from turnout.providers import HttpTransport
@@ -49,7 +50,7 @@ async def test_a_silent_family_does_not_use_up_the_time_to_connect(
     where = deployment(f"http://both.example.org:{port}/v1", "acme/small")
     with silent_beside(port):
         found = await call(
-            transport, where, request("nonce: n-7"), timeouts=replace(PATIENT, connect_s=5)
+            transport, where, request("nonce: n-7"), timeouts=structs.replace(PATIENT, connect_s=5)
         )
         assert fault_of(found) is None
         assert text_of(found).startswith("acme/small answers n-7:")
@@ -58,7 +59,7 @@ async def test_a_silent_family_does_not_use_up_the_time_to_connect(
         fault = fault_of(
             await call(
                 transport, replace(where, provider=other), request(),
-                timeouts=replace(PATIENT, connect_s=0.4),
+                timeouts=structs.replace(PATIENT, connect_s=0.4),
             )
         )  # fmt: skip
     assert fault is not None

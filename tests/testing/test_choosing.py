@@ -1,11 +1,12 @@
 """The checks for policies and classifiers: ours pass, and each broken one is found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from turnout.classifiers import LocalClassifier
 from turnout.core import Candidate, Message, Prediction, Ref
@@ -70,15 +71,15 @@ class Broken:
         del situation
         scores = in_order(candidates)
         if self.how == "restless" and scores:
-            return [scores[0]._replace(value=float(next(self._calls)))]
+            return [structs.replace(scores[0], value=float(next(self._calls)))]
         if self.how == "stranger":
             return [Score(deployment="z", value=1, propensity=1)]
         if self.how == "twice":
             return [*scores, *scores]
         if self.how == "shares":
-            return [score._replace(propensity=0.9) for score in scores]
+            return [structs.replace(score, propensity=0.9) for score in scores]
         if self.how == "infinite":
-            return [score._replace(value=float("inf")) for score in scores]
+            return [structs.replace(score, value=float("inf")) for score in scores]
         if self.how == "greedy" and isinstance(candidates, list):
             candidates.clear()
         return scores
@@ -140,7 +141,7 @@ class Spoiled:
     def finish(self, reading: Any) -> Prediction:
         """As in one stage."""
         found = self.predict(reading)
-        return replace(found, harm=None) if self.how == "staged" else found
+        return structs.replace(found, harm=None) if self.how == "staged" else found
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """One by one."""

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from turnout.catalog import Deployment, ModelCard, Provider
 from turnout.core import Chunk, Fault, Request, Usage
@@ -112,7 +112,9 @@ class Hopeful(OpenAIChatCodec):
         self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
     ) -> Fault:
         """Always transient."""
-        return replace(super().classify_error(status, headers, body, now=now), retry="transient")
+        return structs.replace(
+            super().classify_error(status, headers, body, now=now), retry="transient"
+        )
 
 
 @pytest.mark.parametrize(

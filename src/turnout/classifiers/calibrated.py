@@ -5,11 +5,11 @@ Invariant: a calibration is used with the artefact that it was made for, or not 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from turnout.classifiers.calibration import Calibration
 from turnout.classifiers.protocol import Classifier
@@ -27,7 +27,7 @@ class Calibrated:
         self.intents = inner.intents
         self.threshold = calibration.threshold
         parts = f"{inner.ref.digest}\n".encode() + encoded(calibration, inner)
-        self.ref = replace(inner.ref, digest="sha256:" + hashlib.sha256(parts).hexdigest())
+        self.ref = structs.replace(inner.ref, digest="sha256:" + hashlib.sha256(parts).hexdigest())
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
@@ -51,7 +51,7 @@ class Calibrated:
         self._inner.warm(fully=fully)
 
     def _applied(self, prediction: Prediction) -> Prediction:
-        return replace(self._calibration.applied(prediction), classifier=self.ref)
+        return structs.replace(self._calibration.applied(prediction), classifier=self.ref)
 
 
 def encoded(calibration: Calibration, classifier: Classifier) -> bytes:

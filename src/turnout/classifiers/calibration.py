@@ -6,9 +6,10 @@ were not in the file. Pure: reads and writes no files.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from turnout.core import UNSAFE, Prediction
@@ -39,7 +40,7 @@ class Calibration:
         ]
         total = sum(p for _, p in raised)
         ordered = sorted(((n, p / total) for n, p in raised), key=lambda pair: -pair[1])
-        return replace(prediction, intents=tuple(ordered))
+        return structs.replace(prediction, intents=tuple(ordered))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

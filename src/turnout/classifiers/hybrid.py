@@ -4,7 +4,9 @@ Invariant: a label can only add a block, never lift one, and no verdict at all b
 Does not know how the label was asked for.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from turnout.core import Prediction
 
@@ -35,5 +37,5 @@ def combine(local: Prediction, label: str | None, failure: str | None = None) ->
     scores decide safety, and the intents are left out so that routing goes to the default.
     """
     if label is None:
-        return replace(local, intents=(), label=None, label_failure=failure or "no label")
-    return replace(local, label=label, label_failure=None)
+        return structs.replace(local, intents=(), label=None, label_failure=failure or "no label")
+    return structs.replace(local, label=label, label_failure=None)

@@ -1,4 +1,4 @@
-"""The nouns of routing; frozen, and made of the standard library only."""
+"""The nouns of routing: frozen values that know no library but the one that makes them."""
 
 from turnout.core.budget import Bound, Budget, Standing, window_of
 from turnout.core.caller import STORED_PREFIX, Caller

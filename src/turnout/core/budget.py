@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from turnout.core.money import format_usd, usd_from_pico
 
@@ -21,7 +23,7 @@ WhenFull = Literal["refuse", "cheaper"]
 MINUTE_MS = 60_000
 
 
-class Bound(NamedTuple):
+class Bound(Struct, frozen=True):
     """The most that one call can use; pico-dollars are None where the price is unknown."""
 
     cost_pico_usd: int | None

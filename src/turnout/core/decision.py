@@ -1,26 +1,22 @@
 """The decision: every candidate with its reason, and the plan to walk.
 
-What a decision has several of are named tuples, which are made in a third of the time.
-
 Invariant: a decision holds all that is needed to explain it and to make it again.
 This module does not know how a decision is made or carried out.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from msgspec import Struct, field, structs
 
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
-from turnout.core.quick import quick
 
 # A draft is verified before it is an answer; verifier and classifier calls never are one.
 Role = Literal["primary", "fallback", "draft", "verifier", "classifier"]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """All that changes with time and may influence a decision.
 
     ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
@@ -35,7 +31,7 @@ class Snapshot:
     outstanding: Mapping[str, int] = field(default_factory=dict)
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True):
     """One deployment as the decision saw it; ``excluded`` is None when it was eligible."""
 
     deployment: str
@@ -49,7 +45,7 @@ class Candidate(NamedTuple):
     excluded: str | None = None
 
 
-class Route(NamedTuple):
+class Route(Struct, frozen=True):
     """One step of the plan: the deployment to call, and its place in the order.
 
     Routes of one ``quota`` are limited together; None stands for the model at its provider.
@@ -63,9 +59,7 @@ class Route(NamedTuple):
     quota: str | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What to do with a request, and why.
 
     ``blocked`` is the reason when the request is refused, and then there are no routes and
@@ -119,14 +113,21 @@ class Decision:
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as JSON-ready values."""
-        record = asdict(self)
-        record["features"]["modalities"] = sorted(self.features.modalities)
-        record["prediction"]["intents"] = dict(self.prediction.intents)
-        record["prediction"]["unsafe"] = self.prediction.unsafe
-        record["candidates"] = [c._asdict() for c in self.candidates]
-        record["routes"] = [r._asdict() for r in self.routes]
-        record["model"] = self.model
-        return record
+        features, prediction = structs.asdict(self.features), structs.asdict(self.prediction)
+        features["modalities"] = sorted(self.features.modalities)
+        prediction["classifier"] = structs.asdict(self.prediction.classifier)
+        prediction["intents"] = dict(self.prediction.intents)
+        prediction["unsafe"] = self.prediction.unsafe
+        return {
+            **structs.asdict(self),
+            "policy": structs.asdict(self.policy),
+            "features": features,
+            "prediction": prediction,
+            "candidates": [structs.asdict(c) for c in self.candidates],
+            "routes": [structs.asdict(r) for r in self.routes],
+            "snapshot": structs.asdict(self.snapshot),
+            "model": self.model,
+        }
 
 
 def _candidate_line(candidate: Candidate) -> str:

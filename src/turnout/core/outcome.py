@@ -4,11 +4,11 @@ Invariant: a failure is a value with a retry decision and a blame; every token i
 This module does not know HTTP, prices or clocks.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
+
 from turnout.core.decision import Route
-from turnout.core.quick import quick
 
 Retry = Literal["no", "transient", "rate_limit"]
 Scope = Literal["request", "deployment", "provider"]
@@ -31,9 +31,7 @@ FaultKind = Literal[
 ]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
     ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``estimated`` says
@@ -58,8 +56,7 @@ class Usage:
         return self.output + self.reasoning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """How a call failed.
 
     ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
@@ -75,9 +72,7 @@ class Fault:
     status: int | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """One attempt's result.
 
     ``released`` says that part of the answer has left for the caller, after which no other route

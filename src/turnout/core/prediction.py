@@ -5,16 +5,13 @@ This module does not know models, prices or how the values came about.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from turnout.core.quick import quick
+from msgspec import Struct, field
 
 UNSAFE = "unsafe"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ref:
+class Ref(Struct, frozen=True, kw_only=True):
     """Names what produced a value, so that it can be created again: name, version, digest."""
 
     name: str
@@ -22,9 +19,7 @@ class Ref:
     digest: str = ""
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
+class Features(Struct, frozen=True, kw_only=True):
     """Facts about a request.
 
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
@@ -43,9 +38,7 @@ class Features:
     written: Mapping[str, int] = field(default_factory=dict)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(Struct, frozen=True, kw_only=True):
     """Estimates about a request.
 
     ``intents`` is a calibrated distribution over benign intents, most likely first. ``unsafe`` in

@@ -5,12 +5,12 @@ This module does not know models, prices or providers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from turnout.core.caller import Caller
 from turnout.core.errors import InvalidRequest
-from turnout.core.quick import quick
 
 Message = Mapping[str, Any]
 Body = Mapping[str, Any]
@@ -22,9 +22,7 @@ _PLAIN = ("role", "content")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constraints:
+class Constraints(Struct, frozen=True, kw_only=True):
     """Limits the caller puts on the choice; None means no limit.
 
     ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
@@ -41,9 +39,7 @@ class Constraints:
     most_tokens: int | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
 
     ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is

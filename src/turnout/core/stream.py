@@ -5,16 +5,14 @@ This module does not know wire formats.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
+
 from turnout.core.outcome import Usage
-from turnout.core.quick import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta:
+class ToolCallDelta(Struct, frozen=True, kw_only=True):
     """A piece of a tool call: ``index`` says which call, ``arguments`` is a fragment of JSON."""
 
     index: int
@@ -23,9 +21,7 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
+class Delta(Struct, frozen=True, kw_only=True):
     """A piece of one choice's message; ``refusal`` says why there is no (further) answer."""
 
     choice: int = 0
@@ -42,9 +38,7 @@ class Delta:
         return bool(self.text or self.reasoning or self.tool_calls or self.refusal)
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Chunk(Struct, frozen=True, kw_only=True):
     """One event of an answer; a whole answer is a single chunk with finished deltas."""
 
     deltas: tuple[Delta, ...] = ()

@@ -6,7 +6,8 @@ This module does not know clocks: a wait is yielded as a number of seconds for t
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from turnout.core import Decision, Fault, Outcome, Route
 from turnout.policies import draw
@@ -27,7 +28,7 @@ class RetryRules:
     longest_wait_s: float = 20.0
 
 
-class Attempt(NamedTuple):
+class Attempt(Struct, frozen=True):
     """Call ``route`` after waiting ``delay_s`` seconds; ``ordinal`` counts attempts from 0."""
 
     route: Route

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import structs
+
 from turnout.core import Candidate, Request
 from turnout.policies import Policy, Score, Situation, draw
 
@@ -44,7 +46,7 @@ class Balance:
             name = self.group_of.get(candidate.deployment, candidate.deployment)
             by_model.setdefault(name, []).append(candidate)
         ordered = {name: self._ordered(name, found, situation) for name, found in by_model.items()}
-        models = [found[0]._replace(deployment=name) for name, found in ordered.items()]
+        models = [structs.replace(found[0], deployment=name) for name, found in ordered.items()]
         scores = sorted(policy.rank(models, situation), key=lambda score: -score.value)
         return [
             placed for score in scores for placed in self._placed(score, ordered[score.deployment])
@@ -81,7 +83,8 @@ class Balance:
         for place, candidate in enumerate(candidates):
             share = group.weights[candidate.deployment] / total if drawn else float(place == 0)
             found.append(
-                score._replace(
+                structs.replace(
+                    score,
                     deployment=candidate.deployment,
                     propensity=score.propensity * share,
                     reason=score.reason if place == 0 else f"another place of {score.deployment}",

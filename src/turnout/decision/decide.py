@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
+
+from msgspec import structs
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import (
@@ -31,7 +34,8 @@ from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
 from turnout.policies import Fixed, Policy, Score, Situation
 
-_OWN_ID = re.compile(r"r_([0-9a-f]{12})([0-9a-f]{12})\Z")
+_OWN_ID = re.compile(r"r_([0-9a-f]{24})\Z")
+_by_value = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,7 @@ def decide(
     )
     blocked = unsafe if rules.safety.block else None
     scores = () if blocked else _ranked(policy, found, situation, rules.balance)
-    ranked = sorted(scores, key=lambda s: -s.value)
+    ranked = sorted(scores, key=_by_value, reverse=True)
     return Decision(
         id=decision_id(request, rules),
         request_id=request.id,
@@ -119,8 +123,7 @@ def decision_id(request: Request, rules: Rulebook) -> str:
     own = _OWN_ID.match(request.id)
     if own is None:
         return "d_" + _digest(f"{request.id}\n{rules.bundle}")
-    start, chance = own.groups()
-    return f"d_{start}{int(chance, 16) ^ _mask(rules.bundle):012x}"
+    return f"d_{int(own[1], 16) ^ _mask(rules.bundle):024x}"
 
 
 @lru_cache(maxsize=64)
@@ -182,33 +185,20 @@ def _block_confidence(prediction: Prediction) -> float:
 
 def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tuple[Candidate, ...]:
     by_id = {score.deployment: score for score in scores}
-    return tuple(
-        [
-            _scored(c, score) if (score := by_id.get(c.deployment)) is not None else c
-            for c in candidates
-        ]
-    )
+    found = [(candidate, by_id.get(candidate.deployment)) for candidate in candidates]
+    return tuple([c if score is None else _scored(c, score) for c, score in found])
 
 
 def _scored(candidate: Candidate, score: Score) -> Candidate:
-    # Whole, as its own _replace takes four times as long.
-    deployment, model, cost, quality, latency_ms, *_, excluded = candidate
-    return Candidate(
-        deployment, model, cost, quality, latency_ms,
-        score.value, score.propensity, score.reason, excluded,
-    )  # fmt: skip
-
-
-def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
-    return tuple(
-        [
-            _route(catalog.deployments[score.deployment], ordinal, draft=score.draft)
-            for ordinal, score in enumerate(ranked)
-        ]
+    return structs.replace(
+        candidate, score=score.value, propensity=score.propensity, reason=score.reason
     )
 
 
-def _route(deployment: Deployment, ordinal: int, *, draft: bool) -> Route:
-    role: Role = "draft" if draft else "fallback" if ordinal else "primary"
-    where = deployment.provider.name
-    return Route(deployment.id, deployment.card.id, where, role, ordinal, deployment.quota)
+def _plan(ranked: Sequence[Score], catalog: Catalog) -> tuple[Route, ...]:
+    routes: list[Route] = []
+    for ordinal, score in enumerate(ranked):
+        to = catalog.deployments[score.deployment]
+        role: Role = "draft" if score.draft else "fallback" if ordinal else "primary"
+        routes.append(Route(to.id, to.card.id, to.provider.name, role, ordinal, to.quota))
+    return tuple(routes)

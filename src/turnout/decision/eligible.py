@@ -6,7 +6,8 @@ This module does not know policies, clocks or the network.
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from turnout.catalog import Deployment
 from turnout.core import Bound, Candidate, Features, Prediction, Request, Snapshot
@@ -16,7 +17,7 @@ _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 _TEXT = frozenset({"text"})
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """What a constraint may look at: the request as one deployment would see it.
 
     ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cap`` is the most

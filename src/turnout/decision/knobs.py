@@ -5,7 +5,9 @@ This module does not know where keys come from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from turnout.core import Constraints, Request
 
@@ -38,13 +40,13 @@ class Knobs:
         qualities = [one.quality for one in set_for if one.quality is not None]
         costs = [one.max_cost_pico_usd for one in (own, *set_for)]
         waits = [one.max_latency_ms for one in (own, *set_for)]
-        limits = replace(
+        limits = structs.replace(
             own,
             quality=max(qualities, default=None) if own.quality is None else own.quality,
             max_cost_pico_usd=min((c for c in costs if c is not None), default=None),
             max_latency_ms=min((w for w in waits if w is not None), default=None),
         )
-        return replace(request, constraints=limits)
+        return structs.replace(request, constraints=limits)
 
 
 def _names(request: Request) -> list[str]:

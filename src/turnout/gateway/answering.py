@@ -8,7 +8,8 @@ event and never cleanly. This module does not know providers or connections.
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field, structs
 
 from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
@@ -42,8 +43,7 @@ async def answer(
     return walk
 
 
-@dataclass(slots=True, kw_only=True)
-class _Answering:
+class _Answering(Struct, kw_only=True):
     dialect: ApiDialect
     inbound: Inbound
     walk: Walk
@@ -61,7 +61,7 @@ class _Answering:
             await self._fail(self._problem())
             return
         if chunk.usage is None:
-            chunk = replace(chunk, usage=self._used())
+            chunk = structs.replace(chunk, usage=self._used())
         body = self.dialect.whole(chunk, self._about())
         await self.out.whole(200, [_JSON, *self._says(final=True)], body)
 

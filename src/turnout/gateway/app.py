@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import orjson
+from msgspec import Struct
 
 from turnout.core import Caller, LedgerError, Request, RouterError
 from turnout.gateway import control, log
@@ -70,8 +71,7 @@ class Limits:
         return self.max_in_flight
 
 
-@dataclass(slots=True, kw_only=True)
-class Arrival:
+class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
 
     id: str

@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from turnout import __version__
 from turnout.config import Config
@@ -126,7 +128,7 @@ class Traces:
         )
         headers: dict[str, str] = {}
         carrier.inject(headers, _context(span))
-        traced = Traced(replace(request, tags={**request.tags, **headers}))
+        traced = Traced(structs.replace(request, tags={**request.tags, **headers}))
         try:
             yield traced
         except BaseException as error:

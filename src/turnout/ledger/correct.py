@@ -5,6 +5,8 @@ Invariant: a request's settlements always sum to its calls, and none is counted 
 
 from collections.abc import Collection, Sequence
 
+from msgspec import structs
+
 from turnout.ledger.entries import Settlement, Use
 
 
@@ -20,7 +22,8 @@ def correction(
     if any(state != "released" for state, _ in prior):
         return None
     known = sum(cost for _, cost in prior)
-    return end._replace(
+    return structs.replace(
+        end,
         calls=tuple(call for call in end.calls if call.n not in written),
         cost_pico_usd=end.cost_pico_usd - known,
         uses=tuple(_rest(use, known) for use in end.uses) if prior else end.uses,
@@ -31,4 +34,4 @@ def _rest(use: Use, known_pico_usd: int) -> Use:
     """What a use adds after the release of its hold, which has counted what was known then."""
     unit = use.account.rpartition(":")[2]
     counted = {"usd": known_pico_usd, "requests": use.spent}.get(unit, 0)
-    return use._replace(held=0, spent=max(0, use.spent - counted))
+    return structs.replace(use, held=0, spent=max(0, use.spent - counted))

@@ -1,14 +1,13 @@
 """What is written down: one frozen value for each thing that happens to a request's money.
 
-They are named tuples, which are made in a third of the time that frozen dataclasses take: several
-are made for every request.
-
 Invariant: amounts are whole pico-dollars, times are milliseconds since the epoch, and no entry
 holds a text of the caller or of a model. This module does not know SQL.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from turnout.core import Budget
 
@@ -18,7 +17,7 @@ HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
 
 
-class Charge(NamedTuple):
+class Charge(Struct, frozen=True):
     """What a hold takes of a budget; ``amount`` is None where nobody knows how much it may be."""
 
     account: str
@@ -29,7 +28,7 @@ class Charge(NamedTuple):
     resets_ms: int | None
 
 
-class Use(NamedTuple):
+class Use(Struct, frozen=True):
     """What was held of a budget, and what of it was used in the end."""
 
     account: str
@@ -38,7 +37,7 @@ class Use(NamedTuple):
     spent: int
 
 
-class Hold(NamedTuple):
+class Hold(Struct, frozen=True):
     """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
 
     It frees itself when ``lease_until_ms`` has passed without a settlement. ``charges`` are what it
@@ -55,7 +54,7 @@ class Hold(NamedTuple):
     replaces: tuple[Charge, ...] = ()
 
 
-class Decided(NamedTuple):
+class Decided(Struct, frozen=True):
     """A decision with the hold that covers what it may spend; ``record`` holds no text."""
 
     hold: Hold
@@ -68,7 +67,7 @@ class Decided(NamedTuple):
     record: bytes
 
 
-class PriceRow(NamedTuple):
+class PriceRow(Struct, frozen=True):
     """A price as it was used, named by its own content."""
 
     id: str
@@ -80,7 +79,7 @@ class PriceRow(NamedTuple):
     assumed: bool
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """One upstream call, whether it answered, failed or was extra.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
@@ -109,7 +108,7 @@ class Call(NamedTuple):
     http_status: int | None
 
 
-class Event(NamedTuple):
+class Event(Struct, frozen=True):
     """Something a person should know about a request: ``kind`` and one line of ``detail``."""
 
     id: str
@@ -119,7 +118,7 @@ class Event(NamedTuple):
     detail: str
 
 
-class Twin(NamedTuple):
+class Twin(Struct, frozen=True):
     """What the same answer would have cost at another model.
 
     ``actual_pico_usd`` is what the request did cost, present where both are known, so that the two
@@ -133,7 +132,7 @@ class Twin(NamedTuple):
     quality_ppm: int | None
 
 
-class Settlement(NamedTuple):
+class Settlement(Struct, frozen=True):
     """The end of a request: what it cost, in all its calls.
 
     One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
@@ -174,7 +173,7 @@ class Settlement(NamedTuple):
         return self.decided_ms // HOUR_MS
 
 
-class Opinion(NamedTuple):
+class Opinion(Struct, frozen=True):
     """Feedback on an answer: ``metric`` and its value in millionths, from ``source``."""
 
     id: str
@@ -184,7 +183,7 @@ class Opinion(NamedTuple):
     source: str
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """A change of what is not append-only: a statement of ``directory`` or ``replays``, its row."""
 
     sql: str

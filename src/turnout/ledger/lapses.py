@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec import structs
+
 from turnout.ledger.charges import uses
 from turnout.ledger.entries import UNDECIDED, Hold, Settlement
 from turnout.ledger.store import Store
@@ -79,11 +81,11 @@ def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = 
         (hold.id,),
     )
     end = release(hold, now_ms, [cost for _, cost, _ in calls])
-    end = end._replace(uses=uses(json.loads(charges or "[]"), calls))
+    end = structs.replace(end, uses=uses(json.loads(charges or "[]"), calls))
     if not known:
         return end
     intent, model, at_ms = known[0]
-    return end._replace(intent=intent, model=model, decided_ms=at_ms)
+    return structs.replace(end, intent=intent, model=model, decided_ms=at_ms)
 
 
 def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec import structs
+
 from turnout.catalog import Catalog, Deployment
 from turnout.core import (
     Bound,
@@ -350,7 +352,7 @@ class Ledger(Recorder):
             return self._settle(entry.decision)
         del self._open[decision_id]
         end = release(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
-        end = end._replace(calls=tuple(entry.unwritten()))
+        end = structs.replace(end, calls=tuple(entry.unwritten()))
         return self._inbox.submit(entry.ended(end), _loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback

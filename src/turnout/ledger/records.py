@@ -11,6 +11,7 @@ import zlib
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from turnout.core import (
     Candidate,
@@ -49,7 +50,7 @@ def pack(request: Request, decision: Decision) -> bytes:
             decision.reason,
             decision.blocked,
             decision.refusal,
-            [list(c) for c in decision.candidates],
+            [structs.astuple(c) for c in decision.candidates],
             [_route(r) for r in decision.routes],
         ]
     )
@@ -216,7 +217,8 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
 
 def _route(route: Route) -> list[Any]:
     # Without what most routes do not have.
-    return list(route if route.quota else route[:-1])
+    fields = list(structs.astuple(route))
+    return fields if route.quota else fields[:-1]
 
 
 def _ref(ref: Ref) -> list[str]:

@@ -20,6 +20,7 @@ from turnout.ledger.entries import (
     Hold,
     Opinion,
     Settlement,
+    Twin,
 )
 from turnout.ledger.schema import HOURLY, TWINS
 
@@ -177,14 +178,8 @@ class Batch:
         self._rows[FREE].append((end.id,))
         _add(self._hours, (end.hour, end.intent, end.model), _hourly(end, n))
         hour, intent, model = end.hour, end.intent, end.model
-        for name, cost, actual, unfit, quality in end.twins:
-            known = cost is not None and actual is not None
-            sums = (
-                1, int(not known), int(unfit),
-                (cost or 0) if known else 0, (actual or 0) if known else 0,
-                int(quality is not None), quality or 0,
-            )  # fmt: skip
-            _add(self._twins, (hour, intent, model, name), sums)
+        for twin in end.twins:
+            _add(self._twins, (hour, intent, model, twin.name), _compared(twin))
 
     def _opinion(self, entry: Opinion) -> None:
         self._rows[FEEDBACK].append(
@@ -208,6 +203,16 @@ def _hourly(end: Settlement, n: int) -> tuple[int, ...]:
         int(end.state == "released"), int(end.stand_in), end.cost_pico_usd, end.extra_pico_usd,
         end.extra_calls, end.unknown_calls, end.input, end.cache_read, end.cache_write, end.output,
         end.reasoning, int(end.quality_ppm is not None), end.quality_ppm or 0,
+    )  # fmt: skip
+
+
+def _compared(twin: Twin) -> tuple[int, ...]:
+    cost, actual, quality = twin.cost_pico_usd, twin.actual_pico_usd, twin.quality_ppm
+    known = cost is not None and actual is not None
+    return (
+        1, int(not known), int(twin.unfit),
+        (cost or 0) if known else 0, (actual or 0) if known else 0,
+        int(quality is not None), quality or 0,
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ storage.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+
+from msgspec import Struct, structs
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Candidate, Decision, Usage
@@ -19,7 +20,7 @@ STRONGEST, CHEAPEST = "@strongest", "@cheapest"
 MILLION = 1_000_000
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """The call that answered: its deployment, usage and cost, and the request's whole cost.
 
     ``reusable`` are the prompt tokens of the session's last turn, still cached where it ran.
@@ -47,7 +48,7 @@ def twins(
         of[id_] = Twin(id_, cost, total, unfit, quality_ppm(candidate.quality))
     yield from of.values()
     for name, deployment_id in marks.items():
-        yield of[deployment_id]._replace(name=name)
+        yield structs.replace(of[deployment_id], name=name)
 
 
 def extremes(catalog: Catalog) -> Mapping[str, str]:

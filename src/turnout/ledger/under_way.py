@@ -5,7 +5,8 @@ know the writer or SQL.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field, structs
 
 from turnout.core import Bound, Decision, Request
 from turnout.ledger.account import Recorded
@@ -14,8 +15,7 @@ from turnout.ledger.entries import Call, Hold, Settlement
 from turnout.ledger.ticket import Ticket
 
 
-@dataclass(slots=True, kw_only=True)
-class UnderWay:
+class UnderWay(Struct, kw_only=True):
     """What is known of a request, and what of that is written already."""
 
     request: Request
@@ -56,4 +56,4 @@ class UnderWay:
     def ended(self, end: Settlement) -> Settlement:
         """The settlement with what became of the hold's charges; most requests have none."""
         held = [(c.account, c.window, c.amount or 0) for c in self.hold.charges]
-        return end._replace(uses=uses(held, self.spent)) if held else end
+        return structs.replace(end, uses=uses(held, self.spent)) if held else end

@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import structs
+
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correct import correction
@@ -168,7 +170,7 @@ class Writer:
             return self._commit([entry])
         corrected, n = self._again(entry)
         if corrected is not None:
-            self._commit([corrected._replace(n=n)])
+            self._commit([structs.replace(corrected, n=n)])
         return {}
 
     def _again(self, end: Settlement) -> tuple[Settlement | None, int]:

@@ -9,6 +9,8 @@ shell. Sources: Chen et al., FrugalGPT, arXiv 2305.05176; Aggarwal et al., AutoM
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from turnout.core import Candidate, Ref
 from turnout.policies.predicted import quality_of, split
 from turnout.policies.protocol import Score, Situation, cost_of, in_order
@@ -48,7 +50,7 @@ class Cascade:
         top = len(ladder) - 1
         reasons = (*["draft"] * top, "escalation" if top > 0 else _ALONE, "fallback")
         return [
-            score._replace(draft=place < top)
+            structs.replace(score, draft=place < top)
             for place, score in enumerate(in_order([*ladder, *rest], reasons))
         ]
 

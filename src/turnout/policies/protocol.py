@@ -6,16 +6,14 @@ This module does not know classifiers' classes, clocks or I/O.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
-from turnout.core.quick import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(Struct, frozen=True, kw_only=True):
     """What a policy may look at besides the candidates.
 
     ``intent`` is the label as served, None when it could not be had.
@@ -38,7 +36,7 @@ def draw(ident: str, salt: str) -> float:
     return int(digest[:13], 16) / 16**13
 
 
-class Score(NamedTuple):
+class Score(Struct, frozen=True):
     """One candidate's place: a higher ``value`` is tried earlier.
 
     ``propensity`` is the probability with which this policy puts the candidate first, given the

@@ -4,16 +4,13 @@ Invariant: pure; the moment comes in as an argument.
 This module does not know clients or sockets.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from turnout.core import Fault
-from turnout.core.quick import quick
 from turnout.providers.protocol import Timeouts
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
+class Deadlines(Struct, frozen=True, kw_only=True):
     """When one exchange's bytes are due, on the event loop's clock."""
 
     timeouts: Timeouts

@@ -6,10 +6,11 @@ This module does not know streams, transports or clocks.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from turnout.core import Fault, FaultKind
 from turnout.providers.scrub import scrub
@@ -120,7 +121,7 @@ def classify(
     wait_s = retry_after_s(headers or {}, now)
     detail = scrub(_sentence(status, error), secrets)
     fault = _by_text(meant, error, detail, wait_s) or _by_status(meant, detail, wait_s)
-    return replace(fault, status=status)
+    return structs.replace(fault, status=status)
 
 
 def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:

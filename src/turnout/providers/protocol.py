@@ -4,27 +4,27 @@ Invariant: a codec never does I/O; a transport never looks into a body.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, Request
-from turnout.core.quick import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireRequest:
-    """The bytes to send. ``headers`` may hold secrets and are left out of ``repr``."""
+class WireRequest(Struct, frozen=True, kw_only=True):
+    """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body."""
 
     url: str
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
 
+    def __repr__(self) -> str:
+        return f"WireRequest(method={self.method!r}, url={self.url!r})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+
+class Timeouts(Struct, frozen=True, kw_only=True):
     """Deadlines in seconds: to connect, to the first token, between tokens, for the whole call."""
 
     connect_s: float = 5.0

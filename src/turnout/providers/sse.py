@@ -6,18 +6,15 @@ This module does not know what the events mean.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from turnout.core.quick import quick
+from msgspec import Struct
 
 MAX_EVENT_BYTES = 8 * 2**20
 
 _BOM = b"\xef\xbb\xbf"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One event: its data lines joined by newlines, and its type."""
 
     data: str

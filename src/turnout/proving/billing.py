@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import structs
+
 from turnout.catalog import build
 from turnout.classifiers import LocalClassifier
 from turnout.config import load_mapping
@@ -209,7 +211,7 @@ class _BillsTheModelAskedFor(Ledger):
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """At the price of the model that was asked."""
-        return super().attempted(replace(outcome, model=outcome.route.model))
+        return super().attempted(structs.replace(outcome, model=outcome.route.model))
 
 
 _LEDGERS: Mapping[Sabotage | None, type[Ledger]] = {

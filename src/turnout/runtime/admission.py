@@ -5,7 +5,8 @@ nothing: a full budget becomes a constraint, and the same ``decide`` is asked ag
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
 from turnout.runtime.ceiling import bounds
@@ -33,7 +34,7 @@ async def admitted(
             limits = narrowed(request.constraints, full.standings, decision, most)
             if limits is None or limits == request.constraints:
                 raise
-            request = replace(request, constraints=limits)
+            request = structs.replace(request, constraints=limits)
             decision = again(request)
             if not decision.routes:
                 raise
@@ -69,7 +70,7 @@ def narrowed(
             if budget.when_full == "refuse" and (asked is None or asked > standing.left):
                 return None
             (costs if budget.unit == "usd" else tokens).append(standing.left)
-    return replace(
+    return structs.replace(
         limits,
         deny=frozenset(deny),
         most_pico_usd=min(costs, default=None),

@@ -7,10 +7,11 @@ call yields nothing before its first content, so that a failure before it can fa
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from time import monotonic, time
 from typing import cast
+
+from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
@@ -23,8 +24,7 @@ from turnout.runtime.receipt import cost
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(Struct, kw_only=True):
     """A call under way. ``deployment`` was chosen; ``answers`` is asked, usually the same."""
 
     decision_id: str
@@ -150,7 +150,7 @@ class Call:
         if fault.kind != "not_found":
             return fault
         hint = "; `turnout models --check` names the ids that this provider has"
-        return replace(fault, detail=fault.detail + hint)
+        return structs.replace(fault, detail=fault.detail + hint)
 
     async def _send(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
         wire = self.backend.codec.encode(self.request, self.answers, stream=stream)
@@ -261,9 +261,9 @@ def _may_release(chunks: Sequence[Chunk]) -> bool:
 @lru_cache(maxsize=64)
 def _whole(timeouts: Timeouts) -> Timeouts:
     """The deadlines of an answer in one piece: its first byte may take as long as all of it."""
-    return replace(timeouts, first_token_s=timeouts.total_s)
+    return structs.replace(timeouts, first_token_s=timeouts.total_s)
 
 
 def _after_release(fault: Fault | None) -> Fault | None:
     """Once part of an answer is out, no kind of failure may be tried again."""
-    return None if fault is None else replace(fault, retry="no")
+    return None if fault is None else structs.replace(fault, retry="no")

@@ -7,7 +7,8 @@ This module does not know why a caller left.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from turnout.core import Chunk, Fault
 from turnout.runtime.call import Call
@@ -20,8 +21,7 @@ _Item = Sequence[Chunk] | Exception | None
 _drains: set[int] = set()
 
 
-@dataclass(slots=True, kw_only=True)
-class DrainingCall(Call):
+class DrainingCall(Call, kw_only=True):
     """A call whose answer is read in a task of its own, at most ``_AHEAD`` batches ahead."""
 
     _queue: "asyncio.Queue[_Item]" = field(default_factory=lambda: asyncio.Queue(_AHEAD))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from msgspec import structs
+
 from turnout.catalog import Catalog
 from turnout.core import AUTO, Features, InvalidRequest, Prediction, Ref, Request, Snapshot
 from turnout.decision import decide
@@ -90,7 +92,7 @@ class Embedding:
         """The request with a model of this catalogue. Raises InvalidRequest."""
         name = request.model
         if name == AUTO and self.default is not None:
-            return replace(request, model=self.default)
+            return structs.replace(request, model=self.default)
         if name != AUTO and catalog.find(name) is not None:
             return request
         known = ", ".join(catalog.deployments)

@@ -4,7 +4,8 @@ Invariant: a router without balancing does none of this.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec import structs
 
 from turnout.core import Request
 from turnout.decision import SIGNED_BY, Balance, Rulebook
@@ -18,7 +19,7 @@ def placed(request: Request, rules: Rulebook) -> Request:
         return request
     several = {name: rules.catalog.deployments[name] for name in rules.balance.group_of}
     signer = signer_of(request.body, several)
-    return replace(request, tags={**request.tags, SIGNED_BY: signer}) if signer else request
+    return structs.replace(request, tags={**request.tags, SIGNED_BY: signer}) if signer else request
 
 
 def outstanding(balance: Balance | None, health: Health) -> Mapping[str, int]:

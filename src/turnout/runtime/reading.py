@@ -8,8 +8,8 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
-from typing import NamedTuple
+
+from msgspec import Struct, structs
 
 from turnout.classifiers import combine
 from turnout.core import Features, Outcome, Prediction, Ref, Request, readable_messages
@@ -25,7 +25,7 @@ _AT_ONCE = 5000
 _UNREAD = Prediction(classifier=Ref(name="none"))
 
 
-class Read(NamedTuple):
+class Read(Struct, frozen=True):
     """What is known of a request before the decision, and the calls that helped to know it."""
 
     features: Features
@@ -131,5 +131,5 @@ class Reader:
         if known.lengths is not None:
             quantile = self.parts.config.policy.output_quantile
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)
-            features = replace(features, written=written)
-        return features, replace(prediction, success=success, strange=strange)
+            features = structs.replace(features, written=written)
+        return features, structs.replace(prediction, success=success, strange=strange)

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 from weakref import WeakSet
 
+from msgspec import structs
+
 from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import (
     Decision,
@@ -332,7 +334,7 @@ class Router:
         """The request with the name that its alias stands for, and tagged for balancing."""
         aliases = self._parts.config.aliases
         if aliases and request.model in aliases:
-            request = replace(request, model=aliases[request.model])
+            request = structs.replace(request, model=aliases[request.model])
         return placed(request, self._rules)
 
     async def _abandoned(self, request: Request) -> None:

@@ -8,7 +8,9 @@ This module does not know how texts are scored.
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from turnout.core import Chunk, Delta, Outcome, Scan, Usage
 from turnout.runtime.assemble import Assembly
@@ -28,8 +30,7 @@ class Screening:
     refusal: str
 
 
-@dataclass(slots=True, kw_only=True)
-class ScreenedWalk(Walk):
+class ScreenedWalk(Walk, kw_only=True):
     """A walk with a scanner before the caller."""
 
     screening: Screening
@@ -75,7 +76,7 @@ class ScreenedWalk(Walk):
     async def _record(self, call: Call) -> Outcome:
         # What is held back has not left: until then a failure falls over as before a first token.
         if call.outcome is not None and self.screen is not None and not self.screen.released:
-            call.outcome = replace(call.outcome, released=False)
+            call.outcome = structs.replace(call.outcome, released=False)
         return await Walk._record(self, call)  # noqa: SLF001 -- a slotted dataclass has no super()
 
     def _note(self, scanner: Scanner) -> None:

@@ -8,8 +8,10 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import structs
 
 from turnout.core import Chunk, ConfigError, Message, Outcome, Request
 
@@ -142,7 +144,7 @@ class ByLogprobs(_Free):
 
     def asks(self, request: Request) -> Request:
         """The request with log-probabilities."""
-        return replace(request, body={**request.body, "logprobs": True})
+        return structs.replace(request, body={**request.body, "logprobs": True})
 
     async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
         """Too low a mean, or none at all, is a no."""
@@ -196,7 +198,7 @@ def as_asked(request: Request, chunk: Chunk) -> Chunk:
     if request.body.get("logprobs") or "choices" not in chunk.raw:
         return chunk
     choices = [{k: v for k, v in c.items() if k != "logprobs"} for c in chunk.raw["choices"]]
-    return replace(chunk, raw={**chunk.raw, "choices": choices})
+    return structs.replace(chunk, raw={**chunk.raw, "choices": choices})
 
 
 def _logprobs(raw: Mapping[str, Any]) -> Iterator[float]:

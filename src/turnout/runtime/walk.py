@@ -7,7 +7,9 @@ This module chooses nothing: the next attempt comes from the walk.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+
+from msgspec import Struct, field, structs
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
@@ -38,8 +40,7 @@ class Means:
     verifier: Verifier | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Walk:
+class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
     ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
@@ -156,14 +157,14 @@ class Walk:
         try:
             verdict = await verifier.verdict(draft, self.decision.id, self.means)
         except asyncio.CancelledError:
-            call.outcome = replace(call.outcome, status="cancelled")
+            call.outcome = structs.replace(call.outcome, status="cancelled")
             raise
         if verdict.call is not None:
             self.outcomes.append(verdict.call)
         if verdict.rejection is None:
             return [as_asked(self.request, chunk) for chunk in chunks]
         fault = Fault(kind="rejected", detail=f"draft rejected: {verdict.rejection}")
-        call.outcome = replace(call.outcome, status="failed", error=fault)
+        call.outcome = structs.replace(call.outcome, status="failed", error=fault)
         return []
 
     async def _record(self, call: Call) -> Outcome:
@@ -184,7 +185,7 @@ class Walk:
         stated = fault.retry == "rate_limit" and fault.retry_after_s is not None
         if self.means.health.may_retry(outcome.route.deployment, stated=stated):
             return outcome
-        return replace(outcome, error=replace(fault, retry="no"))
+        return structs.replace(outcome, error=structs.replace(fault, retry="no"))
 
     async def _settle(self) -> None:
         written = self.means.recorder.settled(self.decision)

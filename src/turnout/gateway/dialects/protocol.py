@@ -3,17 +3,15 @@
 Invariant: a dialect is pure; it knows neither connections nor providers.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from turnout.core import Body, Chunk, Decision, Dialect, Usage
-from turnout.core.quick import quick
 from turnout.gateway.problem import Problem
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inbound:
+class Inbound(Struct, frozen=True, kw_only=True):
     """A request as read: ``body`` in OpenAI's chat shape, ``native`` as it came if that differs.
 
     ``include_usage`` says that a streamed answer shall end with its usage.
@@ -26,9 +24,7 @@ class Inbound:
     include_usage: bool = True
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(Struct, frozen=True, kw_only=True):
     """What an answer says of itself: ``model`` is the served one, ``created`` epoch seconds."""
 
     decision: Decision
