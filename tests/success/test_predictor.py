@@ -13,6 +13,7 @@ from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.success import by_prior, by_probes, load, open_bundle
 from turnout.classifiers.success.artefact import FILE
 from turnout.classifiers.success.encoding import (
+    encode,
     encode_all,
     length_of,
     marks_of,
@@ -295,6 +296,7 @@ def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
     assert (forest_inputs(encoded, 2) != forest_inputs(hidden, 2)).any()
     for seen in (lambda rows: forest_inputs(rows, 3), marks_of, meaning_of):
         assert np.array_equal(seen(encoded), seen(hidden))
+    assert np.array_equal(encode(PromptText(said[0]), alike=False), hidden[0])
 
 
 def test_rewording_what_people_type_does_not_change_its_length() -> None:

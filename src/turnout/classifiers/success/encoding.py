@@ -33,16 +33,17 @@ SCHEMA = f"{difficulty.SCHEMA}+words/{words.DIMENSIONS}+likeness/{_LIKENESS}"
 WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS + _LIKENESS
 
 
-def encode(prompt: PromptText) -> Floats:
+def encode(prompt: PromptText, *, alike: bool = True) -> Floats:
     """``[WIDTH]``: surface marks, how near the tools are, the meaning, how alike options are.
 
     How a question is phrased is not read where there are tools: it says nothing of a new kind of
-    call.
+    call. Not ``alike``: the options are not compared, for nothing will read it.
     """
     meaning = words.embed(prompt.text)
     marks = difficulty.difficulty(prompt)
     known = np.array([*marks, *_fit(prompt, meaning)], np.float32)
-    row = np.concatenate([known, meaning, np.array(likeness.likeness(prompt.text), np.float32)])
+    options = likeness.likeness(prompt.text) if alike else [0.0] * _LIKENESS
+    row = np.concatenate([known, meaning, np.array(options, np.float32)])
     if prompt.functions:
         row[[_column(mark) for mark in _PHRASING]] = 0.0
     return row

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
-from turnout.classifiers.success.expert import Expert, Reading, Told
+from turnout.classifiers.success.expert import PAIR, Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.core import Ref
@@ -65,7 +65,7 @@ class SuccessPredictor:
 
         A prompt is as strange as it is to the table that knows its kind best.
         """
-        success, strange = self._judged(encode(prompt)[None, :])
+        success, strange = self._judged(encode(prompt, alike=self._pairs)[None, :])
         return dict(zip(self.models, success[0].tolist(), strict=True)), float(strange[0])
 
     def predict_all(self, prompts: Sequence[PromptText], batch: int = 512) -> Floats:
@@ -96,6 +96,11 @@ class SuccessPredictor:
     def seen(self, prompts: Sequence[PromptText]) -> float:
         """The share of ``prompts`` that the predictor was trained on."""
         return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
+
+    @property
+    def _pairs(self) -> bool:
+        """Whether an expert of two models reads how alike the options are."""
+        return any(len(expert.models) == PAIR for expert in self.experts)
 
     def _judged(self, encoded: Floats) -> tuple[Floats, Floats]:
         """P(success) ``[n, models]`` and strangeness ``[n]``."""
