@@ -45,6 +45,10 @@ def text(words: str) -> dict[str, Any]:
             {"source": {"type": "file", "file_id": "file_1"}},
             [{"type": "file", "file": {"file_id": "file_1"}}],
         ),
+        (
+            {"type": "container_upload", "file_id": "file_1"},
+            [{"type": "file", "file": {"file_id": "file_1"}}],
+        ),
     ],
 )  # fmt: skip
 def test_documents_arrive_whole(block: dict[str, Any], parts: Any) -> None:

@@ -142,9 +142,11 @@ def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
         if not isinstance(block.get("text"), str):
             raise InvalidRequest(f"{where} has a text block without text", field=where)
         yield {"type": "text", "text": block["text"]}
-    elif kind in ("image", "document") and source.get("type") == "file":
+    elif kind == "container_upload" or (
+        kind in ("image", "document") and source.get("type") == "file"
+    ):
         # Kept where it was sent to: others refuse the id rather than lose the file.
-        yield {"type": "file", "file": {"file_id": source.get("file_id")}}
+        yield {"type": "file", "file": {"file_id": (source or block).get("file_id")}}
     elif kind == "image":
         yield {"type": "image_url", "image_url": {"url": _url(source, where)}}
     elif kind == "document" and source.get("type") in ("text", "content"):
