@@ -1,6 +1,7 @@
 """The gateway's proofs pass on the gateway as it is, and fail on each way of breaking it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -81,3 +82,7 @@ def test_growth_is_found() -> None:
     assert judge(_samples(0, tasks=1), fine).result == "FAIL"
     assert judge(_samples(0, descriptors=1), fine).result == "FAIL"
     assert judge(_samples(0), fine | {500: 1}).result == "FAIL"
+    busy = [*_samples(0)[:-1], replace(_samples(0)[-1], descriptors=40)]
+    assert judge(busy, fine).result == "PASS", (
+        "a pool has more connections in one moment than another"
+    )

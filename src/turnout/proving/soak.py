@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from statistics import median
 from typing import get_args
 
 from turnout.proving.report import Check
@@ -104,8 +105,8 @@ def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
     """PASS when nothing grew and nothing went wrong."""
     warm = [sample for sample in samples if sample.requests >= WARM_REQUESTS]
     slope = _slope([(s.requests, s.rss_bytes) for s in warm]) * _EVERY
-    descriptors = warm[-1].descriptors - warm[0].descriptors
-    tasks = warm[-1].tasks - warm[0].tasks
+    descriptors = _more([sample.descriptors for sample in warm])
+    tasks = _more([sample.tasks for sample in warm])
     bad = sum(number for status, number in statuses.items() if status not in (0, 200))
     grown = slope >= MOST_SLOPE or descriptors > _SPARE or tasks > _SPARE or warm[0].tasks < 0
     return Check(
@@ -122,6 +123,12 @@ def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
             "tasks more": tasks,
         },
     )
+
+
+def _more(counts: Sequence[int]) -> int:
+    """How many more there are in the last third; a pool's connections come and go between two."""
+    third = max(1, len(counts) // 3)
+    return round(median(counts[-third:]) - median(counts[:third]))
 
 
 def _slope(points: Sequence[tuple[int, int]]) -> float:
