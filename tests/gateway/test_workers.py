@@ -106,10 +106,21 @@ def _two_workers(ledger: str = "off") -> Iterator[Served]:
 
 
 def _both_serve(served: Served) -> None:
-    """Waits until they do: only who serves answers a SIGHUP."""
+    """Waits until they do: only who serves answers a SIGHUP, so that it is asked again."""
     _until(lambda: len(_workers(served)) == 2)
+    _until(lambda: _reloads(served) == 2)
+
+
+def _reloads(served: Served) -> int:
+    """How many workers say within two seconds that they took the configuration again."""
+    before = len(_lines(served, "configuration reloaded"))
     served.process.send_signal(signal.SIGHUP)
-    _until(lambda: served.log().count("configuration reloaded") == 2)
+    until = time.monotonic() + 2
+    said = 0
+    while said < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+        said = len(_lines(served, "configuration reloaded")) - before
+    return said
 
 
 def _answered(port: int) -> bool:
