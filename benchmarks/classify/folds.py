@@ -13,7 +13,7 @@ from benchmarks.classify.data import features_of, own_files, rows_of
 from benchmarks.classify.interval import Figure, resampled, share
 from turnout.classifiers import LocalClassifier
 from turnout.training.calibration import Calibration
-from turnout.training.figures import FOUR, Figures, figures, four_way, is_own, recall_at
+from turnout.training.figures import FOUR, Figures, figures, four_way, recall_at
 from turnout.training.fitting import fit
 from turnout.training.folds import FOLDS, by_source
 from turnout.training.intents import judge, measure
@@ -56,7 +56,7 @@ def folds(data: tuple[Path, ...]) -> dict[str, Any]:
 def curve(data: tuple[Path, ...]) -> dict[str, Any]:
     """Quality against the number of own prompts, spread evenly over the files."""
     rows, usable = rows_of(data), _permissive(data)
-    own = np.array([is_own(row) for row in rows])
+    own = np.array([row.own for row in rows])
     out: dict[str, Any] = {}
     for part in _SHARES:
         chosen = usable & (~own | _thinned(own, part))
@@ -95,7 +95,7 @@ def _with_intervals(
     names = [f.name for f in fields(Figures) if f.name not in {"rows", "settled_early"}]
 
     counted = [
-        i for i, row in enumerate(rows) if row.judged and (not is_own(row) or row.kind == _SCARY)
+        i for i, row in enumerate(rows) if row.judged and (not row.own or row.kind == _SCARY)
     ]
 
     def measured(index: Any) -> dict[str, float]:
@@ -109,7 +109,7 @@ def _with_intervals(
 def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
     rows, features = rows_of(data), features_of(data)
     spoken = np.array([row.language == language for row in rows])
-    public = np.array([not is_own(row) and row.judged for row in rows])
+    public = np.array([not row.own and row.judged for row in rows])
     index = np.flatnonzero(_permissive(data) & ~spoken)
     heads = fit([rows[i] for i in index], features.only(index))
     held = np.flatnonzero(spoken & public)
@@ -147,7 +147,7 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
 
     rows = rows_of(data)
     fold = by_source(rows)
-    public = np.array([not is_own(row) and row.judged for row in rows])
+    public = np.array([not row.own and row.judged for row in rows])
     labels = np.array([row.intent or "" for row in rows])
     scores = np.zeros(len(rows))
     given = np.full(len(rows), "", dtype=object)

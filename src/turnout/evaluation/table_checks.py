@@ -49,9 +49,12 @@ def checked(table: OutcomeTable) -> OutcomeTable:
 
 def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
     grid = getattr(table, name)
-    if grid is None or not ((grid < 0) | np.isinf(grid)).any():
+    if grid is None:
         return
-    row, column = map(int, np.argwhere((grid < 0) | np.isinf(grid))[0])
+    wrong = np.argwhere((grid < 0) | np.isinf(grid))
+    if not len(wrong):
+        return
+    row, column = map(int, wrong[0])
     raise ConfigError(
         f"{where}, row {row} ({table.ids[row]}): {name} of {table.models[column]} is "
         f"{grid[row, column]:g}; use a number of at least 0, or NaN where it is unknown"

@@ -46,8 +46,7 @@ class Filled:
 
     def reading(self, text: str) -> Row:
         """A row that is read as ``text``, and keeps the prompt's label."""
-        said = ({"role": "user", "content": text},)
-        return replace(self.row, messages=said, source=self.source, kind=MADE)
+        return replace(self.row.saying(text, kind=MADE), source=self.source)
 
 
 def attacked(rows: Sequence[Row]) -> list[Row]:
@@ -62,18 +61,14 @@ def tasks(rows: Sequence[Row]) -> list[Row]:
         seen = window(row.messages)
         if row.intent in INTENTS and seen.contexts:
             asked = row.turns[-1:] if row.kind == SWITCH else (row.turns[0], seen.contexts[0])
-            found += [_said(row, text) for text in asked]
+            found += [row.saying(text, kind="") for text in asked]
     return found
-
-
-def _said(row: Row, text: str) -> Row:
-    return replace(row, messages=({"role": "user", "content": text},), kind="")
 
 
 def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
     """Every mould of the rows with prompts of theirs, each time another one."""
     moulds = [(i, row) for i, row in enumerate(rows) if row.kind == LABEL_ATTACK]
-    prompts = [row for row in rows if _fits(row)]
+    prompts = [row for row in rows if row.lends and len(row.text) < _LONGEST]
     if not prompts:
         return
     turn = 0
@@ -81,11 +76,6 @@ def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
         for _ in range(_FILLED if LABEL in mould.text else _FILLED // 2):
             turn += 1
             yield _filled(place, mould, prompts[turn * _STRIDE % len(prompts)], turn)
-
-
-def _fits(row: Row) -> bool:
-    own = row.source.startswith("own") and row.kind != MADE
-    return own and row.judged and row.intent in INTENTS and len(row.text) < _LONGEST
 
 
 def _filled(place: int, mould: Row, row: Row, turn: int) -> Filled:

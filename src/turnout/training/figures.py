@@ -56,7 +56,7 @@ def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figu
     harm = both[:, HARM] - calibration.harm_cut
     injection = both[:, INJECTION] - calibration.injection_cut
     unsafe = np.maximum(harm, injection)
-    public = np.array([not is_own(row) and row.judged for row in rows])
+    public = np.array([not row.own and row.judged for row in rows])
     bad = np.array([row.unsafe for row in rows])
     injected = np.array([row.injection for row in rows])
     english = np.array([row.language == "en" for row in rows])
@@ -81,11 +81,6 @@ def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figu
         own_scary_blocked=_share(unsafe > 0, own_scary),
         settled_early=calibration.settled,
     )
-
-
-def is_own(row: Row) -> bool:
-    """Whether the row is one of the project's own prompts."""
-    return row.source.startswith("own")
 
 
 def served(both: Floats, blocked: Mask) -> list[str]:

@@ -5,11 +5,11 @@ their own teach too little of that: a letter looks like chat, a tale like creati
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from turnout.classifiers.asides import clauses
 from turnout.classifiers.openings import WORKING, opens
-from turnout.training.rows import INTENTS, MADE, Row
+from turnout.training.rows import MADE, Row
 
 # Intents of prompts that may be pasted: of none that would be worked on as code.
 _SAID = frozenset({"chat", "creative", "simple_qa", "reasoning"})
@@ -31,25 +31,20 @@ def pasted(rows: Sequence[Row]) -> list[Row]:
     The opening is a first clause that ends with a colon or its line; labels are the opening's, and
     texts are of its language where there are any.
     """
-    own = [row for row in rows if _counts(row)]
+    own = [row for row in rows if row.lends]
     tasks = list(_tasks(own))
     prompts = _by_language((row, row.text) for row in own if row.intent in _SAID)
     texts = _by_language((task.row, task.text.strip()) for task in tasks)
     openings = {task.opening: task.row for task in reversed(tasks)}
     found = []
     for turn, (words, row) in enumerate(reversed(openings.items())):
-        found.append(_said(row, words.strip()))
+        found.append(row.saying(words.strip(), kind=MADE))
         for known, shift in ((prompts, 0), (texts, _SHIFT)):
             fitting = known.get(row.language) or [text for each in known.values() for text in each]
             if fitting:
                 text = fitting[(turn * _STRIDE + shift) % len(fitting)]
-                found.append(_said(row, words + text))
+                found.append(row.saying(words + text, kind=MADE))
     return found
-
-
-def _counts(row: Row) -> bool:
-    own = row.source.startswith("own") and row.kind != MADE
-    return own and row.judged and row.intent in INTENTS
 
 
 def _tasks(rows: Sequence[Row]) -> Iterator[_Task]:
@@ -67,7 +62,3 @@ def _by_language(said: Iterator[tuple[Row, str]]) -> dict[str, list[str]]:
         if len(text) in _TEXT:
             found.setdefault(row.language, []).append(text)
     return found
-
-
-def _said(row: Row, text: str) -> Row:
-    return replace(row, messages=({"role": "user", "content": text},), kind=MADE)

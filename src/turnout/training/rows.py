@@ -6,7 +6,7 @@ be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,16 @@ class Row:
         return len(self.turns) == 1 and self.kind not in (FOLLOW_UP, LABEL_ATTACK)
 
     @property
+    def own(self) -> bool:
+        """Whether the row is of our own prompts, or made from them."""
+        return self.source.startswith("own")
+
+    @property
+    def lends(self) -> bool:
+        """Whether other rows may be made of its text: a benign prompt of our own, not made."""
+        return self.own and self.kind != MADE and self.judged and self.intent in INTENTS
+
+    @property
     def unsafe(self) -> bool:
         """Whether the row must be blocked."""
         return self.intent == UNSAFE
@@ -72,6 +82,10 @@ class Row:
     def injection(self) -> bool:
         """Whether the row tries to override instructions."""
         return self.unsafe and (self.kind == INJECTION or self.source in INJECTION_SOURCES)
+
+    def saying(self, text: str, *, kind: str) -> "Row":
+        """A row of the same label whose user says ``text`` and nothing else."""
+        return replace(self, messages=({"role": "user", "content": text},), kind=kind)
 
 
 def load(paths: Sequence[Path]) -> list[Row]:
