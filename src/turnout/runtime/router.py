@@ -288,10 +288,18 @@ class Router:
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
 
+    def without_key(self) -> dict[str, str]:
+        """The deployments that cannot be called for want of a key, with the line that helps.
+
+        Where the embedded model stands in, those are the embedding models alone.
+        """
+        embedding = self._embedding.unavailable
+        return {**self._parts.unavailable, **embedding}
+
     def standings(self) -> dict[str, str]:
         """What each deployment's provider says of its model; one call a deployment with a key."""
-        found = dict(self._parts.unavailable)
-        for deployment in self._rules.catalog.deployments.values():
+        found = dict(self.without_key())
+        for deployment in self._parts.catalog.deployments.values():
             if deployment.provider.family != "embedded" and deployment.provider.has_key:
                 transport = self._parts.means.backends.of(deployment).transport
                 found[deployment.id] = self._loop.run(check(deployment, transport))
