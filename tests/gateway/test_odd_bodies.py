@@ -49,6 +49,7 @@ def text(words: str) -> dict[str, Any]:
             {"type": "container_upload", "file_id": "file_1"},
             [{"type": "file", "file": {"file_id": "file_1"}}],
         ),
+        ({"type": "newer", "of": ["its own"]}, [{"type": "newer", "of": ["its own"]}]),
     ],
 )  # fmt: skip
 def test_documents_arrive_whole(block: dict[str, Any], parts: Any) -> None:
@@ -79,6 +80,7 @@ def test_servers_of_tools_are_not_lost_in_silence() -> None:
             {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
             "messages[0].source",
         ),
+        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages[0]"),
     ],
 )
 def test_what_messages_does_not_know_is_refused_by_name(more: dict[str, Any], field: str) -> None:

@@ -14,16 +14,18 @@ from msgspec import structs
 
 from turnout.core import Fault, FaultKind
 from turnout.providers.scrub import scrub
+from turnout.providers.settings import refused_setting
 from turnout.providers.waiting import retry_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorText:
-    """What a provider says went wrong: its message and its machine-readable code and type."""
+    """What a provider says went wrong: its message, machine-readable code and type, and field."""
 
     message: str = ""
     code: str = ""
     type: str = ""
+    param: str = ""
 
     @property
     def labels(self) -> str:
@@ -102,7 +104,7 @@ def _bare_error(payload: Mapping[str, Any]) -> ErrorText | None:
     if payload.get("message") and "code" in payload:
         return _error_object(payload)
     detail = payload.get("detail")
-    return ErrorText(message=_detail_text(detail)) if detail else None
+    return ErrorText(message=_detail_text(detail), param=_detail_place(detail)) if detail else None
 
 
 def classify(
@@ -121,7 +123,9 @@ def classify(
     wait_s = retry_after_s(headers or {}, now)
     detail = scrub(_sentence(status, error), secrets)
     fault = _by_text(meant, error, detail, wait_s) or _by_status(meant, detail, wait_s)
-    return structs.replace(fault, status=status)
+    refused = fault.kind == "invalid_request"
+    setting = refused_setting(error.message, error.param) if refused else None
+    return structs.replace(fault, status=status, setting=setting)
 
 
 def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:
@@ -205,6 +209,7 @@ def _error_object(error: Mapping[str, Any]) -> ErrorText:
         message=_word(error.get("message")),
         code=_word(error.get("code")),
         type=_word(error.get("type") or error.get("status")),
+        param=_word(error.get("param")),
     )
 
 
@@ -214,6 +219,13 @@ def _detail_text(detail: object) -> str:
     if isinstance(detail, dict):
         return _word(detail.get("msg") or detail.get("message") or dict(detail))
     return str(detail)
+
+
+def _detail_place(detail: object) -> str:
+    """The field that FastAPI's first complaint is about, as a path."""
+    first = detail[0] if isinstance(detail, list) and detail else None
+    place = first.get("loc") if isinstance(first, dict) else None
+    return ".".join(map(str, place)) if isinstance(place, list) else ""
 
 
 def _word(value: object) -> str:

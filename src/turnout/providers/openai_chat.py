@@ -93,7 +93,10 @@ def _portable(message: Any) -> Any:
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:
         return message
-    clean = {k: v for k, v in message.items() if k != "reasoning_signature"}
+    clean = dict(message)
+    if clean.pop("reasoning_signature", None):
+        # What another family's model thought is nothing that this one has said.
+        clean.pop("reasoning_content", None)
     if isinstance(result, str):
         clean["tool_call_id"] = portable(result)
     if isinstance(calls, list):

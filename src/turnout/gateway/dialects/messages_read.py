@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 
 from turnout.core import InvalidRequest
+from turnout.core.effort import effort_of
 from turnout.gateway.dialects.reading import mapping, objects
 
 _SAME = ("temperature", "top_p")
-# Anthropic's budgets in tokens, as the three efforts that most other providers know.
-_EFFORTS = ((2048, "low"), (8192, "medium"))
+# Anthropic's effort for which most other providers have no word.
+_MOST, _USUAL_MOST = "max", "high"
 # Blocks of nothing but texts, which other APIs take as one.
 _READABLE = frozenset({"search_result", "tool_reference"})
 
@@ -154,10 +155,11 @@ def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
     elif kind == "document":
         name = str(block.get("title") or "document.pdf")
         yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
+    elif isinstance(kind, str) and kind:
+        # Newer than this module, or a server's own: others refuse it rather than lose it.
+        yield dict(block)
     else:
-        raise InvalidRequest(
-            f"{where} has a block of type {kind!r}, which is not known", field=where
-        )
+        raise InvalidRequest(f"{where} has a block without a type", field=where)
 
 
 def _document(
@@ -234,10 +236,10 @@ def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:
     config = mapping(payload.get("output_config"), "output_config")
     thinking = mapping(payload.get("thinking"), "thinking")
     budget = thinking.get("budget_tokens")
-    if config.get("effort"):
-        found["reasoning_effort"] = config["effort"]
+    if effort := config.get("effort"):
+        found["reasoning_effort"] = _USUAL_MOST if effort == _MOST else effort
     elif thinking.get("type") == "enabled" and isinstance(budget, int):
-        found["reasoning_effort"] = next((e for most, e in _EFFORTS if budget <= most), "high")
+        found["reasoning_effort"] = effort_of(budget)
     wanted = mapping(config.get("format") or payload.get("output_format"), "output_config.format")
     if wanted.get("type") == "json_schema":
         schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}
