@@ -198,6 +198,26 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     assert answer.json()["model"] != "acme/strong"
 
 
+def test_a_models_budget_by_its_id_holds_under_its_name(gate: World) -> None:
+    """It is kept, counted and shown by the name; an id of two models is refused."""
+    key, _ = _key(gate)
+    asked = {"per": "model", "name": "acme/fast", "window": "day", "requests": 1}
+    assert gate.post("/v1/budgets", asked, ADMIN).json() == {"id": "model:fast:day:requests"}
+    assert _ask(gate, key, model="fast").status == 200
+    assert _ask(gate, key, model="fast").status == 429
+    (shown,) = gate.get("/v1/budgets", ADMIN).json()["data"]
+    assert (shown["subject"], shown["spent"], shown["left"]) == ("fast", 1, 0)
+
+
+def test_an_id_that_two_models_have_is_no_models_name(tmp_path: Path) -> None:
+    """A budget for both could be meant, and one for either: it is asked which."""
+    with _gate(tmp_path, models={"fast": "acme/same", "strong": "acme/same"}) as gate:
+        asked = {"per": "model", "name": "acme/same", "window": "day", "requests": 1}
+        said = gate.post("/v1/budgets", asked, ADMIN)
+        assert said.status == 400
+        assert "is the id of fast, strong; use a name" in said.json()["error"]["message"]
+
+
 def test_a_decision_of_another_tenant_is_not_there(gate: World) -> None:
     """Neither to be read nor to be judged; a key of the same team sees it."""
     mine, _ = _key(gate, team="a")

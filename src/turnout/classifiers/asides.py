@@ -50,6 +50,7 @@ _TELLING = 0.5
 # A turn of several is left out where each of its clauses is above this.
 _SURE = 2.0
 OPENS = (":", "：")
+_OPENING = range(8, 121)
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
@@ -71,6 +72,12 @@ def clauses(text: str) -> list[str]:
         rest = text[start:]
         return [*found[:-1], found[-1] + rest] if found else [rest]
     return found
+
+
+def opens(clause: str) -> bool:
+    """Whether a first clause may open a task: its line ends with it, or it ends with a colon."""
+    ends = clause.rstrip().endswith(OPENS) or "\n" in clause
+    return ends and len(clause) in _OPENING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +123,20 @@ class Asides:
             return text
         scores = self.table.all(*rows_of(parts))[:, 0]
         # What a request opens with a colon belongs to it, whatever it says.
-        opens = [
+        ends = [
             score <= _LIKELIER and part.rstrip().endswith(OPENS)
             for part, score in zip(parts, scores, strict=True)
         ]
-        opened = 1 + np.flatnonzero(opens[:-1])
+        opened = 1 + np.flatnonzero(ends[:-1])
         scores[opened] = np.minimum(scores[opened], scores[opened - 1])
         if scores.max() <= _TELLING:
             return text
         start, end = _stretch([len(part) for part in parts], scores.tolist())
-        kept = zip(parts[start:end], scores[start:end] <= _LIKELIER, strict=True)
-        left = "".join(part for part, low in kept if low)
+        kept = scores <= _LIKELIER
+        # What opens a task on a text stays with what is left of the text.
+        kept[int(opens(parts[0])) : start] = False
+        kept[end:] = False
+        left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
         return text if left == text else _unwrapped(left) or text
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from turnout.classifiers.asides import OPENS, clauses
+from turnout.classifiers.asides import OPENS, clauses, opens
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.heads import Floats, distribution, joined
 
@@ -12,15 +12,8 @@ Likely = tuple[float, ...]
 WORKING = frozenset({"translation", "summarization", "extraction", "writing"})
 # How sure the first stage must be that the words ask for such work; see experiments/classifiers.md.
 _SURE = 0.7
-_LENGTHS = range(8, 121)
 # A text is worth telling from its task where it has so many clauses and characters.
 _CLAUSES, _LONG = 2, 30
-
-
-def opens(clause: str) -> bool:
-    """Whether a first clause may open a task: its line ends with it, or it ends with a colon."""
-    ends = clause.rstrip().endswith(OPENS) or "\n" in clause
-    return ends and len(clause) in _LENGTHS
 
 
 def opening(text: str) -> str:

@@ -61,6 +61,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
     says what else the failure rules out: only this request, this deployment, or its provider.
+    ``setting`` is what the model does not take, where leaving it out would only tune the answer.
     """
 
     kind: FaultKind
@@ -70,6 +71,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     scope: Scope = "deployment"
     blame: Blame = "provider"
     status: int | None = None
+    setting: str | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

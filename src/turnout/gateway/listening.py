@@ -56,7 +56,7 @@ def bind(address: Address, access: Access) -> socket.socket:
 
 def tls_context(address: Address | None) -> "SSLContext | None":
     """The server's side of TLS; None without a certificate. Raises ConfigError."""
-    if address is None or address.certificate is None or address.key is None:
+    if address is None or address.certificate is None:
         return None
     import ssl
 
@@ -70,3 +70,11 @@ def tls_context(address: Address | None) -> "SSLContext | None":
             f"--tls-cert {address.certificate} and --tls-key {address.key} cannot be used: {error}"
         ) from error
     return context
+
+
+def renew(context: "SSLContext | None", address: Address | None) -> None:
+    """Has new connections see the certificate that its files hold now. Raises ConfigError."""
+    # One that cannot be used must not reach the context that serves.
+    usable = tls_context(address)
+    if usable is not None and context is not None and address is not None and address.certificate:
+        context.load_cert_chain(address.certificate, address.key)

@@ -176,13 +176,13 @@ def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
     by_id = {key.id: key for key in keys}
     found = {}
     for key in by_id.values():
-        line = _line(key, by_id)
+        line = line_of(key, by_id)
         if line is not None and all(one.revoked_ms is None for one in line):
             found[bytes.fromhex(key.hash)] = _caller(line)
     return found
 
 
-def _line(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
+def line_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
     """The key and its ancestors; None where one of these is missing."""
     line = [key]
     while (parent := line[-1].parent) is not None:
