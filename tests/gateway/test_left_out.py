@@ -81,3 +81,16 @@ def test_a_call_that_was_refused_for_it_costs_nothing() -> None:
         assert len(billed) == 1
         assert usage["completion_tokens"] == billed[0].completion_tokens
         assert usage["prompt_tokens"] == billed[0].prompt_tokens
+
+
+@pytest.mark.parametrize("model", ["auto", "fast"])
+def test_what_a_model_lacks_another_is_asked_for(model: str) -> None:
+    """Unless the caller wants no other; then it is a refusal like any."""
+    with world(models={"fast": "acme/f-unsupported"}) as w:
+        answer = w.post(PATHS["chat"], body("chat", model=model))
+        told = answer.json()
+        if model == "auto":
+            assert (answer.status, answer.headers["x-turnout-attempts"]) == (200, "2")
+        else:
+            assert (answer.status, told["error"]["type"]) == (400, "invalid_request_error")
+            assert "does not support assistant message prefill" in json.dumps(told)

@@ -65,6 +65,14 @@ def test_an_answer_of_thoughts_alone_is_left_out_for_others() -> None:
     assert Messages().read(payload).body["messages"] == [QUESTION, QUESTION]
 
 
+@pytest.mark.parametrize("content", ["Be brief.", [text("Be brief.")]])
+def test_a_system_message_may_come_anywhere(content: Any) -> None:
+    """Newer models of Anthropic's take it between the turns."""
+    payload = {"max_tokens": 9, "messages": [QUESTION, {"role": "system", "content": content}]}
+    messages = Messages().read(payload).body["messages"]
+    assert messages == [QUESTION, {"role": "system", "content": "Be brief."}]
+
+
 def test_servers_of_tools_are_not_lost_in_silence() -> None:
     """Who does not know the field says so."""
     servers = [{"type": "url", "url": "https://tools.example.org", "name": "t"}]

@@ -183,9 +183,77 @@ def test_what_is_no_longer_as_it_was_signed_stays_away() -> None:
         assert body["messages"][1]["content"] == [{"type": "text", "text": "Well."}]
 
 
+def told(message: dict[str, Any], url: str = "https://p.example.org/v1") -> dict[str, Any]:
+    """What becomes of an assistant's message at a provider of OpenAI's family."""
+    there = deployment(url, "m")
+    request = Request(id="r", body={"messages": [QUESTION, message, QUESTION]})
+    wire = OpenAIChatCodec.for_deployment(there).encode(request, there, stream=False)
+    return dict(json.loads(wire.body)["messages"][1])
+
+
 def test_a_signed_thought_is_not_told_to_another_family() -> None:
     """It is no word of theirs, and some refuse what they do not know."""
-    request = Request(id="r", body={"messages": [QUESTION, whole(), QUESTION]})
-    there = deployment("https://p.example.org/v1", "m")
-    body = json.loads(OpenAIChatCodec().encode(request, there, stream=False).body)
-    assert body["messages"][1] == {"role": "assistant", "content": "Well."}
+    assert told(whole()) == {"role": "assistant", "content": "Well."}
+
+
+def thoughtful(url: str, *, stream: bool) -> dict[str, Any]:
+    """The assistant's message that Messages makes of a thought and a call, as chat has it again."""
+    there = deployment(url, "m")
+    codec = OpenAIChatCodec.for_deployment(there)
+    said = {"role": "assistant", "reasoning_content": "I must look.", "tool_calls": [CALL]}
+    if stream:
+        pieces = [{"reasoning_content": "I must "}, {"reasoning_content": "look."},
+                  {"tool_calls": [{"index": 0, **CALL}]}]  # fmt: skip
+        events = [*({"choices": [{"index": 0, "delta": piece}]} for piece in pieces),
+                  {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]  # fmt: skip
+        decoder = codec.decoder()
+        chunks = [c for e in events for c in decoder.feed(f"data: {json.dumps(e)}\n\n".encode())]
+    else:
+        answer = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+        chunks = [codec.decode(json.dumps(answer).encode())]
+    deltas = [delta for chunk in chunks if isinstance(chunk, Chunk) for delta in chunk.deltas]
+    thought = {
+        "type": "thinking",
+        "thinking": "".join(delta.reasoning for delta in deltas),
+        "signature": "".join(delta.signature for delta in deltas),
+    }
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {}}
+    back = {"role": "assistant", "content": [thought, call]}
+    native = {"model": "auto", "messages": [QUESTION, back, QUESTION], "max_tokens": 9}
+    return dict(Messages().read(native).body["messages"][1])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_thought_before_a_call_goes_back_to_the_model_that_had_it(*, stream: bool) -> None:
+    """DeepSeek and its like refuse the results of a call whose thought is missing."""
+    here, elsewhere = "https://p.example.org/v1", "https://q.example.org/v1"
+    message = thoughtful(here, stream=stream)
+    assert told(message, here)["reasoning_content"] == "I must look."
+    for other in (told(message, elsewhere), told({**message, "tool_calls": None}, here)):
+        assert "reasoning_content" not in other
+    assert "reasoning_signature" not in told(message, here)
+    assert sent("claude-opus-5", {"messages": [QUESTION, message, RESULT]})["messages"][1][
+        "content"][0]["type"] == "tool_use"  # fmt: skip
+
+
+def test_what_a_chat_client_sends_itself_stays() -> None:
+    """It carries the thought in chat's own field, and no signature."""
+    message = {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "hm",
+        "tool_calls": [CALL],
+    }
+    assert told(message) == message
+
+
+def test_gemini_is_told_of_calls_that_lost_their_signature() -> None:
+    """It refuses them otherwise; one that is there goes as it came."""
+    url = "https://generativelanguage.googleapis.com/v1beta/openai"
+    message = {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "c2"}]}
+    first, second = told(message, url)["tool_calls"]
+    skipped = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+    assert (first["extra_content"], "extra_content" in second) == (skipped, False)
+    own = {**CALL, "extra_content": {"google": {"thought_signature": "its own"}}}
+    assert told({**message, "tool_calls": [own]}, url)["tool_calls"] == [own]
+    assert told(message)["tool_calls"] == message["tool_calls"]

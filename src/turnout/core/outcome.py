@@ -34,8 +34,9 @@ FaultKind = Literal[
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
-    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``estimated`` says
-    that the provider did not report them.
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
+    that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
+    report them.
     """
 
     input: int = 0
@@ -43,6 +44,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_write: int = 0
     output: int = 0
     reasoning: int = 0
+    lasting: bool = False
     estimated: bool = False
 
     @property

@@ -18,7 +18,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     asked = stand_in or catalog.deployments.get(route.deployment)
     other = is_other(asked.model if asked else route.model, outcome.model)
     priced = billed(asked, outcome.model, catalog) if asked else None
-    price = priced.price if priced else None
+    price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
     return Call(
         id=outcome.decision_id,
         n=n,

@@ -63,6 +63,16 @@ _FILTER = re.compile(
 _FILTER_LABELS = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
 )
+# What one model cannot do, another may.
+_NOT_HERE = re.compile(
+    r"(?:not|doesn't|don't|cannot|can't) support|unsupported"
+    r"|not (?:available|enabled|allowed) (?:for|with|on|in|by) (?:this|the) model"
+)
+# A thought that the model misses in what another one, or no one, has kept of its turns.
+_ITS_THOUGHTS = re.compile(
+    r"must be passed back|thought[_ ]?signature|signature\W+in\W+thinking"
+    r"|expected\W+thinking\W+or\W+redacted_thinking"
+)
 _TYPE_STATUS = (
     (re.compile(r"overloaded"), 529),
     (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), 429),
@@ -123,9 +133,24 @@ def classify(
     wait_s = retry_after_s(headers or {}, now)
     detail = scrub(_sentence(status, error), secrets)
     fault = _by_text(meant, error, detail, wait_s) or _by_status(meant, detail, wait_s)
-    refused = fault.kind == "invalid_request"
-    setting = refused_setting(error.message, error.param) if refused else None
-    return structs.replace(fault, status=status, setting=setting)
+    if fault.kind == "invalid_request":
+        fault = _refused(fault, error)
+    return structs.replace(fault, status=status)
+
+
+def _refused(fault: Fault, error: ErrorText) -> Fault:
+    """A refusal of the request: by this model alone, or for a setting that may be left out."""
+    return structs.replace(
+        fault,
+        setting=refused_setting(error.message, error.param),
+        scope="deployment" if _is_its_own(error) else fault.scope,
+    )
+
+
+def _is_its_own(error: ErrorText) -> bool:
+    """Whether the refusal is about the model rather than about the request."""
+    found = _NOT_HERE.search(error.words) or _ITS_THOUGHTS.search(error.message.lower())
+    return found is not None
 
 
 def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:

@@ -41,6 +41,11 @@ def signer_of(body: Body, deployments: Mapping[str, Deployment]) -> str | None:
     return None
 
 
+def unsigned(mark: str, length: int) -> str:
+    """What stands for a signature where a model gives none, so that its thought finds back."""
+    return f"tn{mark}-{length}."
+
+
 def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
     """The signature for the model with this mark, or None when it is another's.
 

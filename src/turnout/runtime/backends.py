@@ -66,7 +66,7 @@ def _codec(deployment: Deployment) -> Codec:
         return OpenAIEmbeddingsCodec.for_provider(deployment.provider)
     if deployment.provider.family == "anthropic":
         return AnthropicCodec.for_deployment(deployment)
-    return OpenAIChatCodec.for_provider(deployment.provider)
+    return OpenAIChatCodec.for_deployment(deployment)
 
 
 def stand_in_for(catalog: Catalog) -> Deployment | None:

@@ -63,7 +63,8 @@ class Call(Struct, kw_only=True):
     @property
     def left_out(self) -> Sequence[str]:
         """The settings of the request that its model does not take and is not sent."""
-        return () if self.exact else among(self.request, self._refuses)
+        refuses = self._refuses
+        return among(self.request, refuses) if refuses and not self.exact else ()
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -163,7 +164,7 @@ class Call(Struct, kw_only=True):
 
     def _asks(self) -> Request:
         """The request without what the model does not take."""
-        left = self.left_out if self._refuses else ()
+        left = self.left_out
         return without(self.request, left) if left else self.request
 
     def _does_without(self, setting: str | None, asked: Request) -> bool:

@@ -33,6 +33,11 @@ _SPECIAL = {
         "invalid_request_error",
         "context_length_exceeded",
     ),
+    "unsupported": (
+        "This model does not support assistant message prefill.",
+        "invalid_request_error",
+        "unsupported",
+    ),
     "filter": (
         "The response was filtered due to the content management policy.",
         "invalid_request_error",

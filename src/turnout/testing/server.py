@@ -24,7 +24,7 @@ from turnout.testing.vectors import embedding_answer
 MESSAGES_PATH = "/v1/messages"
 EMBEDDINGS_PATH = "/v1/embeddings"
 _ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
-_REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
+_REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
 
 class FaultyUpstream(LocalServer):
