@@ -5,7 +5,7 @@ Only ``chat.completions.create`` exists here; anything else fails with an error 
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from turnout.core import ConfigError, InvalidRequest
 from turnout.runtime import BlockingStream, Reply, Router, Stream
@@ -19,6 +19,9 @@ _OPTIONAL = frozenset({
     "accepted_prediction_tokens", "audio_tokens", "cached_tokens", "reasoning_tokens",
     "rejected_prediction_tokens", "id", "type", "function", "name", "arguments",
 })  # fmt: skip
+
+
+C = TypeVar("C")
 
 
 class Record(dict[str, Any]):
@@ -97,10 +100,10 @@ class AsyncOpenAI(_Lacking):
         await self.close()
 
 
-class _Chat(_Lacking):
+class _Chat(_Lacking, Generic[C]):
     _path = "chat"
 
-    def __init__(self, completions: "_Completions | _AsyncCompletions") -> None:
+    def __init__(self, completions: C) -> None:
         self.completions = completions
 
 

@@ -113,3 +113,17 @@ def test_the_recipes_own_example_adds_up() -> None:
     routed = (15 * dear + 85 * low) // 100 + label
     assert 0.0025e12 < routed < 0.003e12
     assert 0.80 < 1 - routed / dear < 0.83
+
+
+def test_what_is_cached_for_an_hour_costs_twice_a_fresh_token() -> None:
+    """1,000 written at Sonnet's rates: $0.00375 for five minutes, $0.006 for an hour."""
+    sonnet = Price(
+        rates=Rates(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000),
+        tiers=((200_000, Rates(input=6_000_000, output=22_500_000)),),
+        source="test",
+        date="2026-11-28",
+    )
+    short, long = (Usage(cache_write=1000, lasting=lasting) for lasting in (False, True))
+    assert sonnet.cost(short) == 3_750_000_000
+    assert sonnet.cost(long) == sonnet.billing(lasting=True).cost(long) == 6_000_000_000
+    assert sonnet.cost(Usage(cache_write=300_000, lasting=True)) == 300_000 * 12_000_000

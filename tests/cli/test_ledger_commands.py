@@ -1,10 +1,13 @@
 """The ledger's commands on a recorded run, in every form, and one line for what is wrong."""
 
 import asyncio
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -54,10 +57,16 @@ def test_savings_in_every_form(place: Path, tmp_path: Path) -> None:
     report = json.loads(_run("savings", "--by", "intent", "--json", "--ledger", place))
     table = _run("savings", "--by", "intent", "--csv", "--ledger", place).splitlines()
     assert len(table) == len(report["groups"]) + 2
+    rows = list(csv.DictReader(table))
+    assert all(row["group"] for row in rows)
+    money = [row[name] for row in rows for name in ("actual_usd", "strongest_usd") if row[name]]
+    assert all(re.fullmatch(r"\d+\.\d{12}", one) for one in money)
+    assert Decimal(rows[-1]["actual_usd"]) == sum(Decimal(r["actual_usd"]) for r in rows[:-1])
     assert sum(g["cost"] for g in report["groups"]) == report["total"]["cost"]
     plot = tmp_path / "plot.png"
     text = _run("savings", "--since", "7d", "--plot", plot, "--ledger", place)
     assert "30 requests cost" in text
+    assert "so far, $0.0" in text
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 

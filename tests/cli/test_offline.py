@@ -109,6 +109,24 @@ def test_models_and_prices_name_their_sources(capfd: pytest.CaptureFixture[str])
     assert "deepseek" in run(capfd, "models").out
 
 
+def test_models_of_embeddings_are_listed_too(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With their price, and with the key that they lack, since nothing stands in for them."""
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "provider: openai\n"
+        "models: {chat: gpt-4o-mini, vectors: {model: text-embedding-3-small, kind: embedding}}\n"
+        "default: chat\n"
+    )
+    rows = {r["name"]: r for r in run(capfd, "models", "--json", "--config", str(path)).json}
+    assert rows["vectors"]["intents"] == "embeddings"
+    assert "OPENAI_API_KEY" in rows["vectors"]["state"]
+    priced = run(capfd, "prices", "--json", "--config", str(path)).json
+    assert [row["model"] for row in priced] == ["gpt-4o-mini", "text-embedding-3-small"]
+    assert priced[1]["source"]
+
+
 def test_setup_finds_the_embedded_model_and_refuses_a_wrong_hash(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -104,3 +104,11 @@ def test_an_encoding_that_lacks_a_sign_gets_an_escape_and_json_stays_json(folder
     )
     done = _shell("PYTHONIOENCODING=ascii turnout models --json --config c.yaml", folder)
     assert orjson.loads(done.stdout)[0]["model"] == "modèle/😀"
+
+
+def test_an_answer_ends_before_what_is_said_of_it(folder: Path) -> None:
+    """Also where both streams go into one file."""
+    done = _shell("turnout ask --no-ledger --max-tokens 4 Hello 2>&1", folder)
+    lines = done.stdout.splitlines()
+    assert " → " in lines[-1]
+    assert lines[-1].startswith("chat → ")

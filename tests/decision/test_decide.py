@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.core import Constraints, Decision, InvalidRequest, Snapshot
-from turnout.decision import decide
+from turnout.decision import bound, decide
 
 
 def decided(**more: Any) -> Decision:
@@ -198,3 +198,19 @@ def test_a_decision_is_json_ready() -> None:
     record = orjson.loads(orjson.dumps(decided().as_dict()))
     assert record["model"] == "model-coder"
     assert record["prediction"]["intents"]["code"] == pytest.approx(0.9)
+
+
+def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
+    """At Anthropic, where writing for an hour costs twice a fresh token; elsewhere nothing does."""
+    here = deployment("strong", price(3, 15))
+    claude = replace(here, provider=replace(here.provider, family="anthropic"))
+    holds = {
+        (place.provider.family, lasting): bound(request(), features(lasting=lasting), place)
+        for place in (here, claude)
+        for lasting in (False, True)
+    }
+    prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
+    least = holds["openai", False].cost_pico_usd
+    assert least is not None
+    assert holds["openai", True].cost_pico_usd == least == holds["anthropic", False].cost_pico_usd
+    assert holds["anthropic", True].cost_pico_usd == least + prompt * 3_000_000

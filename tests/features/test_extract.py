@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +65,18 @@ def test_tool_calls_and_results_count_as_prompt() -> None:
     }
     full = extract(Request(id="r", body=body), ("o200k_base",)).input_tokens["o200k_base"]
     assert full > bare + 15
+
+
+@pytest.mark.parametrize(
+    ("part", "lasts"), [({}, False), ({"ttl": "5m"}, False), ({"ttl": "1h"}, True)]
+)
+def test_a_cache_of_an_hour_is_seen_in_either_form(part: dict[str, str], *, lasts: bool) -> None:
+    """It is dearer to write, which a hold must cover."""
+    marked = {"type": "text", "text": "1h is an hour", "cache_control": {**part}}
+    messages = [{"role": "user", "content": [marked]}]
+    plain = {"messages": [{"role": "user", "content": "1h is an hour"}]}
+    chat = Request(id="r", body={"messages": messages})
+    native = Request(id="r", body=plain, native={"messages": messages}, dialect="messages")
+    assert extract(chat, ["o200k_base"]).lasting == lasts
+    assert extract(native, ["o200k_base"]).lasting == lasts
+    assert not extract(Request(id="r", body=plain), ["o200k_base"]).lasting

@@ -198,6 +198,40 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     assert answer.json()["model"] != "acme/strong"
 
 
+def test_a_refusal_names_the_budgets_that_refuse_alone(tmp_path: Path) -> None:
+    """A budget that only a fallback does not fit is no reason; nor does it make a 429 a 402."""
+    tight = {"per": "all", "window": "day", "usd": "0.0002"}
+    with _gate(tmp_path, budgets=[tight, {"per": "key", "window": "hour", "requests": 1}]) as gate:
+        key, _ = _key(gate)
+        assert _ask(gate, key).status == 200
+        refused = _ask(gate, key)
+        assert refused.status == 429
+        said = refused.json()["error"]
+        assert [b["unit"] for b in said["budgets"]] == ["requests"]
+        assert "1 requests an hour, spent 1, held 0, left 0" in said["message"]
+        assert 0 < int(refused.headers["retry-after"]) <= 3600
+
+
+def test_a_models_budget_by_its_id_holds_under_its_name(gate: World) -> None:
+    """It is kept, counted and shown by the name; an id of two models is refused."""
+    key, _ = _key(gate)
+    asked = {"per": "model", "name": "acme/fast", "window": "day", "requests": 1}
+    assert gate.post("/v1/budgets", asked, ADMIN).json() == {"id": "model:fast:day:requests"}
+    assert _ask(gate, key, model="fast").status == 200
+    assert _ask(gate, key, model="fast").status == 429
+    (shown,) = gate.get("/v1/budgets", ADMIN).json()["data"]
+    assert (shown["subject"], shown["spent"], shown["left"]) == ("fast", 1, 0)
+
+
+def test_an_id_that_two_models_have_is_no_models_name(tmp_path: Path) -> None:
+    """A budget for both could be meant, and one for either: it is asked which."""
+    with _gate(tmp_path, models={"fast": "acme/same", "strong": "acme/same"}) as gate:
+        asked = {"per": "model", "name": "acme/same", "window": "day", "requests": 1}
+        said = gate.post("/v1/budgets", asked, ADMIN)
+        assert said.status == 400
+        assert "is the id of fast, strong; use a name" in said.json()["error"]["message"]
+
+
 def test_a_decision_of_another_tenant_is_not_there(gate: World) -> None:
     """Neither to be read nor to be judged; a key of the same team sees it."""
     mine, _ = _key(gate, team="a")

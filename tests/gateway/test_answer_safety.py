@@ -109,7 +109,7 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 ) -> None:
     """Sabotage: with the classifier's answer emptied, no verdict blocks and nothing is claimed."""
 
-    async def nothing(self: Judge, *_: str) -> Any:
+    async def nothing(self: Judge, *_: object) -> Any:
         from turnout.core import Prediction
 
         return Prediction(classifier=self.classifier.ref)
@@ -225,6 +225,37 @@ async def test_every_choice_and_part_is_judged() -> None:
             calm, bad = Chunk(deltas=(Delta(text=CALM),)), Chunk(deltas=(delta,))
             assert await scanner.scan(dict(written(calm))) is None
             assert await scanner.scan(dict(written(bad)))
+        await router.aclose()
+
+
+JAPANESE = "谷は静かで、列車はその日も時間どおりに走っていた、人々は駅で本を読みながら待っていた、"
+HINDI = "घाटी शांत थी और उस दिन गाड़ियाँ समय पर चलीं। "
+ARABIC = "كان الوادي هادئا وكانت القطارات تسير في موعدها اليوم؟ "
+THAI = "หุบเขาเงียบสงบและรถไฟวิ่งตรงเวลาในวันนั้นผู้คนนั่งอ่านหนังสือที่สถานี "
+LINES = json.dumps({"path": "a.txt", "body": f"{CALM * 3}\n{UNSAFE}\n{CALM * 3}"})
+FIELDS = json.dumps({"before": CALM.strip(". "), "then": UNSAFE, "after": CALM.strip(". ")})
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        *(("0.text", calm * 5 + UNSAFE + calm * 2) for calm in (JAPANESE, HINDI, ARABIC, THAI)),
+        ("0.tool0", LINES),
+        ("0.tool0", FIELDS),
+    ],
+)
+async def test_a_sentence_is_found_among_others(part: str, text: str) -> None:
+    """Whatever ends the ones before it: a sign of another script, none, an escape or a quote."""
+    with FaultyUpstream() as upstream:
+        router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
+        assert router._screening is not None
+        judge = router._screening.judge
+        calm = text.replace(UNSAFE, CALM)
+        assert await Scanner(judge).scan({part: text})
+        assert await Scanner(judge).scan({part: calm}) is None
+        scanner = Scanner(judge)
+        found = [await scanner.scan({part: text[i : i + 120]}) for i in range(0, len(text), 120)]
+        assert any(found)
         await router.aclose()
 
 

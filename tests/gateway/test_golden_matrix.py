@@ -276,6 +276,9 @@ def _ids_sent(messages: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     return called, returned
 
 
+QUESTION_ITEM = {"role": "user", "content": "Think, nonce: n7"}
+
+
 def _thoughtful(w: World, model: str) -> dict[str, Any]:
     body = body_of("messages", "reasoning") | {"model": model}
     return dict(w.post(PATHS["messages"], body).json())
@@ -296,6 +299,27 @@ def test_thoughts_go_back_only_to_the_model_that_signed_them(
         ]
         answer = w.post(PATHS["messages"], body)
         assert answer.status == 200, answer.body
+        sent = json.loads(w.upstream.requests[-1].body)["messages"][1]["content"]
+    assert [b["type"] for b in sent] == (["thinking", "text"] if kept else ["text"])
+    if kept:
+        assert sent[0]["signature"] == "signed+by+acme/coder=="
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("next_model", "kept"), [("coder", True), ("strong", False)])
+def test_thoughts_of_responses_go_back_as_well(
+    next_model: str, *, kept: bool, stream: bool
+) -> None:
+    """Their item carries the signature, and what it led to follows it."""
+    with world(family="anthropic") as w:
+        asked = body_of("responses", "reasoning") | {"model": "coder", "stream": stream}
+        answer = w.post(PATHS["responses"], asked)
+        events = answer.events()
+        first = json.loads(events[-1][1])["response"] if stream else answer.json()
+        assert [item["type"] for item in first["output"]] == ["reasoning", "message"]
+        more = [*first["output"], {"role": "user", "content": "go on, nonce: n8"}]
+        body = asked | {"model": next_model, "input": [QUESTION_ITEM, *more], "stream": False}
+        assert w.post(PATHS["responses"], body).status == 200
         sent = json.loads(w.upstream.requests[-1].body)["messages"][1]["content"]
     assert [b["type"] for b in sent] == (["thinking", "text"] if kept else ["text"])
     if kept:

@@ -49,6 +49,7 @@ def text(words: str) -> dict[str, Any]:
             {"type": "container_upload", "file_id": "file_1"},
             [{"type": "file", "file": {"file_id": "file_1"}}],
         ),
+        ({"type": "newer", "of": ["its own"]}, [{"type": "newer", "of": ["its own"]}]),
     ],
 )  # fmt: skip
 def test_documents_arrive_whole(block: dict[str, Any], parts: Any) -> None:
@@ -62,6 +63,14 @@ def test_an_answer_of_thoughts_alone_is_left_out_for_others() -> None:
     said = {"role": "assistant", "content": thought}
     payload = {"max_tokens": 9, "messages": [QUESTION, said, QUESTION]}
     assert Messages().read(payload).body["messages"] == [QUESTION, QUESTION]
+
+
+@pytest.mark.parametrize("content", ["Be brief.", [text("Be brief.")]])
+def test_a_system_message_may_come_anywhere(content: Any) -> None:
+    """Newer models of Anthropic's take it between the turns."""
+    payload = {"max_tokens": 9, "messages": [QUESTION, {"role": "system", "content": content}]}
+    messages = Messages().read(payload).body["messages"]
+    assert messages == [QUESTION, {"role": "system", "content": "Be brief."}]
 
 
 def test_servers_of_tools_are_not_lost_in_silence() -> None:
@@ -79,6 +88,7 @@ def test_servers_of_tools_are_not_lost_in_silence() -> None:
             {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
             "messages[0].source",
         ),
+        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages[0]"),
     ],
 )
 def test_what_messages_does_not_know_is_refused_by_name(more: dict[str, Any], field: str) -> None:

@@ -1,6 +1,5 @@
-"""Access, limits, reload and slow clients, on real sockets."""
+"""Access, limits and slow clients, on real sockets."""
 
-import asyncio
 import socket
 import time
 from pathlib import Path
@@ -8,16 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.world import chat, world
-from tests.runtime.world import config
-from turnout import Router
 from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token
-from turnout.gateway.app import Gateway, Limits
+from turnout.gateway.app import Limits
 from turnout.gateway.openapi import paths
-from turnout.gateway.reload import Reloader
-from turnout.runtime import NoRecorder
-from turnout.testing import FaultyUpstream
 
 KEY = "caller-key-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -78,53 +72,6 @@ def test_hostile_heads_are_refused() -> None:
                 link.sendall(head)
                 assert link.recv(12)[:10] == b"HTTP/1.1 4", head[:80]
         assert w.upstream.invoice == []
-
-
-async def test_a_broken_configuration_is_not_taken(tmp_path: Path) -> None:
-    """The old router serves on until the file can be taken whole; the recorder moves along."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream)
-        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
-        first = gateway.router
-
-        def build() -> Router:
-            return Router.from_config(settings, environ={})
-
-        reloader = Reloader(gateway, build, tmp_path / "none.yaml", linger_s=0)
-        settings["default"] = "nobody"
-        assert not await reloader.reload()
-        assert gateway.router is first
-        settings["default"] = "coder"
-        assert await reloader.reload()
-        assert gateway.router.parts.config.default == "coder"
-        assert gateway.router.parts.means.recorder is first.parts.means.recorder
-        await asyncio.sleep(0.05)
-        await gateway.router.aclose()
-
-
-async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path) -> None:
-    """It ends as it would have, however long its configuration let it take."""
-    with FaultyUpstream() as upstream:
-        settings = config(upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20})
-        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
-        old = gateway.router
-        reloader = Reloader(
-            gateway,
-            lambda: Router.from_config(settings, environ={}),
-            tmp_path / "none.yaml",
-            linger_s=0,
-        )
-        stream = await old.achat("Tell me something", model="coder", stream=True)
-        pieces = [await anext(stream)]
-        del settings["models"]["coder"]
-        settings["intents"]["code"] = "fast"
-        assert await reloader.reload()
-        assert "coder" not in gateway.router.parts.config.models
-        pieces += [piece async for piece in stream]
-        assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
-        assert len(upstream.invoice) == 1
-        await old.retire(recording=True)
-        await gateway.router.aclose()
 
 
 def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

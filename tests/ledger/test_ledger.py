@@ -49,6 +49,19 @@ async def test_settled_means_written(make_store: MakeStore) -> None:
         assert make_store().fetch("SELECT count(*) FROM holds") == [(0,)]
 
 
+async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore) -> None:
+    """At twice a fresh token, by a price of its own, which the sums are checked against."""
+    request = asked(1)
+    decision = decided(request)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        answer = outcome(decision, Usage(cache_write=100, output=10, lasting=True))
+        await tell(ledger, Told(request=request, decision=decision, outcomes=(answer,)))
+        (line,) = listed(make_store())
+        # 100 tokens at twice $10 and 10 tokens at $30 a million.
+        assert line.cost_pico_usd == 2_000_000_000 + 300_000_000
+        assert verify(make_store()) == []
+
+
 async def test_every_call_is_a_row(make_store: MakeStore) -> None:
     """Label, failed attempt and answer are rows of their own, linked to the request."""
     request = asked(1)

@@ -61,6 +61,8 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     label=st.sampled_from([None, "code", "unsafe"]),
     failure=st.sampled_from([None, "no label within 2 s"]),
     strange=_SCORE,
+    written=st.dictionaries(_NAMES, st.integers(0, 10**6)),
+    lasting=st.booleans(),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
     down=st.dictionaries(_NAMES, st.sampled_from(["no key", "cooling down"])),
 )
@@ -73,15 +75,19 @@ def test_any_decision_survives_its_record(
     label: str | None,
     failure: str | None,
     strange: float | None,
+    written: dict[str, int],
     slow: dict[str, float],
     down: dict[str, str],
+    *,
+    lasting: bool,
 ) -> None:
     """Whatever was asked, seen and known: the record gives it back and makes it again."""
     body = {"messages": [{"role": "user", "content": "text"}]}
     if cap is not None:
         body["max_tokens"] = cap  # type: ignore[assignment]
     request = Request(id="r_1", body=body, model=model, constraints=limits, tags={"a": "b"})
-    features = Features(input_tokens={"qwen3": tokens, "o200k_base": tokens}, output_tokens=400)
+    counts = {"qwen3": tokens, "o200k_base": tokens}
+    features = Features(input_tokens=counts, output_tokens=400, written=written, lasting=lasting)
     guess = Prediction(
         classifier=Ref(name="c"),
         intents=(("chat", 0.7), ("code", 0.3)),

@@ -186,6 +186,19 @@ async def test_the_forecast_continues_the_last_days(tmp_path: Path) -> None:
     assert found.low_pico_usd == found.high_pico_usd == found.expected_pico_usd
 
 
+async def test_one_day_is_no_spread(tmp_path: Path) -> None:
+    """A forecast from less than two days claims no range."""
+    start_ms = 1_793_491_200_000
+    ledger = Ledger(_file(tmp_path), catalog=CATALOG, now_ms=lambda: start_ms).start()
+    await tell(ledger, _plain(1, "code"))
+    ledger.close()
+    for days in (0.5, 1.5):
+        found = savings(_file(tmp_path), now_ms=start_ms + int(days * 86_400_000)).forecast
+        assert found is not None
+        assert found.expected_pico_usd > found.spent_pico_usd
+        assert (found.low_pico_usd, found.high_pico_usd) == (None, None)
+
+
 def _plain(number: int, intent: str) -> Told:
     request = asked(number)
     decision = decided(request, intent)

@@ -49,7 +49,7 @@ ANTHROPIC: list[tuple[str, dict[str, Any], Usage]] = [
                 "ephemeral_1h_input_tokens": 100,
             },
         },
-        Usage(input=2048, cache_read=1800, cache_write=248, output=503),
+        Usage(input=2048, cache_read=1800, cache_write=248, output=503, lasting=True),
     ),
 ]
 

@@ -266,3 +266,25 @@ def test_every_json_value_gives_one_fault(body: object) -> None:
     assert fault(500, body).detail
     found = CODEC.decode(json.dumps(body).encode())
     assert isinstance(found, Fault) or found.deltas
+
+
+@pytest.mark.parametrize(
+    ("message", "scope"),
+    [
+        ("This model does not support assistant message prefill.", "deployment"),
+        ("registry/gemma:latest does not support tools", "deployment"),
+        ("`tool calling` is not supported with this model", "deployment"),
+        ("The `reasoning_content` in the thinking mode must be passed back.", "deployment"),
+        ("Function call is missing a thought_signature in functionCall parts.", "deployment"),
+        ("messages.1.content.0: Invalid `signature` in `thinking` block", "deployment"),
+        ("Expected `thinking` or `redacted_thinking`, but found `tool_use`", "deployment"),
+        ("temperature is 3, must be at most 2", "request"),
+        ("Invalid value 'does not support tools' for name", "request"),
+        ("messages: at least one message is required", "request"),
+    ],
+)  # fmt: skip
+def test_what_one_model_cannot_do_another_may(message: str, scope: str) -> None:
+    """A refusal of the model ends its route; a refusal of the request ends the request."""
+    body = json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode()
+    fault = CODEC.classify_error(400, {}, body)
+    assert (fault.kind, fault.scope, fault.blame) == ("invalid_request", scope, "client")

@@ -239,9 +239,7 @@ def test_an_error_with_status_200_is_a_fault() -> None:
 
 def test_a_body_in_a_fault_is_scrubbed() -> None:
     """What is shown of a broken body holds no secret."""
-    codec = OpenAIChatCodec.for_provider(
-        deployment("http://h", "m", api_key="plain-canary").provider
-    )
+    codec = OpenAIChatCodec.for_deployment(deployment("http://h", "m", api_key="plain-canary"))
     found = codec.decode(b'{"choices": "plain-canary')
     assert isinstance(found, Fault)
     assert "canary" not in found.detail

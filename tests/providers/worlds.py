@@ -39,7 +39,7 @@ async def call(
     timeouts: Timeouts = PATIENT,
 ) -> list[Chunk | Fault]:
     """Everything that comes back from one call, the way a runtime makes it."""
-    codec = OpenAIChatCodec.for_provider(where.provider)
+    codec = OpenAIChatCodec.for_deployment(where)
     found: list[Chunk | Fault] = []
     try:
         response = await transport.send(codec.encode(asked, where, stream=stream), timeouts)

@@ -46,6 +46,15 @@ def test_a_label_is_read_tolerantly_and_what_is_no_label_goes_to_the_default(
     assert (decision.intent, decision.deployment) == (intent, chosen)
 
 
+def test_a_judge_that_takes_no_temperature_is_asked_without() -> None:
+    """Newer models refuse the 0 that the question for a label brings."""
+    judge = "acme/f-picky"
+    with FaultyUpstream(replies={judge: "code"}) as upstream, asking(upstream, judge) as r:
+        assert r.route(CODE).intent == "code"
+        assert r.route(CODE).intent == "code"
+    assert [entry.status for entry in upstream.entries(judge)] == [400, 200, 200]
+
+
 @pytest.mark.parametrize(
     "said", ["unsafe", "unsafe.", "Category: unsafe", '"UNSAFE"', "**unsafe**"]
 )

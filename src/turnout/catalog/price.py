@@ -4,9 +4,14 @@ Invariant: the cost of a call is exact integer arithmetic over disjoint token bu
 This module does not know where prices come from, nor the time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from turnout.core import Usage
+
+# What an hour in Anthropic's cache costs, in fresh tokens; nobody else has two kinds of writing.
+# Source: platform.claude.com/docs/en/build-with-claude/prompt-caching.
+_HOUR_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,10 @@ class Rates:
             amount += cache_write * (self.input if self.cache_write is None else self.cache_write)
         return amount
 
+    def lasting(self) -> "Rates":
+        """The rates where what is written to the cache lasts an hour."""
+        return replace(self, cache_write=max(_HOUR_FACTOR * self.input, self.cache_write or 0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
@@ -54,9 +63,16 @@ class Price:
                 chosen = rates
         return chosen
 
+    def billing(self, *, lasting: bool) -> "Price":
+        """The price of a call; ``lasting``, if any of its writes to a cache last an hour.
+
+        All of them count as such then, since providers' totals are kept together.
+        """
+        return _lasting(self) if lasting else self
+
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call."""
-        return self.rates_for(usage.total_input).cost(usage)
+        return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
 
     def expected_cost(self, input_tokens: int, output_tokens: int) -> int:
         """Pico-dollars for a call of this size with a cold cache."""
@@ -68,3 +84,9 @@ class Price:
         rates = self.rates_for(input_tokens)
         dearest = max(rates.input, rates.cache_write or 0)
         return input_tokens * dearest + output_tokens * rates.output
+
+
+@lru_cache(maxsize=1024)
+def _lasting(price: Price) -> Price:
+    tiers = tuple((above, rates.lasting()) for above, rates in price.tiers)
+    return replace(price, rates=price.rates.lasting(), tiers=tiers)

@@ -103,6 +103,7 @@ def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
             sys.stdout.write(choice["delta"].get("content") or "")
             sys.stdout.flush()
     sys.stdout.write("\n")
+    sys.stdout.flush()  # before what is said on the other stream
     return stream.reply
 
 

@@ -78,21 +78,27 @@ def calibrate_quality(
             f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
             f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
             f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
-            f"{found.saving:.1%} saved; {digest[:19]}",
+            f"{_saved(found.saving)}; {digest[:19]}",
             markup=False,
             highlight=False,
         )
     else:
-        target = f"{quality:.0%} quality" if lost is None else f"at most {lost:.0%} lost"
+        target = f"{quality:.1%} quality" if lost is None else f"at most {lost:.1%} lost"
+        missed = found.quality < quality if lost is None else found.lost > lost
         out.print(
-            f"{found.rows} rows are too few to promise {target} with {confidence:.0%} confidence "
-            f"(best: quality at least {found.low:.1%}, lost at most {found.lost_high:.1%}); "
-            "nothing changed: add rows, or ask for less",
+            f"{found.rows} rows {'do not reach' if missed else 'are too few to promise'} {target} "
+            f"with {confidence:.0%} confidence (strictest: quality {found.quality:.1%}, at least "
+            f"{found.low:.1%}; lost {found.lost:.1%}, at most {found.lost_high:.1%}); nothing "
+            f"changed: {'ask for less' if missed else 'add rows, or ask for less'}",
             markup=False,
             highlight=False,
         )
     if not found.promised:
         raise typer.Exit(1)
+
+
+def _saved(share: float) -> str:
+    return "saving unknown (no price, or a free model)" if np.isnan(share) else f"{share:.1%} saved"
 
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -1,7 +1,6 @@
 """``turnout eval``: policies replayed on an outcome table, beside the baselines, with intervals."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,19 +8,10 @@ import numpy as np
 import typer
 
 from turnout.cli.options import JsonOption
+from turnout.cli.policy_specs import POLICIES, policy_of
 from turnout.cli.show import err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
-from turnout.policies import (
-    Cascade,
-    Cheapest,
-    CheapestAboveQuality,
-    Fixed,
-    Policy,
-    Random,
-    Strongest,
-    Utility,
-    Weighted,
-)
+from turnout.policies import CheapestAboveQuality, Policy
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
@@ -32,14 +22,12 @@ if TYPE_CHECKING:
 _NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 _BASELINES = ("random", "cheapest", "strongest")
-_POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE[,STEADY], \
-utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
 
 
 def evaluate(
     *,
     table: Annotated[Path, typer.Option(help="The outcome table to replay.")],
-    policy: Annotated[list[str] | None, typer.Option(help=f"Repeat: {_POLICIES}.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help=f"Repeat: {POLICIES}.")] = None,
     bundle: Annotated[
         Path | None,
         typer.Option(help="Predictions to evaluate; without one, five grouped folds of the table."),
@@ -58,12 +46,9 @@ def evaluate(
     from turnout.evaluation.plot import plot as draw
     from turnout.evaluation.table_files import read_table
 
-    outcomes = read_table(table).answered()
+    outcomes = read_table(table).answered().costed(unpriced=unpriced)
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}", markup=False)
-    outcomes, left_out = (outcomes, "") if unpriced else _priced(outcomes)
-    if left_out:
-        err.print(f"turnout: {outcomes.name}: {left_out}", markup=False)
     report = _report(outcomes, policy or list(_DEFAULT), bundle, _pair(pair, outcomes))
     if plot is not None:
         draw(report, plot)
@@ -73,18 +58,6 @@ def evaluate(
         print_json(report.as_dict())
     else:
         _show(report)
-
-
-def _priced(table: "OutcomeTable") -> tuple["OutcomeTable", str]:
-    """The models whose costs are known, where those of some are; and who was left out."""
-    if table.cost_usd is None:
-        return table, ""
-    known = (~np.isnan(table.cost_usd)).sum(axis=0).tolist()
-    models = [model for model, cells in zip(table.models, known, strict=True) if cells]
-    if len(models) < 2 or len(models) == len(table.models):
-        return table, ""
-    left = len(table.models) - len(models)
-    return table.columns(models), f"{left} models without costs are left out; --unpriced keeps them"
 
 
 def _report(
@@ -103,33 +76,59 @@ def _report(
             )
     success, known, opened, notes = _predictions(table, bundle)
     mean_cost, latencies = _of(known, "mean_cost_usd"), _of(known, "latency_ms")
+    if sum(model in mean_cost for model in table.models) < 2:
+        mean_cost = {}
     digest = opened.digest if opened else ""
     mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
     order = tuple(sorted(mean, key=lambda model: -mean[model]))
+    plain = list(_BASELINES)
     if not mean_cost:
-        notes.append("no prices or costs: policies that weigh cost rank by quality only")
+        plain.remove("cheapest")
+        notes.append(
+            "no prices or costs: none is the cheapest, and policies that weigh cost rank by "
+            "quality only"
+        )
     maker = Rows(table)
     rows = []
-    for spec in dict.fromkeys([*_BASELINES, *specs]):
+    for spec in dict.fromkeys([*plain, *specs]):
         rule = policy_of(spec, order, table, opened)
-        replayed = drive(
-            table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
-            strange=_strange(table, rule, opened),
-        )  # fmt: skip
-        rows.append(maker.of(spec, replayed))
+        with waiting(f"replaying {spec}"):
+            replayed = drive(
+                table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
+                strange=_strange(table, rule, opened),
+            )  # fmt: skip
+            rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     rows += maker.baselines(table.column("task"))
     notes.append(f"best single and strongest: {order[0]}{maker.dearest}")
+    with waiting("drawing intervals"):
+        curve = curve_of(table, success, pair)
+    notes += _missing(table, curve.whole)
     return Report(
         table=table.name,
         prompts=len(table.prompts),
         models=len(table.models),
         bundle=digest,
         rows=tuple(rows),
-        curve=curve_of(table, success, pair),
+        curve=curve,
         notes=tuple(notes),
     )
+
+
+def _missing(table: "OutcomeTable", whole: int) -> list[str]:
+    """What missing outcomes do to the figures; ``whole`` prompts were answered by every model."""
+    share = np.isnan(table.score).mean()
+    if not share:
+        return []
+    note = (
+        f"{share:.0%} of the outcomes are missing: a single model has its mean over the prompts "
+        "that it answered, a policy falls back to the next model"
+    )
+    notes = [note]
+    if table.cost_usd is not None:
+        notes.append(f"AIQ and savings of predictions: on {whole:,} prompts that all answered")
+    return notes
 
 
 def _predictions(
@@ -171,55 +170,6 @@ def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]
     return {model: record[name] for model, record in known.items() if name in record}
 
 
-def policy_of(
-    spec: str, order: tuple[str, ...], table: "OutcomeTable", bundle: "Bundle | None" = None
-) -> Policy:
-    """The policy that ``NAME`` or ``NAME:VALUE`` names, with what the bundle calibrated for it.
-
-    Raises ConfigError naming the policies there are.
-    """
-    name, _, value = spec.partition(":")
-    makers: dict[str, Callable[[], Policy]] = {
-        "cheapest": Cheapest,
-        "random": Random,
-        "strongest": lambda: Strongest(order=order),
-        "cheapest_above_quality": lambda: _above_quality(value, bundle),
-        "utility": lambda: _utility(value),
-        "weighted": lambda: _weighted(value, table),
-        "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
-        "fixed": lambda: Fixed(deployment=value),
-    }
-    stray = bool(value) and name in {"cheapest", "random", "strongest"}
-    if name not in makers or stray or (name == "fixed" and value not in table.models):
-        raise ConfigError(f"--policy {spec!r}: use one of {_POLICIES}")
-    try:
-        return makers[name]()
-    except ValueError:
-        raise ConfigError(
-            f"--policy {spec!r}: {value!r} is not what it takes: shares and margins are numbers "
-            "from 0 to 1, steps from 1 to 10, all others from 0 up"
-        ) from None
-
-
-def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
-    """The number within these bounds; 0 for none. Raises ValueError."""
-    value = float(text or 0)
-    if not least <= value <= most or math.isinf(value):
-        raise ValueError(text)
-    return value
-
-
-def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
-    share, _, margin = value.partition(",")
-    steady = _number(margin, most=1)
-    return CheapestAboveQuality(
-        quality=_number(share or "0.95", most=1),
-        calibrated=bundle.calibrated(steady) if bundle else (),
-        steady=steady,
-        usual=bundle.usual if bundle and steady else (),
-    )
-
-
 def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "Floats | None":
     """How strange each prompt is, where the policy reads it."""
     if bundle is None or not (isinstance(rule, CheapestAboveQuality) and rule.steady):
@@ -228,19 +178,6 @@ def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "F
 
     prompts = [request_text(row) for row in table.prompts]
     return bundle.predictor.judge_all(prompts)[1].astype(np.float64)
-
-
-def _utility(value: str) -> Policy:
-    per_usd, _, per_second = value.partition(",")
-    return Utility(per_usd=_number(per_usd), per_second=_number(per_second))
-
-
-def _weighted(value: str, table: "OutcomeTable") -> Policy:
-    parts = [part.rpartition("=") for part in value.split(",")]
-    weights = {model: _number(share) for model, _, share in parts}
-    if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
-        raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
-    return Weighted(weights=weights)
 
 
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:

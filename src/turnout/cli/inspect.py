@@ -23,8 +23,8 @@ def models(
 ) -> None:
     """List the configured models, where each intent goes, and what is tried after a failure."""
     with router(config, ledger=False) as r:
-        deployments = list(r.parts.means.rules.catalog.deployments.values())
-        states = r.standings() if check else r.parts.unavailable
+        deployments = list(r.parts.catalog.deployments.values())
+        states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
         line = notice({"stand_in": r.parts.means.stand_in})
     if json:
@@ -47,7 +47,7 @@ _MODEL_KEYS = (
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the configured models' prices with their sources and dates."""
     with router(config, ledger=False) as r:
-        rows = [_price(d) for d in r.parts.means.rules.catalog.deployments.values()]
+        rows = [_price(d) for d in r.parts.catalog.deployments.values()]
     if json:
         print_json(rows)
         return
@@ -61,6 +61,8 @@ def _model(r: Router, deployment: Deployment, state: str) -> dict[str, Any]:
     intents = [k for k, v in config.routes.items() if v == deployment.id]
     if config.default == deployment.id:
         intents.append("default")
+    if deployment.card.kind == "embedding":
+        intents.append("embeddings")
     rates = deployment.price.rates if deployment.price else None
     return {
         "name": deployment.id,

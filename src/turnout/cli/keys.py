@@ -1,5 +1,7 @@
 """``turnout keys`` and ``turnout budgets``: who may call, and how much of it."""
 
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,6 +12,7 @@ from turnout.cli.options import ConfigOption, JsonOption, router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
+from turnout.ledger.directory import Key, line_of
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
@@ -18,7 +21,7 @@ keys = typer.Typer(
 budgets = typer.Typer(
     name="budgets", help="Budgets and rate limits.", no_args_is_help=True, rich_markup_mode=None
 )
-IdArgument = Annotated[str, typer.Argument(help="As list shows it.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
 
 
 @keys.command()
@@ -77,6 +80,10 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     if json:
         print_json([key.as_dict() for key in listed])
         return
+    if not listed:
+        err.print("no keys; make one with: turnout keys create NAME", style="dim")
+        return
+    every, now_ms = {key.id: key for key in listed}, time.time_ns() // 1_000_000
     print_table(
         "keys",
         ["id", "name", "team", "parent", "models", "role", "expires", "state"],
@@ -85,7 +92,7 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
                 key.id, key.name, key.team or "", key.parent or "",
                 "all" if key.models is None else ", ".join(key.models),
                 "admin" if key.admin else "", _day(key.expires_ms),
-                "valid" if key.revoked_ms is None else f"revoked {_day(key.revoked_ms)}",
+                _state(key, every, now_ms),
             ]
             for key in listed
         ],
@@ -120,7 +127,7 @@ def set_budget(
         }
     )  # fmt: skip
     with router(config) as found:
-        found.accounts.set_budget(budget)
+        budget = found.accounts.set_budget(budget)
     out.print(f"{budget.id} is set", markup=False)
 
 
@@ -156,6 +163,17 @@ def _budget(fields: dict[str, Any]) -> Budget:
         return read_budget(fields)
     except InvalidRequest as error:
         raise ConfigError(str(error)) from error
+
+
+def _state(key: Key, every: Mapping[str, Key], now_ms: int) -> str:
+    """Whether it opens anything now: what ends an ancestor ends it too."""
+    for one in line_of(key, every) or ():
+        whose = "" if one is key else f" with {one.id}"
+        if one.revoked_ms is not None:
+            return f"revoked {_day(one.revoked_ms)}{whose}"
+        if one.expires_ms is not None and one.expires_ms <= now_ms:
+            return f"expired{whose}"
+    return "valid"
 
 
 def _day(at_ms: int | None) -> str:

@@ -14,6 +14,7 @@ from turnout.cli.options import ConfigOption, JsonOption
 from turnout.cli.outcomes import PlaceOption
 from turnout.cli.show import out, print_json, print_table
 from turnout.core import ConfigError, format_usd, usd_from_pico
+from turnout.core.money import PICO_PER_USD, exact_usd
 from turnout.ledger.baselines import Baseline, Group
 from turnout.ledger.forecast import Forecast
 from turnout.ledger.savings import By, Savings
@@ -111,14 +112,21 @@ def _notes(total: Group) -> Iterator[str]:
 
 def _forecast(forecast: Forecast | None) -> Iterator[str]:
     if forecast is not None:
-        basis = f"from {forecast.days} days" if forecast.days else "from today alone"
-        yield (
-            f"{forecast.month}: {format_usd(forecast.spent_pico_usd, places=2)} so far, "
-            f"{format_usd(forecast.expected_pico_usd, places=2)} expected ({basis}; 8 in 10 "
-            f"between "
-            f"{format_usd(forecast.low_pico_usd, places=2)} and "
-            f"{format_usd(forecast.high_pico_usd, places=2)})"
+        basis = {0: "from today alone", 1: "from one day"}.get(
+            forecast.days, f"from {forecast.days} days"
         )
+        if forecast.low_pico_usd is not None and forecast.high_pico_usd is not None:
+            low, high = _rounded(forecast.low_pico_usd), _rounded(forecast.high_pico_usd)
+            basis += f"; 8 in 10 between {low} and {high}"
+        yield (
+            f"{forecast.month}: {_rounded(forecast.spent_pico_usd)} so far, "
+            f"{_rounded(forecast.expected_pico_usd)} expected ({basis})"
+        )
+
+
+def _rounded(pico_usd: int) -> str:
+    """Cents where there are dollars: rounded to cents, less than one would read as one."""
+    return format_usd(pico_usd, places=2 if pico_usd >= PICO_PER_USD else 6)
 
 
 def _write_csv(report: Savings) -> None:
@@ -127,17 +135,17 @@ def _write_csv(report: Savings) -> None:
         ("group", "requests", "actual_usd", "strongest_usd", "cheapest_usd", "best_single",
          "best_single_usd", "saved_share", "expected_quality")
     )  # fmt: skip
-    for key, group in [*((g.key, g) for g in report.groups), ("all", report.total)]:
+    for key, group in [*((g.key or "none", g) for g in report.groups), ("all", report.total)]:
         best, strongest = group.best_single, group.strongest
         writer.writerow(
-            (key, group.sums["requests"], usd_from_pico(group.sums["cost"]), _usd(strongest),
+            (key, group.sums["requests"], exact_usd(group.sums["cost"]), _usd(strongest),
              _usd(group.cheapest), best.name if best else "", _usd(best),
              "" if strongest is None else strongest.saved_share, group.quality)
         )  # fmt: skip
 
 
-def _usd(baseline: Baseline | None) -> Any:
-    return "" if baseline is None else usd_from_pico(baseline.cost_pico_usd)
+def _usd(baseline: Baseline | None) -> str:
+    return "" if baseline is None else exact_usd(baseline.cost_pico_usd)
 
 
 def draw(report: Savings, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from turnout.config.section import Hour, Name, Seconds, Section, Share, off
+from turnout.config.section import Hour, Name, Seconds, Section, Share, Weight, off
 
 
 class IntentSection(Section):
@@ -148,9 +148,9 @@ class PolicySection(Section):
     lost: Share | None = None
     steady: Annotated[float, Field(ge=0, le=1)] = 0.0
     output_quantile: Annotated[float, Field(ge=0.1, le=0.95)] = 0.5
-    per_usd: Annotated[float, Field(ge=0)] = 0.0
-    per_second: Annotated[float, Field(ge=0)] = 0.0
-    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    per_usd: Weight = 0.0
+    per_second: Weight = 0.0
+    weights: dict[str, Weight] = {}
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None
     rules: tuple[RuleSection, ...] = ()

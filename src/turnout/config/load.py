@@ -7,22 +7,18 @@ This module does not know presets, prices or models.
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from turnout.config.checks import problems as problems_in
+from turnout.config.plain import ENV, Lines, plain
 from turnout.config.schema import Config
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
-
-_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 
 # How pydantic names the two branches of a price in an error's path.
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
@@ -39,9 +35,8 @@ _WORDS = {
     "too_short": "is empty; give at least one",
 }
 
-_DATE = "tag:yaml.org,2002:timestamp"
-
-Lines = dict[tuple[str, ...], int]
+# Where a dollar sign is somebody's own text.
+_TEXTS = frozenset({"refusal", "description", "examples", "keywords", "pattern", "tags", "schema"})
 
 
 def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -77,22 +72,7 @@ def load_text(
     text: str, environ: Mapping[str, str] = os.environ, *, name: str = "turnout.yaml"
 ) -> Config:
     """The configuration in ``text``; a pasted ``MODEL_MAP = {...}`` is one too."""
-    try:
-        node = yaml.compose(_PASTED_MAP.sub("MODEL_MAP: ", text), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        if mark and _ENV.search([*text.splitlines(), ""][mark.line]):
-            problem += '; put "${NAME}" in quotes'
-        raise ConfigError(f"{name}: {where}not valid YAML: {problem}") from error
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name}: holds no settings; start with 'provider: runcrate'")
-    lines: Lines = {}
-    try:
-        data = _plain(node, (), lines)
-    except ValueError as error:
-        raise ConfigError(f"{name}: {error}") from error
+    data, lines = plain(text, name)
     return load_mapping(data, environ, name=name, lines=lines)
 
 
@@ -145,28 +125,6 @@ def public(config: Config) -> dict[str, Any]:
     )
 
 
-def _plain(node: yaml.Node, path: tuple[str, ...], lines: Lines) -> Any:
-    """The node as plain values, each path's line noted; duplicate keys are refused."""
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in found:
-                line = key_node.start_mark.line + 1
-                raise ValueError(f"line {line}: {'.'.join((*path, key))} is given twice; keep one")
-            lines[*path, key] = key_node.start_mark.line + 1
-            found[key] = _plain(value_node, (*path, key), lines)
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
-    if node.tag == _DATE:
-        return node.value  # as it is written: no setting is a point in time
-    if path[:1] == ("MODEL_MAP",) and node.value == "None":
-        return None  # as Python writes it
-    return yaml.SafeLoader("").construct_object(node)
-
-
 def _resolve(
     value: Any, environ: Mapping[str, str], path: tuple[str, ...], name: str, lines: Lines
 ) -> Any:
@@ -176,12 +134,19 @@ def _resolve(
         return [_resolve(v, environ, (*path, str(i)), name, lines) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
-    for variable in _ENV.findall(value):
+    for variable in ENV.findall(value):
         if not environ.get(variable):
             raise ConfigError(
                 f"{_at(path, name, lines)} environment variable {variable} is not set; export it"
             )
-    return _ENV.sub(lambda match: environ[match[1]], value)
+    if not _TEXTS.intersection(path):
+        rest = ENV.sub("", value)
+        if "${" in rest or (_is_secret(path) and rest.startswith("$")):
+            raise ConfigError(
+                f"{_at(path, name, lines)} holds a '$' that names no variable; "
+                'write "${NAME}", of letters, digits and _'
+            )
+    return ENV.sub(lambda match: environ[match[1]], value)
 
 
 def _at(path: tuple[str, ...], name: str, lines: Lines) -> str:
@@ -215,10 +180,15 @@ def _said(error: Any, path: Sequence[str]) -> str:
     if error["type"] == "missing":
         return f"is missing; add {path[-1]}"
     value = error["input"]
-    shown = "" if isinstance(value, dict | list) or _is_secret(path) else f"{value!r}: "
+    if value is None:
+        return "is empty; give it a value, or leave it out"
+    hidden = isinstance(value, dict | list) or _is_secret(path) or "@" in str(value)
+    shown = "" if hidden else f"{value!r}: "
     said = _WORDS.get(error["type"]) or _lower_first(error["msg"].removeprefix("Value error, "))
     if error["type"] == "string_pattern_mismatch" and _is_secret(path):
         said = "holds what no header may; look for line breaks, blanks in names, odd signs"
+    if _UNKNOWN in error["loc"]:
+        said = "is no price; give {input: USD, output: USD} for a million tokens, or unknown"
     return f"{shown}{said}"
 
 
@@ -231,6 +201,8 @@ def _lower_first(text: str) -> str:
 
 
 def _did_you_mean(path: tuple[str, ...]) -> str:
+    if path in {("MODEL_MAP",), ("routes",)}:
+        return "it is another name for intents; keep one of them"
     known = list(_fields_at(Config, path[:-1]))
     return did_you_mean(path[-1], sorted(known))
 

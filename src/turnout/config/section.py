@@ -5,22 +5,33 @@ Invariant: unknown keys are errors, and a validated section is frozen.
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Hour = Annotated[float, Field(ge=0, le=24)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)]
 
 
 def _callable(url: str) -> str:
     parts = urlsplit(url)
+    if parts.username is not None:
+        raise ValueError("holds a name or password; put these into api_key or headers")
+    plain = not parts.fragment and not re.search(r"\s", url)
     if url == "embedded://" or (
-        parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and plain
     ):
         return url
     raise ValueError("use a URL such as https://api.example.com/v1")
@@ -51,3 +62,16 @@ class Section(BaseModel):
     """Base of every section."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _says_how_many(cls, value: object, info: ValidationInfo) -> object:
+        """A number is not yes or no, which count as 1 and 0 elsewhere."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and _is_number(field.annotation):
+            raise ValueError("give a number; YAML reads yes, no, on and off as true and false")
+        return value
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))

@@ -56,7 +56,7 @@ class DeploymentSection(Section):
     api_key: HeaderValue | None = None
     model: Name | None = None
     price: PriceSection | Literal["unknown"] | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     quota: Name | None = None
 
 

@@ -34,8 +34,9 @@ FaultKind = Literal[
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
-    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``estimated`` says
-    that the provider did not report them.
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
+    that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
+    report them.
     """
 
     input: int = 0
@@ -43,6 +44,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_write: int = 0
     output: int = 0
     reasoning: int = 0
+    lasting: bool = False
     estimated: bool = False
 
     @property
@@ -61,6 +63,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
     says what else the failure rules out: only this request, this deployment, or its provider.
+    ``setting`` is what the model does not take, where leaving it out would only tune the answer.
     """
 
     kind: FaultKind
@@ -70,6 +73,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     scope: Scope = "deployment"
     blame: Blame = "provider"
     status: int | None = None
+    setting: str | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

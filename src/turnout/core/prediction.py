@@ -24,7 +24,8 @@ class Features(Struct, frozen=True, kw_only=True):
 
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
     ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer, and
-    ``written`` that of some models in particular.
+    ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
+    to a cache that lasts an hour.
     """
 
     input_tokens: Mapping[str, int]
@@ -36,6 +37,7 @@ class Features(Struct, frozen=True, kw_only=True):
     needs_json: bool = False
     schema: str = "1"
     written: Mapping[str, int] = field(default_factory=dict)
+    lasting: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from turnout.evaluation.outcome_table import known_means
+
 Floats = npt.NDArray[np.float64]
 
 
 def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
-    """Each model's true mean score on the row's task."""
+    """Each model's true mean score on the row's task, NaN where it answered none of it."""
     names = np.array([str(task) for task in tasks])
     expected = np.empty_like(score)
     for name in np.unique(names):
         rows = names == name
-        expected[rows] = np.nanmean(score[rows], axis=0)
+        expected[rows] = known_means(score[rows])
     return expected
 
 

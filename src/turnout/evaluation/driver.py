@@ -118,9 +118,10 @@ def _walk(
     limits: Constraints,
     now: Snapshot,
 ) -> tuple[int, float, float, float, int]:
-    message = {"role": "user", "content": request_text(table.prompts[row]).text}
+    prompt = table.prompts[row]
+    message = {"role": "user", "content": request_text(prompt).text}
     request = Request(
-        id=f"{table.name}/{table.ids[row]}", body={"messages": [message]}, constraints=limits
+        id=f"{table.name}/{prompt['id']}", body={"messages": [message]}, constraints=limits
     )
     decision = decide(request, _ONE_CALL, prediction, now, rules)
 

@@ -165,11 +165,17 @@ def cost_quality(
     return CostQuality(
         aiq=routed.area(low, high),
         zero=mixed.area(low, high),
-        saving=1 - routed.cost_at(share * best) / best_cost,
-        saving_zero=1 - mixed.cost_at(share * best) / best_cost,
+        saving=float(saving(routed.cost_at(share * best), best_cost)),
+        saving_zero=float(saving(mixed.cost_at(share * best), best_cost)),
         best_quality=best,
         top_quality=float(routed.qualities[-1]),
     )
+
+
+def saving(cost: Floats | float, against: Floats | float) -> Floats:
+    """The share of ``against`` that ``cost`` saves; unknown (NaN) where that costs nothing."""
+    against = np.asarray(against, dtype=np.float64)
+    return np.asarray(1 - cost / np.where(against > 0, against, np.nan))
 
 
 def calibration_error(probability: Floats, outcome: Floats, bins: int = 15) -> float:

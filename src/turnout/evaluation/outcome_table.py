@@ -75,14 +75,41 @@ class OutcomeTable:
         return kept.rows(np.flatnonzero(whole))
 
     def answered(self) -> "OutcomeTable":
-        """The models that have any score, with a note where some have none."""
-        missing = np.isnan(self.score)
-        kept = [model for j, model in enumerate(self.models) if not missing[:, j].all()]
-        if len(kept) == len(self.models):
+        """The models and prompts that have any score, with a note where some have none."""
+        known = ~np.isnan(self.score)
+        rows, models = np.flatnonzero(known.any(axis=1)), self._with_any(known)
+        left = [model for model in self.models if model not in models]
+        empty = len(self.prompts) - len(rows)
+        if empty:
+            left.append(f"{empty} prompts")
+        if not left:
             return self
-        left = [model for model in self.models if model not in kept]
+        kept = self.rows(rows).columns(models)
         note = f"left out, without any score: {', '.join(left)}"
-        return _replace(self.columns(kept), notes=(*self.notes, note))
+        return _replace(kept, notes=(*self.notes, note))
+
+    def costed(self, *, unpriced: bool = False) -> "OutcomeTable":
+        """What costs can be compared on, with a note where something is left out or assumed.
+
+        Models without any cost are left out, unless ``unpriced``; costs of fewer than two models
+        are none; a single unknown cost counts as the mean of its model's known ones.
+        """
+        if self.cost_usd is None:
+            return self
+        models = self._with_any(~np.isnan(self.cost_usd))
+        if len(models) < 2:
+            note = "costs of fewer than two models: none are compared"
+            return _replace(self, cost_usd=None, notes=(*self.notes, note))
+        left = len(self.models) - len(models)
+        if unpriced or not left:
+            return _filled(self)
+        kept = self.columns(models)
+        note = f"{left} models without costs are left out; --unpriced keeps them"
+        return _filled(_replace(kept, notes=(*self.notes, note)))
+
+    def _with_any(self, cells: npt.NDArray[np.bool_]) -> list[str]:
+        """The models that have any of the cells ``[n, m]``."""
+        return [model for j, model in enumerate(self.models) if cells[:, j].any()]
 
     def _cut(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]
@@ -92,6 +119,29 @@ class OutcomeTable:
             for name in ("score", "input_tokens", "output_tokens", "cost_usd", "latency_ms")
         }
         return _replace(self, prompts=prompts, **grids)
+
+
+def _filled(table: OutcomeTable) -> OutcomeTable:
+    """Every unknown cost of an answer at the mean of its model's known ones."""
+    cost, answers = table.cost_usd, ~np.isnan(table.score)
+    assert cost is not None  # noqa: S101 - narrows the type; only a table with costs comes here
+    means = known_means(cost)
+    unknown = np.isnan(cost) & answers & ~np.isnan(means)
+    if not unknown.any():
+        return table
+    note = (
+        f"{int(unknown.sum()):,} of {int(answers.sum()):,} costs are unknown: each counts as the "
+        "mean of its model's known ones"
+    )
+    cost = np.where(unknown, means, cost)
+    return _replace(table, cost_usd=cost, notes=(*table.notes, note))
+
+
+def known_means(grid: Floats) -> Floats:
+    """Each column's mean over its known cells, NaN where it has none."""
+    known = ~np.isnan(grid)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, grid, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
 def _replace(table: OutcomeTable, **changes: Any) -> OutcomeTable:

@@ -30,6 +30,29 @@ def plot(report: Report, path: Path) -> None:
     figure: Any = Figure(figsize=(10, 6.2), dpi=130, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.subplots()
+    if all(np.isnan(row.usd_per_1000.value) for row in report.rows):
+        _qualities(axes, report)
+    else:
+        _costs_and_qualities(axes, report, canvas)
+    axes.set_title(f"{report.table}: {report.prompts:,} prompts, {report.models} models")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
+
+
+def _qualities(axes: Any, report: Report) -> None:
+    """The qualities alone, where no cost is known."""
+    for place, row in enumerate(reversed(report.rows)):
+        quality = row.quality
+        axes.plot([quality.low, quality.high], [place, place], color="tab:red", alpha=0.6)
+        axes.plot(quality.value, place, "D", color="tab:red", markersize=5)
+    axes.set_yticks(range(len(report.rows)), [row.name for row in reversed(report.rows)])
+    axes.set_xlabel("mean quality (no costs are known)")
+    axes.grid(visible=True, axis="x", color="0.93")
+
+
+def _costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
     for points, style, colour, name in (
         (report.curve.task_oracle, ":", "tab:green", "task oracle"),
         (report.curve.mixed, "--", "0.55", "mixing single models (zero router)"),
@@ -39,21 +62,24 @@ def plot(report: Report, path: Path) -> None:
             costs, qualities = zip(*points, strict=True)
             axes.plot([1000 * c for c in costs], qualities, style, color=colour, label=name)
     labels = [*_policies(axes, report), *_models(axes, report)]
-    axes.set(
-        xlabel="USD a thousand requests",
-        ylabel="mean quality",
-        title=f"{report.table}: {report.prompts:,} prompts, {report.models} models",
-        xscale="log",
-    )
+    axes.set(xlabel="USD a thousand requests", ylabel="mean quality")
+    _scale(axes)
     axes.margins(x=0.08, y=0.08)
     axes.grid(visible=True, which="major", color="0.93")
-    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
     canvas.draw()
     _place(axes, labels, canvas.get_renderer())
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
+
+
+def _scale(axes: Any) -> None:
+    """Decades of dollars, and a place at the left for what costs nothing."""
+    costs = np.concatenate([line.get_xdata() for line in axes.lines if _is_mark(line)])
+    paid = costs[costs > 0]
+    if len(paid) == len(costs):
+        axes.set_xscale("log")
+    elif len(paid):
+        axes.set_xscale("symlog", linthresh=float(paid.min()))
 
 
 _Label = tuple[str, float, float, dict[str, Any]]
@@ -64,7 +90,7 @@ def _policies(axes: Any, report: Report) -> list[_Label]:
     at: dict[tuple[float, float], list[str]] = {}
     for row in report.rows:
         cost, quality = row.usd_per_1000, row.quality
-        if np.isnan(cost.value) or cost.value <= 0:
+        if np.isnan(cost.value):
             continue
         at.setdefault((round(cost.value, 6), round(quality.value, 6)), []).append(row.name)
         if not np.isnan(cost.low) and not np.isnan(quality.low):
@@ -88,7 +114,7 @@ def _policies(axes: Any, report: Report) -> list[_Label]:
 
 def _models(axes: Any, report: Report) -> list[_Label]:
     """A mark for every single model; the best and those on the hull have a name."""
-    singles = [s for s in report.curve.singles if s[1] > 0]
+    singles = report.curve.singles
     on_hull = {(round(c, 12), round(q, 12)) for c, q in report.curve.mixed}
     for _, cost, quality in singles:
         axes.plot(1000 * cost, quality, "o", color="0.55", markersize=4, zorder=3)

@@ -38,9 +38,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Figures of the predictions themselves, and the curves as (USD a request, quality)."""
+    """Figures of the predictions themselves, and the curves as (USD a request, quality).
+
+    ``whole`` is how many prompts every priced model answered: figures of cost are taken on these.
+    """
 
     figures: Mapping[str, Figure]
+    whole: int = 0
     routed: tuple[tuple[float, float], ...] = ()
     mixed: tuple[tuple[float, float], ...] = ()
     task_oracle: tuple[tuple[float, float], ...] = ()

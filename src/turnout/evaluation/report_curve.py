@@ -28,6 +28,8 @@ def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None)
         priced = table.priced()
     except ConfigError:
         return Curve(figures=figures)
+    if not priced.prompts:
+        return Curve(figures=figures)
     columns = [table.models.index(model) for model in priced.models]
     assert priced.cost_usd is not None  # noqa: S101 - narrows the type; priced() saw to it
     place = {key: number for number, key in enumerate(table.ids)}
@@ -45,6 +47,7 @@ def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None)
         figures["AIQ of the task oracle"] = Figure(value=aiq)
     return Curve(
         figures=figures,
+        whole=len(score),
         routed=_points(metrics.sweep(found, score, cost, mean_cost)),
         mixed=_points(metrics.frontier(alone)),
         task_oracle=oracle,
@@ -91,6 +94,8 @@ def _pair_figures(table: OutcomeTable, success: Floats, pair: tuple[str, str]) -
 
 
 def _bootstrapped(figure: Any, rows: int, draws: int = DRAWS) -> Figure:
+    if not rows:
+        return Figure(value=float("nan"))
     low, high = metrics.bootstrap(figure, rows, draws=draws)
     return Figure(value=float(figure(np.arange(rows))), low=low, high=high)
 

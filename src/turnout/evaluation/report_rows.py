@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from turnout.evaluation import baselines, metrics
 from turnout.evaluation.driver import Replayed
-from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Figure, Row
 
 Floats = npt.NDArray[np.float64]
@@ -27,10 +27,10 @@ class Rows:
         drawn = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
         # The rows as they are come first, so that a figure and its interval are made alike.
         self._draws = np.concatenate([every, drawn])
-        self._qualities = np.stack([_column_means(table.score[i]) for i in self._draws])
+        self._qualities = np.stack([known_means(table.score[i]) for i in self._draws])
         cost = table.cost_usd
         self._prices = (
-            None if cost is None else np.stack([_column_means(cost[i]) for i in self._draws])
+            None if cost is None else np.stack([known_means(cost[i]) for i in self._draws])
         )
         self._best = int(self._qualities[0].argmax())
         self._top = baselines.oracle(table.score).max(axis=1)
@@ -49,24 +49,31 @@ class Rows:
     def baselines(self, tasks: Sequence[object] | None) -> list[Row]:
         """Best single, zero router, task oracle and oracle: what bounds a router on both sides."""
         table = self._table
-        found = [self._fixed("best single", np.full(len(table.prompts), self._best))]
+        found = [self._best_single()]
         if self._prices is not None:
             found.append(self._zero_router(self._prices))
         if tasks is not None and any(task is not None for task in tasks):
-            values = baselines.task_oracle(table.score, tasks)
-            found.append(self._fixed("task oracle", self._cheapest_best(values)))
-        chosen = self._cheapest_best(baselines.oracle(table.score))
-        return [*found, self._fixed("oracle", chosen)]
+            found.append(self._told("task oracle", baselines.task_oracle(table.score, tasks)))
+        return [*found, self._told("oracle", table.score)]
 
-    def _fixed(self, name: str, chosen: Ints) -> Row:
-        table, rows = self._table, np.arange(len(chosen))
-        cost = table.cost_usd
+    def _best_single(self) -> Row:
+        """The model with the best mean, on the prompts that it answered."""
+        known = self._prices
+        paid = np.full(len(self._draws), np.nan) if known is None else known[:, self._best]
+        picks = {self._table.models[self._best]: Figure(value=1.0, low=1.0, high=1.0)}
+        return self._line("best single", self._qualities[:, self._best], paid, picks)
+
+    def _told(self, name: str, values: Floats) -> Row:
+        """An oracle: each row goes to the cheapest of those with its highest value."""
+        table, cost = self._table, self._table.cost_usd
+        chosen, rows = self._cheapest_best(values), np.arange(len(table.prompts))
         paid = np.full(len(rows), np.nan) if cost is None else cost[rows, chosen]
         return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, chosen)
 
     def _cheapest_best(self, values: Floats) -> Ints:
-        """The cheapest of the models that share the highest value of each row."""
         count = len(self._table.models)
+        # A missing outcome is nobody's to choose, whatever is known of the model.
+        values = np.where(np.isnan(self._table.score), -1.0, values)
         price = np.zeros(count) if self._prices is None else self._prices[0]
         # An unknown price is dearer than any, but may still be the only one that is right.
         price = np.nan_to_num(price, nan=float(np.nanmax(price, initial=0.0)) * 1e6 + 1.0)
@@ -85,21 +92,23 @@ class Rows:
 
     def _zero_router(self, prices: Floats) -> Row:
         """The cheapest mix of single models with 95 % of the best one's quality."""
-        costs = []
+        costs, reached = [], []
         for quality, price in zip(self._qualities, prices, strict=True):
             mixed = _mixed(price, quality)
-            costs.append(mixed.cost_at(_KEPT * quality[self._best]))
-        quality = _KEPT * self._qualities[:, self._best]
-        return self._line(f"zero router at {_KEPT:.0%}", quality, np.array(costs), {})
+            wanted = _KEPT * quality[self._best]
+            costs.append(mixed.cost_at(wanted))
+            # Where the cheapest model alone has more, so has the mix.
+            reached.append(max(wanted, mixed.qualities[0]))
+        name = f"zero router at {_KEPT:.0%}"
+        return self._line(name, np.array(reached), np.array(costs), {})
 
     def _line(self, name: str, quality: Floats, paid: Floats, picks: Mapping[str, Figure]) -> Row:
         gap = self._top[self._draws].mean(axis=1) - quality
         unknown = np.full(len(quality), np.nan)
         saved, saved_most, over = unknown, unknown, unknown
         if self._prices is not None:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                saved = 1 - paid / self._prices[:, self._best]
-                saved_most = 1 - paid / np.nanmax(self._prices, axis=1)
+            saved = metrics.saving(paid, self._prices[:, self._best])
+            saved_most = metrics.saving(paid, np.nanmax(self._prices, axis=1))
             over = self._over_mixing(self._prices, quality, paid)
         return Row(
             name=name,
@@ -134,10 +143,3 @@ def _mixed(prices: Floats, qualities: Floats) -> metrics.Frontier:
     known = ~(np.isnan(prices) | np.isnan(qualities))
     pairs = zip(prices[known].tolist(), qualities[known].tolist(), strict=True)
     return metrics.frontier(list(pairs))
-
-
-def _column_means(grid: Floats) -> Floats:
-    """Means of the known cells, NaN where a column has none."""
-    known = ~np.isnan(grid)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, grid, 0.0).sum(axis=0) / known.sum(axis=0))

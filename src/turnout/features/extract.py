@@ -13,6 +13,8 @@ from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 EXPECTED_OUTPUT_TOKENS = 400
 
 _TEXT = frozenset({"text"})
+# How long a written cache lasts at most, as a request says it.
+_HOUR = "1h"
 _MODALITY_OF_PART = {
     "image_url": "image",
     "input_image": "image",
@@ -41,6 +43,7 @@ def extract(
         modalities=_modalities(messages),
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
+        lasting=_may_last(request),
     )
 
 
@@ -85,3 +88,11 @@ def _modalities(messages: Sequence[Message]) -> frozenset[str]:
         return _TEXT
     kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
     return _TEXT.union(kind for kind in kinds if kind)
+
+
+def _may_last(request: Request) -> bool:
+    """Whether a part of the prompt is marked as one to be cached for an hour."""
+    if request.native is not None:
+        return _HOUR in strings(request.native)
+    marked = any(not isinstance(message.get("content"), str) for message in request.messages)
+    return marked and _HOUR in strings(request.messages)

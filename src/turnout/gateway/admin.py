@@ -88,8 +88,8 @@ class Admin:
         await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
 
     async def _set(self, arrival: "Arrival", out: Exchange) -> None:
-        budget = read_budget(await self._read(arrival))
-        await asyncio.to_thread(self._stored().set_budget, budget)
+        asked = read_budget(await self._read(arrival))
+        budget = await asyncio.to_thread(self._stored().set_budget, asked)
         await _send(out, {"id": budget.id})
 
     async def _remove(self, arrival: "Arrival", out: Exchange) -> None:

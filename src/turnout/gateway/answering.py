@@ -16,7 +16,7 @@ from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
 from turnout.gateway.exchange import Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.says import attempts_of, decision_headers
+from turnout.gateway.says import attempts_of, decision_headers, printable
 from turnout.runtime import Router, Walk, failure, refusal
 
 _JSON = (b"content-type", b"application/json")
@@ -149,6 +149,8 @@ class _Answering(Struct, kw_only=True):
         )
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
+        if walk.call is not None and (left := walk.call.left_out):
+            headers.append((b"x-turnout-left-out", printable(", ".join(left))))
         return headers
 
     def _expected(self) -> int | None:

@@ -83,7 +83,7 @@ class Arrival(Struct, kw_only=True):
 
 
 class Gateway:
-    """Serves ``router``; setting ``router`` swaps it for the requests that arrive from then on.
+    """Serves ``router`` until it is told to ``take`` another one.
 
     ``readiness.draining`` makes ``/readyz`` say no, so that balancers send nothing new.
     """
@@ -132,6 +132,12 @@ class Gateway:
         self.router.prepare()
         with suppress(LedgerError):  # said, and tried again, by ``attend``
             self.router.accounts.open()
+
+    def take(self, router: Router) -> Router:
+        """Serve the requests that arrive from now on by ``router``; the one that did until now."""
+        old, self.router = self.router, router
+        self.access.origins = Origins(router.parts.config.serve.origins)
+        return old
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""

@@ -1,24 +1,27 @@
-"""Swaps the router when its configuration changes.
+"""Swaps the router, and the certificate, when their files change.
 
-Invariant: a configuration is taken whole or not at all; while a new one is read the old one
-serves, and requests under way end on the router they began with.
+Invariant: what has changed is taken whole or not at all; while it is read the old router serves,
+and requests under way end on the router they began with.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from turnout.core import ConfigError
+from turnout.core import RouterError
 from turnout.gateway.app import Gateway
 from turnout.runtime import Router
 
 _LOG = logging.getLogger("turnout.gateway")
 _LOOK_EVERY_S = 0.5
 
+Stamps = Mapping[Path, tuple[int, int, int]]
+
 
 class Reloader:
-    """Watches ``path`` (None: nothing to watch) and builds routers with ``build``.
+    """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
     A replaced router's connections are kept for requests under way: as long as its configuration
     lets an answer take, and ``linger_s`` more.
@@ -28,54 +31,81 @@ class Reloader:
         self,
         gateway: Gateway,
         build: Callable[[], Router],
-        path: Path | None,
+        paths: Sequence[Path] = (),
         *,
+        renew: Callable[[], None] = lambda: None,
         linger_s: float = 60.0,
     ) -> None:
         self._gateway = gateway
         self._build = build
-        self._path = path
+        self._paths = tuple(paths)
+        self._renew = renew
         self._linger_s = linger_s
-        self._seen = self._stamp()
+        self._seen: Stamps = {}
+        self._seen = self._stamps()
+        self._reloading = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Looks for changes until it is cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
+            if self._stamps() != self._seen:
                 await self.reload()
 
     async def reload(self) -> bool:
-        """Takes the configuration as it is now; whether it could be."""
+        """Takes everything as it is now; whether it could be."""
+        async with self._reloading:
+            self._seen = self._stamps()
+            try:
+                router = await asyncio.to_thread(self._build)
+                shared = await self._succeeds(router)
+            except RouterError as error:
+                self._refused(str(error))
+                return False
+            except Exception as error:  # noqa: BLE001 -- the border where nothing escapes
+                # The next change must be seen all the same.
+                _LOG.exception("reading the changed configuration failed")
+                self._refused(repr(error))
+                return False
+            old = self._gateway.take(router)
+            _LOG.info("configuration reloaded")
+            task = asyncio.create_task(self._end(old, recording=shared))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            return True
+
+    async def _succeeds(self, router: Router) -> bool:
+        """Whether it goes on with the recorder of the one that serves; else its own is open.
+
+        Raises RouterError where it cannot serve.
+        """
         try:
-            router = await asyncio.to_thread(self._build)
             router.prepare()
+            self._renew()
             shared = router.succeed(self._gateway.router)
-        except ConfigError as error:
-            _LOG.error(
-                "the changed configuration is not taken; the old one serves on",
-                extra={"fields": {"problem": str(error)}},
-            )
-            return False
-        old, self._gateway.router = self._gateway.router, router
-        _LOG.info("configuration reloaded")
-        task = asyncio.create_task(self._end(old, recording=shared))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        return True
+            if not shared:
+                await asyncio.to_thread(router.accounts.open)
+        except BaseException:
+            await router.retire(recording=False)
+            raise
+        return shared
 
     async def _end(self, old: Router, *, recording: bool) -> None:
         await asyncio.sleep(old.parts.config.timeouts.total_s + self._linger_s)
         await old.retire(recording=recording)
 
-    def _stamp(self) -> tuple[int, int] | None:
-        if self._path is None:
-            return None
-        try:
-            found = self._path.stat()
-        except OSError:
-            return self._seen if hasattr(self, "_seen") else None
-        return found.st_mtime_ns, found.st_size
+    def _refused(self, problem: str) -> None:
+        _LOG.error(
+            "the changed configuration is not taken; the old one serves on",
+            extra={"fields": {"problem": problem}},
+        )
+
+    def _stamps(self) -> Stamps:
+        """What tells one state of the files from another; a file that is gone is as it was."""
+        found = dict(self._seen)
+        for path in self._paths:
+            with suppress(OSError):
+                stat = path.stat()
+                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        return found

@@ -20,7 +20,7 @@ from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
-from turnout.gateway.listening import Address, tls_context
+from turnout.gateway.listening import Address, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
 from turnout.runtime import Router
@@ -44,23 +44,29 @@ async def serve(
     listener: socket.socket,
     *,
     access: Access,
-    limits: Limits | None = None,
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
     ready: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload the configuration.
+    """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
     ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
     under way.
     """
-    limits, patience = limits or Limits(), patience or Patience()
+    limits, patience = Limits(), patience or Patience()
+    tls = tls_context(address)
     _share_one_heap()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
     _settle_memory()
-    reloader = Reloader(gateway, build, config_path)
+    files = (config_path, address.certificate, address.key) if address else (config_path,)
+    reloader = Reloader(
+        gateway,
+        build,
+        [path for path in files if path is not None],
+        renew=lambda: renew(tls, address),
+    )
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
@@ -70,7 +76,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
     watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
-        await server.start(listener, tls_context(address))
+        await server.start(listener, tls)
         ready()
         warming = asyncio.create_task(_warm_rest(gateway.router))
         await stopping.gently.wait()

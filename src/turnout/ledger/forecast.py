@@ -15,14 +15,15 @@ _EIGHTY_PERCENT = 1.2816  # the normal quantile that leaves 10 % on each side
 class Forecast:
     """A month's spending: so far, and expected with the range that 8 of 10 months stay in.
 
-    It continues the mean of the last seven days with its day-to-day spread.
+    It continues the mean of the last seven days with its day-to-day spread; from fewer than two
+    ``days`` there is none, and the range is None.
     """
 
     month: str
     spent_pico_usd: int
     expected_pico_usd: int
-    low_pico_usd: int
-    high_pico_usd: int
+    low_pico_usd: int | None
+    high_pico_usd: int | None
     days: int
 
 
@@ -46,13 +47,13 @@ def forecast(store: Store, now_ms: int) -> Forecast | None:
     elapsed = (now_ms / HOUR_MS - last_day * DAY_HOURS) / DAY_HOURS
     daily = fmean(past) if past else by_day.get(last_day, 0) / max(elapsed, 1 / DAY_HOURS)
     left = (end.timestamp() - now_ms / 1000) / 86_400
-    spread = _EIGHTY_PERCENT * pstdev(past) * left**0.5 if past else 0.0
+    spread = _EIGHTY_PERCENT * pstdev(past) * left**0.5 if len(past) > 1 else None
     expected = spent + daily * left
     return Forecast(
         month=f"{start:%Y-%m}",
         spent_pico_usd=spent,
         expected_pico_usd=round(expected),
-        low_pico_usd=round(max(spent, expected - spread)),
-        high_pico_usd=round(expected + spread),
+        low_pico_usd=None if spread is None else round(max(spent, expected - spread)),
+        high_pico_usd=None if spread is None else round(expected + spread),
         days=len(past),
     )

@@ -18,7 +18,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     asked = stand_in or catalog.deployments.get(route.deployment)
     other = is_other(asked.model if asked else route.model, outcome.model)
     priced = billed(asked, outcome.model, catalog) if asked else None
-    price = priced.price if priced else None
+    price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
     return Call(
         id=outcome.decision_id,
         n=n,
@@ -72,13 +72,13 @@ def rates_text(price: Price) -> str:
     return json.dumps([_rates(price.rates), *tiers], separators=(",", ":"))
 
 
-def price_from_text(text: str, source: str = "", date: str = "") -> Price:
-    """The price that ``rates_text`` wrote."""
+def price_from_text(text: str) -> Price:
+    """The price that ``rates_text`` wrote, which says nothing of its source."""
     base, *tiers = json.loads(text)
     return Price(
         rates=Rates(**_named(base)),
-        source=source,
-        date=date,
+        source="",
+        date="",
         tiers=tuple((above, Rates(**_named(rates))) for above, rates in tiers),
     )
 

@@ -150,8 +150,9 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted: most records do without.
-        *([dict(features.written)] if features.written else []),
+        # Only where lengths were predicted or caches may last: most records do without.
+        *([dict(features.written)] if features.written or features.lasting else []),
+        *([True] if features.lasting else []),
     ]
 
 
@@ -166,6 +167,7 @@ def _as_features(fields: list[Any]) -> Features:
         needs_json=fields[6],
         schema=fields[7],
         written=fields[8] if len(fields) > 8 else {},
+        lasting=len(fields) > 9,
     )
 
 

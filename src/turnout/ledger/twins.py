@@ -89,7 +89,9 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
         return deployment.price.expected_cost(prompt, output)
     read = min(prompt, read)
     written = min(prompt - read, written)
-    return deployment.price.rates_for(prompt).of(prompt - read - written, read, written, output)
+    lasting = used.lasting and deployment.provider.family == "anthropic"
+    rates = deployment.price.billing(lasting=lasting).rates_for(prompt)
+    return rates.of(prompt - read - written, read, written, output)
 
 
 def counted(decision: Decision, deployment: Deployment) -> int:

@@ -108,10 +108,10 @@ class Utility:
         )
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """All candidates by falling utility; one without a price last where dollars count."""
+        """All candidates by falling utility; those without a price last where dollars count."""
         able, others, _ = split(candidates, situation.request.constraints.quality or 0.0)
         ordered = [
-            *sorted(able, key=lambda c: (-self._utility(c), cost_of(c))),
+            *sorted(able, key=lambda c: (-self._utility(c), cost_of(c), -quality_of(c))),
             *sorted(others, key=lambda c: (-quality_of(c), cost_of(c))),
         ]
         return in_order(ordered, ("most useful for its price", "next most useful"))

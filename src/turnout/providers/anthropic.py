@@ -20,6 +20,7 @@ from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.errors import classify, read_error
 from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
 
@@ -37,9 +38,7 @@ class AnthropicCodec:
     @classmethod
     def for_deployment(cls, deployment: Deployment) -> "AnthropicCodec":
         """A codec that marks this deployment's signatures and knows its provider's secrets."""
-        provider = deployment.provider
-        known = {provider.api_key, *provider.headers.values()}
-        return cls(mark=mark_of(deployment), secrets=frozenset(value for value in known if value))
+        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""

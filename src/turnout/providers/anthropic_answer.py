@@ -43,9 +43,10 @@ def _marked(block: object, mark: str) -> Mapping[str, Any]:
     if not isinstance(block, Mapping):
         raise Malformed("a content block is not an object")
     if block.get("type") == "thinking":
-        return {**block, "signature": marked(_text(block.get("signature")), mark)}
+        length = len(_text(block.get("thinking")))
+        return {**block, "signature": marked(_text(block.get("signature")), mark, length)}
     if block.get("type") == "redacted_thinking":
-        return {**block, "data": marked(_text(block.get("data")), mark)}
+        return {**block, "data": marked(_text(block.get("data")), mark, 0)}
     return block
 
 
@@ -56,7 +57,7 @@ def _delta(blocks: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> D
     return Delta(
         text="".join(_text(b.get("text")) for b in of["text"]),
         reasoning="".join(_text(b.get("thinking")) for b in of["thinking"]),
-        signature=_text(of["thinking"][-1].get("signature")) if of["thinking"] else "",
+        signature="".join(_text(b.get("signature")) for b in of["thinking"]),
         tool_calls=tuple(_call(place, block) for place, block in enumerate(calls)),
         finish_reason=FINISH_REASONS.get(reason, "stop"),
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Request
+from turnout.providers.anthropic_thinking import in_words_of
 from turnout.providers.signatures import unmarked
 from turnout.providers.tool_ids import portable
 
@@ -19,12 +20,15 @@ def native_body(
 ) -> dict[str, Any]:
     """The body for ``model``; asking for one of ``names`` means that the caller chose it."""
     trust = request.model in names
-    body = {**native, "model": model}
+    # Who chose the model knows its words; others wrote for whichever model is theirs.
+    told = native if trust else in_words_of(model, native)
+    body = {**told, "model": model}
     body.pop("stream", None)
     messages = [_turn(message, mark, trust=trust) for message in native["messages"]]
     body["messages"] = [message for message in messages if message["content"]]
-    if "thinking" in body and _breaks_a_tool_loop(native["messages"], body["messages"]):
-        # A tool loop that began without thoughts of this model's own must end without any.
+    budgeted = (body.get("thinking") or {}).get("type") == "enabled"
+    if budgeted and _breaks_a_tool_loop(native["messages"], body["messages"]):
+        # With a budget, a tool loop that began without thoughts of the model's own must end so.
         body.pop("thinking")
     return body
 

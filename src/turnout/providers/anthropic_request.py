@@ -14,12 +14,11 @@ import orjson
 from turnout.catalog import ModelCard
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
-from turnout.providers.signatures import unmarked
+from turnout.providers.anthropic_thinking import thinking
+from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
 _DEFAULT_MAX_TOKENS = 4096
-_LEAST_THINKING = 1024
-_BUDGETS = {"low": 2048, "medium": 8192, "high": 24_576, "xhigh": 32_768}
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
 # What a chat body may ask that Messages has no word for, with the value that asks for nothing.
 _UNSAID: tuple[tuple[str, object], ...] = (
@@ -108,9 +107,8 @@ def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
-    signature = unmarked(message.get("reasoning_signature"), mark, trust=False)
-    if signature and message.get("reasoning_content"):
-        thought = message["reasoning_content"]
+    thoughts = message.get("reasoning_content") or ""
+    for thought, signature in apart(thoughts, message.get("reasoning_signature"), mark):
         yield {"type": "thinking", "thinking": thought, "signature": signature}
     yield from _parts(message.get("content"))
     yield from _parts(message.get("refusal"))
@@ -245,11 +243,24 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _think(body: dict[str, Any], effort: object) -> None:
-    """Turns thinking on where the answer's cap leaves room and no tool is forced."""
-    budget = min(_BUDGETS.get(str(effort), 0), body["max_tokens"] - 1)
+    """Turns thinking on where the answer's cap leaves room and nothing else speaks against it."""
+    told = thinking(body["model"], str(effort), body["max_tokens"])
     forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
-    if budget < _LEAST_THINKING or forced:
+    if not told or forced:
         return
-    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    # Thinking takes no other temperature than its own.
-    body.pop("temperature", None)
+    if told["thinking"]["type"] == "enabled" and _in_a_thoughtless_loop(body):
+        return
+    format_ = body.get("output_config") or {}
+    config = {**format_, **told.get("output_config", {})}
+    body.update(told, **({"output_config": config} if config else {}))
+    for name in _SAMPLING:
+        # Thinking takes none but its own.
+        body.pop(name, None)
+
+
+def _in_a_thoughtless_loop(body: Mapping[str, Any]) -> bool:
+    """Whether the tools whose results these are were called without a thought before."""
+    answers = [turn["content"] for turn in body["messages"] if turn["role"] == "assistant"]
+    last = body["messages"][-1]["content"]
+    returns = any(block["type"] == "tool_result" for block in last)
+    return returns and bool(answers) and answers[-1][0]["type"] != "thinking"

@@ -33,6 +33,7 @@ class AnthropicStreamDecoder(StreamDecoder):
         super().__init__(secrets, max_event_bytes)
         self._mark = mark
         self._calls: dict[int, int] = {}
+        self._thought: dict[int, int] = {}
         self._signed: set[int] = set()
         self._usage: list[object] = []
         self._stopped = False
@@ -92,7 +93,7 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
         if block.get("type") == "redacted_thinking":
-            block["data"] = marked(str(block.get("data") or ""), self._mark)
+            block["data"] = marked(str(block.get("data") or ""), self._mark, 0)
         if block.get("type") != "tool_use":
             return (Delta(text=_text(block["text"])),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
@@ -107,11 +108,14 @@ class AnthropicStreamDecoder(StreamDecoder):
         if kind == "text_delta":
             return (Delta(text=_text(delta.get("text"))),)
         if kind == "thinking_delta":
-            return (Delta(reasoning=_text(delta.get("thinking"))),)
+            thought = _text(delta.get("thinking"))
+            self._thought[index] = self._thought.get(index, 0) + len(thought)
+            return (Delta(reasoning=thought),)
         if kind == "signature_delta":
-            if index not in self._signed:
+            if index not in self._signed and delta.get("signature"):
                 self._signed.add(index)
-                delta["signature"] = marked(_text(delta.get("signature")), self._mark)
+                length = self._thought.get(index, 0)
+                delta["signature"] = marked(_text(delta.get("signature")), self._mark, length)
             return (Delta(signature=_text(delta.get("signature"))),)
         if kind == "input_json_delta" and index in self._calls:
             text = _text(delta.get("partial_json"))

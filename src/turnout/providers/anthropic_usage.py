@@ -15,8 +15,10 @@ _NAMES = (
     "input_tokens",
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
+    "cache_creation",
     "output_tokens",
 )
+_FOR_AN_HOUR = "ephemeral_1h_input_tokens"
 
 
 def anthropic_usage(*payloads: object) -> Usage | None:
@@ -31,7 +33,12 @@ def anthropic_usage(*payloads: object) -> Usage | None:
             cache_read=count(counts, "cache_read_input_tokens") or 0,
             cache_write=count(counts, "cache_creation_input_tokens") or 0,
             output=required(counts, "output_tokens"),
+            lasting=bool(_lasting(counts.get("cache_creation"))),
         )
     except WrongCount:
         return None
     return usage if usage.total_input else None  # no call is without a prompt
+
+
+def _lasting(created: object) -> int:
+    return (count(created, _FOR_AN_HOUR) or 0) if isinstance(created, Mapping) else 0

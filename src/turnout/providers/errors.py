@@ -14,16 +14,18 @@ from msgspec import structs
 
 from turnout.core import Fault, FaultKind
 from turnout.providers.scrub import scrub
+from turnout.providers.settings import refused_setting
 from turnout.providers.waiting import retry_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorText:
-    """What a provider says went wrong: its message and its machine-readable code and type."""
+    """What a provider says went wrong: its message, machine-readable code and type, and field."""
 
     message: str = ""
     code: str = ""
     type: str = ""
+    param: str = ""
 
     @property
     def labels(self) -> str:
@@ -60,6 +62,16 @@ _FILTER = re.compile(
 )
 _FILTER_LABELS = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
+)
+# What one model cannot do, another may.
+_NOT_HERE = re.compile(
+    r"(?:not|doesn't|don't|cannot|can't) support|unsupported"
+    r"|not (?:available|enabled|allowed) (?:for|with|on|in|by) (?:this|the) model"
+)
+# A thought that the model misses in what another one, or no one, has kept of its turns.
+_ITS_THOUGHTS = re.compile(
+    r"must be passed back|thought[_ ]?signature|signature\W+in\W+thinking"
+    r"|expected\W+thinking\W+or\W+redacted_thinking"
 )
 _TYPE_STATUS = (
     (re.compile(r"overloaded"), 529),
@@ -102,7 +114,7 @@ def _bare_error(payload: Mapping[str, Any]) -> ErrorText | None:
     if payload.get("message") and "code" in payload:
         return _error_object(payload)
     detail = payload.get("detail")
-    return ErrorText(message=_detail_text(detail)) if detail else None
+    return ErrorText(message=_detail_text(detail), param=_detail_place(detail)) if detail else None
 
 
 def classify(
@@ -121,7 +133,24 @@ def classify(
     wait_s = retry_after_s(headers or {}, now)
     detail = scrub(_sentence(status, error), secrets)
     fault = _by_text(meant, error, detail, wait_s) or _by_status(meant, detail, wait_s)
+    if fault.kind == "invalid_request":
+        fault = _refused(fault, error)
     return structs.replace(fault, status=status)
+
+
+def _refused(fault: Fault, error: ErrorText) -> Fault:
+    """A refusal of the request: by this model alone, or for a setting that may be left out."""
+    return structs.replace(
+        fault,
+        setting=refused_setting(error.message, error.param),
+        scope="deployment" if _is_its_own(error) else fault.scope,
+    )
+
+
+def _is_its_own(error: ErrorText) -> bool:
+    """Whether the refusal is about the model rather than about the request."""
+    found = _NOT_HERE.search(error.words) or _ITS_THOUGHTS.search(error.message.lower())
+    return found is not None
 
 
 def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -> Fault | None:
@@ -205,6 +234,7 @@ def _error_object(error: Mapping[str, Any]) -> ErrorText:
         message=_word(error.get("message")),
         code=_word(error.get("code")),
         type=_word(error.get("type") or error.get("status")),
+        param=_word(error.get("param")),
     )
 
 
@@ -214,6 +244,13 @@ def _detail_text(detail: object) -> str:
     if isinstance(detail, dict):
         return _word(detail.get("msg") or detail.get("message") or dict(detail))
     return str(detail)
+
+
+def _detail_place(detail: object) -> str:
+    """The field that FastAPI's first complaint is about, as a path."""
+    first = detail[0] if isinstance(detail, list) and detail else None
+    place = first.get("loc") if isinstance(first, dict) else None
+    return ".".join(map(str, place)) if isinstance(place, list) else ""
 
 
 def _word(value: object) -> str:

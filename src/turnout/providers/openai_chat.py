@@ -11,31 +11,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import in_words_of, reports_usage
 from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import secrets_of
+from turnout.providers.signatures import apart, mark_of, unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import portable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIChatCodec:
-    """The codec; ``secrets`` are hidden wherever a provider's text is repeated."""
+    """The codec for one deployment, whose thoughts carry ``mark``; without one they do not return.
 
+    ``secrets`` are hidden wherever a provider's text is repeated.
+    """
+
+    mark: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     max_event_bytes: int = MAX_EVENT_BYTES
 
     @classmethod
-    def for_provider(cls, provider: Provider) -> "OpenAIChatCodec":
-        """A codec that knows this provider's key and header values as secrets."""
-        known = {provider.api_key, *provider.headers.values()}
-        return cls(secrets=frozenset(value for value in known if value))
+    def for_deployment(cls, deployment: Deployment) -> "OpenAIChatCodec":
+        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
+        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
@@ -44,7 +50,7 @@ class OpenAIChatCodec:
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
-        body["messages"] = [_portable(message) for message in request.messages]
+        body["messages"] = [_portable(message, self.mark) for message in request.messages]
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
@@ -55,14 +61,16 @@ class OpenAIChatCodec:
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
-        answer = read_answer(body, lambda payload: read_chunk(payload, "message"), self.secrets)
+        answer = read_answer(body, self._read, self.secrets)
         if isinstance(answer, Fault) or answer.deltas:
             return answer
         return bad_answer("the answer holds no choices")
 
     def decoder(self) -> OpenAIStreamDecoder:
         """A fresh decoder for one streamed answer."""
-        return OpenAIStreamDecoder(secrets=self.secrets, max_event_bytes=self.max_event_bytes)
+        return OpenAIStreamDecoder(
+            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
+        )
 
     def classify_error(
         self,
@@ -75,6 +83,16 @@ class OpenAIChatCodec:
         """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
         return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
+    def _read(self, payload: object) -> Chunk:
+        chunk = read_chunk(payload, "message")
+        if not self.mark or not any(delta.reasoning for delta in chunk.deltas):
+            return chunk
+        return structs.replace(chunk, deltas=tuple(map(self._signed, chunk.deltas)))
+
+    def _signed(self, delta: Delta) -> Delta:
+        signature = unsigned(self.mark, len(delta.reasoning)) if delta.reasoning else ""
+        return structs.replace(delta, signature=signature)
+
 
 def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -> None:
     if not stream:
@@ -86,14 +104,18 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
-def _portable(message: Any) -> Any:
-    """The message without another family's marks, its tool ids in a form that all take."""
+def _portable(message: Any, mark: str) -> Any:
+    """The message without other models' thoughts, its tool ids in a form that all take."""
     if not isinstance(message, dict | Mapping):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:
         return message
-    clean = {k: v for k, v in message.items() if k != "reasoning_signature"}
+    clean = dict(message)
+    signature = clean.pop("reasoning_signature", None)
+    # The model's own thought is asked for beside the calls it led to; elsewhere some refuse it.
+    if signature and not (calls and apart(message.get("reasoning_content") or "", signature, mark)):
+        clean.pop("reasoning_content", None)
     if isinstance(result, str):
         clean["tool_call_id"] = portable(result)
     if isinstance(calls, list):

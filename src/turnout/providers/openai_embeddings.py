@@ -14,10 +14,11 @@ from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
 from turnout.providers.answer_body import read_answer
 from turnout.providers.errors import classify, read_error
-from turnout.providers.openai_chat import OpenAIChatCodec, dump, headers_of
+from turnout.providers.openai_chat import dump, headers_of
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
+from turnout.providers.scrub import secrets_of
 from turnout.providers.usage import openai_usage
 
 
@@ -30,7 +31,7 @@ class OpenAIEmbeddingsCodec:
     @classmethod
     def for_provider(cls, provider: Provider) -> "OpenAIEmbeddingsCodec":
         """A codec that knows this provider's key and header values as secrets."""
-        return cls(secrets=OpenAIChatCodec.for_provider(provider).secrets)
+        return cls(secrets=secrets_of(provider))
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` for vectors; there is nothing to stream."""

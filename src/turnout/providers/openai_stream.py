@@ -6,22 +6,30 @@ This module does not know requests or transports.
 """
 
 import orjson
+from msgspec import structs
 
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import Malformed, read_chunk
+from turnout.providers.signatures import unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES, Event
 from turnout.providers.stream_decoder import StreamDecoder, interrupted
 
 
 class OpenAIStreamDecoder(StreamDecoder):
-    """Decodes one stream. ``secrets`` are hidden in fault details."""
+    """Decodes one stream; ``mark`` goes on its thoughts, ``secrets`` are hidden in faults."""
 
     def __init__(
-        self, *, secrets: frozenset[str] = frozenset(), max_event_bytes: int = MAX_EVENT_BYTES
+        self,
+        *,
+        mark: str = "",
+        secrets: frozenset[str] = frozenset(),
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         super().__init__(secrets, max_event_bytes)
+        self._mark = mark
+        self._thought = 0
         self._open_choices: set[int] = set()
         self._finished = False
 
@@ -53,6 +61,8 @@ class OpenAIStreamDecoder(StreamDecoder):
 
     def _note(self, chunk: Chunk) -> Chunk | Fault:
         for delta in chunk.deltas:
+            if delta.reasoning and delta.choice == 0:
+                self._thought += len(delta.reasoning)
             if delta.finish_reason is None:
                 self._open_choices.add(delta.choice)
                 continue
@@ -60,7 +70,17 @@ class OpenAIStreamDecoder(StreamDecoder):
             self._open_choices.discard(delta.choice)
             if delta.finish_reason == "error":
                 return self._fail(interrupted("the provider ended the stream with an error"))
-        return chunk
+        return self._signed(chunk) if self._thought and self._mark else chunk
+
+    def _signed(self, chunk: Chunk) -> Chunk:
+        """The chunk, with the mark of the first choice's thought once it is over."""
+        first = next((delta for delta in chunk.deltas if delta.choice == 0), None)
+        if first is None or not (first.text or first.tool_calls or first.finish_reason):
+            return chunk
+        signed = structs.replace(first, signature=unsigned(self._mark, self._thought))
+        self._thought = 0
+        deltas = tuple([signed if delta is first else delta for delta in chunk.deltas])
+        return structs.replace(chunk, deltas=deltas)
 
     def _finish(self) -> Fault | None:
         if self._malformed:

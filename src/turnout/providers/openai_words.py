@@ -2,11 +2,14 @@
 
 OpenAI's newer models refuse ``max_tokens``; most others know nothing else, and either refuse
 ``max_completion_tokens`` or, worse, ignore it and write as much as they like. The role
-``developer`` is OpenAI's alone; to others it is the ``system``.
+``developer`` is OpenAI's alone; to others it is the ``system``. Gemini refuses a call that has lost
+the signature of the thought before it, unless it is told that there is none to check.
 Sources: platform.openai.com/docs/api-reference/chat/create; docs.mistral.ai/api and
-api-docs.deepseek.com/api/create-chat-completion, which know the older words only.
+api-docs.deepseek.com/api/create-chat-completion, which know the older words only;
+ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +20,8 @@ from turnout.core.hosts import LOOPBACK
 _OLD_CAP, _NEW_CAP = "max_tokens", "max_completion_tokens"
 _NEW_ROLE, _OLD_ROLE = "developer", "system"
 
+_GOOGLE = "generativelanguage.googleapis.com"
+_NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _OPENAI = "api.openai.com"
 _OPENAI_AT_AZURE = ".openai.azure.com"
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
@@ -53,6 +58,19 @@ def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
             {**message, "role": _OLD_ROLE} if message.get("role") == _NEW_ROLE else message
             for message in body["messages"]
         ]
+    if _host(provider.base_url) == _GOOGLE:
+        body["messages"] = [_without_signature(message) for message in body["messages"]]
+
+
+def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message, its first call marked as one without a signature where it has lost its own.
+
+    The other calls of an answer never have one.
+    """
+    calls = message.get("tool_calls") or ()
+    if not calls or any("extra_content" in call for call in calls):
+        return message
+    return {**message, "tool_calls": [{**calls[0], "extra_content": _NO_SIGNATURE}, *calls[1:]]}
 
 
 def reports_usage(provider: Provider) -> bool:

@@ -7,6 +7,8 @@ This module does not know faults.
 import re
 from collections.abc import Iterable
 
+from turnout.catalog import Provider
+
 MAX_DETAIL = 300
 REDACTED = "[redacted]"
 
@@ -23,6 +25,11 @@ _KEY_SHAPES = re.compile(
     """
 )
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+def secrets_of(provider: Provider) -> frozenset[str]:
+    """The provider's key and header values."""
+    return frozenset(value for value in (provider.api_key, *provider.headers.values()) if value)
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

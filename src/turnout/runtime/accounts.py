@@ -90,7 +90,7 @@ class Accounts:
             raise InvalidRequest(f"parent {parent!r} is no key", field="parent")
         models = None if models is None else tuple(models)
         for model in models or ():
-            self._check_model(model, "models")
+            self._models(model, "models")
         secret, key = new_key(
             name=name, team=team, parent=parent, admin=admin, models=models,
             expires_ms=expires_ms, now_ms=_now_ms(),
@@ -107,17 +107,19 @@ class Accounts:
         self._needed().change(revoking(id_, _now_ms()))
         self.refresh()
 
-    def set_budget(self, budget: Budget) -> None:
+    def set_budget(self, budget: Budget) -> Budget:
         """Set a budget, in place of one for the same, in the same window and unit.
 
-        Raises InvalidRequest where it is for a model or a key that is not there.
+        Returns it as it is kept: a model goes by its name. Raises InvalidRequest where it is for a
+        model or a key that is not there.
         """
         if budget.per == "model" and budget.name is not None:
-            self._check_model(budget.name, "name")
+            budget = replace(budget, name=self._one_model(budget.name, "name"))
         if budget.per == "key" and budget.name not in (None, *(key.id for key in self.keys())):
             raise InvalidRequest(f"{budget.name!r} is no key; list shows them", field="name")
         self._needed().change(setting(budget, _now_ms()))
         self.refresh()
+        return budget
 
     def remove_budget(self, id_: str) -> None:
         """Remove a budget that was set here. Raises InvalidRequest for any other."""
@@ -132,12 +134,22 @@ class Accounts:
         """Where every budget stands now."""
         return standings(self._needed().store, self.budgets, _now_ms())
 
-    def _check_model(self, name: str, field: str) -> None:
-        """Raises InvalidRequest for what is neither a model's name nor its id."""
+    def _one_model(self, given: str, field: str) -> str:
+        """The name of the model meant. Raises InvalidRequest, also where an id leaves a choice."""
+        meant = self._models(given, field)
+        if given in meant or len(meant) == 1:
+            return given if given in meant else meant.pop()
+        names = ", ".join(sorted(meant))
+        raise InvalidRequest(f"{field}: {given!r} is the id of {names}; use a name", field=field)
+
+    def _models(self, given: str, field: str) -> set[str]:
+        """The names of the models that have this name or id. Raises InvalidRequest for none."""
         known = self._catalog.deployments.values()
-        if not any(name in (d.id, d.group, d.model) for d in known):
-            fix = did_you_mean(name, self._catalog.names)
-            raise InvalidRequest(f"{field}: {name!r} is not configured; {fix}", field=field)
+        meant = {d.group or d.id for d in known if given in (d.id, d.group, d.model)}
+        if not meant:
+            fix = did_you_mean(given, self._catalog.names)
+            raise InvalidRequest(f"{field}: {given!r} is not configured; {fix}", field=field)
+        return meant
 
     def _needed(self) -> Ledger:
         if self._ledger is None:

@@ -4,7 +4,7 @@ Invariant: nothing is opened before the first call. This module does not know re
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.book import free_price
@@ -14,6 +14,7 @@ from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.openai_embeddings import OpenAIEmbeddingsCodec
+from turnout.providers.settings import Refused
 from turnout.providers.transport import HttpTransport
 from turnout.runtime.local_models import local_models
 
@@ -22,18 +23,23 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A wire family's codec with the transport that carries it."""
+    """A wire family's codec with the transport that carries it.
+
+    ``refuses`` are the settings that the model was found not to take, without and with tools:
+    some take an effort, but not beside tools.
+    """
 
     codec: Codec
     transport: Transport
+    refuses: tuple[set[Refused], set[Refused]] = field(default_factory=lambda: (set(), set()))
 
 
 class Backends:
     """One backend a deployment; those of a family share its transport."""
 
-    def __init__(self, transports: Mapping[str, Transport] | None = None) -> None:
+    def __init__(self) -> None:
         http = HttpTransport()
-        self._transports = transports or {
+        self._transports: Mapping[str, Transport] = {
             "openai": http,
             "anthropic": http,
             "embedded": EmbeddedTransport(local_models()),
@@ -60,7 +66,7 @@ def _codec(deployment: Deployment) -> Codec:
         return OpenAIEmbeddingsCodec.for_provider(deployment.provider)
     if deployment.provider.family == "anthropic":
         return AnthropicCodec.for_deployment(deployment)
-    return OpenAIChatCodec.for_provider(deployment.provider)
+    return OpenAIChatCodec.for_deployment(deployment)
 
 
 def stand_in_for(catalog: Catalog) -> Deployment | None:

@@ -2,9 +2,11 @@
 
 Invariant: a call never raises for what the other side does; its failure is a value. A streamed
 call yields nothing before its first content, so that a failure before it can fall over in silence.
+A setting that the model does not take is left out where the caller did not choose the model.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from functools import lru_cache
@@ -18,14 +20,19 @@ from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
+from turnout.providers.settings import Refused, among, as_refused, without
 from turnout.runtime.backends import Backend
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
+_LOG = logging.getLogger("turnout.runtime")
 
 
 class Call(Struct, kw_only=True):
-    """A call under way. ``deployment`` was chosen; ``answers`` is asked, usually the same."""
+    """A call under way. ``deployment`` was chosen; ``answers`` is asked, usually the same.
+
+    ``exact`` says that the caller chose the model: its settings go there as they are.
+    """
 
     decision_id: str
     request: Request
@@ -36,6 +43,7 @@ class Call(Struct, kw_only=True):
     catalog: Catalog
     timeouts: Timeouts
     input_tokens: int
+    exact: bool = False
     outcome: Outcome | None = None
     _started: float = field(default_factory=monotonic)
     _first: float | None = None
@@ -51,6 +59,12 @@ class Call(Struct, kw_only=True):
     def served_model(self) -> str:
         """The model that the provider says it serves, else the one it was asked for."""
         return self._model or self.answers.model
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """The settings of the request that its model does not take and is not sent."""
+        refuses = self._refuses
+        return among(self.request, refuses) if refuses and not self.exact else ()
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -108,7 +122,7 @@ class Call(Struct, kw_only=True):
 
     async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks as they come, never none. Raises what ended the stream before its end."""
-        response = await self._opened()
+        response = await self._opened(self.timeouts, stream=True)
         decoder, over = self.backend.codec.decoder(), False
         try:
             rest = b""
@@ -129,18 +143,43 @@ class Call(Struct, kw_only=True):
             await response.aclose(reuse=over)
 
     async def _fetch(self) -> Chunk | Fault:
-        response = await self._send(_whole(self.timeouts), stream=False)
-        body = await read_all(response)
-        if response.status != 200:
-            return self._refused(response, body)
-        return self.backend.codec.decode(body)
+        response = await self._opened(_whole(self.timeouts), stream=False)
+        return self.backend.codec.decode(await read_all(response))
 
-    async def _opened(self) -> WireResponse:
-        """The stream's response once its head says 200. Raises TransportError."""
-        response = await self._send(self.timeouts, stream=True)
-        if response.status == 200:
-            return response
-        raise TransportError(self._refused(response, await read_all(response)))
+    async def _opened(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
+        """The answer once its head says 200. Raises TransportError."""
+        while True:
+            asked = self._asks()
+            wire = self.backend.codec.encode(asked, self.answers, stream=stream)
+            response = await self.backend.transport.send(wire, timeouts)
+            if response.status == 200:
+                return response
+            fault = self._refused(response, await read_all(response))
+            if not self._does_without(fault.setting, asked):
+                raise TransportError(fault)
+
+    @property
+    def _refuses(self) -> set[Refused]:
+        return self.backend.refuses[bool(self.request.tools)]
+
+    def _asks(self) -> Request:
+        """The request without what the model does not take."""
+        left = self.left_out
+        return without(self.request, left) if left else self.request
+
+    def _does_without(self, setting: str | None, asked: Request) -> bool:
+        """Whether what was asked with this setting can be asked again without it, as from now."""
+        if setting is None or self.exact:
+            return False
+        refused = as_refused(asked, setting)
+        if not among(asked, {refused}):
+            return False
+        if refused not in self._refuses:
+            self._refuses.add(refused)
+            fields = {"deployment": self.answers.id, "setting": setting}
+            _LOG.warning("the model does not take a setting", extra={"fields": fields})
+        self._free = False
+        return True
 
     def _refused(self, response: WireResponse, body: bytes) -> Fault:
         self._free = True
@@ -151,10 +190,6 @@ class Call(Struct, kw_only=True):
             return fault
         hint = "; `turnout models --check` names the ids that this provider has"
         return structs.replace(fault, detail=fault.detail + hint)
-
-    async def _send(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
-        wire = self.backend.codec.encode(self.request, self.answers, stream=stream)
-        return await self.backend.transport.send(wire, timeouts)
 
     def _due(self) -> float:
         """When the next token is overdue, on the loop's clock; what is no token does not count."""

@@ -40,7 +40,7 @@ def request_of(
 
 
 def _listed(messages: object) -> list[Any]:
-    if not isinstance(messages, Sequence):
+    if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray):
         kind = type(messages).__name__
         raise InvalidRequest(f"a prompt cannot be {kind}; give a text, messages or a whole body")
     return list(messages)

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, NoReturn, Self, overload
 from weakref import WeakSet
 
 from msgspec import structs
 
 from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import (
+    ConfigError,
     Decision,
     Outcome,
     Request,
@@ -28,7 +29,6 @@ from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
-from turnout.runtime.backends import Backends
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
@@ -63,6 +63,7 @@ class Router:
         self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._reader.threads)
         self._streams: WeakSet[Stream] = WeakSet()
+        self._worked_in: int | None = None  # a process's id
 
     @classmethod
     def from_config(
@@ -71,7 +72,6 @@ class Router:
         *,
         environ: Mapping[str, str] = os.environ,
         recorder: Recorder | None = None,
-        backends: Backends | None = None,
     ) -> Self:
         """A router from a configuration, a mapping of its keys, or YAML text.
 
@@ -81,7 +81,7 @@ class Router:
             config = load_text(config, environ)
         elif not isinstance(config, Config):
             config = load_mapping(config, environ)
-        return cls(assemble(config, environ, recorder=recorder, backends=backends))
+        return cls(assemble(config, environ, recorder=recorder))
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
@@ -113,12 +113,15 @@ class Router:
     def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         """As ``route``, with the calls that helped to decide."""
         if self._parts.asked is None:
+            # Nothing here waits for a thread, so that a forked process may do it.
             request = self._meant(self.request(prompt, **more))
             return self._decide(request, self._reader.read_now(request)), ()
+        self._begin_work()
         return self._loop.run(self._labelled(prompt, **more))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
+        self._begin_work()
         decision, _ = await self._labelled(prompt, **more)
         return decision
 
@@ -148,6 +151,7 @@ class Router:
         Raises RequestError for a request that cannot be served, ProviderError or AllRoutesFailed
         when the models fail.
         """
+        self._begin_work()
         walk = await self.begin(self.request(prompt, **more))
         if stream:
             script = Transcript()
@@ -168,6 +172,7 @@ class Router:
     def chat(self, prompt: Prompt, *, stream: Literal[True], **more: Any) -> BlockingStream: ...
     def chat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | BlockingStream:
         """As ``achat``, for callers without an event loop."""
+        self._begin_work()
         if stream:
             return BlockingStream(
                 self._loop.run(self.achat(prompt, stream=True, **more)), self._loop
@@ -204,6 +209,7 @@ class Router:
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
     ) -> None:
         """As ``afeedback``."""
+        self._begin_work()
         self._loop.run(self.afeedback(decision_id, metric, value, source=source))
 
     def prepare(self) -> None:
@@ -288,10 +294,18 @@ class Router:
         if not recording:
             await asyncio.to_thread(self._parts.means.recorder.close)
 
+    def without_key(self) -> dict[str, str]:
+        """The deployments that cannot be called for want of a key, with the line that helps.
+
+        Where the embedded model stands in, those are the embedding models alone.
+        """
+        embedding = self._embedding.unavailable
+        return {**self._parts.unavailable, **embedding}
+
     def standings(self) -> dict[str, str]:
         """What each deployment's provider says of its model; one call a deployment with a key."""
-        found = dict(self._parts.unavailable)
-        for deployment in self._rules.catalog.deployments.values():
+        found = dict(self.without_key())
+        for deployment in self._parts.catalog.deployments.values():
             if deployment.provider.family != "embedded" and deployment.provider.has_key:
                 transport = self._parts.means.backends.of(deployment).transport
                 found[deployment.id] = self._loop.run(check(deployment, transport))
@@ -305,8 +319,16 @@ class Router:
 
     def close(self) -> None:
         """Close every connection and the background loop."""
+        if self._worked_in not in (None, os.getpid()):
+            return  # they are the other process's
         self._loop.run(self.aclose())
         self._loop.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a router has connections and threads, which cannot be copied or sent to another "
+            "process; make one there from the same configuration"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -329,6 +351,18 @@ class Router:
         at: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def _begin_work(self) -> None:
+        """Raises ConfigError in a fork of the process that this router has worked in.
+
+        Threads are not forked, and connections would be shared: its calls would wait for ever.
+        """
+        if self._worked_in not in (None, os.getpid()):
+            raise ConfigError(
+                "this router has worked in the process that this one was forked from; make one "
+                "here, or fork before its first call"
+            )
+        self._worked_in = os.getpid()
 
     def _meant(self, request: Request) -> Request:
         """The request with the name that its alias stands for, and tagged for balancing."""

@@ -19,7 +19,14 @@ from turnout.decision import SafetyRule
 
 # With the fresh text of a window this stays within the stretch that is judged at once.
 _CONTEXT = 400
-_SENTENCE_END = re.compile(r"(?<=[.!?\n])\s+|(?<=[\u3002\uff01\uff1f])")
+_ENDS = (
+    r"(?<=[.!?\n\u061f\u06d4\u0964])\s+|(?<=[\u3002\uff01\uff1f])"
+    # Where Latin letters begin or end among others, for texts that end no sentence by a sign.
+    r"|(?<=[^\x00-\u036f])\s*(?=[\x00-\u036f]{20})|(?<=[\x00-\u036f]{20})(?=[^\x00-\u036f])"
+)
+_SENTENCE_END = re.compile(_ENDS)
+# Arguments are JSON: there a line ends in an escape, and a text at its quote.
+_ARGUMENT_END = re.compile(rf'{_ENDS}|\\[nr]|(?<!\\)"')
 _LEAST = 20
 
 
@@ -31,12 +38,13 @@ class Judge:
     rule: SafetyRule
     threads: Executor
 
-    async def predict(self, before: str, text: str) -> Prediction:
+    async def predict(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
         """The prediction for a text after ``before``, as a whole and sentence by sentence.
 
-        What is unsafe in one sentence is lost in the score of the pages around it.
+        What is unsafe in one sentence, as told apart by ``ends``, is lost in the score of the
+        pages around it.
         """
-        said = [{"type": "text", "text": part} for part in _readings(before, text)]
+        said = [{"type": "text", "text": part} for part in _readings(before, text, ends)]
         begun = self.classifier.begin([{"role": "assistant", "content": said}])
         if isinstance(begun, Prediction):
             return begun
@@ -79,7 +87,8 @@ class Scanner:
         # Blanks hold nothing to score, and would have no verdict.
         prediction = None
         if (part.tail + text).strip():
-            prediction = await self._judge.predict(part.tail, text)
+            ends = _ARGUMENT_END if ".tool" in name else _SENTENCE_END
+            prediction = await self._judge.predict(part.tail, text, ends)
         data = text.encode("utf-8", "replace")
         part.digest.update(data)
         part.scanned_bytes += len(data)
@@ -97,11 +106,11 @@ class Scanner:
         )
 
 
-def _readings(before: str, text: str) -> list[str]:
+def _readings(before: str, text: str, ends: re.Pattern[str]) -> list[str]:
     """The whole, and each of its sentences that ``text`` has a share in."""
     whole = before + text
     found, start = [whole], 0
-    for end in [*(m.end() for m in _SENTENCE_END.finditer(whole)), len(whole)]:
+    for end in [*(m.end() for m in ends.finditer(whole)), len(whole)]:
         if end > len(before) and end - start >= _LEAST:
             found.append(whole[start:end].strip())
         start = end

@@ -13,7 +13,7 @@ from msgspec import Struct, field, structs
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
-from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens
+from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens, is_pinned
 from turnout.ledger import DONE, Recorder
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
@@ -132,6 +132,7 @@ class Walk(Struct, kw_only=True):
             timeouts=self.means.timeouts,
             catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
+            exact=is_pinned(self.request, self.means.rules),
         )
         return self.call
 

@@ -25,7 +25,8 @@ def chat_shape(body: Payload) -> dict[str, Any]:
     found["tools"] = tools
     choice = body.get("tool_choice") or {}
     found["tool_choice"] = {"function": choice} if choice.get("name") else choice.get("type")
-    found["reasoning_effort"] = (body.get("thinking") or {}).get("type") == "enabled"
+    thinking = (body.get("thinking") or {}).get("type")
+    found["reasoning_effort"] = thinking in ("enabled", "adaptive")
     wanted = (body.get("output_config") or {}).get("format")
     if wanted:
         schema = {"schema": wanted.get("schema")}

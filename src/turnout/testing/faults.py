@@ -80,6 +80,7 @@ def _proxy(
 
 REFUSALS = (
     _row("f-400", "400: a value is invalid", _R),
+    _row("f-unsupported", "400: the model does not support what was asked", _N),
     _row("f-filter", "400 of a content filter", _R),
     _row("f-context", "400: the prompt is too long", _N),
     _row("f-401", "401: the key is refused", _P),

@@ -33,12 +33,31 @@ _SPECIAL = {
         "invalid_request_error",
         "context_length_exceeded",
     ),
+    "unsupported": (
+        "This model does not support assistant message prefill.",
+        "invalid_request_error",
+        "unsupported",
+    ),
     "filter": (
         "The response was filtered due to the content management policy.",
         "invalid_request_error",
         "content_filter",
     ),
 }
+
+
+def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The error object of a picky model about the first setting that it does not take."""
+    for name in ("temperature", "top_p") if "picky" in script else ():
+        if body.get(name, 1) != 1:
+            text = f"Unsupported value: '{name}' does not support {body[name]} with this model."
+            return {
+                "message": f"{text} Only the default (1) value is supported.",
+                "type": "invalid_request_error",
+                "param": name,
+                "code": "unsupported_value",
+            }
+    return None
 
 
 def refusal(

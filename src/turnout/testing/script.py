@@ -53,6 +53,8 @@ FLAGS = {
     "spend": "the error code of a spend limit",
     "context": "the error of a prompt that is too long",
     "filter": "the error of a content filter",
+    "unsupported": "the error of a model that lacks what was asked",
+    "picky": "refuses each temperature and top_p but 1",
     "echokey": "the error text repeats the Authorization header",
     "plainerror": 'the error as {"error": "text"}',
     "flaterror": 'the error as {"message", "code"}',

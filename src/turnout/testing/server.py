@@ -17,14 +17,14 @@ from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest
 from turnout.testing.local_server import LocalServer
 from turnout.testing.playback import Playback
-from turnout.testing.refusals import refusal
+from turnout.testing.refusals import refusal, unsupported
 from turnout.testing.script import HONEST, Script, parse
 from turnout.testing.vectors import embedding_answer
 
 MESSAGES_PATH = "/v1/messages"
 EMBEDDINGS_PATH = "/v1/embeddings"
 _ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
-_REFUSING = frozenset({"quota", "spend", "context", "filter", "echokey"})
+_REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
 
 class FaultyUpstream(LocalServer):
@@ -115,6 +115,11 @@ class FaultyUpstream(LocalServer):
         self.invoice.append(entry)
         if script.status is not None or script.flags & _REFUSING:
             return await _refuse(exchange, entry, script, request)
+        if (picked := unsupported(script, body)) is not None:
+            await exchange.wait(script.slow_s)
+            entry.status, entry.ended_s = 400, time.monotonic()
+            await _send_json(exchange, 400, {"error": picked})
+            return True
         entry.prompt_tokens = _billed_prompt(script, body)
         entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
         if request.path == EMBEDDINGS_PATH:

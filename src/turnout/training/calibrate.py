@@ -38,8 +38,9 @@ class Calibrated:
 
     ``quality`` is the mean over the best single model's, ``low`` its lower confidence bound;
     ``lost`` is the share of requests that the best single model would have answered and the
-    router's choice did not, ``lost_high`` its upper bound. ``promised`` is False where the data is
-    too small, and then the threshold is the strictest.
+    router's choice did not, ``lost_high`` its upper bound; ``saving`` is NaN where a price that
+    it takes is unknown. ``promised`` is False where the data is too small, and then the threshold
+    is the strictest.
     """
 
     threshold: float
@@ -65,14 +66,20 @@ def calibrate(
 ) -> Calibrated:
     """The lowest threshold that keeps the mean quality, or loses at most ``lost`` of the requests.
 
-    ``success [n, m]`` and the ``margin``, if any, must be out of sample. Raises ConfigError where
-    a figure is not a share.
+    ``success [n, m]`` and the ``margin``, if any, must be out of sample. Only prompts that the best
+    single model answered count, and on each only the models that did. Raises ConfigError where a
+    figure is not a share.
     """
     for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"{name} is {value:g}; use a share between 0 and 1")
-    score = np.nan_to_num(table.score)
     single = int(np.nanmean(table.score, axis=0).argmax())
+    compared = ~np.isnan(table.score[:, single])
+    score = table.score[compared]
+    # A model that did not answer is none to choose; no threshold lets it pass.
+    success = np.where(np.isnan(score), -1.0, success[compared])
+    if margin is not None:
+        margin = replace(margin, wide=margin.wide[compared])
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     found = None
     for threshold in _GRID:
@@ -127,18 +134,26 @@ def _measured(
     rows = len(score)
     routed, best = score[np.arange(rows), chosen], score[:, single]
     failures = int((routed < best).sum())
-    draws = np.random.default_rng(seed).integers(0, rows, (_DRAWS, rows))
-    ratios = routed[draws].mean(axis=1) / np.maximum(best[draws].mean(axis=1), 1e-9)
+    # One lost request more is drawn along: where none was lost yet, resampling would promise that
+    # none will ever be. It bounds rare losses as the exact bound on their share does.
+    drawn = np.random.default_rng(seed).integers(0, rows + 1, (_DRAWS, rows))
+    kept, asked = np.append(routed, 0.0)[drawn], np.append(best, 1.0)[drawn]
+    ratios = kept.mean(axis=1) / np.maximum(asked.mean(axis=1), 1e-9)
     return Calibrated(
         threshold=threshold,
         quality=float(routed.mean() / max(best.mean(), 1e-9)),
         low=float(np.quantile(ratios, 1 - confidence)),
         lost=failures / rows,
         lost_high=upper_bound(failures, rows, confidence),
-        saving=float(1 - prices[chosen].mean() / prices[single]),
+        saving=_saving(float(prices[chosen].mean()), float(prices[single])),
         promised=False,
         rows=rows,
     )
+
+
+def _saving(cost: float, against: float) -> float:
+    """The share saved; NaN where a price is unknown or there is nothing to save."""
+    return 1 - cost / against if 0 < against < np.inf and cost < np.inf else np.nan
 
 
 def upper_bound(failures: int, rows: int, confidence: float) -> float:

@@ -1,7 +1,7 @@
 """Anthropic's Messages bodies in OpenAI's chat shape.
 
-Invariant: text, images, tool calls and tool results all arrive; thinking blocks do not, since only
-the model that wrote them may read them (the native body keeps them for it).
+Invariant: text, images, tool calls and tool results all arrive, and thoughts with the signatures
+that say whose they are (only the model that had them may read them).
 Source: platform.claude.com/docs/en/api/messages. This module does not know answers.
 """
 
@@ -11,11 +11,14 @@ from typing import Any
 import orjson
 
 from turnout.core import InvalidRequest
+from turnout.core.effort import effort_of
 from turnout.gateway.dialects.reading import mapping, objects
 
 _SAME = ("temperature", "top_p")
-# Anthropic's budgets in tokens, as the three efforts that most other providers know.
-_EFFORTS = ((2048, "low"), (8192, "medium"))
+# Anthropic's effort for which most other providers have no word.
+_MOST, _USUAL_MOST = "max", "high"
+# Newer models take a system message wherever it comes.
+_ROLES = ("user", "assistant", "system")
 # Blocks of nothing but texts, which other APIs take as one.
 _READABLE = frozenset({"search_result", "tool_reference"})
 
@@ -64,8 +67,11 @@ def _messages(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        if not isinstance(message, Mapping) or message.get("role") not in ("user", "assistant"):
-            raise InvalidRequest(f"{where}.role must be user or assistant", field=f"{where}.role")
+        if not isinstance(message, Mapping) or message.get("role") not in _ROLES:
+            raise InvalidRequest(
+                f"{where}.role must be {', '.join(_ROLES[:-1])} or {_ROLES[-1]}",
+                field=f"{where}.role",
+            )
         yield from _message(message, where)
 
 
@@ -79,7 +85,8 @@ def _message(message: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]
             f"{where}.content must be text or a list of blocks", field=f"{where}.content"
         )
     blocks = [mapping(block, f"{where}.content") for block in content]
-    yield from (_assistant(blocks) if message["role"] == "assistant" else _user(blocks, where))
+    role = message["role"]
+    yield from (_assistant(blocks) if role == "assistant" else _told(role, blocks, where))
 
 
 def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -96,12 +103,23 @@ def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         for b in blocks
         if b.get("type") == "tool_use"
     ]
-    said: dict[str, Any] = {"role": "assistant", "content": text or None}
+    said: dict[str, Any] = {"role": "assistant", "content": text or None, **_thoughts(blocks)}
     if text or calls:
         yield {**said, "tool_calls": calls} if calls else said
 
 
-def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str, Any]]:
+def _thoughts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Thoughts with the signatures by which the model that had them knows them, if all have one."""
+    found = [block for block in blocks if block.get("type") == "thinking"]
+    if not found or not all(block.get("signature") for block in found):
+        return {}
+    return {
+        "reasoning_content": "".join(str(block.get("thinking") or "") for block in found),
+        "reasoning_signature": "".join(str(block["signature"]) for block in found),
+    }
+
+
+def _told(role: str, blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str, Any]]:
     """Tool results first, as chat wants them right after their calls, then the rest."""
     parts: list[dict[str, Any]] = []
     for block in blocks:
@@ -113,7 +131,7 @@ def _user(blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str,
             parts += _parts(block, where)
     if parts:
         only_text = len(parts) == 1 and parts[0]["type"] == "text"
-        yield {"role": "user", "content": parts[0]["text"] if only_text else parts}
+        yield {"role": role, "content": parts[0]["text"] if only_text else parts}
 
 
 def _tool_result(block: Mapping[str, Any], where: str) -> tuple[str, list[dict[str, Any]]]:
@@ -154,10 +172,11 @@ def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
     elif kind == "document":
         name = str(block.get("title") or "document.pdf")
         yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
+    elif isinstance(kind, str) and kind:
+        # Newer than this module, or a server's own: others refuse it rather than lose it.
+        yield dict(block)
     else:
-        raise InvalidRequest(
-            f"{where} has a block of type {kind!r}, which is not known", field=where
-        )
+        raise InvalidRequest(f"{where} has a block without a type", field=where)
 
 
 def _document(
@@ -234,10 +253,10 @@ def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:
     config = mapping(payload.get("output_config"), "output_config")
     thinking = mapping(payload.get("thinking"), "thinking")
     budget = thinking.get("budget_tokens")
-    if config.get("effort"):
-        found["reasoning_effort"] = config["effort"]
+    if effort := config.get("effort"):
+        found["reasoning_effort"] = _USUAL_MOST if effort == _MOST else effort
     elif thinking.get("type") == "enabled" and isinstance(budget, int):
-        found["reasoning_effort"] = next((e for most, e in _EFFORTS if budget <= most), "high")
+        found["reasoning_effort"] = effort_of(budget)
     wanted = mapping(config.get("format") or payload.get("output_format"), "output_config.format")
     if wanted.get("type") == "json_schema":
         schema = {"name": "answer", "schema": wanted.get("schema"), "strict": True}

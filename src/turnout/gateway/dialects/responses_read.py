@@ -28,7 +28,8 @@ _LOGPROBS = "message.output_text.logprobs"
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 # What a part must bring to be sent to any provider.
 _WANTED = {"input_image": "image_url", "input_file": "file_data"}
-# What a model thought is its own; others get on without it, and a reference to it leads nowhere.
+# What a model thought is its own: it gets it back with its signature, and others get on without.
+# A reference to a thought leads nowhere.
 _THOUGHT = "reasoning"
 _THOUGHT_ID = "rs_"
 
@@ -93,8 +94,20 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             f"{where} refers to an answer that the gateway has not kept; send the item itself",
             field=where,
         )
+    elif kind == _THOUGHT and isinstance(item.get("encrypted_content"), str):
+        yield {
+            "role": "assistant",
+            "content": None,
+            "reasoning_content": "".join(_summary(item, where)),
+            "reasoning_signature": item["encrypted_content"],
+        }
     elif kind not in (_THOUGHT, "item_reference"):
         raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
+
+
+def _summary(item: Mapping[str, Any], where: str) -> Iterator[str]:
+    for part in objects(item.get("summary"), f"{where}.summary"):
+        yield str(part.get("text", ""))
 
 
 def _word(item: Mapping[str, Any], name: str, where: str) -> str:
@@ -139,15 +152,23 @@ def _part(value: object, where: str) -> dict[str, Any]:
 
 
 def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls that follow an answer belong to it: chat wants them in one assistant message."""
+    """Calls that follow an answer belong to it, and a thought to what it led to, as in chat."""
     found: list[dict[str, Any]] = []
     for message in messages:
         last = found[-1] if found else {}
-        if message.get("tool_calls") and last.get("role") == "assistant":
+        assistants = message["role"] == last.get("role") == "assistant"
+        if assistants and _is_thought(last):
+            found[-1] = {**last, **message}
+        elif assistants and message.get("tool_calls"):
             last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
         else:
             found.append(message)
-    return found
+    return [message for message in found if not _is_thought(message)]
+
+
+def _is_thought(message: Mapping[str, Any]) -> bool:
+    """Whether the message is a thought that has led to nothing yet."""
+    return "reasoning_content" in message and not (message["content"] or "tool_calls" in message)
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,12 +104,20 @@ class ResponsesWriter:
         events: list[bytes] = []
         if delta.reasoning:
             events += self._grow("reasoning", delta.reasoning)
+        if delta.signature:
+            events += self._sign(delta.signature)
         if delta.text:
             events += self._grow("message", delta.text, logprobs)
         for call in delta.tool_calls:
             events += self._call(call)
         if delta.refusal:
             events += self._refuse(delta.refusal)
+        return events
+
+    def _sign(self, signature: str) -> list[bytes]:
+        """What proves the thought to its model, where this dialect keeps such things."""
+        events, opened = self._opened("reasoning")
+        opened.item["encrypted_content"] = opened.item.get("encrypted_content", "") + signature
         return events
 
     def _refuse(self, why: str) -> list[bytes]:
@@ -198,12 +206,14 @@ class ResponsesWriter:
                     self._event("response.content_part.done", part=part, **at),
                 ]
         elif item["type"] == "reasoning":
-            item["summary"] = [{"type": "summary_text", "text": text}]
-            kind = "response.reasoning_summary_text.done"
-            told = [
-                self._piece(kind, opened, "reasoning", text=text),
-                self._part(opened, "reasoning", "done", text),
-            ]
+            told = []
+            if opened.text is not None:
+                item["summary"] = [{"type": "summary_text", "text": text}]
+                kind = "response.reasoning_summary_text.done"
+                told = [
+                    self._piece(kind, opened, "reasoning", text=text),
+                    self._part(opened, "reasoning", "done", text),
+                ]
         elif item["type"] == "custom_tool_call":
             item["input"], item["status"] = input_of(text), "completed"
             kind = "response.custom_tool_call_input"

@@ -1,0 +1,87 @@
+"""Policies by name, as ``turnout eval --policy`` takes them."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from turnout.core import ConfigError
+from turnout.policies import (
+    Cascade,
+    Cheapest,
+    CheapestAboveQuality,
+    Fixed,
+    Policy,
+    Random,
+    Strongest,
+    Utility,
+    Weighted,
+)
+
+if TYPE_CHECKING:
+    from turnout.classifiers.success import Bundle
+    from turnout.evaluation.outcome_table import OutcomeTable
+
+POLICIES = "cheapest, strongest, random, fixed:MODEL, cheapest_above_quality:SHARE[,STEADY], \
+utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
+
+
+def policy_of(
+    spec: str, order: tuple[str, ...], table: "OutcomeTable", bundle: "Bundle | None" = None
+) -> Policy:
+    """The policy that ``NAME`` or ``NAME:VALUE`` names, with what the bundle calibrated for it.
+
+    Raises ConfigError naming the policies there are.
+    """
+    name, _, value = spec.partition(":")
+    makers: dict[str, Callable[[], Policy]] = {
+        "cheapest": Cheapest,
+        "random": Random,
+        "strongest": lambda: Strongest(order=order),
+        "cheapest_above_quality": lambda: _above_quality(value, bundle),
+        "utility": lambda: _utility(value),
+        "weighted": lambda: _weighted(value, table),
+        "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
+        "fixed": lambda: Fixed(deployment=value),
+    }
+    stray = bool(value) and name in {"cheapest", "random", "strongest"}
+    if name not in makers or stray or (name == "fixed" and value not in table.models):
+        raise ConfigError(f"--policy {spec!r}: use one of {POLICIES}")
+    try:
+        return makers[name]()
+    except ValueError:
+        raise ConfigError(
+            f"--policy {spec!r}: {value!r} is not what it takes: shares and margins are numbers "
+            "from 0 to 1, steps from 1 to 10, all others from 0 up"
+        ) from None
+
+
+def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
+    """The number within these bounds; 0 for none. Raises ValueError."""
+    value = float(text or 0)
+    if not least <= value <= most or math.isinf(value):
+        raise ValueError(text)
+    return value
+
+
+def _above_quality(value: str, bundle: "Bundle | None") -> Policy:
+    share, _, margin = value.partition(",")
+    steady = _number(margin, most=1)
+    return CheapestAboveQuality(
+        quality=_number(share or "0.95", most=1),
+        calibrated=bundle.calibrated(steady) if bundle else (),
+        steady=steady,
+        usual=bundle.usual if bundle and steady else (),
+    )
+
+
+def _utility(value: str) -> Policy:
+    per_usd, _, per_second = value.partition(",")
+    return Utility(per_usd=_number(per_usd), per_second=_number(per_second))
+
+
+def _weighted(value: str, table: "OutcomeTable") -> Policy:
+    parts = [part.rpartition("=") for part in value.split(",")]
+    weights = {model: _number(share) for model, _, share in parts}
+    if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
+        raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
+    return Weighted(weights=weights)

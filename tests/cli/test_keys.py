@@ -1,0 +1,59 @@
+"""A key's life by commands, and what the list says of it."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import run
+
+
+def _settings(tmp_path: Path) -> str:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "models: {fast: {model: acme/fast, price: unknown}}\n"
+        f"default: fast\nledger: {tmp_path / 'l.db'}\n"
+    )
+    return str(path)
+
+
+def test_the_list_says_who_is_let_in_and_who_is_not(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An expired key is none that is valid, nor is one whose ancestor has ended."""
+    settings = ("--config", _settings(tmp_path))
+    none = run(capfd, "keys", "list", *settings)
+    assert none.out == ""
+    assert "make one with: turnout keys create NAME" in none.err
+    ids = {}
+    for name, more in {
+        "old": ("--expires-days", "1"),
+        "heir": ("--parent", "old"),
+        "gone": (),
+        "child": ("--parent", "gone"),
+        "good": ("--team", "t", "--models", "fast", "--usd-a-day", "5", "--rpm", "60"),
+    }.items():
+        given = [ids.get(word, word) for word in more]
+        made = run(capfd, "keys", "create", name, "--json", *given, *settings)
+        ids[name] = made.json["id"]
+    run(capfd, "keys", "revoke", ids["gone"], *settings)
+    with sqlite3.connect(tmp_path / "l.db") as ledger:  # as a day later
+        ledger.execute("UPDATE keys SET expires_ms = 1 WHERE name = 'old'")
+    rows = [line for line in run(capfd, "keys", "list", *settings).out.splitlines() if "│" in line]
+    said = {name: next(row for row in rows if f" {name} " in row) for name in ids}
+    assert "valid" in said["good"]
+    assert "expired" in said["old"]
+    assert f"expired with {ids['old']}" in said["heir"]
+    assert "revoked 20" in said["gone"]
+    assert f"with {ids['gone']}" in said["child"]
+
+
+def test_a_budget_says_under_which_name_it_is_kept(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """By the model's id as by its name."""
+    settings = ("--config", _settings(tmp_path))
+    for name in ("acme/fast", "fast"):
+        said = run(capfd, "budgets", "set", "model", "day", "--name", name, "--usd", "5", *settings)
+        assert said.out == "model:fast:day:usd is set\n"
+    assert run(capfd, "budgets", "list", *settings).out.count("model fast: $5") == 1

@@ -1,0 +1,96 @@
+"""Settings that a model does not take: left out and told, unless the caller chose the model."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import World, chat, world
+from tests.runtime.world import CODE, FACT
+
+PICKY = {"fast": "acme/f-picky", "coder": "acme/f-picky-tokens3"}
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+
+
+def body(dialect: str, question: str = FACT, **more: Any) -> dict[str, Any]:
+    """A question with a temperature and a top_p."""
+    asked = {"temperature": 0.2, "top_p": 0.9, **more}
+    if dialect == "responses":
+        return {"model": "auto", "input": question, **asked}
+    return chat(question, max_tokens=50, **asked)
+
+
+def sent(w: World, since: int = 0) -> list[dict[str, Any]]:
+    """The bodies that the provider got."""
+    return [json.loads(request.body) for request in w.upstream.requests[since:]]
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("dialect", PATHS)
+def test_the_model_is_asked_again_without_them(dialect: str, family: str, *, stream: bool) -> None:
+    """The answer is the chosen model's own, says what it lacks, and the next call knows."""
+    with world(family=family, models=PICKY) as w:
+        for _ in range(2):
+            answer = w.post(PATHS[dialect], body(dialect, stream=stream))
+            assert answer.status == 200, answer.body
+            assert answer.headers["x-turnout-attempts"] == "1"
+            assert "temperature" in answer.headers["x-turnout-left-out"].split(", ")
+        assert {told["model"] for told in sent(w)} == {"acme/f-picky"}
+        *refused, first, second = sent(w)
+        assert len(refused) >= 1
+        assert all("temperature" in told or "top_p" in told for told in refused)
+        assert not {"temperature", "top_p"} & (first.keys() | second.keys())
+
+
+def test_callers_at_once_find_out_at_once() -> None:
+    """None of those under way when the first refusal comes gets it in place of an answer."""
+    with world(models={"fast": "acme/f-picky-slow200ms"}) as w:
+        with ThreadPoolExecutor(8) as callers:
+            found = [callers.submit(w.post, PATHS["chat"], body("chat")) for _ in range(8)]
+        assert [answer.result().status for answer in found] == [200] * 8
+
+
+def test_a_model_that_is_named_gets_what_was_said() -> None:
+    """Its provider's refusal goes to the caller, also once others have been asked without."""
+    with world(models=PICKY) as w:
+        assert w.post(PATHS["chat"], body("chat")).status == 200
+        answer = w.post(PATHS["chat"], body("chat", model="fast"))
+        assert answer.status == 400
+        assert "temperature" in answer.json()["error"]["message"]
+        assert sent(w)[-1]["temperature"] == 0.2
+        assert "x-turnout-left-out" not in answer.headers
+
+
+def test_others_are_sent_everything() -> None:
+    """What one model does not take says nothing about the next."""
+    with world(models={"fast": PICKY["fast"]}) as w:
+        assert w.post(PATHS["chat"], body("chat")).status == 200
+        answer = w.post(PATHS["chat"], body("chat", CODE))
+        assert "x-turnout-left-out" not in answer.headers
+        assert sent(w)[-1]["temperature"] == 0.2
+
+
+def test_a_call_that_was_refused_for_it_costs_nothing() -> None:
+    """The account has the one answer."""
+    with world(models=PICKY) as w:
+        answer = w.post(PATHS["chat"], body("chat"))
+        billed = [entry for entry in w.upstream.invoice if entry.status == 200]
+        usage = answer.json()["usage"]
+        assert len(billed) == 1
+        assert usage["completion_tokens"] == billed[0].completion_tokens
+        assert usage["prompt_tokens"] == billed[0].prompt_tokens
+
+
+@pytest.mark.parametrize("model", ["auto", "fast"])
+def test_what_a_model_lacks_another_is_asked_for(model: str) -> None:
+    """Unless the caller wants no other; then it is a refusal like any."""
+    with world(models={"fast": "acme/f-unsupported"}) as w:
+        answer = w.post(PATHS["chat"], body("chat", model=model))
+        told = answer.json()
+        if model == "auto":
+            assert (answer.status, answer.headers["x-turnout-attempts"]) == (200, "2")
+        else:
+            assert (answer.status, told["error"]["type"]) == (400, "invalid_request_error")
+            assert "does not support assistant message prefill" in json.dumps(told)

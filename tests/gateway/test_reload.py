@@ -1,0 +1,169 @@
+"""What a changed file changes, while requests go on."""
+
+import asyncio
+import http.client
+import json
+import logging
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.gateway.world import chat
+from tests.providers.test_tls import certificate
+from tests.runtime.world import config
+from turnout import Router
+from turnout.gateway.app import Gateway
+from turnout.gateway.reload import Reloader
+from turnout.runtime import NoRecorder
+from turnout.testing import FaultyUpstream, Served, serving
+
+
+async def test_a_broken_configuration_is_not_taken() -> None:
+    """The old router serves on until the file can be taken whole; the recorder moves along."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream)
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        first = gateway.router
+
+        def build() -> Router:
+            return Router.from_config(settings, environ={})
+
+        reloader = Reloader(gateway, build, linger_s=0)
+        settings["default"] = "nobody"
+        assert not await reloader.reload()
+        assert gateway.router is first
+        settings["default"] = "coder"
+        assert await reloader.reload()
+        assert gateway.router.parts.config.default == "coder"
+        assert gateway.router.parts.means.recorder is first.parts.means.recorder
+        await asyncio.sleep(0.05)
+        await gateway.router.aclose()
+
+
+async def test_a_stream_outlives_a_reload_that_removes_its_model() -> None:
+    """It ends as it would have, however long its configuration let it take."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20})
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        old = gateway.router
+        reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
+        stream = await old.achat("Tell me something", model="coder", stream=True)
+        pieces = [await anext(stream)]
+        del settings["models"]["coder"]
+        settings["intents"]["code"] = "fast"
+        assert await reloader.reload()
+        assert "coder" not in gateway.router.parts.config.models
+        pieces += [piece async for piece in stream]
+        assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
+        assert len(upstream.invoice) == 1
+        await old.retire(recording=True)
+        await gateway.router.aclose()
+
+
+def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:
+    """Writes the file, and waits until the log says what became of it."""
+    before = served.log().count(says)
+    served.config_path.write_text(yaml.safe_dump({"ledger": "off", **settings}))
+    asyncio.run(_until(lambda: served.log().count(says) > before))
+
+
+def _status(served: Served, headers: dict[str, str] | None = None) -> int:
+    link = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    link.request("POST", "/v1/chat/completions", json.dumps(chat()), headers or {})
+    status = link.getresponse().status
+    link.close()
+    return status
+
+
+def test_origins_are_those_of_the_file_as_it_is() -> None:
+    """Pages of a new origin may call, and those of one that was taken out no more."""
+    page = {"origin": "https://app.example.org"}
+    with FaultyUpstream() as upstream, serving(config(upstream)) as served:
+        assert _status(served, page) == 403
+        _change(served, config(upstream, serve={"origins": [page["origin"]]}))
+        assert _status(served, page) == 200
+        _change(served, config(upstream))
+        assert _status(served, page) == 403
+
+
+def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None:
+    """No request in between finds it closed."""
+    with FaultyUpstream() as upstream:
+        with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
+            found = {_status(served)}
+            path, said = served.config_path, served.log().count("reloaded")
+            path.write_text(path.read_text().replace("one.db", "two.db"))
+            until = time.monotonic() + 20
+            while served.log().count("reloaded") == said and time.monotonic() < until:
+                found.add(_status(served))
+            found |= {_status(served) for _ in range(10)}
+            assert found == {200}
+            assert (tmp_path / "two.db").exists()
+
+
+@pytest.mark.parametrize("place", ["file/ledger.db", "postgresql://nobody@127.0.0.1:1/none"])
+def test_a_ledger_that_cannot_be_opened_is_not_taken(tmp_path: Path, place: str) -> None:
+    """The old configuration serves on, and records where it did."""
+    (tmp_path / "file").write_text("not a folder")
+    place = place if "://" in place else str(tmp_path / place)
+    with FaultyUpstream() as upstream:
+        with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
+            _change(served, config(upstream, ledger=place), "is not taken")
+            assert _status(served) == 200
+
+
+async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, and the next change is taken."""
+    path = tmp_path / "turnout.yaml"
+    path.write_text("one")
+    with FaultyUpstream() as upstream:
+        settings = config(upstream)
+        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        first = gateway.router
+
+        def build() -> Router:
+            if path.read_text() == "two":
+                raise KeyError("a defect")
+            return Router.from_config(settings, environ={})
+
+        with caplog.at_level(logging.ERROR, "turnout.gateway"):
+            watching = asyncio.create_task(Reloader(gateway, build, [path], linger_s=0).run())
+            path.write_text("two")
+            await _until(lambda: "is not taken" in caplog.text)
+            assert gateway.router is first
+            path.write_text("three")
+            await _until(lambda: gateway.router is not first)
+        watching.cancel()
+        await gateway.router.aclose()
+
+
+async def _until(true: Any) -> None:
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
+    """A key that does not fit changes nothing; the pair does."""
+    cert, key = certificate(tmp_path)
+    (tmp_path / "next").mkdir()
+    next_cert, next_key = certificate(tmp_path / "next")
+    with FaultyUpstream() as upstream:
+        options = ["--tls-cert", str(cert), "--tls-key", str(key)]
+        with serving(config(upstream), options=options) as served:
+            place = ("127.0.0.1", served.port)
+            assert ssl.get_server_certificate(place) == cert.read_text()
+            old = cert.read_text()
+            next_key.replace(key)
+            asyncio.run(_until(lambda: "is not taken" in served.log()))
+            assert ssl.get_server_certificate(place) == old
+            next_cert.replace(cert)
+            asyncio.run(_until(lambda: ssl.get_server_certificate(place) == cert.read_text()))
+            assert "--tls-key" in served.log()

@@ -1,0 +1,90 @@
+"""Which settings a refusal names, in the words of real providers."""
+
+import json
+
+import pytest
+
+from turnout.core import Request
+from turnout.providers.errors import classify, read_error
+from turnout.providers.settings import among, as_refused, without
+
+
+def openai(message: str, param: str | None = None) -> dict[str, object]:
+    """An error in OpenAI's shape."""
+    return {"error": {"message": message, "type": "invalid_request_error", "param": param}}
+
+
+@pytest.mark.parametrize(
+    ("payload", "setting"),
+    [
+        (
+            openai("Unsupported value: 'temperature' does not support 0 with this model.",
+                   "temperature"),
+            "temperature",
+        ),
+        (
+            openai("Function tools with reasoning_effort are not supported for this model.",
+                   "reasoning_effort"),
+            "reasoning_effort",
+        ),
+        (openai("Unsupported value: 'minimal' is not supported.", "reasoning.effort"), None),
+        ({"type": "error", "error": {"type": "invalid_request_error",
+          "message": "`temperature` is deprecated for this model."}}, "temperature"),
+        ({"type": "error", "error": {"type": "invalid_request_error",
+          "message": "`temperature` and `top_p` cannot both be specified"}}, "temperature"),
+        ({"type": "error", "error": {"type": "invalid_request_error", "message":
+          '"thinking.type.enabled" is not supported for this model. Use another.'}}, "thinking"),
+        ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"],
+          "msg": "Extra inputs are not permitted"}]}, "seed"),
+        ({"object": "error", "message": {"detail": [{"type": "extra_forbidden",
+          "loc": ["body", "prompt_cache_key"], "msg": "Extra inputs are not permitted"}]},
+          "code": None}, "prompt_cache_key"),
+        (openai("property 'top_k' is unsupported"), "top_k"),
+        # The caller's own mistakes, and what says what is asked.
+        (openai("temperature is 3, must be at most 2", "temperature"), None),
+        (openai("Unsupported parameter: 'tools'", "tools"), None),
+        (openai("Unsupported: tools, with temperature 0", "tools"), None),
+        (openai("Unsupported parameter: 'stop'", "stop"), None),
+        (openai("Unsupported parameter: 'response_format'"), None),
+        (openai("messages.0: unexpected role user"), None),
+    ],
+)  # fmt: skip
+def test_what_a_refusal_names(payload: dict[str, object], setting: str | None) -> None:
+    """A field that only tunes is named; all else is left to the caller."""
+    body = json.dumps(payload).encode()
+    for status in (400, 422):
+        fault = classify(status, read_error(body))
+        assert fault.kind == "invalid_request"
+        assert fault.setting == setting
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+def test_only_refusals_of_the_request_name_one(status: int) -> None:
+    """Anything else would be refused without the setting as well."""
+    error = read_error(json.dumps(openai("temperature is not supported", "temperature")).encode())
+    assert classify(status, error).setting is None
+
+
+def test_a_setting_is_left_out_in_both_forms() -> None:
+    """Effort and thinking are one thing in two dialects."""
+    body = {"messages": [], "temperature": 0, "reasoning_effort": "high"}
+    native = {"messages": [], "temperature": 0, "thinking": {"type": "adaptive"}}
+    request = Request(id="r", body=body, native=native, dialect="messages")
+    left = without(request, {"temperature", "thinking"})
+    assert left.body == {"messages": []} == left.native
+    refused = {as_refused(request, name) for name in ("temperature", "thinking", "seed")}
+    assert among(request, refused) == ["temperature", "thinking"]
+    assert not among(left, refused)
+
+
+def test_a_word_that_is_not_known_says_nothing_of_others() -> None:
+    """A model without one effort has others; a number stands for all that may be said."""
+    asked = [
+        Request(id="r", body={"messages": [], "reasoning_effort": effort, "temperature": heat})
+        for effort, heat in (("minimal", 0), ("high", 0.5))
+    ]
+    refused = {as_refused(asked[0], name) for name in ("reasoning_effort", "temperature")}
+    assert [among(request, refused) for request in asked] == [
+        ["reasoning_effort", "temperature"],
+        ["temperature"],
+    ]

@@ -1,0 +1,89 @@
+"""The library where programs do more than call it: they fork, copy, close."""
+
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.world import config, router
+from turnout import InvalidRequest
+from turnout.testing import FaultyUpstream
+
+# Its first argument is the configuration, its second what to do before and after the fork.
+FORKING = """
+import asyncio, json, os, signal, sys
+from turnout import ConfigError, Router
+
+signal.alarm(30)
+router = Router.from_config(json.loads(sys.argv[1]))
+doing = {
+    "chat": lambda: router.chat("Hello").text,
+    "achat": lambda: asyncio.run(router.achat("Hello")).text,
+    "route": lambda: router.route("Hello").intent,
+}
+for step in filter(None, sys.argv[2].split("+")):
+    doing[step]()
+if os.fork() == 0:
+    signal.alarm(20)
+    try:
+        print(doing[sys.argv[3]](), flush=True)
+    except ConfigError as error:
+        print("refused:", error, flush=True)
+    router.close()
+    os._exit(0)
+os.wait()
+router.chat("Hello")
+router.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("", "chat", "fast answers"),
+        ("", "achat", "fast answers"),
+        ("route", "chat", "fast answers"),
+        ("chat", "route", "chat"),
+        ("chat", "chat", "refused: this router has worked in the process"),
+        ("achat", "achat", "refused: this router has worked in the process"),
+    ],
+)
+def test_a_fork_works_with_a_router_of_its_own(
+    before: str, after: str, said: str, tmp_path: Path
+) -> None:
+    """What was only made before the fork is the child's own; what has worked is refused at once.
+
+    Its threads are not there, so that a call would wait for ever; its parent's calls go on.
+    """
+    with FaultyUpstream() as upstream:
+        settings = json.dumps(config(upstream, ledger=str(tmp_path / "l.db")))
+        done = subprocess.run(
+            [sys.executable, "-c", FORKING, settings, before, after],
+            capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_router_says_that_it_cannot_be_copied(make: object) -> None:
+    """What it answers and decides can."""
+    with FaultyUpstream() as upstream, router(upstream) as one:
+        with pytest.raises(TypeError, match="make one there from the same configuration"):
+            make(one)  # type: ignore[operator]
+        reply = one.chat("Hello")
+        again = pickle.loads(pickle.dumps(reply))  # noqa: S301 -- our own
+        assert again == copy.deepcopy(reply) == reply
+
+
+def test_bytes_are_no_prompt() -> None:
+    """They are a sequence, but not one of messages."""
+    with FaultyUpstream() as upstream, router(upstream) as one:
+        with pytest.raises(InvalidRequest, match="a prompt cannot be bytes"):
+            one.chat(b"Hello")  # type: ignore[call-overload]

@@ -1,0 +1,202 @@
+"""Tables with gaps: missing outcomes, unknown, zero and single costs, models nobody asked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.run import run
+from tests.success.worlds import prompts, score, write_table
+from turnout.evaluation.driver import drive
+from turnout.evaluation.outcome_table import OutcomeTable
+from turnout.evaluation.report import Row
+from turnout.evaluation.report_rows import Rows
+from turnout.evaluation.table_files import read_table
+from turnout.policies import Strongest
+from turnout.training.calibrate import calibrate
+
+
+def gaps(share: float = 0.4, count: int = 240) -> np.ndarray:
+    """The world's scores, of which a share is missing anywhere."""
+    found = score(prompts(count))
+    found[np.random.default_rng(5).random(found.shape) < share] = np.nan
+    return found
+
+
+def bounds(table: OutcomeTable) -> dict[str, Row]:
+    """The baselines of a table, and its strongest model as a policy."""
+    maker = Rows(table)
+    rule = Strongest(order=("large", "coder", "small"))
+    replayed = drive(table, rule, np.zeros(table.score.shape), {})
+    found = [maker.of("strongest", replayed), *maker.baselines(table.column("task"))]
+    return {row.name: row for row in found}
+
+
+def test_a_missing_outcome_is_no_wrong_answer(tmp_path: Path) -> None:
+    """The best single model has its mean over its answers; a task oracle takes who answered."""
+    table = read_table(write_table(tmp_path, score=gaps())).answered()
+    rows = bounds(table)
+    assert rows["best single"].quality.value == pytest.approx(np.nanmean(table.score[:, 2]))
+    assert rows["best single"].quality.low > 0.8
+    assert rows["strongest"].quality.value <= rows["oracle"].quality.value
+    told = []
+    for row, task in zip(table.score, table.column("task"), strict=True):
+        means = np.nanmean(table.score[[t == task for t in table.column("task")]], axis=0)
+        told.append(row[max(np.flatnonzero(~np.isnan(row)), key=lambda j: means[j])])
+    assert rows["task oracle"].quality.value == pytest.approx(np.mean(told))
+
+
+def test_prompts_that_nobody_answered_are_left_out(tmp_path: Path) -> None:
+    """They would count as failures of every router."""
+    found = gaps(0)
+    found[:30] = np.nan
+    table = read_table(write_table(tmp_path, score=found)).answered()
+    assert len(table.prompts) == 210
+    assert table.notes == ("left out, without any score: 30 prompts",)
+
+
+def test_where_no_prompt_was_answered_by_all_the_rest_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Policies are compared; what needs whole rows is unknown and said to be."""
+    found = gaps(0)
+    found[np.arange(240), np.arange(240) % 3] = np.nan
+    prefix = write_table(tmp_path, score=found)
+    ran = run(capfd, "eval", "--table", str(prefix), "--json")
+    assert ran.code == 0
+    assert "AIQ" not in ran.json["curve"]["figures"]
+    assert any("on 0 prompts that all answered" in note for note in ran.json["notes"])
+    assert any("33% of the outcomes are missing" in note for note in ran.json["notes"])
+
+
+def test_a_pair_that_never_answered_the_same_prompt_has_no_figures(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing says which of the two does better on a prompt."""
+    found = gaps(0)
+    found[::2, 0] = found[1::2, 2] = np.nan
+    prefix = write_table(tmp_path, score=found)
+    ran = run(capfd, "eval", "--table", str(prefix), "--pair", "small,large", "--json")
+    assert ran.code == 0
+    assert ran.json["curve"]["figures"]["APGR small → large"]["value"] is None
+
+
+def test_of_what_costs_nothing_nothing_is_saved(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All models free: savings are unknown, everything else is told."""
+    pytest.importorskip("matplotlib")
+    prefix, plot = write_table(tmp_path, cost_usd=np.zeros((240, 3))), tmp_path / "free.png"
+    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--plot", str(plot))
+    assert ran.code == 0
+    assert all(row["saving_vs_best"]["value"] is None for row in ran.json["rows"])
+    assert ran.json["curve"]["figures"]["saving at 95 % of best single"]["value"] is None
+    assert ran.json["curve"]["figures"]["AIQ"]["value"] > 0.7
+    assert plot.stat().st_size > 1000
+
+
+def test_unknown_costs_among_known_ones_count_as_the_usual_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One cost in five unknown leaves no mean unknown, and is told."""
+    cost = np.tile([0.001, 0.004, 0.01], (240, 1))
+    cost[::5] = np.nan
+    ran = run(capfd, "eval", "--table", str(write_table(tmp_path, cost_usd=cost)), "--json")
+    assert "144 of 720 costs are unknown" in ran.err
+    usd = {row["name"]: row["usd_per_1000"]["value"] for row in ran.json["rows"]}
+    assert usd["strongest"] == pytest.approx(10)
+    assert usd["cheapest"] == pytest.approx(1)
+
+
+def test_a_single_priced_model_is_compared_with_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It would be both the cheapest and the dearest."""
+    cost = np.tile([0.001, np.nan, np.nan], (240, 1))
+    ran = run(capfd, "eval", "--table", str(write_table(tmp_path, cost_usd=cost)), "--json")
+    assert "costs of fewer than two models: none are compared" in ran.err
+    assert all(row["usd_per_1000"]["value"] is None for row in ran.json["rows"])
+
+
+def test_without_costs_none_is_the_cheapest_and_utility_is_quality(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The first model of the table is no answer to either; the plot shows the qualities."""
+    pytest.importorskip("matplotlib")
+    prefix, plot = write_table(tmp_path, cost_usd=None), tmp_path / "quality.svg"
+    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--plot", str(plot))
+    rows = {row["name"]: row for row in ran.json["rows"]}
+    assert "cheapest" not in rows
+    assert rows["utility:100"]["picks"] == rows["cheapest_above_quality:0.95"]["picks"]
+    assert b"no costs are known" in plot.read_bytes()
+
+
+def test_a_mix_is_as_good_as_the_cheapest_model_alone(tmp_path: Path) -> None:
+    """Where the cheapest has 95 % of the best one's quality, it has all that it has."""
+    found = np.zeros((240, 3), np.float32)
+    found[:200, 0] = found[:196, 1] = found[:204, 2] = 1.0
+    row = bounds(read_table(write_table(tmp_path, score=found)))["zero router at 95%"]
+    assert row.quality.value == pytest.approx(200 / 240)
+    assert row.over_mixing.value == pytest.approx(0)
+
+
+def world(count: int, share_lost: float, missing: float = 0.0) -> tuple[OutcomeTable, np.ndarray]:
+    """A dear model that is always right, and a cheap one that is as good but for a share."""
+    random = np.random.default_rng(7)
+    found = np.ones((count, 2))
+    found[random.random(count) < share_lost, 0] = 0.0
+    found[random.random(count) < missing, 0] = np.nan
+    rows = tuple({"id": str(i), "prompt": f"question {i}"} for i in range(count))
+    table = OutcomeTable(name="pair", prompts=rows, models=("cheap", "dear"), score=found)
+    return table, np.tile([0.9, 0.95], (count, 1))
+
+
+def test_a_promise_is_not_made_of_luck() -> None:
+    """Of 40 prompts, none lost: as many as 7 in 100 may be, which a bound must not hide."""
+    costs = {"cheap": 0.1, "dear": 1.0}
+    table, success = world(40, 0.0)
+    found = calibrate(table, success, costs, quality=0.95)
+    assert found.low == pytest.approx(1 - found.lost_high, abs=0.01)
+    assert not found.promised
+    table, success = world(400, 0.0)
+    assert calibrate(table, success, costs, quality=0.95).promised
+
+
+def test_promises_hold_as_often_as_they_say() -> None:
+    """Of 200 small tables with a true loss of 4 %, no more than one in twenty says it is less."""
+    broken, random = 0, np.random.default_rng(3)
+    for seed in range(200):
+        table, success = world(40, 0.0)
+        table.score[random.random(40) < 0.04, 0] = 0.0
+        found = calibrate(table, success, {"cheap": 0.1, "dear": 1.0}, quality=0.5, seed=seed)
+        broken += found.low > 0.96
+    assert broken <= 10
+
+
+def test_calibration_counts_no_missing_outcome_as_lost() -> None:
+    """Half of the cheap model's outcomes are unknown; where it answered it lost hardly any."""
+    table, success = world(400, 0.01, missing=0.5)
+    found = calibrate(table, success, {"cheap": 0.1, "dear": 1.0}, quality=0.95)
+    assert found.quality > 0.98
+    assert found.threshold == 0
+
+
+def test_the_saving_of_unknown_prices_is_unknown() -> None:
+    """Neither a warning nor a number."""
+    table, success = world(400, 0.0)
+    found = calibrate(table, success, {"cheap": 0.0, "dear": 0.0}, quality=0.95)
+    assert np.isnan(found.saving)
+    table, success = world(400, 0.01)
+    assert np.isnan(calibrate(table, success, {"cheap": 1.0}, quality=0.95).saving)
+
+
+def test_training_says_which_models_it_knows_nothing_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """They have a prediction, which is no more than a guess."""
+    found = gaps(0)
+    found[:, 1] = np.nan
+    prefix = write_table(tmp_path, score=found)
+    ran = run(capfd, "train", "success", "--table", str(prefix), "--out", str(tmp_path / "b"))
+    assert ran.code == 0
+    assert "without any score, predicted as the mean of all: coder" in ran.err
