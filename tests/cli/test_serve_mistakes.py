@@ -93,6 +93,8 @@ def test_a_read_only_folder_for_the_ledger_does_not_start(
     ("options", "said"),
     [
         (["--host", "0.0.0.0"], ["--host 0.0.0.0", "no key", "set TURNOUT_KEYS"]),  # noqa: S104
+        (["--host", ""], ["--host '' is no address", "such as 127.0.0.1"]),
+        (["--host", "/run/turnout.sock"], ["'/run/turnout.sock' is no address"]),
         (["--tls-cert", "good.yaml"], ["--tls-cert and --tls-key", "give both"]),
         (["--tls-cert", "good.yaml", "--tls-key", "good.yaml"], ["good.yaml", "cannot be used"]),
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["a.pem: no such file"]),
@@ -111,6 +113,17 @@ def test_wrong_options_do_not_start(
     assert "serving on" not in ran.err
     for part in said:
         assert part in ran.err
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "x" * 70, "é" * 70])
+def test_a_name_that_is_none_of_this_machine_is_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Also one that no name can be."""
+    monkeypatch.setenv("TURNOUT_KEYS", "a-key-of-more-than-16")
+    ran = run(capfd, "serve", "--config", "good.yaml", "--port", "0", "--host", host)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"cannot listen on {host}:0" in ran.err
 
 
 def test_an_environment_without_folders_is_told_what_to_set(

@@ -198,6 +198,20 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     assert answer.json()["model"] != "acme/strong"
 
 
+def test_a_refusal_names_the_budgets_that_refuse_alone(tmp_path: Path) -> None:
+    """A budget that only a fallback does not fit is no reason; nor does it make a 429 a 402."""
+    tight = {"per": "all", "window": "day", "usd": "0.0002"}
+    with _gate(tmp_path, budgets=[tight, {"per": "key", "window": "hour", "requests": 1}]) as gate:
+        key, _ = _key(gate)
+        assert _ask(gate, key).status == 200
+        refused = _ask(gate, key)
+        assert refused.status == 429
+        said = refused.json()["error"]
+        assert [b["unit"] for b in said["budgets"]] == ["requests"]
+        assert "1 requests an hour, spent 1, held 0, left 0" in said["message"]
+        assert 0 < int(refused.headers["retry-after"]) <= 3600
+
+
 def test_a_models_budget_by_its_id_holds_under_its_name(gate: World) -> None:
     """It is kept, counted and shown by the name; an id of two models is refused."""
     key, _ = _key(gate)

@@ -1,6 +1,13 @@
 """A proof passes on the ledger as it is, and fails on each way of breaking it."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,3 +132,41 @@ def test_tenants_do_not_meet_and_the_proof_can_tell(
 ) -> None:
     """It passes as it is, and fails where ids are open or replies are mixed up."""
     assert isolation(4, 500, 0.3, 1, tmp_path, sabotage=sabotage).result == result
+
+
+@pytest.mark.parametrize(
+    ("proof", "processes"), [(("budget", "--procs", "3"), 5), (("ledger", "--kills", "50"), 2)]
+)
+def test_an_interrupted_proof_leaves_no_process(proof: tuple[str, ...], processes: int) -> None:
+    """Those that spend and write end with the one that watches them."""
+    command = [sys.executable, "-m", "turnout", "prove", *proof]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        _until(lambda: len(_group(running.pid)) >= processes)
+        while running.poll() is None:
+            running.send_signal(signal.SIGINT)  # one that meets a fork or a query is lost
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(2)
+        assert running.returncode == 130
+        _until(lambda: not _group(running.pid))
+    finally:
+        for process in _group(running.pid):
+            os.kill(process, signal.SIGKILL)
+        running.wait()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def _group(leader: int) -> list[int]:
+    """The processes of a group that run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            found += [int(folder.name)] if int(group) == leader and state != "Z" else []
+    return found

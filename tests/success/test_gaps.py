@@ -188,3 +188,15 @@ def test_the_saving_of_unknown_prices_is_unknown() -> None:
     assert np.isnan(found.saving)
     table, success = world(400, 0.01)
     assert np.isnan(calibrate(table, success, {"cheap": 1.0}, quality=0.95).saving)
+
+
+def test_training_says_which_models_it_knows_nothing_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """They have a prediction, which is no more than a guess."""
+    found = gaps(0)
+    found[:, 1] = np.nan
+    prefix = write_table(tmp_path, score=found)
+    ran = run(capfd, "train", "success", "--table", str(prefix), "--out", str(tmp_path / "b"))
+    assert ran.code == 0
+    assert "without any score, predicted as the mean of all: coder" in ran.err

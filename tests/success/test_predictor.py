@@ -152,6 +152,13 @@ def test_a_new_model_is_known_from_probes(folder: Path) -> None:
     assert abs(float(found.mean()) - float(table.score[:, 2].mean())) < 0.1
 
 
+def test_ten_right_probes_are_no_proof_of_always() -> None:
+    """The mean is drawn towards the other models' by two probes' worth, as in a table."""
+    known = np.full((10, 3), 0.6, np.float32)
+    found = by_probes("new", known, np.ones(10, np.float32), MODELS)
+    assert found.prior == pytest.approx(11.2 / 12)
+
+
 def test_a_new_model_by_prior_moves_with_the_others() -> None:
     """Where the known models all do worse, so does the newcomer."""
     added = by_prior("new", 0.7, {"a": 0.6, "b": 0.8})

@@ -247,6 +247,43 @@ def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> 
         read_table(prefix)
 
 
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [
+        ({"small": "cheap"}, "price of small is 'cheap'; write [in, out]"),
+        ({"small": [1]}, "price of small is [1]; write [in, out]"),
+        ({"small": [1, -2]}, "price of small is [1, -2]; write [in, out]"),
+        ([1, 2], "price_per_mtok is no object"),
+    ],
+)
+def test_a_price_that_is_none_is_named(tmp_path: Path, prices: object, words: str) -> None:
+    """What no cost can be made of ended with a traceback, or would make it negative."""
+    prefix = write_table(tmp_path)
+    Path(f"{prefix}.meta.json").write_text(json.dumps({"price_per_mtok": prices}))
+    with pytest.raises(ConfigError) as caught:
+        read_table(prefix)
+    assert words in str(caught.value)
+
+
+def test_a_price_of_null_is_unknown(tmp_path: Path) -> None:
+    """The other models keep theirs."""
+    counted = np.full((240, 3), 1000)
+    prefix = write_table(tmp_path, cost_usd=None, in_tokens=counted, out_tokens=counted)
+    told = {"price_per_mtok": {"small": None, "coder": [1, 1], "large": [2, 3]}}
+    Path(f"{prefix}.meta.json").write_text(json.dumps(told))
+    cost = read_table(prefix).cost_usd
+    assert cost is not None
+    assert np.isnan(cost[0, 0])
+    assert cost[0, 2] == pytest.approx(0.005)
+
+
+def test_scores_that_are_words_are_refused(tmp_path: Path) -> None:
+    """With the array's name."""
+    prefix = write_table(tmp_path, score=np.full((240, 3), "good"))
+    with pytest.raises(ConfigError, match="score holds no numbers"):
+        read_table(prefix)
+
+
 def test_a_model_that_nothing_is_known_of_is_left_out_of_comparisons(tmp_path: Path) -> None:
     """Its mean is no number, which would count as the best one."""
     rows = [*OUTCOMES, {"id": "0", "prompt": "question 0", "model": "c", "score": None}]

@@ -92,16 +92,18 @@ def _report(
     rows = []
     for spec in dict.fromkeys([*plain, *specs]):
         rule = policy_of(spec, order, table, opened)
-        replayed = drive(
-            table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
-            strange=_strange(table, rule, opened),
-        )  # fmt: skip
-        rows.append(maker.of(spec, replayed))
+        with waiting(f"replaying {spec}"):
+            replayed = drive(
+                table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
+                strange=_strange(table, rule, opened),
+            )  # fmt: skip
+            rows.append(maker.of(spec, replayed))
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     rows += maker.baselines(table.column("task"))
     notes.append(f"best single and strongest: {order[0]}{maker.dearest}")
-    curve = curve_of(table, success, pair)
+    with waiting("drawing intervals"):
+        curve = curve_of(table, success, pair)
     notes += _missing(table, curve.whole)
     return Report(
         table=table.name,

@@ -82,7 +82,7 @@ def serve(
     bound = listener.getsockname()[1]
     if place_of(settings, os.environ) is None and settings.ledger is None:
         typer.echo("nothing is recorded: set HOME, XDG_DATA_HOME or 'ledger: PATH'", err=True)
-    named = f"[{host}]" if ":" in host else host
+    named = f"[{host}]" if ":" in host and not host.startswith("[") else host
     place = f"{'https' if tls_cert else 'http'}://{named}:{bound}/v1"
     serving = partial(typer.echo, f"serving on {place}", err=True)
     ready = taken.ready if taken else _nothing

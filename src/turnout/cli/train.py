@@ -93,6 +93,12 @@ def success(
     for one in tables:
         for note in one.notes:
             err.print(f"turnout: {one.name}: {note}", markup=False)
+        if unscored := [model for model in one.models if model not in one.answered().models]:
+            err.print(
+                f"turnout: {one.name}: without any score, predicted as the mean of all: "
+                f"{', '.join(unscored)}",
+                markup=False,
+            )
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
         predictor = fit(

@@ -21,6 +21,14 @@ Window = Literal["minute", "hour", "day", "week", "month", "total"]
 WhenFull = Literal["refuse", "cheaper"]
 
 MINUTE_MS = 60_000
+_EACH: Mapping[Window, str] = {
+    "minute": "a minute",
+    "hour": "an hour",
+    "day": "a day",
+    "week": "a week",
+    "month": "a month",
+    "total": "in total",
+}
 
 
 class Bound(Struct, frozen=True):
@@ -99,7 +107,7 @@ class Standing:
         unit = "" if self.budget.unit == "usd" else f" {self.budget.unit}"
         reset = "" if self.resets_ms is None else f", resets at {_instant(self.resets_ms)}"
         return (
-            f"{self.budget.per} {self.subject}: {limit}{unit} a {self.budget.window}, "
+            f"{self.budget.per} {self.subject}: {limit}{unit} {_EACH[self.budget.window]}, "
             f"spent {spent}, held {held}, left {left}{reset}"
         )
 

@@ -29,7 +29,6 @@ def read_arrays(prefix: Path) -> OutcomeTable:
     """The table of the files with this prefix. Raises ConfigError."""
     rows = read_jsonl(f"{prefix}.prompts.jsonl.gz")
     arrays = _arrays(Path(f"{prefix}.npz"))
-    meta = _meta(Path(f"{prefix}.meta.json"))
     models = tuple(str(model) for model in arrays["models"])
     shape = (len(rows), len(models))
     _check_order(prefix, rows, [str(i) for i in arrays["ids"]])
@@ -46,7 +45,7 @@ def read_arrays(prefix: Path) -> OutcomeTable:
         name=prefix.name,
         prompts=tuple(rows),
         models=models,
-        prices={m: (float(p[0]), float(p[1])) for m, p in meta.items()},
+        prices=_prices(Path(f"{prefix}.meta.json")),
         notes=(f"ignored arrays: {', '.join(extra)}",) if extra else (),
         **grids,
     )
@@ -65,14 +64,29 @@ def _arrays(path: Path) -> Mapping[str, Any]:
     return arrays
 
 
-def _meta(path: Path) -> Mapping[str, Sequence[float]]:
+def _prices(path: Path) -> dict[str, tuple[float, float]]:
+    """Each model's price in USD per million tokens, read and written; null is unknown."""
     if not path.is_file():
         return {}
     try:
-        prices = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok")
+        told = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok") or {}
     except (ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: not a JSON object: {error}") from error
-    return prices or {}
+    if not isinstance(told, dict):
+        raise ConfigError(f"{path}: price_per_mtok is no object; write {{model: [in, out]}}")
+    return {model: _price(path, model, price) for model, price in told.items() if price}
+
+
+def _price(path: Path, model: str, price: Any) -> tuple[float, float]:
+    try:
+        read, written = (float(usd) for usd in price)
+    except (TypeError, ValueError):
+        read = written = -1.0
+    if not 0 <= min(read, written) <= max(read, written) < np.inf:
+        raise ConfigError(
+            f"{path}: the price of {model} is {price!r}; write [in, out] in USD per million tokens"
+        )
+    return read, written
 
 
 def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats:
@@ -81,7 +95,10 @@ def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats
             f"{prefix}.npz: {name} has shape {array.shape}, the prompts and models make {shape}; "
             "write one row a prompt and one column a model"
         )
-    return np.asarray(array, dtype=np.float64)
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except ValueError as error:
+        raise ConfigError(f"{prefix}.npz: {name} holds no numbers: {error}") from error
 
 
 def _check_order(prefix: Path, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:

@@ -55,9 +55,8 @@ class Link(Protocol):
 class Exchange:
     """A request: ``method``, ``path``, ``headers`` (lower case); and the way to answer it.
 
-    ``gone`` says that the caller left before the end, ``status`` what was answered, ``sent_bytes``
-    counts the response's body. ``common`` are headers that every response gets. Where
-    ``copy`` is a list, it gets the response's body, too.
+    ``gone`` says that the caller left before the end, ``status`` what was answered. ``common`` are
+    headers that every response gets. Where ``copy`` is a list, it gets the response's body, too.
     """
 
     __slots__ = (
@@ -77,7 +76,6 @@ class Exchange:
         "headers",
         "method",
         "path",
-        "sent_bytes",
         "status",
         "task",
     )
@@ -99,7 +97,6 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         self.copy: list[bytes] | None = None
-        self.sent_bytes = 0
         # complete: the request is all here; closes: the connection ends with the response.
         self.complete = self.finished = self.gone = self.closes = False
 
@@ -121,7 +118,6 @@ class Exchange:
         self._finish()
         if self.method == "HEAD":
             body = b""
-        self.sent_bytes = len(body)
         if self.copy is not None:
             self.copy.append(body)
         await self._send(head + body)
@@ -135,14 +131,12 @@ class Exchange:
 
     async def piece(self, data: bytes) -> None:
         """A piece of the body, not empty."""
-        self.sent_bytes += len(data)
         if self.copy is not None:
             self.copy.append(data)
         await self._send(self._framed(data))
 
     async def end(self, data: bytes = b"") -> None:
         """The last piece."""
-        self.sent_bytes += len(data)
         if self.copy is not None:
             self.copy.append(data)
         last = self._framed(data) if data else self._taken_head()

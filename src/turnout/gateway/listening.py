@@ -31,23 +31,29 @@ class Address:
 
 def bind(address: Address, access: Access) -> socket.socket:
     """The listening socket. Raises ConfigError, also for an open door without a key."""
-    if address.host not in LOOPBACK and access.keyless:
+    host = address.host.removeprefix("[").removesuffix("]")
+    if not host or "/" in host:
+        raise ConfigError(
+            f"--host {address.host!r} is no address; use one of this machine, such as 127.0.0.1, "
+            "::1 or 0.0.0.0"
+        )
+    if host not in LOOPBACK and access.keyless:
         raise ConfigError(
             f"--host {address.host} is reachable from elsewhere and there is no key; "
             "set TURNOUT_KEYS to one or more keys, separated by commas"
         )
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((address.host, address.port))
-    except OSError as error:
+        listener.bind((host, address.port))
+    except (OSError, UnicodeError, TypeError) as error:  # the latter: no name has such letters
         listener.close()
-        fix = "choose another --host or --port"
-        if error.errno == errno.EADDRINUSE:
+        fix, why = "choose another --host or --port", getattr(error, "strerror", None) or error
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
             fix = "choose another --port, or replace a gateway there with --take-over"
         raise ConfigError(
-            f"cannot listen on {address.host}:{address.port} ({error.strerror}); {fix}"
+            f"cannot listen on {address.host}:{address.port} ({why}); {fix}"
         ) from error
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)

@@ -44,7 +44,6 @@ async def serve(
     listener: socket.socket,
     *,
     access: Access,
-    limits: Limits | None = None,
     address: Address | None = None,
     patience: Patience | None = None,
     config_path: Path | None = None,
@@ -55,7 +54,7 @@ async def serve(
     ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
     under way.
     """
-    limits, patience = limits or Limits(), patience or Patience()
+    limits, patience = Limits(), patience or Patience()
     tls = tls_context(address)
     _share_one_heap()
     gateway = Gateway(build(), limits, access)

@@ -17,6 +17,7 @@ from types import FrameType
 
 _LOG = logging.getLogger("turnout.gateway")
 _LOOK_EVERY_S = 0.1
+_START_S = 60.0
 # Who runs for so long has not failed at its start; who does not is replaced later each time.
 _STEADY_S = 10.0
 _FIRST_WAIT_S = 0.5
@@ -26,18 +27,15 @@ _LONGEST_WAIT_S = 30.0
 class Workers:
     """Keeps ``count`` processes of ``command`` running, each with the descriptors ``keep``.
 
-    Each is given ``--parent-fd``, a socket: it writes there when it serves, within ``start_s``
-    seconds, and ends when nothing holds the other end any more. SIGTERM and SIGINT end them all,
-    gracefully; SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its successor
+    Each is given ``--parent-fd``, a socket: it writes there when it serves, within a minute, and
+    ends when nothing holds the other end any more. SIGTERM and SIGINT end them all, gracefully;
+    SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its successor
     serves.
     """
 
-    def __init__(
-        self, command: Sequence[str], count: int, keep: Sequence[int], *, start_s: float = 60.0
-    ) -> None:
+    def __init__(self, command: Sequence[str], count: int, keep: Sequence[int]) -> None:
         self._command = list(command)
         self._keep = tuple(keep)
-        self._start_s = start_s
         self._places = [_Place() for _ in range(count)]
         self._ending: list[_Worker] = []
         self._stopping = False
@@ -107,12 +105,12 @@ class Workers:
 
     def _waited(self, worker: "_Worker") -> bool:
         """Waits until this one serves; whether it does."""
-        while not (self._stopping or worker.ended or worker.age_s > self._start_s):
+        while not (self._stopping or worker.ended or worker.age_s > _START_S):
             worker.await_word(_LOOK_EVERY_S)
             if worker.serves:
                 return True
-        if worker.age_s > self._start_s:
-            _LOG.error("a worker did not serve in time", extra={"fields": {"s": self._start_s}})
+        if worker.age_s > _START_S:
+            _LOG.error("a worker did not serve in time", extra={"fields": {"s": _START_S}})
         worker.process.kill()
         self._ending.append(worker)
         return False
@@ -124,7 +122,7 @@ class Workers:
             worker = place.worker
             if worker is not None and worker.ended:
                 place.vacate(worker)
-            elif worker is not None and not worker.serves and worker.age_s > self._start_s:
+            elif worker is not None and not worker.serves and worker.age_s > _START_S:
                 worker.process.kill()
             elif worker is None and time.monotonic() >= place.due_s:
                 try:

@@ -68,7 +68,7 @@ class Balances:
         full = [c for c in hold.charges if not self._fits(c)]
         if full:
             self._change(hold.replaces, 1)
-            return refusal([self._standing(c) for c in full], full)
+            return refusal([self._standing(c) for c in full])
         self._change(hold.charges, 1)
         return None
 
@@ -96,9 +96,9 @@ class Balances:
         )
 
 
-def refusal(standings: Sequence[Standing], charges: Sequence[Charge]) -> BudgetExceeded:
+def refusal(standings: Sequence[Standing]) -> BudgetExceeded:
     """The error that names each full budget with its numbers."""
-    if any(charge.amount is None for charge in charges):
+    if any(standing.asked is None for standing in standings):
         message = "a model of unknown price cannot be used within a budget; give it a price"
     else:
         full = "; ".join(standing.line() for standing in standings)

@@ -29,6 +29,7 @@ RISE = "UPDATE revision SET n = n + $1"
 
 # Within this every process has looked for new keys several times, where it can.
 _FRESH_S = 1.0
+_GRACE_S = 60.0
 
 _LAST_MS = 253_402_300_799_999  # the end of 9999
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
@@ -213,15 +214,12 @@ class Directory:
     """A snapshot of keys and budgets. ``configured`` are the budgets of the configuration.
 
     ``changed`` is called with the limits whenever these may be others. What could not be read is
-    known by its age: after ``grace_s`` nobody is let in by an old snapshot.
+    known by its age: after a minute nobody is let in by an old snapshot.
     """
 
-    def __init__(
-        self, store: Store, changed: Callable[[Limits], None], *, grace_s: float = 60.0
-    ) -> None:
+    def __init__(self, store: Store, changed: Callable[[Limits], None]) -> None:
         self._store = store
         self._changed = changed
-        self._grace_s = grace_s
         self._revision = -1
         self._read_s: float | None = None
         self._configured: tuple[Budget, ...] = ()
@@ -268,7 +266,7 @@ class Directory:
         Raises LedgerError where that cannot be said, since the store could not be read for long; a
         key that is not known may have been made just before.
         """
-        if self._read_s is None or at_s - self._read_s > self._grace_s:
+        if self._read_s is None or at_s - self._read_s > _GRACE_S:
             raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
         found = self._callers.get(digest)
         if found is None and at_s - self._read_s > _FRESH_S:

@@ -72,13 +72,13 @@ def rates_text(price: Price) -> str:
     return json.dumps([_rates(price.rates), *tiers], separators=(",", ":"))
 
 
-def price_from_text(text: str, source: str = "", date: str = "") -> Price:
-    """The price that ``rates_text`` wrote."""
+def price_from_text(text: str) -> Price:
+    """The price that ``rates_text`` wrote, which says nothing of its source."""
     base, *tiers = json.loads(text)
     return Price(
         rates=Rates(**_named(base)),
-        source=source,
-        date=date,
+        source="",
+        date="",
         tiers=tuple((above, Rates(**_named(rates))) for above, rates in tiers),
     )
 

@@ -13,6 +13,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def budget(
     sabotage: Sabotage | None = None,
     shown: Callable[[int], None] = lambda _: None,
 ) -> Check:
-    """``concurrency`` requests at a time from ``processes``, of which ``kills`` die."""
-    chance = random.Random(seed)
+    """``concurrency`` requests at a time from ``processes``, of which ``kills`` die.
+
+    None of them outlives this, however it ends.
+    """
     run = Run(
         place=place or str(folder / "ledger.db"),
         folder=folder,
@@ -55,12 +58,26 @@ def budget(
         tasks=max(1, concurrency // processes),
         sabotage=sabotage,
     )
-    if run.shared is not None:
-        run.owner = fork(run, own)
-        _wait_for(folder / "socket")
-    life = count()
-    living = [fork(run, spend, next(life)) for _ in range(processes)]
-    peak = 0
+    living: list[int] = []
+    try:
+        if run.shared is not None:
+            run.owner = fork(run, own)
+            _wait_for(folder / "socket")
+        peak = _spent(run, living, processes, kills, shown)
+        said = run.said.read_text(encoding="utf-8").split()
+        return _judged(run, said, peak, kills)
+    finally:
+        for process in [*living, *([run.owner] if run.owner is not None else [])]:
+            with suppress(ProcessLookupError, ChildProcessError):
+                kill(process)
+
+
+def _spent(
+    run: Run, living: list[int], processes: int, kills: int, shown: Callable[[int], None]
+) -> int:
+    """Has ``processes`` spend, which are in ``living`` meanwhile; the most that was booked."""
+    chance, life, peak = random.Random(run.seed), count(), 0
+    living += [fork(run, spend, next(life)) for _ in range(processes)]
     for number in range(kills):
         peak = max(peak, _watched(run, chance.uniform(0.3, 0.8)))
         victim = chance.randrange(len(living))
@@ -76,14 +93,10 @@ def budget(
     peak = max(peak, _watched(run, 1.0))
     for process in living:
         os.kill(process, signal.SIGTERM)
-    for process in living:
-        os.waitpid(process, 0)
-    said = run.said.read_text(encoding="utf-8").split()
-    try:
-        return _judged(run, said, peak, kills)
-    finally:
-        if run.owner is not None:
-            kill(run.owner)
+    while living:
+        os.waitpid(living[-1], 0)
+        living.pop()
+    return peak
 
 
 def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:

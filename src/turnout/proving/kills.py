@@ -60,13 +60,18 @@ def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        live(path, run, seed, writing)
+        try:
+            live(path, run, seed, writing)
+        finally:
+            os._exit(1)  # an interrupt must not run on as the parent
     os.close(writing)
-    time.sleep(life_s)
-    os.kill(child, signal.SIGKILL)
+    try:
+        time.sleep(life_s)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
-    os.waitpid(child, 0)
     return parsed(said)
 
 

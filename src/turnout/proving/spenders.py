@@ -8,6 +8,7 @@ import os
 import random
 import secrets
 import signal
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -72,7 +73,10 @@ def fork(run: Run, work: Callable[..., NoReturn], *arguments: int) -> int:
             work(run, *arguments)
         except RouterError as error:
             os.write(2, f"{error}\n".encode())
-        os._exit(1)
+        except Exception:  # noqa: BLE001 -- nothing of this process may run on as its parent
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     return child
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from msgspec import structs
 
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.ledger.balances import refusal
 from turnout.runtime.ceiling import bounds
 from turnout.runtime.walk import Means
 
@@ -31,8 +32,11 @@ async def admitted(
         try:
             await means.recorder.decided(request, decision, most)
         except BudgetExceeded as full:
-            limits = narrowed(request.constraints, full.standings, decision, most)
-            if limits is None or limits == request.constraints:
+            first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
+            if walls := [standing for standing in full.standings if _refuses(standing, first)]:
+                raise refusal(walls) from full
+            limits = narrowed(request.constraints, full.standings, most)
+            if limits == request.constraints:
                 raise
             request = structs.replace(request, constraints=limits)
             decision = again(request)
@@ -43,17 +47,23 @@ async def admitted(
     raise BudgetExceeded("no model fits the budgets that are left")
 
 
-def narrowed(
-    limits: Constraints,
-    full: tuple[Standing, ...],
-    decision: Decision,
-    most: Mapping[str, Bound],
-) -> Constraints | None:
-    """The constraints under which a request may fit after all; None where it is to be refused.
+def _refuses(full: Standing, first: Bound) -> bool:
+    """Whether a full budget ends a request whose chosen model may use ``first``.
 
     Where only the fallbacks do not fit, the request goes without these, whatever the budget says.
     """
-    first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
+    if full.budget.per == "model" or full.asked is None:
+        return False
+    if full.budget.unit == "requests":
+        return True
+    asked = first.cost_pico_usd if full.budget.unit == "usd" else first.tokens
+    return full.budget.when_full == "refuse" and (asked is None or asked > full.left)
+
+
+def narrowed(
+    limits: Constraints, full: tuple[Standing, ...], most: Mapping[str, Bound]
+) -> Constraints:
+    """The constraints under which a request may fit after all."""
     deny = set(limits.deny)
     costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
     tokens = [] if limits.most_tokens is None else [limits.most_tokens]
@@ -63,12 +73,7 @@ def narrowed(
             deny.add(standing.subject)
         elif standing.asked is None:
             deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
-        elif budget.unit == "requests":
-            return None
         else:
-            asked = first.cost_pico_usd if budget.unit == "usd" else first.tokens
-            if budget.when_full == "refuse" and (asked is None or asked > standing.left):
-                return None
             (costs if budget.unit == "usd" else tokens).append(standing.left)
     return structs.replace(
         limits,

@@ -51,7 +51,6 @@ def assemble(
     environ: Mapping[str, str],
     *,
     recorder: Recorder | None = None,
-    backends: Backends | None = None,
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
     every = build(config, environ)
@@ -62,7 +61,7 @@ def assemble(
         success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
-        backends=backends or Backends(),
+        backends=Backends(),
         timeouts=Timeouts(**config.timeouts.model_dump(exclude={"hold_s"})),
         retries=RetryRules(**config.retries.model_dump()),
         recorder=_recorder(config, environ, recorder, every, stand_in),

@@ -37,9 +37,9 @@ class Backend:
 class Backends:
     """One backend a deployment; those of a family share its transport."""
 
-    def __init__(self, transports: Mapping[str, Transport] | None = None) -> None:
+    def __init__(self) -> None:
         http = HttpTransport()
-        self._transports = transports or {
+        self._transports: Mapping[str, Transport] = {
             "openai": http,
             "anthropic": http,
             "embedded": EmbeddedTransport(local_models()),

@@ -29,7 +29,6 @@ from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly, assemble
-from turnout.runtime.backends import Backends
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
@@ -73,7 +72,6 @@ class Router:
         *,
         environ: Mapping[str, str] = os.environ,
         recorder: Recorder | None = None,
-        backends: Backends | None = None,
     ) -> Self:
         """A router from a configuration, a mapping of its keys, or YAML text.
 
@@ -83,7 +81,7 @@ class Router:
             config = load_text(config, environ)
         elif not isinstance(config, Config):
             config = load_mapping(config, environ)
-        return cls(assemble(config, environ, recorder=recorder, backends=backends))
+        return cls(assemble(config, environ, recorder=recorder))
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
