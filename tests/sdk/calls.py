@@ -139,6 +139,12 @@ def openai_models(root):
     return {"auto": "auto" in [model.id for model in _openai(root).models.list()]}
 
 
+def anthropic_models(root):
+    listed = list(_anthropic(root).models.list())
+    return {"auto": "auto" in [model.id for model in listed], "type": listed[0].type,
+            "name": listed[0].display_name, "year": listed[0].created_at.year}  # fmt: skip
+
+
 def openai_error(root):
     import openai
 

@@ -59,6 +59,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "anthropic_async": SAID,
     "anthropic_tools": CALL,
     "anthropic_parallel": BOTH,
+    "anthropic_models": {"auto": True, "type": "model", "name": "auto", "year": 1970},
     "anthropic_count": {"counted": True},
     "anthropic_error": {"type": "not_found_error", "status": 404},
     "anthropic_break": {"told": True},

@@ -40,7 +40,7 @@ from turnout.core import Message, Prediction, Ref
 _LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
-_MARGIN = 2.2
+_MARGIN = 1.7
 _share = itemgetter(1)
 
 

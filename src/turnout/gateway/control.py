@@ -10,13 +10,15 @@ from turnout.core import AUTO, InvalidRequest
 from turnout.runtime import Router
 
 _METRIC = "metric"
+# What both APIs give for a date that is not known.
+_UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 _SOURCES = ("user", "judge", "label", "test")
 
 
 def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
-    """``GET /v1/models`` in OpenAI's list format: auto, intents, policies, then the models.
+    """``GET /v1/models``: auto, intents, policies, then the models, of these the ``allowed`` ones.
 
-    Of these only the ``allowed`` ones, None for all.
+    None allows all. The list is in OpenAI's format and in Anthropic's at once.
     """
     parts = router.parts
     rules = parts.means.rules
@@ -40,7 +42,8 @@ def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
                 "json": card.json,
             }
         )
-    return {"object": "list", "data": listed}
+    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
+    return {"object": "list", "data": listed, "has_more": False, **ends}
 
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
@@ -61,4 +64,5 @@ def feedback(payload: object) -> tuple[str, dict[str, Any]]:
 
 
 def _model(name: str, owner: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+    openai = {"id": name, "object": "model", "created": 0, "owned_by": owner}
+    return {**openai, "type": "model", "display_name": name, "created_at": _UNKNOWN_TIME}

@@ -16,17 +16,16 @@ from turnout.training.rows import INTENTS, Row
 Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
-# Share of unseen benign prompts above the cuts, and how much of it injection may use.
-OVER_BLOCK = 0.004
-INJECTION_PART = 0.15
+# Share of unseen benign prompts above the cuts, and how much of it injection may use: little, since
+# injections of one source say little of another's, and harm lacks what they use up.
+OVER_BLOCK = 0.0035
+INJECTION_PART = 0.03
 # How often the first stage may stop on another label than both stages, and how many of the
 # unsafe prompts that both would catch it may let pass.
 GATE_DISAGREES = 0.04
-GATE_MISSES = 0.02
+GATE_MISSES = 0.01
 # Caught is what both stages would catch where this share of the benign prompts is blocked.
 _CAUGHT_AT = 0.05
-# How many benign prompts the first stage may block that both stages would let pass.
-GATE_BLOCKS = 0.0002
 _FAR = 20.0
 
 
@@ -130,8 +129,9 @@ def _gate(
     good = judged & ~bad
     caught = bad & (told > np.quantile(told[good], 1.0 - _CAUGHT_AT)) if good.any() else bad
     safe_below = float(np.quantile(unsafe[caught], GATE_MISSES)) if caught.any() else -_FAR
-    passed = np.sort(unsafe[good & (told <= 0.0)])
-    certain = float(passed[-1 - int(GATE_BLOCKS * len(passed))]) if len(passed) else _FAR
+    # The first stage blocks no benign prompt alone that both stages would let pass.
+    passed = unsafe[good & (told <= 0.0)]
+    certain = float(passed.max()) if len(passed) else _FAR
     limits = {"unsafe": safe_below, "certain": max(certain, safe_below)}
     best = ({"confidence": 2.0, "known": 1.0, **limits}, 0.0)
     for least_known in (0.0, 0.2, 0.4, 0.6):
