@@ -176,6 +176,7 @@ def test_what_is_no_longer_as_it_was_signed_stays_away() -> None:
     for message, mark in (
         ({**whole(), "reasoning_content": "First"}, MARK),
         (whole(), "f" * 12),
+        ({**whole(), "reasoning_signature": f"tn{MARK}-{'9' * 5000}.x" * 2}, MARK),
         ({**whole(), "reasoning_signature": "of somebody else's"}, MARK),
         ({**whole(), "reasoning_signature": None}, MARK),
     ):

@@ -14,7 +14,7 @@ from itertools import accumulate
 from turnout.catalog import Deployment
 from turnout.core import Body, strings
 
-_MARK = r"tn([0-9a-f]{12})(?:-(\d+))?\."
+_MARK = r"tn([0-9a-f]{12})(?:-(\d{1,9}))?\."
 _MARKED = re.compile(rf"{_MARK}(.*)", re.DOTALL)
 _JOINED = re.compile(rf"{_MARK}(.*?)(?={_MARK}|\Z)", re.DOTALL)
 
