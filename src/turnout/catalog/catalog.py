@@ -93,6 +93,14 @@ class Deployment:
         """The model's id, as the provider knows it."""
         return self.card.id
 
+    def billing(self, *, lasting: bool) -> Price | None:
+        """The price of a call; ``lasting``, if it may write to a cache that lasts an hour.
+
+        Only Anthropic's API has such a cache, for which ``Price.billing`` has a price.
+        """
+        may_last = lasting and self.provider.family == "anthropic"
+        return self.price.billing(lasting=may_last) if self.price else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:

@@ -93,7 +93,8 @@ def success(
     for one in tables:
         for note in one.notes:
             err.print(f"turnout: {one.name}: {note}", markup=False)
-        if unscored := [model for model in one.models if model not in one.answered().models]:
+        scored = one.answered().models
+        if unscored := [model for model in one.models if model not in scored]:
             err.print(
                 f"turnout: {one.name}: without any score, predicted as the mean of all: "
                 f"{', '.join(unscored)}",

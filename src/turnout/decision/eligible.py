@@ -55,9 +55,7 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     answer = min(request.max_output_tokens or room, card.max_output or room, room)
     answers = answer * choices(request)
-    price = deployment.price
-    if price is not None and deployment.provider.family == "anthropic":
-        price = price.billing(lasting=features.lasting)
+    price = deployment.billing(lasting=features.lasting)
     return Bound(None if price is None else price.most_cost(prompt, answers), prompt + answers)
 
 

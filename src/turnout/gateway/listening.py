@@ -80,7 +80,7 @@ def tls_context(address: Address | None) -> "SSLContext | None":
 
 def renew(context: "SSLContext | None", address: Address | None) -> None:
     """Has new connections see the certificate that its files hold now. Raises ConfigError."""
-    # One that cannot be used must not reach the context that serves.
-    usable = tls_context(address)
-    if usable is not None and context is not None and address is not None and address.certificate:
-        context.load_cert_chain(address.certificate, address.key)
+    if context is None or address is None or address.certificate is None:
+        return
+    tls_context(address)  # one that cannot be used must not reach the context that serves
+    context.load_cert_chain(address.certificate, address.key)

@@ -75,9 +75,10 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
     """
     if deployment.id == answer.deployment.id:
         return answer.cost_pico_usd
-    if deployment.price is None:
-        return None
     used = answer.usage
+    price = deployment.billing(lasting=used.lasting)
+    if price is None:
+        return None
     prompt, output = used.total_input, used.total_output
     read, written = max(used.cache_read, answer.reusable), used.cache_write
     mine = counted(decision, deployment)
@@ -86,12 +87,10 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
             -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
         )
     if not (read or written):
-        return deployment.price.expected_cost(prompt, output)
+        return price.expected_cost(prompt, output)
     read = min(prompt, read)
     written = min(prompt - read, written)
-    lasting = used.lasting and deployment.provider.family == "anthropic"
-    rates = deployment.price.billing(lasting=lasting).rates_for(prompt)
-    return rates.of(prompt - read - written, read, written, output)
+    return price.rates_for(prompt).of(prompt - read - written, read, written, output)
 
 
 def counted(decision: Decision, deployment: Deployment) -> int:

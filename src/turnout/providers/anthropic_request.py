@@ -14,7 +14,7 @@ import orjson
 from turnout.catalog import ModelCard
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
-from turnout.providers.anthropic_thinking import thinking
+from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
@@ -250,9 +250,7 @@ def _think(body: dict[str, Any], effort: object) -> None:
         return
     if told["thinking"]["type"] == "enabled" and _in_a_thoughtless_loop(body):
         return
-    format_ = body.get("output_config") or {}
-    config = {**format_, **told.get("output_config", {})}
-    body.update(told, **({"output_config": config} if config else {}))
+    body.update(beside(body.get("output_config") or {}, told))
     for name in _SAMPLING:
         # Thinking takes none but its own.
         body.pop(name, None)

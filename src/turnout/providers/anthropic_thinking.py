@@ -40,6 +40,12 @@ def thinking(model: str, effort: str, cap: int) -> Fields:
     return {"thinking": {"type": "adaptive"}, "output_config": {"effort": word}}
 
 
+def beside(config: Mapping[str, Any], told: Fields) -> Fields:
+    """The fields of thinking with what else an ``output_config`` says."""
+    whole = {**config, **told.get("output_config", {})}
+    return {**told, "output_config": whole} if whole else told
+
+
 def in_words_of(model: str, body: Mapping[str, Any]) -> Fields:
     """A Messages body whose thinking is asked for in a way that ``model`` understands."""
     asked = body.get("thinking") or {}
@@ -51,10 +57,8 @@ def in_words_of(model: str, body: Mapping[str, Any]) -> Fields:
         effort = config.pop("effort", "high")
     else:
         return dict(body)
-    told = thinking(model, effort, body["max_tokens"])
-    config.update(told.pop("output_config", {}))
     kept = {n: v for n, v in body.items() if n not in ("thinking", "output_config")}
-    return {**kept, **told, **({"output_config": config} if config else {})}
+    return {**kept, **beside(config, thinking(model, effort, body["max_tokens"]))}
 
 
 def _by_effort(model: str) -> bool:

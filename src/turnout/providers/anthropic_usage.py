@@ -33,12 +33,12 @@ def anthropic_usage(*payloads: object) -> Usage | None:
             cache_read=count(counts, "cache_read_input_tokens") or 0,
             cache_write=count(counts, "cache_creation_input_tokens") or 0,
             output=required(counts, "output_tokens"),
-            lasting=bool(_lasting(counts.get("cache_creation"))),
+            lasting=_lasts(counts.get("cache_creation")),
         )
     except WrongCount:
         return None
     return usage if usage.total_input else None  # no call is without a prompt
 
 
-def _lasting(created: object) -> int:
-    return (count(created, _FOR_AN_HOUR) or 0) if isinstance(created, Mapping) else 0
+def _lasts(created: object) -> bool:
+    return isinstance(created, Mapping) and bool(count(created, _FOR_AN_HOUR))

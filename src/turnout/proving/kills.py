@@ -7,7 +7,6 @@ A kill alone does not prove durability, for what was written stays in the page c
 import asyncio
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from turnout.core import RouterError
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.report import Check, judged
+from turnout.proving.spenders import kill
 from turnout.proving.workload import RULES, Tally, idents, work
 
 LIFE_S = (0.05, 0.25)
@@ -68,8 +68,7 @@ def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
     try:
         time.sleep(life_s)
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        kill(child)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
     return parsed(said)

@@ -304,7 +304,7 @@ class Router:
 
     def standings(self) -> dict[str, str]:
         """What each deployment's provider says of its model; one call a deployment with a key."""
-        found = dict(self.without_key())
+        found = self.without_key()
         for deployment in self._parts.catalog.deployments.values():
             if deployment.provider.family != "embedded" and deployment.provider.has_key:
                 transport = self._parts.means.backends.of(deployment).transport
@@ -319,7 +319,7 @@ class Router:
 
     def close(self) -> None:
         """Close every connection and the background loop."""
-        if self._worked_in not in (None, os.getpid()):
+        if self._is_forked:
             return  # they are the other process's
         self._loop.run(self.aclose())
         self._loop.close()
@@ -352,12 +352,17 @@ class Router:
     ) -> None:
         await self.aclose()
 
+    @property
+    def _is_forked(self) -> bool:
+        """Whether this is a copy of a router that has worked in another process."""
+        return self._worked_in not in (None, os.getpid())
+
     def _begin_work(self) -> None:
         """Raises ConfigError in a fork of the process that this router has worked in.
 
         Threads are not forked, and connections would be shared: its calls would wait for ever.
         """
-        if self._worked_in not in (None, os.getpid()):
+        if self._is_forked:
             raise ConfigError(
                 "this router has worked in the process that this one was forked from; make one "
                 "here, or fork before its first call"

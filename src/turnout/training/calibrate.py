@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.evaluation import metrics
 from turnout.evaluation.outcome_table import OutcomeTable
 
 Floats = npt.NDArray[np.float64]
@@ -145,15 +146,16 @@ def _measured(
         low=float(np.quantile(ratios, 1 - confidence)),
         lost=failures / rows,
         lost_high=upper_bound(failures, rows, confidence),
-        saving=_saving(float(prices[chosen].mean()), float(prices[single])),
+        saving=_saving(prices[chosen].mean(), prices[single]),
         promised=False,
         rows=rows,
     )
 
 
-def _saving(cost: float, against: float) -> float:
-    """The share saved; NaN where a price is unknown or there is nothing to save."""
-    return 1 - cost / against if 0 < against < np.inf and cost < np.inf else np.nan
+def _saving(*prices: float) -> float:
+    """The share that the first saves of the second; NaN where one is unknown, which is infinite."""
+    cost, against = (price if np.isfinite(price) else np.nan for price in prices)
+    return float(metrics.saving(cost, against))
 
 
 def upper_bound(failures: int, rows: int, confidence: float) -> float:
