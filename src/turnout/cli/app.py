@@ -1,7 +1,8 @@
 """The commands in one place, and the border where errors become one line and an exit code.
 
 Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or configuration,
-3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe.
+3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe,
+130 interrupted.
 """
 
 import os
@@ -104,7 +105,7 @@ def _at(home: str) -> Any:
     return getattr(import_module(f"turnout.cli.{module}"), name)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # Matrices here are small: threads that wait for each other take four times one thread's work.
