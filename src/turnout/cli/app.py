@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from turnout import __version__
+from turnout.cli.extras import lacking
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -42,17 +43,6 @@ _COMMANDS = {
     "soak": "prove_gateway:soak",
     "savings": "savings:savings",
     "explain": "ledger:explain",
-}
-# What the package does not bring by itself, and what does.
-_EXTRAS = {
-    "sklearn": "train",
-    "scipy": "train",
-    "matplotlib": "plot",
-    "pyarrow": "parquet",
-    "asyncpg": "postgres",
-    "uvloop": "serve",
-    "prometheus_client": "serve",
-    "cryptography": "serve",
 }
 _GROUPS = {
     "train": "train:app",
@@ -119,10 +109,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except RouterError as error:
         _leave(error)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        missing = lacking(error)
+        if missing is None:
             raise
-        _leave(ConfigError(f"this needs {error.name}: pip install 'turnout[{extra}]'"))
+        _leave(missing)
     except BrokenPipeError:
         _give_up_output()
         sys.exit(1)  # who read it has seen enough
