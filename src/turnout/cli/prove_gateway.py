@@ -60,7 +60,8 @@ def restart(
     json: JsonOption = False,
 ) -> None:
     """Restarts fail no request and cut no stream; a broken configuration is never taken."""
-    from turnout.proving.restart import broken_configurations, restarts
+    from turnout.proving.broken_files import broken_configurations
+    from turnout.proving.restart import restarts
 
     abrupt, taken = sabotage == "abrupt", sabotage == "taken"
     tests: list[tuple[int, Test]] = [
