@@ -58,7 +58,10 @@ def serve(
     fd: FdOption = None,
     parent_fd: FdOption = None,
 ) -> None:
-    """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
+    """Serve OpenAI's and Anthropic's APIs on one address.
+
+    TURNOUT_KEYS lists callers' keys; turnout keys makes ones with rights and budgets.
+    """
     need("serve", "turnout serve")
     _check_tls(tls_cert, tls_key)
     state = state_dir(os.environ)
