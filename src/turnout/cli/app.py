@@ -1,7 +1,8 @@
 """The commands in one place, and the border where errors become one line and an exit code.
 
 Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or configuration,
-3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe.
+3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe,
+130 interrupted.
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from turnout import __version__
+from turnout.cli.extras import lacking
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -41,17 +43,6 @@ _COMMANDS = {
     "soak": "prove_gateway:soak",
     "savings": "savings:savings",
     "explain": "ledger:explain",
-}
-# What the package does not bring by itself, and what does.
-_EXTRAS = {
-    "sklearn": "train",
-    "scipy": "train",
-    "matplotlib": "plot",
-    "pyarrow": "parquet",
-    "asyncpg": "postgres",
-    "uvloop": "serve",
-    "prometheus_client": "serve",
-    "cryptography": "serve",
 }
 _GROUPS = {
     "train": "train:app",
@@ -104,7 +95,7 @@ def _at(home: str) -> Any:
     return getattr(import_module(f"turnout.cli.{module}"), name)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # Matrices here are small: threads that wait for each other take four times one thread's work.
@@ -118,10 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RouterError as error:
         _leave(error)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        missing = lacking(error)
+        if missing is None:
             raise
-        _leave(ConfigError(f"this needs {error.name}: pip install 'turnout[{extra}]'"))
+        _leave(missing)
     except BrokenPipeError:
         _give_up_output()
         sys.exit(1)  # who read it has seen enough

@@ -33,9 +33,9 @@ def demo(
     with router(config, ledger=ledger) as r:
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
-        line = notice({"stand_in": r.parts.means.stand_in})
+        line = notice(r)
         if line and not json:
-            out.print(line, style="dim", markup=False, highlight=False)
+            out.print(line, style="dim")
         for messages in conversations:
             if _is_follow_up(messages):
                 messages[1]["content"] = _answer_to(messages[0]["content"], replies)
@@ -72,7 +72,7 @@ def _answer(r: Router, messages: list[dict[str, Any]], longest: int, *, quiet: b
     if quiet:
         reply: Reply = r.chat(messages, **more)
         return reply
-    out.print(f"\n> {messages[-1]['content']}", style="bold", markup=False, highlight=False)
+    out.print(f"\n> {messages[-1]['content']}", style="bold")
     return write_stream(r, messages, more)
 
 
@@ -89,8 +89,6 @@ def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
     out.print(
         f"{len(replies)} requests: {format_usd(routed)} routed, {format_usd(strongest)} with "
         f"{name} for all ({share(routed, strongest)}); answered by {answered or 'nobody'}",
-        markup=False,
-        highlight=False,
     )
 
 

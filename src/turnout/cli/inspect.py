@@ -26,14 +26,14 @@ def models(
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
-        line = notice({"stand_in": r.parts.means.stand_in})
+        line = notice(r)
     if json:
         print_json(rows)
         return
     columns = ("name", "model", "provider", "intents", "window", "$/M in", "$/M out", "state")
     print_table("Models", columns, [tuple(str(row[c]) for c in _MODEL_KEYS) for row in rows])
     if line:
-        out.print(line, style="dim", markup=False, highlight=False)
+        out.print(line, style="dim")
     if line and check:
         err.print("without a key no provider was asked", style="dim")
 

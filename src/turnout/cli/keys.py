@@ -69,7 +69,7 @@ def create(
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
-        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only", markup=False)
+        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only")
 
 
 @keys.command("list")
@@ -104,7 +104,7 @@ def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """End a key and its children; every worker knows within a second."""
     with router(config) as found:
         found.accounts.revoke(id_)
-    out.print(f"{id_} is revoked", markup=False)
+    out.print(f"{id_} is revoked")
 
 
 @budgets.command("set")
@@ -128,7 +128,7 @@ def set_budget(
     )  # fmt: skip
     with router(config) as found:
         budget = found.accounts.set_budget(budget)
-    out.print(f"{budget.id} is set", markup=False)
+    out.print(f"{budget.id} is set")
 
 
 @budgets.command("list")
@@ -145,9 +145,9 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if not standings and not unused:
         err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
-        out.print(standing.line(), markup=False, highlight=False)
+        out.print(standing.line())
     for id_ in sorted(unused):
-        out.print(f"{id_}: not used yet", markup=False, highlight=False)
+        out.print(f"{id_}: not used yet")
 
 
 @budgets.command()
@@ -155,7 +155,7 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """Remove a budget that was set by command or API."""
     with router(config) as found:
         found.accounts.remove_budget(id_)
-    out.print(f"{id_} is removed", markup=False)
+    out.print(f"{id_} is removed")
 
 
 def _budget(fields: dict[str, Any]) -> Budget:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from turnout.cli.extras import need
 from turnout.cli.options import JsonOption
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 
@@ -24,7 +25,7 @@ def streams(
     """No faulty provider makes the gateway cut short in silence, cross answers or answer 5xx."""
     from turnout.proving.streams import streams as streamed
 
-    prove(
+    _prove(
         "streams",
         lambda _, shown, chosen: streamed(requests, chosen, sabotage=sabotage, shown=shown),
         seed=seed, json=json,
@@ -44,7 +45,7 @@ def storm(
     from turnout.proving.storm import Load, storms
 
     share, load = percent(fail, least=0.01), Load(rate=rate, phase_s=phase_s)
-    prove(
+    _prove(
         "storm", lambda _, __, chosen: storms(share, load, chosen, sabotage), seed=seed, json=json
     )
 
@@ -67,7 +68,7 @@ def restart(
         (configs, lambda _, shown, chosen: broken_configurations(
             configs, chosen, taken=taken, shown=shown)),
     ]  # fmt: skip
-    prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
+    _prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
 
 def soak(
@@ -83,8 +84,13 @@ def soak(
     from turnout.proving.soak import soak as soaked
 
     leak = sabotage == "leak"
-    prove(
+    _prove(
         "soak",
         lambda _, shown, chosen: soaked(requests, chosen, leak=leak, shown=shown),
         seed=seed, json=json,
     )  # fmt: skip
+
+
+def _prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
+    need("serve", "this proof")
+    prove(promise, *tests, seed=seed, json=json)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from turnout.cli.extras import need
 from turnout.cli.options import ConfigOption, router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
@@ -26,8 +26,6 @@ from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.ledger import place_of
-
-_EXTRA = ("uvloop", "prometheus_client", "cryptography")
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
@@ -61,7 +59,7 @@ def serve(
     parent_fd: FdOption = None,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
-    _check_extra()
+    need("serve", "turnout serve")
     token, fresh = admin_token(state_dir(os.environ))
     keys = [key.strip() for key in os.environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
     _check_keys(keys)
@@ -158,14 +156,6 @@ def _check_ledger(config: Config) -> None:
         raise ConfigError(
             "two gateways cannot write one SQLite ledger, so --take-over needs "
             "'ledger: postgresql://...' or 'ledger: off'"
-        )
-
-
-def _check_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"turnout serve needs {', '.join(missing)} too: pip install 'turnout[serve]'"
         )
 
 
