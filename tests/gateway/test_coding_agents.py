@@ -161,3 +161,61 @@ def test_an_agents_request_is_answered(family: str) -> None:
         answer = w.post("/v1/messages?beta=true", agent(), {"anthropic-beta": "a-2026-01-01"})
         assert answer.status == 200, answer.body
         assert "billing" not in json.dumps(sent(w))
+
+
+LONG = "mcp__4e9e25f1-b480-40f3-ba8d-a792f8f6ff07__" + "update_project_deployment_protection"
+TOOL = {"name": LONG, "input_schema": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_long_names_of_tools_are_shortened_and_come_back_whole(*, stream: bool) -> None:
+    """OpenAI refuses more than 64 characters; the caller and its history have the whole name."""
+    turns = [
+        {"role": "user", "content": CODE},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t1", "name": LONG, "input": {}}],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "done"}],
+        },
+        {"role": "user", "content": CODE},
+    ]
+    choice = {"type": "tool", "name": LONG}
+    with world() as w:
+        body = agent(messages=turns, tools=[TOOL], tool_choice=choice, stream=stream)
+        answer = w.post("/v1/messages", body)
+        assert answer.status == 200, answer.body
+        up = sent(w)
+    name = up["tools"][0]["function"]["name"]
+    assert len(name) == 64
+    assert up["messages"][2]["tool_calls"][0]["function"]["name"] == name
+    assert up["tool_choice"]["function"]["name"] == name
+    if stream:
+        blocks = [json.loads(d).get("content_block", {}) for _, d in answer.events()]
+    else:
+        blocks = answer.json()["content"]
+    assert [b["name"] for b in blocks if b.get("type") == "tool_use"] == [LONG]
+
+
+def test_an_anthropic_model_gets_them_as_they_are() -> None:
+    """It takes 128 characters."""
+    with world(family="anthropic") as w:
+        answer = w.post("/v1/messages", agent(tools=[TOOL]))
+        assert sent(w)["tools"] == [TOOL]
+    assert answer.json()["content"][-1]["name"] == LONG
+
+
+def test_instructions_between_a_call_and_its_result_wait() -> None:
+    """In chat a result has to follow its call."""
+    call = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "done"}
+    turns = [
+        {"role": "user", "content": CODE},
+        {"role": "assistant", "content": [call]},
+        NOTE,
+        {"role": "user", "content": [result]},
+    ]
+    messages = told(OPENAI, agent(messages=turns))["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "system"]
