@@ -16,7 +16,9 @@ PromptArgument = Annotated[str | None, typer.Argument(help="The prompt; - or non
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
 ]
-MaxTokensOption = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")]
+MaxTokensOption = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")
+]
 
 
 def ask(

@@ -40,11 +40,11 @@ def classify(
     config: ServedOption = None,
     ledger: LedgerOption = True,
 ) -> None:
-    """Label every line: {id, intent, intents, unsafe, injection, language}.
+    """Label every line of a JSONL file: intent, safety, language.
 
-    Without --config all ten labels and the shipped threshold apply, whatever lies in this folder;
-    with it those that it serves: its own intents, calibration and threshold; an LLM classifier is
-    asked where it says so.
+    A verdict is {id, intent, intents, unsafe, injection, language}. Without --config all ten
+    labels and the shipped threshold apply, whatever lies in this folder; with it those that it
+    serves: its own intents, calibration and threshold; an LLM classifier is asked where it says so.
     """
     if config is None and (unused := config_path(None)):
         note = f"{unused} is not used here; for what it serves give --config {unused}"

@@ -22,14 +22,18 @@ ANSWER_TOKENS = 120
 
 
 def demo(
-    prompts: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...")] = None,
+    prompts: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="Instead of the recipe's.")
+    ] = None,
     *,
     config: ConfigOption = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = ANSWER_TOKENS,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = ANSWER_TOKENS,
     ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
-    """Route and answer the recipe's queries, or your own; then the table of what it cost."""
+    """Answer the recipe's queries, or yours, and say what each cost."""
     with router(config, ledger=ledger) as r:
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []

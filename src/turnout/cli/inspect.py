@@ -21,7 +21,7 @@ def models(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the configured models, where each intent goes, and what is tried after a failure."""
+    """List the configured models, and where each intent goes."""
     with router(config, ledger=False) as r:
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
@@ -45,7 +45,7 @@ _MODEL_KEYS = (
 
 
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """List the configured models' prices with their sources and dates."""
+    """List the configured models' prices, with source and date."""
     with router(config, ledger=False) as r:
         rows = [_price(d) for d in r.parts.catalog.deployments.values()]
     if json:

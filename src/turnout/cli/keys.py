@@ -16,10 +16,16 @@ from turnout.ledger.directory import Key, line_of
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
-    name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
+    name="keys",
+    help="Make, list and revoke keys of the gateway's callers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 budgets = typer.Typer(
-    name="budgets", help="Budgets and rate limits.", no_args_is_help=True, rich_markup_mode=None
+    name="budgets",
+    help="Set, list and remove budgets and rate limits.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
 
@@ -101,7 +107,7 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
 
 @keys.command()
 def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
-    """End a key and its children; every worker knows within a second."""
+    """End a key and its children. Every worker knows within a second."""
     with router(config) as found:
         found.accounts.revoke(id_)
     out.print(f"{id_} is revoked")
@@ -119,7 +125,7 @@ def set_budget(
     when_full: Annotated[str, typer.Option(help="refuse, or cheaper before that.")] = "refuse",
     config: ConfigOption = None,
 ) -> None:
-    """Set a budget, in place of one for the same, in the same window and unit."""
+    """Set a budget. It replaces one for the same, in the same window and unit."""
     budget = _budget(
         {
             "per": per, "window": window, "name": name, "usd": usd, "requests": requests,

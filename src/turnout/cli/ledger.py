@@ -21,7 +21,7 @@ IdArgument = Annotated[str, typer.Argument(help="A decision's or a request's id.
 
 app = typer.Typer(
     name="ledger",
-    help="Read and check what was recorded: decisions, calls and costs, never texts.",
+    help="Read and check the record of decisions, calls and costs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -111,7 +111,10 @@ def _format_of(target: Path) -> Format:
 def verify_(
     *, ledger: PlaceOption = None, config: ConfigOption = None, json: JsonOption = False
 ) -> None:
-    """Check structure, links, states, prices and sums; exit 1 when something is wrong."""
+    """Check that the record is sound, else exit with 1.
+
+    Its structure, links, states, prices and sums are checked.
+    """
     store = open_store(ledger, config)
     found = verify(store)
     if json:

@@ -31,7 +31,10 @@ def outcomes(
     ledger: PlaceOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Join feedback with the prompts it was about, as a table for train, eval and calibrate."""
+    """Join feedback with its prompts, as an outcome table.
+
+    Which is what train success, eval and calibrate take.
+    """
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl
 

@@ -22,7 +22,10 @@ def streams(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """No faulty provider makes the gateway cut short in silence, cross answers or answer 5xx."""
+    """Faulty providers cause no silent truncation and no 5xx.
+
+    Nor do they make the gateway cross answers.
+    """
     from turnout.proving.streams import streams as streamed
 
     _prove(
@@ -41,7 +44,10 @@ def storm(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A failing provider is not asked more for failing, nor early, nor all at once afterwards."""
+    """A failing provider is not asked more for failing.
+
+    Nor earlier than it said, nor all at once afterwards.
+    """
     from turnout.proving.storm import Load, storms
 
     share, load = percent(fail, least=0.01), Load(rate=rate, phase_s=phase_s)
@@ -59,8 +65,9 @@ def restart(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Restarts fail no request and cut no stream; a broken configuration is never taken."""
-    from turnout.proving.restart import broken_configurations, restarts
+    """Restarts cut no stream; a broken configuration is not taken."""
+    from turnout.proving.broken_files import broken_configurations
+    from turnout.proving.restart import restarts
 
     abrupt, taken = sabotage == "abrupt", sabotage == "taken"
     tests: list[tuple[int, Test]] = [
@@ -80,7 +87,10 @@ def soak(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Many requests, a tenth of them aborted, leave no memory, socket or task behind."""
+    """Prove that many requests leave no memory or sockets behind.
+
+    A tenth of them is aborted; tasks are counted, too.
+    """
     from turnout.proving.soak import soak as soaked
 
     leak = sabotage == "leak"

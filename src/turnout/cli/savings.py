@@ -33,7 +33,7 @@ def savings(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare what was spent with one model for the same traffic, all calls counted."""
+    """Compare what was spent with one model for the same traffic."""
     now_ms = time.time_ns() // 1_000_000
     store = open_store(ledger, config)
     report = report_of(store, since_ms=_since_ms(since, now_ms), by=by, now_ms=now_ms)

@@ -25,7 +25,7 @@ def setup(
     name: Annotated[str | None, typer.Option(help="The model's name; else the file's.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make the embedded model ready, or add your own GGUF file as a local model."""
+    """Make the embedded model ready, or add your own GGUF file."""
     if path is None:
         found = _embedded()
         shown = found.name

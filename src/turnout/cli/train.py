@@ -37,7 +37,10 @@ def intents(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train the intent and safety classifier; figures are on sources held out."""
+    """Train the intent and safety classifier on labelled rows.
+
+    Its figures are on sources held out.
+    """
     from turnout.training.intents import train as run
 
     with _bar() as bar:
@@ -83,7 +86,7 @@ def success(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Train P(success) for every model of the tables, and write a bundle."""
+    """Learn each model's P(success) from tables, as a bundle."""
     from turnout.evaluation.table_files import read_table
     from turnout.training.bundle import write_bundle
     from turnout.training.success import train as fit
