@@ -16,10 +16,16 @@ from turnout.ledger.directory import Key, line_of
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
-    name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
+    name="keys",
+    help="Make, list and revoke keys of the gateway's callers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 budgets = typer.Typer(
-    name="budgets", help="Budgets and rate limits.", no_args_is_help=True, rich_markup_mode=None
+    name="budgets",
+    help="Set, list and remove budgets and rate limits.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
 
@@ -69,7 +75,7 @@ def create(
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
-        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only", markup=False)
+        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only")
 
 
 @keys.command("list")
@@ -101,10 +107,10 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
 
 @keys.command()
 def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
-    """End a key and its children; every worker knows within a second."""
+    """End a key and its children. Every worker knows within a second."""
     with router(config) as found:
         found.accounts.revoke(id_)
-    out.print(f"{id_} is revoked", markup=False)
+    out.print(f"{id_} is revoked")
 
 
 @budgets.command("set")
@@ -119,7 +125,7 @@ def set_budget(
     when_full: Annotated[str, typer.Option(help="refuse, or cheaper before that.")] = "refuse",
     config: ConfigOption = None,
 ) -> None:
-    """Set a budget, in place of one for the same, in the same window and unit."""
+    """Set a budget. It replaces one for the same, in the same window and unit."""
     budget = _budget(
         {
             "per": per, "window": window, "name": name, "usd": usd, "requests": requests,
@@ -128,7 +134,7 @@ def set_budget(
     )  # fmt: skip
     with router(config) as found:
         budget = found.accounts.set_budget(budget)
-    out.print(f"{budget.id} is set", markup=False)
+    out.print(f"{budget.id} is set")
 
 
 @budgets.command("list")
@@ -145,9 +151,9 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if not standings and not unused:
         err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
-        out.print(standing.line(), markup=False, highlight=False)
+        out.print(standing.line())
     for id_ in sorted(unused):
-        out.print(f"{id_}: not used yet", markup=False, highlight=False)
+        out.print(f"{id_}: not used yet")
 
 
 @budgets.command()
@@ -155,7 +161,7 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """Remove a budget that was set by command or API."""
     with router(config) as found:
         found.accounts.remove_budget(id_)
-    out.print(f"{id_} is removed", markup=False)
+    out.print(f"{id_} is removed")
 
 
 def _budget(fields: dict[str, Any]) -> Budget:
