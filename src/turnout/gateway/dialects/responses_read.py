@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from turnout.core import InvalidRequest
-from turnout.gateway.dialects.reading import mapping, objects
+from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of
 from turnout.gateway.dialects.responses_tools import (
     FOUND,
@@ -56,7 +56,7 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
                 field=name,
             )
     messages = _merged([*_instructions(payload), *_input(payload)])
-    body: dict[str, Any] = {"messages": _beside_their_calls(messages)}
+    body: dict[str, Any] = {"messages": beside_their_calls(messages)}
     body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
     if payload.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = payload["max_output_tokens"]
@@ -198,25 +198,6 @@ def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         else:
             found.append(message)
     return [message for message in found if not _is_thought(message)]
-
-
-def _beside_their_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results right after the calls they answer, which this API does not ask for and chat does."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    for message in messages:
-        if message["role"] == "tool":
-            results.setdefault(message["tool_call_id"], []).append(message)
-    found: list[dict[str, Any]] = []
-    for message in messages:
-        if message["role"] != "tool":
-            found.append(message)
-            waiting = (results.get(call["id"]) for call in message.get("tool_calls", ()))
-            found += [answers.pop(0) for answers in waiting if answers]
-        elif message in results[message["tool_call_id"]]:
-            # Nothing before it asked for this.
-            results[message["tool_call_id"]].remove(message)
-            found.append(message)
-    return found
 
 
 def _is_thought(message: Mapping[str, Any]) -> bool:

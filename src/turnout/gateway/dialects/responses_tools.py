@@ -8,7 +8,6 @@ Sources: platform.openai.com/docs/guides/function-calling ("Namespaces") and ...
 This module does not know messages or events.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,11 +17,11 @@ from msgspec import Struct
 from turnout.core import InvalidRequest
 from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, function_of
+from turnout.gateway.dialects.tool_names import short
 
 SEARCH, FOUND = "tool_search", "tool_search_output"
 # Items that bring tools: of a search, and of a client that keeps its list in the input.
 _BRINGING = frozenset({FOUND, "additional_tools"})
-_LONGEST_NAME = 64  # of a function, at OpenAI
 _SAME = ("description", "parameters", "strict")
 # Where a widely used client declares such a tool on its own.
 _WAYS_OUT = {
@@ -59,12 +58,8 @@ def offered(payload: Item | None) -> dict[str, Offered]:
 def function_name(name: str, namespace: object = None) -> str:
     """The name of the function that stands for a tool."""
     if not isinstance(namespace, str) or not namespace:
-        return name
-    whole = f"{namespace}__{name}"
-    if len(whole) <= _LONGEST_NAME:
-        return whole
-    digest = hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:8]
-    return f"{whole[: _LONGEST_NAME - 9]}_{digest}"
+        return short(name)
+    return short(f"{namespace}__{name}")
 
 
 def found_text(item: Item) -> str:
