@@ -31,6 +31,7 @@ _UNSAID: tuple[tuple[str, object], ...] = (
 # Newer models take one of them; each is at its default with 1.
 _SAMPLING = ("temperature", "top_p")
 _USUAL = _HOTTEST = 1
+_RAW = "_raw"  # where a call's arguments stay that are no JSON
 
 
 def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
@@ -132,11 +133,12 @@ def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
 def _input(arguments: object) -> Any:
     if isinstance(arguments, Mapping):
         return arguments
+    text = str(arguments or "{}")
     try:
-        value = orjson.loads(str(arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        message = "a tool call's arguments are not JSON; send them as the model wrote them"
-        raise InvalidRequest(message, field="messages") from error
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Cut short, as by an answer's cap: told as it is, since the history cannot be mended.
+        return {_RAW: text}
     return value if isinstance(value, dict) else {"value": value}
 
 

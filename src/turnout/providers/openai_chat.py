@@ -20,12 +20,19 @@ from turnout.providers.errors import classify, read_error
 from turnout.providers.instructions import in_front, unbooked
 from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
-from turnout.providers.openai_words import in_words_of, reports_usage, takes_late_instructions
+from turnout.providers.openai_words import (
+    CACHE_HINTS,
+    in_words_of,
+    reports_usage,
+    takes_cache_hints,
+    takes_late_instructions,
+)
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import apart, mark_of, unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import opaque_user, portable
+from turnout.providers.tool_results import as_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +119,14 @@ def _readdress(body: dict[str, Any], provider: Provider) -> None:
     first, *rest = body["messages"]
     content = unbooked(first.get("content"))
     body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
+    body["messages"] = as_texts(body["messages"])
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
     if "user" in body:
         body["user"] = opaque_user(body["user"])
+    if not takes_cache_hints(provider):
+        for name in CACHE_HINTS:
+            body.pop(name, None)
 
 
 def _portable(message: Any, mark: str) -> Any:
