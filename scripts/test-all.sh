@@ -20,8 +20,6 @@ for pair in postgres:postgresql strace:strace chromium:chromium; do
   fi
   have "$command" || not_run "what needs $command (the package $package could not be installed)"
 done
-# Nothing is built yet that needs them.
-not_run "tests with Valkey (nothing speaks to one)"
 
 # Clients and fuzzers want versions that exclude each other, so each set lives in its own place.
 own() {

@@ -79,6 +79,8 @@ def test_an_unreachable_provider_is_exit_4(
         ("sklearn", ["train", "success", "--table", "t.jsonl", "--out", "b"], "turnout[train]"),
         ("matplotlib", ["savings", "--plot", "s.png", "--ledger", "l.db"], "turnout[plot]"),
         ("uvloop", ["prove", "isolation", "--requests", "8"], "turnout[serve]"),
+        ("aiohttp", ["prove", "isolation", "--requests", "8"], "turnout[prove]"),
+        ("uvloop", ["prove", "streams", "--requests", "8"], "turnout[serve]"),
     ],
 )
 def test_a_package_that_is_not_installed_is_named_with_what_brings_it(

@@ -155,3 +155,15 @@ def test_the_configuration_keeps_the_kinds_apart() -> None:
         Router.from_config({**base, "default": "vectors"}, environ={})
     with pytest.raises(ConfigError, match="is no embedding model"):
         Router.from_config({**base, "default": "a", "embeddings": "a"}, environ={})
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("name", ["vectors", "acme/vectors"])
+def test_a_model_for_vectors_answers_nothing(path: str, name: str) -> None:
+    """Asked for an answer, its refusal says what it is for and where to call it."""
+    with embedding_world() as w:
+        answer = w.post(path, {**chat(), "model": name, "max_tokens": 9, "input": "x"})
+        assert answer.status == 404
+        message = answer.json()["error"]["message"]
+    assert f"{name!r} is for embedding" in message
+    assert "/v1/embeddings" in message

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from turnout.proving.restart import broken_configurations, restarts
+from turnout.proving.broken_files import broken_configurations
+from turnout.proving.restart import restarts
 from turnout.proving.soak import Sample, judge
 from turnout.proving.storm import Load, storms
 from turnout.proving.streams import streams

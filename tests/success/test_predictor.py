@@ -22,7 +22,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
 from turnout.classifiers.success.predictor import agreed, tell
-from turnout.cli.app import main
+from turnout.cli import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
 from turnout.features import likeness

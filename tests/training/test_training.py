@@ -145,6 +145,40 @@ def test_asides_are_learned_from_moulds() -> None:
     assert fit_asides(prompts, _letters).alarm > 1e6
 
 
+def test_what_an_injection_says_is_no_request() -> None:
+    """It changes nothing; a harmful request of the same words makes them a request's."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    said = _row("zzq zzu", intent="unsafe", kind="injection", source="own/i")
+    harm = _row("zzq zzu", intent="unsafe", kind="harm", source="own/i")
+    z = ord("z") % 97
+    plain, told, asked = (
+        fit_asides([*moulds, *prompts, *more], _letters).weights[z, 0]
+        for more in ([], [said], [harm])
+    )
+    assert plain == told > asked
+
+
+def test_small_talk_and_openings_are_least_taken_for_asides() -> None:
+    """What only they say speaks less for an aside than if it were in other requests."""
+    moulds = [_row("{prompt}\nzzq", kind="label_attack", source="own/m")]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    of_code, of_chat, of_any, of_opening = (
+        fit_asides([*moulds, *prompts, _row(text, intent=intent, source="own/p")], _letters)
+        for text, intent in (
+            ("vvv kk", "code"),
+            ("vvv kk", "chat"),
+            ("vvv kk kk: ", "code"),
+            ("vvv kk kk: ", "writing"),
+        )
+    )
+    v = ord("v") % 97
+    assert of_chat.weights[v, 0] < of_code.weights[v, 0] < 0
+    assert of_opening.weights[v, 0] < of_any.weights[v, 0] < 0
+
+
 def test_what_is_left_of_an_attack_is_a_row() -> None:
     """It keeps the prompt's label; an attack of which the prompt is left gives none."""
     moulds = [

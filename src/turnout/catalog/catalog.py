@@ -104,11 +104,15 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """All deployments by id, in the order of the configuration."""
+    """All deployments by id, in the order of the configuration.
+
+    Where these are ``only`` those of one kind, ``others`` are the rest.
+    """
 
     # Without slots, so that what every receipt asks for can be kept.
 
     deployments: Mapping[str, Deployment]
+    others: Mapping[str, Deployment] = field(default_factory=dict)
 
     def configured(self, name: str) -> Deployment:
         """The deployment of the configured model ``name``, the first where it has several."""
@@ -141,7 +145,8 @@ class Catalog:
     def only(self, kind: Kind) -> "Catalog":
         """The deployments of models of this kind."""
         kept = {name: d for name, d in self.deployments.items() if d.card.kind == kind}
-        return self if len(kept) == len(self.deployments) else Catalog(deployments=kept)
+        others = {name: d for name, d in self.deployments.items() if name not in kept}
+        return Catalog(deployments=kept, others=others) if others else self
 
     def nearest(self, name: str) -> str | None:
         """The known name closest to ``name``, for a message that suggests it."""

@@ -1,8 +1,4 @@
-"""The commands in one place, and the border where errors become one line and an exit code.
-
-Exit codes: 0 done, 1 done but some input lines were bad, 2 wrong usage or configuration,
-3 the request cannot be served, 4 the models failed, 5 the request was blocked as unsafe.
-"""
+"""The commands in one place, and the border where errors become one line and an exit code."""
 
 import os
 import sys
@@ -15,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from turnout import __version__
+from turnout.cli.extras import lacking
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -23,43 +20,40 @@ _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
     (RouterError, 4),
 )
 
-# Where each command lives; only the one that is called is imported, so that it starts quickly.
-_COMMANDS = {
-    "demo": "demo:demo",
-    "ask": "ask:ask",
-    "route": "ask:route",
-    "classify": "classify:classify",
-    "compare": "compare:compare",
-    "serve": "serve:serve",
-    "setup": "setup:setup",
-    "models": "inspect:models",
-    "prices": "inspect:prices",
-    "predict": "predict:predict",
-    "eval": "evaluate:evaluate",
-    "calibrate": "calibrate:calibrate",
-    "probe": "probe:probe",
-    "soak": "prove_gateway:soak",
-    "savings": "savings:savings",
-    "explain": "ledger:explain",
+# Where each command lives, and an example of it. Only the one that is called is imported, so that
+# it starts quickly.
+COMMANDS = {
+    "demo": ("demo:demo", "turnout demo 'What is a closure?' 'Write a haiku'"),
+    "ask": ("ask:ask", "turnout ask --explain 'What is the capital of Japan?'"),
+    "route": ("ask:route", "turnout route --json 'Write a CSV parser in Python'"),
+    "classify": ("classify:classify", "turnout classify --in prompts.jsonl --out labels.jsonl"),
+    "compare": ("compare:compare", "turnout compare prompts.jsonl --output-tokens 300"),
+    "serve": ("serve:serve", "turnout serve --config turnout.yaml --workers 2"),
+    "setup": ("setup:setup", "turnout setup --path mine.gguf --sha256 DIGEST --name mine"),
+    "models": ("inspect:models", "turnout models --check"),
+    "prices": ("inspect:prices", "turnout prices --config turnout.yaml"),
+    "savings": ("savings:savings", "turnout savings --since 7d --by intent"),
+    "explain": ("ledger:explain", "turnout explain d_0123456789abcdef"),
+    "predict": ("predict:predict", "turnout predict --prompts p.jsonl --bundle bundle --out -"),
+    "eval": ("evaluate:evaluate", "turnout eval --table outcomes.jsonl --plot curve.png"),
+    "calibrate": ("calibrate:calibrate", "turnout calibrate labelled.jsonl --save mine.json"),
+    "probe": (
+        "probe:probe",
+        "turnout probe NEW --bundle bundle --prompts p.jsonl --out probes.jsonl",
+    ),
+    "soak": ("prove_gateway:soak", "turnout soak --requests 1000000"),
 }
-# What the package does not bring by itself, and what does.
-_EXTRAS = {
-    "sklearn": "train",
-    "scipy": "train",
-    "matplotlib": "plot",
-    "pyarrow": "parquet",
-    "asyncpg": "postgres",
-    "uvloop": "serve",
-    "prometheus_client": "serve",
-    "cryptography": "serve",
+GROUPS = {
+    "ledger": ("ledger:app", "turnout ledger list --limit 5"),
+    "keys": ("keys:keys", "turnout keys create NAME --team research --usd-a-day 5"),
+    "budgets": ("keys:budgets", "turnout budgets set team month --name research --usd 200"),
+    "train": ("train:app", "turnout train success --table outcomes.jsonl --out bundle"),
+    "prove": ("prove:app", "turnout prove billing --requests 1000"),
 }
-_GROUPS = {
-    "train": "train:app",
-    "ledger": "ledger:app",
-    "prove": "prove:app",
-    "keys": "keys:keys",
-    "budgets": "keys:budgets",
-}
+_EXIT_CODES_TOLD = (
+    "Exit codes: 0 done, 1 some input lines were bad or a proof failed, 2 wrong usage or "
+    "configuration, 3 the request cannot be served, 4 the models failed, 5 blocked as unsafe."
+)
 
 
 def app(arguments: Sequence[str]) -> typer.Typer:
@@ -67,6 +61,7 @@ def app(arguments: Sequence[str]) -> typer.Typer:
     found = typer.Typer(
         name="turnout",
         help="Send every request to the cheapest model that will answer it well.",
+        epilog=_EXIT_CODES_TOLD,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -75,13 +70,13 @@ def app(arguments: Sequence[str]) -> typer.Typer:
     # With a single command there would be no command names.
     found.callback()(_root)
     called = arguments[0] if arguments else ""
-    known = called in _COMMANDS or called in _GROUPS
-    for name, home in _COMMANDS.items():
+    known = called in COMMANDS or called in GROUPS
+    for name, (home, example) in COMMANDS.items():
         if not known or name == called:
-            found.command(name)(_at(home))
-    for name, home in _GROUPS.items():
+            found.command(name, epilog=f"Example: {example}")(_at(home))
+    for name, (home, example) in GROUPS.items():
         if not known or name == called:
-            found.add_typer(_at(home), name=name)
+            found.add_typer(_at(home), name=name, epilog=f"Example: {example}")
     return found
 
 
@@ -104,7 +99,7 @@ def _at(home: str) -> Any:
     return getattr(import_module(f"turnout.cli.{module}"), name)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     # Matrices here are small: threads that wait for each other take four times one thread's work.
@@ -118,10 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RouterError as error:
         _leave(error)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        missing = lacking(error)
+        if missing is None:
             raise
-        _leave(ConfigError(f"this needs {error.name}: pip install 'turnout[{extra}]'"))
+        _leave(missing)
     except BrokenPipeError:
         _give_up_output()
         sys.exit(1)  # who read it has seen enough

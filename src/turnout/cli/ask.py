@@ -16,7 +16,9 @@ PromptArgument = Annotated[str | None, typer.Argument(help="The prompt; - or non
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
 ]
-MaxTokensOption = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest answer.")]
+MaxTokensOption = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")
+]
 
 
 def ask(
@@ -59,7 +61,7 @@ def route(
     if json:
         print_json(decision_record(decision))
     else:
-        out.print(decision.explain(), markup=False, highlight=False)
+        out.print(decision.explain())
 
 
 def answer_record(reply: Reply) -> dict[str, Any]:
@@ -108,16 +110,16 @@ def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
 
 
 def _streamed(r: Router, text: str, more: dict[str, Any]) -> Reply:
-    line = notice({"stand_in": r.parts.means.stand_in})
+    line = notice(r)
     if line:
-        err.print(line, style="dim", markup=False)
+        err.print(line, style="dim")
     return write_stream(r, text, more)
 
 
 def _after(reply: Reply, *, explain: bool) -> None:
     paid, decision = reply.receipt, reply.decision
     if decision.blocked:
-        err.print(f"blocked: {decision.blocked}", style="dim", markup=False)
+        err.print(f"blocked: {decision.blocked}", style="dim")
     else:
         cost = format_usd(paid.list_cost_pico_usd)
         by = f", answered by {paid.answered_by}" if paid.answered_by != paid.chosen_model else ""
@@ -125,7 +127,6 @@ def _after(reply: Reply, *, explain: bool) -> None:
             f"{decision.intent} → {paid.chosen_model}{by}, {paid.usage.total_input} + "
             f"{paid.usage.total_output} tokens, {cost}",
             style="dim",
-            markup=False,
         )
     if explain:
-        err.print(decision.explain(), style="dim", markup=False)
+        err.print(decision.explain(), style="dim")

@@ -43,7 +43,10 @@ def calibrate(
     ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
-    """Calibrate labels on FILE, or a quality promise on --table and --bundle."""
+    """Calibrate labels, or a promise of quality, on your own data.
+
+    Labels on FILE, a promise on --table and --bundle.
+    """
     if source is not None and table is None:
         calibrate_labels(
             Options(

@@ -40,15 +40,15 @@ def classify(
     config: ServedOption = None,
     ledger: LedgerOption = True,
 ) -> None:
-    """Label every line: {id, intent, intents, unsafe, injection, language}.
+    """Label every line of a JSONL file: intent, safety, language.
 
-    Without --config all ten labels and the shipped threshold apply, whatever lies in this folder;
-    with it those that it serves: its own intents, calibration and threshold; an LLM classifier is
-    asked where it says so.
+    A verdict is {id, intent, intents, unsafe, injection, language}. Without --config all ten
+    labels and the shipped threshold apply, whatever lies in this folder; with it those that it
+    serves: its own intents, calibration and threshold; an LLM classifier is asked where it says so.
     """
     if config is None and (unused := config_path(None)):
         note = f"{unused} is not used here; for what it serves give --config {unused}"
-        err.print(f"turnout: note: {note}", markup=False)
+        err.print(f"turnout: note: {note}")
     bad = 0
     if source.exists() and target.exists() and source.samefile(target):
         raise ConfigError(f"--out {target} is the file to read; write the verdicts elsewhere")
@@ -61,10 +61,10 @@ def classify(
                     sink.write(orjson.dumps(_shape(line, next(verdicts))) + b"\n")
                 else:
                     bad += 1
-                    err.print(f"turnout: {source}: line {line.number}: {line.error}", markup=False)
+                    err.print(f"turnout: {source}: line {line.number}: {line.error}")
             sink.flush()
     if bad:
-        err.print(f"turnout: {bad} bad lines were left out", markup=False)
+        err.print(f"turnout: {bad} bad lines were left out")
         raise typer.Exit(1)
 
 

@@ -49,7 +49,7 @@ def compare(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare routed cost with one model for all, on your own prompts; no model is called."""
+    """Compare routed cost with one model for all, on your prompts. No model is called."""
     with silent_router(config) as r:
         cases, bad = _decided(r, file, output_tokens)
         if not cases:

@@ -22,20 +22,24 @@ ANSWER_TOKENS = 120
 
 
 def demo(
-    prompts: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]...")] = None,
+    prompts: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="Instead of the recipe's.")
+    ] = None,
     *,
     config: ConfigOption = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = ANSWER_TOKENS,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = ANSWER_TOKENS,
     ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
-    """Route and answer the recipe's queries, or your own; then the table of what it cost."""
+    """Answer the recipe's queries, or yours, and say what each cost."""
     with router(config, ledger=ledger) as r:
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
-        line = notice({"stand_in": r.parts.means.stand_in})
+        line = notice(r)
         if line and not json:
-            out.print(line, style="dim", markup=False, highlight=False)
+            out.print(line, style="dim")
         for messages in conversations:
             if _is_follow_up(messages):
                 messages[1]["content"] = _answer_to(messages[0]["content"], replies)
@@ -72,7 +76,7 @@ def _answer(r: Router, messages: list[dict[str, Any]], longest: int, *, quiet: b
     if quiet:
         reply: Reply = r.chat(messages, **more)
         return reply
-    out.print(f"\n> {messages[-1]['content']}", style="bold", markup=False, highlight=False)
+    out.print(f"\n> {messages[-1]['content']}", style="bold")
     return write_stream(r, messages, more)
 
 
@@ -89,8 +93,6 @@ def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
     out.print(
         f"{len(replies)} requests: {format_usd(routed)} routed, {format_usd(strongest)} with "
         f"{name} for all ({share(routed, strongest)}); answered by {answered or 'nobody'}",
-        markup=False,
-        highlight=False,
     )
 
 

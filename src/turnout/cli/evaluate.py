@@ -42,7 +42,7 @@ def evaluate(
     save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Replay policies on an outcome table with the same decide() that serves requests."""
+    """Replay policies on an outcome table, by the code that serves."""
     from turnout.evaluation.plot import plot as draw
     from turnout.evaluation.table_files import read_table
 

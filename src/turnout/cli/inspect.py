@@ -21,19 +21,19 @@ def models(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the configured models, where each intent goes, and what is tried after a failure."""
+    """List the configured models, and where each intent goes."""
     with router(config, ledger=False) as r:
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
-        line = notice({"stand_in": r.parts.means.stand_in})
+        line = notice(r)
     if json:
         print_json(rows)
         return
     columns = ("name", "model", "provider", "intents", "window", "$/M in", "$/M out", "state")
     print_table("Models", columns, [tuple(str(row[c]) for c in _MODEL_KEYS) for row in rows])
     if line:
-        out.print(line, style="dim", markup=False, highlight=False)
+        out.print(line, style="dim")
     if line and check:
         err.print("without a key no provider was asked", style="dim")
 
@@ -45,7 +45,7 @@ _MODEL_KEYS = (
 
 
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """List the configured models' prices with their sources and dates."""
+    """List the configured models' prices, with source and date."""
     with router(config, ledger=False) as r:
         rows = [_price(d) for d in r.parts.catalog.deployments.values()]
     if json:

@@ -13,13 +13,20 @@ from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
 from turnout.ledger.directory import Key, line_of
+from turnout.ledger.rotation import USUAL_OVERLAP_S
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
-    name="keys", help="Keys of the gateway's callers.", no_args_is_help=True, rich_markup_mode=None
+    name="keys",
+    help="Keys of callers: make, list, rename, rotate, revoke.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 budgets = typer.Typer(
-    name="budgets", help="Budgets and rate limits.", no_args_is_help=True, rich_markup_mode=None
+    name="budgets",
+    help="Set, list and remove budgets and rate limits.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
 
@@ -69,7 +76,7 @@ def create(
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
-        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only", markup=False)
+        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only")
 
 
 @keys.command("list")
@@ -100,11 +107,43 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @keys.command()
+def rotate(
+    id_: IdArgument,
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=720, help="Hours that the old secret still opens.")
+    ] = USUAL_OVERLAP_S / 3600,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a key a new secret; its id, budgets and team stay. It is shown now and never again."""
+    with router(config) as found:
+        secret, key = found.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
+    if json:
+        print_json({**key.as_dict(), "key": secret})
+    else:
+        out.print(f"{secret}\n{key.id}: the old secret opens until {_day(key.old_until_ms)} UTC")
+
+
+@keys.command()
+def rename(
+    id_: IdArgument,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Give a key another name."""
+    with router(config) as found:
+        key = found.accounts.rename(id_, name)
+    out.print(f"{key.id} is called {key.name}")
+
+
+@keys.command()
 def revoke(id_: IdArgument, *, config: ConfigOption = None) -> None:
-    """End a key and its children; every worker knows within a second."""
+    """End a key and its children. Every worker knows within a second."""
     with router(config) as found:
         found.accounts.revoke(id_)
-    out.print(f"{id_} is revoked", markup=False)
+    out.print(f"{id_} is revoked")
 
 
 @budgets.command("set")
@@ -119,7 +158,7 @@ def set_budget(
     when_full: Annotated[str, typer.Option(help="refuse, or cheaper before that.")] = "refuse",
     config: ConfigOption = None,
 ) -> None:
-    """Set a budget, in place of one for the same, in the same window and unit."""
+    """Set a budget. It replaces one for the same, in the same window and unit."""
     budget = _budget(
         {
             "per": per, "window": window, "name": name, "usd": usd, "requests": requests,
@@ -128,7 +167,7 @@ def set_budget(
     )  # fmt: skip
     with router(config) as found:
         budget = found.accounts.set_budget(budget)
-    out.print(f"{budget.id} is set", markup=False)
+    out.print(f"{budget.id} is set")
 
 
 @budgets.command("list")
@@ -145,9 +184,9 @@ def list_budgets(*, config: ConfigOption = None, json: JsonOption = False) -> No
     if not standings and not unused:
         err.print("no budgets; set one with: turnout budgets set, or in turnout.yaml", style="dim")
     for standing in standings:
-        out.print(standing.line(), markup=False, highlight=False)
+        out.print(standing.line())
     for id_ in sorted(unused):
-        out.print(f"{id_}: not used yet", markup=False, highlight=False)
+        out.print(f"{id_}: not used yet")
 
 
 @budgets.command()
@@ -155,7 +194,7 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
     """Remove a budget that was set by command or API."""
     with router(config) as found:
         found.accounts.remove_budget(id_)
-    out.print(f"{id_} is removed", markup=False)
+    out.print(f"{id_} is removed")
 
 
 def _budget(fields: dict[str, Any]) -> Budget:

@@ -1,6 +1,5 @@
-"""``turnout ledger``, ``savings`` and ``explain``: what was decided and what it cost."""
+"""``turnout ledger`` and ``explain``: what was decided and what it cost."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,14 +7,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from turnout.cli.jsonl import written
-from turnout.cli.options import ConfigOption, JsonOption
-from turnout.cli.outcomes import PlaceOption, outcomes
+from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, open_store
+from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table
-from turnout.config import config_path, load_file
 from turnout.core import ConfigError, format_usd
-from turnout.ledger import Line, Store, decision_of, listed, shown, store_at, verify
+from turnout.ledger import Line, decision_of, listed, shown, verify
 from turnout.ledger.export import export_jsonl, export_parquet
-from turnout.ledger.place import OFF, default_place
 from turnout.ledger.queries import CALL_COLUMNS
 
 Format = Literal["jsonl", "parquet"]
@@ -24,7 +21,7 @@ IdArgument = Annotated[str, typer.Argument(help="A decision's or a request's id.
 
 app = typer.Typer(
     name="ledger",
-    help="Read and check what was recorded: decisions, calls and costs, never texts.",
+    help="Read and check the record of decisions, calls and costs.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -66,8 +63,6 @@ def show(
     out.print(
         f"{found['id']}  {_time(found['at_ms'])}  {found['intent']} → "
         f"{found['model'] or 'no model'}  {found['state']}  {format_usd(found['cost_pico_usd'])}",
-        markup=False,
-        highlight=False,
     )
     names = ("role", "model", "served", "status", "input", "cache_read", "cache_write", "output",
              "reasoning", "cost", "latency_ms", "fault")  # fmt: skip
@@ -78,11 +73,9 @@ def show(
         kind = ", assumed" if price["assumed"] else ""
         out.print(
             f"price {price['model']}: {price['source']}, {price['date']}{kind}",
-            markup=False,
-            highlight=False,
         )
     for event in found["events"]:
-        out.print(f"event {event['kind']}: {event['detail']}", markup=False, highlight=False)
+        out.print(f"event {event['kind']}: {event['detail']}")
 
 
 @app.command()
@@ -103,7 +96,7 @@ def export(
     else:
         with written(target) as sink:
             count = export_jsonl(store, sink)
-    err.print(f"{count:,} requests written to {target}", style="dim", markup=False)
+    err.print(f"{count:,} requests written to {target}", style="dim")
 
 
 def _format_of(target: Path) -> Format:
@@ -118,16 +111,19 @@ def _format_of(target: Path) -> Format:
 def verify_(
     *, ledger: PlaceOption = None, config: ConfigOption = None, json: JsonOption = False
 ) -> None:
-    """Check structure, links, states, prices and sums; exit 1 when something is wrong."""
+    """Check that the record is sound, else exit with 1.
+
+    Its structure, links, states, prices and sums are checked.
+    """
     store = open_store(ledger, config)
     found = verify(store)
     if json:
         print_json({"ledger": store.where, "sound": not found, "findings": found})
     elif found:
         for line in found:
-            out.print(f"{store.where}: {line}", markup=False, highlight=False)
+            out.print(f"{store.where}: {line}")
     else:
-        out.print(f"{store.where}: sound", markup=False, highlight=False)
+        out.print(f"{store.where}: sound")
     if found:
         raise typer.Exit(1)
 
@@ -144,38 +140,7 @@ def explain(
     if json:
         print_json(decision.as_dict())
     else:
-        out.print(decision.explain(), markup=False, highlight=False)
-
-
-def open_store(ledger: str | None, config: Path | None) -> Store:
-    """The ledger that the options and the configuration name, for reading."""
-    path = config_path(config)
-    place = ledger or (load_file(path).ledger if path else None) or default_place(os.environ)
-    if place is None:
-        raise ConfigError("no ledger: set HOME or XDG_DATA_HOME, or name one with --ledger")
-    if place == OFF:
-        raise ConfigError("the configuration says ledger: off; name one with --ledger")
-    store = store_at(place)
-    store.fetch("SELECT n FROM revision")  # one that cannot be read is said before a file is made
-    return store
-
-
-def since_ms(text: str | None, now_ms: int) -> int | None:
-    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises ConfigError."""
-    if text is None:
-        return None
-    units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdigit() and unit in units:
-        return now_ms - int(number) * units[unit]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01"
-        ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+        out.print(decision.explain())
 
 
 def _row(line: Line) -> tuple[str, ...]:

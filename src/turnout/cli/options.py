@@ -1,5 +1,6 @@
-"""What several commands share: their options, the router these mean, where prompts come from."""
+"""What several commands share: their options, and the router, ledger or prompt these mean."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from turnout.config import load
-from turnout.core import InvalidRequest
-from turnout.ledger import NoRecorder
+from turnout.config import config_path, load, load_file
+from turnout.core import ConfigError, InvalidRequest
+from turnout.ledger import NoRecorder, Store, store_at
+from turnout.ledger.place import OFF, default_place
 
 if TYPE_CHECKING:
     from turnout.runtime import Router
@@ -21,6 +23,9 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+PlaceOption = Annotated[
+    str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
+]
 LedgerOption = Annotated[
     bool, typer.Option("--ledger/--no-ledger", help="Record decision and cost; never the text.")
 ]
@@ -38,6 +43,19 @@ def silent_router(config: Path | None) -> "Router":
     from turnout.runtime import Router
 
     return Router(replace(router(config, ledger=False).parts, asked=None))
+
+
+def open_store(ledger: str | None, config: Path | None) -> Store:
+    """The ledger that the options and the configuration name, for reading. Raises ConfigError."""
+    path = config_path(config)
+    place = ledger or (load_file(path).ledger if path else None) or default_place(os.environ)
+    if place is None:
+        raise ConfigError("no ledger: set HOME or XDG_DATA_HOME, or name one with --ledger")
+    if place == OFF:
+        raise ConfigError("the configuration says ledger: off; name one with --ledger")
+    store = store_at(place)
+    store.fetch("SELECT n FROM revision")  # one that cannot be read is said before a file is made
+    return store
 
 
 def prompt_text(given: str | None) -> str:

@@ -6,14 +6,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from turnout.cli.options import ConfigOption
+from turnout.cli.options import ConfigOption, PlaceOption, open_store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.ledger import Store
-
-PlaceOption = Annotated[
-    str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
-]
 
 
 def outcomes(
@@ -35,8 +31,10 @@ def outcomes(
     ledger: PlaceOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Join feedback with the prompts it was about, as a table for train, eval and calibrate."""
-    from turnout.cli.ledger import open_store
+    """Join feedback with its prompts, as an outcome table.
+
+    Which is what train success, eval and calibrate take.
+    """
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl
 
@@ -57,10 +55,9 @@ def outcomes(
         err.print(
             f"turnout: {found.without_prompt} of {found.outcomes} outcomes have no prompt in "
             f"{prompts} and are left out",
-            markup=False,
         )
     models = len({row["model"] for row in found.rows})
-    out.print(f"{target}: {len(found.rows):,} outcomes of {models} models", markup=False)
+    out.print(f"{target}: {len(found.rows):,} outcomes of {models} models")
 
 
 def _metric(store: Store, asked: str | None) -> str:

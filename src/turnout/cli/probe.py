@@ -41,7 +41,10 @@ def probe(
         Path | None, typer.Option("--out", help="Where the probes are written.")
     ] = None,
 ) -> None:
-    """Pick the most informative prompts for a new model, then add it by results or a prior."""
+    """Add a new model to a bundle, by its results on a few prompts.
+
+    First pick the most informative ones, then add it by results or a prior.
+    """
     from turnout.classifiers.success import open_bundle
 
     opened = open_bundle(bundle)

@@ -62,8 +62,8 @@ def _tell(proof: Proof, *, json: bool) -> None:
         print_json(proof.as_dict())
     else:
         for check in proof.checks:
-            out.print(check.line(), markup=False, highlight=False)
+            out.print(check.line())
         verdict = "PASS" if proof.passed else "FAIL"
-        out.print(f"{verdict} {proof.promise}, seed {proof.seed}", markup=False, highlight=False)
+        out.print(f"{verdict} {proof.promise}, seed {proof.seed}")
     if not proof.passed:
         raise typer.Exit(1)

@@ -34,7 +34,10 @@ def ledger(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """No acknowledged charge is lost or doubled: by kills, power loss, full disks, bad fsyncs."""
+    """No acknowledged charge is lost or doubled.
+
+    Not by kills, power losses, full disks or fsyncs that fail.
+    """
     from turnout.ledger import Ledger
     from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
     from turnout.proving.kills import kills as killed
@@ -71,7 +74,7 @@ def billing(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The ledger equals the provider's invoice, through every fault of a faulty provider."""
+    """The ledger equals the provider's invoice, through every fault."""
     from turnout.proving.billing import billing as billed
 
     prove(
@@ -99,7 +102,10 @@ def budget(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A budget is a wall: no overspending, no ghost holds, no false refusal; with kills."""
+    """A budget is a wall: no overspending, no false refusal.
+
+    Processes that spend are killed meanwhile, and leave no ghost holds.
+    """
     from turnout.proving.budget import budget as budgeted
 
     prove(
@@ -124,7 +130,10 @@ def isolation(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Tenants never meet: no crossed reply, no foreign id, with callers leaving early."""
+    """Tenants never meet: no crossed reply, no foreign id.
+
+    Some callers leave early.
+    """
     from turnout.cli.prove_isolation import isolation as isolated
 
     share = percent(cancel)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from turnout.cli.extras import need
 from turnout.cli.options import JsonOption
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 
@@ -21,10 +22,13 @@ def streams(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """No faulty provider makes the gateway cut short in silence, cross answers or answer 5xx."""
+    """Faulty providers cause no silent truncation and no 5xx.
+
+    Nor do they make the gateway cross answers.
+    """
     from turnout.proving.streams import streams as streamed
 
-    prove(
+    _prove(
         "streams",
         lambda _, shown, chosen: streamed(requests, chosen, sabotage=sabotage, shown=shown),
         seed=seed, json=json,
@@ -40,11 +44,14 @@ def storm(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A failing provider is not asked more for failing, nor early, nor all at once afterwards."""
+    """A failing provider is not asked more for failing.
+
+    Nor earlier than it said, nor all at once afterwards.
+    """
     from turnout.proving.storm import Load, storms
 
     share, load = percent(fail, least=0.01), Load(rate=rate, phase_s=phase_s)
-    prove(
+    _prove(
         "storm", lambda _, __, chosen: storms(share, load, chosen, sabotage), seed=seed, json=json
     )
 
@@ -58,8 +65,9 @@ def restart(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Restarts fail no request and cut no stream; a broken configuration is never taken."""
-    from turnout.proving.restart import broken_configurations, restarts
+    """Restarts cut no stream; a broken configuration is not taken."""
+    from turnout.proving.broken_files import broken_configurations
+    from turnout.proving.restart import restarts
 
     abrupt, taken = sabotage == "abrupt", sabotage == "taken"
     tests: list[tuple[int, Test]] = [
@@ -67,7 +75,7 @@ def restart(
         (configs, lambda _, shown, chosen: broken_configurations(
             configs, chosen, taken=taken, shown=shown)),
     ]  # fmt: skip
-    prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
+    _prove("restart", *(test for wanted, test in tests if wanted), seed=seed, json=json)
 
 
 def soak(
@@ -79,12 +87,20 @@ def soak(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Many requests, a tenth of them aborted, leave no memory, socket or task behind."""
+    """Prove that many requests leave no memory or sockets behind.
+
+    A tenth of them is aborted; tasks are counted, too.
+    """
     from turnout.proving.soak import soak as soaked
 
     leak = sabotage == "leak"
-    prove(
+    _prove(
         "soak",
         lambda _, shown, chosen: soaked(requests, chosen, leak=leak, shown=shown),
         seed=seed, json=json,
     )  # fmt: skip
+
+
+def _prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
+    need("serve", "this proof")
+    prove(promise, *tests, seed=seed, json=json)

@@ -4,14 +4,13 @@ import csv
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.ledger import open_store, since_ms
-from turnout.cli.options import ConfigOption, JsonOption
-from turnout.cli.outcomes import PlaceOption
+from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, open_store
 from turnout.cli.show import out, print_json, print_table
 from turnout.core import ConfigError, format_usd, usd_from_pico
 from turnout.core.money import PICO_PER_USD, exact_usd
@@ -34,10 +33,10 @@ def savings(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare what was spent with one model for the same traffic, all calls counted."""
+    """Compare what was spent with one model for the same traffic."""
     now_ms = time.time_ns() // 1_000_000
     store = open_store(ledger, config)
-    report = report_of(store, since_ms=since_ms(since, now_ms), by=by, now_ms=now_ms)
+    report = report_of(store, since_ms=_since_ms(since, now_ms), by=by, now_ms=now_ms)
     if plot is not None:
         draw(report, plot)
     if json:
@@ -48,13 +47,31 @@ def savings(
         _show(report)
 
 
+def _since_ms(text: str | None, now_ms: int) -> int | None:
+    """The moment that ``7d``, ``12h``, ``30m`` or a date means. Raises ConfigError."""
+    if text is None:
+        return None
+    units = {"d": 86_400_000, "h": 3_600_000, "m": 60_000}
+    number, unit = text[:-1], text[-1:]
+    if number.isascii() and number.isdigit() and unit in units:
+        return now_ms - int(number) * units[unit]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"--since is {text!r}; use a span like 7d, 12h or 30m, or a date like 2026-11-01"
+        ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
 def _show(report: Savings) -> None:
     rows = [_row(group) for group in report.groups]
     rows.append(_row(report.total, "all"))
     print_table("What routing cost, and one model for all", _COLUMNS, rows)
-    out.print(report.sentence(), markup=False, highlight=False)
+    out.print(report.sentence())
     for line in (*_notes(report.total), *_forecast(report.forecast)):
-        out.print(line, markup=False, highlight=False)
+        out.print(line)
 
 
 def _row(group: Group, key: str | None = None) -> tuple[str, ...]:

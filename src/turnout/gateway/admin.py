@@ -6,6 +6,7 @@ is that key's child, so that nobody makes more of himself.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from turnout.core import Caller, InvalidRequest, Standing
@@ -13,12 +14,16 @@ from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
+from turnout.gateway.idempotency import ROTATE
 from turnout.gateway.problem import bad_request
 from turnout.runtime import Accounts, read_budget
 
 _KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
 _WORDS = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
-_FIELDS = frozenset({"name", "team", "parent", "admin", "models", "expires_in_s", "budgets"})
+_FIELDS: Mapping[str, type] = {
+    "name": str, "team": str, "parent": str, "admin": bool, "models": list, "expires_in_s": int,
+    "budgets": list,
+}  # fmt: skip
 
 
 class Admin:
@@ -38,6 +43,8 @@ class Admin:
             ("GET", _KEYS): (dialect, self._keys),
             ("POST", _KEYS): (dialect, self._make),
             ("DELETE", f"{_KEYS}/"): (dialect, self._revoke),
+            ("PATCH", f"{_KEYS}/"): (dialect, self._rename),
+            ("POST", f"{_KEYS}/"): (dialect, self._rotate),
             ("GET", _BUDGETS): (dialect, self._standings),
             ("POST", _BUDGETS): (dialect, self._set),
             ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
@@ -71,6 +78,25 @@ class Admin:
             budgets=[read_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
         )
         await send(out, {**key.as_dict(), "key": secret})
+
+    async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        if not ident.endswith(ROTATE):
+            message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID{ROTATE}"
+            raise Refused(bad_request(message, status=404, code="not_found"))
+        asked = _fields(await self._read(arrival), {"overlap_s": int})
+        # Whom a key did not make may do more than it.
+        own = None if arrival.caller.key == "admin" else arrival.caller.key
+        ident = ident.removesuffix(ROTATE)
+        rotate = partial(self._stored().rotate, ident, within=own, **asked)
+        secret, key = await asyncio.to_thread(rotate)
+        await send(out, {**key.as_dict(), "key": secret})
+
+    async def _rename(self, arrival: Arrival, out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        asked = _fields(await self._read(arrival), {"name": str})
+        key = await asyncio.to_thread(self._stored().rename, ident, asked.get("name", ""))
+        await send(out, key.as_dict())
 
     async def _revoke(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_KEYS}/")
@@ -106,16 +132,15 @@ def concerns(standing: Standing, caller: Caller) -> bool:
             return False
 
 
-def _fields(payload: object) -> dict[str, Any]:
+def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
     """A key's fields, each of its type. Raises InvalidRequest."""
     if not isinstance(payload, Mapping):
         raise InvalidRequest("the request body must be a JSON object", field="body")
-    types: dict[str, type] = {"admin": bool, "models": list, "budgets": list, "expires_in_s": int}
     for name, value in payload.items():
-        if name not in _FIELDS:
-            known = ", ".join(sorted(_FIELDS))
-            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key; use {known}")
-        kind = types.get(name, str)
+        if name not in known:
+            use = ", ".join(sorted(known))
+            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key here; use {use}")
+        kind = known[name]
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
             raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)
     models, budgets = payload.get("models") or (), payload.get("budgets") or ()

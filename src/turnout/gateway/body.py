@@ -1,11 +1,12 @@
 """A request's body, read strictly.
 
-Invariant: no more than ``max_bytes`` are ever held, whatever the headers claim.
+Invariant: no more than ``max_bytes`` are ever held, whatever headers and compression claim.
 This module does not know dialects.
 """
 
 from typing import Any
 
+from turnout.gateway.compressed import Damaged, TooMuch, UnknownCoding, plain
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
@@ -22,13 +23,14 @@ class Refused(Exception):
 async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) -> Any:
     """The body's JSON value. Raises Refused, and Gone when the caller leaves."""
     headers = exchange.headers
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Refused(bad_request("compressed bodies are not taken; send the JSON as it is"))
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
         raise Refused(_too_large(max_bytes))
     try:
-        return loads(await exchange.body())
+        data = await exchange.body()
+        if coding := headers.get(b"content-encoding"):
+            data = _plain(data, coding, max_bytes)
+        return loads(data)
     except TooLarge as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:
@@ -38,6 +40,18 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         raise Refused(bad_request("the body's transfer coding is broken")) from error
     except NotStrictJson as error:
         raise Refused(bad_request(str(error), code="invalid_json")) from error
+
+
+def _plain(data: bytes, coding: bytes, max_bytes: int) -> bytes:
+    try:
+        return plain(data, coding, max_bytes)
+    except TooMuch as error:
+        raise Refused(_too_large(max_bytes)) from error
+    except Damaged as error:
+        raise Refused(bad_request(str(error), code="invalid_encoding")) from error
+    except UnknownCoding as error:
+        problem = bad_request(str(error), status=415, code="unsupported_encoding")
+        raise Refused(problem) from error
 
 
 def _too_large(max_bytes: int) -> Problem:

@@ -39,6 +39,7 @@ PATHS = frozenset(
         "/v1/budgets",
     }
 )
+ROTATE = "/rotate"
 WAIT_S = 1.0
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -62,7 +63,8 @@ class Once:
         """The handler of a request that bears a key, where its path heeds one."""
 
         async def handle(arrival: Arrival, out: Exchange) -> None:
-            if arrival.method == "POST" and arrival.path in PATHS:
+            path = arrival.path
+            if arrival.method == "POST" and (path in PATHS or path.endswith(ROTATE)):
                 await self._once(handler, dialect, arrival, out)
             else:
                 await handler(arrival, out)

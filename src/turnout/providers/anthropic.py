@@ -8,6 +8,7 @@ This module does not know connections, clocks or prices.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -19,10 +20,12 @@ from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.errors import classify, read_error
+from turnout.providers.instructions import unbooked
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.tool_ids import opaque_user
 
 VERSION = "2023-06-01"
 
@@ -71,11 +74,26 @@ class AnthropicCodec:
         try:
             if request.dialect == "messages" and request.native is not None:
                 names = frozenset({deployment.id, deployment.model})
-                return native_body(request.native, request, deployment.model, names, self.mark)
+                body = native_body(request.native, request, deployment.model, names, self.mark)
+                return body if _is_anthropic(deployment) else _readdressed(body)
             return messages_body(request, deployment.card, self.mark)
         except (AttributeError, LookupError, TypeError) as error:
             message = "a value in messages or tools has another type than the API gives it"
             raise InvalidRequest(f"{message}: {error}", field="messages") from error
+
+
+def _is_anthropic(deployment: Deployment) -> bool:
+    host = urlsplit(deployment.provider.base_url).hostname or ""
+    return host == "anthropic.com" or host.endswith(".anthropic.com")
+
+
+def _readdressed(body: dict[str, Any]) -> dict[str, Any]:
+    """The body without what is for Anthropic's books, at others who speak its API."""
+    found = {**body, "system": unbooked(body["system"])} if body.get("system") else dict(body)
+    told = found.get("metadata") or {}
+    if "user_id" in told:
+        found["metadata"] = {**told, "user_id": opaque_user(told["user_id"])}
+    return found
 
 
 def _headers(request: Request, deployment: Deployment) -> dict[str, str]:

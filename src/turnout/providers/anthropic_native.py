@@ -9,6 +9,7 @@ from typing import Any
 
 from turnout.core import Request
 from turnout.providers.anthropic_thinking import in_words_of
+from turnout.providers.instructions import by_the_user, takes_anywhere
 from turnout.providers.signatures import unmarked
 from turnout.providers.tool_ids import portable
 
@@ -24,7 +25,8 @@ def native_body(
     told = native if trust else in_words_of(model, native)
     body = {**told, "model": model}
     body.pop("stream", None)
-    messages = [_turn(message, mark, trust=trust) for message in native["messages"]]
+    said = native["messages"] if takes_anywhere(model) else by_the_user(native["messages"])
+    messages = [_turn(message, mark, trust=trust) for message in said]
     body["messages"] = [message for message in messages if message["content"]]
     budgeted = (body.get("thinking") or {}).get("type") == "enabled"
     if budgeted and _breaks_a_tool_loop(native["messages"], body["messages"]):
@@ -49,6 +51,8 @@ def _block(block: Block, mark: str, *, trust: bool) -> Block | None:
     if kind == "redacted_thinking":
         data = unmarked(block.get("data"), mark, trust=trust)
         return {**block, "data": data} if data else None
+    if kind == "text" and not str(block.get("text") or "").strip():
+        return None  # refused wherever it stands
     if kind == "tool_use":
         return {**block, "id": portable(str(block.get("id") or ""))}
     if kind == "tool_result":

@@ -150,14 +150,14 @@ def _result(message: Message) -> dict[str, Any]:
 
 
 def _parts(content: object) -> Iterator[dict[str, Any]]:
-    """The blocks of a message's content; empty texts, which are refused, are left out."""
+    """The blocks of a message's content; blank texts, which are refused, are left out."""
     if isinstance(content, str):
-        if content:
+        if content.strip():
             yield {"type": "text", "text": content}
         return
     for part in content if isinstance(content, list | tuple) else ():
         block = _part(part)
-        if block.get("text") != "":
+        if block["type"] != "text" or block["text"].strip():
             # Where a cache may end is said in the same words.
             cached = part.get("cache_control")
             yield {**block, "cache_control": cached} if cached else block

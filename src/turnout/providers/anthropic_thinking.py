@@ -6,15 +6,14 @@ Source: platform.claude.com/docs/en/build-with-claude/adaptive-thinking.
 This module does not know requests.
 """
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from turnout.core.effort import BUDGETS, effort_of
+from turnout.providers.anthropic_versions import version
 
-_VERSION = re.compile(r"claude\D*?(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 _ADAPTIVE = (4, 6)
+_FIRST = (4, 5)
 _LEAST = 1024
 # What others call an effort that no Claude has a word for.
 _SAME = {"minimal": "low"}
@@ -36,7 +35,7 @@ def thinking(model: str, effort: str, cap: int) -> Fields:
         budget = min(BUDGETS[effort], cap - 1)
         enabled = {"type": "enabled", "budget_tokens": budget}
         return {"thinking": enabled} if budget >= _LEAST else {}
-    word = _ELSE if effort == _NEWEST and _version(model) < _FOR_NEWEST else effort
+    word = _ELSE if effort == _NEWEST and version(model) < _FOR_NEWEST else effort
     return {"thinking": {"type": "adaptive"}, "output_config": {"effort": word}}
 
 
@@ -55,18 +54,22 @@ def in_words_of(model: str, body: Mapping[str, Any]) -> Fields:
         effort = config.get("effort") or effort_of(asked.get("budget_tokens") or BUDGETS["high"])
     elif kind == "adaptive" and not _by_effort(model):
         effort = config.pop("effort", "high")
+    elif "effort" in config and not _takes_effort(model):
+        # Without thinking an effort only tunes, and the model refuses the word.
+        config.pop("effort")
+        rest = {n: v for n, v in body.items() if n != "output_config"}
+        return {**rest, "output_config": config} if config else rest
     else:
         return dict(body)
     kept = {n: v for n, v in body.items() if n not in ("thinking", "output_config")}
     return {**kept, **beside(config, thinking(model, effort, body["max_tokens"]))}
 
 
+def _takes_effort(model: str) -> bool:
+    """Whether the model knows the word at all: one did before the others."""
+    return _by_effort(model) or (version(model) == _FIRST and "opus" in model.lower())
+
+
 def _by_effort(model: str) -> bool:
     """Whether the model is told an effort."""
-    return _version(model) >= _ADAPTIVE
-
-
-@lru_cache(maxsize=256)
-def _version(model: str) -> tuple[int, int]:
-    found = _VERSION.search(model.lower())
-    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+    return version(model) >= _ADAPTIVE

@@ -17,14 +17,15 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
+from turnout.providers.instructions import in_front, unbooked
 from turnout.providers.openai_chunks import read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
-from turnout.providers.openai_words import in_words_of, reports_usage
+from turnout.providers.openai_words import in_words_of, reports_usage, takes_late_instructions
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import apart, mark_of, unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES
-from turnout.providers.tool_ids import portable
+from turnout.providers.tool_ids import opaque_user, portable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class OpenAIChatCodec:
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
+        if request.native is not None:
+            _readdress(body, provider)
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
@@ -102,6 +105,17 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
     body["stream"] = True
     if reports_usage(provider):
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+
+
+def _readdress(body: dict[str, Any], provider: Provider) -> None:
+    """Changes what was written for another API, and not as this provider takes it."""
+    first, *rest = body["messages"]
+    content = unbooked(first.get("content"))
+    body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
+    if not takes_late_instructions(provider):
+        body["messages"] = in_front(body["messages"])
+    if "user" in body:
+        body["user"] = opaque_user(body["user"])
 
 
 def _portable(message: Any, mark: str) -> Any:

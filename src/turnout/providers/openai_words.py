@@ -78,6 +78,11 @@ def reports_usage(provider: Provider) -> bool:
     return provider.family == "embedded" or _host(provider.base_url) in _REPORTS_USAGE
 
 
+def takes_late_instructions(provider: Provider) -> bool:
+    """Whether its models take instructions in the midst of a conversation."""
+    return provider.family != "embedded" and _words(provider.base_url) == "new"
+
+
 def _words(base_url: str) -> Words:
     host = _host(base_url)
     if host in LOOPBACK:

@@ -3,8 +3,7 @@
 The processes write one SQLite file through its owner, which is killed too, or one Postgres
 database. What was spent is summed from the calls, apart from the balances.
 
-Invariant: a kill is a ``kill -9`` at a random moment; the parent has no threads, so that it can
-fork at any time.
+Invariant: a kill is a ``kill -9`` at a random moment.
 """
 
 import asyncio
@@ -19,18 +18,9 @@ from pathlib import Path
 
 from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
+from turnout.proving.processes import fork, kill, wait
 from turnout.proving.report import Check, judged
-from turnout.proving.spenders import (
-    LEASE_S,
-    LIMIT,
-    Run,
-    Sabotage,
-    fork,
-    kill,
-    look_once,
-    own,
-    spend,
-)
+from turnout.proving.spenders import LEASE_S, LIMIT, Run, Sabotage, look_once, own, spend
 from turnout.proving.workload import request
 
 LONGEST_RUN_S = 60.0
@@ -61,7 +51,7 @@ def budget(
     living: list[int] = []
     try:
         if run.shared is not None:
-            run.owner = fork(run, own)
+            run.owner = fork(own, run)
             _wait_for(folder / "socket")
         peak = _spent(run, living, processes, kills, shown)
         said = run.said.read_text(encoding="utf-8").split()
@@ -77,15 +67,15 @@ def _spent(
 ) -> int:
     """Has ``processes`` spend, which are in ``living`` meanwhile; the most that was booked."""
     chance, life, peak = random.Random(run.seed), count(), 0
-    living += [fork(run, spend, next(life)) for _ in range(processes)]
+    living += [fork(spend, run, next(life)) for _ in range(processes)]
     for number in range(kills):
         peak = max(peak, _watched(run, chance.uniform(0.3, 0.8)))
         victim = chance.randrange(len(living))
         kill(living[victim])
-        living[victim] = fork(run, spend, next(life))
+        living[victim] = fork(spend, run, next(life))
         if run.owner is not None and number % 4 == 3:
             kill(run.owner)
-            run.owner = fork(run, own)
+            run.owner = fork(own, run)
         shown(number + 1)
     until = time.monotonic() + LONGEST_RUN_S
     while peak < LIMIT * 95 // 100 and time.monotonic() < until:
@@ -102,7 +92,7 @@ def _spent(
 def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     time.sleep(2 * LEASE_S)  # every lease has passed, and the next look has come
     if run.shared is None:
-        os.waitpid(fork(run, look_once), 0)  # without an owner the next process looks
+        wait(fork(look_once, run))  # without an owner the next process looks
     store = store_at(run.place)
     held = int(store.fetch("SELECT coalesce(sum(held), 0) FROM balances")[0][0])
     holds = store.fetch("SELECT count(*) FROM holds")[0][0]
@@ -111,7 +101,8 @@ def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     over = max(0, spent - LIMIT, peak - LIMIT)
     for key in "ab":
         over = max(over, _booked(store, f"key:{key}:usd") - LIMIT // 2)
-    false_refusals = said.count("false") + _last_cent(run, LIMIT - booked)
+    # In a process of its own: this one must stay without threads.
+    false_refusals = said.count("false") + wait(fork(_misjudged, run, LIMIT - booked))
     findings = verify(store)
     store.close()
     return judged(
@@ -140,30 +131,26 @@ def _booked(store: Store, account: str) -> int:
     return int(rows[0][0])
 
 
-def _last_cent(run: Run, left: int) -> int:
-    """Whether what is left can still be had to the last pico-dollar, and not one more."""
+def _misjudged(run: Run, left: int) -> int:
+    """How often what is left cannot be had to the last pico-dollar, or one more can."""
+    return asyncio.run(_misjudgements(run.ledger(), run.seed, left))
 
-    async def ask(ledger: Ledger, number: int, amount: int) -> bool:
-        asked, decision, _ = request(f"r_{number:024x}", random.Random(run.seed))
-        try:
-            await ledger.decided(asked, decision, {"small": Bound(amount, 1)})
-        except BudgetExceeded:
-            return False
-        await ledger.abandoned(decision.id)
-        return True
 
-    async def both() -> int:
-        ledger = run.ledger()
-        more = await ask(ledger, 1, left + 1)
-        all_of_it = await ask(ledger, 2, left)
-        await asyncio.to_thread(ledger.close)
-        return int(more) + int(not all_of_it)
+async def _misjudgements(ledger: Ledger, seed: int, left: int) -> int:
+    more = await _granted(ledger, seed, 1, left + 1)
+    all_of_it = await _granted(ledger, seed, 2, left)
+    await asyncio.to_thread(ledger.close)
+    return int(more) + int(not all_of_it)
 
-    # In a process of its own: this one must stay without threads.
-    child = os.fork()
-    if child == 0:
-        os._exit(asyncio.run(both()))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+async def _granted(ledger: Ledger, seed: int, number: int, amount: int) -> bool:
+    asked, decision, _ = request(f"r_{number:024x}", random.Random(seed))
+    try:
+        await ledger.decided(asked, decision, {"small": Bound(amount, 1)})
+    except BudgetExceeded:
+        return False
+    await ledger.abandoned(decision.id)
+    return True
 
 
 def _watched(run: Run, seconds: float) -> int:

@@ -15,7 +15,7 @@ from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.kills import parsed
 from turnout.proving.report import NOT_RUN, Check, judged
-from turnout.proving.workload import RULES, Tally
+from turnout.proving.workload import RULES, Heard, Tally
 
 CALLS = ("fdatasync", "pwrite64", "ftruncate", "unlink")
 _COUNT = 120
@@ -53,13 +53,7 @@ def fsync_errors(seed: int, folder: Path) -> Check:
     injection = f"inject=fdatasync:error=EIO:when={_FAILED}"
     heard = _traced(path, injection, "fdatasync", 0, seed, count=3_000)
     _look(path, heard, tally)
-    kinds = [kind for kind, _, _ in heard]
-    wrong = {
-        **tally.wrong(),
-        "not disturbed": int("refused" not in kinds),
-        "not recovered": int(not kinds or kinds[-1] == "refused"),
-    }
-    return judged("fsync errors", wrong, acknowledged=tally.acknowledged, refused=tally.refused)
+    return _recovered("fsync errors", heard, tally)
 
 
 def full_disk(seed: int, folder: Path) -> Check:
@@ -84,18 +78,23 @@ def full_disk(seed: int, folder: Path) -> Check:
             child.wait(_DEADLINE_S)
         heard = parsed(said)
         _look(path, heard, tally)
+    return _recovered("full disk", heard, tally)
+
+
+def _recovered(name: str, heard: Heard, tally: Tally) -> Check:
+    """The verdict on a process that had to refuse for a while, and then to go on."""
     kinds = [kind for kind, _, _ in heard]
     wrong = {
         **tally.wrong(),
         "not disturbed": int("refused" not in kinds),
         "not recovered": int(not kinds or kinds[-1] == "refused"),
     }
-    return judged("full disk", wrong, acknowledged=tally.acknowledged, refused=tally.refused)
+    return judged(name, wrong, acknowledged=tally.acknowledged, refused=tally.refused)
 
 
 def _traced(
     path: Path, injection: str, call: str, run: int, seed: int, *, count: int = _COUNT
-) -> list[tuple[str, str, int]]:
+) -> Heard:
     done = subprocess.run(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", injection,
          *_command(path, run, seed, count)],
@@ -109,7 +108,7 @@ def _command(path: Path, run: int, seed: int, count: int) -> list[str]:
             str(count)]  # fmt: skip
 
 
-def _look(path: Path, heard: list[tuple[str, str, int]], tally: Tally) -> None:
+def _look(path: Path, heard: Heard, tally: Tally) -> None:
     """The next start finds everything."""
     with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
         tally.add(ledger.store, heard, whole=True)

@@ -10,20 +10,16 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from turnout.core import RouterError
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
+from turnout.proving.processes import fork, kill
 from turnout.proving.report import Check, judged
-from turnout.proving.spenders import kill
-from turnout.proving.workload import RULES, Tally, idents, work
+from turnout.proving.workload import RULES, Heard, Tally, idents, work
 
 LIFE_S = (0.05, 0.25)
 VERIFY_EACH = 50
 _MANY = 1_000_000
-
-Heard = list[tuple[str, str, int]]
 
 
 def kills(
@@ -57,13 +53,7 @@ def _check_balance(path: Path, tally: Tally) -> None:
 def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
     """Let a process work on the ledger until it is killed; what it acknowledged."""
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            live(path, run, seed, writing)
-        finally:
-            os._exit(1)  # an interrupt must not run on as the parent
+    child = fork(_live_unheard_by, reading, path, run, seed, writing)
     os.close(writing)
     try:
         time.sleep(life_s)
@@ -74,20 +64,20 @@ def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
     return parsed(said)
 
 
-def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> NoReturn:
-    """Work on the ledger and say what was acknowledged; never returns."""
+def _live_unheard_by(reading: int, path: Path, run: int, seed: int, writing: int) -> None:
+    """As ``live``; it ends with its reader, since it holds no end to read from itself."""
+    os.close(reading)
+    live(path, run, seed, writing)
+
+
+def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> None:
+    """Work on the ledger and say what was acknowledged. Raises RouterError."""
 
     def hear(kind: str, id_: str, cost: int) -> None:
         os.write(pipe, f"{kind} {id_} {cost}\n".encode())
 
-    try:
-        ledger = Ledger(SqliteStore(path), catalog=RULES.catalog).start()
+    with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
         asyncio.run(work(ledger, idents(run, count), seed, hear))
-        ledger.close()
-    except RouterError as error:
-        os.write(2, f"{error}\n".encode())
-        os._exit(1)
-    os._exit(0)
 
 
 def parsed(said: bytes) -> Heard:

@@ -14,7 +14,7 @@ from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.under_way import UnderWay
 from turnout.proving.crash_vfs import CrashDisk, Image
 from turnout.proving.report import Check, judged
-from turnout.proving.workload import RULES, Tally, idents, work
+from turnout.proving.workload import RULES, Heard, Tally, idents, work
 
 CUTS_A_RUN = 10
 REQUESTS_A_RUN = 60
@@ -26,7 +26,7 @@ class _Cut:
     """The disk at one moment, and what had been promised by then."""
 
     images: dict[str, Image]
-    heard: list[tuple[str, str, int]]
+    heard: Heard
 
 
 def power_losses(
@@ -73,7 +73,7 @@ def _run(
 ) -> list[_Cut]:
     """One ledger from its creation on, photographed at random steps."""
     images: dict[str, Image] = {}
-    heard: list[tuple[str, str, int]] = []
+    heard: Heard = []
     cuts: list[_Cut] = []
     steps = 0
     at = set(chance.sample(range(60, 900), CUTS_A_RUN * 3))
@@ -97,7 +97,7 @@ def _run(
     return cuts
 
 
-async def _working(ledger: Ledger, run: int, heard: list[tuple[str, str, int]]) -> None:
+async def _working(ledger: Ledger, run: int, heard: Heard) -> None:
     def hear(kind: str, id_: str, cost: int) -> None:
         heard.append((kind, id_, cost))
 

@@ -1,19 +1,15 @@
-"""The processes of the proof of budgets: the file's owner, many that spend, sabotaged ones.
-
-Invariant: the parent has no threads, so that it can fork at any time.
-"""
+"""What the processes of the proof of budgets do: own the file, spend, look, break a promise."""
 
 import asyncio
 import os
 import random
 import secrets
 import signal
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterError
 from turnout.ledger import Ledger, store_at
@@ -65,34 +61,12 @@ class Run:
         return found
 
 
-def fork(run: Run, work: Callable[..., NoReturn], *arguments: int) -> int:
-    """A process that does this work; its number."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work(run, *arguments)
-        except RouterError as error:
-            os.write(2, f"{error}\n".encode())
-        except Exception:  # noqa: BLE001 -- nothing of this process may run on as its parent
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    return child
-
-
-def kill(process: int) -> None:
-    """Kill a process at once and wait for its end."""
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-
-
-def look_once(run: Run) -> NoReturn:
+def look_once(run: Run) -> None:
     """Open the ledger, which frees what has lapsed, and leave."""
-    with run.ledger():
-        os._exit(0)
+    run.ledger().start().close()
 
 
-def own(run: Run) -> NoReturn:
+def own(run: Run) -> None:
     """Own the file and write for the others, until killed."""
     address, secret = str(run.folder / "socket"), run.secret
     Path(address).unlink(missing_ok=True)
@@ -100,12 +74,11 @@ def own(run: Run) -> NoReturn:
     host = LedgerHost(ledger, f"{address}.new", secret)
     ledger.start()
     Path(f"{address}.new").rename(address)
-    while True:
-        signal.pause()
-        host.close()
+    signal.pause()
+    host.close()
 
 
-def spend(run: Run, life: int) -> NoReturn:
+def spend(run: Run, life: int) -> None:
     """Ask and spend until told to stop; says how each request ended."""
     stop = asyncio.Event()
     numbers = count()
@@ -125,7 +98,6 @@ def spend(run: Run, life: int) -> NoReturn:
         await asyncio.to_thread(ledger.close)
 
     asyncio.run(all_tasks())
-    os._exit(0)
 
 
 async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:

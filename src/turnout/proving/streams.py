@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from turnout.proving.report import Check, judged
@@ -56,11 +57,7 @@ def streams(
 async def _streams(
     count: int, chance: random.Random, sabotage: Sabotage | None, shown: Callable[[int], None]
 ) -> Check:
-    wrong: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
-    seen: Counter[str] = Counter()
-    drawn: Counter[str] = Counter()
-    alone: Counter[str] = Counter()
-    odd: Counter[str] = Counter()
+    met = _Met()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FaultyUpstream())
         proxies = {
@@ -78,37 +75,62 @@ async def _streams(
 
         async def task() -> None:
             for number in jobs:
-                fault = FAULTS[chance.randrange(len(FAULTS))]
-                if fault.name in _RARE and chance.random() < 0.95:
-                    fault = FAULTS[0]
-                stream = chance.random() >= _WHOLE
-                dialect = chance.choice(_DIALECTS)
-                nonce = f"n{number}"
-                text = f"What is the capital of Japan? nonce: {nonce}"
-                got = await ask(
-                    served.port, dialect, body_of(dialect, _name(fault), text, stream=stream)
-                )
-                outcome = outcome_of(got)
-                drawn[fault.name] += 1
-                alone[fault.name] += _left_alone(got)
-                seen[_LEFT_ALONE if _left_alone(got) else outcome] += 1
-                found = list(_wrong(fault, got, outcome, nonce))
-                wrong.update(found)
-                if found:
-                    kind = "stream" if stream else "whole"
-                    odd[f"{fault.name} {dialect} {kind}: {got.status} {outcome}"] += 1
+                fault, nonce = _drawn(chance), f"n{number}"
+                met.add(fault, await _asked(served.port, fault, nonce, chance), nonce)
                 upstream.requests.clear()
                 shown(number + 1)
 
         await asyncio.gather(*(task() for _ in range(TASKS)))
-        wrong["tracebacks"] = served.log().count("Traceback")
-    never = [name for name, often in drawn.items() if often == alone[name] and often >= _OFTEN]
-    wrong["faults never met"] = len(never)
-    odd.update({f"{name} never met": drawn[name] for name in never})
-    figures = {name: seen[name] for name in (*Outcome, _LEFT_ALONE) if seen[name]}
-    check = judged("faulty streams", dict(wrong), requests=count, **figures)
-    worst = ", ".join(f"{name} {number}" for name, number in odd.most_common(5))
-    return Check(name=check.name, result=check.result, figures=check.figures, detail=worst)
+        return met.check(count, tracebacks=served.log().count("Traceback"))
+
+
+def _drawn(chance: random.Random) -> Fault:
+    fault = FAULTS[chance.randrange(len(FAULTS))]
+    return FAULTS[0] if fault.name in _RARE and chance.random() < 0.95 else fault
+
+
+async def _asked(port: int, fault: Fault, nonce: str, chance: random.Random) -> Got:
+    """What a caller gets who asks for the model with this fault."""
+    stream, dialect = chance.random() >= _WHOLE, chance.choice(_DIALECTS)
+    text = f"What is the capital of Japan? nonce: {nonce}"
+    return await ask(port, dialect, body_of(dialect, _name(fault), text, stream=stream))
+
+
+@dataclass(slots=True)
+class _Met:
+    """What callers met, by outcome and by fault, and what of it is wrong."""
+
+    wrong: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTS, 0)))
+    seen: Counter[str] = field(default_factory=Counter)
+    drawn: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
+
+    def add(self, fault: Fault, got: Got, nonce: str) -> None:
+        """Count one answer."""
+        outcome, alone = outcome_of(got), _left_alone(got)
+        self.drawn[fault.name] += 1
+        self.alone[fault.name] += alone
+        self.seen[_LEFT_ALONE if alone else outcome] += 1
+        found = _wrong(fault, got, outcome, nonce)
+        self.wrong.update(found)
+        if found:
+            kind = "stream" if got.stream else "whole"
+            self.odd[f"{fault.name} {got.dialect} {kind}: {got.status} {outcome}"] += 1
+
+    def check(self, requests: int, *, tracebacks: int) -> Check:
+        """The verdict, with the oddest answers."""
+        never = [
+            name
+            for name, often in self.drawn.items()
+            if often == self.alone[name] and often >= _OFTEN
+        ]
+        self.wrong.update({"tracebacks": tracebacks, "faults never met": len(never)})
+        self.odd.update({f"{name} never met": self.drawn[name] for name in never})
+        figures = {name: self.seen[name] for name in (*Outcome, _LEFT_ALONE) if self.seen[name]}
+        worst = ", ".join(f"{name} {number}" for name, number in self.odd.most_common(5))
+        check = judged("faulty streams", dict(self.wrong), requests=requests, **figures)
+        return replace(check, detail=worst)
 
 
 def _wrong(fault: Fault, got: Got, outcome: Outcome, nonce: str) -> Sequence[str]:

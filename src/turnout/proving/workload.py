@@ -31,7 +31,9 @@ from turnout.policies import IntentMap
 TASKS = 16
 BOUNDS = {"small": Bound(10**12, 4000)}
 
-Heard = Callable[[str, str, int], None]
+# What was acknowledged: held, settled or refused; the decision's id; the cost in pico-dollars.
+Heard = list[tuple[str, str, int]]
+Hear = Callable[[str, str, int], None]
 
 
 def catalog() -> Catalog:
@@ -99,23 +101,23 @@ def cost_of(calls: Sequence[Outcome]) -> int:
     )
 
 
-async def work(ledger: Ledger, idents: Iterator[str], seed: int, heard: Heard) -> None:
-    """Tell requests by several tasks; ``heard`` gets held and settled as they are acknowledged."""
+async def work(ledger: Ledger, idents: Iterator[str], seed: int, hear: Hear) -> None:
+    """Tell requests by several tasks; ``hear`` gets held and settled as they are acknowledged."""
 
     async def task() -> None:
         for ident in idents:
             asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
             try:
                 await ledger.decided(asked, decision, BOUNDS)
-                heard("held", decision.id, 0)
+                hear("held", decision.id, 0)
                 for call in calls:
                     await ledger.attempted(call)
                 await ledger.settled(decision)
             except RouterError:
-                heard("refused", decision.id, 0)
+                hear("refused", decision.id, 0)
                 await asyncio.sleep(0.01)
             else:
-                heard("settled", decision.id, cost_of(calls))
+                hear("settled", decision.id, cost_of(calls))
 
     await asyncio.gather(*(task() for _ in range(TASKS)))
 
@@ -147,7 +149,7 @@ class Tally:
             "unsound": self.unsound,
         }
 
-    def add(self, store: Store, heard: Sequence[tuple[str, str, int]], *, whole: bool) -> None:
+    def add(self, store: Store, heard: Heard, *, whole: bool) -> None:
         """Compare one run's acknowledgements with the ledger; ``whole`` verifies all of it too."""
         rows: dict[str, list[tuple[str, int]]] = {}
         for id_, state, cost in store.fetch("SELECT id, state, cost FROM settlements"):

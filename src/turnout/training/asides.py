@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.asides import clauses
+from turnout.classifiers.asides import clauses, opens
+from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
 from turnout.training.augment import Filled, fillings
 from turnout.training.features import counts_of
@@ -28,6 +29,12 @@ _STRENGTH = 20.0
 # one that holds a label gives a clause for each, one that does not gives one.
 _SHARE = 0.5
 _POWER = 0.5
+# How often a clause counts that is asked and yet most like talk to a classifier: small talk, and
+# words that open a task.
+_TALK = "chat"
+_LIKE_TALK = 8.0
+# How much more a clause of small talk counts, which is likest to talk with the classifier.
+_CHAT = 8.0
 _NEVER = 1e9
 
 
@@ -45,17 +52,14 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     """The head; one that finds nothing where the rows hold no moulds."""
     attacks = list(fillings(rows))
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
-    asked = dict.fromkeys(text for attack in attacks for text, own in _parts(attack) if own)
-    for row in rows:
-        if row.judged and row.kind != MADE:
-            asked |= dict.fromkeys(clauses(clipped(row.text)))
-    texts = [*aside, *(text for text in asked if text not in aside)]
+    asked = {text: n for text, n in _asked(rows, attacks).items() if text not in aside}
+    texts = [*aside, *asked]
     counts = counts_of([rows_of(text) for text in texts])
     if not aside or len(texts) == len(aside):
         nothing = np.zeros((counts.shape[1], 1), np.float16)
         return AsideHead(rarity=nothing[:, 0], weights=nothing, bias=-_NEVER, alarm=_NEVER)
     rarity = rarity_of(counts)
-    weights, bias = _fitted(weighted(counts, rarity), list(aside.values()))
+    weights, bias = _fitted(weighted(counts, rarity), list(aside.values()), list(asked.values()))
     telling = np.maximum(weights, 0.0) * rarity
     told = [telling[rows_of(clipped(attack.text))].sum() for attack in attacks]
     return AsideHead(
@@ -66,15 +70,33 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     )
 
 
-def _fitted(counts: Any, moulds: Sequence[int]) -> tuple[NDArray[np.float64], float]:
-    """Weights and bias; the first rows are asides of these moulds, the others are asked."""
+def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
+    """Clauses of requests, and how often each counts."""
+    said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
+    for row in rows:
+        # An injection asks to ignore what was said before, which is no request with a label.
+        if row.judged and row.kind != MADE and not row.injection:
+            said += [(text, row) for text in clauses(clipped(row.text))]
+    found = dict.fromkeys((text for text, _ in said), 1.0)
+    return found | {text: _LIKE_TALK for text, row in said if _like_talk(text, row)}
+
+
+def _like_talk(text: str, row: Row) -> bool:
+    return row.intent == _TALK or (row.intent in WORKING and opens(text))
+
+
+def _fitted(
+    counts: Any, moulds: Sequence[int], asked: Sequence[float]
+) -> tuple[NDArray[np.float64], float]:
+    """Weights and bias; the first rows are asides of these moulds, the others count as asked."""
     from sklearn.linear_model import LogisticRegression
 
     labels = np.arange(counts.shape[0]) < len(moulds)
     clauses_of = Counter(moulds)
     told = np.array([clauses_of[mould] ** -_POWER for mould in moulds])
-    sample = np.full(len(labels), (1.0 - _SHARE) / (len(labels) - len(moulds)))
-    sample[labels] = _SHARE * told / told.sum()
+    sample = np.concatenate(
+        [_SHARE * told / told.sum(), (1.0 - _SHARE) * np.array(asked) / np.sum(asked)]
+    )
     model = LogisticRegression(
         C=_STRENGTH, solver="liblinear", tol=1e-2, max_iter=50, random_state=0
     )

@@ -4,6 +4,7 @@ Invariant: an answer that came in this dialect's own form passes as it is, but f
 Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from turnout.gateway.dialects.messages_words import (
 )
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.dialects.reading import inbound
+from turnout.gateway.dialects.tool_names import full_names
 from turnout.gateway.problem import Problem
 
 
@@ -44,7 +46,7 @@ class Messages:
                 "type": "message",
                 "role": "assistant",
                 "model": chunk.model or about.model,
-                "content": _content(delta),
+                "content": _content(delta, full_names(about.inbound.native)),
                 "stop_reason": stop_reason(delta.finish_reason, delta.refusal),
                 "stop_sequence": None,
                 **stop_details(delta.refusal),
@@ -61,7 +63,7 @@ class Messages:
         return orjson.dumps({**error_body(problem), "request_id": request_id})
 
 
-def _content(delta: Delta) -> list[dict[str, Any]]:
+def _content(delta: Delta, names: Mapping[str, str]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if delta.reasoning:
         blocks.append(
@@ -69,13 +71,13 @@ def _content(delta: Delta) -> list[dict[str, Any]]:
         )
     if delta.text or not delta.tool_calls:
         blocks.append({"type": "text", "text": delta.text})
-    return [*blocks, *(_tool_use(call) for call in delta.tool_calls)]
+    return [*blocks, *(_tool_use(call, names) for call in delta.tool_calls)]
 
 
-def _tool_use(call: ToolCallDelta) -> dict[str, Any]:
+def _tool_use(call: ToolCallDelta, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "type": "tool_use",
         "id": call.id,
-        "name": call.name,
+        "name": names.get(call.name or "", call.name),
         "input": tool_input(call.arguments),
     }

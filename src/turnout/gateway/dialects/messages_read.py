@@ -12,7 +12,8 @@ import orjson
 
 from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
-from turnout.gateway.dialects.reading import mapping, objects
+from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
+from turnout.gateway.dialects.tool_names import shortened
 
 _SAME = ("temperature", "top_p")
 # Anthropic's effort for which most other providers have no word.
@@ -26,7 +27,7 @@ _READABLE = frozenset({"search_result", "tool_reference"})
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The chat body that ``payload`` amounts to. Raises InvalidRequest."""
     body: dict[str, Any] = {
-        "messages": [*_system(payload.get("system")), *_messages(payload)],
+        "messages": beside_their_calls([*_system(payload.get("system")), *_messages(payload)]),
         "max_tokens": _max_tokens(payload),
     }
     body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
@@ -96,7 +97,7 @@ def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             "id": b.get("id"),
             "type": "function",
             "function": {
-                "name": b.get("name"),
+                "name": shortened(b),
                 "arguments": orjson.dumps(b.get("input") or {}).decode(),
             },
         }
@@ -222,7 +223,7 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
     choice = mapping(payload.get("tool_choice"), "tool_choice")
-    named = {"type": "function", "function": {"name": choice.get("name")}}
+    named = {"type": "function", "function": {"name": shortened(choice)}}
     words = {"auto": "auto", "any": "required", "none": "none", "tool": named}
     if choice.get("type") in words:
         found["tool_choice"] = words[choice["type"]]
@@ -240,7 +241,7 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     if tool.get("type", "custom") != "custom":
         # A tool of the provider's own: others refuse it by name rather than lose it in silence.
         return dict(tool)
-    function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {}}
+    function = {"name": shortened(tool), "parameters": tool.get("input_schema") or {}}
     if tool.get("description"):
         function["description"] = tool["description"]
     if tool.get("strict") is not None:

@@ -18,6 +18,7 @@ from turnout.gateway.dialects.messages_words import (
     usage_body,
 )
 from turnout.gateway.dialects.protocol import About
+from turnout.gateway.dialects.tool_names import full_names
 from turnout.gateway.problem import Problem, broken_off
 
 
@@ -26,6 +27,7 @@ class MessagesWriter:
 
     def __init__(self, about: About) -> None:
         self._about = about
+        self._names = full_names(about.inbound.native)
         self._native = False
         self._started = False
         self._open: tuple[str, int] | None = None
@@ -122,7 +124,8 @@ class MessagesWriter:
             self._scattered = True
             return []
         self._calls_seen.add(call.index)
-        head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
+        name = self._names.get(call.name or "", call.name)
+        head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": name, "input": {}}
         events = self._in_block("tool_use", call.index, head)
         if call.arguments:
             piece = {"type": "input_json_delta", "partial_json": call.arguments}

@@ -3,7 +3,7 @@
 Invariant: a value of another type than its API gives it is a refusal that names the field.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnout.core import Body, InvalidRequest, check_body
@@ -46,3 +46,22 @@ def objects(value: object, where: str) -> list[Mapping[str, Any]]:
     if not isinstance(value, list):
         raise InvalidRequest(f"{where} must be a list of objects", field=where)
     return [mapping(one, where) for one in value]
+
+
+def beside_their_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results right after the calls they answer, as chat asks for, and these APIs do not."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for message in messages:
+        if message["role"] == "tool":
+            results.setdefault(message["tool_call_id"], []).append(message)
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] != "tool":
+            found.append(message)
+            waiting = (results.get(call["id"]) for call in message.get("tool_calls", ()))
+            found += [answers.pop(0) for answers in waiting if answers]
+        elif message in results[message["tool_call_id"]]:
+            # Nothing before it asked for this.
+            results[message["tool_call_id"]].remove(message)
+            found.append(message)
+    return found

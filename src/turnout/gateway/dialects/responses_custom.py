@@ -21,12 +21,12 @@ _PARAMETERS = {
 
 
 def function_of(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """The function that stands for a custom tool; a grammar for its input is told in words."""
+    """The function, unnamed, that stands for a custom tool; a grammar is told in words."""
     about = [str(tool["description"])] if tool.get("description") else []
     form = tool.get("format")
     if isinstance(form, Mapping) and form.get("definition"):
         about.append(f"The input follows this {form.get('syntax')} grammar:\n{form['definition']}")
-    function = {"name": tool.get("name"), "parameters": _PARAMETERS}
+    function = {"parameters": _PARAMETERS}
     return {**function, "description": "\n\n".join(about)} if about else function
 
 
@@ -43,9 +43,3 @@ def input_of(arguments: str) -> str:
         return arguments
     found = value.get(_INPUT) if isinstance(value, dict) else None
     return found if isinstance(found, str) else arguments
-
-
-def custom_names(payload: Mapping[str, Any] | None) -> frozenset[str]:
-    """The names of a request's custom tools."""
-    tools = (payload or {}).get("tools") or ()
-    return frozenset(str(tool.get("name")) for tool in tools if tool.get("type") == KIND)

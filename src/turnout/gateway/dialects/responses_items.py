@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.core import Usage
 from turnout.gateway.dialects.protocol import About
+from turnout.gateway.dialects.responses_tools import Offered
 
 Item = dict[str, Any]
 
@@ -121,21 +122,30 @@ def reasoning_item(about: About, place: int) -> Item:
     return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}
 
 
-# How a call is written by kind: its id's prefix, and the field that holds what was said.
-_CALLS: Mapping[str, tuple[str, str]] = {
-    "function_call": ("fc", "arguments"),
-    "custom_tool_call": ("ctc", "input"),
+# How a call is written by kind: its id's prefix, and the field that holds what was said, empty yet.
+_CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "function_call": ("fc", {"arguments": ""}),
+    "custom_tool_call": ("ctc", {"input": ""}),
+    "tool_search_call": ("tsc", {"arguments": {}, "execution": "client"}),
 }
 
 
-def call_item(about: About, place: int, kind: str, call_id: str, name: str) -> Item:
-    """A call of this kind under way, without arguments or input yet."""
+def call_item(about: About, place: int, tool: Offered | None, call_id: str, name: str) -> Item:
+    """A call under way of this tool, or of a function that was not offered, as the model wrote it.
+
+    It has no arguments or input yet.
+    """
+    kind = tool.kind if tool else "function_call"
     prefix, said = _CALLS[kind]
-    return {
+    item = {
         "id": ident(about, prefix, place),
         "type": kind,
         "status": "in_progress",
-        said: "",
+        **said,
         "call_id": call_id,
-        "name": name,
     }
+    if kind != "tool_search_call":
+        item["name"] = tool.name if tool else name
+    if tool and tool.namespace:
+        item["namespace"] = tool.namespace
+    return item

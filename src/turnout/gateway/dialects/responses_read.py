@@ -8,9 +8,18 @@ This module does not know answers.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from turnout.core import InvalidRequest
-from turnout.gateway.dialects.reading import mapping, objects
-from turnout.gateway.dialects.responses_custom import KIND, arguments_of, function_of
+from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
+from turnout.gateway.dialects.responses_custom import KIND, arguments_of
+from turnout.gateway.dialects.responses_tools import (
+    FOUND,
+    SEARCH,
+    found_text,
+    function_name,
+    offered,
+)
 
 _SAME = (
     "temperature",
@@ -32,6 +41,10 @@ _WANTED = {"input_image": "image_url", "input_file": "file_data"}
 # A reference to a thought leads nowhere.
 _THOUGHT = "reasoning"
 _THOUGHT_ID = "rs_"
+# What leaves no message: what a provider did by itself before it answered, and lists of tools.
+_SILENT = frozenset(
+    {_THOUGHT, "item_reference", "web_search_call", "additional_tools", "tool_search_call", FOUND}
+)
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +55,8 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name} needs answers kept by the gateway, which keeps none; send the whole input",
                 field=name,
             )
-    body: dict[str, Any] = {"messages": _merged([*_instructions(payload), *_input(payload)])}
+    messages = _merged([*_instructions(payload), *_input(payload)])
+    body: dict[str, Any] = {"messages": beside_their_calls(messages)}
     body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
     if payload.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = payload["max_output_tokens"]
@@ -83,12 +97,16 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     elif kind in ("function_call", "custom_tool_call"):
         custom = kind == "custom_tool_call"
         said = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
-        function = {"name": _word(item, "name", where), "arguments": said}
-        call = {"id": _word(item, "call_id", where), "type": "function", "function": function}
-        yield {"role": "assistant", "content": None, "tool_calls": [call]}
+        name = function_name(_word(item, "name", where), item.get("namespace"))
+        yield _call(_word(item, "call_id", where), name, said)
     elif kind in ("function_call_output", "custom_tool_call_output"):
-        content = _content(item.get("output"), where)
-        yield {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
+        yield _result(item, where)
+    elif kind == "tool_search_call" and item.get("call_id"):
+        yield _call(
+            str(item["call_id"]), SEARCH, orjson.dumps(item.get("arguments") or {}).decode()
+        )
+    elif kind == FOUND and item.get("call_id"):
+        yield {"role": "tool", "tool_call_id": item["call_id"], "content": found_text(item)}
     elif kind == "item_reference" and not str(item.get("id")).startswith(_THOUGHT_ID):
         raise InvalidRequest(
             f"{where} refers to an answer that the gateway has not kept; send the item itself",
@@ -101,8 +119,24 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             "reasoning_content": "".join(_summary(item, where)),
             "reasoning_signature": item["encrypted_content"],
         }
-    elif kind not in (_THOUGHT, "item_reference"):
+    elif kind not in _SILENT:
         raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
+
+
+def _call(ident: str, name: str, arguments: object) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    call = {"id": ident, "type": "function", "function": function}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+def _result(item: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A call's result, or what a tool tells without having been called."""
+    content = _content(item.get("output"), where)
+    if item.get("call_id") is not None or not item.get("name"):
+        return {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
+    said = {"type": "text", "text": f"{function_name(str(item['name']), item.get('namespace'))}:"}
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return {"role": "user", "content": [said, *parts]}
 
 
 def _summary(item: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -172,49 +206,36 @@ def _is_thought(message: Mapping[str, Any]) -> bool:
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
-    tools = objects(payload.get("tools"), "tools")
+    tools = offered(payload)
     if not tools:
         return {}
-    choice, tools = _choice(payload.get("tool_choice"), tools)
-    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
-    return found if choice is None else {**found, "tool_choice": choice}
+    choice, names = _choice(payload.get("tool_choice"), list(tools))
+    shown = [{"type": "function", "function": tools[name].function} for name in names]
+    return {"tools": shown} if choice is None else {"tools": shown, "tool_choice": choice}
 
 
-def _choice(
-    choice: object, tools: list[Mapping[str, Any]]
-) -> tuple[object, list[Mapping[str, Any]]]:
-    """``tool_choice`` in chat's words, and the tools that it leaves.
+def _choice(choice: object, names: list[str]) -> tuple[object, list[str]]:
+    """``tool_choice`` in chat's words, and the functions that it leaves.
 
     Those that it allows are the only ones shown, which every provider understands.
     """
     if choice is None or choice in ("auto", "none", "required"):
-        return choice, tools
+        return choice, names
     asked = choice if isinstance(choice, Mapping) else {}
     if asked.get("type") in ("function", KIND):
-        name = _word(asked, "name", "tool_choice")
-        return {"type": "function", "function": {"name": name}}, tools
+        name = function_name(_word(asked, "name", "tool_choice"), asked.get("namespace"))
+        return {"type": "function", "function": {"name": name}}, names
     if asked.get("type") == "allowed_tools":
-        names = {one.get("name") for one in objects(asked.get("tools"), "tool_choice.tools")}
-        return asked.get("mode", "auto"), [tool for tool in tools if tool.get("name") in names]
+        allowed = {
+            function_name(str(one.get("name")), one.get("namespace"))
+            for one in objects(asked.get("tools"), "tool_choice.tools")
+        }
+        return asked.get("mode", "auto"), [name for name in names if name in allowed]
     raise InvalidRequest(
         f"tool_choice is {choice!r}; use auto, none, required, a function, a custom tool or "
         "allowed_tools",
         field="tool_choice",
     )
-
-
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    if tool.get("type") == KIND:
-        return {"type": "function", "function": function_of(tool)}
-    if tool.get("type") != "function":
-        raise InvalidRequest(
-            f"tools has one of type {tool.get('type')!r}, which runs at one provider; "
-            "only functions and custom tools can be routed",
-            field="tools",
-        )
-    names = ("name", "description", "parameters", "strict")
-    function = {name: tool[name] for name in names if tool.get(name) is not None}
-    return {"type": "function", "function": function}
 
 
 def _format(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from turnout.gateway.dialects import responses_items as items
 from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.chat import error_object
 from turnout.gateway.dialects.protocol import About
-from turnout.gateway.dialects.responses_custom import custom_names, input_of
+from turnout.gateway.dialects.responses_custom import input_of
+from turnout.gateway.dialects.responses_tools import offered, search_of
 from turnout.gateway.problem import Problem
 
 
@@ -40,7 +41,7 @@ class ResponsesWriter:
         self._about = about
         self._model = about.model
         self._sequence = 0
-        self._custom = custom_names(about.inbound.native)
+        self._tools = offered(about.inbound.native)
         self._items: dict[tuple[str, int], _Open] = {}
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -159,13 +160,12 @@ class ResponsesWriter:
         opened = self._items.get(("call", call.index))
         if opened is None:
             place = len(self._items)
-            kind = "custom_tool_call" if call.name in self._custom else "function_call"
-            call_id, name = call.id or f"call_{place}", call.name or ""
-            item = items.call_item(self._about, place, kind, call_id, name)
+            tool, call_id = self._tools.get(call.name or ""), call.id or f"call_{place}"
+            item = items.call_item(self._about, place, tool, call_id, call.name or "")
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [self._added(opened)]
         opened.text = (opened.text or "") + call.arguments
-        # The input of a custom tool can be told once its arguments are whole.
+        # The input of other tools can be told once their arguments are whole.
         if call.arguments and opened.item["type"] == "function_call":
             kind = "response.function_call_arguments.delta"
             events.append(self._piece(kind, opened, "call", delta=call.arguments))
@@ -221,6 +221,8 @@ class ResponsesWriter:
                 self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
                 self._piece(f"{kind}.done", opened, "call", input=item["input"]),
             ]
+        elif item["type"] == "tool_search_call":
+            item["arguments"], item["status"], told = search_of(text), "completed", []
         else:
             item["arguments"], item["status"] = text, "completed"
             kind = "response.function_call_arguments.done"

@@ -1,0 +1,35 @@
+"""What the package does not bring by itself, and the line that installs it."""
+
+from importlib.util import find_spec
+
+from turnout.core import ConfigError
+
+EXTRA_OF = {
+    "sklearn": "train",
+    "scipy": "train",
+    "matplotlib": "plot",
+    "pyarrow": "parquet",
+    "asyncpg": "postgres",
+    "uvloop": "serve",
+    "prometheus_client": "serve",
+    "cryptography": "serve",
+    "aiohttp": "prove",
+}
+
+
+def lacking(error: ModuleNotFoundError) -> ConfigError | None:
+    """What to install, where an extra brings the module that was not found."""
+    extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+    return ConfigError(f"this needs {error.name}: {_install(extra)}") if extra else None
+
+
+def need(extra: str, command: str) -> None:
+    """Raises ConfigError where ``command`` would miss a module of ``extra`` later on."""
+    modules = [module for module, brought_by in EXTRA_OF.items() if brought_by == extra]
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ConfigError(f"{command} needs {', '.join(missing)} too: {_install(extra)}")
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'turnout[{extra}]'"

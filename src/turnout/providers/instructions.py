@@ -1,0 +1,97 @@
+"""Instructions where a model takes them, in requests that were not written for its provider.
+
+Newer clients give instructions in the midst of a conversation. OpenAI's models take them there and
+so do Claudes from 4.8 on; older ones refuse the role, and the templates of many open models take
+one system message only, the first. There the first ones are joined, and what comes later is told
+by the user in its place, so that what a provider has cached up to there stays as it is.
+Claude Code also begins its instructions with a line for Anthropic's books, another one with each
+request, which would leave other providers' caches nothing to find.
+Sources: platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages.
+This module does not know providers.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turnout.providers.anthropic_versions import version
+
+_ROLES = ("system", "developer")
+_ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
+_BOOKED = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)
+
+Item = Mapping[str, Any]
+
+
+def takes_anywhere(model: str) -> bool:
+    """Whether this Claude takes instructions in the midst of a conversation."""
+    return version(model) >= _ANYWHERE
+
+
+def in_front(messages: Sequence[Item]) -> list[Item]:
+    """Chat messages of which only the first may be the system's."""
+    first = next((i for i, m in enumerate(messages) if m.get("role") not in _ROLES), len(messages))
+    found: list[Item] = []
+    if first:
+        content = messages[0].get("content")
+        for message in messages[1:first]:
+            content = _joined(content, message.get("content"))
+        found.append({**messages[0], "role": "system", "content": content})
+    for message in messages[first:]:
+        if message.get("role") not in _ROLES:
+            found.append(message)
+        elif found and found[-1].get("role") == "user":
+            found[-1] = {
+                **found[-1],
+                "content": _joined(found[-1].get("content"), _told(message.get("content"))),
+            }
+        else:
+            found.append({"role": "user", "content": _told(message.get("content"))})
+    return found
+
+
+def by_the_user(messages: Sequence[Item]) -> list[Item]:
+    """Messages as Anthropic's API has them, none of which is the system's."""
+    return [
+        {**message, "role": "user", "content": _told(message.get("content"))}
+        if message.get("role") in _ROLES
+        else message
+        for message in messages
+    ]
+
+
+def unbooked(system: object) -> Any:
+    """Instructions without the line for Anthropic's books."""
+    if isinstance(system, str):
+        return _BOOKED.sub("", system, count=1) if _BOOKED.match(system) else system
+    if isinstance(system, list | tuple) and system and _is_booked(system[0]):
+        return list(system[1:])
+    return system
+
+
+def _is_booked(part: object) -> bool:
+    text = part.get("text") if isinstance(part, Mapping) else None
+    return isinstance(text, str) and _BOOKED.fullmatch(text) is not None
+
+
+def _told(content: object) -> Any:
+    """What the system says, as the user tells it."""
+    if isinstance(content, str):
+        return f"<system-reminder>\n{content}\n</system-reminder>"
+    parts = list(content) if isinstance(content, list | tuple) else []
+    return [
+        {**part, "text": _told(part["text"])} if isinstance(part.get("text"), str) else part
+        for part in parts
+    ]
+
+
+def _joined(one: object, other: object) -> Any:
+    if isinstance(one, str) and isinstance(other, str):
+        return f"{one}\n\n{other}"
+    return [*_parts(one), *_parts(other)]
+
+
+def _parts(content: object) -> list[Any]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content) if isinstance(content, list | tuple) else []

@@ -1,0 +1,39 @@
+"""The processes of a proof: at work at once, and killed at any moment.
+
+Invariant: the parent has no threads, so that it can fork at any time; nothing of a child runs on
+as its parent.
+"""
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+
+from turnout.core import RouterError
+
+
+def fork(work: Callable[..., int | None], *arguments: object) -> int:
+    """A process that does this work; its number. It ends with what ``work`` returns, else 1."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = work(*arguments) or 0
+        except RouterError as error:
+            os.write(2, f"{error}\n".encode())
+        except Exception:  # noqa: BLE001 -- told here, since nobody above may hear of it
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def kill(process: int) -> None:
+    """Kill a process at once and wait for its end."""
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def wait(process: int) -> int:
+    """The exit code of a process, once it has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])

@@ -1,0 +1,31 @@
+"""What people and providers write is shown as it is, whatever it means to a terminal library."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import run
+
+_ODD = "Is [/b] or [i]this[/i] :x: odd?"
+
+
+def test_a_prompt_with_signs_of_markup_is_shown_as_written(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It ended the demo with a traceback, and lost its brackets before that."""
+    ran = run(capfd, "demo", _ODD, "--max-tokens", "1", "--no-ledger")
+    assert ran.code == 0
+    assert f"> {_ODD}" in ran.out
+    assert f"│ {_ODD} " in ran.out
+
+
+def test_a_models_name_with_brackets_is_shown_as_written(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Tables of models and prices name it in full."""
+    Path("turnout.yaml").write_text(
+        "providers: {p: {base_url: http://h}}\ndefault: m\n"
+        "models: {m: {model: 'a/b[free]:x:', price: unknown, provider: p}}\n"
+    )
+    for command in ("models", "prices"):
+        assert "a/b[free]:x:" in run(capfd, command).out

@@ -1,0 +1,221 @@
+"""What coding agents send beyond the plain APIs, before providers that take less of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway.world import World, world
+from tests.providers.worlds import deployment
+from tests.runtime.world import CODE
+from turnout.core import Request
+from turnout.gateway.dialects.messages import Messages
+from turnout.gateway.dialects.responses import Responses
+from turnout.providers.anthropic import AnthropicCodec
+from turnout.providers.openai_chat import OpenAIChatCodec
+
+BOOKED = {
+    "type": "text",
+    "text": "x-anthropic-billing-header: cc_version=2.1.197.73f; cc_entrypoint=cli; cch=00ab1;",
+}
+NOTE = {"role": "system", "content": "The yard is closed."}
+USER = json.dumps({"device_id": "0" * 64, "account_uuid": "", "session_id": "1" * 36})
+OPENAI = "https://api.openai.com/v1"
+OTHER = "https://api.deepseek.com/v1"
+ANTHROPIC = "https://api.anthropic.com/v1"
+
+
+def agent(**more: Any) -> dict[str, Any]:
+    """A Messages body as Claude Code writes it."""
+    return {
+        "model": "auto",
+        "max_tokens": 50,
+        "system": [BOOKED, {"type": "text", "text": "You help."}],
+        "messages": [{"role": "user", "content": CODE}, NOTE],
+        "metadata": {"user_id": USER},
+        **more,
+    }
+
+
+def sent(w: World) -> Any:
+    """What went to the provider last."""
+    return json.loads(w.upstream.requests[-1].body)
+
+
+def told(where: str, body: dict[str, Any], model: str = "m", *, responses: bool = False) -> Any:
+    """What the provider at ``where`` is sent of this body, as an API for chat or Anthropic's."""
+    dialect = Responses() if responses else Messages()
+    inbound = dialect.read(body)
+    request = Request(
+        id="r", body=inbound.body, native=inbound.native, dialect=dialect.name, model="auto"
+    )
+    to = deployment(where, model)
+    codec = AnthropicCodec(mark="0" * 12) if "claude" in model else OpenAIChatCodec()
+    return json.loads(codec.encode(request, to, stream=False).body)
+
+
+@pytest.mark.parametrize("where", [OPENAI, OTHER])
+def test_a_line_for_anthropics_books_goes_nowhere_else(where: str) -> None:
+    """It differs with each request, so that no cache would ever find a prompt's beginning."""
+    messages = told(where, agent())["messages"]
+    assert "billing" not in json.dumps(messages)
+    assert "You help." in json.dumps(messages[0])
+    alone = told(where, agent(system=[BOOKED]))["messages"]
+    assert alone[0]["role"] == "user"
+
+
+def test_others_who_speak_anthropics_api_do_not_get_it_either() -> None:
+    """Anthropic itself gets all that was said, as it was said."""
+    there = told(ANTHROPIC, agent(), "claude-opus-5")
+    assert there["system"][0] == BOOKED
+    assert there["metadata"]["user_id"] == USER
+    elsewhere = told("https://api.example.com/anthropic/v1", agent(), "claude-opus-5")
+    assert [block["text"] for block in elsewhere["system"]] == ["You help."]
+    assert len(elsewhere["metadata"]["user_id"]) == 64
+
+
+def test_a_long_user_is_told_by_its_hash() -> None:
+    """OpenAI takes 64 characters; the same user stays the same one, a short id itself."""
+    first, again = (told(OPENAI, agent())["user"] for _ in range(2))
+    assert first == again
+    assert len(first) == 64
+    assert first.isalnum()
+    assert told(OPENAI, agent(metadata={"user_id": "u1"}))["user"] == "u1"
+
+
+def test_late_instructions_are_told_where_they_stand() -> None:
+    """OpenAI takes them anywhere; templates of other models only once and first."""
+    assert [m["role"] for m in told(OPENAI, agent())["messages"]] == ["system", "user", "system"]
+    system, user = told(OTHER, agent())["messages"]
+    assert (system["role"], user["role"]) == ("system", "user")
+    assert CODE in user["content"]
+    assert "<system-reminder>\nThe yard is closed.\n</system-reminder>" in user["content"]
+
+
+def test_instructions_at_the_start_are_one() -> None:
+    """Codex sends several as its developer, and more after a tool's result."""
+    note = {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]}
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "done"}
+    body = {"input": [note, note, {"role": "user", "content": CODE}, call, result, note]}
+    messages = told(OTHER, {**body, "instructions": "Help."}, responses=True)["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "user"]
+    assert messages[0]["content"] == "Help.\n\nBe brief.\n\nBe brief."
+    assert "Be brief." in messages[-1]["content"]
+    roles = [m["role"] for m in told(OPENAI, body, responses=True)["messages"]]
+    assert roles == ["developer", "developer", "user", "assistant", "tool", "developer"]
+
+
+@pytest.mark.parametrize(
+    ("model", "roles"),
+    [
+        ("claude-haiku-4-5", ["user", "user"]),
+        ("claude-sonnet-4-6", ["user", "user"]),
+        ("claude-opus-4-8", ["user", "system"]),
+        ("claude-fable-5", ["user", "system"]),
+    ],
+)
+def test_a_claude_hears_them_as_it_can(model: str, roles: list[str]) -> None:
+    """Those before 4.8 refuse the role."""
+    messages = told(ANTHROPIC, agent(), model)["messages"]
+    assert [m["role"] for m in messages] == roles
+    assert "The yard is closed." in json.dumps(messages[1])
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [("claude-haiku-4-5", False), ("claude-opus-4-5", True), ("claude-opus-5", True)],
+)
+def test_an_effort_alone_goes_to_models_that_know_it(model: str, *, kept: bool) -> None:
+    """The format beside it stays."""
+    form = {"type": "json_schema", "schema": {"type": "object"}}
+    config = told(ANTHROPIC, agent(output_config={"effort": "low", "format": form}), model)
+    assert config["output_config"] == {"format": form, **({"effort": "low"} if kept else {})}
+    bare = told(ANTHROPIC, agent(output_config={"effort": "low"}), model)
+    assert ("output_config" in bare) is kept
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_blank_texts_are_left_out(blank: str) -> None:
+    """Anthropic refuses them, and some clients send an empty answer back as one."""
+    parts = [{"type": "text", "text": blank}, {"type": "text", "text": "hm"}]
+    turns = [
+        {"role": "user", "content": CODE},
+        {"role": "assistant", "content": [{"type": "text", "text": blank}]},
+        {"role": "user", "content": parts},
+    ]
+    native = told(ANTHROPIC, agent(messages=turns), "claude-opus-5")["messages"]
+    chat = Request(id="r", body={"messages": turns}, model="auto")
+    to = deployment(ANTHROPIC, "claude-opus-5")
+    read = AnthropicCodec(mark="0" * 12).encode(chat, to, stream=False).body
+    for messages in (native, json.loads(read)["messages"]):
+        texts = [b["text"] for m in messages for b in m["content"] if isinstance(b, dict)]
+        assert blank not in texts
+        assert "hm" in texts
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic"])
+def test_an_agents_request_is_answered(family: str) -> None:
+    """As a whole, before both families."""
+    with world(family=family) as w:
+        answer = w.post("/v1/messages?beta=true", agent(), {"anthropic-beta": "a-2026-01-01"})
+        assert answer.status == 200, answer.body
+        assert "billing" not in json.dumps(sent(w))
+
+
+LONG = "mcp__4e9e25f1-b480-40f3-ba8d-a792f8f6ff07__" + "update_project_deployment_protection"
+TOOL = {"name": LONG, "input_schema": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_long_names_of_tools_are_shortened_and_come_back_whole(*, stream: bool) -> None:
+    """OpenAI refuses more than 64 characters; the caller and its history have the whole name."""
+    turns = [
+        {"role": "user", "content": CODE},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t1", "name": LONG, "input": {}}],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "done"}],
+        },
+        {"role": "user", "content": CODE},
+    ]
+    choice = {"type": "tool", "name": LONG}
+    with world() as w:
+        body = agent(messages=turns, tools=[TOOL], tool_choice=choice, stream=stream)
+        answer = w.post("/v1/messages", body)
+        assert answer.status == 200, answer.body
+        up = sent(w)
+    name = up["tools"][0]["function"]["name"]
+    assert len(name) == 64
+    assert up["messages"][2]["tool_calls"][0]["function"]["name"] == name
+    assert up["tool_choice"]["function"]["name"] == name
+    if stream:
+        blocks = [json.loads(d).get("content_block", {}) for _, d in answer.events()]
+    else:
+        blocks = answer.json()["content"]
+    assert [b["name"] for b in blocks if b.get("type") == "tool_use"] == [LONG]
+
+
+def test_an_anthropic_model_gets_them_as_they_are() -> None:
+    """It takes 128 characters."""
+    with world(family="anthropic") as w:
+        answer = w.post("/v1/messages", agent(tools=[TOOL]))
+        assert sent(w)["tools"] == [TOOL]
+    assert answer.json()["content"][-1]["name"] == LONG
+
+
+def test_instructions_between_a_call_and_its_result_wait() -> None:
+    """In chat a result has to follow its call."""
+    call = {"type": "tool_use", "id": "t1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "done"}
+    turns = [
+        {"role": "user", "content": CODE},
+        {"role": "assistant", "content": [call]},
+        NOTE,
+        {"role": "user", "content": [result]},
+    ]
+    messages = told(OPENAI, agent(messages=turns))["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "system"]
