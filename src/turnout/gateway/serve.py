@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ async def serve(
     under way.
     """
     limits, patience = Limits(), patience or Patience()
+    build = partial(_telling, build)
     tls = tls_context(address)
     _share_one_heap()
     gateway = Gateway(build(), limits, access)
@@ -91,6 +93,19 @@ async def serve(
             loop.remove_signal_handler(number)
         await gateway.engine.aclose()
         await asyncio.to_thread(gateway.close)
+
+
+def _telling(build: Callable[[], Router]) -> Router:
+    """The router; who relies on its answers is told where they are a stand-in's."""
+    router = build()
+    stand_in = router.parts.means.stand_in
+    if stand_in is not None:
+        keys = {d.provider.api_key_env for d in router.parts.catalog.deployments.values()}
+        _LOG.warning(
+            "no API key found: the embedded model, often wrong, answers in place of all others",
+            extra={"fields": {"model": stand_in.model, "set": sorted(filter(None, keys))}},
+        )
+    return router
 
 
 async def _warm_rest(engine: Engine) -> None:
