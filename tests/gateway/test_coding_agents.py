@@ -305,3 +305,22 @@ def test_a_picture_in_a_result_is_seen() -> None:
     assert [p["image_url"]["url"] for p in user["content"]] == [PICTURE, PICTURE]
     there = told(ANTHROPIC, body, "claude-opus-5", responses=True)["messages"][-1]["content"]
     assert [[b["type"] for b in block["content"]] for block in there] == [["text", "image"]] * 2
+
+
+def test_tools_without_arguments_reach_those_who_want_them_named() -> None:
+    """OpenAI refuses an object without properties and a list of nothing in particular."""
+    schema = {
+        "type": "object",
+        "properties": {"tags": {"type": "array"}, "more": {"type": "object"}},
+    }
+    tools = [
+        {"name": "a", "input_schema": {"type": "object"}},
+        {"name": "b", "input_schema": schema},
+    ]
+    first, second = (t["function"]["parameters"] for t in told(OPENAI, agent(tools=tools))["tools"])
+    assert first == {"type": "object", "properties": {}}
+    assert second["properties"] == {
+        "tags": {"type": "array", "items": {}},
+        "more": {"type": "object", "properties": {}},
+    }
+    assert told(ANTHROPIC, agent(tools=tools), "claude-opus-5")["tools"] == tools

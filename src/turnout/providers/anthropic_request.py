@@ -14,6 +14,7 @@ import orjson
 from turnout.catalog import ModelCard
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
+from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
@@ -225,9 +226,10 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest("custom tools are not offered by Anthropic's API", field="tools")
     if not isinstance(function, Mapping):
         return dict(tool)
+    schema = of_a_tool(function.get("parameters") or {"properties": {}})
     found = {
         "name": function.get("name"),
-        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+        "input_schema": decodable(schema) if function.get("strict") else schema,
     }
     for name in ("description", "strict"):
         if function.get(name) is not None:
@@ -241,7 +243,7 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     if wanted.get("type") != "json_schema":
         return {}
     schema = (wanted.get("json_schema") or {}).get("schema")
-    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": decodable(schema)}}}
 
 
 def _think(body: dict[str, Any], effort: object) -> None:

@@ -33,6 +33,7 @@ from turnout.providers.signatures import apart, mark_of, unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
+from turnout.providers.tool_schemas import explicit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class OpenAIChatCodec:
         body = {**request.body, "model": deployment.model}
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
         if request.native is not None:
-            _readdress(body, provider)
+            _readdress(body, request, provider)
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
@@ -114,7 +115,7 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
-def _readdress(body: dict[str, Any], provider: Provider) -> None:
+def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> None:
     """Changes what was written for another API, and not as this provider takes it."""
     first, *rest = body["messages"]
     content = unbooked(first.get("content"))
@@ -122,11 +123,20 @@ def _readdress(body: dict[str, Any], provider: Provider) -> None:
     body["messages"] = as_texts(body["messages"])
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
+    if request.dialect == "messages" and "tools" in body:
+        body["tools"] = [_explicit(tool) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
     if not takes_cache_hints(provider):
         for name in CACHE_HINTS:
             body.pop(name, None)
+
+
+def _explicit(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return tool
+    return {**tool, "function": {**function, "parameters": explicit(function.get("parameters"))}}
 
 
 def _portable(message: Any, mark: str) -> Any:
