@@ -73,7 +73,7 @@ def test_a_revoked_key_and_its_children_are_out_within_a_second(gate: World) -> 
     child, _ = _key(gate, parent=id_)
     assert [_ask(gate, k).status for k in (key, child)] == [200, 200]
     # As another process would: straight into the store.
-    ledger = gate.gateway.router.parts.means.recorder
+    ledger = gate.gateway.engine.parts.means.recorder
     ledger.change(_revoking(id_))  # type: ignore[attr-defined]
     time.sleep(1)
     assert [_ask(gate, k).status for k in (key, child)] == [401, 401]

@@ -76,7 +76,7 @@ def test_without_an_overlap_the_old_one_is_out_at_once(gate: World) -> None:
 def test_what_another_process_rotates_is_known_within_a_second(gate: World) -> None:
     """The new secret at once, since a key that is not known is looked up."""
     key = _made(gate)
-    ledger: Any = gate.gateway.router.parts.means.recorder
+    ledger: Any = gate.gateway.engine.parts.means.recorder
     (stored,) = stored_keys(ledger.store)
     secret, change = rotating(stored, 0, time.time_ns() // 1_000_000)
     ledger.change(change)

@@ -24,7 +24,7 @@ from turnout.gateway.http1 import Bounds
 from turnout.gateway.listening import Address, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
-from turnout.runtime import Router
+from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
 _FIRST_ANSWERS_S = 0.5
@@ -80,7 +80,7 @@ async def serve(
     try:
         await server.start(listener, tls)
         ready()
-        warming = asyncio.create_task(_warm_rest(gateway.router))
+        warming = asyncio.create_task(_warm_rest(gateway.engine))
         await stopping.gently.wait()
         gateway.readiness.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
@@ -91,7 +91,7 @@ async def serve(
             task.cancel()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        await gateway.router.aclose()
+        await gateway.engine.aclose()
         await asyncio.to_thread(gateway.close)
 
 
@@ -108,11 +108,11 @@ def _telling(build: Callable[[], Router]) -> Router:
     return router
 
 
-async def _warm_rest(router: Router) -> None:
+async def _warm_rest(engine: Engine) -> None:
     """Loads what the first answers can do without, and gives back what only loading took."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
     try:
-        await asyncio.to_thread(router.prepare_rest)
+        await asyncio.to_thread(engine.prepare_rest)
     except ConfigError as error:
         problem = {"problem": str(error)}
         _LOG.error("some prompts cannot be classified", extra={"fields": problem})
