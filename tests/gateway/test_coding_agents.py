@@ -324,3 +324,19 @@ def test_tools_without_arguments_reach_those_who_want_them_named() -> None:
         "more": {"type": "object", "properties": {}},
     }
     assert told(ANTHROPIC, agent(tools=tools), "claude-opus-5")["tools"] == tools
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("claude-opus-5", 32_000),
+        ("claude-3-7-sonnet-latest", 32_000),
+        ("claude-3-5-haiku-latest", 8192),
+        ("claude-3-haiku-20240307", 4096),
+    ],
+)
+def test_without_a_cap_a_claude_may_write_what_it_can(model: str, tokens: int) -> None:
+    """Codex gives none, and Anthropic wants one: half a file is no answer."""
+    assert told(ANTHROPIC, {"input": CODE}, model, responses=True)["max_tokens"] == tokens
+    capped = {"input": CODE, "max_output_tokens": 10}
+    assert told(ANTHROPIC, capped, model, responses=True)["max_tokens"] == 10

@@ -16,10 +16,10 @@ from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
+from turnout.providers.anthropic_versions import longest_answer
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
-_DEFAULT_MAX_TOKENS = 4096
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
 # What a chat body may ask that Messages has no word for, with the value that asks for nothing.
 _UNSAID: tuple[tuple[str, object], ...] = (
@@ -51,7 +51,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
-        "max_tokens": request.max_output_tokens or card.max_output or _DEFAULT_MAX_TOKENS,
+        "max_tokens": request.max_output_tokens or card.max_output or longest_answer(card.id),
         "messages": turns,
     }
     if system:

@@ -9,9 +9,8 @@ This module does not know requests.
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from turnout.core import InvalidRequest
+from turnout.providers.tool_schemas import described
 
 Schema = Mapping[str, Any]
 
@@ -53,7 +52,7 @@ def decodable(schema: object) -> Any:
                 field="response_format",
             )
         found["additionalProperties"] = False
-    return _described(found, said)
+    return described(found, said)
 
 
 def of_a_tool(schema: Schema) -> dict[str, Any]:
@@ -67,19 +66,10 @@ def of_a_tool(schema: Schema) -> dict[str, Any]:
         for branch in branches if isinstance(branches, list) else ():
             properties |= (branch.get("properties") or {}) if isinstance(branch, Mapping) else {}
     found["properties"] = {**properties, **(schema.get("properties") or {})}
-    return _described({**found, "type": "object"}, unions)
+    return described({**found, "type": "object"}, unions)
 
 
 def _is_unsaid(word: str, value: object) -> bool:
     if word == "minItems":
         return value not in _FEWEST
     return word in _UNSAID or (word == "format" and value not in _FORMATS)
-
-
-def _described(schema: dict[str, Any], said: Schema) -> dict[str, Any]:
-    """The schema with what it cannot say in its description."""
-    if not said:
-        return schema
-    words = "; ".join(f"{word}: {orjson.dumps(value).decode()}" for word, value in said.items())
-    about = schema.get("description")
-    return {**schema, "description": f"{about} ({words})" if about else words}

@@ -86,6 +86,11 @@ def takes_late_instructions(provider: Provider) -> bool:
     return provider.family != "embedded" and _words(provider.base_url) == "new"
 
 
+def takes_few_schema_words(provider: Provider) -> bool:
+    """Whether it refuses a tool for a word of JSON Schema that it does not know."""
+    return _host(provider.base_url) == _GOOGLE
+
+
 def takes_cache_hints(provider: Provider) -> bool:
     """Whether a request may say what it shares with others for its cache."""
     return _host(provider.base_url) not in _NO_CACHE_KEY
