@@ -1,34 +1,34 @@
-# Every target sets up .venv by itself; only Python 3.11+ and make are needed.
+# Every target sets up .venv by itself; only Python 3.11+ and make are needed. `make` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
-.PHONY: demo test test-all check lock clean bench-routing fuzz
+.PHONY: help demo test test-all check fuzz bench-routing picture lock clean
 
-# Routes and answers the recipe's queries, or PROMPT='...', with the embedded model.
-demo: $(READY)
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY) ## the recipe's queries, or PROMPT='...', answered by the embedded model
 	@$(BIN)/turnout demo $(if $(PROMPT),"$$PROMPT")
 
 export PROMPT
 
-# What a commit must pass: needs pip packages only.
-test: check
+test: check ## what a commit must pass: the check and the tests
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not apt"
 
-# Everything, with what Debian brings; prints NOT RUN for what it could not run.
-test-all: test
+test-all: test ## also soaks, Debian packages, real clients, fuzzers; prints NOT RUN for what it could not run
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/test-all.sh
 
-check: $(READY)
+check: $(READY) ## format, lint, strict types, import layers
 	@$(BIN)/ruff format --check -q src tests benchmarks scripts
 	@$(BIN)/ruff check -q src tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 2
 
-# Writes the locked, hashed requirements anew; they record no registry address.
-lock: $(READY)
+# The locks record no registry address.
+lock: $(READY) ## writes requirements/*.lock anew, with hashes
 	@for name in bootstrap dev sdk sdk2 fuzz; do \
 	  $(BIN)/uv pip compile $$( [ $$name = dev ] && echo pyproject.toml ) requirements/$$name.in \
 	    --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
@@ -44,18 +44,18 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/turnout route "a first run, so that later ones find compiled modules" >/dev/null
 	@touch $(READY)
 
-clean:
+picture: $(READY) ## draws docs/demo.svg from what the demo prints
+	@$(BIN)/python scripts/picture.py
+
+clean: ## removes .venv
 	rm -rf $(VENV)
 
-# Five grouped folds and left-out tasks over the shared routing tables; about half an hour.
-# DATA is the folder with the tables, STAGE one part of it.
 DATA ?= ../shared/data/routing
-bench-routing: $(READY)
+bench-routing: $(READY) ## docs/routing-results.md from the tables in DATA, or one STAGE of it; half an hour
 	@$(BIN)/python -m benchmarks.routing --data $(DATA) --out docs/routing-results.json \
 	  --docs docs/routing-results.md $(if $(STAGE),--stage "$(STAGE)")
 
-# Lets the fuzzers run for long; what they find is printed. SECONDS is the time of each of four.
 SECONDS ?= 600
-fuzz: $(READY)
+fuzz: $(READY) ## each of four fuzzers for SECONDS (600); what they find is printed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" TURNOUT_FUZZ_SECONDS=$(SECONDS) TURNOUT_FUZZ_EXAMPLES=1000 \
 	  sh scripts/test-all.sh tests/fuzz

@@ -28,6 +28,7 @@ from turnout.proving.workload import BOUNDS, RULES, idents, request
 Told = tuple[Request, Decision, Sequence[Outcome]]
 
 HALF_RATE = 1_500
+_DAY_MS = 86_400_000
 TARGETS = {
     "settled requests a second, FULL": ">= 3,000",
     "hold plus settle at half load, ms": "p99 <= 5",
@@ -132,21 +133,10 @@ async def _tell(ledger: Ledger, told: Told) -> float:
 def _sized(folder: Path, rows: int) -> dict[str, object]:
     """A ledger of ``rows`` requests over sixty days: its size, and how long questions take."""
     store = SqliteStore(folder / "size.db")
-    store.open()
-    step_ms = 60 * 86_400_000 // rows
     first_ms = 1_800_000_000_000
-    ids: list[str] = []
-    records = 0
-    for start in range(0, rows, 2_000):
-        batch = Batch()
-        for place, ident in enumerate(idents(start, min(2_000, rows - start))):
-            told = request(ident, random.Random(place % 97))
-            records += _add(batch, told, first_ms + (start + place) * step_ms)
-            ids.append(told[1].id)
-        store.commit(batch.statements())
-    store.close()
+    last_ms = first_ms + 60 * _DAY_MS
+    ids, records = _filled(store, rows, first_ms, last_ms)
     whole = (folder / "size.db").stat().st_size
-    last_ms = first_ms + rows * step_ms
     one = random.Random(1).choice(ids)
     questions = {
         "list, ms": lambda: listed(store, limit=50),
@@ -154,7 +144,7 @@ def _sized(folder: Path, rows: int) -> dict[str, object]:
         "show, ms": lambda: shown(store, one),
         "savings by intent, ms": lambda: savings(store, by="intent", now_ms=last_ms),
         "savings by day, last week, ms": lambda: savings(
-            store, by="day", since_ms=last_ms - 7 * 86_400_000, now_ms=last_ms
+            store, by="day", since_ms=last_ms - 7 * _DAY_MS, now_ms=last_ms
         ),
     }
     return {
@@ -166,6 +156,23 @@ def _sized(folder: Path, rows: int) -> dict[str, object]:
             for name, ask in questions.items()
         },
     }
+
+
+def _filled(store: SqliteStore, rows: int, first_ms: int, last_ms: int) -> tuple[list[str], int]:
+    """Writes the requests; the ids of their decisions, and the bytes of all records."""
+    store.open()
+    ids: list[str] = []
+    records = 0
+    step_ms = (last_ms - first_ms) // rows
+    for start in range(0, rows, 2_000):
+        batch = Batch()
+        for place, ident in enumerate(idents(start, min(2_000, rows - start))):
+            told = request(ident, random.Random(place % 97))
+            records += _add(batch, told, first_ms + (start + place) * step_ms)
+            ids.append(told[1].id)
+        store.commit(batch.statements())
+    store.close()
+    return ids, records
 
 
 def _add(batch: Batch, told: Told, at_ms: int) -> int:

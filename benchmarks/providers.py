@@ -1,21 +1,20 @@
 """What the providers' room costs: codec, stream decoder and transport, beside their floors.
 
-Run: python benchmarks/providers.py [--rounds 7]. Medians and spread over the rounds; a ratio is
-taken in the same round as its floor.
+``python -m benchmarks.providers [--rounds 7]`` prints medians and spread over the rounds; a ratio
+is taken in the same round as its floor.
 """
 
 import argparse
 import asyncio
 import json
-import platform
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 
 import aiohttp
 import orjson
 
+from benchmarks.machine import describe
 from turnout.catalog import Deployment, ModelCard, Provider
 from turnout.core import Request
 from turnout.providers import HttpTransport, OpenAIChatCodec, Timeouts
@@ -128,8 +127,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     figures = cpu_figures(rounds) | asyncio.run(call_figures(rounds))
-    versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "orjson"))
-    print(f"{platform.machine()}, Python {platform.python_version()}, {versions}, {rounds} rounds")
+    for name, value in describe("aiohttp", "orjson").items():
+        print(f"{name:>10}  {value}")
+    print(f"{rounds} rounds\n")
     for name, values in figures.items():
         low, high = min(values), max(values)
         print(f"{name:34} {statistics.median(values):9.1f} us  ({low:.1f} to {high:.1f})")

@@ -1,4 +1,4 @@
-"""``python scripts/picture.py``: renders the demo's real output as docs/demo.svg."""
+"""``make picture``: renders the demo's real output as docs/demo.svg."""
 
 import os
 import re
@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.text import Text
 
 WIDTH = 150
+# Short answers, so that what was decided about them is seen without scrolling.
+DEMO = ["demo", "--max-tokens", "40"]
 
 
 def main() -> None:
     """Run the demo as a person would see it, and draw what it printed."""
     turnout = str(Path(sys.executable).parent / "turnout")
     environ = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
-    done = subprocess.run(
-        [turnout, "demo"], check=True, capture_output=True, text=True, env=environ
-    )
+    command = [turnout, *DEMO, "--no-ledger"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
-    console.print("$ make demo", style="bold")
+    console.print(f"$ turnout {' '.join(DEMO)}", style="bold")
     console.print(Text.from_ansi(done.stdout))
     drawn = console.export_svg(title="turnout demo")
     # The viewer's own fonts will do: a picture should fetch nothing.

@@ -10,8 +10,10 @@ import pytest
 import typer
 import yaml
 
+from tests.runtime.world import PATIENT, config
 from turnout.cli.app import app
 from turnout.config import Config, load_text
+from turnout.testing import FaultyUpstream
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -89,6 +91,24 @@ class _Anything(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return f"a-value-of-{name}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
+def test_examples_of_the_library_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that import turnout, one after another, with what the ones before them left."""
+    blocks = _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with FaultyUpstream() as upstream:
+        settings = {**config(upstream, timeouts=PATIENT), "ledger": str(tmp_path / "ledger.db")}
+        (tmp_path / "turnout.yaml").write_text(yaml.safe_dump(settings))
+        for kind, block in blocks:
+            if kind == "python" and "from openai" not in block:
+                exec(block, names)  # noqa: S102 -- our own page
+    assert "answers" in capsys.readouterr().out
+    assert names["reply"].receipt.cost_pico_usd > 0
 
 
 def test_every_setting_is_described() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway import measure
-from benchmarks.gateway.cases import CASES, PROMPT, Case
+from benchmarks.gateway.cases import CASES, Case
 from benchmarks.gateway.gateways import Started, turnout, upstream
 from benchmarks.gateway.peers import PEERS, NotRun, Peer, free_port
 from benchmarks.gateway.peers import started as peer_started
@@ -81,11 +81,10 @@ def _row(case: str, gateway: str, found: Sequence[dict[str, Any]]) -> dict[str, 
 
 def soak(gateway: Started, requests: int, core: int | None) -> dict[str, float]:
     """Growth of memory over many requests of which a tenth is aborted, after as many to warm up."""
-    case = Case(name="soak", model="routed", prompt=PROMPT)
     grown = []
     for count in (min(requests, 20_000), requests):
-        load = {"connections": 32, "count": count, "abort": 0.1, "seconds": 3600.0}
-        spec = Case(name="soak", model="routed", prompt=case.prompt, load=load).spec(gateway, 3600)
+        load = {"connections": 32, "count": count, "abort": 0.1}
+        spec = Case(name="soak", model="routed", load=load).spec(gateway, 3600)
         measure.run(spec, gateway.pid, core)
         grown.append(measure.rss_mb(measure.family(gateway.pid)))
     return {"requests": requests, "before_mb": grown[0], "after_mb": grown[1]}
@@ -106,27 +105,17 @@ def show(report: dict[str, Any]) -> None:
         print(f"{row['case']:20} {row['gateway']:12}{cells}")
 
 
-def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--case", action="append", help="only cases whose name holds this")
-    parser.add_argument("--soak", type=int, default=0, help="requests of a memory run")
-    parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--peers", help="other gateways: all, or names with commas between")
-    parser.add_argument("--out", type=Path, help="also write the JSON here")
-    parser.add_argument("--plot", type=Path, help="draw CPU time and requests a second here (SVG)")
-    given = parser.parse_args()
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    """The report of all gateways and cases that were asked for."""
     ours, theirs = (None, None) if given.no_pin else (0, 1)
     words = given.case or [""]
     cases = [case for case in CASES if any(word in case.name for word in words)]
+    names = (given.peers or "").split(",")
+    wanted = [peer for peer in PEERS if given.peers == "all" or peer.name in names]
     with ExitStack() as stack:
         port = stack.enter_context(upstream(theirs))
         served = gateways(stack, port, ours)
-        wanted = [p for p in PEERS if p.name in (given.peers or "").split(",")]
-        peers, missing = others(stack, PEERS if given.peers == "all" else wanted, port, ours)
+        peers, missing = others(stack, wanted, port, ours)
         served += peers
         started = {
             g.name: {"start_s": g.start_s, "rss_mb": measure.rss_mb(measure.family(g.pid))}
@@ -142,6 +131,23 @@ def main() -> None:
         }
         if given.soak:
             report["soak"] = soak(served[1], given.soak, theirs)
+    return report
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", action="append", help="only cases whose name holds this")
+    parser.add_argument("--soak", type=int, default=0, help="requests of a memory run")
+    parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peers", help="other gateways: all, or names with commas between")
+    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--plot", type=Path, help="draw CPU time and requests a second here (SVG)")
+    given = parser.parse_args()
+    report = measured(given)
     if given.out:
         given.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if given.plot:

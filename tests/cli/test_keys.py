@@ -1,5 +1,6 @@
 """A key's life by commands, and what the list says of it."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -57,3 +58,22 @@ def test_a_budget_says_under_which_name_it_is_kept(
         said = run(capfd, "budgets", "set", "model", "day", "--name", name, "--usd", "5", *settings)
         assert said.out == "model:fast:day:usd is set\n"
     assert run(capfd, "budgets", "list", *settings).out.count("model fast: $5") == 1
+
+
+def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The new secret is shown once, with the time that the old one ends."""
+    settings = ("--config", _settings(tmp_path))
+    made = json.loads(run(capfd, "keys", "create", "ci", "--json", *settings).out)
+    shown = run(capfd, "keys", "rotate", made["id"], "--overlap-hours", "1.5", *settings).out
+    secret, said = shown.splitlines()
+    assert secret.startswith("tnk_")
+    assert secret != made["key"]
+    assert said.startswith(f"{made['id']}: the old secret opens until 20")
+    told = run(capfd, "keys", "rotate", made["id"], "--json", *settings).out
+    assert json.loads(told)["key"] not in (secret, made["key"])
+    renamed = run(capfd, "keys", "rename", made["id"], "nightly", *settings)
+    assert renamed.out == f"{made['id']} is called nightly\n"
+    assert "nightly" in run(capfd, "keys", "list", *settings).out
+    wrong = run(capfd, "keys", "rotate", "k_x", *settings)
+    assert wrong.code == 3
+    assert "'k_x' is no key" in wrong.err

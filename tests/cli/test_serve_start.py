@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from turnout.testing import serving
+
 _PARENT = """
 import sys
 import turnout.cli.serve, turnout.cli.supervise
@@ -30,3 +32,13 @@ def test_nothing_is_loaded_in_vain(program: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("key", ["", "k3y"])
+def test_a_gateway_without_any_key_says_who_answers(key: str) -> None:
+    """Its callers see the answers of a small model and not this terminal."""
+    config = {"provider": "runcrate", "models": {"m": "deepseek-ai/DeepSeek-V3.2"}, "default": "m"}
+    with serving(config, environ={"RUNCRATE_API_KEY": key}) as served:
+        told = [line for line in served.log().splitlines() if "no API key found" in line]
+    assert len(told) == (not key)
+    assert all('"set":["RUNCRATE_API_KEY"]' in line for line in told)

@@ -65,7 +65,7 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
         answer = w.post("/v1/messages", messages(WORD), wrong)
         told.append(str(answer.headers) + answer.body.decode())
         metrics = w.get("/metrics", {"x-api-key": "admin-canary-0123456789"}).body.decode()
-        w.gateway.router.close()
+        w.gateway.engine.close()
     stored = b"".join(p.read_bytes() for p in tmp_path.iterdir() if p.is_file())
     spans = " ".join(s.to_json() for s in kept.get_finished_spans())
     secrets = (CALLER_KEY, PROVIDER_KEY, "wrong-canary-9912", "admin-canary")

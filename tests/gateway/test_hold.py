@@ -145,7 +145,7 @@ def test_a_ledger_that_fails_at_the_end_is_an_error_event(
         def fails(_: object) -> None:
             raise LedgerError("the disk is gone")
 
-        monkeypatch.setattr(w.gateway.router.parts.means.recorder, "settled", fails)
+        monkeypatch.setattr(w.gateway.engine.parts.means.recorder, "settled", fails)
         status, _, _, body = timed(w, path)
         monkeypatch.undo()
     assert status == 200

@@ -37,7 +37,7 @@ def soon(holds: Callable[[], Any], within_s: float = 8) -> bool:
 
 def settled(w: World) -> list[Any]:
     """The ledger's calls: status, output tokens, whether estimated."""
-    recorder: Any = w.gateway.router.parts.means.recorder
+    recorder: Any = w.gateway.engine.parts.means.recorder
     try:
         rows = recorder.fetch("SELECT status, output + reasoning, estimated FROM calls")
     except Exception:  # noqa: BLE001 -- the file appears with the first request

@@ -20,7 +20,7 @@ def test_a_decision_outlives_the_process_that_made_it(tmp_path: Path) -> None:
         said = {"decision_id": ident, "metric": "thumb", "value": 1, "source": "user"}
         assert w.post("/v1/feedback", said).status == 200
         assert w.get(f"/v1/decisions/{ident}").json()["feedback"][0]["metric"] == "thumb"
-        w.gateway.router.close()
+        w.gateway.engine.close()
     with world(ledger=place) as other:
         found = other.get(f"/v1/decisions/{ident}").json()
         assert found["id"] == ident

@@ -208,7 +208,7 @@ def test_a_caller_who_leaves_early_leaves_no_hold(
     """In every phase before an answer all stops, and what was held is free again."""
     with world(ledger=str(tmp_path / "ledger.db"), **more) as w:
         w.upstream.scripts.update(script)
-        recorder: Any = w.gateway.router.parts.means.recorder
+        recorder: Any = w.gateway.engine.parts.means.recorder
 
         def held() -> int:
             try:

@@ -27,7 +27,7 @@ async def test_a_broken_configuration_is_not_taken() -> None:
     with FaultyUpstream() as upstream:
         settings = config(upstream)
         gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
-        first = gateway.router
+        first = gateway.engine
 
         def build() -> Router:
             return Router.from_config(settings, environ={})
@@ -35,13 +35,13 @@ async def test_a_broken_configuration_is_not_taken() -> None:
         reloader = Reloader(gateway, build, linger_s=0)
         settings["default"] = "nobody"
         assert not await reloader.reload()
-        assert gateway.router is first
+        assert gateway.engine is first
         settings["default"] = "coder"
         assert await reloader.reload()
-        assert gateway.router.parts.config.default == "coder"
-        assert gateway.router.parts.means.recorder is first.parts.means.recorder
+        assert gateway.engine.parts.config.default == "coder"
+        assert gateway.engine.parts.means.recorder is first.parts.means.recorder
         await asyncio.sleep(0.05)
-        await gateway.router.aclose()
+        await gateway.engine.aclose()
 
 
 async def test_a_stream_outlives_a_reload_that_removes_its_model() -> None:
@@ -49,19 +49,19 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model() -> None:
     with FaultyUpstream() as upstream:
         settings = config(upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20})
         gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
-        old = gateway.router
+        old = gateway.engine
         reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
         stream = await old.achat("Tell me something", model="coder", stream=True)
         pieces = [await anext(stream)]
         del settings["models"]["coder"]
         settings["intents"]["code"] = "fast"
         assert await reloader.reload()
-        assert "coder" not in gateway.router.parts.config.models
+        assert "coder" not in gateway.engine.parts.config.models
         pieces += [piece async for piece in stream]
         assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
         assert len(upstream.invoice) == 1
         await old.retire(recording=True)
-        await gateway.router.aclose()
+        await gateway.engine.aclose()
 
 
 def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:
@@ -125,7 +125,7 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
     with FaultyUpstream() as upstream:
         settings = config(upstream)
         gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
-        first = gateway.router
+        first = gateway.engine
 
         def build() -> Router:
             if path.read_text() == "two":
@@ -136,11 +136,11 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
             watching = asyncio.create_task(Reloader(gateway, build, [path], linger_s=0).run())
             path.write_text("two")
             await _until(lambda: "is not taken" in caplog.text)
-            assert gateway.router is first
+            assert gateway.engine is first
             path.write_text("three")
-            await _until(lambda: gateway.router is not first)
+            await _until(lambda: gateway.engine is not first)
         watching.cancel()
-        await gateway.router.aclose()
+        await gateway.engine.aclose()
 
 
 async def _until(true: Any) -> None:

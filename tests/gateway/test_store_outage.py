@@ -68,7 +68,7 @@ def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
     """Though keys can be read, and models could be called."""
     with world(ledger=str(tmp_path / "ledger.db")) as w:
         assert w.get("/readyz").json()["status"] == "ok"
-        w.gateway.router.parts.means.recorder.close()
+        w.gateway.engine.parts.means.recorder.close()
         _eventually(lambda: w.get("/readyz").status == 503)
         said = w.get("/readyz").json()
         assert said["status"] == "the ledger cannot record"

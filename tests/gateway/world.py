@@ -131,7 +131,7 @@ async def _serve(
     await asyncio.to_thread(stop.wait)
     attending.cancel()
     await server.stop()
-    await gateway.router.aclose()
+    await gateway.engine.aclose()
 
 
 def chat(text: str = "What is the capital of Japan?", **more: Any) -> dict[str, Any]:

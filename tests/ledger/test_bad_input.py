@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,29 +135,24 @@ def test_a_read_only_folder(read_only: Path) -> None:
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder on a read-only file system."""
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", tmp_path],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip("NOT RUN: mount is not allowed here")
-    yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
+    with _mounted(tmp_path, "ro,size=64k"):
+        yield tmp_path
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB."""
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
+    with _mounted(tmp_path, "size=1m"):
+        yield tmp_path
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("NOT RUN: mount is not allowed here")
-    yield tmp_path
-    subprocess.run(["umount", "-l", tmp_path], check=True)
+    yield
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 async def test_a_full_disk_stops_the_promises_and_recovers_by_itself(small_disk: Path) -> None:

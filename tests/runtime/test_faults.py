@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from tests.runtime.world import CODE, MODELS, router
+from tests.runtime.world import CODE, MODELS, replied, router
 from turnout import AllRoutesFailed, ProviderError
 from turnout.core import BadResponse, RequestError
 from turnout.testing import FaultyUpstream
@@ -39,13 +39,7 @@ AFTER_FIRST_BYTE = ["f-reset@4", "f-stall@4", "f-idle@4", "f-error@4", "f-cut@4"
 def test_a_fault_before_the_first_byte_falls_over_in_silence(fault: str, *, stream: bool) -> None:
     """The caller gets the fallback's whole answer, and its name."""
     with FaultyUpstream() as upstream, router(upstream, models={"coder": fault}) as r:
-        if stream:
-            answer = r.chat(CODE, stream=True)
-            text = "".join(c["choices"][0]["delta"].get("content") or "" for c in answer)
-            reply = answer.reply
-            assert text == reply.text
-        else:
-            reply = r.chat(CODE)
+        reply = replied(r, CODE, stream=stream)
     assert reply.body["model"] == reply.receipt.answered_by == MODELS["fast"]
     assert [o.status for o in reply.outcomes][-1] == "ok"
     assert reply.outcomes[0].error is not None

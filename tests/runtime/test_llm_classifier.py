@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, router
+from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, replied, router
 from turnout import Router
 from turnout.testing import FaultyUpstream
 
@@ -131,12 +131,7 @@ def test_follow_ups_keep_the_task(*, stream: bool) -> None:
         {"role": "user", "content": "yes, add error handling"},
     ]
     with FaultyUpstream() as upstream, router(upstream) as r:
-        if stream:
-            answer = r.chat(messages, stream=True)
-            list(answer)
-            reply = answer.reply
-        else:
-            reply = r.chat(messages)
+        reply = replied(r, messages, stream=stream)
     assert reply.decision.intent == "code"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.world import CODE, FACT, MODELS, PRICES, STORY, UNSAFE, router
+from tests.runtime.world import CODE, FACT, MODELS, PRICES, STORY, UNSAFE, replied, router
 from turnout import Constraints, InvalidRequest, NoEligibleDeployment, Router
 from turnout.core import Usage
 from turnout.testing import FaultyUpstream
@@ -21,13 +21,7 @@ def test_each_intent_is_answered_by_its_model(
 ) -> None:
     """The upstream is called once, by the chosen model's id, and its answer comes back."""
     with FaultyUpstream() as upstream, router(upstream) as r:
-        if stream:
-            answer = r.chat(prompt, stream=True)
-            text = "".join(c["choices"][0]["delta"].get("content") or "" for c in answer)
-            reply = answer.reply
-            assert text == reply.text
-        else:
-            reply = r.chat(prompt)
+        reply = replied(r, prompt, stream=stream)
     assert reply.decision.intent == intent
     assert [entry.model for entry in upstream.invoice] == [MODELS[name]]
     assert reply.body["model"] == MODELS[name]
@@ -39,12 +33,7 @@ def test_each_intent_is_answered_by_its_model(
 def test_the_cost_equals_the_upstreams_invoice(*, stream: bool) -> None:
     """Tokens that the upstream billed, at the chosen model's price, to the pico-dollar."""
     with FaultyUpstream() as upstream, router(upstream) as r:
-        if stream:
-            answer = r.chat(STORY, stream=True)
-            list(answer)
-            reply = answer.reply
-        else:
-            reply = r.chat(STORY)
+        reply = replied(r, STORY, stream=stream)
     (entry,) = upstream.invoice
     usd_in, usd_out = PRICES["strong"]
     expected = (entry.prompt_tokens * usd_in + entry.completion_tokens * usd_out) * 10**6
@@ -97,12 +86,7 @@ def test_streamed_tool_calls_come_back_whole() -> None:
 def test_an_unsafe_prompt_reaches_no_model(*, stream: bool) -> None:
     """The refusal answers, at no cost."""
     with FaultyUpstream() as upstream, router(upstream, refusal="Not that.") as r:
-        if stream:
-            answer = r.chat(UNSAFE, stream=True)
-            list(answer)
-            reply = answer.reply
-        else:
-            reply = r.chat(UNSAFE)
+        reply = replied(r, UNSAFE, stream=stream)
     assert upstream.requests == []
     assert reply.text == "Not that."
     assert reply.body["choices"][0]["finish_reason"] == "content_filter"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from turnout import Router
+from turnout import Reply, Router
 from turnout.testing import FaultyUpstream
 
 CODE = "Write a Python function to parse CSV files"
@@ -44,3 +44,13 @@ def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
 def router(upstream: FaultyUpstream, **more: Any) -> Router:
     """A router over :func:`config`."""
     return Router.from_config(config(upstream, **more), environ={})
+
+
+def replied(r: Router, prompt: Any, *, stream: bool) -> Reply:
+    """The reply, or that of a stream which was read to its end and said the same."""
+    if not stream:
+        return r.chat(prompt)
+    answer = r.chat(prompt, stream=True)
+    text = "".join(c["choices"][0]["delta"].get("content") or "" for c in answer)
+    assert text == answer.reply.text
+    return answer.reply

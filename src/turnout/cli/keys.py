@@ -13,11 +13,12 @@ from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
 from turnout.ledger.directory import Key, line_of
+from turnout.ledger.rotation import USUAL_OVERLAP_S
 from turnout.runtime.budgets import read_budget
 
 keys = typer.Typer(
     name="keys",
-    help="Make, list and revoke keys of the gateway's callers.",
+    help="Keys of callers: make, list, rename, rotate, revoke.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -103,6 +104,38 @@ def list_keys(*, config: ConfigOption = None, json: JsonOption = False) -> None:
             for key in listed
         ],
     )  # fmt: skip
+
+
+@keys.command()
+def rotate(
+    id_: IdArgument,
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=720, help="Hours that the old secret still opens.")
+    ] = USUAL_OVERLAP_S / 3600,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a key a new secret; its id, budgets and team stay. It is shown now and never again."""
+    with router(config) as found:
+        secret, key = found.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
+    if json:
+        print_json({**key.as_dict(), "key": secret})
+    else:
+        out.print(f"{secret}\n{key.id}: the old secret opens until {_day(key.old_until_ms)} UTC")
+
+
+@keys.command()
+def rename(
+    id_: IdArgument,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Give a key another name."""
+    with router(config) as found:
+        key = found.accounts.rename(id_, name)
+    out.print(f"{key.id} is called {key.name}")
 
 
 @keys.command()

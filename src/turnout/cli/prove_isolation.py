@@ -75,8 +75,8 @@ async def _served(
     finally:
         restore()
         await server.stop()
-        await gateway.router.aclose()
-    none = gateway.router.accounts
+        await gateway.engine.aclose()
+    none = gateway.engine.accounts
     callers = [
         access.caller("GET", "/v1/models", {b"x-api-key": key.encode()}, none) for key in keys
     ]

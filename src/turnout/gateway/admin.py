@@ -5,25 +5,25 @@ is that key's child, so that nobody makes more of himself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from turnout.core import Caller, InvalidRequest, Standing
+from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
+from turnout.gateway.idempotency import ROTATE
 from turnout.gateway.problem import bad_request
 from turnout.runtime import Accounts, read_budget
 
-if TYPE_CHECKING:
-    from turnout.gateway.app import Arrival, Handler
-
-_JSON = (b"content-type", b"application/json")
 _KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
 _WORDS = {bool: "true or false", list: "a list", int: "a whole number", str: "text"}
-_FIELDS = frozenset({"name", "team", "parent", "admin", "models", "expires_in_s", "budgets"})
+_FIELDS: Mapping[str, type] = {
+    "name": str, "team": str, "parent": str, "admin": bool, "models": list, "expires_in_s": int,
+    "budgets": list,
+}  # fmt: skip
 
 
 class Admin:
@@ -32,17 +32,19 @@ class Admin:
     def __init__(
         self,
         accounts: Callable[[], Accounts],
-        read: "Callable[[Arrival], Awaitable[object]]",
+        read: Reading,
     ) -> None:
         self._accounts = accounts
         self._read = read
 
-    def table(self, dialect: ApiDialect) -> "dict[tuple[str, str], tuple[ApiDialect, Handler]]":
+    def table(self, dialect: ApiDialect) -> Table:
         """The paths and what answers them."""
         return {
             ("GET", _KEYS): (dialect, self._keys),
             ("POST", _KEYS): (dialect, self._make),
             ("DELETE", f"{_KEYS}/"): (dialect, self._revoke),
+            ("PATCH", f"{_KEYS}/"): (dialect, self._rename),
+            ("POST", f"{_KEYS}/"): (dialect, self._rotate),
             ("GET", _BUDGETS): (dialect, self._standings),
             ("POST", _BUDGETS): (dialect, self._set),
             ("DELETE", f"{_BUDGETS}/"): (dialect, self._remove),
@@ -55,12 +57,12 @@ class Admin:
             raise Refused(bad_request(message, status=409, code="no_ledger"))
         return accounts
 
-    async def _keys(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _keys(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         found = await asyncio.to_thread(self._stored().keys)
-        await _send(out, {"object": "list", "data": [key.as_dict() for key in found]})
+        await send(out, {"object": "list", "data": [key.as_dict() for key in found]})
 
-    async def _make(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _make(self, arrival: Arrival, out: Exchange) -> None:
         asked = _fields(await self._read(arrival))
         parent = asked.get("parent")
         if arrival.caller.key != "admin":
@@ -75,27 +77,46 @@ class Admin:
             expires_ms=_expiry(asked.get("expires_in_s")),
             budgets=[read_budget({"per": "key", **one}) for one in asked.get("budgets", ())],
         )
-        await _send(out, {**key.as_dict(), "key": secret})
+        await send(out, {**key.as_dict(), "key": secret})
 
-    async def _revoke(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        if not ident.endswith(ROTATE):
+            message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID{ROTATE}"
+            raise Refused(bad_request(message, status=404, code="not_found"))
+        asked = _fields(await self._read(arrival), {"overlap_s": int})
+        # Whom a key did not make may do more than it.
+        own = None if arrival.caller.key == "admin" else arrival.caller.key
+        ident = ident.removesuffix(ROTATE)
+        rotate = partial(self._stored().rotate, ident, within=own, **asked)
+        secret, key = await asyncio.to_thread(rotate)
+        await send(out, {**key.as_dict(), "key": secret})
+
+    async def _rename(self, arrival: Arrival, out: Exchange) -> None:
+        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        asked = _fields(await self._read(arrival), {"name": str})
+        key = await asyncio.to_thread(self._stored().rename, ident, asked.get("name", ""))
+        await send(out, key.as_dict())
+
+    async def _revoke(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_KEYS}/")
         await asyncio.to_thread(self._stored().revoke, ident)
-        await _send(out, {"id": ident, "revoked": True})
+        await send(out, {"id": ident, "revoked": True})
 
-    async def _standings(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _standings(self, arrival: Arrival, out: Exchange) -> None:
         found = await asyncio.to_thread(self._stored().standings)
         mine = [s for s in found if arrival.caller.admin or concerns(s, arrival.caller)]
-        await _send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
+        await send(out, {"object": "list", "data": [standing.as_dict() for standing in mine]})
 
-    async def _set(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _set(self, arrival: Arrival, out: Exchange) -> None:
         asked = read_budget(await self._read(arrival))
         budget = await asyncio.to_thread(self._stored().set_budget, asked)
-        await _send(out, {"id": budget.id})
+        await send(out, {"id": budget.id})
 
-    async def _remove(self, arrival: "Arrival", out: Exchange) -> None:
+    async def _remove(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(f"{_BUDGETS}/")
         await asyncio.to_thread(self._stored().remove_budget, ident)
-        await _send(out, {"id": ident, "removed": True})
+        await send(out, {"id": ident, "removed": True})
 
 
 def concerns(standing: Standing, caller: Caller) -> bool:
@@ -111,16 +132,15 @@ def concerns(standing: Standing, caller: Caller) -> bool:
             return False
 
 
-def _fields(payload: object) -> dict[str, Any]:
+def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
     """A key's fields, each of its type. Raises InvalidRequest."""
     if not isinstance(payload, Mapping):
         raise InvalidRequest("the request body must be a JSON object", field="body")
-    types: dict[str, type] = {"admin": bool, "models": list, "budgets": list, "expires_in_s": int}
     for name, value in payload.items():
-        if name not in _FIELDS:
-            known = ", ".join(sorted(_FIELDS))
-            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key; use {known}")
-        kind = types.get(name, str)
+        if name not in known:
+            use = ", ".join(sorted(known))
+            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key here; use {use}")
+        kind = known[name]
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
             raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)
     models, budgets = payload.get("models") or (), payload.get("budgets") or ()
@@ -141,7 +161,3 @@ def _expiry(seconds: int | None) -> int | None:
     import time
 
     return None if seconds is None else time.time_ns() // 1_000_000 + seconds * 1000
-
-
-async def _send(out: Exchange, payload: object) -> None:
-    await out.whole(200, [_JSON], orjson.dumps(payload))

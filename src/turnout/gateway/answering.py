@@ -13,13 +13,12 @@ from msgspec import Struct, field, structs
 
 from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
-from turnout.gateway.exchange import Exchange, Headers
+from turnout.gateway.exchange import JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import attempts_of, decision_headers, printable
-from turnout.runtime import Router, Walk, failure, refusal
+from turnout.runtime import Engine, Walk, failure, refusal
 
-_JSON = (b"content-type", b"application/json")
 _EVENTS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -31,13 +30,13 @@ _KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reas
 
 
 async def answer(
-    router: Router, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
+    engine: Engine, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
 ) -> Walk:
     """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
-    walk = await router.begin(request)
+    walk = await engine.begin(request)
     answering = _Answering(
         dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id,
-        hold_s=router.parts.config.timeouts.hold_s,
+        hold_s=engine.parts.config.timeouts.hold_s,
     )  # fmt: skip
     await (answering.stream() if inbound.stream else answering.whole())
     return walk
@@ -63,7 +62,7 @@ class _Answering(Struct, kw_only=True):
         if chunk.usage is None:
             chunk = structs.replace(chunk, usage=self._used())
         body = self.dialect.whole(chunk, self._about())
-        await self.out.whole(200, [_JSON, *self._says(final=True)], body)
+        await self.out.whole(200, [JSON, *self._says(final=True)], body)
 
     async def stream(self) -> None:
         writer = self.dialect.writer(self._about())
@@ -177,4 +176,4 @@ class _Answering(Struct, kw_only=True):
             final=True,
         )
         body = self.dialect.error(problem, self.request_id)
-        await self.out.whole(problem.status, [_JSON, *says, *problem.headers()], body)
+        await self.out.whole(problem.status, [JSON, *says, *problem.headers()], body)

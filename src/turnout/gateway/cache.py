@@ -95,14 +95,22 @@ def digest(parts: Iterable[Any]) -> bytes:
     return hashed.digest()
 
 
-def may_be_kept(walk: Walk, out: Exchange) -> bool:
-    """Whether an answer is complete, safe, a 200, and all of it was sent."""
-    if out.status != 200 or not out.finished or out.gone:
-        return False
+def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | None:
+    """An answer to be kept: one that is complete, safe, a 200, and all of it was sent."""
+    if out.copy is None or out.status != 200 or not out.finished or out.gone:
+        return None
     if walk.decision.blocked or walk.stopped or not walk.outcomes or not walk.complete:
-        return False
+        return None
     last = walk.outcomes[-1]
-    return last.status == "ok" and last.finish_reason != "content_filter"
+    if last.status != "ok" or last.finish_reason == "content_filter":
+        return None
+    return Kept(
+        until_s=time.monotonic() + ttl_s,
+        stream=stream,
+        model=last.model or "",
+        decision=walk.decision.id,
+        body=b"".join(out.copy),
+    )
 
 
 async def replay(kept: Kept, out: Exchange) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import AUTO, InvalidRequest
-from turnout.runtime import Router
+from turnout.runtime import Engine
 
 _METRIC = "metric"
 # What both APIs give for a date that is not known.
@@ -15,12 +15,12 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 _SOURCES = ("user", "judge", "label", "test")
 
 
-def models(router: Router, allowed: frozenset[str] | None) -> dict[str, Any]:
+def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     """``GET /v1/models``: auto, intents, policies, then the models, of these the ``allowed`` ones.
 
     None allows all. The list is in OpenAI's format and in Anthropic's at once.
     """
-    parts = router.parts
+    parts = engine.parts
     rules = parts.means.rules
     routed = [AUTO, *parts.config.aliases, *sorted(rules.intents), *rules.policies]
     listed = [_model(name, "turnout") for name in routed]

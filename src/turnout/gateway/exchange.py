@@ -11,6 +11,8 @@ from typing import Protocol
 
 Headers = list[tuple[bytes, bytes]]
 
+JSON = (b"content-type", b"application/json")
+
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }

@@ -10,22 +10,19 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from turnout.core import RouterError
 from turnout.gateway.access import given_key
+from turnout.gateway.arrival import Arrival, Handler, Reading
 from turnout.gateway.body import Refused
 from turnout.gateway.cache import digest, said
 from turnout.gateway.dialects import ApiDialect
-from turnout.gateway.exchange import Exchange, Gone
+from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.problem import Problem, bad_request, internal
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
 from turnout.gateway.taped import Taped
 from turnout.runtime import Claim, LocalReplays, Replays
-
-if TYPE_CHECKING:
-    from turnout.gateway.app import Arrival, Handler
 
 HEADER = b"idempotency-key"
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -42,12 +39,12 @@ PATHS = frozenset(
         "/v1/budgets",
     }
 )
+ROTATE = "/rotate"
 WAIT_S = 1.0
 
 _LOG = logging.getLogger("turnout.gateway")
 _KEY = re.compile(rb"[!-~]{1,%d}" % MOST_CHARACTERS)
 _COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
-_JSON = (b"content-type", b"application/json")
 
 
 class Once:
@@ -56,17 +53,18 @@ class Once:
     def __init__(
         self,
         stored: "Callable[[], Replays | None]",
-        read: "Callable[[Arrival], Awaitable[object]]",
+        read: Reading,
     ) -> None:
         self._stored = stored
         self._read = read
         self._local = LocalReplays()
 
-    def around(self, handler: "Handler", dialect: ApiDialect) -> "Handler":
+    def around(self, handler: Handler, dialect: ApiDialect) -> Handler:
         """The handler of a request that bears a key, where its path heeds one."""
 
-        async def handle(arrival: "Arrival", out: Exchange) -> None:
-            if arrival.method == "POST" and arrival.path in PATHS:
+        async def handle(arrival: Arrival, out: Exchange) -> None:
+            path = arrival.path
+            if arrival.method == "POST" and (path in PATHS or path.endswith(ROTATE)):
                 await self._once(handler, dialect, arrival, out)
             else:
                 await handler(arrival, out)
@@ -74,7 +72,7 @@ class Once:
         return handle
 
     async def _once(
-        self, handler: "Handler", dialect: ApiDialect, arrival: "Arrival", out: Exchange
+        self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         given = arrival.headers[HEADER]
         if not _KEY.fullmatch(given):
@@ -105,7 +103,7 @@ class _Run:
         self._open = True
 
     async def run(
-        self, handler: "Handler", dialect: ApiDialect, arrival: "Arrival", out: Exchange
+        self, handler: Handler, dialect: ApiDialect, arrival: Arrival, out: Exchange
     ) -> None:
         try:
             await handler(arrival, Taped(out, self._keep))
@@ -115,7 +113,7 @@ class _Run:
             # Nobody knows how far it came: it is answered with a 500, and so are its repetitions.
             if out.status is None:
                 body = dialect.error(internal(), arrival.id)
-                await self._keep(Answer(status=500, headers=[_JSON], body=body, stream=False))
+                await self._keep(Answer(status=500, headers=[JSON], body=body, stream=False))
             raise
         finally:
             if self._open:

@@ -6,7 +6,7 @@ Does not describe the answers of other APIs in full: their own documents do.
 from typing import Any
 
 from turnout import __version__
-from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS
+from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
 from turnout.gateway.openapi_answers import SCHEMAS, responses
 
 _CHAT_MESSAGE = {
@@ -107,6 +107,15 @@ _KEY = {
         "budgets": {"type": "array", "items": {"type": "object"}},
     },
 }
+_NAME = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 64}},
+}
+_ROTATE = {
+    "type": "object",
+    "properties": {"overlap_s": {"type": "integer", "minimum": 0, "maximum": 2_592_000}},
+}
 _ONCE = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -130,6 +139,8 @@ _TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
     ("get", "/v1/keys", "Every key, without its secret; for administrators", None),
     ("post", "/v1/keys", "A new key, shown once; for administrators", _KEY),
     ("delete", "/v1/keys/{id}", "Revokes a key and its children; for administrators", None),
+    ("patch", "/v1/keys/{id}", "Renames a key; for administrators", _NAME),
+    ("post", "/v1/keys/{id}/rotate", "A key's new secret, shown once; for administrators", _ROTATE),
     ("get", "/v1/budgets", "Where the caller's budgets stand; for administrators all", None),
     ("post", "/v1/budgets", "Sets a budget; for administrators", _BUDGET),
     ("delete", "/v1/budgets/{id}", "Removes a budget; for administrators", None),
@@ -144,8 +155,8 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for method, path, summary, body in _TABLE:
         operation = paths.setdefault(path, {})[method] = _operation(path, summary, body)
-        if method == "post" and path in PATHS:
-            operation["parameters"] = [_ONCE]
+        if method == "post" and (path in PATHS or path.endswith(ROTATE)):
+            operation["parameters"] = [*operation.get("parameters", ()), _ONCE]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Turnout", "version": __version__},

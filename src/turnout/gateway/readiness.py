@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from turnout.core import RouterError
-from turnout.runtime import Router
+from turnout.runtime import Engine
 
 # A write a second, however many ask; a store that takes longer than this is none for callers.
 _FRESH_S = 1.0
@@ -19,10 +19,10 @@ READY = "ok"
 
 
 class Readiness:
-    """``router`` gives the one that serves now."""
+    """``engine`` gives the one that serves now."""
 
-    def __init__(self, router: Callable[[], Router]) -> None:
-        self._router = router
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine
         self._looking = asyncio.Lock()
         self._looked_s: float | None = None
         self._records = False
@@ -32,7 +32,7 @@ class Readiness:
         """``READY``, or what stands in the way."""
         if self.draining:
             return "draining"
-        if not self._router().callable_models():
+        if not self._engine().callable_models():
             return "no model can be called"
         return READY if await self._can_record() else "the ledger cannot record"
 
@@ -46,7 +46,7 @@ class Readiness:
 
     async def _wrote(self) -> bool:
         try:
-            await asyncio.wait_for(self._router().can_record(), _PATIENCE_S)
+            await asyncio.wait_for(self._engine().can_record(), _PATIENCE_S)
         except (RouterError, TimeoutError):
             return False
         return True

@@ -1,7 +1,7 @@
-"""Swaps the router, and the certificate, when their files change.
+"""Swaps the engine, and the certificate, when their files change.
 
-Invariant: what has changed is taken whole or not at all; while it is read the old router serves,
-and requests under way end on the router they began with.
+Invariant: what has changed is taken whole or not at all; while it is read the old engine serves,
+and requests under way end on the engine they began with.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from turnout.core import RouterError
 from turnout.gateway.app import Gateway
-from turnout.runtime import Router
+from turnout.runtime import Engine
 
 _LOG = logging.getLogger("turnout.gateway")
 _LOOK_EVERY_S = 0.5
@@ -23,14 +23,14 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    A replaced router's connections are kept for requests under way: as long as its configuration
+    A replaced engine's connections are kept for requests under way: as long as its configuration
     lets an answer take, and ``linger_s`` more.
     """
 
     def __init__(
         self,
         gateway: Gateway,
-        build: Callable[[], Router],
+        build: Callable[[], Engine],
         paths: Sequence[Path] = (),
         *,
         renew: Callable[[], None] = lambda: None,
@@ -58,8 +58,8 @@ class Reloader:
         async with self._reloading:
             self._seen = self._stamps()
             try:
-                router = await asyncio.to_thread(self._build)
-                shared = await self._succeeds(router)
+                engine = await asyncio.to_thread(self._build)
+                shared = await self._succeeds(engine)
             except RouterError as error:
                 self._refused(str(error))
                 return False
@@ -68,30 +68,30 @@ class Reloader:
                 _LOG.exception("reading the changed configuration failed")
                 self._refused(repr(error))
                 return False
-            old = self._gateway.take(router)
+            old = self._gateway.take(engine)
             _LOG.info("configuration reloaded")
             task = asyncio.create_task(self._end(old, recording=shared))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
             return True
 
-    async def _succeeds(self, router: Router) -> bool:
+    async def _succeeds(self, engine: Engine) -> bool:
         """Whether it goes on with the recorder of the one that serves; else its own is open.
 
         Raises RouterError where it cannot serve.
         """
         try:
-            router.prepare()
+            engine.prepare()
             self._renew()
-            shared = router.succeed(self._gateway.router)
+            shared = engine.succeed(self._gateway.engine)
             if not shared:
-                await asyncio.to_thread(router.accounts.open)
+                await asyncio.to_thread(engine.accounts.open)
         except BaseException:
-            await router.retire(recording=False)
+            await engine.retire(recording=False)
             raise
         return shared
 
-    async def _end(self, old: Router, *, recording: bool) -> None:
+    async def _end(self, old: Engine, *, recording: bool) -> None:
         await asyncio.sleep(old.parts.config.timeouts.total_s + self._linger_s)
         await old.retire(recording=recording)
 

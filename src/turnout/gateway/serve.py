@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from turnout.gateway.http1 import Bounds
 from turnout.gateway.listening import Address, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
-from turnout.runtime import Router
+from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
 _FIRST_ANSWERS_S = 0.5
@@ -55,6 +56,7 @@ async def serve(
     under way.
     """
     limits, patience = Limits(), patience or Patience()
+    build = partial(_telling, build)
     tls = tls_context(address)
     _share_one_heap()
     gateway = Gateway(build(), limits, access)
@@ -78,7 +80,7 @@ async def serve(
     try:
         await server.start(listener, tls)
         ready()
-        warming = asyncio.create_task(_warm_rest(gateway.router))
+        warming = asyncio.create_task(_warm_rest(gateway.engine))
         await stopping.gently.wait()
         gateway.readiness.draining = True
         await _first(server.stop(patience.drain_s), stopping.at_once.wait())
@@ -89,15 +91,28 @@ async def serve(
             task.cancel()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        await gateway.router.aclose()
+        await gateway.engine.aclose()
         await asyncio.to_thread(gateway.close)
 
 
-async def _warm_rest(router: Router) -> None:
+def _telling(build: Callable[[], Router]) -> Router:
+    """The router; who relies on its answers is told where they are a stand-in's."""
+    router = build()
+    stand_in = router.parts.means.stand_in
+    if stand_in is not None:
+        keys = {d.provider.api_key_env for d in router.parts.catalog.deployments.values()}
+        _LOG.warning(
+            "no API key found: the embedded model, often wrong, answers in place of all others",
+            extra={"fields": {"model": stand_in.model, "set": sorted(filter(None, keys))}},
+        )
+    return router
+
+
+async def _warm_rest(engine: Engine) -> None:
     """Loads what the first answers can do without, and gives back what only loading took."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
     try:
-        await asyncio.to_thread(router.prepare_rest)
+        await asyncio.to_thread(engine.prepare_rest)
     except ConfigError as error:
         problem = {"problem": str(error)}
         _LOG.error("some prompts cannot be classified", extra={"fields": problem})

@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnout.core import STORED_PREFIX, Budget, Caller, InvalidRequest, LedgerError
@@ -17,7 +17,7 @@ from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Change
 from turnout.ledger.store import Store, rows_if_any
 
-KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL)"
+KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL)"
 # SQLite counts its marks by their first place in the text: they have to come in order.
 REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
 BUDGET = (
@@ -33,12 +33,18 @@ _GRACE_S = 60.0
 
 _LAST_MS = 253_402_300_799_999  # the end of 9999
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
-_COLUMNS = "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms"
+_COLUMNS = (
+    "id, hash, name, team, parent, admin, models, created_ms, expires_ms, revoked_ms, old_hash, "
+    "old_until_ms"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key as it is stored; ``hash`` is hexadecimal, the key itself is nowhere."""
+    """A key as it is stored; ``hash`` is hexadecimal, the key itself is nowhere.
+
+    ``old_hash`` is that of a secret that was replaced and opens until ``old_until_ms``.
+    """
 
     id: str
     hash: str = field(repr=False)
@@ -50,6 +56,8 @@ class Key:
     created_ms: int
     expires_ms: int | None
     revoked_ms: int | None
+    old_hash: str | None = field(default=None, repr=False)
+    old_until_ms: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values, without the hash."""
@@ -63,6 +71,7 @@ class Key:
             "created_ms": self.created_ms,
             "expires_ms": self.expires_ms,
             "revoked_ms": self.revoked_ms,
+            "old_secret_until_ms": self.old_until_ms,
         }
 
 
@@ -78,11 +87,8 @@ def new_key(
 ) -> tuple[str, Key]:
     """A key, which exists only here, and what is stored of it. Raises InvalidRequest."""
     for what, value in (("name", name), ("team", team)):
-        if value is not None and not _NAME.fullmatch(value):
-            raise InvalidRequest(
-                f"{what} is {value[:70]!r}; use 1 to 64 letters, digits or . : / @ + - _",
-                field=what,
-            )
+        if value is not None:
+            check_name(what, value)
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidRequest(
             "the key's expiry lies in the past; name a later time", field="expires"
@@ -92,10 +98,10 @@ def new_key(
             "the key's expiry lies beyond the year 9999; leave it out for a key that stays",
             field="expires",
         )
-    secret = STORED_PREFIX + secrets.token_urlsafe(32)
+    secret, digest = new_secret()
     stored = Key(
         id="k_" + secrets.token_hex(8),
-        hash=hashed(secret).hex(),
+        hash=digest,
         name=name,
         team=team,
         parent=parent,
@@ -106,6 +112,21 @@ def new_key(
         revoked_ms=None,
     )
     return secret, stored
+
+
+def check_name(what: str, value: str) -> None:
+    """Raises InvalidRequest for what is no name of a key or team."""
+    if not _NAME.fullmatch(value):
+        raise InvalidRequest(
+            f"{what} is {value[:70]!r}; use 1 to 64 letters, digits or . : / @ + - _",
+            field=what,
+        )
+
+
+def new_secret() -> tuple[str, str]:
+    """A secret, and its hash as it is stored."""
+    secret = STORED_PREFIX + secrets.token_urlsafe(32)
+    return secret, hashed(secret).hex()
 
 
 def making(key: Key) -> Change:
@@ -157,7 +178,7 @@ def stored_budgets(store: Store) -> list[Budget]:
 
 
 def _key(row: Sequence[Any]) -> Key:
-    id_, hash_, name, team, parent, admin, models, created, expires, revoked = row
+    id_, hash_, name, team, parent, admin, models, created, expires, revoked, old, until = row
     return Key(
         id=id_,
         hash=hash_,
@@ -169,17 +190,22 @@ def _key(row: Sequence[Any]) -> Key:
         created_ms=created,
         expires_ms=expires,
         revoked_ms=revoked,
+        old_hash=old,
+        old_until_ms=until,
     )
 
 
 def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
-    """The callers of the keys that are valid, by the hash of the key."""
+    """The callers of the keys that are valid, by the hash of the key and of its old secret."""
     by_id = {key.id: key for key in keys}
-    found = {}
+    found: dict[bytes, Caller] = {}
     for key in by_id.values():
         line = line_of(key, by_id)
         if line is not None and all(one.revoked_ms is None for one in line):
-            found[bytes.fromhex(key.hash)] = _caller(line)
+            caller = found[bytes.fromhex(key.hash)] = _caller(line)
+            if key.old_hash is not None and key.old_until_ms is not None:
+                ends = min(key.old_until_ms, caller.expires_ms or key.old_until_ms)
+                found[bytes.fromhex(key.old_hash)] = replace(caller, expires_ms=ends)
     return found
 
 

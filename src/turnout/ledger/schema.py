@@ -108,6 +108,13 @@ def create_replays(dialect: Dialect) -> Iterator[str]:
     yield "CREATE INDEX replays_claimed ON replays (owner) WHERE answer IS NULL"
 
 
+def keep_old_secrets(dialect: Dialect) -> Iterator[str]:
+    """The secret that a key had before, and until when it opens."""
+    del dialect
+    yield "ALTER TABLE keys ADD COLUMN old_hash TEXT"
+    yield "ALTER TABLE keys ADD COLUMN old_until_ms BIGINT"
+
+
 HOURLY = (
     "requests",
     "answered",
@@ -135,6 +142,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     forbid_changes,
     create_budgets,
     create_replays,
+    keep_old_secrets,
 )
 
 

@@ -6,6 +6,7 @@ from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.backends import Backend, Backends
 from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
+from turnout.runtime.engine import Engine
 from turnout.runtime.ids import new_id
 from turnout.runtime.prompt import Prompt
 from turnout.runtime.receipt import Receipt
@@ -22,6 +23,7 @@ __all__ = [
     "Backends",
     "BlockingStream",
     "Claim",
+    "Engine",
     "LocalReplays",
     "NoRecorder",
     "Prior",

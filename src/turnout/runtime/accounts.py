@@ -13,6 +13,7 @@ from turnout.core.nearest import did_you_mean
 from turnout.ledger import Directory, Ledger, Recorder, standings
 from turnout.ledger.directory import (
     Key,
+    line_of,
     making,
     new_key,
     removing,
@@ -21,6 +22,7 @@ from turnout.ledger.directory import (
     stored_budgets,
     stored_keys,
 )
+from turnout.ledger.rotation import USUAL_OVERLAP_S, renaming, rotating
 
 
 class Accounts:
@@ -100,10 +102,34 @@ class Accounts:
         self.refresh()
         return secret, key
 
+    def rotate(
+        self, id_: str, *, overlap_s: float = USUAL_OVERLAP_S, within: str | None = None
+    ) -> tuple[str, Key]:
+        """A new secret for a key, and the key; the old one opens for ``overlap_s`` seconds more.
+
+        ``within`` is a key beyond whose children and itself nothing may be opened by this. Raises
+        InvalidRequest.
+        """
+        key, every = self._key(id_)
+        if within is not None and within not in {one.id for one in line_of(key, every) or ()}:
+            raise InvalidRequest(
+                f"{id_!r} is not your own key or a child of it; use the admin token", field="id"
+            )
+        secret, change = rotating(key, overlap_s, _now_ms())
+        self._needed().change(change)
+        self.refresh()
+        return secret, self._key(id_)[0]
+
+    def rename(self, id_: str, name: str) -> Key:
+        """Give a key another name. Raises InvalidRequest."""
+        self._key(id_)
+        self._needed().change(renaming(id_, name))
+        self.refresh()
+        return self._key(id_)[0]
+
     def revoke(self, id_: str) -> None:
         """End a key and its children. Raises InvalidRequest for one that is not there."""
-        if id_ not in {key.id for key in self.keys()}:
-            raise InvalidRequest(f"{id_!r} is no key; list shows them", field="id")
+        self._key(id_)
         self._needed().change(revoking(id_, _now_ms()))
         self.refresh()
 
@@ -133,6 +159,13 @@ class Accounts:
     def standings(self) -> list[Standing]:
         """Where every budget stands now."""
         return standings(self._needed().store, self.budgets, _now_ms())
+
+    def _key(self, id_: str) -> tuple[Key, dict[str, Key]]:
+        """The key of this id, and all by theirs. Raises InvalidRequest."""
+        every = {key.id: key for key in self.keys()}
+        if id_ not in every:
+            raise InvalidRequest(f"{id_!r} is no key; list shows them", field="id")
+        return every[id_], every
 
     def _one_model(self, given: str, field: str) -> str:
         """The name of the model meant. Raises InvalidRequest, also where an id leaves a choice."""

@@ -5,15 +5,13 @@ This module does not know chat completions.
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from turnout.testing.invoice import RecordedRequest
+from turnout.testing.local_server import reset
 
 _MOST_HEAD_BYTES = 64 * 1024
-_CLOSE_WITH_RST = struct.pack("ii", 1, 0)
 
 
 class PeerGone(Exception):
@@ -93,9 +91,7 @@ class Exchange:
 
     def reset(self) -> None:
         """Closes the connection with RST."""
-        connection: socket.socket = self._writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RST)
-        self._writer.transport.abort()
+        reset(self._writer)
 
     async def close(self) -> None:
         """Closes the connection in the usual way."""

@@ -5,9 +5,20 @@ spoken on them.
 """
 
 import asyncio
+import socket
+import struct
 import threading
 from types import TracebackType
 from typing import Self
+
+_CLOSE_WITH_RST = struct.pack("ii", 1, 0)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection with RST."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RST)
+    writer.transport.abort()
 
 
 class LocalServer:

@@ -5,16 +5,13 @@ This module knows one thing of what passes: that a blank line ends an event of a
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-from turnout.testing.local_server import LocalServer
+from turnout.testing.local_server import LocalServer, reset
 
 _READ = 65536
-_RST = struct.pack("ii", 1, 0)
 _EVENT_END = b"\n\n"
 
 Cut = Literal["reset", "close", "stall"]
@@ -166,6 +163,4 @@ async def _end(writer: asyncio.StreamWriter, cut: Cut) -> None:
         await asyncio.Event().wait()
     elif cut == "reset":
         await asyncio.sleep(0.02)  # what was sent before has to arrive
-        connection: socket.socket = writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
-        writer.transport.abort()
+        reset(writer)

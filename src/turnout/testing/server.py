@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from turnout.testing.answers import answer, nonce_of, prompt_tokens
+from turnout.testing.answers import Answer, answer, nonce_of, prompt_tokens
 from turnout.testing.anthropic_wire import chat_shape
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest
@@ -23,6 +23,7 @@ from turnout.testing.vectors import embedding_answer
 
 MESSAGES_PATH = "/v1/messages"
 EMBEDDINGS_PATH = "/v1/embeddings"
+_JSON = {"Content-Type": "application/json"}
 _ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
@@ -104,47 +105,52 @@ class FaultyUpstream(LocalServer):
         except (ValueError, KeyError, TypeError) as error:
             await _send_error(exchange, 400, str(error))
             return True
-        nonce = nonce_of(body, request.headers)
+        entry = self._entered(request, body)
+        if script.status is not None or script.flags & _REFUSING:
+            return await _refuse(exchange, entry, refusal(script, request.headers), script.slow_s)
+        if (picked := unsupported(script, body)) is not None:
+            said = json.dumps({"error": picked}).encode()
+            return await _refuse(exchange, entry, (400, _JSON, said), script.slow_s)
+        entry.prompt_tokens = _billed_prompt(script, body)
+        entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
+        if request.path == EMBEDDINGS_PATH:
+            return await _embed(exchange, entry, script, body)
+        anthropic = request.path == MESSAGES_PATH
+        playback = Playback(
+            exchange,
+            entry,
+            script,
+            self._said(script, body, entry.nonce),
+            include_usage=anthropic or _wants_usage(body),
+            anthropic=anthropic,
+        )
+        return await playback.play()
+
+    def _entered(self, request: RecordedRequest, body: Mapping[str, Any]) -> InvoiceEntry:
+        """A new entry of the invoice."""
         entry = InvoiceEntry(
             request_id=request.headers.get("x-request-id", ""),
-            nonce=nonce,
+            nonce=nonce_of(body, request.headers),
             model=body["model"],
             stream=bool(body.get("stream")),
             started_s=time.monotonic(),
         )
         self.invoice.append(entry)
-        if script.status is not None or script.flags & _REFUSING:
-            return await _refuse(exchange, entry, script, request)
-        if (picked := unsupported(script, body)) is not None:
-            await exchange.wait(script.slow_s)
-            entry.status, entry.ended_s = 400, time.monotonic()
-            await _send_json(exchange, 400, {"error": picked})
-            return True
-        entry.prompt_tokens = _billed_prompt(script, body)
-        entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
-        if request.path == EMBEDDINGS_PATH:
-            return await _embed(exchange, entry, script, body)
-        text = self.replies.get(body["model"])
+        return entry
+
+    def _said(self, script: Script, body: Mapping[str, Any], nonce: str) -> Answer:
+        """What the model answers, as far as it gets."""
         said = answer(
             body,
             nonce,
             length=script.tokens,
             reason="reason" in script,
-            text=text,
+            text=self.replies.get(body["model"]),
             parallel="parallel" in script,
         )
-        if body.get("logprobs"):
-            said = replace(said, certainty=self.certainty.get(body["model"], 1.0))
-        wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        playback = Playback(
-            exchange,
-            entry,
-            script,
-            said,
-            include_usage=wants_usage or request.path == MESSAGES_PATH,
-            anthropic=request.path == MESSAGES_PATH,
-        )
-        return await playback.play()
+        if not body.get("logprobs"):
+            return said
+        return replace(said, certainty=self.certainty.get(body["model"], 1.0))
 
     def _script(self, model: str) -> Script:
         script = parse(self.scripts.get(model, model))
@@ -158,14 +164,17 @@ def _billed_prompt(script: Script, body: Mapping[str, Any]) -> int:
     return 0 if idle or script.at.get("reset") == 0 else prompt_tokens(body)
 
 
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    return bool((body.get("stream_options") or {}).get("include_usage"))
+
+
 async def _refuse(
-    exchange: Exchange, entry: InvoiceEntry, script: Script, request: RecordedRequest
+    exchange: Exchange, entry: InvoiceEntry, error: tuple[int, dict[str, str], bytes], slow_s: float
 ) -> bool:
-    if script.slow_s:
-        await exchange.wait(script.slow_s)
-    status, headers, body = refusal(script, request.headers)
-    entry.status = status
-    await exchange.whole(status, headers, body)
+    if slow_s:
+        await exchange.wait(slow_s)
+    entry.status, headers, body = error
+    await exchange.whole(entry.status, headers, body)
     entry.ended_s = time.monotonic()
     return True
 
@@ -175,21 +184,20 @@ async def _embed(
 ) -> bool:
     if script.slow_s:
         await exchange.wait(script.slow_s)
-    answer, entry.prompt_tokens = embedding_answer(body)
+    vectors, entry.prompt_tokens = embedding_answer(body)
     if "nousage" not in script:
         tokens = {"prompt_tokens": entry.prompt_tokens, "total_tokens": entry.prompt_tokens}
-        answer["usage"], entry.usage_sent = tokens, True
-    data = json.dumps(answer).encode()
+        vectors["usage"], entry.usage_sent = tokens, True
+    data = json.dumps(vectors).encode()
     sent = data[: len(data) // 2] if "halfjson" in script else data
     entry.status, entry.finished = 200, True
-    await exchange.whole(200, {"Content-Type": "application/json"}, sent)
+    await exchange.whole(200, _JSON, sent)
     entry.ended_s = time.monotonic()
     return True
 
 
 async def _send_json(exchange: Exchange, status: int, payload: Mapping[str, Any]) -> None:
-    headers = {"Content-Type": "application/json"}
-    await exchange.whole(status, headers, json.dumps(payload).encode())
+    await exchange.whole(status, _JSON, json.dumps(payload).encode())
 
 
 async def _send_error(exchange: Exchange, status: int, message: str) -> None:

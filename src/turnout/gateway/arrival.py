@@ -1,0 +1,57 @@
+"""A request that has arrived, and what a handler does with one whichever path it is for.
+
+Invariant: whose decisions and models a caller sees comes from the key alone.
+This module does not know routes.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+from msgspec import Struct
+
+from turnout.core import Caller, Request
+from turnout.gateway.access import ANYONE
+from turnout.gateway.dialects import ApiDialect, Inbound
+from turnout.gateway.exchange import JSON, Exchange
+from turnout.gateway.inbound import constraints_of, session_of, tags_of
+
+
+class Arrival(Struct, kw_only=True):
+    """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
+
+    id: str
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    exchange: Exchange
+    caller: Caller = ANYONE
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose decisions the caller may see; None for everybody's."""
+        return None if self.caller.admin else self.caller.tenant
+
+    def request(self, dialect: ApiDialect, inbound: Inbound) -> Request:
+        """What is asked of the engine. Raises InvalidRequest for headers that make no sense."""
+        return Request(
+            id=self.id,
+            body=inbound.body,
+            native=inbound.native,
+            dialect=dialect.name,
+            model=inbound.model,
+            constraints=constraints_of(self.headers, self.caller.models),
+            session=session_of(self.headers),
+            tenant=self.caller.tenant,
+            caller=self.caller,
+            tags=tags_of(self.headers),
+        )
+
+
+Handler = Callable[[Arrival, Exchange], Awaitable[None]]
+Reading = Callable[[Arrival], Awaitable[object]]
+Table = dict[tuple[str, str], tuple[ApiDialect, Handler]]
+
+
+async def send(out: Exchange, payload: object, *, status: int = 200) -> None:
+    """The payload as a whole answer in JSON."""
+    await out.whole(status, [JSON], orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS))

@@ -1,0 +1,40 @@
+"""A key's new secret beside its old one, and its new name; all else of it stays.
+
+Invariant: a key has at most two secrets, and the older one ends at a time that was said. This
+module does not know who may ask for it.
+"""
+
+from turnout.core import InvalidRequest
+from turnout.ledger.directory import Key, check_name, new_secret
+from turnout.ledger.entries import Change
+
+USUAL_OVERLAP_S = 86_400
+MOST_OVERLAP_S = 30 * 86_400
+
+# SQLite counts its marks by their first place in the text: they have to come in order.
+ROTATE = "UPDATE keys SET old_hash = hash, old_until_ms = $1, hash = $2 WHERE id = $3"
+RENAME = "UPDATE keys SET name = $1 WHERE id = $2"
+
+
+def rotating(key: Key, overlap_s: float, now_ms: int) -> tuple[str, Change]:
+    """A new secret, which exists only here, and the entry that has it take the old one's place.
+
+    The old one opens for ``overlap_s`` seconds more, and one before it no longer. Raises
+    InvalidRequest, also for a key that opens nothing.
+    """
+    if not 0 <= overlap_s <= MOST_OVERLAP_S:
+        raise InvalidRequest(
+            f"overlap is {overlap_s:g} s; use 0 to {MOST_OVERLAP_S:,} s (30 days)",
+            field="overlap_s",
+        )
+    ended = key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms)
+    if ended:
+        raise InvalidRequest(f"{key.id!r} has ended; make a new key", field="id")
+    secret, digest = new_secret()
+    return secret, Change(ROTATE, (now_ms + round(overlap_s * 1000), digest, key.id))
+
+
+def renaming(id_: str, name: str) -> Change:
+    """The entry that gives a key another name. Raises InvalidRequest."""
+    check_name("name", name)
+    return Change(RENAME, (name, id_))
