@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
 from tests.runtime.world import PATIENT, config
+from turnout.catalog.presets import presets
 from turnout.cli.app import app
 from turnout.config import Config, load_text
 from turnout.testing import FaultyUpstream
@@ -111,12 +113,26 @@ def test_examples_of_the_library_run(
     assert names["reply"].receipt.cost_pico_usd > 0
 
 
-def test_every_setting_is_described() -> None:
-    """The table of settings has each that there is."""
+def _sections(annotation: Any) -> set[type[BaseModel]]:
+    """The sections of the configuration that this one leads to, and itself."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner = [field.annotation for field in annotation.model_fields.values()]
+        return {annotation}.union(*map(_sections, inner))
+    return set().union(*map(_sections, get_args(annotation)))
+
+
+def test_every_setting_and_preset_is_described() -> None:
+    """The page of settings names each that there is, and its table those of the top."""
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
-    missing = [name for name in Config.model_fields if f"`{name}`" not in rows]
-    assert missing == []
+    assert [name for name in Config.model_fields if f"`{name}`" not in rows] == []
+    known = {
+        field.alias or name
+        for section in _sections(Config)
+        for name, field in section.model_fields.items()
+    }
+    assert {name for name in known if not re.search(rf"\b{name}\b", page)} == set()
+    assert [name for name in presets() if f"`{name}`" not in page] == []
 
 
 def test_the_tests_that_are_named_are_there() -> None:
