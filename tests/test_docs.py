@@ -4,14 +4,18 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
+from tests.runtime.world import PATIENT, config
+from turnout.catalog.presets import presets
 from turnout.cli.app import app
 from turnout.config import Config, load_text
+from turnout.testing import FaultyUpstream
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -91,12 +95,44 @@ class _Anything(dict[str, str]):
         return f"a-value-of-{name}"
 
 
-def test_every_setting_is_described() -> None:
-    """The table of settings has each that there is."""
+@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
+def test_examples_of_the_library_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that import turnout, one after another, with what the ones before them left."""
+    blocks = _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with FaultyUpstream() as upstream:
+        settings = {**config(upstream, timeouts=PATIENT), "ledger": str(tmp_path / "ledger.db")}
+        (tmp_path / "turnout.yaml").write_text(yaml.safe_dump(settings))
+        for kind, block in blocks:
+            if kind == "python" and "from openai" not in block:
+                exec(block, names)  # noqa: S102 -- our own page
+    assert "answers" in capsys.readouterr().out
+    assert names["reply"].receipt.cost_pico_usd > 0
+
+
+def _sections(annotation: Any) -> set[type[BaseModel]]:
+    """The sections of the configuration that this one leads to, and itself."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner = [field.annotation for field in annotation.model_fields.values()]
+        return {annotation}.union(*map(_sections, inner))
+    return set().union(*map(_sections, get_args(annotation)))
+
+
+def test_every_setting_and_preset_is_described() -> None:
+    """The page of settings names each that there is, and its table those of the top."""
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
-    missing = [name for name in Config.model_fields if f"`{name}`" not in rows]
-    assert missing == []
+    assert [name for name in Config.model_fields if f"`{name}`" not in rows] == []
+    known = {
+        field.alias or name
+        for section in _sections(Config)
+        for name, field in section.model_fields.items()
+    }
+    assert {name for name in known if not re.search(rf"\b{name}\b", page)} == set()
+    assert [name for name in presets() if f"`{name}`" not in page] == []
 
 
 def test_the_tests_that_are_named_are_there() -> None:

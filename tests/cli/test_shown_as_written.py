@@ -1,4 +1,4 @@
-"""What people and providers write is shown as it is, whatever it means to a terminal library."""
+"""Tables and texts show what was written, whatever it means to a terminal library."""
 
 from pathlib import Path
 
@@ -29,3 +29,11 @@ def test_a_models_name_with_brackets_is_shown_as_written(
     )
     for command in ("models", "prices"):
         assert "a/b[free]:x:" in run(capfd, command).out
+
+
+def test_columns_of_numbers_are_right_aligned(capfd: pytest.CaptureFixture[str]) -> None:
+    """By what stands in them: prices and windows too, and neither names nor dates."""
+    out = run(capfd, "prices").out
+    assert "┃ $/M in ┃ $/M out ┃" in out
+    assert "│ anthropic/claude-4-sonnet                 │      3 │      15 │" in out
+    assert "│   0.27 │     0.4 │" in out

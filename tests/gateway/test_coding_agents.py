@@ -13,6 +13,7 @@ from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.responses import Responses
 from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.openai_chat import OpenAIChatCodec
+from turnout.providers.settings import refused_setting
 
 BOOKED = {
     "type": "text",
@@ -219,3 +220,123 @@ def test_instructions_between_a_call_and_its_result_wait() -> None:
     ]
     messages = told(OPENAI, agent(messages=turns))["messages"]
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "system"]
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"), [(OPENAI, True), (OTHER, True), ("https://api.groq.com/openai/v1", False)]
+)
+def test_a_hint_to_a_cache_does_not_cost_the_answer(where: str, *, kept: bool) -> None:
+    """Codex sends one always, and some providers refuse a request for it."""
+    body = {"input": CODE, "prompt_cache_key": "k", "prompt_cache_retention": "24h"}
+    assert ("prompt_cache_key" in told(where, body, responses=True)) is kept
+
+
+def test_only_what_differs_is_said_of_parallel_calls() -> None:
+    """True is the default, which some models refuse to be told, and OpenAI without tools."""
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    for parallel, tools, said in ((True, [tool], None), (False, [tool], False), (False, [], None)):
+        body = {"input": CODE, "parallel_tool_calls": parallel, "tools": tools}
+        assert told(OPENAI, body, responses=True).get("parallel_tool_calls") is said
+    bare = told(OPENAI, {"input": CODE, "top_logprobs": 2}, responses=True)
+    assert "top_logprobs" not in bare
+
+
+def test_a_call_that_was_cut_short_does_not_end_the_conversation() -> None:
+    """Its arguments are no JSON: Anthropic's models read them as they are."""
+    cut = '{"path": "yard.txt", "text": "All trains'
+    function = {"name": "write", "arguments": cut}
+    turns = [
+        {"role": "user", "content": CODE},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "no JSON"},
+    ]
+    chat = Request(id="r", body={"messages": turns}, model="auto")
+    to = deployment(ANTHROPIC, "claude-opus-5")
+    sent_on = json.loads(AnthropicCodec(mark="0" * 12).encode(chat, to, stream=False).body)
+    assert sent_on["messages"][1]["content"][0]["input"] == {"_raw": cut}
+
+
+def test_an_answer_that_was_cut_short_says_so_of_its_last_item() -> None:
+    """A client does not run half of a call, or takes it for whole."""
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    model = dict.fromkeys(("fast", "coder", "strong"), "acme/f-parallel-tokens3")
+    with world(models=model) as w:
+        body = {"model": "auto", "input": "Hello", "max_output_tokens": 1}
+        whole = w.post("/v1/responses", body).json()
+        assert whole["status"] == "incomplete"
+        assert whole["output"][-1]["status"] == "incomplete"
+        called = w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [tool]}).json()
+        assert [item["status"] for item in called["output"]] == ["completed"]
+
+
+def test_clearing_of_a_context_is_left_out_where_it_is_refused() -> None:
+    """It only tunes what is kept; others than Anthropic do not know it."""
+    said = "context_management: Extra inputs are not permitted"
+    assert refused_setting(said) == "context_management"
+
+
+PICTURE = "data:image/png;base64,aGk="
+
+
+def test_a_picture_in_a_result_is_seen() -> None:
+    """Codex's view_image: OpenAI takes texts from tools, so the user shows it after all results."""
+    calls = [
+        {"type": "function_call", "call_id": f"c{i}", "name": "view", "arguments": "{}"}
+        for i in (1, 2)
+    ]
+    results = [
+        {
+            "type": "function_call_output",
+            "call_id": f"c{i}",
+            "output": [
+                {"type": "input_text", "text": f"picture {i}"},
+                {"type": "input_image", "image_url": PICTURE},
+            ],
+        }
+        for i in (1, 2)
+    ]
+    body = {"input": [{"role": "user", "content": CODE}, *calls, *results]}
+    *_, one, two, user = told(OPENAI, body, responses=True)["messages"]
+    assert [m["content"] for m in (one, two)] == ["picture 1", "picture 2"]
+    assert [p["image_url"]["url"] for p in user["content"]] == [PICTURE, PICTURE]
+    there = told(ANTHROPIC, body, "claude-opus-5", responses=True)["messages"][-1]["content"]
+    assert [[b["type"] for b in block["content"]] for block in there] == [["text", "image"]] * 2
+
+
+def test_tools_without_arguments_reach_those_who_want_them_named() -> None:
+    """OpenAI refuses an object without properties and a list of nothing in particular."""
+    schema = {
+        "type": "object",
+        "properties": {"tags": {"type": "array"}, "more": {"type": "object"}},
+    }
+    tools = [
+        {"name": "a", "input_schema": {"type": "object"}},
+        {"name": "b", "input_schema": schema},
+    ]
+    first, second = (t["function"]["parameters"] for t in told(OPENAI, agent(tools=tools))["tools"])
+    assert first == {"type": "object", "properties": {}}
+    assert second["properties"] == {
+        "tags": {"type": "array", "items": {}},
+        "more": {"type": "object", "properties": {}},
+    }
+    assert told(ANTHROPIC, agent(tools=tools), "claude-opus-5")["tools"] == tools
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("claude-opus-5", 32_000),
+        ("claude-3-7-sonnet-latest", 32_000),
+        ("claude-3-5-haiku-latest", 8192),
+        ("claude-3-haiku-20240307", 4096),
+    ],
+)
+def test_without_a_cap_a_claude_may_write_what_it_can(model: str, tokens: int) -> None:
+    """Codex gives none, and Anthropic wants one: half a file is no answer."""
+    assert told(ANTHROPIC, {"input": CODE}, model, responses=True)["max_tokens"] == tokens
+    capped = {"input": CODE, "max_output_tokens": 10}
+    assert told(ANTHROPIC, capped, model, responses=True)["max_tokens"] == 10

@@ -251,3 +251,44 @@ def test_answers_survive_a_round_trip() -> None:
     found = CODEC.decode(body)
     assert isinstance(found, Chunk)
     assert orjson.dumps(found.raw) == body
+
+
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "network_error"])
+def test_a_whole_answer_that_broke_off_is_none(reason: str) -> None:
+    """Though it has a text and status 200: what came first is no answer."""
+    choice = {"index": 0, "message": {"content": "The capital"}, "finish_reason": reason}
+    found = CODEC.decode(json.dumps({"choices": [choice]}).encode())
+    assert isinstance(found, Fault)
+    assert (found.kind, found.retry) == ("interrupted", "transient")
+    assert reason in found.detail
+
+
+def test_google_reads_in_words_what_its_schemas_cannot_say() -> None:
+    """It refuses every word that it does not know; others get them all."""
+    count = {"type": "integer", "exclusiveMinimum": 0, "description": "How many."}
+    kind = {"const": "train", "default": {"minimum": 1}}
+    name = {"type": ["string", "null"], "maxLength": 9}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"count": count, "kind": kind, "const": {"type": "string"}, "name": name},
+        "propertyNames": {"pattern": "^[a-z]+$"},
+    }
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    request = Request(id="r", body={"messages": [{"role": "user", "content": "x"}], "tools": tools})
+
+    def sent(where: str) -> Any:
+        body = CODEC.encode(request, deployment(where, "m"), stream=False).body
+        return json.loads(body)["tools"][0]["function"]["parameters"]
+
+    assert sent("https://api.deepseek.com/v1") == schema
+    assert sent("https://generativelanguage.googleapis.com/v1beta/openai") == {
+        "type": "object",
+        "properties": {
+            "count": {"type": "integer", "description": "How many. (exclusiveMinimum: 0)"},
+            "kind": {"enum": ["train"], "default": {"minimum": 1}},
+            "name": {"type": "string", "nullable": True, "maxLength": 9},
+            "const": {"type": "string"},
+        },
+        "description": 'propertyNames: {"pattern":"^[a-z]+$"}',
+    }

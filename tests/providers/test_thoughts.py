@@ -69,11 +69,11 @@ def test_an_effort_is_said_as_the_model_knows_it(
 
 def test_an_effort_stands_beside_a_schema() -> None:
     """Both are told in one field."""
-    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
-    body = sent("claude-opus-5", {"reasoning_effort": "low", "response_format": schema})
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = sent("claude-opus-5", {"reasoning_effort": "low", "response_format": wanted})
     config = body["output_config"]
-    assert config == {"format": {"type": "json_schema", "schema": {"type": "object"}},
-                      "effort": "low"}  # fmt: skip
+    assert config == {"format": {"type": "json_schema", "schema": schema}, "effort": "low"}
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,9 @@ GROUPS = {
     "prove": ("prove:app", "turnout prove billing --requests 1000"),
 }
 _EXIT_CODES_TOLD = (
-    "Exit codes: 0 done, 1 some input lines were bad or a proof failed, 2 wrong usage or "
-    "configuration, 3 the request cannot be served, 4 the models failed, 5 blocked as unsafe."
+    "Exit codes: 0 done, 1 some input lines were bad or a check failed, 2 wrong usage or "
+    "configuration, 3 the request cannot be served, 4 the models failed, 5 blocked as unsafe, "
+    "130 interrupted."
 )
 
 

@@ -104,7 +104,7 @@ def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:
                 good.append(line)
             else:
                 bad += 1
-                err.print(f"turnout: {source}: line {line.number}: {why}", markup=False)
+                err.print(f"turnout: {source}: line {line.number}: {why}")
     return good, bad
 
 
@@ -170,7 +170,7 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
         use = f"; put calibration: {options.save} under classifier to use it"
         lines_shown.append(f"saved to {options.save}{use}")
     for line in lines_shown:
-        out.print(line, markup=False, highlight=False)
+        out.print(line)
 
 
 def _save(path: Path, calibration: Calibration, classifier: Classifier) -> None:

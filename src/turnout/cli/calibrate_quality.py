@@ -79,8 +79,6 @@ def calibrate_quality(
             f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
             f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
             f"{_saved(found.saving)}; {digest[:19]}",
-            markup=False,
-            highlight=False,
         )
     else:
         target = f"{quality:.1%} quality" if lost is None else f"at most {lost:.1%} lost"
@@ -90,8 +88,6 @@ def calibrate_quality(
             f"with {confidence:.0%} confidence (strictest: quality {found.quality:.1%}, at least "
             f"{found.low:.1%}; lost {found.lost:.1%}, at most {found.lost_high:.1%}); nothing "
             f"changed: {'ask for less' if missed else 'add rows, or ask for less'}",
-            markup=False,
-            highlight=False,
         )
     if not found.promised:
         raise typer.Exit(1)

@@ -85,7 +85,7 @@ def _decided(r: Router, file: Path, assumed: int) -> tuple[list[Case], int]:
                     problem = str(error)
             if problem is not None:
                 bad += 1
-                err.print(f"turnout: {file}: line {line.number}: {problem}", markup=False)
+                err.print(f"turnout: {file}: line {line.number}: {problem}")
     return cases, bad
 
 
@@ -229,8 +229,6 @@ def _show(report: dict[str, Any]) -> None:
         f"outputs: {report['measured_outputs']} measured, {report['assumed_outputs']} assumed; "
         f"saving {spread}; the recipe promises {report['recipe_claim']}; "
         f"quality {report['quality']}",
-        markup=False,
-        highlight=False,
     )
 
 

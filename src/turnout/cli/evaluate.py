@@ -48,7 +48,7 @@ def evaluate(
 
     outcomes = read_table(table).answered().costed(unpriced=unpriced)
     for note in outcomes.notes:
-        err.print(f"turnout: {outcomes.name}: {note}", markup=False)
+        err.print(f"turnout: {outcomes.name}: {note}")
     report = _report(outcomes, policy or list(_DEFAULT), bundle, _pair(pair, outcomes))
     if plot is not None:
         draw(report, plot)
@@ -141,7 +141,7 @@ def _predictions(
     from turnout.training.crossfit import grouped_folds
 
     if bundle is None:
-        err.print("turnout: no bundle given: five grouped folds of the table", markup=False)
+        err.print("turnout: no bundle given: five grouped folds of the table")
         with waiting("training on five grouped folds"):
             found = grouped_folds([table])[0]
         return found, catalogue([table]), None, ["predictions are out of fold (5 folds)"]
@@ -234,7 +234,7 @@ def _show(report: "Report") -> None:
         [(name, _shown(figure, "{:.4f}")) for name, figure in report.curve.figures.items()],
     )
     for note in report.notes:
-        out.print(f"note: {note}", markup=False, highlight=False)
+        out.print(f"note: {note}")
 
 
 def _shown(figure: "Figure", shape: str) -> str:

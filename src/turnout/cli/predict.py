@@ -37,13 +37,12 @@ def predict(
     rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]
     problems = [line for line in rows if line.problem]
     for line in problems:
-        err.print(f"turnout: {prompts}: line {line.number}: {line.problem}", markup=False)
+        err.print(f"turnout: {prompts}: line {line.number}: {line.problem}")
     empty = [line.number for line in rows if not (line.problem or _text(line).text.strip())]
     if empty:
         err.print(
             f"turnout: {prompts}: {len(empty)} lines without query, prompt or messages (first: "
             f"{empty[0]}): predicted as empty prompts",
-            markup=False,
         )
     starts = range(0, len(rows), _BATCH)
     with written(target) as file:
@@ -53,7 +52,7 @@ def predict(
             for line, values in zip(part, found.tolist(), strict=True):
                 file.write(orjson.dumps(_shape(line, predictor.models, values)) + b"\n")
     said = err if str(target) == "-" else out
-    said.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models", markup=False)
+    said.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models")
     if problems:
         raise typer.Exit(1)
 

@@ -76,9 +76,7 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
         target.write_bytes(b"\n".join(lines) + b"\n")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
-    out.print(
-        f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes", markup=False
-    )
+    out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
 
 
 def _price(text: str) -> tuple[float, float]:
@@ -126,7 +124,7 @@ def _add(
     save(predictor, bundle.folder)
     write_json(bundle.folder / CATALOGUE, {**bundle.catalogue, model: record})
     digest = seal(bundle.folder)
-    out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}", markup=False)
+    out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}")
 
 
 def _trained(bundle: "Bundle") -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """How commands show their results: JSON, tables, and lines for people."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from turnout.core import usd_from_pico
 if TYPE_CHECKING:
     from turnout.runtime import Router
 
+_NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± [\d.]+)?")
+_NOTHING = frozenset({"", "-", "unknown"})
+
 # Prompts and names are printed as they are, whatever signs they hold.
 out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
 err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
@@ -27,12 +31,14 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns whose names end in a unit sign are right-aligned."""
-    table = Table(title=title, title_justify="left", header_style="bold", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if _numeric(column) else "left", overflow="fold")
+    """A table; columns of numbers are right-aligned."""
+    table = Table(header_style="bold")
+    for place, column in enumerate(columns):
+        numbers = _are_numbers([row[place] for row in rows])
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
+    out.print(title, style="bold")
     width = None if out.is_terminal else 160
     Console(width=width, markup=False, emoji=False).print(table)
 
@@ -70,7 +76,7 @@ def notice(router: "Router") -> str | None:
     )
 
 
-def _numeric(column: str) -> bool:
-    return column in {"conf", "tokens", "cost", "vs strongest", "prompts", "share", "saving"} or (
-        column.endswith(("$/M", "$", "tokens"))
-    )
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether these are amounts, shares and counts, or nothing, and some are."""
+    told = [cell for cell in cells if cell not in _NOTHING]
+    return bool(told) and all(map(_NUMBER.fullmatch, told))

@@ -14,11 +14,12 @@ import orjson
 from turnout.catalog import ModelCard
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
+from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
+from turnout.providers.anthropic_versions import longest_answer
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
-_DEFAULT_MAX_TOKENS = 4096
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
 # What a chat body may ask that Messages has no word for, with the value that asks for nothing.
 _UNSAID: tuple[tuple[str, object], ...] = (
@@ -31,6 +32,7 @@ _UNSAID: tuple[tuple[str, object], ...] = (
 # Newer models take one of them; each is at its default with 1.
 _SAMPLING = ("temperature", "top_p")
 _USUAL = _HOTTEST = 1
+_RAW = "_raw"  # where a call's arguments stay that are no JSON
 
 
 def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
-        "max_tokens": request.max_output_tokens or card.max_output or _DEFAULT_MAX_TOKENS,
+        "max_tokens": request.max_output_tokens or card.max_output or longest_answer(card.id),
         "messages": turns,
     }
     if system:
@@ -132,11 +134,12 @@ def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
 def _input(arguments: object) -> Any:
     if isinstance(arguments, Mapping):
         return arguments
+    text = str(arguments or "{}")
     try:
-        value = orjson.loads(str(arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        message = "a tool call's arguments are not JSON; send them as the model wrote them"
-        raise InvalidRequest(message, field="messages") from error
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Cut short, as by an answer's cap: told as it is, since the history cannot be mended.
+        return {_RAW: text}
     return value if isinstance(value, dict) else {"value": value}
 
 
@@ -223,9 +226,10 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest("custom tools are not offered by Anthropic's API", field="tools")
     if not isinstance(function, Mapping):
         return dict(tool)
+    schema = of_a_tool(function.get("parameters") or {"properties": {}})
     found = {
         "name": function.get("name"),
-        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+        "input_schema": decodable(schema) if function.get("strict") else schema,
     }
     for name in ("description", "strict"):
         if function.get(name) is not None:
@@ -239,7 +243,7 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     if wanted.get("type") != "json_schema":
         return {}
     schema = (wanted.get("json_schema") or {}).get("schema")
-    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": decodable(schema)}}}
 
 
 def _think(body: dict[str, Any], effort: object) -> None:

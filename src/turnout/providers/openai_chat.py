@@ -6,7 +6,7 @@ Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +19,24 @@ from turnout.core.request import OBJECT
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.instructions import in_front, unbooked
-from turnout.providers.openai_chunks import read_chunk
+from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
-from turnout.providers.openai_words import in_words_of, reports_usage, takes_late_instructions
+from turnout.providers.openai_words import (
+    CACHE_HINTS,
+    in_words_of,
+    reports_usage,
+    takes_cache_hints,
+    takes_few_schema_words,
+    takes_late_instructions,
+)
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import apart, mark_of, unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
+from turnout.providers.tool_results import as_texts
+from turnout.providers.tool_schemas import explicit, in_google_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +64,9 @@ class OpenAIChatCodec:
         body = {**request.body, "model": deployment.model}
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
         if request.native is not None:
-            _readdress(body, provider)
+            _readdress(body, request, provider)
+        if "tools" in body and takes_few_schema_words(provider):
+            body["tools"] = [_with_schema(tool, in_google_words) for tool in body["tools"]]
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
@@ -66,9 +78,16 @@ class OpenAIChatCodec:
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
         answer = read_answer(body, self._read, self.secrets)
-        if isinstance(answer, Fault) or answer.deltas:
+        if isinstance(answer, Fault):
             return answer
-        return bad_answer("the answer holds no choices")
+        if not answer.deltas:
+            return bad_answer("the answer holds no choices")
+        reasons = {delta.finish_reason for delta in answer.deltas} & INTERRUPTED
+        if not reasons:
+            return answer
+        return interrupted(
+            f"the provider ended the answer with {', '.join(sorted(map(repr, reasons)))}"
+        )
 
     def decoder(self) -> OpenAIStreamDecoder:
         """A fresh decoder for one streamed answer."""
@@ -108,15 +127,28 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
-def _readdress(body: dict[str, Any], provider: Provider) -> None:
+def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> None:
     """Changes what was written for another API, and not as this provider takes it."""
     first, *rest = body["messages"]
     content = unbooked(first.get("content"))
     body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
+    body["messages"] = as_texts(body["messages"])
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
+    if request.dialect == "messages" and "tools" in body:
+        body["tools"] = [_with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
+    if not takes_cache_hints(provider):
+        for name in CACHE_HINTS:
+            body.pop(name, None)
+
+
+def _with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return tool
+    return {**tool, "function": {**function, "parameters": change(function.get("parameters"))}}
 
 
 def _portable(message: Any, mark: str) -> Any:

@@ -19,6 +19,10 @@ class Malformed(Exception):
     """The payload is not an OpenAI answer; the message says what is wrong with it."""
 
 
+# Why a provider ended an answer that is none: OpenRouter's, DeepSeek's and Z.ai's words.
+INTERRUPTED = frozenset({"error", "insufficient_system_resource", "network_error"})
+
+
 def read_chunk(payload: object, part: Part) -> Chunk:
     """The chunk in a decoded answer (``message``) or stream event (``delta``).
 

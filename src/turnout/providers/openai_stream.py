@@ -11,7 +11,7 @@ from msgspec import structs
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, error_in
-from turnout.providers.openai_chunks import Malformed, read_chunk
+from turnout.providers.openai_chunks import INTERRUPTED, Malformed, read_chunk
 from turnout.providers.signatures import unsigned
 from turnout.providers.sse import MAX_EVENT_BYTES, Event
 from turnout.providers.stream_decoder import StreamDecoder, interrupted
@@ -68,8 +68,9 @@ class OpenAIStreamDecoder(StreamDecoder):
                 continue
             self._finished = True
             self._open_choices.discard(delta.choice)
-            if delta.finish_reason == "error":
-                return self._fail(interrupted("the provider ended the stream with an error"))
+            if delta.finish_reason in INTERRUPTED:
+                reason = f"the provider ended the stream with {delta.finish_reason!r}"
+                return self._fail(interrupted(reason))
         return self._signed(chunk) if self._thought and self._mark else chunk
 
     def _signed(self, chunk: Chunk) -> Chunk:

@@ -36,6 +36,9 @@ _REPORTS_USAGE = LOOPBACK | {
     "api.deepinfra.com",
     "openrouter.ai",
 }
+# Hosts that refuse a request for its hint to a cache.
+_NO_CACHE_KEY = {"api.groq.com", "api.cerebras.ai", _GOOGLE}
+CACHE_HINTS = ("prompt_cache_key", "prompt_cache_retention")
 
 Words = Literal["new", "old", "both"]
 
@@ -81,6 +84,16 @@ def reports_usage(provider: Provider) -> bool:
 def takes_late_instructions(provider: Provider) -> bool:
     """Whether its models take instructions in the midst of a conversation."""
     return provider.family != "embedded" and _words(provider.base_url) == "new"
+
+
+def takes_few_schema_words(provider: Provider) -> bool:
+    """Whether it refuses a tool for a word of JSON Schema that it does not know."""
+    return _host(provider.base_url) == _GOOGLE
+
+
+def takes_cache_hints(provider: Provider) -> bool:
+    """Whether a request may say what it shares with others for its cache."""
+    return _host(provider.base_url) not in _NO_CACHE_KEY
 
 
 def _words(base_url: str) -> Words:

@@ -24,7 +24,7 @@ _TUNING: Mapping[str, tuple[str, ...]] = {
             "repetition_penalty", "seed", "verbosity", "reasoning_effort",
             # For the provider's books and caches, not for the model.
             "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-            "prompt_cache_retention",
+            "prompt_cache_retention", "context_management",
         )
     },
     "thinking": ("thinking", "reasoning_effort"),

@@ -15,7 +15,6 @@ from turnout.features.prompt import request_text
 from turnout.training.success import train
 
 Floats = npt.NDArray[np.float64]
-Masks = npt.NDArray[np.bool_]
 
 
 def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:

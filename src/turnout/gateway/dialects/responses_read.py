@@ -24,11 +24,9 @@ from turnout.gateway.dialects.responses_tools import (
 _SAME = (
     "temperature",
     "top_p",
-    "parallel_tool_calls",
     "user",
     "seed",
     "service_tier",
-    "top_logprobs",
     "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
@@ -62,6 +60,8 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         body["max_completion_tokens"] = payload["max_output_tokens"]
     if _LOGPROBS in (payload.get("include") or ()):
         body["logprobs"] = True
+        if payload.get("top_logprobs") is not None:
+            body["top_logprobs"] = payload["top_logprobs"]
     body.update(_tools(payload))
     body.update(_format(payload))
     effort = mapping(payload.get("reasoning"), "reasoning").get("effort")
@@ -210,8 +210,15 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
     if not tools:
         return {}
     choice, names = _choice(payload.get("tool_choice"), list(tools))
-    shown = [{"type": "function", "function": tools[name].function} for name in names]
-    return {"tools": shown} if choice is None else {"tools": shown, "tool_choice": choice}
+    found: dict[str, Any] = {
+        "tools": [{"type": "function", "function": tools[name].function} for name in names]
+    }
+    if choice is not None:
+        found["tool_choice"] = choice
+    if payload.get("parallel_tool_calls") is False:
+        # True is every model's own way, and some refuse the word.
+        found["parallel_tool_calls"] = False
+    return found
 
 
 def _choice(choice: object, names: list[str]) -> tuple[object, list[str]]:

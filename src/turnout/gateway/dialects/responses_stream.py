@@ -19,6 +19,8 @@ from turnout.gateway.dialects.responses_custom import input_of
 from turnout.gateway.dialects.responses_tools import offered, search_of
 from turnout.gateway.problem import Problem
 
+_DONE = "completed"
+
 
 @dataclass(slots=True, kw_only=True)
 class _Open:
@@ -64,7 +66,11 @@ class ResponsesWriter:
     def end(self, usage: Usage | None = None) -> bytes:
         """The events that finish every item and the response."""
         self._usage = self._usage or usage
-        events = [e for opened in self._items.values() for e in self._done(opened)]
+        ended, _ = items.ended(self._finish)
+        opened = list(self._items.values())
+        events = [
+            e for one in opened for e in self._done(one, ended if one is opened[-1] else _DONE)
+        ]
         response = self.snapshot()
         return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
 
@@ -187,10 +193,10 @@ class ResponsesWriter:
         extra: dict[str, Any] = {**index[kind], **fields}
         return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
 
-    def _done(self, opened: _Open) -> list[bytes]:
+    def _done(self, opened: _Open, status: str) -> list[bytes]:
         item, text = opened.item, opened.text or ""
         if item["type"] == "message":
-            item["status"], told = "completed", []
+            item["status"], told = status, []
             if opened.text is not None:
                 item["content"] = [items.text_part(text, opened.logprobs)]
                 more = {"text": text, "logprobs": opened.logprobs}
@@ -215,16 +221,16 @@ class ResponsesWriter:
                     self._part(opened, "reasoning", "done", text),
                 ]
         elif item["type"] == "custom_tool_call":
-            item["input"], item["status"] = input_of(text), "completed"
+            item["input"], item["status"] = input_of(text), status
             kind = "response.custom_tool_call_input"
             told = [
                 self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
                 self._piece(f"{kind}.done", opened, "call", input=item["input"]),
             ]
         elif item["type"] == "tool_search_call":
-            item["arguments"], item["status"], told = search_of(text), "completed", []
+            item["arguments"], item["status"], told = search_of(text), status, []
         else:
-            item["arguments"], item["status"] = text, "completed"
+            item["arguments"], item["status"] = text, status
             kind = "response.function_call_arguments.done"
             told = [self._piece(kind, opened, "call", arguments=text, name=item["name"])]
         done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))

@@ -1,0 +1,75 @@
+"""JSON schemas as Anthropic's API takes them: fewer keywords, and one object at the top of a tool.
+
+Invariant: what cannot be said in the schema is said in its description, where the model reads it;
+a map of any keys, which has no form there, raises.
+Source: platform.claude.com/docs/en/build-with-claude/structured-outputs, its limitations.
+This module does not know requests.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import InvalidRequest
+from turnout.providers.tool_schemas import described
+
+Schema = Mapping[str, Any]
+
+# What the decoder of formats does not know, and refuses.
+_UNSAID = frozenset(
+    {
+        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
+        "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default",
+    }
+)  # fmt: skip
+_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+)
+_FEWEST = (0, 1)  # of minItems
+_NAMED, _LISTED = ("properties", "$defs", "definitions"), ("anyOf", "allOf")
+# What may not stand at the top of a tool's schema.
+_UNIONS = ("anyOf", "oneOf", "allOf")
+
+
+def decodable(schema: object) -> Any:
+    """A schema that answers can be held to. Raises InvalidRequest."""
+    if not isinstance(schema, Mapping):
+        return schema
+    found: dict[str, Any] = {}
+    said: dict[str, Any] = {}
+    for word, value in schema.items():
+        if _is_unsaid(word, value):
+            said[word] = value
+        elif word in _NAMED and isinstance(value, Mapping):
+            found[word] = {name: decodable(one) for name, one in value.items()}
+        elif word in (*_LISTED, "oneOf") and isinstance(value, list):
+            found["anyOf" if word == "oneOf" else word] = [decodable(one) for one in value]
+        else:
+            found[word] = decodable(value) if word == "items" else value
+    if found.get("type") == "object":
+        if found.get("additionalProperties", "properties" not in found):
+            raise InvalidRequest(
+                "an object of any keys has no form in Anthropic's schemas; name its properties",
+                field="response_format",
+            )
+        found["additionalProperties"] = False
+    return described(found, said)
+
+
+def of_a_tool(schema: Schema) -> dict[str, Any]:
+    """A tool's schema with one object at its top."""
+    unions = {word: schema[word] for word in _UNIONS if word in schema}
+    if not unions:
+        return {"type": "object", **schema} if "type" not in schema else dict(schema)
+    found: dict[str, Any] = {n: v for n, v in schema.items() if n not in unions}
+    properties: dict[str, Any] = {}
+    for branches in unions.values():
+        for branch in branches if isinstance(branches, list) else ():
+            properties |= (branch.get("properties") or {}) if isinstance(branch, Mapping) else {}
+    found["properties"] = {**properties, **(schema.get("properties") or {})}
+    return described({**found, "type": "object"}, unions)
+
+
+def _is_unsaid(word: str, value: object) -> bool:
+    if word == "minItems":
+        return value not in _FEWEST
+    return word in _UNSAID or (word == "format" and value not in _FORMATS)
