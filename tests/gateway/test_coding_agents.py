@@ -1,6 +1,7 @@
 """What coding agents send beyond the plain APIs, before providers that take less of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -340,3 +341,14 @@ def test_without_a_cap_a_claude_may_write_what_it_can(model: str, tokens: int) -
     assert told(ANTHROPIC, {"input": CODE}, model, responses=True)["max_tokens"] == tokens
     capped = {"input": CODE, "max_output_tokens": 10}
     assert told(ANTHROPIC, capped, model, responses=True)["max_tokens"] == 10
+
+
+@pytest.mark.parametrize("header", ["x-turnout-session", "X-Claude-Code-Session-Id", "session-id"])
+def test_an_agents_session_is_one(header: str, tmp_path: Path) -> None:
+    """Its requests stay at one place and count for one budget, without a header of ours."""
+    once = [{"per": "session", "window": "total", "requests": 1}]
+    with world(ledger=str(tmp_path / "l.db"), budgets=once) as w:
+        found = [w.post("/v1/messages", agent(), {header: name}).status for name in "aab"]
+        assert found == [200, 429, 200]
+        odd = w.post("/v1/messages", agent(), {header: "no name"}).status
+    assert odd == (400 if header.startswith("x-turnout") else 200)

@@ -258,3 +258,50 @@ def test_gemini_is_told_of_calls_that_lost_their_signature() -> None:
     own = {**CALL, "extra_content": {"google": {"thought_signature": "its own"}}}
     assert told({**message, "tool_calls": [own]}, url)["tool_calls"] == [own]
     assert told(message)["tool_calls"] == message["tool_calls"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_empty_signature_finds_back(*, stream: bool) -> None:
+    """Others than Anthropic that speak its API give one, and clients drop a thought without any."""
+    codec = AnthropicCodec(mark=MARK)
+    thought = {"type": "thinking", "thinking": "Hm."}
+    if stream:
+        events = [
+            {
+                "type": "content_block_start",
+                "index": 0,
+                "content_block": {**thought, "thinking": ""},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "thinking_delta", "thinking": "Hm."},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "signature_delta", "signature": ""},
+            },
+        ]
+        wire = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+        *_, last = codec.decoder().feed(wire)
+        signature = last.raw["delta"]["signature"]
+    else:
+        message = {"type": "message", "content": [{**thought, "signature": ""}]}
+        found = codec.decode(json.dumps({**message, "stop_reason": "end_turn"}).encode())
+        assert isinstance(found, Chunk)
+        signature = found.raw["content"][0]["signature"]
+    assert signature
+    turn = {"role": "assistant", "content": [{**thought, "signature": signature}]}
+    native = {"max_tokens": 9, "messages": [QUESTION, turn, QUESTION]}
+    for mark, blocks in ((MARK, [{**thought, "signature": ""}]), ("f" * 12, None)):
+        told = sent(
+            "claude-opus-5",
+            {"messages": native["messages"]},
+            mark,
+            native=native,
+            dialect="messages",
+        )
+        assert [m["content"] for m in told["messages"] if m["role"] == "assistant"] == (
+            [blocks] if blocks else []
+        )

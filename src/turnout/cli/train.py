@@ -1,9 +1,10 @@
 """``turnout train``: classifiers from labelled rows, bundles from outcome tables."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,7 +13,15 @@ from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
 
-app = typer.Typer(help="Learn from labels and outcomes.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from turnout.evaluation.outcome_table import OutcomeTable
+
+app = typer.Typer(
+    name="train",
+    help="Learn from labels and outcomes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 TableOption = Annotated[
     list[Path],
@@ -93,15 +102,7 @@ def success(
 
     kept = load_file(config) if config else None
     tables = [read_table(path) for path in table]
-    for one in tables:
-        for note in one.notes:
-            err.print(f"turnout: {one.name}: {note}")
-        scored = one.answered().models
-        if unscored := [model for model in one.models if model not in scored]:
-            err.print(
-                f"turnout: {one.name}: without any score, predicted as the mean of all: "
-                f"{', '.join(unscored)}",
-            )
+    _tell_gaps(tables)
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
         predictor = fit(
@@ -116,14 +117,26 @@ def success(
             {"bundle": str(bundle), "hash": digest, "rows": rows, "models": predictor.models}
         )
         return
-    out.print(
-        f"{bundle}: {len(predictor.models)} models learned from {rows:,} prompts; {digest[:19]}",
-    )
+    learned = len(predictor.models)
+    out.print(f"{bundle}: {learned} models learned from {rows:,} prompts; {digest[:19]}")
     if all(one.cost_usd is None for one in tables):
         err.print(
             "turnout: no table has prices or costs: quality only; policies that weigh cost need "
-            "prices in turnout.yaml",
+            "prices in turnout.yaml"
         )
+
+
+def _tell_gaps(tables: "Sequence[OutcomeTable]") -> None:
+    """What the tables leave open, before training takes its time."""
+    for one in tables:
+        for note in one.notes:
+            err.print(f"turnout: {one.name}: {note}")
+        scored = one.answered().models
+        if unscored := [model for model in one.models if model not in scored]:
+            err.print(
+                f"turnout: {one.name}: without any score, predicted as the mean of all: "
+                f"{', '.join(unscored)}"
+            )
 
 
 def _bar() -> Progress:

@@ -21,6 +21,8 @@ _TAGS = (
 _OURS = b"x-turnout-"
 _COST, _LATENCY, _QUALITY = _OURS + b"max-cost-usd", _OURS + b"max-latency-ms", _OURS + b"quality"
 _SESSION, PRIORITY = _OURS + b"session", _OURS + b"priority"
+# What coding agents call theirs: Claude Code, and Codex.
+_AGENTS = (b"x-claude-code-session-id", b"session-id")
 _READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY)
 _SAID = tuple(name[len(_OURS) :].decode() for name in _READ)
 # Who can wait says so; everybody else has the usual priority.
@@ -57,8 +59,15 @@ def constraints_of(headers: HeaderMap, allow: frozenset[str] | None = None) -> C
 
 
 def session_of(headers: HeaderMap) -> str | None:
-    """``x-turnout-session``. Raises InvalidRequest."""
-    return _name(headers, _SESSION)
+    """``x-turnout-session``, else what a coding agent calls its session. Raises InvalidRequest."""
+    own = _name(headers, _SESSION)
+    if own is not None:
+        return own
+    for header in _AGENTS:
+        if header in headers:
+            text = headers[header].decode("latin-1")
+            return text if _NAME.fullmatch(text) else None
+    return None
 
 
 def tags_of(headers: HeaderMap) -> dict[str, str]:

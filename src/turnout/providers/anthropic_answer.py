@@ -12,7 +12,7 @@ import orjson
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.openai_chunks import Malformed
-from turnout.providers.signatures import marked
+from turnout.providers.signatures import marked, told
 
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -44,7 +44,7 @@ def _marked(block: object, mark: str) -> Mapping[str, Any]:
         raise Malformed("a content block is not an object")
     if block.get("type") == "thinking":
         length = len(_text(block.get("thinking")))
-        return {**block, "signature": marked(_text(block.get("signature")), mark, length)}
+        return {**block, "signature": told(_text(block.get("signature")), mark, length)}
     if block.get("type") == "redacted_thinking":
         return {**block, "data": marked(_text(block.get("data")), mark, 0)}
     return block

@@ -47,7 +47,7 @@ def _block(block: Block, mark: str, *, trust: bool) -> Block | None:
     kind = block.get("type")
     if kind == "thinking":
         signature = unmarked(block.get("signature"), mark, trust=trust)
-        return {**block, "signature": signature} if signature else None
+        return None if signature is None else {**block, "signature": signature}
     if kind == "redacted_thinking":
         data = unmarked(block.get("data"), mark, trust=trust)
         return {**block, "data": data} if data else None

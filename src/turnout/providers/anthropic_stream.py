@@ -15,7 +15,7 @@ from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import Malformed
-from turnout.providers.signatures import marked
+from turnout.providers.signatures import marked, told
 from turnout.providers.sse import MAX_EVENT_BYTES, Event
 from turnout.providers.stream_decoder import StreamDecoder, interrupted
 
@@ -112,10 +112,10 @@ class AnthropicStreamDecoder(StreamDecoder):
             self._thought[index] = self._thought.get(index, 0) + len(thought)
             return (Delta(reasoning=thought),)
         if kind == "signature_delta":
-            if index not in self._signed and delta.get("signature"):
+            if index not in self._signed:
                 self._signed.add(index)
                 length = self._thought.get(index, 0)
-                delta["signature"] = marked(_text(delta.get("signature")), self._mark, length)
+                delta["signature"] = told(_text(delta.get("signature")), self._mark, length)
             return (Delta(signature=_text(delta.get("signature"))),)
         if kind == "input_json_delta" and index in self._calls:
             text = _text(delta.get("partial_json"))

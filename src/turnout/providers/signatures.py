@@ -46,6 +46,11 @@ def unsigned(mark: str, length: int) -> str:
     return f"tn{mark}-{length}."
 
 
+def told(signature: str, mark: str, length: int) -> str:
+    """What a caller sees as the signature of a thought, also where the model gave an empty one."""
+    return marked(signature, mark, length) or unsigned(mark, length)
+
+
 def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
     """The signature for the model with this mark, or None when it is another's.
 
