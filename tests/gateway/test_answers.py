@@ -190,14 +190,41 @@ def test_unknown_paths_and_methods_are_refused() -> None:
         assert w.get("/v1/chat/completions").status == 405
 
 
-@pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/messages", "/v1/responses/"])
-def test_a_path_that_is_nearly_right_is_answered_with_the_right_one(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("/chat/completions", "chat/completions"),
+        ("/v1/v1/messages", "messages"),
+        ("/v1/responses/", "responses"),
+        ("/v1//chat/completions", "chat/completions"),
+        ("//v1/chat/completions/", "chat/completions"),
+        ("/openai/v1/chat/completions", "chat/completions"),
+        ("/v1/models/", "models"),
+    ],
+)
+def test_a_path_that_is_nearly_right_is_answered_with_the_right_one(path: str, right: str) -> None:
     """A base URL without its ``/v1``, or with one too many, is the commonest mistake."""
+    with world() as w:
+        said = w.get(path) if right == "models" else w.post(path, chat())
+    assert said.status == 404
+    assert said.json()["error"]["message"].endswith(f"; did you mean /v1/{right}?")
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/v1/completions", "use /v1/chat/completions"),
+        ("/v1/audio/speech", "call the provider itself"),
+        ("/v1/messages/batches", "send the requests one by one"),
+        ("/v1/responses/resp_1/cancel", "answers are not stored"),
+    ],
+)
+def test_a_path_that_only_providers_have_says_what_to_do_instead(path: str, instead: str) -> None:
+    """What others serve there is named as not offered, not as unknown."""
     with world() as w:
         said = w.post(path, chat())
     assert said.status == 404
-    right = "/v1/" + path.strip("/").replace("v1/", "")
-    assert said.json()["error"]["message"].endswith(f"; did you mean {right}?")
+    assert f"{path} is not offered here; {instead}" in said.json()["error"]["message"]
 
 
 def test_a_probe_may_ask_without_a_body() -> None:

@@ -86,6 +86,7 @@ async def talk(echo: Echo, *sent: bytes) -> bytes:
 
 
 CLOSE = b"Connection: close\r\n"
+H2C = b"Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
 
 
 async def test_requests_are_answered_in_their_order() -> None:
@@ -113,8 +114,13 @@ async def test_requests_are_answered_in_their_order() -> None:
         (b"GET http://h/x?y HTTP/1.1\r\nHost: h\r\n" + CLOSE + b"\r\n", 200, b"/x "),
         (b"GET /x HTTP/1.0\r\n\r\n", 200, b"/x "),
         (b"GET /pieces HTTP/1.0\r\n\r\n", 200, b"\r\n\r\nend"),
-        (POST + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n", 200, b"/echo "),
-        (POST + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 1\r\n\r\nz", 400, b""),
+        (POST + H2C + b"\r\n", 200, b"/echo "),
+        (POST + H2C + b"Content-Length: 1\r\n\r\nz", 200, b"/echo z"),
+        (POST + H2C + b"Content-Length: 0\r\n\r\n", 200, b"/echo "),
+        (POST + H2C + b"Content-Length: 3\r\n\r\nabcGET /x HTTP/1.1\r\n", 200, b"/echo abc"),
+        (POST + H2C + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 200, b"/echo ab"),
+        (POST + H2C + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 413, b"connection: close"),
+        (POST + H2C + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, b""),
         (POST + CLOSE + b"Content-Length: 2000\r\n\r\n" + b"a" * 2000, 413, b""),
         (POST + b"Content-Length: 9\r\n\r\nab", 413, b"connection: close"),
         (POST.replace(b"/echo", b"/early") + b"Content-Length: 9\r\n\r\nab", 401, b"no"),

@@ -17,6 +17,7 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.arrival import Arrival, Handler, Table
+from turnout.gateway.astray import whither
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, kept_of, key_of, replay
 from turnout.gateway.cors import Origins
@@ -77,7 +78,7 @@ class Gateway:
         self._once = Once(lambda: replays_in(self.engine.parts.means.recorder), self._json)
         self._watch = Watch(lambda: self.engine.accounts)
         self._routes = self._table()
-        self._beginnings = tuple(path for _, path in self._routes if path.endswith("/"))
+        self._beginnings = {path for _, path in self._routes if path.endswith("/")}
 
     def _table(self) -> Table:
         chat, messages = self._default, Messages()
@@ -176,7 +177,9 @@ class Gateway:
         """
         path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
         found = self._routes.get((method, path))
-        if found is None:
+        if path in self._beginnings:
+            found = None
+        elif found is None:
             path = next((p for p in self._beginnings if path.startswith(p)), path)
             found = self._routes.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
@@ -184,17 +187,12 @@ class Gateway:
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out
         methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
-        if methods:
+        if methods and arrival.path not in self._beginnings:
             message = f"{arrival.path} takes {methods}, not {arrival.method}"
             wrong = bad_request(message, status=405, code="method_not_allowed")
             raise Refused(replace(wrong, allow=methods))
-        message = f"no such path: {arrival.path[:100]}{self._hint(arrival.path)}"
+        message = whither(arrival.path, {path for _, path in self._routes})
         raise Refused(bad_request(message, status=404, code="not_found"))
-
-    def _hint(self, path: str) -> str:
-        """The path that is meant, where only its beginning or a slash at its end is wrong."""
-        near = "/v1/" + path.strip("/").removeprefix("v1/").removeprefix("v1/")
-        return f"; did you mean {near}?" if any(p == near for _, p in self._routes) else ""
 
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:

@@ -30,6 +30,7 @@ _LINGER_S = 2.0
 _FRESH_S = 1.0
 _HIGH_WATER = 128 * 1024
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BAD, _TOO_LARGE = HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
@@ -68,7 +69,8 @@ class ServerConnection(asyncio.Protocol):
         self._answering: Exchange | None = None
         self._queued: deque[Exchange] = deque()
         self._writable: asyncio.Future[None] | None = None
-        self._lingers = self._draining = self.closed = False
+        self._lingers = self._draining = self.closed = self._resuming = False
+        self._framing = b""  # of a body behind an offer of another protocol, as header lines
         self._fresh = True
         self.due = 0.0
 
@@ -137,12 +139,17 @@ class ServerConnection(asyncio.Protocol):
                 most = f"{self._bounds.head_bytes:,} bytes"
                 self._refuse(_TOO_LARGE, f"the request's headers are larger than {most}; send less")
                 return
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
+        except HttpParserUpgrade as offer:
             # What is offered instead of HTTP/1.1 is declined by answering in it, for the last time.
             last = self._queued[-1] if self._queued else self._answering
-            if last is None:
+            if self._framing:
+                self._go_on(data[offer.args[0] :])
+            elif last is None:
                 self._refuse(_BAD, "speak HTTP version 1.1")
             else:
                 last.closes = True
@@ -152,6 +159,13 @@ class ServerConnection(asyncio.Protocol):
             else:
                 self._lingers = True
                 self._receiving.fail(Malformed())
+
+    def _go_on(self, rest: bytes) -> None:
+        """Reads the body that the parser leaves out behind an offer of another protocol."""
+        self._parser, self._resuming = HttpRequestParser(self), True
+        self._feed(b"POST / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n%b\r\n" % self._framing)
+        self._framing, self._resuming = b"", False
+        self._feed(rest)
 
     def pause_writing(self) -> None:
         """The caller reads too slowly."""
@@ -181,7 +195,7 @@ class ServerConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole: its handler begins, or waits for the one before it."""
         self._in_head = self._fresh = False
-        if self._lingers or self.closed:
+        if self._lingers or self.closed or self._resuming:
             return
         headers = dict(self._headers)
         hosts = int(b"host" in headers)
@@ -197,13 +211,9 @@ class ServerConnection(asyncio.Protocol):
         if hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
             self._refuse(_BAD, "send one Host header")
             return
-        if (
-            self._parser.should_upgrade()
-            and {b"content-length", b"transfer-encoding"} & headers.keys()
-        ):
-            # The parser would leave the body out.
-            self._refuse(_BAD, "send the request without an Upgrade header")
-            return
+        if self._parser.should_upgrade():
+            framing = [line for line in self._headers if line[0] in _FRAMING]
+            self._framing = b"".join([b"%b: %b\r\n" % line for line in framing])
         exchange = self._receiving = Exchange(
             self,
             self._parser.get_method().decode("ascii"),
@@ -222,7 +232,9 @@ class ServerConnection(asyncio.Protocol):
             self._receiving.received(body, self._bounds.body_bytes)
 
     def on_message_complete(self) -> None:
-        """The request is all there."""
+        """The request is all there, unless its body is still to be read."""
+        if self._framing and not self._resuming:
+            return
         exchange, self._receiving = self._receiving, None
         self._url, self._headers = b"", []
         self._head_bytes, self._in_head = 0, True

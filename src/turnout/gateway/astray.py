@@ -1,0 +1,31 @@
+"""Paths that lead nowhere here: what was meant, or what does the same. Pure."""
+
+import re
+from collections.abc import Collection
+
+_SLASHES = re.compile("/+")
+# What other gateways put before these paths, and what stands in a base URL twice.
+_BEFORE = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
+# What OpenAI and Anthropic have and Turnout has not, by its beginning.
+_NOT_OFFERED = {
+    "/v1/completions": "use /v1/chat/completions",
+    "/v1/responses/": "answers are not stored; send the conversation with each request",
+    "/v1/chat/completions/": "answers are not stored; GET /v1/decisions/ID has what became of one",
+    "/v1/messages/batches": "send the requests one by one",
+    "/v1/batches": "send the requests one by one",
+    "/v1/files": "put files into the messages, or call the provider itself",
+    "/v1/audio/": "call the provider itself",
+    "/v1/images/": "call the provider itself",
+    "/v1/moderations": "POST /v1/route says whether a request would be blocked",
+    "/v1/realtime": "call the provider itself",
+}
+
+
+def whither(path: str, known: Collection[str]) -> str:
+    """Why ``path`` is not served, in one line, with the path of ``known`` that may be meant."""
+    shown = path[:100]
+    near = _BEFORE.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
+    if near in known:
+        return f"no such path: {shown}; did you mean {near}?"
+    instead = [_NOT_OFFERED[start] for start in _NOT_OFFERED if near.startswith(start)]
+    return f"{shown} is not offered here; {instead[0]}" if instead else f"no such path: {shown}"
