@@ -21,7 +21,7 @@ from turnout.classifiers.success.encoding import (
     without_wording,
 )
 from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
-from turnout.classifiers.success.predictor import agreed, tell
+from turnout.classifiers.success.predictor import Floats, agreed, tell
 from turnout.cli import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
@@ -31,6 +31,7 @@ from turnout.features.prompt import PromptText, request_text
 from turnout.training.bundle import write_bundle
 from turnout.training.forest import grow_pair
 from turnout.training.probe import informative
+from turnout.training.smooth import fit_smooth, foretell
 from turnout.training.success import train
 
 
@@ -218,6 +219,22 @@ def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -
     assert gained == pytest.approx(0.02 * expert.ability, abs=1e-6)
 
 
+def test_the_trees_of_a_pair_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
+    """In training a row's level is foretold without its outcomes, so that trees can trust it."""
+    table = read_table(write_table(tmp_path)).columns(("small", "large"))
+    encoded = encode_all([request_text(row) for row in table.prompts])
+    score = table.score.astype(np.float32)
+    noise = np.random.default_rng(0).permutation(score)
+    texts = tuple(str(number) for number in range(len(score)))
+    level = noise.mean(axis=1)
+
+    def told(smooth: Floats) -> float:
+        return float(np.corrcoef(forest_inputs(encoded, smooth)[:, 1], level)[0, 1])
+
+    assert told(fit_smooth(encoded, noise, 0).look(encoded)[0]) > 0.15
+    assert told(foretell(texts, encoded, noise, 0)) < 0.1
+
+
 def test_a_long_strange_prompt_costs_less_able_models_more(folder: Path) -> None:
     """The best model keeps its place, the others lose a bounded part; known prompts stay."""
     (expert,) = open_bundle(folder / "bundle").predictor.experts
@@ -289,7 +306,8 @@ def test_of_two_models_the_forest_alone_says_who_does_better(tmp_path: Path) -> 
     reading = expert.read(encoded)
     known = replace(reading, strange=np.zeros_like(reading.strange))
     success = expert.prior + expert.blend.departures(known.members, known.strange)
-    forest = expert.prior + expert.forest.predict(encoded)
+    inputs = forest_inputs(encoded, expert.smooth.look(encoded)[0])
+    forest = expert.prior + expert.forest.predict(inputs)
     assert np.ptp(forest[:, 1] - forest[:, 0]) > 0.1
     assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
 
@@ -300,8 +318,9 @@ def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
     encoded = encode_all([PromptText(text) for text in said])
     hidden = encoded.copy()
     hidden[:, -len(likeness.NAMES) :] = 0
-    assert (forest_inputs(encoded, 2) != forest_inputs(hidden, 2)).any()
-    for seen in (lambda rows: forest_inputs(rows, 3), marks_of, meaning_of):
+    two, three = (np.zeros((2, len(said), models), np.float32) for models in (2, 3))
+    assert (forest_inputs(encoded, two) != forest_inputs(hidden, two)).any()
+    for seen in (lambda rows: forest_inputs(rows, three), marks_of, meaning_of):
         assert np.array_equal(seen(encoded), seen(hidden))
     assert np.array_equal(encode(PromptText(said[0]), alike=False), hidden[0])
 

@@ -16,17 +16,9 @@ from turnout.classifiers.success.encoding import (
     asks_for_calls,
     encode_all,
     length_of,
-    marks_of,
     without_likeness,
 )
-from turnout.classifiers.success.expert import (
-    PAIR,
-    Expert,
-    Neighbours,
-    forest_inputs,
-    linear_inputs,
-    places,
-)
+from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
@@ -35,14 +27,12 @@ from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
+from turnout.training.smooth import departures, fit_smooth, foretell, means
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, float], None]
 
-_RIDGE = 20.0
-_NEIGHBOURS = 80
-_REMEMBERED = 3000
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
@@ -190,31 +180,10 @@ def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Float
     return grow(encoded, easiness, seed, _TREES, weight), np.split(column, ends)
 
 
-def departures(score: Floats) -> Floats:
-    """How far each outcome lies from its model's mean.
-
-    A missing one is taken to depart as the others on its row do.
-    """
-    departed = score - means(score)
-    known = ~np.isnan(score)
-    level = np.nansum(departed, axis=1) / np.maximum(1, known.sum(axis=1))
-    return np.where(known, departed, level[:, None]).astype(np.float32)
-
-
-def means(score: Floats) -> Floats:
-    """Each model's mean score; the mean of all where a model has no outcome."""
-    known = ~np.isnan(score)
-    counts = known.sum(axis=0)
-    overall = float(np.nanmean(score))
-    totals = np.nansum(score, axis=0)
-    # Two pseudo-outcomes at the overall mean keep a barely tried model off 0 and 1.
-    return np.asarray((totals + 2 * overall) / (counts + 2), dtype=np.float32)
-
-
 def _expert(examples: Examples, seed: int) -> Expert:
     final = _members(examples, seed, _TREES)
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
-    groups = group_folds(final.neighbours.places, seed)
+    groups = group_folds(final.smooth.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
     # Left-out kinds of tool calls lie no further from the others than known ones do.
     calls = asks_for_calls(examples.encoded)
@@ -224,32 +193,27 @@ def _expert(examples: Examples, seed: int) -> Expert:
         models=examples.models,
         prior=means(examples.score),
         length=final.length,
-        centre=final.centre,
-        scale=final.scale,
-        coefficients=final.coefficients,
+        smooth=final.smooth,
         forest=final.forest,
-        neighbours=final.neighbours,
         blend=blended,
     )
 
 
 def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
-    target = departures(examples.score)
-    marks = marks_of(examples.encoded)
-    count = len(examples.models)
+    count, score = len(examples.models), examples.score
+    foretold = np.zeros((2, *score.shape), np.float32)
+    if count == PAIR:
+        foretold = foretell(examples.texts, examples.encoded, score, seed)
     grown = grow_pair if count == PAIR else grow
-    centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
+    inputs = forest_inputs(examples.encoded, foretold)
     return Expert(
         name=examples.name,
         models=examples.models,
-        prior=means(examples.score),
+        prior=means(score),
         length=_mean_length(examples.encoded),
-        centre=centre,
-        scale=scale,
-        coefficients=_ridge(linear_inputs(examples.encoded, centre, scale), examples.score),
-        forest=grown(forest_inputs(examples.encoded, count), target, seed, trees),
-        neighbours=_neighbours(places(examples.encoded, centre, scale), target, seed),
+        smooth=fit_smooth(examples.encoded, score, seed),
+        forest=grown(inputs, departures(score), seed, trees),
         blend=plain_blend(count),
     )
 
@@ -258,35 +222,6 @@ def _mean_length(encoded: Floats) -> float:
     """The mean length of the questions without tools, 0 where all have some."""
     plain = encoded[~asks_for_calls(encoded)]
     return float(length_of(plain).mean()) if len(plain) else 0.0
-
-
-def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
-    """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
-
-    The forest and the linear member learn from every row.
-    """
-    count = len(placed)
-    if count > _REMEMBERED:
-        kept = np.sort(np.random.default_rng(seed).choice(count, _REMEMBERED, replace=False))
-        placed, target = placed[kept], target[kept]
-    return Neighbours(
-        places=placed, departures=target, count=min(_NEIGHBOURS, max(10, len(target) // 8))
-    )
-
-
-def _ridge(inputs: Floats, score: Floats) -> Floats:
-    """``[width, m]``: ridge regression of the departures, each model on its own rows."""
-    target, known = departures(score), ~np.isnan(score)
-    coefficients = np.empty((inputs.shape[1], score.shape[1]), np.float32)
-    penalty = np.full(inputs.shape[1], _RIDGE)
-    penalty[-1] = 1e-3
-    patterns, which = np.unique(known, axis=1, return_inverse=True)
-    for number in range(patterns.shape[1]):
-        rows, columns = patterns[:, number], np.flatnonzero(which.ravel() == number)
-        x = inputs[rows].astype(np.float64)
-        gram = x.T @ x + np.diag(penalty)
-        coefficients[:, columns] = np.linalg.solve(gram, x.T @ target[np.ix_(rows, columns)])
-    return coefficients
 
 
 def _out_of_fold(examples: Examples, folds: Sequence[tuple[Ints, Ints]], seed: int) -> OutOfFold:

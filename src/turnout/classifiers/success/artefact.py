@@ -12,16 +12,17 @@ import numpy.typing as npt
 
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.success.encoding import SCHEMA as ENCODING
-from turnout.classifiers.success.expert import Blend, Expert, Neighbours
+from turnout.classifiers.success.expert import Blend, Expert
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.predictor import SuccessPredictor
+from turnout.classifiers.success.smooth import Neighbours, Smooth
 from turnout.core import ConfigError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 FILE = "success.zip"
-SCHEMA = f"success/3+{ENCODING}"
+SCHEMA = f"success/4+{ENCODING}"
 
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
@@ -79,13 +80,14 @@ def _within(name: str, arrays: Arrays) -> Arrays:
 
 
 def _expert_arrays(expert: Expert) -> Arrays:
-    near, blend = expert.neighbours, expert.blend
+    smooth, blend = expert.smooth, expert.blend
+    near = smooth.neighbours
     return {
         "prior": expert.prior,
         "length": np.array(expert.length),
-        "centre": expert.centre,
-        "scale": expert.scale,
-        "coefficients": expert.coefficients,
+        "centre": smooth.centre,
+        "scale": smooth.scale,
+        "coefficients": smooth.coefficients,
         "places": near.places.astype(np.float16),
         "departures": near.departures.astype(np.float16),
         "count": np.array(near.count),
@@ -103,15 +105,17 @@ def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
         models=tuple(record["models"]),
         prior=arrays["prior"],
         length=float(arrays["length"]),
-        centre=arrays["centre"],
-        scale=arrays["scale"],
-        coefficients=arrays["coefficients"],
-        forest=Forest.of(_within("forest", arrays)),
-        neighbours=Neighbours(
-            places=arrays["places"].astype(np.float32),
-            departures=arrays["departures"].astype(np.float32),
-            count=int(arrays["count"]),
+        smooth=Smooth(
+            centre=arrays["centre"],
+            scale=arrays["scale"],
+            coefficients=arrays["coefficients"],
+            neighbours=Neighbours(
+                places=arrays["places"].astype(np.float32),
+                departures=arrays["departures"].astype(np.float32),
+                count=int(arrays["count"]),
+            ),
         ),
+        forest=Forest.of(_within("forest", arrays)),
         blend=Blend(weights=arrays["weights"], basis=arrays["basis"], slope=slope, offset=offset),
     )
 

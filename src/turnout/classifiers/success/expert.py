@@ -19,20 +19,16 @@ import numpy.typing as npt
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
     length_of,
-    marks_of,
-    meaning_of,
     without_likeness,
     without_wording,
 )
 from turnout.classifiers.success.forest import Forest
+from turnout.classifiers.success.smooth import Smooth
 
 Floats = npt.NDArray[np.float32]
 
 MEMBERS = ("forest", "linear", "neighbours")
-_NEAREST = 10
 _EDGE = 0.005
-_MARK_WEIGHT = 0.1
-_FORM_WEIGHT = 1.0
 # A contrast below this says nothing on the strangest prompt; where a prompt is no more strange than
 # known, all count. Tuned on folds, left-out tasks and our own paraphrases: the choice then changes
 # less with the wording, at no measurable loss in the folds.
@@ -43,26 +39,6 @@ PAIR = 2
 # count as far. Tuned on left-out tasks of the shared tables.
 _LENGTH_COST = 0.32
 _FAR_BEHIND = 0.7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbours:
-    """Training prompts by place: ``places [n, d]`` of length 1, ``departures [n, m]``.
-
-    A missing outcome is a departure of 0. ``count`` neighbours are averaged.
-    """
-
-    places: Floats
-    departures: Floats
-    count: int
-
-    def look(self, places: Floats) -> tuple[Floats, Floats]:
-        """Mean departures ``[n, m]`` and mean closeness of the nearest ten ``[n]``."""
-        closeness = places @ self.places.T
-        count = min(self.count, closeness.shape[1])
-        nearest = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
-        best = -np.sort(-np.take_along_axis(closeness, nearest, axis=1), axis=1)
-        return self.departures[nearest].mean(axis=1), best[:, :_NEAREST].mean(axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,19 +129,15 @@ class Told:
 class Expert:
     """One table's predictor: ``models`` in the table's order, with their ``prior`` means.
 
-    ``length`` is the mean length of its questions, as ``length_of`` has it; ``centre`` and
-    ``scale`` standardise the surface marks for ``coefficients [width + 1, m]``.
+    ``length`` is the mean length of its questions, as ``length_of`` has it.
     """
 
     name: str
     models: tuple[str, ...]
     prior: Floats
     length: float
-    centre: Floats
-    scale: Floats
-    coefficients: Floats
+    smooth: Smooth
     forest: Forest
-    neighbours: Neighbours
     blend: Blend
 
     @property
@@ -216,12 +188,11 @@ class Expert:
 
         Once as the prompts are, and once as strange ones are read: without their wording.
         """
-        bare = without_wording(encoded, self.centre)
+        bare = without_wording(encoded, self.smooth.centre)
         other = np.flatnonzero((bare != encoded).any(axis=1))
         read = np.vstack([encoded, bare[other]])
-        near, closeness = self.neighbours.look(places(read, self.centre, self.scale))
-        linear = linear_inputs(read, self.centre, self.scale) @ self.coefficients
-        found = np.stack([self.forest.predict(forest_inputs(read, len(self.models))), linear, near])
+        smooth, closeness = self.smooth.look(read)
+        found = np.stack([self.forest.predict(forest_inputs(read, smooth)), *smooth])
         known, count = found[:, : len(encoded)], len(encoded)
         strange = known.copy()
         strange[:, other] = found[:, count:]
@@ -229,38 +200,20 @@ class Expert:
 
     def uncertainty(self, encoded: Floats) -> Floats:
         """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
-        _, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
-        spread = self.forest.spread(forest_inputs(encoded, len(self.models)))
+        smooth, closeness = self.smooth.look(encoded)
+        spread = self.forest.spread(forest_inputs(encoded, smooth))
         trees = spread / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]
         unknown = strange * self.prior * (1 - self.prior) / 4
         return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
 
 
-def forest_inputs(encoded: Floats, models: int) -> Floats:
-    """What the trees read: of two models also how alike the options are.
+def forest_inputs(encoded: Floats, smooth: Floats) -> Floats:
+    """What the trees read, given what the ``smooth`` members say ``[2, n, m]``.
 
-    It tells two models apart where labels are few, and nothing in tables of more.
+    Of two models also how hard a prompt is to those, and how alike its options are: both tell two
+    models apart where labels are few, and little or nothing in tables of more.
     """
-    return encoded if models == PAIR else without_likeness(encoded)
-
-
-def linear_inputs(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
-    """``[n, width + 1]``: standardised marks at a tenth of their scale, meaning, and a constant.
-
-    An outlier is held to four standard deviations; the tenth was tuned across left-out tasks.
-    """
-    marks = np.clip((marks_of(encoded) - centre) / scale, -4.0, 4.0) * _MARK_WEIGHT
-    return np.hstack([marks, meaning_of(encoded), np.ones((len(encoded), 1), np.float32)])
-
-
-def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
-    """``[n, width]`` of length 1: meaning and standardised marks, each worth about a half.
-
-    Kinds of prompts differ in form as much as in subject: options, tools, code, length.
-    """
-    marks = np.clip((marks_of(encoded) - centre) / scale, -3.0, 3.0)
-    marks *= _FORM_WEIGHT / np.sqrt(marks.shape[1])
-    placed = np.hstack([meaning_of(encoded), marks])
-    length = np.linalg.norm(placed, axis=1, keepdims=True) + 1e-6
-    return np.asarray(placed / length, dtype=np.float32)
+    if smooth.shape[2] != PAIR:
+        return without_likeness(encoded)
+    return np.hstack([smooth.mean(axis=2).T, encoded])

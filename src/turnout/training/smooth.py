@@ -1,0 +1,88 @@
+"""Fits the smooth members of an expert, and what they learn: how outcomes depart from means."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from turnout.classifiers.success.encoding import marks_of
+from turnout.classifiers.success.smooth import Neighbours, Smooth, linear_inputs, places
+from turnout.training.inner_folds import random_folds
+
+Floats = npt.NDArray[np.float32]
+
+_RIDGE = 20.0
+_NEIGHBOURS = 80
+_REMEMBERED = 3000
+_FOLDS = 8
+
+
+def fit_smooth(encoded: Floats, score: Floats, seed: int) -> Smooth:
+    """The linear member and the neighbours of a table: ``encoded [n, width]``, ``score [n, m]``."""
+    marks = marks_of(encoded)
+    centre, scale = marks.mean(axis=0), marks.std(axis=0) + 1e-6
+    return Smooth(
+        centre=centre,
+        scale=scale,
+        coefficients=_ridge(linear_inputs(encoded, centre, scale), score),
+        neighbours=_neighbours(places(encoded, centre, scale), departures(score), seed),
+    )
+
+
+def foretell(texts: Sequence[str], encoded: Floats, score: Floats, seed: int) -> Floats:
+    """What the smooth members say of each row ``[2, n, m]`` without having seen it."""
+    found = np.zeros((2, *score.shape), np.float32)
+    for train_rows, test_rows in random_folds(texts, seed, _FOLDS):
+        fitted = fit_smooth(encoded[train_rows], score[train_rows], seed)
+        found[:, test_rows] = fitted.look(encoded[test_rows])[0]
+    return found
+
+
+def departures(score: Floats) -> Floats:
+    """How far each outcome lies from its model's mean.
+
+    A missing one is taken to depart as the others on its row do.
+    """
+    departed = score - means(score)
+    known = ~np.isnan(score)
+    level = np.nansum(departed, axis=1) / np.maximum(1, known.sum(axis=1))
+    return np.where(known, departed, level[:, None]).astype(np.float32)
+
+
+def means(score: Floats) -> Floats:
+    """Each model's mean score; the mean of all where a model has no outcome."""
+    known = ~np.isnan(score)
+    counts = known.sum(axis=0)
+    overall = float(np.nanmean(score))
+    totals = np.nansum(score, axis=0)
+    # Two pseudo-outcomes at the overall mean keep a barely tried model off 0 and 1.
+    return np.asarray((totals + 2 * overall) / (counts + 2), dtype=np.float32)
+
+
+def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
+    """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
+
+    The forest and the linear member learn from every row.
+    """
+    count = len(placed)
+    if count > _REMEMBERED:
+        kept = np.sort(np.random.default_rng(seed).choice(count, _REMEMBERED, replace=False))
+        placed, target = placed[kept], target[kept]
+    return Neighbours(
+        places=placed, departures=target, count=min(_NEIGHBOURS, max(10, len(target) // 8))
+    )
+
+
+def _ridge(inputs: Floats, score: Floats) -> Floats:
+    """``[width, m]``: ridge regression of the departures, each model on its own rows."""
+    target, known = departures(score), ~np.isnan(score)
+    coefficients = np.empty((inputs.shape[1], score.shape[1]), np.float32)
+    penalty = np.full(inputs.shape[1], _RIDGE)
+    penalty[-1] = 1e-3
+    patterns, which = np.unique(known, axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        rows, columns = patterns[:, number], np.flatnonzero(which.ravel() == number)
+        x = inputs[rows].astype(np.float64)
+        gram = x.T @ x + np.diag(penalty)
+        coefficients[:, columns] = np.linalg.solve(gram, x.T @ target[np.ix_(rows, columns)])
+    return coefficients
