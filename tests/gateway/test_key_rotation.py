@@ -156,4 +156,10 @@ def test_keys_that_are_not_there(gate: World) -> None:
         refused = gate.send(method, f"/v1/keys/{path}", body, ADMIN)
         assert refused.status == 400
         assert "'k_x' is no key" in refused.json()["error"]["message"]
-    assert gate.post("/v1/keys/k_x/spin", {}, ADMIN).status == 404
+    for method, path, status in (
+        ("POST", "k_x/spin", 404),
+        ("POST", "k_x", 405),
+        ("PATCH", "k_x/rotate", 405),
+        ("DELETE", "k_x/rotate", 405),
+    ):
+        assert gate.send(method, f"/v1/keys/{path}", b"{}", ADMIN).status == status

@@ -19,6 +19,10 @@ Dialect = Literal["chat", "messages", "responses", "embeddings"]
 
 AUTO = "auto"
 _PLAIN = ("role", "content")
+# Of these types, the commonest first; a union written where it is asked for is made at every call.
+OBJECT = (dict, Mapping)
+_LIST = (list, Sequence)
+_CONTENT = (str, list, tuple)
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
@@ -92,10 +96,10 @@ def check_body(body: object) -> Body:
 
     Raises InvalidRequest naming the field, the value and the fix.
     """
-    if not isinstance(body, dict | Mapping):
+    if not isinstance(body, OBJECT):
         raise InvalidRequest("the request body must be a JSON object", field="body")
     messages = body.get("messages")
-    if not isinstance(messages, list | Sequence) or isinstance(messages, str) or not messages:
+    if not isinstance(messages, _LIST) or isinstance(messages, str) or not messages:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]")
@@ -107,14 +111,14 @@ def check_body(body: object) -> Body:
 
 
 def _check_message(message: object, where: str) -> None:
-    if not isinstance(message, dict | Mapping):
+    if not isinstance(message, OBJECT):
         raise InvalidRequest(f"{where} must be an object with role and content", field=where)
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         known = ", ".join(sorted(_ROLES))
         raise InvalidRequest(f"{where}.role is {role!r}; use one of {known}", field=f"{where}.role")
     content = message.get("content")
-    if content is not None and not isinstance(content, str | list | tuple):
+    if content is not None and not isinstance(content, _CONTENT):
         kind = type(content).__name__
         raise InvalidRequest(
             f"{where}.content must be text or a list of parts, not {kind}", field=f"{where}.content"
@@ -129,7 +133,7 @@ def _check_message(message: object, where: str) -> None:
 
 def _check_parts(parts: Sequence[object], where: str) -> None:
     for part in parts:
-        if not isinstance(part, dict | Mapping):
+        if not isinstance(part, OBJECT):
             raise InvalidRequest(f"{where} parts must be objects", field=where)
         if not isinstance(part.get("type", ""), str):
             raise InvalidRequest(f"{where} parts' type must be text", field=where)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from turnout.catalog import Deployment
-from turnout.core import Bound, Candidate, Features, Prediction, Request, Snapshot
+from turnout.core import Bound, Candidate, Constraints, Features, Prediction, Request, Snapshot
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
@@ -138,9 +138,9 @@ def candidates(
     snapshot: Snapshot,
 ) -> list[Candidate]:
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
-    checks = _binding(request, features, snapshot)
-    success, latency_ms = prediction.success, snapshot.latency_ms
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
+    checks = _binding(request.constraints, features, snapshot, cap)
+    success, latency_ms = prediction.success, snapshot.latency_ms
     found = []
     for deployment in deployments:
         card, price, ident = deployment.card, deployment.price, deployment.id
@@ -162,14 +162,15 @@ def _excluded(checks: Iterable[Constraint], asked: Asked, deployment: Deployment
     return None
 
 
-def _binding(request: Request, features: Features, snapshot: Snapshot) -> list[Constraint]:
+def _binding(
+    limits: Constraints, features: Features, snapshot: Snapshot, cap: int | None
+) -> list[Constraint]:
     """The constraints that can exclude anything, in their order: for most only the window's."""
-    limits = request.constraints
     binding: list[Constraint] = []
     if limits.allow is not None or limits.deny:
         binding.append(_allowed)
     binding.append(_fits)
-    if request.max_output_tokens is not None:
+    if cap is not None:
         binding.append(_long_enough)
     if features.modalities != _TEXT or features.needs_tools or features.needs_json:
         binding.append(_capable)

@@ -13,7 +13,7 @@ from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 EXPECTED_OUTPUT_TOKENS = 400
 
 _TEXT = frozenset({"text"})
-# How long a written cache lasts at most, as a request says it.
+# How long a part of a prompt is to be cached at most, as the part says it.
 _HOUR = "1h"
 _MODALITY_OF_PART = {
     "image_url": "image",
@@ -33,6 +33,7 @@ def extract(
     ``texts`` are the request's ``prompt_texts``, where they were gathered before.
     """
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
+    parted = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
     overhead = TOKENS_PER_MESSAGE * len(messages)
     return Features(
@@ -40,10 +41,10 @@ def extract(
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
         turns=[message["role"] for message in messages].count("user"),
         characters=sum(map(len, texts)),
-        modalities=_modalities(messages),
+        modalities=_modalities(parted) if parted else _TEXT,
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
-        lasting=_may_last(request),
+        lasting=_HOUR in strings(request.native or (parted and messages)),
     )
 
 
@@ -82,17 +83,5 @@ def _keys(value: object) -> Iterator[str]:
 
 
 def _modalities(messages: Sequence[Message]) -> frozenset[str]:
-    contents = [message.get("content") for message in messages]
-    several = [content for content in contents if not isinstance(content, str)]
-    if not several:
-        return _TEXT
-    kinds = [_MODALITY_OF_PART.get(p.get("type", "")) for parts in several for p in parts or ()]
-    return _TEXT.union(kind for kind in kinds if kind)
-
-
-def _may_last(request: Request) -> bool:
-    """Whether a part of the prompt is marked as one to be cached for an hour."""
-    if request.native is not None:
-        return _HOUR in strings(request.native)
-    marked = any(not isinstance(message.get("content"), str) for message in request.messages)
-    return marked and _HOUR in strings(request.messages)
+    types = [part.get("type", "") for message in messages for part in message.get("content") or ()]
+    return _TEXT.union([_MODALITY_OF_PART[kind] for kind in types if kind in _MODALITY_OF_PART])

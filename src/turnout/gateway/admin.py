@@ -6,6 +6,7 @@ is that key's child, so that nobody makes more of himself.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -80,26 +81,22 @@ class Admin:
         await send(out, {**key.as_dict(), "key": secret})
 
     async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(f"{_KEYS}/")
-        if not ident.endswith(ROTATE):
-            message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID{ROTATE}"
-            raise Refused(bad_request(message, status=404, code="not_found"))
+        ident = _key_of(arrival, ROTATE)
         asked = _fields(await self._read(arrival), {"overlap_s": int})
         # Whom a key did not make may do more than it.
         own = None if arrival.caller.key == "admin" else arrival.caller.key
-        ident = ident.removesuffix(ROTATE)
         rotate = partial(self._stored().rotate, ident, within=own, **asked)
         secret, key = await asyncio.to_thread(rotate)
         await send(out, {**key.as_dict(), "key": secret})
 
     async def _rename(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        ident = _key_of(arrival)
         asked = _fields(await self._read(arrival), {"name": str})
         key = await asyncio.to_thread(self._stored().rename, ident, asked.get("name", ""))
         await send(out, key.as_dict())
 
     async def _revoke(self, arrival: Arrival, out: Exchange) -> None:
-        ident = arrival.path.removeprefix(f"{_KEYS}/")
+        ident = _key_of(arrival)
         await asyncio.to_thread(self._stored().revoke, ident)
         await send(out, {"id": ident, "revoked": True})
 
@@ -117,6 +114,20 @@ class Admin:
         ident = arrival.path.removeprefix(f"{_BUDGETS}/")
         await asyncio.to_thread(self._stored().remove_budget, ident)
         await send(out, {"id": ident, "removed": True})
+
+
+def _key_of(arrival: "Arrival", below: str = "") -> str:
+    """The id in a key's path, or in the path ``below`` it. Raises Refused for any other path."""
+    ident, slash, rest = arrival.path.removeprefix(f"{_KEYS}/").partition("/")
+    if slash + rest == below:
+        return ident
+    if slash + rest in ("", ROTATE):
+        takes = "POST" if rest else "DELETE, PATCH"
+        message = f"{arrival.path[:100]} takes {takes}, not {arrival.method}"
+        wrong = bad_request(message, status=405, code="method_not_allowed")
+        raise Refused(replace(wrong, allow=takes))
+    message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID or {_KEYS}/ID{ROTATE}"
+    raise Refused(bad_request(message, status=404, code="not_found"))
 
 
 def concerns(standing: Standing, caller: Caller) -> bool:

@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
-JSON = (b"content-type", b"application/json")
+JSON: Header = (b"content-type", b"application/json")
+_CHUNKED: Header = (b"transfer-encoding", b"chunked")
+_CLOSE: Header = (b"connection", b"close")
+
+_line = b": ".join
 
 STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
@@ -116,7 +121,7 @@ class Exchange:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole response."""
-        head = self._headed(status, headers, b"content-length: %d\r\n\r\n" % len(body))
+        head = self._headed(status, headers, (b"content-length", b"%d" % len(body)))
         self._finish()
         if self.method == "HEAD":
             body = b""
@@ -127,9 +132,8 @@ class Exchange:
 
     async def begin(self, status: int, headers: Headers) -> None:
         """The head of a response in pieces; it leaves together with the first piece."""
-        framing = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
         self.closes = self.closes or not self._chunked
-        self._head = self._headed(status, headers, framing)
+        self._head = self._headed(status, headers, _CHUNKED if self._chunked else _CLOSE)
 
     async def piece(self, data: bytes) -> None:
         """A piece of the body, not empty."""
@@ -186,16 +190,14 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _headed(self, status: int, headers: Headers, framing: bytes) -> bytes:
+    def _headed(self, status: int, headers: Headers, framing: Header) -> bytes:
         self.status = status
         self.closes = self.closes or not self.complete
-        lines = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._link.date()]
-        lines += [b"%b: %b\r\n" % pair for pair in self.common]
-        lines += [b"%b: %b\r\n" % pair for pair in headers]
-        if self.closes:
-            lines.append(b"connection: close\r\n")
-        lines.append(framing)
-        return b"".join(lines)
+        lines = [*self.common, *headers, framing]
+        if self.closes and framing is not _CLOSE:
+            lines.append(_CLOSE)
+        first = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"%b%b%b\r\n\r\n" % (first, self._link.date(), b"\r\n".join(map(_line, lines)))
 
     def _framed(self, data: bytes) -> bytes:
         if not self._chunked:

@@ -12,6 +12,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MAX_HEAD_BYTES = 32 * 1024
 _LINE_BYTES = len(b": \r\n")
+Headers = list[tuple[bytes, bytes]]
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _HIGH_WATER = 256 * 1024
 _LONG_HEAD = f"a head of more than {MAX_HEAD_BYTES} bytes"
 
@@ -44,13 +47,13 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._due = 0.0
-        self._busy = self._has_head = self._framed = self._paused = False
+        self._busy = self._has_head = self._paused = False
         self._received = self._waiting_bytes = 0
         self._error: Exception | None = None
         self._parts: list[bytes] = []
         self.closed = False
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: Headers = []
 
     @property
     def reusable(self) -> bool:
@@ -62,13 +65,20 @@ class Connection(asyncio.Protocol):
         """Whether the answer has come to its end and was read to it."""
         return not (self._busy or self._parts)
 
+    @property
+    def _framed(self) -> bool:
+        """Whether the head says where the body ends, other than with the connection."""
+        return self.status in (204, 304) or any(
+            name.lower() in _FRAMING for name, _ in self.headers
+        )
+
     async def ask(self, data: bytes, due: float) -> None:
         """Sends a request and waits for the head of its answer.
 
         Raises TimeoutError at ``due`` (the loop's clock), BrokenHttp, ClosedEarly, or OSError.
         """
         self._busy = True
-        self._has_head = self._framed = False
+        self._has_head = False
         self.status = self._received = 0
         self.headers = []
         self._transport.write(data)
@@ -153,7 +163,7 @@ class Connection(asyncio.Protocol):
         """The connection is gone; a body without a length ends with it."""
         if self.closed:
             return
-        if self._busy and self._has_head and not self._framed and exc is None:
+        if self._busy and self._has_head and exc is None and not self._framed:
             self._busy = False
         if isinstance(exc, TimeoutError):
             # The system's own word for a peer that vanished, not a deadline of ours.
@@ -167,16 +177,16 @@ class Connection(asyncio.Protocol):
         if not self._busy:
             self.close()
             return
+        if not self._has_head:
+            self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._break(str(error))
             return
-        if not self._has_head:
-            self._received += len(data)
-            if self._received > MAX_HEAD_BYTES:
-                self._break(_LONG_HEAD)
-                return
+        if self._received > MAX_HEAD_BYTES and not self._has_head:
+            self._break(_LONG_HEAD)
+            return
         self._wake()
 
     def _break(self, why: str) -> None:
@@ -202,18 +212,12 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         self.status = self._parser.get_status_code()
-        size = 0
-        for name, value in self.headers:
-            size += len(name) + len(value) + _LINE_BYTES
-            if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
-                self._framed = True
-        if size > MAX_HEAD_BYTES:
+        if self._received > MAX_HEAD_BYTES and _size(self.headers) > MAX_HEAD_BYTES:
             self._break(_LONG_HEAD)
         elif self.status == 101:
             self._break("it switches protocols, which was not asked for")
         elif self.status >= 200:
             self._has_head = True
-            self._framed = self._framed or self.status in (204, 304)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -235,3 +239,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         if not self._parser.should_keep_alive():
             self.close()
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) + _LINE_BYTES for name, value in headers)

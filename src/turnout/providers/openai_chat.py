@@ -15,6 +15,7 @@ from msgspec import structs
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
+from turnout.core.request import OBJECT
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.instructions import in_front, unbooked
@@ -152,7 +153,7 @@ def _with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mappi
 
 def _portable(message: Any, mark: str) -> Any:
     """The message without other models' thoughts, its tool ids in a form that all take."""
-    if not isinstance(message, dict | Mapping):
+    if not isinstance(message, OBJECT):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:

@@ -215,14 +215,17 @@ def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflate | None:
 
 def _written(request: WireRequest, target: Target) -> bytes:
     """The request's bytes. Raises Unsendable for headers that would smuggle others."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
-    ends = len(request.headers)
-    if lines.count("\n") != ends or lines.count("\r") != ends or "\0" in lines:
+    lines = [
+        f"{request.method} {target.path} HTTP/1.1",
+        f"Host: {target.authority}",
+        "Accept-Encoding: identity",
+        f"Content-Length: {len(request.body)}",
+        *map(": ".join, request.headers.items()),
+        "\r\n",
+    ]
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) or head.count("\r") != len(lines) or "\0" in head:
         raise Unsendable("a header holds a line break; check the key and the headers")
-    head = (
-        f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"
-        f"Accept-Encoding: identity\r\nContent-Length: {len(request.body)}\r\n{lines}\r\n"
-    )
     return head.encode() + request.body
 
 
