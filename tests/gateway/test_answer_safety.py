@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,13 +29,12 @@ def responses(text: str, **more: Any) -> dict[str, Any]:
 PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages, "/v1/responses": responses}
 
 
-def said(reply: str, **more: Any) -> Any:
+@contextmanager
+def said(reply: str, **more: Any) -> Iterator[World]:
     """A world whose creative model answers with ``reply``, scanned unless ``more`` says no."""
-    more.setdefault("safety", SCAN)
-    scope = world(**more)
-    opened = scope.__enter__()
-    opened.upstream.replies["acme/strong"] = reply
-    return scope, opened
+    with world(**{"safety": SCAN, **more}) as w:
+        w.upstream.replies["acme/strong"] = reply
+        yield w
 
 
 def record_of(w: World, answer: Answer) -> dict[str, Any]:
@@ -55,12 +56,9 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
     path: str, family: str, at: int, *, stream: bool
 ) -> None:
     """None of the unsafe text reaches the caller, and the end says why in the caller's dialect."""
-    scope, w = said(CALM * at + UNSAFE + " " + CALM * 6, family=family)
-    try:
+    with said(CALM * at + UNSAFE + " " + CALM * 6, family=family) as w:
         answer = w.post(path, PATHS[path](STORY, stream=stream))
         record = record_of(w, answer)
-    finally:
-        scope.__exit__(None, None, None)
     assert answer.status == 200
     told = answer.body.decode()
     assert "neighbour" not in told
@@ -89,12 +87,9 @@ def test_an_unsafe_answer_is_stopped_before_its_words_leave(
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_is_said_to_be_scanned_is_what_was_delivered(*, stream: bool) -> None:
     """The record's hash is the hash of the delivered text, for a long answer too."""
-    scope, w = said(CALM * 20)
-    try:
+    with said(CALM * 20) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         (scan,) = record_of(w, answer)["scans"]
-    finally:
-        scope.__exit__(None, None, None)
     text = chat_text(answer) if stream else answer.json()["choices"][0]["message"]["content"]
     assert text == CALM * 20
     assert scan["sha256"] == hashlib.sha256(text.encode()).hexdigest()
@@ -114,13 +109,10 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 
         return Prediction(classifier=self.classifier.ref)
 
-    scope, w = said(CALM * 8)
     monkeypatch.setattr(Judge, "predict", nothing)
-    try:
+    with said(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         record = record_of(w, answer)
-    finally:
-        scope.__exit__(None, None, None)
     assert "valley" not in answer.body.decode()
     assert all(scan["unsafe"] is None and scan["blocked"] for scan in record["scans"])
 
@@ -133,36 +125,27 @@ def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatc
             for chunk in batch:
                 yield chunk
 
-    scope, w = said(CALM * 8)
     monkeypatch.setattr(Screen, "through", bypass)
-    try:
+    with said(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
         record = record_of(w, answer)
-    finally:
-        scope.__exit__(None, None, None)
     assert chat_text(answer) == CALM * 8
     assert record["scans"] == []
 
 
 def test_without_scanning_nothing_is_claimed() -> None:
     """Off is the default: the answer passes as it is and no scan is on record."""
-    scope, w = said(CALM + UNSAFE, safety={})
-    try:
+    with said(CALM + UNSAFE, safety={}) as w:
         answer = w.post("/v1/chat/completions", chat(STORY))
         record = record_of(w, answer)
-    finally:
-        scope.__exit__(None, None, None)
     assert "neighbour" in answer.body.decode()
     assert record["scans"] == []
 
 
 def test_a_failure_behind_the_window_falls_over_in_silence() -> None:
     """What was held back has not left, so that a break before it is another model's turn."""
-    scope, w = said(CALM * 20, models={"strong": "f-reset@9"})
-    try:
+    with said(CALM * 20, models={"strong": "f-reset@9"}) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
-    finally:
-        scope.__exit__(None, None, None)
     assert answer.body.endswith(b"data: [DONE]\n\n")
     assert answer.headers["x-turnout-model"] != "f-reset@9"
 
