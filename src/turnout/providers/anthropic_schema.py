@@ -64,12 +64,19 @@ def of_a_tool(schema: Schema) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for branches in unions.values():
         for branch in branches if isinstance(branches, list) else ():
-            properties |= (branch.get("properties") or {}) if isinstance(branch, Mapping) else {}
-    found["properties"] = {**properties, **(schema.get("properties") or {})}
+            properties |= _properties(branch)
+    found["properties"] = {**properties, **_properties(schema)}
     return described({**found, "type": "object"}, unions)
+
+
+def _properties(schema: object) -> Mapping[str, Any]:
+    found = schema.get("properties") if isinstance(schema, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _is_unsaid(word: str, value: object) -> bool:
     if word == "minItems":
         return value not in _FEWEST
-    return word in _UNSAID or (word == "format" and value not in _FORMATS)
+    if word == "format":
+        return not isinstance(value, str) or value not in _FORMATS
+    return word in _UNSAID

@@ -7,10 +7,9 @@ Sources: platform.openai.com/docs/guides/function-calling; ai.google.dev/api/cac
 This module does not know requests.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 _GOOGLES = frozenset(
     {
@@ -20,6 +19,8 @@ _GOOGLES = frozenset(
         "$ref", "$defs", "prefixItems", "propertyOrdering", "example",
     }
 )  # fmt: skip
+# Hold values, not schemas.
+_VALUES = frozenset({"default", "const", "enum", "examples", "example"})
 # Says nothing of the value.
 _IDLE = frozenset({"$schema", "$id", "$comment"})
 _NAMED = ("properties", "$defs")
@@ -32,10 +33,7 @@ def explicit(schema: Any) -> Any:
         return [explicit(one) for one in schema]
     if not isinstance(schema, Mapping):
         return schema
-    found = {
-        word: explicit(value) if isinstance(value, Mapping | list) else value
-        for word, value in schema.items()
-    }
+    found = {word: value if word in _VALUES else explicit(value) for word, value in schema.items()}
     kind = found.get("type")
     if kind == "object" and "properties" not in found:
         found["properties"] = {}
@@ -55,7 +53,7 @@ def in_google_words(schema: Any) -> Any:
             found["enum"] = [value]
         elif word == "type" and isinstance(value, list):
             found |= _one_type(value)
-        elif word == "oneOf" and "anyOf" not in schema:
+        elif word == "oneOf" and isinstance(value, list) and "anyOf" not in schema:
             found["anyOf"] = [in_google_words(one) for one in value]
         elif word not in _GOOGLES:
             said[word] = value
@@ -79,6 +77,10 @@ def described(schema: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]
     """The schema with what it cannot say in its description."""
     if not said:
         return schema
-    words = "; ".join(f"{word}: {orjson.dumps(value).decode()}" for word, value in said.items())
+    words = "; ".join(f"{word}: {_written(value)}" for word, value in said.items())
     about = schema.get("description")
     return {**schema, "description": f"{about} ({words})" if about else words}
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
