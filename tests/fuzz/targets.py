@@ -21,6 +21,8 @@ from turnout.runtime import assemble
 
 DIALECTS: tuple[ApiDialect, ...] = (Chat(), Messages(), Responses())
 CODECS: tuple[Codec, ...] = (OpenAIChatCodec(), AnthropicCodec(mark="m"))
+# A provider whose schemas have few words, and an old Claude: both are told most in other words.
+_FEW_WORDS = "https://generativelanguage.googleapis.com/v1beta/openai"
 _PLAIN = {"messages": [{"role": "user", "content": "2 + 2?"}], "input": "2 + 2?", "max_tokens": 9}
 
 
@@ -132,9 +134,13 @@ def _router() -> Router:
     price: Mapping[str, int] = {"input": 1, "output": 2}
     acme = {"base_url": "http://127.0.0.1:9/v1", "api_key": "none-needed"}
     config = {
-        "providers": {"acme": acme},
+        "providers": {"acme": acme, "few-words": {**acme, "base_url": _FEW_WORDS}},
         "provider": "acme",
-        "models": {"fast": {"model": "m/fast", "price": price, "modalities": ["text", "image"]}},
+        "models": {
+            "fast": {"model": "m/fast", "price": price, "modalities": ["text", "image"]},
+            "few": {"model": "m/few", "price": price, "provider": "few-words"},
+            "old": {"model": "claude-opus-4-1", "price": price},
+        },
         "intents": {"simple_qa": "fast", "unsafe": "block"},
         "default": "fast",
         "ledger": "off",

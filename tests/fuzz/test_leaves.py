@@ -26,7 +26,7 @@ def variants(value: Any) -> Iterator[Any]:
             yield from ([*value[:place], v, *value[place + 1 :]] for v in variants(inner))
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", [*WHOLE, "codex", "claude-code"])
 def test_requests(name: str) -> None:
     """Refused by name or forwarded, never an exception of another kind."""
     for body in variants(json.loads((CORPUS / "requests" / name).read_bytes())):

@@ -65,7 +65,7 @@ class OpenAIChatCodec:
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
         if request.native is not None:
             _readdress(body, request, provider)
-        if "tools" in body and takes_few_schema_words(provider):
+        if body.get("tools") and takes_few_schema_words(provider):
             body["tools"] = [_with_schema(tool, in_google_words) for tool in body["tools"]]
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
@@ -135,7 +135,7 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> No
     body["messages"] = as_texts(body["messages"])
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
-    if request.dialect == "messages" and "tools" in body:
+    if request.dialect == "messages" and body.get("tools"):
         body["tools"] = [_with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
