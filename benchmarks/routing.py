@@ -552,8 +552,8 @@ def _mean_cost(table: OutcomeTable) -> dict[str, float]:
         rank = np.argsort(np.argsort(np.nanmean(table.score, axis=0)))
         return {m: float(2.0**r) * 1e-5 for m, r in zip(table.models, rank, strict=True)}
     # A model without a price is left out, so that it counts as the dearest.
-    means = zip(table.models, np.nanmean(table.cost_usd, axis=0).tolist(), strict=True)
-    return {model: cost for model, cost in means if not np.isnan(cost)}
+    costs = zip(table.models, table.cost_usd.T, strict=True)
+    return {model: float(np.nanmean(cost)) for model, cost in costs if not np.isnan(cost).all()}
 
 
 def _same_choices(
