@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -63,9 +63,7 @@ async def _served(
 
     gateway = Gateway(router, access=access)
     gateway.prepare()
-    if sabotage == "foreign-ids":
-        gateway._recent = _Open()  # noqa: SLF001 -- broken on purpose
-    restore = _cross_replies() if sabotage == "crossed-replies" else lambda: None
+    restore = _SABOTAGES[sabotage]() if sabotage else lambda: None
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = HttpServer(gateway.serve)
@@ -83,12 +81,20 @@ async def _served(
     return found, [caller.tenant for caller in callers]
 
 
-class _Open(Recent):
-    """Decisions that anyone may see, as a sabotage."""
+def _open_ids() -> Callable[[], None]:
+    """Let anyone see every decision, as a sabotage."""
+    closed = Recent._of  # noqa: SLF001 -- broken on purpose
 
-    def _of(self, decision_id: str, tenant: str | None) -> Any:
+    def anyones(self: Any, decision_id: str, tenant: str | None) -> Any:
         del tenant
-        return self._kept.get(decision_id)
+        return closed(self, decision_id, None)
+
+    Recent._of = anyones  # type: ignore[method-assign]  # noqa: SLF001
+
+    def restore() -> None:
+        Recent._of = closed  # type: ignore[method-assign]  # noqa: SLF001
+
+    return restore
 
 
 def _cross_replies() -> Callable[[], None]:
@@ -118,3 +124,9 @@ def _cross_replies() -> Callable[[], None]:
         HttpTransport.send = honest  # type: ignore[method-assign]
 
     return restore
+
+
+_SABOTAGES: Mapping[Sabotage, Callable[[], Callable[[], None]]] = {
+    "foreign-ids": _open_ids,
+    "crossed-replies": _cross_replies,
+}

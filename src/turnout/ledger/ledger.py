@@ -49,7 +49,7 @@ from turnout.ledger.under_way import UnderWay
 from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    from turnout.ledger.shared import RemoteWriter
+    from turnout.ledger.remote import RemoteWriter
 
 LEASE_S = 900.0
 NOTHING_SPENT = Bound(0, 0)
@@ -92,7 +92,7 @@ class Ledger(Recorder):
         self, idle_s: float | None, shared: tuple[str, bytes] | None
     ) -> "Writer | RemoteWriter":
         if shared is not None:
-            from turnout.ledger.shared import RemoteWriter
+            from turnout.ledger.remote import RemoteWriter
 
             return RemoteWriter(*shared, owner=self.owners.own)
         return Writer(

@@ -5,31 +5,25 @@ children. What a process sends is written in the same batches, by the same threa
 told in the owner.
 
 Invariant: a process is told that its entry is written after the owner's commit, never before; what
-it holds is freed when its connection ends, for it can settle nothing more. A settlement that could
-not be sent is sent again when the owner is back. This module does not know databases.
+it holds is freed when its connection ends, for it can settle nothing more. The other side is in
+``remote``. This module does not know databases.
 """
 
 import os
 import socket
 import threading
-import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection, Listener
 from queue import SimpleQueue
 
-from turnout.core import LedgerError, RouterError
-from turnout.ledger.entries import Settlement
-from turnout.ledger.inbox import Inbox
+from turnout.core import LedgerError
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.ticket import Ticket, tell
+from turnout.ledger.remote import LOST
+from turnout.ledger.ticket import Ticket
 
-AGAIN_S = 0.2
 GRACE_S = 3.0  # how long an owner that starts waits for the processes of the last one
 Passed = Sequence[tuple[int, Ticket]]
-_LOST = (EOFError, OSError, AuthenticationError)
 
 
 class LedgerHost:
@@ -56,7 +50,7 @@ class LedgerHost:
         while not self._closed:
             try:
                 guest = self._listener.accept()
-            except _LOST:
+            except LOST:
                 continue
             self.guests.add(guest)
             threading.Thread(target=self._serve, args=(guest,), daemon=True).start()
@@ -74,7 +68,7 @@ class LedgerHost:
                 tickets = [(number, Ticket(entry, None)) for number, entry in entries]
                 self._ledger.submit([ticket for _, ticket in tickets])
                 passed.put(tickets)
-        except (*_LOST, LedgerError):
+        except (*LOST, LedgerError):
             pass
         finally:
             passed.put(None)
@@ -90,110 +84,5 @@ def _answer(guest: Connection, passed: "SimpleQueue[Passed | None]") -> None:
         ends = [(number, ticket.end()) for number, ticket in reversed(tickets)]
         try:
             guest.send(ends)
-        except _LOST:
+        except LOST:
             return
-
-
-class RemoteWriter:
-    """Stands for the owner's writer in another process; ``owner`` names this one's holds."""
-
-    def __init__(self, address: str, secret: bytes, owner: str) -> None:
-        self._address, self._secret, self._owner = address, secret, owner
-        self.inbox = Inbox("the ledger", self._send)
-        self._waiting: dict[int, Ticket] = {}
-        self._owed: deque[Settlement] = deque()
-        self._number = 0
-        self._dropping = threading.Lock()
-        self._host: Connection | None = None
-
-    def start(self) -> None:
-        """Connect now. Raises LedgerError."""
-        if self._connected() is None:
-            raise LedgerError("the ledger's owner does not answer")
-
-    def close(self) -> None:
-        """Send what is queued and wait until it is written, then leave."""
-        self.inbox.close()
-
-    def _send(self) -> None:
-        while not self.inbox.ended:
-            # An owner that went away is looked for until it is back, so that it knows of us.
-            alone = self._owed or self._host is None
-            self._pass_on(self.inbox.take(AGAIN_S if alone else None))
-        patience = time.monotonic() + 5
-        while self._waiting and time.monotonic() < patience:
-            time.sleep(0.005)
-        if self._host is not None:
-            self._host.close()
-
-    def _pass_on(self, tickets: list[Ticket]) -> None:
-        host = self._connected()
-        if host is None:
-            self._lose(tickets)
-            return
-        owed = []
-        with suppress(IndexError):
-            while True:
-                owed.append(Ticket(self._owed.popleft(), None))
-        numbered = []
-        for ticket in (*owed, *tickets):
-            self._number += 1
-            self._waiting[self._number] = ticket
-            numbered.append((self._number, ticket.entry))
-        try:
-            if numbered:
-                host.send(numbered)
-        except _LOST:
-            self._drop(host)
-        if self._host is not host:
-            waiting = (self._waiting.pop(number, None) for number, _ in numbered)
-            self._lose([ticket for ticket in waiting if ticket is not None])
-
-    def _connected(self) -> Connection | None:
-        if self._host is not None:
-            return self._host
-        try:
-            host = Client(self._address, "AF_UNIX", authkey=self._secret)
-            host.send(self._owner)
-        except _LOST:
-            return None
-        self._host = host
-        threading.Thread(target=self._hear, args=(host,), daemon=True).start()
-        return host
-
-    def _hear(self, host: Connection) -> None:
-        """Wake those whose entries are written."""
-        try:
-            while True:
-                heard: Sequence[tuple[int, RouterError | None]] = host.recv()
-                written = []
-                for number, error in heard:
-                    ticket = self._waiting.pop(number, None)
-                    if ticket is not None and error is None:
-                        written.append(ticket)
-                    elif ticket is not None:
-                        self._end(ticket, error)
-                tell(written)
-        except (*_LOST, TypeError):
-            self._drop(host)
-
-    def _drop(self, host: Connection) -> None:
-        """The owner is gone: nothing that waits is known to be written."""
-        with self._dropping:
-            if self._host is not host:
-                return
-            self._host = None
-            lost = [self._waiting.pop(number) for number in sorted(self._waiting)]
-        host.close()
-        self._lose(lost)
-        with suppress(LedgerError):
-            self.inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
-
-    def _lose(self, tickets: Sequence[Ticket]) -> None:
-        for ticket in tickets:
-            self._end(ticket, LedgerError("the ledger's owner does not answer"))
-
-    def _end(self, ticket: Ticket, error: RouterError | None) -> None:
-        if isinstance(error, LedgerError) and isinstance(ticket.entry, Settlement):
-            self._owed.append(ticket.entry)
-        tell([ticket], error)

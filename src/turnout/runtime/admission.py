@@ -11,7 +11,7 @@ from msgspec import structs
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
 from turnout.ledger.balances import refusal
 from turnout.runtime.ceiling import bounds
-from turnout.runtime.walk import Means
+from turnout.runtime.means import Means
 
 
 async def admitted(

@@ -6,16 +6,14 @@ Invariant: it ends within its deadline and is accounted for however it ends.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnout.catalog import Deployment
 from turnout.core import Outcome, Request, Role, Route
 from turnout.decision import Attempt, input_tokens
 from turnout.features import extract
 from turnout.runtime.call import Call
-
-if TYPE_CHECKING:
-    from turnout.runtime.walk import Means
+from turnout.runtime.means import Means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,7 @@ class Said:
 def aside(
     body: Mapping[str, Any],
     asked: Deployment,
-    means: "Means",
+    means: Means,
     *,
     ident: str,
     decision_id: str,
@@ -58,7 +56,7 @@ def aside(
     )
 
 
-async def said(call: Call, deadline_s: float, means: "Means", *, what: str = "answer") -> Said:
+async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answer") -> Said:
     """What the call brings within ``deadline_s``; its outcome is recorded.
 
     ``what`` it shall bring is named where it does not.

@@ -19,8 +19,8 @@ from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
+from turnout.runtime.means import Means
 from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
-from turnout.runtime.walk import Means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
 from turnout.decision import bound, input_tokens
-from turnout.runtime.verify import Verifier
+from turnout.runtime.means import Verifier
 
 
 def bounds(

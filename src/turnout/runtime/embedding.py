@@ -22,8 +22,9 @@ from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
 from turnout.runtime.edge import failure
+from turnout.runtime.means import Means
 from turnout.runtime.placing import outstanding
-from turnout.runtime.walk import Means, Walk
+from turnout.runtime.walk import Walk
 
 INTENT = "embedding"
 

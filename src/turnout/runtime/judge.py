@@ -6,16 +6,13 @@ Invariant: anything but a plain yes is a no.
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnout.catalog import Deployment
 from turnout.classifiers.llm import response_format
 from turnout.core import Request, text_of
 from turnout.runtime.aside import aside, said
-from turnout.runtime.verify import Draft, Verdict
-
-if TYPE_CHECKING:
-    from turnout.runtime.walk import Means
+from turnout.runtime.means import Draft, Means, Verdict
 
 _YES, _NO = "yes", "no"
 _PLAIN_YES = re.compile(r"\W*(label)?\W*yes\W*", re.IGNORECASE)
@@ -49,7 +46,7 @@ class ByModel:
         read = _QUESTION_TOKENS + _QUOTED * (prompt_tokens + answer_tokens)
         return self.deployment.price.most_cost(read, _MOST_TOKENS)
 
-    async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
+    async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Whether the model says yes in time."""
         call = aside(
             self._question(draft),

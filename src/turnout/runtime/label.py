@@ -11,7 +11,7 @@ from turnout.decision import decision_id
 from turnout.runtime.aside import aside, said
 from turnout.runtime.call import Call
 from turnout.runtime.classifying import Asked
-from turnout.runtime.walk import Means
+from turnout.runtime.means import Means
 
 
 async def ask_label(

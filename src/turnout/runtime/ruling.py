@@ -23,7 +23,8 @@ from turnout.policies import (
     Weighted,
 )
 from turnout.runtime.judge import ByModel
-from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check, Verifier
+from turnout.runtime.means import Verifier
+from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check
 
 
 def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:

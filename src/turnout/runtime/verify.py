@@ -8,63 +8,15 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Chunk, ConfigError, Message, Outcome, Request
-
-if TYPE_CHECKING:
-    from turnout.runtime.walk import Means
+from turnout.core import Chunk, ConfigError, Message, Request
+from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 
 # Whoever verifies a draft gets its conversation and its text, and says whether it may be served.
 Check = Callable[[Sequence[Message], str], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """A tool that the draft calls; ``arguments`` is JSON as the model wrote it."""
-
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A complete answer that is not released yet: the first choice's text and tool calls.
-
-    ``logprobs`` are those of its tokens where the provider told them.
-    """
-
-    request: Request
-    text: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    logprobs: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """``rejection`` is why the draft may not be served, None when it may; ``call`` what it cost."""
-
-    rejection: str | None
-    call: Outcome | None = None
-
-
-class Verifier(Protocol):
-    """Decides on drafts."""
-
-    def asks(self, request: Request) -> Request:
-        """The request as a draft's model shall get it."""
-        ...
-
-    async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
-        """Whether the draft may be served; never raises for what the draft holds."""
-        ...
-
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> int | None:
-        """The most pico-dollars that one verdict can cost; None without a known price."""
-        ...
 
 
 class _Free:
@@ -100,7 +52,7 @@ class BySchema(_Free):
             except (ValueError, self._library.ReferencingError) as error:
                 raise ConfigError(f"policy.verify.schema: {_first_line(error)}") from error
 
-    async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
+    async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """The first thing that does not fit."""
         del decision_id, means
         return Verdict(rejection=next(self._misfits(draft), None))
@@ -146,7 +98,7 @@ class ByLogprobs(_Free):
         """The request with log-probabilities."""
         return structs.replace(request, body={**request.body, "logprobs": True})
 
-    async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
+    async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Too low a mean, or none at all, is a no."""
         del decision_id, means
         if not draft.logprobs:
@@ -164,7 +116,7 @@ class ByFunction(_Free):
         self._check = check
         self._deadline_s = deadline_s
 
-    async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
+    async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """A no, an exception and a deadline passed all reject."""
         del decision_id, means
         try:

@@ -7,37 +7,19 @@ This module chooses nothing: the next attempt comes from the walk.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from msgspec import Struct, field, structs
 
-from turnout.catalog import Deployment
 from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
-from turnout.decision import Attempt, RetryRules, Rulebook, attempts, input_tokens, is_pinned
-from turnout.ledger import DONE, Recorder
-from turnout.providers import Timeouts
-from turnout.runtime.backends import Backends
+from turnout.decision import Attempt, attempts, input_tokens, is_pinned
+from turnout.ledger import DONE
 from turnout.runtime.call import Call
 from turnout.runtime.draining import DrainingCall
-from turnout.runtime.health import Health
+from turnout.runtime.means import Means
 from turnout.runtime.receipt import total
-from turnout.runtime.verify import Verifier, as_asked, draft_of
+from turnout.runtime.verify import as_asked, draft_of
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment."""
-
-    rules: Rulebook
-    backends: Backends
-    timeouts: Timeouts
-    retries: RetryRules
-    recorder: Recorder
-    health: Health
-    stand_in: Deployment | None = None
-    verifier: Verifier | None = None
 
 
 class Walk(Struct, kw_only=True):
