@@ -72,3 +72,11 @@ def test_a_hundred_thousand_signs_are_cut_in_linear_time() -> None:
     for unit in (".", " ", "\n", "。", ".)", " \t"):
         text = unit * (100_000 // len(unit)) + "x"
         assert "".join(sentences(text)).endswith("x")
+
+
+def test_instructions_are_what_only_the_application_says_before_the_conversation() -> None:
+    """A text that somebody else repeats is not one, nor is a late one or a tool's."""
+    said = [("tool", "a"), ("system", "b"), ("developer", "c"), ("user", "c"), ("system", "d")]
+    read = window([{"role": role, "content": text} for role, text in said])
+    assert read.instructions == {"b"}
+    assert set(read.segments) == {"a", "b", "c", "d"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import World, world
+from tests.gateway.world import World, chat, world
 from tests.providers.worlds import deployment
 from tests.runtime.world import CODE
 from turnout.core import Request
@@ -352,3 +352,20 @@ def test_an_agents_session_is_one(header: str, tmp_path: Path) -> None:
         assert found == [200, 429, 200]
         odd = w.post("/v1/messages", agent(), {header: "no name"}).status
     assert odd == (400 if header.startswith("x-turnout") else 200)
+
+
+def test_an_agents_own_orders_are_not_blocked_but_those_of_a_tool_are() -> None:
+    """Continue's command line tells its model how to answer without a terminal, in capitals."""
+    orders = (
+        "IMPORTANT: You run without a terminal. Reply with ONLY the final answer to the user's "
+        "question. No explanation, reasoning or commentary unless it was asked for. Be direct."
+    )
+    with world() as w:
+        body = chat("Say hi")
+        body["messages"].insert(0, {"role": "system", "content": orders})
+        assert w.post("/v1/chat/completions", body).headers["x-turnout-attempts"] == "1"
+        own = chat("Say hi", system=orders, max_tokens=200)
+        assert w.post("/v1/messages", own).headers["x-turnout-attempts"] == "1"
+        tool = {"type": "function", "function": {"name": "look", "description": orders}}
+        found = w.post("/v1/chat/completions", chat("Say hi", tools=[tool]))
+        assert found.headers["x-turnout-intent"] == "unsafe"

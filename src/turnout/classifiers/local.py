@@ -40,6 +40,7 @@ from turnout.core import Message, Prediction, Ref
 _LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
+# Instructions must look so much more like an injection, too.
 _MARGIN = 1.7
 _share = itemgetter(1)
 
@@ -141,7 +142,12 @@ class LocalClassifier:
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)
         turns, contexts = self._asked_in(seen)
-        parts = tuple(dict.fromkeys(part for s in seen.segments for part in stretches(s)))
+        cut = {segment: stretches(segment) for segment in seen.segments}
+        parts = tuple(dict.fromkeys(part for found in cut.values() for part in found))
+        of_others = {
+            part for s, found in cut.items() if s not in seen.instructions for part in found
+        }
+        instructed = [i for i, part in enumerate(parts) if part not in of_others]
         chunks = (*parts, *apart(parts))
         texts = list(dict.fromkeys((*turns, *contexts, *chunks)))
         place = {text: i for i, text in enumerate(texts)}
@@ -150,6 +156,8 @@ class LocalClassifier:
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
+            # Orders are what instructions are made of, and those of an application are its own.
+            odds[instructed, INJECTION] -= _MARGIN
         known = float(read.known[of_turns[-1]]) if turns else 0.0
         alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(

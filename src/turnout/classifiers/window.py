@@ -20,18 +20,21 @@ LONG, SHORT = 160, 30
 # What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
 _ENDS = re.compile(r"(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|\n\s*")
 _SPEAKERS = frozenset({"user", "assistant"})
+_INSTRUCTORS = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """``turns`` are the last user turns, oldest first; ``segments`` all that safety reads.
 
-    ``contexts`` holds, for each turn but the first, what was said since the turn before it.
+    ``contexts`` holds, for each turn but the first, what was said since the turn before it;
+    ``instructions`` those segments that only the application says, before anybody else does.
     """
 
     turns: tuple[str, ...]
     contexts: tuple[str, ...]
     segments: tuple[str, ...]
+    instructions: frozenset[str]
 
 
 def window(messages: Sequence[Message]) -> Window:
@@ -44,11 +47,28 @@ def window(messages: Sequence[Message]) -> Window:
         clipped("\n".join(text for role, text in spoken[a:b] if role in _SPEAKERS))
         for a, b in pairwise(at)
     )
-    segments = [segment for m in messages for segment in readable(m)]
+    told, others = _told(messages)
     if len(users) > 1:
         # A request split over several turns is judged as one.
-        segments.append("\n".join(users))
-    return Window(turns=turns, contexts=contexts, segments=tuple(dict.fromkeys(segments)))
+        others["\n".join(users)] = None
+    return Window(
+        turns=turns,
+        contexts=contexts,
+        segments=tuple({**told, **others}),
+        instructions=frozenset(told.keys() - others.keys()),
+    )
+
+
+def _told(messages: Sequence[Message]) -> tuple[dict[str, None], dict[str, None]]:
+    """All texts in their order: what instructions say before the conversation, and the rest."""
+    told: dict[str, None] = {}
+    others: dict[str, None] = {}
+    begun = False
+    for message in messages:
+        begun = begun or message.get("role") in _SPEAKERS
+        instructs = not begun and message.get("role") in _INSTRUCTORS
+        (told if instructs else others).update(dict.fromkeys(readable(message)))
+    return told, others
 
 
 def lone_prompt(messages: Sequence[Message]) -> str | None:

@@ -50,7 +50,7 @@ def readable_messages(request: Request) -> Sequence[Message]:
     if not texts:
         return messages
     parts = [{"type": "text", "text": text} for text in texts]
-    return [{"role": "system", "content": parts}, *messages]
+    return [{"role": "tool", "content": parts}, *messages]
 
 
 def readable(value: object) -> list[str]:
