@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from turnout.core import Message, readable, text_of
+from turnout.core.request import INSTRUCTING
 
 TURNS = 6
 HEAD = 400
@@ -20,7 +21,6 @@ LONG, SHORT = 160, 30
 # What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
 _ENDS = re.compile(r"(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|\n\s*")
 _SPEAKERS = frozenset({"user", "assistant"})
-_INSTRUCTORS = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def _told(messages: Sequence[Message]) -> tuple[dict[str, None], dict[str, None]
     begun = False
     for message in messages:
         begun = begun or message.get("role") in _SPEAKERS
-        instructs = not begun and message.get("role") in _INSTRUCTORS
+        instructs = not begun and message.get("role") in INSTRUCTING
         (told if instructs else others).update(dict.fromkeys(readable(message)))
     return told, others
 

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -89,12 +90,7 @@ def _open_ids() -> Callable[[], None]:
         del tenant
         return closed(self, decision_id, None)
 
-    Recent._of = anyones  # type: ignore[method-assign]  # noqa: SLF001
-
-    def restore() -> None:
-        Recent._of = closed  # type: ignore[method-assign]  # noqa: SLF001
-
-    return restore
+    return _replaced(Recent, "_of", anyones)
 
 
 def _cross_replies() -> Callable[[], None]:
@@ -118,12 +114,14 @@ def _cross_replies() -> Callable[[], None]:
             return await theirs
         return response
 
-    HttpTransport.send = crossed  # type: ignore[method-assign]
+    return _replaced(HttpTransport, "send", crossed)
 
-    def restore() -> None:
-        HttpTransport.send = honest  # type: ignore[method-assign]
 
-    return restore
+def _replaced(owner: type, name: str, broken: object) -> Callable[[], None]:
+    """Puts something broken in an honest method's place; what puts that back."""
+    honest = getattr(owner, name)
+    setattr(owner, name, broken)
+    return partial(setattr, owner, name, honest)
 
 
 _SABOTAGES: Mapping[Sabotage, Callable[[], Callable[[], None]]] = {

@@ -19,6 +19,8 @@ Dialect = Literal["chat", "messages", "responses", "embeddings"]
 
 AUTO = "auto"
 _PLAIN = ("role", "content")
+# Whose words are instructions.
+INSTRUCTING = frozenset({"system", "developer"})
 # Of these types, the commonest first; a union written where it is asked for is made at every call.
 OBJECT = (dict, Mapping)
 _LIST = (list, Sequence)

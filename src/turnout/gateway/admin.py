@@ -6,7 +6,6 @@ is that key's child, so that nobody makes more of himself.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.idempotency import ROTATE
-from turnout.gateway.problem import bad_request
+from turnout.gateway.problem import bad_request, wrong_method
 from turnout.runtime import Accounts, read_budget
 
 _KEYS, _BUDGETS = "/v1/keys", "/v1/budgets"
@@ -116,16 +115,14 @@ class Admin:
         await send(out, {"id": ident, "removed": True})
 
 
-def _key_of(arrival: "Arrival", below: str = "") -> str:
+def _key_of(arrival: Arrival, below: str = "") -> str:
     """The id in a key's path, or in the path ``below`` it. Raises Refused for any other path."""
     ident, slash, rest = arrival.path.removeprefix(f"{_KEYS}/").partition("/")
     if slash + rest == below:
         return ident
     if slash + rest in ("", ROTATE):
         takes = "POST" if rest else "DELETE, PATCH"
-        message = f"{arrival.path[:100]} takes {takes}, not {arrival.method}"
-        wrong = bad_request(message, status=405, code="method_not_allowed")
-        raise Refused(replace(wrong, allow=takes))
+        raise Refused(wrong_method(arrival.path, arrival.method, takes))
     message = f"no such path: {arrival.path[:100]}; a key's is {_KEYS}/ID or {_KEYS}/ID{ROTATE}"
     raise Refused(bad_request(message, status=404, code="not_found"))
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from turnout.core import Caller, LedgerError, RouterError
 from turnout.gateway import log
@@ -27,7 +27,7 @@ from turnout.gateway.idempotency import HEADER, Once
 from turnout.gateway.inbound import LOW, PRIORITY
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.own_api import OwnApi
-from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed
+from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed, wrong_method
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
@@ -77,8 +77,9 @@ class Gateway:
         self._default = Chat()
         self._once = Once(lambda: replays_in(self.engine.parts.means.recorder), self._json)
         self._watch = Watch(lambda: self.engine.accounts)
-        self._routes = self._table()
-        self._beginnings = {path for _, path in self._routes if path.endswith("/")}
+        table = self._table()
+        self._routes = {at: table[at] for at in table if not at[1].endswith("/")}
+        self._below = {at: table[at] for at in table if at not in self._routes}
 
     def _table(self) -> Table:
         chat, messages = self._default, Messages()
@@ -177,20 +178,16 @@ class Gateway:
         """
         path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
         found = self._routes.get((method, path))
-        if path in self._beginnings:
-            found = None
-        elif found is None:
-            path = next((p for p in self._beginnings if path.startswith(p)), path)
-            found = self._routes.get((method, path))
+        if found is None:
+            path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
+            found = self._below.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out
         methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
-        if methods and arrival.path not in self._beginnings:
-            message = f"{arrival.path} takes {methods}, not {arrival.method}"
-            wrong = bad_request(message, status=405, code="method_not_allowed")
-            raise Refused(replace(wrong, allow=methods))
+        if methods:
+            raise Refused(wrong_method(arrival.path, arrival.method, methods))
         message = whither(arrival.path, {path for _, path in self._routes})
         raise Refused(bad_request(message, status=404, code="not_found"))
 

@@ -5,6 +5,7 @@ ends before its compression does is damaged. This module does not know exchanges
 """
 
 import zlib
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -55,6 +56,7 @@ def plain(data: bytes, coding: bytes, most: int) -> bytes:
     return found
 
 
+@cache
 def _zstd() -> Any:
     for name in ("compression.zstd", "backports.zstd"):  # Python's own from 3.14 on
         try:

@@ -7,7 +7,7 @@ This module does not know dialects or connections.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from turnout.core import (
@@ -242,6 +242,13 @@ def bad_request(message: str, *, status: int = 400, code: str = "invalid_request
 def broken_off(message: str) -> Problem:
     """An answer that cannot be finished."""
     return Problem(status=502, type="api_error", code="bad_provider_response", message=message)
+
+
+def wrong_method(path: str, method: str, takes: str) -> Problem:
+    """A path that is there and was asked with another method than it ``takes``."""
+    message = f"{path[:100]} takes {takes}, not {method}"
+    problem = bad_request(message, status=405, code="method_not_allowed")
+    return replace(problem, allow=takes)
 
 
 def shed() -> Problem:

@@ -5,7 +5,6 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from turnout.core import Decision, Outcome, exact_usd
 from turnout.gateway.cors import Origins
@@ -41,7 +40,6 @@ def decision_headers(
     ]
 
 
-@lru_cache(maxsize=1024)
 def printable(word: str) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
     if not (word.isascii() and word.isprintable()):

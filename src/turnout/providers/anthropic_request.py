@@ -14,6 +14,7 @@ import orjson
 from turnout.catalog import ModelCard
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
+from turnout.core.request import INSTRUCTING
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.anthropic_versions import longest_answer
@@ -43,7 +44,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     system = [
         part
         for message in request.messages
-        if message["role"] in ("system", "developer")
+        if message["role"] in INSTRUCTING
         for part in _parts(message.get("content"))
     ]
     if not turns:

@@ -14,9 +14,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout.core.request import INSTRUCTING
 from turnout.providers.anthropic_versions import version
 
-_ROLES = ("system", "developer")
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
 _BOOKED = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)
 
@@ -30,7 +30,9 @@ def takes_anywhere(model: str) -> bool:
 
 def in_front(messages: Sequence[Item]) -> list[Item]:
     """Chat messages of which only the first may be the system's."""
-    first = next((i for i, m in enumerate(messages) if m.get("role") not in _ROLES), len(messages))
+    first = next(
+        (i for i, m in enumerate(messages) if m.get("role") not in INSTRUCTING), len(messages)
+    )
     found: list[Item] = []
     if first:
         content = messages[0].get("content")
@@ -38,7 +40,7 @@ def in_front(messages: Sequence[Item]) -> list[Item]:
             content = _joined(content, message.get("content"))
         found.append({**messages[0], "role": "system", "content": content})
     for message in messages[first:]:
-        if message.get("role") not in _ROLES:
+        if message.get("role") not in INSTRUCTING:
             found.append(message)
         elif found and found[-1].get("role") == "user":
             found[-1] = {
@@ -54,7 +56,7 @@ def by_the_user(messages: Sequence[Item]) -> list[Item]:
     """Messages as Anthropic's API has them, none of which is the system's."""
     return [
         {**message, "role": "user", "content": _told(message.get("content"))}
-        if message.get("role") in _ROLES
+        if message.get("role") in INSTRUCTING
         else message
         for message in messages
     ]

@@ -6,7 +6,7 @@ Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,6 @@ from turnout.providers.openai_words import (
     in_words_of,
     reports_usage,
     takes_cache_hints,
-    takes_few_schema_words,
     takes_late_instructions,
 )
 from turnout.providers.protocol import WireRequest
@@ -36,7 +35,7 @@ from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
-from turnout.providers.tool_schemas import explicit, in_google_words
+from turnout.providers.tool_schemas import explicit, with_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,6 @@ class OpenAIChatCodec:
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
         if request.native is not None:
             _readdress(body, request, provider)
-        if body.get("tools") and takes_few_schema_words(provider):
-            body["tools"] = [_with_schema(tool, in_google_words) for tool in body["tools"]]
         in_words_of(provider, body)
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
@@ -136,19 +133,12 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> No
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
     if request.dialect == "messages" and body.get("tools"):
-        body["tools"] = [_with_schema(tool, explicit) for tool in body["tools"]]
+        body["tools"] = [with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
     if not takes_cache_hints(provider):
         for name in CACHE_HINTS:
             body.pop(name, None)
-
-
-def _with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mapping[str, Any]:
-    function = tool.get("function")
-    if not isinstance(function, Mapping):
-        return tool
-    return {**tool, "function": {**function, "parameters": change(function.get("parameters"))}}
 
 
 def _portable(message: Any, mark: str) -> Any:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from turnout.catalog import Provider
 from turnout.core.hosts import LOOPBACK
+from turnout.providers.tool_schemas import in_google_words, with_schema
 
 _OLD_CAP, _NEW_CAP = "max_tokens", "max_completion_tokens"
 _NEW_ROLE, _OLD_ROLE = "developer", "system"
@@ -63,6 +64,8 @@ def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
         ]
     if _host(provider.base_url) == _GOOGLE:
         body["messages"] = [_without_signature(message) for message in body["messages"]]
+        if body.get("tools"):
+            body["tools"] = [with_schema(tool, in_google_words) for tool in body["tools"]]
 
 
 def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -84,11 +87,6 @@ def reports_usage(provider: Provider) -> bool:
 def takes_late_instructions(provider: Provider) -> bool:
     """Whether its models take instructions in the midst of a conversation."""
     return provider.family != "embedded" and _words(provider.base_url) == "new"
-
-
-def takes_few_schema_words(provider: Provider) -> bool:
-    """Whether it refuses a tool for a word of JSON Schema that it does not know."""
-    return _host(provider.base_url) == _GOOGLE
 
 
 def takes_cache_hints(provider: Provider) -> bool:

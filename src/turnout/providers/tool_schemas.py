@@ -8,7 +8,7 @@ This module does not know requests.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _GOOGLES = frozenset(
@@ -25,6 +25,14 @@ _VALUES = frozenset({"default", "const", "enum", "examples", "example"})
 _IDLE = frozenset({"$schema", "$id", "$comment"})
 _NAMED = ("properties", "$defs")
 _NESTED = ("items", "additionalProperties")
+
+
+def with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mapping[str, Any]:
+    """A tool of chat with its function's schema changed."""
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return tool
+    return {**tool, "function": {**function, "parameters": change(function.get("parameters"))}}
 
 
 def explicit(schema: Any) -> Any:

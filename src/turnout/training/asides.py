@@ -33,8 +33,6 @@ _POWER = 0.5
 # words that open a task.
 _TALK = "chat"
 _LIKE_TALK = 8.0
-# How much more a clause of small talk counts, which is likest to talk with the classifier.
-_CHAT = 8.0
 _NEVER = 1e9
 
 

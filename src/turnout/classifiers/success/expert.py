@@ -27,7 +27,6 @@ from turnout.classifiers.success.smooth import Smooth
 
 Floats = npt.NDArray[np.float32]
 
-MEMBERS = ("forest", "linear", "neighbours")
 _EDGE = 0.005
 # A contrast below this says nothing on the strangest prompt; where a prompt is no more strange than
 # known, all count. Tuned on folds, left-out tasks and our own paraphrases: the choice then changes

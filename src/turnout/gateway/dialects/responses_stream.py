@@ -8,6 +8,7 @@ This module does not know connections.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
@@ -16,7 +17,7 @@ from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.chat import error_object
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_custom import input_of
-from turnout.gateway.dialects.responses_tools import offered, search_of
+from turnout.gateway.dialects.responses_tools import Offered, offered, search_of
 from turnout.gateway.problem import Problem
 
 _DONE = "completed"
@@ -43,11 +44,15 @@ class ResponsesWriter:
         self._about = about
         self._model = about.model
         self._sequence = 0
-        self._tools = offered(about.inbound.native)
         self._items: dict[tuple[str, int], _Open] = {}
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._started = False
+
+    @cached_property
+    def _tools(self) -> dict[str, Offered]:
+        # Read once there is a call: most writers never meet one.
+        return offered(self._about.inbound.native)
 
     def write(self, chunk: Chunk) -> bytes:
         """The events of a chunk; of several choices only the first can be told."""
