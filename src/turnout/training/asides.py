@@ -18,7 +18,7 @@ from turnout.classifiers.window import clipped
 from turnout.training.augment import Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import rarity_of, weighted
-from turnout.training.rows import MADE, Row
+from turnout.training.rows import INJECTION_BENIGN, MADE, Row
 
 Rows = NDArray[np.int64]
 
@@ -69,11 +69,14 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
 
 
 def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
-    """Clauses of requests, and how often each counts."""
+    """Clauses of requests, and how often each counts.
+
+    What asks to ignore what was said before is no request with a label, whether or not it means
+    harm by it.
+    """
     said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
     for row in rows:
-        # An injection asks to ignore what was said before, which is no request with a label.
-        if row.judged and row.kind != MADE and not row.injection:
+        if row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection:
             said += [(text, row) for text in clauses(clipped(row.text))]
     found = dict.fromkeys((text for text, _ in said), 1.0)
     return found | {text: _LIKE_TALK for text, row in said if _like_talk(text, row)}

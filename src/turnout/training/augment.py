@@ -4,11 +4,11 @@ An attack must not change its prompt's label. It is a mould with the place of th
 and maybe the place of a label; each is filled with prompts and labels in turn, without chance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from turnout.classifiers.window import window
-from turnout.training.rows import INTENTS, LABEL_ATTACK, MADE, SWITCH, Row
+from turnout.training.rows import INTENTS, LABEL_ATTACK, MADE, MOULDS, SWITCH, Row
 
 PLACE = "{prompt}"
 LABEL = "{label}"
@@ -51,7 +51,7 @@ class Filled:
 
 def attacked(rows: Sequence[Row]) -> list[Row]:
     """New rows: every mould filled with a few of the other rows' prompts, labels kept."""
-    return [filled.reading(filled.text) for filled in fillings(rows)]
+    return [filled.reading(filled.text) for filled in fillings(rows, MOULDS)]
 
 
 def tasks(rows: Sequence[Row]) -> list[Row]:
@@ -65,9 +65,9 @@ def tasks(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def fillings(rows: Sequence[Row]) -> Iterator[Filled]:
-    """Every mould of the rows with prompts of theirs, each time another one."""
-    moulds = [(i, row) for i, row in enumerate(rows) if row.kind == LABEL_ATTACK]
+def fillings(rows: Sequence[Row], kinds: Collection[str] = (LABEL_ATTACK,)) -> Iterator[Filled]:
+    """Every mould of these kinds with prompts of the rows, each time another one."""
+    moulds = [(i, row) for i, row in enumerate(rows) if row.kind in kinds]
     prompts = [row for row in rows if row.lends and len(row.text) < _LONGEST]
     if not prompts:
         return

@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use: little, since
 # injections of one source say little of another's, and harm lacks what they use up.
-OVER_BLOCK = 0.004
-INJECTION_PART = 0.03
+OVER_BLOCK = 0.005
+INJECTION_PART = 0.1
 # How often the first stage may stop on another label than both stages, and how many of the
 # unsafe prompts that both would catch it may let pass.
 GATE_DISAGREES = 0.04

@@ -31,6 +31,11 @@ HARM = "harm"
 SWITCH = "switch"
 FOLLOW_UP = "follow_up"
 LABEL_ATTACK = "label_attack"
+# A mould that says nothing of labels: a story around the prompt, or a task that is called off.
+DETOUR = "detour"
+MOULDS = frozenset({LABEL_ATTACK, DETOUR})
+# It looks like an injection and is none.
+INJECTION_BENIGN = "injection_benign"
 # Made from other rows: it teaches the labels' heads alone.
 MADE = "made"
 # Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
@@ -60,8 +65,8 @@ class Row:
 
     @property
     def judged(self) -> bool:
-        """Whether the row is a prompt in its own right: no bare follow-up, no attack's mould."""
-        return len(self.turns) == 1 and self.kind not in (FOLLOW_UP, LABEL_ATTACK)
+        """Whether the row is a prompt in its own right: no bare follow-up, no mould."""
+        return len(self.turns) == 1 and self.kind != FOLLOW_UP and self.kind not in MOULDS
 
     @property
     def own(self) -> bool:
@@ -70,8 +75,12 @@ class Row:
 
     @property
     def lends(self) -> bool:
-        """Whether other rows may be made of its text: a benign prompt of our own, not made."""
-        return self.own and self.kind != MADE and self.judged and self.intent in INTENTS
+        """Whether other rows may be made of its text: a benign prompt of our own, not made.
+
+        One that looks like an injection does not: inside of a mould it would seem part of it.
+        """
+        fit = self.kind not in (MADE, INJECTION_BENIGN)
+        return self.own and fit and self.judged and self.intent in INTENTS
 
     @property
     def unsafe(self) -> bool:
