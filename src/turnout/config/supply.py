@@ -38,7 +38,7 @@ class ProviderSection(Section):
     preset: Name | None = None
     base_url: BaseUrl | None = None
     api_key: HeaderValue | None = None
-    family: Literal["openai", "anthropic", "embedded"] | None = None
+    family: Literal["openai", "openai-responses", "anthropic", "embedded"] | None = None
     headers: dict[HeaderName, HeaderValue] = {}
     json_schema: bool | None = None
     on_disconnect: Literal["cancel", "drain"] = "cancel"

@@ -8,12 +8,13 @@ This module does not know how texts are scored.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout.core import Chunk, Delta, strings
+from turnout.core import Chunk, Delta, readable, strings
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
 _BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
 _ENDING = _FIXED | {"stop_reason", "stop_sequence"}
+_EVENT_READ = frozenset({"type", "response", "item", "item_id", "obfuscation", "logprobs"})
 _READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 
@@ -23,6 +24,10 @@ def written(chunk: Chunk) -> list[tuple[str, str]]:
     raw = chunk.raw
     if "choices" in raw:
         found += _of_choices(raw["choices"] or ())
+    elif raw.get("object") == "response":
+        found += [("0.other", _of_output(raw))]
+    elif str(raw.get("type", "")).startswith("response."):
+        found += [("0.other", _of_event(raw, told=chunk.has_content))]
     elif raw.get("type") == "message":
         found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
     elif raw:
@@ -36,6 +41,30 @@ def _of_delta(delta: Delta) -> Iterable[tuple[str, str]]:
     yield f"{delta.choice}.reasoning", delta.reasoning
     for call in delta.tool_calls:
         yield f"{delta.choice}.tool{call.index}", (call.name or "") + call.arguments
+
+
+def _of_output(response: Mapping[str, Any]) -> str:
+    """All texts of a response's output: what its items repeat of a delta is scanned twice."""
+    items = [item for item in response.get("output") or () if isinstance(item, Mapping)]
+    return "\n".join(text for item in items for text in readable(_without_pictures(item)))
+
+
+def _of_event(event: Mapping[str, Any], *, told: bool) -> str:
+    """All texts of an event but for a piece that a delta holds; of a response only its output."""
+    if told and str(event["type"]).endswith(".delta"):
+        return ""
+    response, item = event.get("response"), event.get("item")
+    texts = readable({k: v for k, v in event.items() if k not in _EVENT_READ})
+    if isinstance(response, Mapping):
+        texts.append(_of_output(response))
+    if isinstance(item, Mapping):
+        texts += readable(_without_pictures(item))
+    return "\n".join(texts)
+
+
+def _without_pictures(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    picture = item.get("type") == "image_generation_call"
+    return {**item, "result": None} if picture else item
 
 
 def _of_choices(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
