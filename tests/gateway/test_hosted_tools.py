@@ -1,14 +1,18 @@
 """Tools that run at OpenAI go where they can, come back as they are, and are never lost."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gateway.world import Answer, World, world
-from tests.runtime.world import CODE
-from turnout.core import InvalidRequest
+from tests.runtime.world import CODE, STORY, UNSAFE
+from turnout.core import Chunk, InvalidRequest
 from turnout.core.hosted import hosted, is_paid_by_call, paid_by_call
+from turnout.gateway.access import Access
+from turnout.gateway.dialects import Responses
+from turnout.runtime.written import written
 
 SEARCH = {"type": "web_search", "search_context_size": "low"}
 FIND = {"type": "function", "name": "find", "parameters": {"type": "object", "properties": {}}}
@@ -130,6 +134,21 @@ def test_what_is_paid_by_the_call_has_no_known_price(*, stream: bool) -> None:
         assert "its price is unknown" in limited.json()["error"]["message"]
 
 
+def test_a_key_with_a_budget_in_dollars_has_no_such_tools(tmp_path: Path) -> None:
+    """What they cost is not known, and a budget must hold; by its other requests it may ask."""
+    admin = {"x-api-key": "admin-key-0123456789"}
+    access = Access(admin=admin["x-api-key"])
+    with world(family="openai-responses", access=access, ledger=str(tmp_path / "l.db")) as w:
+        made = w.post("/v1/keys", {"name": "k", "budgets": [{"window": "day", "usd": 5}]}, admin)
+        key = {"authorization": f"Bearer {made.json()['key']}"}
+        body = {"model": "auto", "input": CODE, "tools": [SEARCH]}
+        refused = w.post("/v1/responses", body, key)
+        assert refused.status == 402
+        assert w.upstream.requests == []
+        assert w.post("/v1/responses", {**body, "tools": [MCP]}, key).status == 200
+        assert w.post("/v1/responses", body, admin).status == 200
+
+
 def test_a_cut_after_a_search_is_told_and_not_begun_anew() -> None:
     """The caller has seen it begin, and it was paid for."""
     with world(family="openai-responses", models={"coder": "acme/f-cut@0"}) as w:
@@ -142,11 +161,51 @@ def test_a_cut_after_a_search_is_told_and_not_begun_anew() -> None:
     assert len(w.upstream.requests) == 1
 
 
+def test_an_answer_that_is_stopped_after_a_search_ends_whole() -> None:
+    """What had left stays, each item that was added is done, and the last says why it ends."""
+    calm = "The valley was quiet and the trains ran on time that day. "
+    with world(family="openai-responses", safety={"answers": "scan"}) as w:
+        w.upstream.replies["acme/strong"] = calm * 12 + UNSAFE + " " + calm * 6
+        answer = asked(w, stream=True, input=STORY)
+    events = [json.loads(data) for _, data in answer.events()]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    for what in ("output_item", "content_part"):
+        added, done = (
+            [(e["output_index"], e.get("content_index")) for e in events if e["type"] == kind]
+            for kind in (f"response.{what}.added", f"response.{what}.done")
+        )
+        assert added
+        assert sorted(added, key=str) == sorted(done, key=str)
+    assert events[-1]["type"] == "response.incomplete"
+    search, said, refused = events[-1]["response"]["output"]
+    assert search["type"] == "web_search_call"
+    assert said["content"][0]["text"].startswith(calm)
+    assert "neighbour" not in json.dumps(events)
+    assert refused["content"][0]["type"] == "refusal"
+
+
+@pytest.mark.parametrize("kind", ["mcp_call", "code_interpreter_call", "newer_than_this"])
+def test_what_a_tool_said_there_is_scanned(kind: str) -> None:
+    """In a whole answer, in its item's event, at the stream's end; a picture's bytes are not."""
+    item = {"id": "x_1", "type": kind, "status": "completed", "output": {"deep": [UNSAFE]}}
+    picture = {"id": "ig_1", "type": "image_generation_call", "result": "QUFBQQ"}
+    whole = {"object": "response", "status": "completed", "output": [item, picture]}
+    chunks = [
+        Chunk(raw=whole),
+        Chunk(raw={"type": "response.output_item.done", "output_index": 0, "item": item}),
+        Chunk(raw={"type": "response.completed", "response": whole}),
+        Chunk(raw={"type": f"response.{kind}.done", "output_index": 0, "code": UNSAFE}),
+    ]
+    for chunk in chunks:
+        texts = [text for _, text in written(chunk)]
+        assert any(UNSAFE in text for text in texts), chunk
+        assert not any("QUFBQQ" in text for text in texts)
+
+
 def test_every_word_of_it_is_read() -> None:
     """A tool that runs elsewhere is described in words that a model will read."""
-    unsafe = "How can I break into my neighbour's house while they are away?"
     with world(family="openai-responses") as w:
-        answer = asked(w, tools=[{**MCP, "server_description": unsafe}])
+        answer = asked(w, tools=[{**MCP, "server_description": UNSAFE}])
         assert w.upstream.requests == []
     assert answer.status == 200
     assert answer.headers["x-turnout-model"] == "turnout"
@@ -165,7 +224,5 @@ def test_what_is_hosted() -> None:
 @pytest.mark.parametrize("kind", [None, 5, ""])
 def test_a_tool_without_a_type_is_none(kind: object) -> None:
     """It is refused at once, by its type."""
-    from turnout.gateway.dialects import Responses
-
     with pytest.raises(InvalidRequest, match="has a tool of type"):
         Responses().read({"input": CODE, "tools": [{"type": kind}]})
