@@ -13,6 +13,7 @@ from turnout.core import Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.marked import MarkedCodec
 from turnout.providers.openai_chat import dump, headers_of
+from turnout.providers.openai_chunks import Malformed
 from turnout.providers.protocol import WireRequest
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
@@ -38,7 +39,7 @@ class ResponsesCodec(MarkedCodec):
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
-        answer = read_answer(body, lambda payload: read_response(payload, self.mark), self.secrets)
+        answer = read_answer(body, self._read, self.secrets)
         if isinstance(answer, Fault):
             return answer
         finish = answer.deltas[0].finish_reason
@@ -53,6 +54,12 @@ class ResponsesCodec(MarkedCodec):
         return ResponsesStreamDecoder(
             mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
+
+    def _read(self, payload: object) -> Chunk:
+        try:
+            return read_response(payload, self.mark)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise Malformed(str(error)) from error
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
         try:

@@ -73,6 +73,8 @@ class ResponsesStreamDecoder(StreamDecoder):
             error = self._error(kind, payload, event)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
+            if payload.get("output_index") is not None:
+                an_index(payload["output_index"])
             # What is not of the response, such as a sign of life, is nobody else's.
             chunk = self._chunk(kind, payload) if kind.startswith("response.") else None
         except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
