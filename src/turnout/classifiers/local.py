@@ -40,8 +40,8 @@ from turnout.core import Message, Prediction, Ref
 _LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
-# Instructions must look so much more like an injection, too.
-_MARGIN = 1.7
+# Instructions must look so much more like an injection, too. Harm, and injection.
+_MARGIN = np.array((1.7, 2.5), dtype=np.float32)
 _share = itemgetter(1)
 
 
@@ -157,7 +157,7 @@ class LocalClassifier:
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
             # Orders are what instructions are made of, and those of an application are its own.
-            odds[instructed, INJECTION] -= _MARGIN
+            odds[instructed, INJECTION] -= _MARGIN[INJECTION]
         known = float(read.known[of_turns[-1]]) if turns else 0.0
         alone = len(turns) == 1 and self._custom is None and known >= self._gate.known
         return Reading(
