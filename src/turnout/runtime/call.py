@@ -17,10 +17,11 @@ from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
+from turnout.core.hosted import is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
-from turnout.providers.settings import Refused, among, as_refused, without
+from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.runtime.backends import Backend
 from turnout.runtime.receipt import cost
 
@@ -53,6 +54,7 @@ class Call(Struct, kw_only=True):
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
+    _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
     _free: bool = False  # whether the provider refused the call, or was never reached
 
     @property
@@ -64,7 +66,8 @@ class Call(Struct, kw_only=True):
     def left_out(self) -> Sequence[str]:
         """The settings of the request that its model does not take and is not sent."""
         refuses = self._refuses
-        return among(self.request, refuses) if refuses and not self.exact else ()
+        found = among(self.request, refuses) if refuses else ()
+        return [name for name in found if added(self.request, name)] if self.exact else found
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -169,7 +172,7 @@ class Call(Struct, kw_only=True):
 
     def _does_without(self, setting: str | None, asked: Request) -> bool:
         """Whether what was asked with this setting can be asked again without it, as from now."""
-        if setting is None or self.exact:
+        if setting is None or (self.exact and not added(asked, setting)):
             return False
         refused = as_refused(asked, setting)
         if not among(asked, {refused}):
@@ -227,6 +230,8 @@ class Call(Struct, kw_only=True):
             for delta in chunk.deltas:
                 if delta.finish_reason:
                     self._finish = delta.finish_reason
+                if delta.hosted and is_paid_by_call(delta.hosted):
+                    self._unpriced = True
                 if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
@@ -235,6 +240,8 @@ class Call(Struct, kw_only=True):
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
+        if self._unpriced:
+            usage = structs.replace(usage, unpriced=True)
         self.outcome = Outcome(
             decision_id=self.decision_id,
             route=self.attempt.route,
@@ -253,7 +260,7 @@ class Call(Struct, kw_only=True):
 
     def _cost(self, usage: Usage) -> int | None:
         """At the price of the model that served it; nothing was billed where nothing was used."""
-        if not usage.total_input and not usage.total_output:
+        if not (usage.total_input or usage.total_output or usage.unpriced):
             return 0
         priced = billed(self.answers, self._model, self.catalog)
         return None if priced is None else cost(priced, usage)

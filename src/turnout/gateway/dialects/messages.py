@@ -65,7 +65,7 @@ class Messages:
 
 def _content(delta: Delta, names: Mapping[str, str]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    if delta.reasoning:
+    if delta.reasoning or delta.signature:
         blocks.append(
             {"type": "thinking", "thinking": delta.reasoning, "signature": delta.signature}
         )
