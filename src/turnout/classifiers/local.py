@@ -41,7 +41,7 @@ _LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
 # Instructions must look so much more like an injection, too. Harm, and injection.
-_MARGIN = np.array((1.7, 2.5), dtype=np.float32)
+_MARGIN = np.array((2.0, 3.0), dtype=np.float32)
 _share = itemgetter(1)
 
 
