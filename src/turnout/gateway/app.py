@@ -18,6 +18,7 @@ from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.arrival import Arrival, Handler, Table
 from turnout.gateway.astray import whither
+from turnout.gateway.azure import resolved
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, kept_of, key_of, replay
 from turnout.gateway.cors import Origins
@@ -179,6 +180,10 @@ class Gateway:
         path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
         found = self._routes.get((method, path))
         if found is None:
+            path, arrival.model = resolved(path)
+            arrival.path = path
+            found = self._routes.get((method, path))
+        if found is None:
             path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
             found = self._below.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
@@ -228,9 +233,17 @@ class Gateway:
 
     def _json(self, arrival: Arrival) -> Awaitable[object]:
         limits = self.limits
-        return read_json(
+        payload = read_json(
             arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
         )
+        return payload if arrival.model is None else _named(arrival.model, payload)
+
+
+async def _named(model: str, reading: Awaitable[object]) -> object:
+    payload = await reading
+    if isinstance(payload, dict):
+        payload["model"] = model
+    return payload
 
 
 async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Exchange) -> None:
