@@ -15,12 +15,17 @@ from turnout.gateway.strict_json import NotStrictJson, loads
 from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import Codec
+from turnout.providers.responses import ResponsesCodec
 from turnout.providers.sse import EventParser, EventTooLarge
 from turnout.proving.billing import Sure
 from turnout.runtime import assemble
 
 DIALECTS: tuple[ApiDialect, ...] = (Chat(), Messages(), Responses())
-CODECS: tuple[Codec, ...] = (OpenAIChatCodec(), AnthropicCodec(mark="m"))
+CODECS: tuple[Codec, ...] = (
+    OpenAIChatCodec(),
+    ResponsesCodec(mark="m"),
+    AnthropicCodec(mark="m"),
+)
 # A provider whose schemas have few words, and an old Claude: both are told most in other words.
 _FEW_WORDS = "https://generativelanguage.googleapis.com/v1beta/openai"
 _PLAIN = {"messages": [{"role": "user", "content": "2 + 2?"}], "input": "2 + 2?", "max_tokens": 9}

@@ -48,7 +48,7 @@ def chat_text(answer: Answer) -> str:
     return "".join(b["choices"][0]["delta"].get("content") or "" for b in bodies if b["choices"])
 
 
-@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("at", [0, 3, 12])

@@ -156,7 +156,7 @@ def test_blank_texts_are_left_out(blank: str) -> None:
         assert "hm" in texts
 
 
-@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
 def test_an_agents_request_is_answered(family: str) -> None:
     """As a whole, before both families."""
     with world(family=family) as w:

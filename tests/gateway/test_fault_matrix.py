@@ -22,7 +22,11 @@ HEALTH = {
 }
 PATIENT = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 15}
 QUICK = {"connect_s": 5, "first_token_s": 1, "inter_token_s": 1, "total_s": 2}
-FAMILIES = ["openai", pytest.param("anthropic", marks=pytest.mark.slow)]
+FAMILIES = [
+    "openai",
+    pytest.param("openai-responses", marks=pytest.mark.slow),
+    pytest.param("anthropic", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

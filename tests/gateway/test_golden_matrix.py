@@ -183,7 +183,7 @@ def _last_response(answer: Answer) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module", params=["openai", "anthropic"])
+@pytest.fixture(scope="module", params=["openai", "openai-responses", "anthropic"])
 def served(request: pytest.FixtureRequest) -> Iterator[World]:
     """A gateway whose models live at a provider of one family."""
     with world(family=request.param, modalities=["text", "image"]) as w:
@@ -257,8 +257,8 @@ def test_tool_ids_of_any_form_stay_with_their_results(served: World, dialect: st
     ids = ["functions.forecast:0|" + "x" * 60, "call ü"]
     answer = served.post(PATHS[dialect], _loop(dialect, ids))
     assert answer.status == 200, answer.body
-    sent = json.loads(served.upstream.requests[-1].body)["messages"]
-    called, returned = _ids_sent(sent)
+    sent = json.loads(served.upstream.requests[-1].body)
+    called, returned = _ids_sent(sent.get("messages") or sent["input"])
     assert called == returned
     assert len(set(called)) == 2
     assert all(len(i) <= 40 and i.replace("_", "").isalnum() and i.isascii() for i in called)
@@ -268,9 +268,13 @@ def _ids_sent(messages: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     called: list[str] = []
     returned: list[str] = []
     for message in messages:
+        called += [message["call_id"]] if message.get("type") == "function_call" else []
+        if message.get("type") == "function_call_output":
+            returned.append(message["call_id"])
         called += [c["id"] for c in message.get("tool_calls") or ()]
-        returned += [message["tool_call_id"]] if message["role"] == "tool" else []
-        for block in message["content"] if isinstance(message["content"], list) else ():
+        returned += [message["tool_call_id"]] if message.get("role") == "tool" else []
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
             called += [block["id"]] if block["type"] == "tool_use" else []
             returned += [block["tool_use_id"]] if block["type"] == "tool_result" else []
     return called, returned

@@ -26,7 +26,7 @@ def sent(w: World, since: int = 0) -> list[dict[str, Any]]:
     return [json.loads(request.body) for request in w.upstream.requests[since:]]
 
 
-@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("dialect", PATHS)
 def test_the_model_is_asked_again_without_them(dialect: str, family: str, *, stream: bool) -> None:

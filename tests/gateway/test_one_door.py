@@ -101,7 +101,7 @@ def test_no_field_and_no_header_chooses_the_place_or_the_key(inside: Listener) -
             assert request.path == "/v1/chat/completions"
 
 
-@pytest.mark.parametrize("family", ["openai", "anthropic"])
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
 def test_a_pictures_address_is_not_fetched(inside: Listener, family: str) -> None:
     """It goes to the provider as it came, in the words of either family."""
     place = f"http://{inside.place}/a.png"

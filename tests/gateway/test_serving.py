@@ -88,9 +88,11 @@ def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path
 
 def test_a_start_that_ends_while_it_makes_the_token_is_no_hindrance(tmp_path: Path) -> None:
     """Killed at any moment, it leaves no token or a whole one: the next start serves."""
-    program = "import os, sys; from pathlib import Path; from turnout.gateway import admin_token as a\n"
+    program = (
+        "import os, sys; from pathlib import Path; from turnout.gateway import admin_token as a\n"
+    )
     program += "a.secrets.token_urlsafe = lambda n: os._exit(9)\na.admin_token(Path(sys.argv[1]))"
-    ended = subprocess.run([sys.executable, "-c", program, tmp_path], check=False)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path], check=False)
     assert ended.returncode == 9
     token, fresh = admin_token(tmp_path)
     assert fresh

@@ -22,7 +22,7 @@ PYTHONS = {
     "calls": os.environ.get("TURNOUT_SDK_PYTHON", ""),
     "calls2": os.environ.get("TURNOUT_SDK2_PYTHON", ""),
 }
-FAMILIES = ["openai", "anthropic"]
+FAMILIES = ["openai", "openai-responses", "anthropic"]
 TEXT = "acme/coder answers n3:"
 ARGUMENTS = {"city": "n3", "days": 1}
 CALL = {"forecast": ARGUMENTS}

@@ -13,7 +13,7 @@ from turnout.catalog.price import Price
 from turnout.core import Features
 from turnout.core.nearest import nearest
 
-Family = Literal["openai", "anthropic", "embedded"]
+Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 Kind = Literal["chat", "embedding"]
 
 

@@ -1,7 +1,7 @@
 """The folder in which a gateway's workers keep their figures, so that one of them can tell all.
 
-Invariant: it is gone with the process that made it, or else with the next start on this machine: its
-lock, which the system takes from who dies, tells a folder that is used from one that was left.
+Invariant: it is gone with the process that made it, or else with the next start on this machine:
+its lock, which the system takes from who dies, tells a folder in use from one that was left.
 """
 
 import fcntl

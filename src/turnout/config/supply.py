@@ -29,7 +29,7 @@ class PriceSection(Section):
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any base URL that speaks OpenAI's or Anthropic's API.
+    """Who is called: a preset, or any base URL that speaks one of OpenAI's APIs or Anthropic's.
 
     ``on_disconnect`` says what becomes of a call whose caller leaves: ``cancel`` it, or ``drain``
     it for up to ``drain_s`` where the provider bills it to its end anyway.
@@ -38,7 +38,7 @@ class ProviderSection(Section):
     preset: Name | None = None
     base_url: BaseUrl | None = None
     api_key: HeaderValue | None = None
-    family: Literal["openai", "anthropic", "embedded"] | None = None
+    family: Literal["openai", "openai-responses", "anthropic", "embedded"] | None = None
     headers: dict[HeaderName, HeaderValue] = {}
     json_schema: bool | None = None
     on_disconnect: Literal["cancel", "drain"] = "cancel"

@@ -50,7 +50,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
     the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
-    ``caller`` is who asks, as the gateway found by the key.
+    ``caller`` is who asks, as the gateway found by the key. ``left_out`` names settings that the
+    model was found not to take, which no codec may add.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Request(Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     caller: Caller | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
     @property
     def messages(self) -> Sequence[Message]:

@@ -61,5 +61,5 @@ def _put(name: str, path: Path) -> None:
         os.link(name, path)
     except FileExistsError:
         raise
-    except OSError:  # where the file system has no links; two first starts at once are rarer still
-        os.replace(name, path)
+    except OSError:  # a file system without links; two first starts at once are rarer still
+        Path(name).replace(path)

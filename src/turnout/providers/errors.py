@@ -78,7 +78,7 @@ _TYPE_STATUS = (
     (re.compile(r"rate_limit|too_many_requests|resource_exhausted"), 429),
     (re.compile(r"authentication|invalid_api_key|unauthorized|permission"), 401),
     (re.compile(r"model_not_found|not_found"), 404),
-    (re.compile(r"invalid_request|invalid_argument|bad_request"), 400),
+    (re.compile(r"invalid_request|invalid_argument|bad_request|invalid_(?:prompt|image)"), 400),
 )
 
 

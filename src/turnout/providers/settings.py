@@ -24,15 +24,17 @@ _TUNING: Mapping[str, tuple[str, ...]] = {
             "repetition_penalty", "seed", "verbosity", "reasoning_effort",
             # For the provider's books and caches, not for the model.
             "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-            "prompt_cache_retention", "context_management",
+            "prompt_cache_retention", "context_management", "include", "summary",
         )
     },
     "thinking": ("thinking", "reasoning_effort"),
 }  # fmt: skip
+# What the codec of Responses asks for by itself: thoughts to give back, and to show.
+_ADDED = frozenset({"include", "summary"})
 # Of these a model may take one word and not another.
 _WORDS = frozenset({"reasoning_effort", "verbosity", "service_tier"})
 # Words that an error may hold without meaning the field.
-_COMMON = frozenset({"user", "metadata", "store"})
+_COMMON = frozenset({"user", "metadata", "store", *_ADDED})
 
 
 def _any_of(names: Collection[str]) -> re.Pattern[str]:
@@ -44,7 +46,7 @@ _BLAMED, _NAMED = _any_of(_TUNING), _any_of(_TUNING.keys() - _COMMON)
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|deprecated|not (?:be )?(?:permitted|allowed|accepted|specified)"
     r"|unrecogni[sz]ed|unknown|unexpected|extra (?:inputs|fields)|cannot both|may only be"
-    r"|only the default"
+    r"|only the default|must be verified to"
 )
 
 
@@ -53,10 +55,13 @@ def refused_setting(message: str, param: str = "") -> str | None:
 
     ``param`` is the field that the provider blames, in whatever path it writes.
     """
-    text = message.lower()
+    # Responses says an effort inside of its ``reasoning``.
+    text, param = (
+        said.lower().replace("reasoning.effort", "reasoning_effort") for said in (message, param)
+    )
     if not _NOT_TAKEN.search(text):
         return None
-    found = _BLAMED.search(param.lower()) if param else _NAMED.search(text)
+    found = _BLAMED.search(param) if param else _NAMED.search(text)
     return found[1] if found else None
 
 
@@ -73,8 +78,18 @@ def as_refused(request: Request, setting: str) -> Refused:
 def among(request: Request, refused: Collection[Refused]) -> list[str]:
     """The settings of the request that were refused before."""
     said = _said(request)
-    named = {name for name, _ in refused if any(field in said for field in _TUNING[name])}
+    named = {
+        name
+        for name, _ in refused
+        if (name in _ADDED and name not in request.left_out)
+        or any(field in said for field in _TUNING[name])
+    }
     return sorted(name for name in named if as_refused(request, name) in refused)
+
+
+def added(request: Request, setting: str) -> bool:
+    """Whether a codec asks for this by itself, and not the caller, who then cannot miss it."""
+    return setting in _ADDED and request.dialect != "responses"
 
 
 def without(request: Request, settings: Collection[str]) -> Request:
@@ -85,6 +100,7 @@ def without(request: Request, settings: Collection[str]) -> Request:
         request,
         body=_left(request.body, fields),
         native=None if native is None else _left(native, fields),
+        left_out=request.left_out.union(settings),
     )
 
 

@@ -11,6 +11,8 @@ to what the provider bills. Shapes read, with the documents that define them:
   ``completion_tokens``, but in ``total_tokens``.
 - Gemini's OpenAI endpoint (ai.google.dev/gemini-api/docs/openai): thinking tokens are reported
   only as the part of ``total_tokens`` that is neither prompt nor completion.
+- OpenAI Responses (platform.openai.com/docs/api-reference/responses/object): the same, in other
+  words.
 - OpenRouter (openrouter.ai/docs/use-cases/usage-accounting): ``cache_write_tokens`` beside
   ``cached_tokens``. Moonshot (platform.moonshot.ai/docs/api/chat): ``cached_tokens`` at the top.
 """
@@ -30,6 +32,23 @@ def openai_usage(payload: object) -> Usage | None:
         return _read(payload)
     except WrongCount:
         return None
+
+
+# What Responses calls the same counts.
+_OF_RESPONSES = (
+    ("prompt_tokens", "input_tokens"),
+    ("completion_tokens", "output_tokens"),
+    ("total_tokens", "total_tokens"),
+    ("prompt_tokens_details", "input_tokens_details"),
+    ("completion_tokens_details", "output_tokens_details"),
+)
+
+
+def responses_usage(payload: object) -> Usage | None:
+    """The usage that OpenAI's Responses reports, as ``openai_usage`` gives it."""
+    if not isinstance(payload, dict):
+        return None
+    return openai_usage({name: payload.get(other) for name, other in _OF_RESPONSES})
 
 
 def _read(payload: Mapping[str, Any]) -> Usage:

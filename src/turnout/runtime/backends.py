@@ -14,6 +14,7 @@ from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.openai_embeddings import OpenAIEmbeddingsCodec
+from turnout.providers.responses import ResponsesCodec
 from turnout.providers.settings import Refused
 from turnout.providers.transport import HttpTransport
 from turnout.runtime.local_models import local_models
@@ -41,6 +42,7 @@ class Backends:
         http = HttpTransport()
         self._transports: Mapping[str, Transport] = {
             "openai": http,
+            "openai-responses": http,
             "anthropic": http,
             "embedded": EmbeddedTransport(local_models()),
         }
@@ -66,6 +68,8 @@ def _codec(deployment: Deployment) -> Codec:
         return OpenAIEmbeddingsCodec.for_provider(deployment.provider)
     if deployment.provider.family == "anthropic":
         return AnthropicCodec.for_deployment(deployment)
+    if deployment.provider.family == "openai-responses":
+        return ResponsesCodec.for_deployment(deployment)
     return OpenAIChatCodec.for_deployment(deployment)
 
 

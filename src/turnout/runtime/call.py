@@ -20,7 +20,7 @@ from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
-from turnout.providers.settings import Refused, among, as_refused, without
+from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.runtime.backends import Backend
 from turnout.runtime.receipt import cost
 
@@ -64,7 +64,8 @@ class Call(Struct, kw_only=True):
     def left_out(self) -> Sequence[str]:
         """The settings of the request that its model does not take and is not sent."""
         refuses = self._refuses
-        return among(self.request, refuses) if refuses and not self.exact else ()
+        found = among(self.request, refuses) if refuses else ()
+        return [name for name in found if added(self.request, name)] if self.exact else found
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -169,7 +170,7 @@ class Call(Struct, kw_only=True):
 
     def _does_without(self, setting: str | None, asked: Request) -> bool:
         """Whether what was asked with this setting can be asked again without it, as from now."""
-        if setting is None or self.exact:
+        if setting is None or (self.exact and not added(asked, setting)):
             return False
         refused = as_refused(asked, setting)
         if not among(asked, {refused}):

@@ -8,12 +8,23 @@ This module does not know how texts are scored.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout.core import Chunk, Delta, strings
+from turnout.core import Chunk, Delta, readable, strings
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
 _BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
 _ENDING = _FIXED | {"stop_reason", "stop_sequence"}
+_EVENT_READ = frozenset({"type", "response", "item", "item_id", "obfuscation", "logprobs"})
+_PART_READ = frozenset({"type", "text", "refusal", "logprobs"})
+_ITEM_FIXED = frozenset({"type", "id", "status", "role", "call_id", "encrypted_content"})
+_PICTURE = _ITEM_FIXED | {"result"}
+_ITEM_READ = {
+    "message": _ITEM_FIXED | {"content"},
+    "reasoning": _ITEM_FIXED | {"summary"},
+    "function_call": _ITEM_FIXED | {"name", "arguments"},
+    "custom_tool_call": _ITEM_FIXED | {"name", "input"},
+    "image_generation_call": _PICTURE,
+}
 _READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 
@@ -23,6 +34,10 @@ def written(chunk: Chunk) -> list[tuple[str, str]]:
     raw = chunk.raw
     if "choices" in raw:
         found += _of_choices(raw["choices"] or ())
+    elif raw.get("object") == "response":
+        found.append(("0.other", "\n".join(_of_output(raw))))
+    elif str(raw.get("type", "")).startswith("response."):
+        found.append(("0.other", "\n".join(_of_event(raw, told=chunk.has_content))))
     elif raw.get("type") == "message":
         found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
     elif raw:
@@ -36,6 +51,37 @@ def _of_delta(delta: Delta) -> Iterable[tuple[str, str]]:
     yield f"{delta.choice}.reasoning", delta.reasoning
     for call in delta.tool_calls:
         yield f"{delta.choice}.tool{call.index}", (call.name or "") + call.arguments
+
+
+def _of_output(response: Mapping[str, Any]) -> Iterable[str]:
+    """The texts in a response's output that its deltas do not hold."""
+    for item in response.get("output") or ():
+        parts = item.get("content") if item.get("type") == "message" else None
+        told = _ITEM_READ.get(str(item.get("type")), _ITEM_FIXED)
+        yield from readable({name: value for name, value in item.items() if name not in told})
+        for part in parts or ():
+            yield from readable({k: v for k, v in part.items() if k not in _PART_READ})
+
+
+def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
+    """All texts of an event but for a piece that a delta holds; of a response only its output.
+
+    What ends an item or the response repeats what was told in pieces, and is read again: nothing
+    proves that it is the same.
+    """
+    if told and str(event["type"]).endswith(".delta"):
+        return
+    response = event.get("response")
+    output = response.get("output") if isinstance(response, Mapping) else None
+    yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ})
+    for item in (event.get("item"), *(output or ())):
+        if isinstance(item, Mapping):
+            yield from readable({k: v for k, v in item.items() if k not in _fixed(item)})
+
+
+def _fixed(item: Mapping[str, Any]) -> frozenset[str]:
+    """The names of what is no text in an item."""
+    return _PICTURE if item.get("type") == "image_generation_call" else _ITEM_FIXED
 
 
 def _of_choices(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:

@@ -63,8 +63,8 @@ def message_of(completion: Payload) -> dict[str, Any]:
     return found
 
 
-class AnthropicStream:
-    """Turns the chat events of one stream into Anthropic's."""
+class AnthropicWire:
+    """Turns a chat answer, whole or the events of its stream, into Anthropic's."""
 
     def __init__(self, prompt_usage: Payload) -> None:
         self._prompt_usage = prompt_usage
@@ -73,6 +73,10 @@ class AnthropicStream:
         self._model = ""
         self._stop_reason: str | None = None
         self._usage: dict[str, int] | None = None
+
+    def whole(self, completion: Payload) -> dict[str, Any]:
+        """A chat completion as a message."""
+        return message_of(completion)
 
     def events(self, payload: Payload) -> Iterator[dict[str, Any]]:
         """The events of one chat event."""

@@ -9,10 +9,9 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from turnout.testing.answers import Answer
-from turnout.testing.anthropic_wire import AnthropicStream, message_of
 from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, usage_object
 from turnout.testing.refusals import error_object
@@ -44,10 +43,26 @@ _UNASKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 )
 
 
+class Wire(Protocol):
+    """Another form than chat's, into which one answer is turned."""
+
+    def whole(self, completion: Mapping[str, Any]) -> dict[str, Any]:
+        """A whole answer."""
+        ...
+
+    def events(self, payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The events of one chat event, each with its ``type``."""
+        ...
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """The events that end the stream."""
+        ...
+
+
 class Playback:
     """Plays ``answer`` on ``exchange``; ``include_usage`` is what the caller asked for.
 
-    ``anthropic`` sends Anthropic's events instead of OpenAI's.
+    ``wire`` is the form to send it in, where that is not chat's.
     """
 
     def __init__(
@@ -58,16 +73,14 @@ class Playback:
         answer: Answer,
         *,
         include_usage: bool,
-        anthropic: bool = False,
+        wire: Wire | None = None,
     ) -> None:
         self._exchange = exchange
         self._entry = entry
         self._script = script
         self._answer = answer
         self._include_usage = include_usage
-        self._anthropic: AnthropicStream | None = None
-        if anthropic:
-            self._anthropic = AnthropicStream(usage_object(entry, frozenset()) or {})
+        self._wire = wire
         self._end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
 
     async def play(self) -> bool:
@@ -126,7 +139,7 @@ class Playback:
             if await self._breaks_off(self._entry.completion_tokens):
                 return False
         completion = self._completion()
-        body = json.dumps(message_of(completion) if self._anthropic else completion).encode()
+        body = json.dumps(self._wire.whole(completion) if self._wire else completion).encode()
         headers = {"Content-Type": "application/json", **self._extra_headers()}
         if "halfjson" in self._script:
             body = body[: len(body) // 2]
@@ -231,17 +244,17 @@ class Playback:
         return {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
 
     async def _done(self) -> None:
-        if self._anthropic is None:
+        if self._wire is None:
             await self._send("[DONE]")
             return
-        for event in self._anthropic.end():
+        for event in self._wire.end():
             await self._send(json.dumps(event), event["type"])
 
     async def _event(self, payload: Mapping[str, Any]) -> None:
-        if self._anthropic is None:
+        if self._wire is None:
             await self._send(json.dumps(payload))
             return
-        for event in self._anthropic.events(payload):
+        for event in self._wire.events(payload):
             await self._send(json.dumps(event), event["type"])
 
     async def _send(self, data: str, name: str = "") -> None:

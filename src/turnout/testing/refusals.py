@@ -48,6 +48,13 @@ _SPECIAL = {
 
 def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
     """The error object of a picky model about the first setting that it does not take."""
+    if "unverified" in script and (body.get("reasoning") or {}).get("summary"):
+        return {
+            "message": "Your organization must be verified to generate reasoning summaries.",
+            "type": "invalid_request_error",
+            "param": "reasoning.summary",
+            "code": "unsupported_value",
+        }
     for name in ("temperature", "top_p") if "picky" in script else ():
         if body.get(name, 1) != 1:
             text = f"Unsupported value: '{name}' does not support {body[name]} with this model."

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's and Anthropic's chat, and errs on command.
+"""A real HTTP server that speaks OpenAI's chat and Responses and Anthropic's Messages, and errs.
 
 Invariant: an honest model name gets an honest answer; whatever happens is on the invoice.
 This module does not know routers.
@@ -11,20 +11,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from turnout.testing import anthropic_wire, responses_wire
 from turnout.testing.answers import Answer, answer, nonce_of, prompt_tokens
-from turnout.testing.anthropic_wire import chat_shape
 from turnout.testing.http1 import Exchange, PeerGone
-from turnout.testing.invoice import InvoiceEntry, RecordedRequest
+from turnout.testing.invoice import InvoiceEntry, RecordedRequest, usage_object
 from turnout.testing.local_server import LocalServer
-from turnout.testing.playback import Playback
+from turnout.testing.playback import Playback, Wire
 from turnout.testing.refusals import refusal, unsupported
 from turnout.testing.script import HONEST, Script, parse
 from turnout.testing.vectors import embedding_answer
 
 MESSAGES_PATH = "/v1/messages"
+RESPONSES_PATH = "/v1/responses"
 EMBEDDINGS_PATH = "/v1/embeddings"
 _JSON = {"Content-Type": "application/json"}
-_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, EMBEDDINGS_PATH})
+_ANSWERING = frozenset({"/v1/chat/completions", MESSAGES_PATH, RESPONSES_PATH, EMBEDDINGS_PATH})
+_SHAPES = {
+    MESSAGES_PATH: anthropic_wire.chat_shape,
+    RESPONSES_PATH: responses_wire.chat_shape,
+}
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
 
@@ -99,8 +104,8 @@ class FaultyUpstream(LocalServer):
     async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
         try:
             body = request.json()
-            if request.path == MESSAGES_PATH:
-                body = chat_shape(body)
+            if request.path in _SHAPES:
+                body = _SHAPES[request.path](body)
             script = self._script(body["model"])
         except (ValueError, KeyError, TypeError) as error:
             await _send_error(exchange, 400, str(error))
@@ -115,14 +120,14 @@ class FaultyUpstream(LocalServer):
         entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
         if request.path == EMBEDDINGS_PATH:
             return await _embed(exchange, entry, script, body)
-        anthropic = request.path == MESSAGES_PATH
+        wire = _wire(request.path, entry, body)
         playback = Playback(
             exchange,
             entry,
             script,
             self._said(script, body, entry.nonce),
-            include_usage=anthropic or _wants_usage(body),
-            anthropic=anthropic,
+            include_usage=wire is not None or _wants_usage(body),
+            wire=wire,
         )
         return await playback.play()
 
@@ -156,6 +161,13 @@ class FaultyUpstream(LocalServer):
         script = parse(self.scripts.get(model, model))
         calls = self._calls[model] = self._calls.get(model, 0) + 1
         return HONEST if script.fails is not None and calls > script.fails else script
+
+
+def _wire(path: str, entry: InvoiceEntry, body: Mapping[str, Any]) -> Wire | None:
+    """The form of answers on this path, where it is not chat's."""
+    if path == MESSAGES_PATH:
+        return anthropic_wire.AnthropicWire(usage_object(entry, frozenset()) or {})
+    return responses_wire.ResponsesWire(body) if path == RESPONSES_PATH else None
 
 
 def _billed_prompt(script: Script, body: Mapping[str, Any]) -> int:

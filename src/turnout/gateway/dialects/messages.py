@@ -67,7 +67,7 @@ class Messages:
 def _content(delta: Delta, native: Body | None) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     names = full_names(native)
-    if delta.reasoning and shows_thoughts(native):
+    if (delta.reasoning or delta.signature) and shows_thoughts(native):
         blocks.append(
             {"type": "thinking", "thinking": delta.reasoning, "signature": delta.signature}
         )

@@ -158,6 +158,6 @@ class MessagesWriter:
 
 def _is_native(raw: Mapping[str, Any]) -> bool:
     """Whether this is an event of an Anthropic provider, to be told in its own words."""
-    if not raw.get("type") or "choices" in raw:
+    if not raw.get("type") or "choices" in raw or str(raw["type"]).startswith("response."):
         return False
     return raw["type"] != "message_start" or isinstance(raw.get("message"), Mapping)

@@ -1,12 +1,14 @@
 """OpenAI's Responses: the request read, whole answers and errors written.
 
-Invariant: a whole answer is what its stream would have ended with.
+Invariant: a whole answer is what its stream would have ended with; one that came in this form
+passes as it is, but for its model and the caller's own metadata.
 This module does not know connections.
 """
 
 import orjson
 
 from turnout.core import Chunk, Dialect
+from turnout.gateway.dialects import responses_items as items
 from turnout.gateway.dialects.chat import error_object
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.dialects.reading import inbound
@@ -26,6 +28,8 @@ class Responses:
 
     def whole(self, chunk: Chunk, about: About) -> bytes:
         """A response."""
+        if chunk.raw.get("object") == "response":
+            return orjson.dumps(items.passed(chunk.raw, about, chunk.model or about.model))
         writer = self.writer(about)
         writer.write(chunk)
         writer.end()

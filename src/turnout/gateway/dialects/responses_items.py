@@ -66,6 +66,17 @@ def response_object(
     }
 
 
+def is_native(raw: Mapping[str, Any]) -> bool:
+    """Whether this is an event of a provider that speaks this dialect."""
+    return str(raw.get("type", "")).startswith("response.")
+
+
+def passed(response: Mapping[str, Any], about: About, model: str) -> dict[str, Any]:
+    """A provider's response as its caller sees it: what stayed here is what the caller said."""
+    metadata = (about.inbound.native or {}).get("metadata") or {}
+    return {**response, "model": model, "metadata": metadata}
+
+
 def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage in this dialect's words."""
     return {

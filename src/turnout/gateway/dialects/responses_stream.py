@@ -1,12 +1,13 @@
 """A streamed answer in the events of OpenAI's Responses.
 
+Events that came in this form already pass in their order, as they are but for their numbers.
 Invariant: every item and part that is added is done; the stream ends with ``response.completed``,
 ``response.incomplete`` or, after an ``error``, ``response.failed``.
 Source: platform.openai.com/docs/api-reference/responses-streaming.
 This module does not know connections.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,13 +22,25 @@ from turnout.gateway.dialects.responses_tools import Offered, offered, search_of
 from turnout.gateway.problem import Problem
 
 _DONE = "completed"
+_ADDED = "response.output_item.added"
+_OF_ITEMS = frozenset({_ADDED, "response.output_item.done"})
+_TEXTS = frozenset(
+    {
+        "response.output_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+    }
+)
+_NUMBERED = frozenset({"type", "sequence_number"})
 
 
 @dataclass(slots=True, kw_only=True)
 class _Open:
     """An output item that still grows: its text is the message's, the thought's or arguments.
 
-    A message that is refused from its first word has no text, which is None then.
+    A message that is refused from its first word has no text, which is None then. One that came
+    in this form is ``done`` when its provider says so.
     """
 
     place: int
@@ -35,6 +48,7 @@ class _Open:
     text: str | None = None
     refusal: str = ""
     logprobs: list[Any] = field(default_factory=list)
+    done: bool = False
 
 
 class ResponsesWriter:
@@ -48,6 +62,8 @@ class ResponsesWriter:
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._started = False
+        self._native = False
+        self._head: dict[str, Any] = {}
 
     @cached_property
     def _tools(self) -> dict[str, Offered]:
@@ -58,6 +74,9 @@ class ResponsesWriter:
         """The events of a chunk; of several choices only the first can be told."""
         self._usage = chunk.usage or self._usage
         self._model = chunk.model or self._model
+        if items.is_native(chunk.raw):
+            return self._pass_on(dict(chunk.raw))
+        self._native = False
         events = [] if self._started else self._start()
         for delta in chunk.deltas:
             if delta.choice == 0:
@@ -70,9 +89,11 @@ class ResponsesWriter:
 
     def end(self, usage: Usage | None = None) -> bytes:
         """The events that finish every item and the response."""
+        if self._native:
+            return b""
         self._usage = self._usage or usage
         ended, _ = items.ended(self._finish)
-        opened = list(self._items.values())
+        opened = [one for one in self._items.values() if not one.done]
         events = [
             e for one in opened for e in self._done(one, ended if one is opened[-1] else _DONE)
         ]
@@ -100,9 +121,26 @@ class ResponsesWriter:
     def _object(self, status: str) -> dict[str, Any]:
         output = [opened.item for opened in self._items.values()]
         usage = None if status == "in_progress" else self._usage
-        return items.response_object(self._about, self._model, status, output, usage)
+        found = items.response_object(self._about, self._model, status, output, usage)
+        return {**found, **self._head}
 
-    def _event(self, kind: str, **fields: Any) -> bytes:
+    def _pass_on(self, raw: dict[str, Any]) -> bytes:
+        """An event of a provider that speaks this dialect, noted so that it can be broken off."""
+        self._native = self._started = True
+        kind, index = str(raw["type"]), int(raw.get("output_index") or 0)
+        if isinstance(raw.get("response"), Mapping):
+            raw["response"] = items.passed(raw["response"], self._about, self._model)
+            told = raw["response"]
+            self._head = {name: told[name] for name in ("id", "created_at") if name in told}
+        elif kind in _OF_ITEMS and isinstance(raw.get("item"), Mapping):
+            done = kind != _ADDED
+            self._items["native", index] = _Open(place=index, item=dict(raw["item"]), done=done)
+        elif kind in _TEXTS and ("native", index) in self._items:
+            opened = self._items["native", index]
+            opened.text = (opened.text or "") + str(raw.get("delta"))
+        return self._event(kind, **{k: v for k, v in raw.items() if k not in _NUMBERED})
+
+    def _event(self, kind: str, /, **fields: Any) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **fields}
         self._sequence += 1
         return sse.event(kind, body)
@@ -238,6 +276,8 @@ class ResponsesWriter:
             ]
         elif item["type"] == "tool_search_call":
             item["arguments"], item["status"], told = search_of(text), status, []
+        elif item["type"] != "function_call":
+            told = []  # of a tool at the provider, which alone knows how far it came
         else:
             item["arguments"], item["status"] = text, status
             kind = "response.function_call_arguments.done"

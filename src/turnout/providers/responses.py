@@ -1,0 +1,84 @@
+"""The wire family of OpenAI's Responses, by which alone some of its models are served.
+
+Invariant: pure; a request that came as Responses goes on in its own words, others are translated.
+Source: platform.openai.com/docs/api-reference/responses.
+This module does not know connections, clocks or prices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.catalog import Deployment
+from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.providers.answer_body import bad_answer, read_answer
+from turnout.providers.errors import classify, read_error
+from turnout.providers.openai_chat import dump, headers_of
+from turnout.providers.protocol import WireRequest
+from turnout.providers.responses_answer import read_response
+from turnout.providers.responses_native import native_body
+from turnout.providers.responses_request import responses_body
+from turnout.providers.responses_stream import ResponsesStreamDecoder
+from turnout.providers.scrub import secrets_of
+from turnout.providers.signatures import mark_of
+from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.stream_decoder import interrupted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponsesCodec:
+    """The codec for one deployment; ``secrets`` are hidden where a provider's text is repeated."""
+
+    mark: str
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    max_event_bytes: int = MAX_EVENT_BYTES
+
+    @classmethod
+    def for_deployment(cls, deployment: Deployment) -> "ResponsesCodec":
+        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
+        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
+        body = self._body(request, deployment)
+        if stream:
+            body["stream"] = True
+        return WireRequest(
+            url=f"{deployment.provider.base_url.rstrip('/')}/responses",
+            body=dump(body),
+            headers=headers_of(request, deployment.provider, stream=stream),
+        )
+
+    def decode(self, body: bytes) -> Chunk | Fault:
+        """A whole answer, or the fault of a body that is none."""
+        answer = read_answer(body, lambda payload: read_response(payload, self.mark), self.secrets)
+        if isinstance(answer, Fault):
+            return answer
+        finish = answer.deltas[0].finish_reason
+        if finish is None:
+            return interrupted("the provider gave the response before it had come to its end")
+        if finish == "stop" and not answer.raw["output"]:
+            return bad_answer("the answer holds no output")
+        return answer
+
+    def decoder(self) -> ResponsesStreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        return ResponsesStreamDecoder(
+            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
+        )
+
+    def classify_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+
+    def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
+        try:
+            if request.dialect == "responses" and request.native is not None:
+                names = frozenset({deployment.id, deployment.model})
+                return native_body(request.native, request, deployment.model, names, self.mark)
+            return responses_body(request, deployment.model, self.mark)
+        except (AttributeError, LookupError, TypeError) as error:
+            message = "a value in messages or tools has another type than the API gives it"
+            raise InvalidRequest(f"{message}: {error}", field="messages") from error

@@ -1,0 +1,105 @@
+"""Whole answers of OpenAI's Responses as chunks, and what their items say.
+
+Invariant: what has the wrong type raises, so that nothing is half read; thoughts are marked.
+Source: platform.openai.com/docs/api-reference/responses/object.
+This module does not know bytes or streams.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.providers.openai_chunks import Malformed
+from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
+from turnout.providers.usage import responses_usage
+
+Item = Mapping[str, Any]
+
+# Where a call's words stand, by its kind.
+SAID = {"function_call": "arguments", "custom_tool_call": "input"}
+
+
+def read_response(payload: object, mark: str) -> Chunk:
+    """The chunk in a decoded response. Raises Malformed.
+
+    Its finish reason is None where the response has not come to its end.
+    """
+    if not isinstance(payload, Mapping):
+        raise Malformed("the answer is no response")
+    items = output_of(payload)
+    calls = [item for item in items if item.get("type") in SAID]
+    thoughts = [item for item in items if item.get("type") == "reasoning"]
+    delta = Delta(
+        text="".join(text_of(item) for item in items),
+        refusal="".join(text_of(item, "refusal") for item in items),
+        reasoning="".join(map(thought_of, thoughts)),
+        signature="".join(signature_of(item, mark, len(thought_of(item))) for item in thoughts),
+        tool_calls=tuple(call_of(item, place) for place, item in enumerate(calls)),
+        finish_reason=finish_of(payload, calls=bool(calls)),
+    )
+    return Chunk(
+        deltas=(delta,),
+        usage=responses_usage(payload.get("usage")),
+        model=text(payload.get("model")) or None,
+        id=text(payload.get("id")) or None,
+        raw=told(payload, mark),
+    )
+
+
+def output_of(response: Item) -> Sequence[Item]:
+    """The output items. Raises Malformed."""
+    items = response.get("output")
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+        raise Malformed("the response has no list of output items")
+    return items
+
+
+def told(response: Item, mark: str) -> dict[str, Any]:
+    """The response as callers see it."""
+    return {**response, "output": [told_item(item, mark) for item in response.get("output") or ()]}
+
+
+def told_item(item: Item, mark: str) -> Item:
+    """The output item as callers see it."""
+    return marked_item(item, mark) if item.get("type") == "reasoning" else item
+
+
+def text_of(item: Item, kind: str = "text") -> str:
+    """What a message says, or why it says no more (``refusal``); empty for other items."""
+    if item.get("type") != "message":
+        return ""
+    parts = item.get("content") or ()
+    if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
+        raise Malformed("a message's content is no list of parts")
+    return "".join(text(part.get(kind)) for part in parts)
+
+
+def call_of(item: Item, place: int) -> ToolCallDelta:
+    """A whole call, which is the ``place``-th of its answer."""
+    return ToolCallDelta(
+        index=place,
+        id=text(item.get("call_id")),
+        name=text(item.get("name")),
+        arguments=text(item.get(SAID[item["type"]])),
+    )
+
+
+def finish_of(response: Item, *, calls: bool) -> str | None:
+    """Why the answer ended; None where it did not."""
+    status = response.get("status")
+    if status == "completed":
+        return "tool_calls" if calls else "stop"
+    if status != "incomplete":
+        return None
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    return "content_filter" if reason == "content_filter" else "length"
+
+
+def text(value: object) -> str:
+    """The value, which is text or nothing. Raises Malformed."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed("a text field is not text")
+    return value

@@ -1,0 +1,71 @@
+"""A Responses body that goes to an API of its own kind as the caller wrote it.
+
+Invariant: unknown fields, tools and items pass; other models' thoughts do not, and nothing is
+stored at the provider, which is therefore told neither ids of what it does not have nor metadata.
+Without a thought, an item that still had its id would be refused for the lack of it.
+Source: platform.openai.com/docs/api-reference/responses/create.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.core import Request
+from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_item
+from turnout.providers.tool_ids import opaque_user, portable
+
+# Said anew for each call, or for the gateway alone; what needs state is not there by now.
+_KEPT_HERE = frozenset(
+    {
+        "model", "stream", "store", "metadata", "background", "previous_response_id",
+        "conversation", "prompt",
+    }
+)  # fmt: skip
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+_RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
+
+Item = Mapping[str, Any]
+
+
+def native_body(
+    native: Mapping[str, Any], request: Request, model: str, names: frozenset[str], mark: str
+) -> dict[str, Any]:
+    """The body for ``model``; asking for one of ``names`` means that the caller chose it."""
+    body = {name: value for name, value in native.items() if name not in _KEPT_HERE}
+    body |= {"model": model, "store": False}
+    if isinstance(native["input"], list):
+        trust = request.model in names
+        items = (_item(item, mark, trust=trust) for item in native["input"])
+        body["input"] = [item for item in items if item is not None]
+    if "user" in body:
+        body["user"] = opaque_user(body["user"])
+    _leave_out(body, request.left_out)
+    include = list(body.get("include") or ())
+    asked = body.get("reasoning") or always_reasons(model)
+    if asked and ENCRYPTED not in include and "include" not in request.left_out:
+        body["include"] = [*include, ENCRYPTED]
+    return body
+
+
+def _leave_out(body: dict[str, Any], left_out: frozenset[str]) -> None:
+    """Takes away what the model does not take and what is told inside of another field."""
+    inner = (
+        ("reasoning", "effort", "reasoning_effort"),
+        ("reasoning", "summary", "summary"),
+        ("text", "verbosity", "verbosity"),
+    )
+    for field, name, setting in inner:
+        if setting in left_out and body.get(field):
+            body[field] = {k: v for k, v in body[field].items() if k != name}
+
+
+def _item(item: Item, mark: str, *, trust: bool) -> Item | None:
+    kind = item.get("type") or "message"
+    if kind == "reasoning":
+        return own_item(item, mark, trust=trust)
+    if kind == "item_reference":
+        return None  # to a thought, whose item is not there
+    if kind == "message" or kind in _CALLS:
+        item = {name: value for name, value in item.items() if name != "id"}
+    if (kind in _CALLS or kind in _RESULTS) and isinstance(item.get("call_id"), str):
+        return {**item, "call_id": portable(item["call_id"])}
+    return item

@@ -1,0 +1,183 @@
+"""The events of a streamed Responses answer as chunks, with every way it can break off.
+
+Invariant: a stream is complete only at ``response.completed`` or ``response.incomplete`` with that
+status; anything else ends in a fault, and nothing follows a fault. What an item is said to hold in
+the end and was not told in pieces is told then.
+Source: platform.openai.com/docs/api-reference/responses-streaming.
+This module does not know requests or transports.
+"""
+
+from typing import Any
+
+import orjson
+
+from turnout.core import Chunk, Delta, Fault, ToolCallDelta
+from turnout.providers.answer_body import bad_answer
+from turnout.providers.errors import ErrorText, classify, error_in
+from turnout.providers.openai_chunks import Malformed
+from turnout.providers.responses_answer import (
+    SAID,
+    call_of,
+    finish_of,
+    output_of,
+    text,
+    text_of,
+    told,
+    told_item,
+)
+from turnout.providers.responses_thoughts import BETWEEN, signature_of, thought_of
+from turnout.providers.sse import MAX_EVENT_BYTES, Event
+from turnout.providers.stream_decoder import StreamDecoder, interrupted
+from turnout.providers.usage import responses_usage
+
+_BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
+_ENDS = frozenset({"response.completed", "response.incomplete"})
+_FAILED = "response.failed"
+_THOUGHTS = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ARGUMENTS = frozenset(
+    {"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"}
+)
+_ADDED = "response.output_item.added"
+_OF_ITEMS = frozenset({_ADDED, "response.output_item.done"})
+
+Payload = dict[str, Any]
+
+
+class ResponsesStreamDecoder(StreamDecoder):
+    """Decodes one stream. ``mark`` goes on thoughts; ``secrets`` are hidden in fault details."""
+
+    def __init__(
+        self,
+        *,
+        mark: str,
+        secrets: frozenset[str] = frozenset(),
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        super().__init__(secrets, max_event_bytes)
+        self._mark = mark
+        self._items: set[int] = set()
+        self._calls: dict[int, int] = {}
+        self._thought: dict[int, int] = {}
+        self._told: set[int] = set()
+
+    def _read(self, event: Event) -> Chunk | Fault | None:
+        try:
+            payload = orjson.loads(event.data)
+            if not isinstance(payload, dict):
+                raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
+            kind = text(payload.get("type")) or event.type
+            error = self._error(kind, payload, event)
+            if error is not None:
+                return self._fail(classify(None, error, secrets=self._secrets))
+            # What is not of the response, such as a sign of life, is nobody else's.
+            chunk = self._chunk(kind, payload) if kind.startswith("response.") else None
+        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
+            return self._skip(str(problem))
+        self._malformed = None
+        return chunk
+
+    def _error(self, kind: str, payload: Payload, event: Event) -> ErrorText | None:
+        if kind == _FAILED:
+            failed = _object(payload["response"])
+            return error_in(failed) or ErrorText(message="the response failed")
+        if kind == "error" or payload.get("error"):
+            return error_in(payload) or ErrorText(message=event.data)
+        return None
+
+    def _chunk(self, kind: str, payload: Payload) -> Chunk | Fault:
+        if kind in _BEGINS:
+            return self._with_response(payload)
+        if kind in _ENDS:
+            return self._ending(payload)
+        return Chunk(deltas=tuple(self._deltas(kind, payload)), raw=payload)
+
+    def _with_response(self, payload: Payload, *deltas: Delta) -> Chunk:
+        response = _object(payload["response"])
+        return Chunk(
+            deltas=deltas,
+            usage=responses_usage(response.get("usage")),
+            model=text(response.get("model")) or None,
+            id=text(response.get("id")) or None,
+            raw={**payload, "response": told(response, self._mark)},
+        )
+
+    def _ending(self, payload: Payload) -> Chunk | Fault:
+        response = _object(payload["response"])
+        finish = finish_of(response, calls=bool(self._calls))
+        if finish is None:
+            return self._fail(interrupted("the stream ended without having come to its end"))
+        if finish == "stop" and not self._items and not output_of(response):
+            return self._fail(bad_answer("the stream ended without any output"))
+        # Some servers tell of their items at the end only.
+        late = [
+            delta
+            for index, item in enumerate(response.get("output") or ())
+            if index not in self._items
+            for delta in (*self._added(index, item), *self._finished(index, item))
+        ]
+        finish = finish_of(response, calls=bool(self._calls))
+        self._done = True
+        return self._with_response(payload, *late, Delta(finish_reason=finish))
+
+    def _deltas(self, kind: str, payload: Payload) -> list[Delta]:
+        if kind in _OF_ITEMS:
+            index, item = _place(payload["output_index"]), _object(payload["item"])
+            payload["item"] = told_item(item, self._mark)
+            return (self._added if kind == _ADDED else self._finished)(index, item)
+        if kind == "response.output_text.delta":
+            return [Delta(text=self._piece(payload))]
+        if kind == "response.refusal.delta":
+            return [Delta(refusal=self._piece(payload))]
+        if kind in _THOUGHTS:
+            return [self._thinks(_place(payload["output_index"]), self._piece(payload))]
+        if kind == "response.reasoning_summary_part.added" and payload.get("summary_index"):
+            return [self._thinks(_place(payload["output_index"]), BETWEEN)]
+        return [self._argued(payload)] if kind in _ARGUMENTS else []
+
+    def _argued(self, payload: Payload) -> Delta:
+        piece, place = self._piece(payload), self._calls[_place(payload["output_index"])]
+        return Delta(tool_calls=(ToolCallDelta(index=place, arguments=piece),))
+
+    def _piece(self, payload: Payload) -> str:
+        self._told.add(_place(payload["output_index"]))
+        return text(payload["delta"])
+
+    def _thinks(self, index: int, thought: str) -> Delta:
+        self._thought[index] = self._thought.get(index, 0) + len(thought)
+        return Delta(reasoning=thought)
+
+    def _added(self, index: int, item: Payload) -> list[Delta]:
+        self._items.add(index)
+        if item.get("type") not in SAID:
+            return []
+        place = self._calls.setdefault(index, len(self._calls))
+        call = ToolCallDelta(index=place, id=text(item["call_id"]), name=text(item["name"]))
+        return [Delta(tool_calls=(call,))]
+
+    def _finished(self, index: int, item: Payload) -> list[Delta]:
+        found = [] if index in self._items else self._added(index, item)
+        kind, untold = item.get("type"), index not in self._told
+        if kind == "message" and untold:
+            found.append(Delta(text=text_of(item), refusal=text_of(item, "refusal")))
+        elif kind in SAID and untold:
+            place = self._calls[index]
+            whole = ToolCallDelta(index=place, arguments=call_of(item, place).arguments)
+            found.append(Delta(tool_calls=(whole,)))
+        elif kind == "reasoning":
+            if untold and (thought := thought_of(item)):
+                found.append(self._thinks(index, thought))
+            signature = signature_of(item, self._mark, self._thought.get(index, 0))
+            found += [Delta(signature=signature)] if signature else []
+        return found
+
+
+def _object(value: object) -> Payload:
+    if not isinstance(value, dict):
+        raise Malformed("an object is missing")
+    return value
+
+
+def _place(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Malformed("an index is no count")
+    return value
