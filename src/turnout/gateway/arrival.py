@@ -19,7 +19,8 @@ from turnout.gateway.inbound import constraints_of, session_of, tags_of
 class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
 
-    ``model`` is what its address names, which then counts more than what its body names.
+    ``model`` is what its address names, which then counts more than what its body names, and
+    ``payload`` what its body says, once it is read.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Arrival(Struct, kw_only=True):
     exchange: Exchange
     caller: Caller = ANYONE
     model: str | None = None
+    payload: object = None
 
     @property
     def tenant(self) -> str | None:
