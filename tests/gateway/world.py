@@ -84,11 +84,13 @@ def world(
     embedding: Mapping[str, Any] | None = None,
     provider_more: Mapping[str, Any] | None = None,
     proxied: bool = False,
+    speaks: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Iterator[World]:
     """A gateway over the recipe with three models; ``more`` changes the configuration.
 
-    With ``proxied`` the model ``strong`` is reached through a proxy that spoils connections.
+    With ``proxied`` the model ``strong`` is reached through a proxy that spoils connections;
+    ``speaks`` names another family for some of the models.
     """
     # Patient, since tests share a busy machine; tests of deadlines bring their own.
     patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
@@ -100,6 +102,10 @@ def world(
             behind = {**settings["providers"]["acme"], "base_url": proxy.base_url}
             settings["providers"]["behind"] = behind
             settings["models"]["strong"]["provider"] = "behind"
+        for name, spoken in (speaks or {}).items():
+            own = {**settings["providers"]["acme"], "family": spoken}
+            settings["providers"][spoken] = own
+            settings["models"][name]["provider"] = spoken
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
         settings["models"].update(embedding or {})

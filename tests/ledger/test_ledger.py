@@ -62,6 +62,19 @@ async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore
         assert verify(make_store()) == []
 
 
+async def test_tools_that_are_paid_by_the_call_make_the_cost_unknown(
+    make_store: MakeStore,
+) -> None:
+    """Whether tokens were counted or not; the ledger's own check agrees."""
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        for number, used in enumerate((Usage(input=100, unpriced=True), Usage(unpriced=True))):
+            decision = decided(asked(number))
+            answer = outcome(decision, used)
+            await tell(ledger, Told(request=asked(number), decision=decision, outcomes=(answer,)))
+        assert [line.cost_pico_usd for line in listed(make_store())] == [None, None]
+        assert verify(make_store()) == []
+
+
 async def test_every_call_is_a_row(make_store: MakeStore) -> None:
     """Label, failed attempt and answer are rows of their own, linked to the request."""
     request = asked(1)

@@ -120,6 +120,25 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
     assert pack(stored, again) == record
 
 
+@pytest.mark.parametrize("written", [{}, {"acme/mid": 9}])
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("paid", [False, True])
+def test_what_runs_at_a_provider_is_in_the_record(
+    written: dict[str, int], *, lasting: bool, paid: bool
+) -> None:
+    """Beside lengths and caches, or alone."""
+    features = Features(
+        input_tokens={"qwen3": 9},
+        output_tokens=400,
+        written=written,
+        lasting=lasting,
+        hosted=("mcp", "web_search"),
+        paid_by_call=paid,
+    )
+    decision = structs.replace(decided(asked(1)), features=features)
+    assert unpack(pack(asked(1), decision))[1] == decision
+
+
 def test_a_record_is_small() -> None:
     """A decision over a catalogue of three takes well under 1.5 kB."""
     request = asked(1)

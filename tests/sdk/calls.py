@@ -135,6 +135,29 @@ def openai_responses_parse(root):
     return answer.output_parsed.model_dump()
 
 
+def openai_hosted(root):
+    import openai
+
+    client, tools = _openai(root), [{"type": "web_search"}]
+    asked = {"model": "auto", "tools": tools, "reasoning": {"effort": "low"}}
+    try:
+        whole = client.responses.create(input=PROMPT, **asked)
+    except openai.BadRequestError as error:
+        return {"refused": "web_search" in str(error)}
+    with client.responses.stream(input=PROMPT, **asked) as stream:
+        searched = any(event.type == "response.web_search_call.completed" for event in stream)
+        final = stream.get_final_response()
+    kinds = [item.type for item in final.output]
+    again = [
+        {"role": "user", "content": PROMPT},
+        *final.output,
+        {"role": "user", "content": PROMPT},
+    ]
+    more = client.responses.create(input=again, **asked)
+    same = kinds == [item.type for item in whole.output] == [item.type for item in more.output]
+    return {"kinds": kinds, "searched": searched, "same": same}
+
+
 def openai_models(root):
     return {"auto": "auto" in [model.id for model in _openai(root).models.list()]}
 

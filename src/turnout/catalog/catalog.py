@@ -93,6 +93,17 @@ class Deployment:
         """The model's id, as the provider knows it."""
         return self.card.id
 
+    @property
+    def runs_hosted(self) -> bool:
+        """Whether tools that run at OpenAI can be asked for there."""
+        return self.provider.family == "openai-responses"
+
+    def lacks(self, features: Features) -> str | None:
+        """Why it cannot do what a request of these features needs, in words; None when it can."""
+        if features.hosted and not self.runs_hosted:
+            return f"does not run {', '.join(features.hosted)}"
+        return self.card.lacks(features)
+
     def billing(self, *, lasting: bool) -> Price | None:
         """The price of a call; ``lasting``, if it may write to a cache that lasts an hour.
 

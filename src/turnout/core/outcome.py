@@ -36,7 +36,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
     that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
-    report them.
+    report them, ``unpriced`` that tools ran there which cost more than these tokens.
     """
 
     input: int = 0
@@ -46,6 +46,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     reasoning: int = 0
     lasting: bool = False
     estimated: bool = False
+    unpriced: bool = False
 
     @property
     def total_input(self) -> int:

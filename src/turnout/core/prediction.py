@@ -25,7 +25,8 @@ class Features(Struct, frozen=True, kw_only=True):
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
     ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer, and
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
-    to a cache that lasts an hour.
+    to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
+    Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
     """
 
     input_tokens: Mapping[str, int]
@@ -38,6 +39,8 @@ class Features(Struct, frozen=True, kw_only=True):
     schema: str = "1"
     written: Mapping[str, int] = field(default_factory=dict)
     lasting: bool = False
+    hosted: tuple[str, ...] = ()
+    paid_by_call: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

@@ -22,20 +22,26 @@ class ToolCallDelta(Struct, frozen=True, kw_only=True):
 
 
 class Delta(Struct, frozen=True, kw_only=True):
-    """A piece of one choice's message; ``refusal`` says why there is no (further) answer."""
+    """A piece of one choice's message; ``refusal`` says why there is no (further) answer.
+
+    ``hosted`` is the type of an item by a tool that runs at the provider, which the chunk's ``raw``
+    tells of.
+    """
 
     choice: int = 0
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
     signature: str = ""
+    hosted: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
 
     @property
     def has_content(self) -> bool:
         """Whether this piece carries anything a reader would see."""
-        return bool(self.text or self.reasoning or self.tool_calls or self.refusal)
+        said = self.text or self.reasoning or self.tool_calls or self.refusal
+        return bool(said or self.hosted)
 
 
 class Chunk(Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from turnout.core import (
     Route,
     Snapshot,
 )
+from turnout.core.hosted import refusal
 from turnout.decision.balance import Balance
 from turnout.decision.eligible import candidates
 from turnout.decision.knobs import Knobs
@@ -68,9 +69,11 @@ def decide(
     """The plan for ``request``, with every candidate and its reason; a named model is the only one.
 
     A blocked request and one that no deployment can take have no routes. Raises InvalidRequest
-    when the request names a model that does not exist.
+    when the request names a model that does not exist, and for tools that nobody asked could run.
     """
     policy, deployments = _asked(request, rules)
+    if features.hosted and not any(deployment.runs_hosted for deployment in deployments):
+        raise InvalidRequest(refusal(features.hosted), field="tools")
     intent, confidence = _served_intent(request, prediction, rules)
     judged = rules.safety.pinned or not is_pinned(request, rules)
     unsafe = rules.safety.verdict(prediction, features.modalities) if judged else None

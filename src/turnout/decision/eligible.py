@@ -55,7 +55,7 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     answer = min(request.max_output_tokens or room, card.max_output or room, room)
     answers = answer * choices(request)
-    price = deployment.billing(lasting=features.lasting)
+    price = None if features.paid_by_call else deployment.billing(lasting=features.lasting)
     return Bound(None if price is None else price.most_cost(prompt, answers), prompt + answers)
 
 
@@ -91,7 +91,7 @@ def _long_enough(asked: Asked, deployment: Deployment) -> str | None:
 
 
 def _capable(asked: Asked, deployment: Deployment) -> str | None:
-    return deployment.card.lacks(asked.features)
+    return deployment.lacks(asked.features)
 
 
 def _affordable(asked: Asked, _: Deployment) -> str | None:
@@ -143,7 +143,8 @@ def candidates(
     success, latency_ms = prediction.success, snapshot.latency_ms
     found = []
     for deployment in deployments:
-        card, price, ident = deployment.card, deployment.price, deployment.id
+        card, ident = deployment.card, deployment.id
+        price = None if features.paid_by_call else deployment.price
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
         cost = None if price is None else price.expected_cost(prompt, answer)
@@ -172,7 +173,8 @@ def _binding(
     binding.append(_fits)
     if cap is not None:
         binding.append(_long_enough)
-    if features.modalities != _TEXT or features.needs_tools or features.needs_json:
+    needs = features.needs_tools or features.needs_json or features.hosted
+    if features.modalities != _TEXT or needs:
         binding.append(_capable)
     if limits.max_cost_pico_usd is not None:
         binding.append(_affordable)

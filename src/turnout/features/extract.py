@@ -7,6 +7,7 @@ This module does not know models, prices or providers.
 from collections.abc import Collection, Iterator, Sequence
 
 from turnout.core import Features, Message, Request, strings
+from turnout.core.hosted import hosted, paid_by_call
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
@@ -36,6 +37,7 @@ def extract(
     parted = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
     overhead = TOKENS_PER_MESSAGE * len(messages)
+    own = (request.dialect == "responses" and request.native) or {}
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
@@ -45,6 +47,8 @@ def extract(
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
         lasting=_HOUR in strings(request.native or (parted and messages)),
+        hosted=hosted(own) if own else (),
+        paid_by_call=bool(own) and paid_by_call(own),
     )
 
 

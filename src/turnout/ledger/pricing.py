@@ -17,7 +17,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     asked = stand_in or catalog.deployments.get(route.deployment)
     other = is_other(asked.model if asked else route.model, outcome.model)
-    priced = billed(asked, outcome.model, catalog) if asked else None
+    priced = billed(asked, outcome.model, catalog) if asked and not usage.unpriced else None
     price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
     return Call(
         id=outcome.decision_id,
@@ -45,7 +45,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
 
 def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
-    if not usage.total_input and not usage.total_output:
+    if not (usage.total_input or usage.total_output or usage.unpriced):
         return 0  # refused before anything was done: nothing is billed at any price
     return None if price is None else price.cost(usage)
 

@@ -141,6 +141,7 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 def _features(features: Features) -> list[Any]:
+    hosted = list(features.hosted)
     return [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
@@ -150,9 +151,10 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted or caches may last: most records do without.
-        *([dict(features.written)] if features.written or features.lasting else []),
-        *([True] if features.lasting else []),
+        # Only where lengths were predicted, caches may last or tools run there: most do without.
+        *([dict(features.written)] if features.written or features.lasting or hosted else []),
+        *([features.lasting] if features.lasting or hosted else []),
+        *([hosted, features.paid_by_call] if hosted else []),
     ]
 
 
@@ -167,7 +169,9 @@ def _as_features(fields: list[Any]) -> Features:
         needs_json=fields[6],
         schema=fields[7],
         written=fields[8] if len(fields) > 8 else {},
-        lasting=len(fields) > 9,
+        lasting=len(fields) > 9 and fields[9],
+        hosted=tuple(fields[10]) if len(fields) > 10 else (),
+        paid_by_call=len(fields) > 11 and fields[11],
     )
 
 

@@ -61,7 +61,7 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
 def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     """What a model would have been that was none, as another was asked for by name."""
     card, features = deployment.card, decision.features
-    excluded = card.lacks(features)
+    excluded = deployment.lacks(features)
     if counted(decision, deployment) > card.context_window * MILLION:
         excluded = "its window is too small"
     quality = decision.prediction.success.get(card.id, card.quality)

@@ -5,8 +5,7 @@ Source: platform.claude.com/docs/en/api/messages.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,29 +18,17 @@ from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
-from turnout.providers.errors import classify, read_error
 from turnout.providers.instructions import unbooked
+from turnout.providers.marked import MarkedCodec
 from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import secrets_of
-from turnout.providers.signatures import mark_of
-from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.tool_ids import opaque_user
 
 VERSION = "2023-06-01"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnthropicCodec:
-    """The codec for one deployment; ``secrets`` are hidden where a provider's text is repeated."""
-
-    mark: str
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    max_event_bytes: int = MAX_EVENT_BYTES
-
-    @classmethod
-    def for_deployment(cls, deployment: Deployment) -> "AnthropicCodec":
-        """A codec that marks this deployment's signatures and knows its provider's secrets."""
-        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+class AnthropicCodec(MarkedCodec):
+    """The codec for one deployment."""
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
@@ -63,12 +50,6 @@ class AnthropicCodec:
         return AnthropicStreamDecoder(
             mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
-
-    def classify_error(
-        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
-    ) -> Fault:
-        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
-        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
         try:

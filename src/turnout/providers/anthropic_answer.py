@@ -11,6 +11,7 @@ import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.providers.anthropic_usage import anthropic_usage
+from turnout.providers.fields import text_or_none
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.signatures import marked, told
 
@@ -73,8 +74,4 @@ def _call(place: int, block: Mapping[str, Any]) -> ToolCallDelta:
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Malformed("a text field is not text")
-    return value
+    return text_or_none(value) or ""

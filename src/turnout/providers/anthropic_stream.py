@@ -14,6 +14,7 @@ from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, classify, error_in
+from turnout.providers.fields import a_text, an_index, an_object, text_or_none
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.signatures import marked, told
 from turnout.providers.sse import MAX_EVENT_BYTES, Event
@@ -55,9 +56,9 @@ class AnthropicStreamDecoder(StreamDecoder):
     def _chunk(self, payload: dict[str, Any]) -> Chunk | Fault | None:
         kind = payload.get("type")
         if kind == "message_start":
-            message = _object(payload["message"])
+            message = an_object(payload["message"])
             self._usage.append(message.get("usage"))
-            model, ident = _maybe(message.get("model")), _maybe(message.get("id"))
+            model, ident = text_or_none(message.get("model")), text_or_none(message.get("id"))
             return Chunk(model=model, id=ident, raw=payload, usage=self._bill())
         if kind == "message_stop":
             return self._stop(payload)
@@ -86,7 +87,7 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _deltas(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
         if payload.get("type") == "content_block_start":
-            return self._block(_place(payload["index"]), _object(payload["content_block"]))
+            return self._block(an_index(payload["index"]), an_object(payload["content_block"]))
         if payload.get("type") == "content_block_delta":
             return self._piece(payload)
         return ()
@@ -95,51 +96,29 @@ class AnthropicStreamDecoder(StreamDecoder):
         if block.get("type") == "redacted_thinking":
             block["data"] = marked(str(block.get("data") or ""), self._mark, 0)
         if block.get("type") != "tool_use":
-            return (Delta(text=_text(block["text"])),) if block.get("text") else ()
+            return (Delta(text=a_text(block["text"])),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
         call = ToolCallDelta(
-            index=place, id=_maybe(block.get("id")), name=_maybe(block.get("name"))
+            index=place, id=text_or_none(block.get("id")), name=text_or_none(block.get("name"))
         )
         return (Delta(tool_calls=(call,)),)
 
     def _piece(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
-        index, delta = _place(payload["index"]), _object(payload["delta"])
+        index, delta = an_index(payload["index"]), an_object(payload["delta"])
         kind = delta.get("type")
         if kind == "text_delta":
-            return (Delta(text=_text(delta.get("text"))),)
+            return (Delta(text=a_text(delta.get("text"))),)
         if kind == "thinking_delta":
-            thought = _text(delta.get("thinking"))
+            thought = a_text(delta.get("thinking"))
             self._thought[index] = self._thought.get(index, 0) + len(thought)
             return (Delta(reasoning=thought),)
         if kind == "signature_delta":
             if index not in self._signed:
                 self._signed.add(index)
                 length = self._thought.get(index, 0)
-                delta["signature"] = told(_text(delta.get("signature")), self._mark, length)
-            return (Delta(signature=_text(delta.get("signature"))),)
+                delta["signature"] = told(a_text(delta.get("signature")), self._mark, length)
+            return (Delta(signature=a_text(delta.get("signature"))),)
         if kind == "input_json_delta" and index in self._calls:
-            text = _text(delta.get("partial_json"))
+            text = a_text(delta.get("partial_json"))
             return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=text),)),)
         return ()
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed("an object is missing")
-    return value
-
-
-def _place(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise Malformed("an index is no count")
-    return value
-
-
-def _maybe(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Malformed("a text field is not text")
-    return value

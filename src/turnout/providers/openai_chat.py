@@ -7,7 +7,7 @@ This module does not know connections, clocks or prices.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,8 +17,8 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.core.request import OBJECT
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.errors import classify, read_error
 from turnout.providers.instructions import in_front, unbooked
+from turnout.providers.marked import MarkedCodec
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
@@ -29,9 +29,7 @@ from turnout.providers.openai_words import (
     takes_late_instructions,
 )
 from turnout.providers.protocol import WireRequest
-from turnout.providers.scrub import secrets_of
-from turnout.providers.signatures import apart, mark_of, unsigned
-from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.signatures import apart, unsigned
 from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
@@ -39,20 +37,8 @@ from turnout.providers.tool_schemas import explicit, with_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIChatCodec:
-    """The codec for one deployment, whose thoughts carry ``mark``; without one they do not return.
-
-    ``secrets`` are hidden wherever a provider's text is repeated.
-    """
-
-    mark: str = ""
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    max_event_bytes: int = MAX_EVENT_BYTES
-
-    @classmethod
-    def for_deployment(cls, deployment: Deployment) -> "OpenAIChatCodec":
-        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
-        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+class OpenAIChatCodec(MarkedCodec):
+    """The codec for one deployment."""
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
@@ -91,17 +77,6 @@ class OpenAIChatCodec:
         return OpenAIStreamDecoder(
             mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
-
-    def classify_error(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        now: float | None = None,
-    ) -> Fault:
-        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
-        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
     def _read(self, payload: object) -> Chunk:
         chunk = read_chunk(payload, "message")

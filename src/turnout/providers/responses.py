@@ -5,38 +5,26 @@ Source: platform.openai.com/docs/api-reference/responses.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.errors import classify, read_error
+from turnout.providers.marked import MarkedCodec
 from turnout.providers.openai_chat import dump, headers_of
+from turnout.providers.openai_chunks import Malformed
 from turnout.providers.protocol import WireRequest
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
 from turnout.providers.responses_stream import ResponsesStreamDecoder
-from turnout.providers.scrub import secrets_of
-from turnout.providers.signatures import mark_of
-from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.stream_decoder import interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResponsesCodec:
-    """The codec for one deployment; ``secrets`` are hidden where a provider's text is repeated."""
-
-    mark: str
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    max_event_bytes: int = MAX_EVENT_BYTES
-
-    @classmethod
-    def for_deployment(cls, deployment: Deployment) -> "ResponsesCodec":
-        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
-        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+class ResponsesCodec(MarkedCodec):
+    """The codec for one deployment."""
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
@@ -51,7 +39,7 @@ class ResponsesCodec:
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
-        answer = read_answer(body, lambda payload: read_response(payload, self.mark), self.secrets)
+        answer = read_answer(body, self._read, self.secrets)
         if isinstance(answer, Fault):
             return answer
         finish = answer.deltas[0].finish_reason
@@ -67,11 +55,11 @@ class ResponsesCodec:
             mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
 
-    def classify_error(
-        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
-    ) -> Fault:
-        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
-        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+    def _read(self, payload: object) -> Chunk:
+        try:
+            return read_response(payload, self.mark)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise Malformed(str(error)) from error
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
         try:

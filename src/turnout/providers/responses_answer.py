@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.core.hosted import is_hosted, is_paid_by_call
+from turnout.providers.fields import text_or_none
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
 from turnout.providers.usage import responses_usage
@@ -33,6 +35,7 @@ def read_response(payload: object, mark: str) -> Chunk:
         text="".join(text_of(item) for item in items),
         refusal="".join(text_of(item, "refusal") for item in items),
         reasoning="".join(map(thought_of, thoughts)),
+        hosted=_hosted(items),
         signature="".join(signature_of(item, mark, len(thought_of(item))) for item in thoughts),
         tool_calls=tuple(call_of(item, place) for place, item in enumerate(calls)),
         finish_reason=finish_of(payload, calls=bool(calls)),
@@ -44,6 +47,12 @@ def read_response(payload: object, mark: str) -> Chunk:
         id=text(payload.get("id")) or None,
         raw=told(payload, mark),
     )
+
+
+def _hosted(items: Sequence[Item]) -> str:
+    """The type of an item by a tool that ran there, of one that is paid for if there is any."""
+    kinds = [str(item.get("type")) for item in items if is_hosted(item.get("type"))]
+    return max(kinds, key=is_paid_by_call, default="")
 
 
 def output_of(response: Item) -> Sequence[Item]:
@@ -98,8 +107,4 @@ def finish_of(response: Item, *, calls: bool) -> str | None:
 
 def text(value: object) -> str:
     """The value, which is text or nothing. Raises Malformed."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Malformed("a text field is not text")
-    return value
+    return text_or_none(value) or ""

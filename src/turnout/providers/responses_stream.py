@@ -7,13 +7,16 @@ Source: platform.openai.com/docs/api-reference/responses-streaming.
 This module does not know requests or transports.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta
+from turnout.core.hosted import is_hosted
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, error_in
+from turnout.providers.fields import an_index, an_object
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_answer import (
     SAID,
@@ -59,6 +62,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._calls: dict[int, int] = {}
         self._thought: dict[int, int] = {}
         self._told: set[int] = set()
+        self._hosted: dict[int, str] = {}
 
     def _read(self, event: Event) -> Chunk | Fault | None:
         try:
@@ -69,6 +73,8 @@ class ResponsesStreamDecoder(StreamDecoder):
             error = self._error(kind, payload, event)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
+            if payload.get("output_index") is not None:
+                an_index(payload["output_index"])
             # What is not of the response, such as a sign of life, is nobody else's.
             chunk = self._chunk(kind, payload) if kind.startswith("response.") else None
         except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
@@ -78,7 +84,7 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _error(self, kind: str, payload: Payload, event: Event) -> ErrorText | None:
         if kind == _FAILED:
-            failed = _object(payload["response"])
+            failed = an_object(payload["response"])
             return error_in(failed) or ErrorText(message="the response failed")
         if kind == "error" or payload.get("error"):
             return error_in(payload) or ErrorText(message=event.data)
@@ -92,7 +98,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         return Chunk(deltas=tuple(self._deltas(kind, payload)), raw=payload)
 
     def _with_response(self, payload: Payload, *deltas: Delta) -> Chunk:
-        response = _object(payload["response"])
+        response = an_object(payload["response"])
         return Chunk(
             deltas=deltas,
             usage=responses_usage(response.get("usage")),
@@ -102,7 +108,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         )
 
     def _ending(self, payload: Payload) -> Chunk | Fault:
-        response = _object(payload["response"])
+        response = an_object(payload["response"])
         finish = finish_of(response, calls=bool(self._calls))
         if finish is None:
             return self._fail(interrupted("the stream ended without having come to its end"))
@@ -121,25 +127,32 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _deltas(self, kind: str, payload: Payload) -> list[Delta]:
         if kind in _OF_ITEMS:
-            index, item = _place(payload["output_index"]), _object(payload["item"])
+            index, item = an_index(payload["output_index"]), an_object(payload["item"])
             payload["item"] = told_item(item, self._mark)
             return (self._added if kind == _ADDED else self._finished)(index, item)
-        if kind == "response.output_text.delta":
-            return [Delta(text=self._piece(payload))]
-        if kind == "response.refusal.delta":
-            return [Delta(refusal=self._piece(payload))]
+        if kind in _ARGUMENTS:
+            return [self._argued(payload)]
         if kind in _THOUGHTS:
-            return [self._thinks(_place(payload["output_index"]), self._piece(payload))]
+            return [self._thinks(an_index(payload["output_index"]), self._piece(payload))]
         if kind == "response.reasoning_summary_part.added" and payload.get("summary_index"):
-            return [self._thinks(_place(payload["output_index"]), BETWEEN)]
-        return [self._argued(payload)] if kind in _ARGUMENTS else []
+            return [self._thinks(an_index(payload["output_index"]), BETWEEN)]
+        return list(self._said(kind, payload))
+
+    def _said(self, kind: str, payload: Payload) -> Iterator[Delta]:
+        if kind == "response.output_text.delta":
+            yield Delta(text=self._piece(payload))
+        elif kind == "response.refusal.delta":
+            yield Delta(refusal=self._piece(payload))
+        elif working := self._hosted.get(payload.get("output_index", -1)):
+            # A tool that runs there shows that it goes on.
+            yield Delta(hosted=working)
 
     def _argued(self, payload: Payload) -> Delta:
-        piece, place = self._piece(payload), self._calls[_place(payload["output_index"])]
+        piece, place = self._piece(payload), self._calls[an_index(payload["output_index"])]
         return Delta(tool_calls=(ToolCallDelta(index=place, arguments=piece),))
 
     def _piece(self, payload: Payload) -> str:
-        self._told.add(_place(payload["output_index"]))
+        self._told.add(an_index(payload["output_index"]))
         return text(payload["delta"])
 
     def _thinks(self, index: int, thought: str) -> Delta:
@@ -148,7 +161,11 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _added(self, index: int, item: Payload) -> list[Delta]:
         self._items.add(index)
-        if item.get("type") not in SAID:
+        kind = str(item.get("type"))
+        if is_hosted(kind):
+            self._hosted[index] = kind
+            return [Delta(hosted=kind)]
+        if kind not in SAID:
             return []
         place = self._calls.setdefault(index, len(self._calls))
         call = ToolCallDelta(index=place, id=text(item["call_id"]), name=text(item["name"]))
@@ -169,15 +186,3 @@ class ResponsesStreamDecoder(StreamDecoder):
             signature = signature_of(item, self._mark, self._thought.get(index, 0))
             found += [Delta(signature=signature)] if signature else []
         return found
-
-
-def _object(value: object) -> Payload:
-    if not isinstance(value, dict):
-        raise Malformed("an object is missing")
-    return value
-
-
-def _place(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise Malformed("an index is no count")
-    return value

@@ -17,6 +17,7 @@ from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
+from turnout.core.hosted import is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
@@ -53,6 +54,7 @@ class Call(Struct, kw_only=True):
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
+    _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
     _free: bool = False  # whether the provider refused the call, or was never reached
 
     @property
@@ -228,6 +230,8 @@ class Call(Struct, kw_only=True):
             for delta in chunk.deltas:
                 if delta.finish_reason:
                     self._finish = delta.finish_reason
+                if delta.hosted and is_paid_by_call(delta.hosted):
+                    self._unpriced = True
                 if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
@@ -236,6 +240,8 @@ class Call(Struct, kw_only=True):
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
+        if self._unpriced:
+            usage = structs.replace(usage, unpriced=True)
         self.outcome = Outcome(
             decision_id=self.decision_id,
             route=self.attempt.route,
@@ -254,7 +260,7 @@ class Call(Struct, kw_only=True):
 
     def _cost(self, usage: Usage) -> int | None:
         """At the price of the model that served it; nothing was billed where nothing was used."""
-        if not usage.total_input and not usage.total_output:
+        if not (usage.total_input or usage.total_output or usage.unpriced):
             return 0
         priced = billed(self.answers, self._model, self.catalog)
         return None if priced is None else cost(priced, usage)

@@ -42,7 +42,6 @@ def receipt(
     final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
     usage = final.usage if final else Usage()
     chosen = catalog.deployments[final.route.deployment] if final else None
-    strongest = catalog.strongest().price
     extra = total([o.cost_pico_usd for o in outcomes if o is not final])
     return Receipt(
         chosen_model=chosen.model if chosen else decision.model,
@@ -54,7 +53,7 @@ def receipt(
             [o.cost_pico_usd for o in outcomes if o.route.role == "classifier"]
         ),
         list_cost_pico_usd=total([cost(chosen, usage), extra]),
-        strongest_pico_usd=strongest.cost(usage) if strongest else None,
+        strongest_pico_usd=cost(catalog.strongest(), usage),
     )
 
 
@@ -62,7 +61,8 @@ def cost(deployment: Deployment | None, usage: Usage) -> int | None:
     """Pico-dollars of ``usage`` at the deployment's price; 0 without one, None if unknown."""
     if deployment is None:
         return 0
-    return None if deployment.price is None else deployment.price.cost(usage)
+    price = None if usage.unpriced else deployment.price
+    return None if price is None else price.cost(usage)
 
 
 def total(costs: Sequence[int | None]) -> int | None:

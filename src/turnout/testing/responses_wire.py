@@ -12,19 +12,22 @@ from typing import Any
 _STATUS = {"stop": "completed", "tool_calls": "completed", "length": "incomplete"}
 _ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
+# Tools that the caller runs; others run here, before the answer.
+_CALLED = frozenset({"function", "custom", "namespace"})
+
 Payload = Mapping[str, Any]
 
 
 def chat_shape(body: Payload) -> dict[str, Any]:
-    """A Responses body as this upstream's answers read it. Raises ValueError."""
+    """A Responses body as this upstream's answers read it, itself beside. Raises ValueError."""
     if body.get("store") is not False:
         raise ValueError("store must be false here: nothing is kept")
     items = body["input"]
     items = [{"role": "user", "content": items}] if isinstance(items, str) else items
     for item in items:
         _check(item, body["model"])
-    found = {**body, "messages": [{**item, "role": _role(item)} for item in items]}
-    tools = [tool for tool in body.get("tools", ()) if tool["type"] == "function"]
+    found = {**body, "native": body, "messages": [{**item, "role": _role(item)} for item in items]}
+    tools = [tool for tool in body.get("tools", ()) if tool["type"] in _CALLED]
     found["tools"] = [{"function": tool} for tool in tools]
     choice = body.get("tool_choice")
     found["tool_choice"] = {"function": choice} if isinstance(choice, dict) else choice
@@ -57,7 +60,8 @@ class ResponsesWire:
             found["status"] = _STATUS.get(choice["finish_reason"], "completed")
             if found["status"] == "incomplete":
                 found["incomplete_details"] = {"reason": "max_output_tokens"}
-            found["output"] = list(_items(choice["message"], found, self._reads))
+            said = _items(choice["message"], found, self._reads)
+            found["output"] = [*_hosted(self._reads), *said]
         found["usage"] = _usage(completion.get("usage"))
         return found
 
@@ -71,6 +75,7 @@ class ResponsesWire:
         if not self._response:
             self._response = {**_response(payload, self._reads), "status": "in_progress"}
             yield self._event("response.created", response=dict(self._response))
+            yield from self._runs()
             return
         if payload.get("usage"):
             self._response["usage"] = _usage(payload["usage"])
@@ -90,6 +95,16 @@ class ResponsesWire:
         if status == "incomplete":
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         yield self._event(f"response.{status or 'completed'}", response=response)
+
+    def _runs(self) -> Iterator[dict[str, Any]]:
+        """What the tools do that run here."""
+        for item in _hosted(self._reads):
+            self._items.append(item)
+            begun = {**item, "status": "in_progress"}
+            yield self._event("response.output_item.added", output_index=self._last, item=begun)
+            for step in ("in_progress", "completed"):
+                yield self._piece(f"response.{item['type']}.{step}")
+            yield self._event("response.output_item.done", output_index=self._last, item=item)
 
     def _delta(self, delta: Payload) -> Iterator[dict[str, Any]]:
         if delta.get("reasoning_content"):
@@ -198,6 +213,20 @@ def _response(payload: Payload, reads: Payload) -> dict[str, Any]:
         "top_p": 1.0,
         "usage": None,
     }
+
+
+def _hosted(reads: Payload) -> list[dict[str, Any]]:
+    """A call of each tool that runs here."""
+    kinds = [tool["type"] for tool in reads.get("tools", ()) if tool["type"] not in _CALLED]
+    return [
+        {
+            "id": f"ws_{place}",
+            "type": f"{kind}_call",
+            "status": "completed",
+            "action": {"type": "search", "query": "trains"},
+        }
+        for place, kind in enumerate(kinds)
+    ]
 
 
 def _items(message: Payload, response: Payload, reads: Payload) -> Iterator[dict[str, Any]]:

@@ -167,7 +167,7 @@ def _wire(path: str, entry: InvoiceEntry, body: Mapping[str, Any]) -> Wire | Non
     """The form of answers on this path, where it is not chat's."""
     if path == MESSAGES_PATH:
         return anthropic_wire.AnthropicWire(usage_object(entry, frozenset()) or {})
-    return responses_wire.ResponsesWire(body) if path == RESPONSES_PATH else None
+    return responses_wire.ResponsesWire(body["native"]) if path == RESPONSES_PATH else None
 
 
 def _billed_prompt(script: Script, body: Mapping[str, Any]) -> int:

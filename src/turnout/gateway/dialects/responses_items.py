@@ -68,7 +68,7 @@ def response_object(
 
 def is_native(raw: Mapping[str, Any]) -> bool:
     """Whether this is an event of a provider that speaks this dialect."""
-    return str(raw.get("type", "")).startswith("response.")
+    return "choices" not in raw and str(raw.get("type", "")).startswith("response.")
 
 
 def passed(response: Mapping[str, Any], about: About, model: str) -> dict[str, Any]:

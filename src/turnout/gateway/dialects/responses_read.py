@@ -1,16 +1,19 @@
 """OpenAI's Responses bodies in the shape of chat completions.
 
 Invariant: messages, calls and their results all arrive; what needs state kept between requests is
-refused by name. Source: platform.openai.com/docs/api-reference/responses.
+refused by name. Tools that run at OpenAI stay as they are, and their items leave no message: only
+providers that speak this API, which get the body as it came, are asked then (``core.hosted``).
+Source: platform.openai.com/docs/api-reference/responses.
 This module does not know answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from turnout.core import InvalidRequest
+from turnout.core.hosted import hosted_tools
 from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of
 from turnout.gateway.dialects.responses_tools import (
@@ -39,10 +42,6 @@ _WANTED = {"input_image": "image_url", "input_file": "file_data"}
 # A reference to a thought leads nowhere.
 _THOUGHT = "reasoning"
 _THOUGHT_ID = "rs_"
-# What leaves no message: what a provider did by itself before it answered, and lists of tools.
-_SILENT = frozenset(
-    {_THOUGHT, "item_reference", "web_search_call", "additional_tools", "tool_search_call", FOUND}
-)
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,8 +118,8 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             "reasoning_content": "".join(_summary(item, where)),
             "reasoning_signature": item["encrypted_content"],
         }
-    elif kind not in _SILENT:
-        raise InvalidRequest(f"{where} is of type {kind!r}, which is not known", field=where)
+    elif not isinstance(kind, str):
+        raise InvalidRequest(f"{where}.type is {kind!r}; it must be text", field=where)
 
 
 def _call(ident: str, name: str, arguments: object) -> dict[str, Any]:
@@ -206,13 +205,13 @@ def _is_thought(message: Mapping[str, Any]) -> bool:
 
 
 def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
-    tools = offered(payload)
-    if not tools:
+    tools, others = offered(payload), hosted_tools(payload)
+    if not tools and not others:
         return {}
-    choice, names = _choice(payload.get("tool_choice"), list(tools))
-    found: dict[str, Any] = {
-        "tools": [{"type": "function", "function": tools[name].function} for name in names]
-    }
+    kinds = {tool.get("type") for tool in others}
+    choice, names = _choice(payload.get("tool_choice"), list(tools), kinds)
+    functions = [{"type": "function", "function": tools[name].function} for name in names]
+    found: dict[str, Any] = {"tools": [*functions, *others]}
     if choice is not None:
         found["tool_choice"] = choice
     if payload.get("parallel_tool_calls") is False:
@@ -221,10 +220,13 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _choice(choice: object, names: list[str]) -> tuple[object, list[str]]:
+def _choice(
+    choice: object, names: list[str], hosted: Collection[object]
+) -> tuple[object, list[str]]:
     """``tool_choice`` in chat's words, and the functions that it leaves.
 
-    Those that it allows are the only ones shown, which every provider understands.
+    Those that it allows are the only ones shown, which every provider understands. For a tool of
+    the ``hosted`` types chat has no word.
     """
     if choice is None or choice in ("auto", "none", "required"):
         return choice, names
@@ -238,6 +240,8 @@ def _choice(choice: object, names: list[str]) -> tuple[object, list[str]]:
             for one in objects(asked.get("tools"), "tool_choice.tools")
         }
         return asked.get("mode", "auto"), [name for name in names if name in allowed]
+    if asked.get("type") in hosted:
+        return None, names
     raise InvalidRequest(
         f"tool_choice is {choice!r}; use auto, none, required, a function, a custom tool or "
         "allowed_tools",

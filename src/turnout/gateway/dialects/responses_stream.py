@@ -127,14 +127,16 @@ class ResponsesWriter:
     def _pass_on(self, raw: dict[str, Any]) -> bytes:
         """An event of a provider that speaks this dialect, noted so that it can be broken off."""
         self._native = self._started = True
-        kind, index = str(raw["type"]), int(raw.get("output_index") or 0)
+        kind, told = str(raw["type"]), raw.get("output_index")
+        index = told if isinstance(told, int) else len(self._items)
         if isinstance(raw.get("response"), Mapping):
             raw["response"] = items.passed(raw["response"], self._about, self._model)
-            told = raw["response"]
-            self._head = {name: told[name] for name in ("id", "created_at") if name in told}
+            kept = raw["response"]
+            self._head = {name: kept[name] for name in ("id", "created_at") if name in kept}
         elif kind in _OF_ITEMS and isinstance(raw.get("item"), Mapping):
             done = kind != _ADDED
-            self._items["native", index] = _Open(place=index, item=dict(raw["item"]), done=done)
+            item = {"id": None, "type": None, **raw["item"]}
+            self._items["native", index] = _Open(place=index, item=item, done=done)
         elif kind in _TEXTS and ("native", index) in self._items:
             opened = self._items["native", index]
             opened.text = (opened.text or "") + str(raw.get("delta"))
@@ -281,7 +283,7 @@ class ResponsesWriter:
         else:
             item["arguments"], item["status"] = text, status
             kind = "response.function_call_arguments.done"
-            told = [self._piece(kind, opened, "call", arguments=text, name=item["name"])]
+            told = [self._piece(kind, opened, "call", arguments=text, name=item.get("name"))]
         done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))
         return [*told, done]
 

@@ -3,7 +3,7 @@
 A namespace's tools get one name each, made of both names; a search for tools that the caller runs
 is a function, and what it found joins the tools. Tools that wait to be found are shown at once, so
 that a search by the provider has nothing left to find.
-Invariant: each function stands for one tool; tools that run at one provider are refused by name.
+Invariant: each function stands for one tool; tools that run at OpenAI are none (``core.hosted``).
 Sources: platform.openai.com/docs/guides/function-calling ("Namespaces") and .../tools-tool-search.
 This module does not know messages or events.
 """
@@ -23,11 +23,6 @@ SEARCH, FOUND = "tool_search", "tool_search_output"
 # Items that bring tools: of a search, and of a client that keeps its list in the input.
 _BRINGING = frozenset({FOUND, "additional_tools"})
 _SAME = ("description", "parameters", "strict")
-# Where a widely used client declares such a tool on its own.
-_WAYS_OUT = {
-    "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',
-    "image_generation": " (in Codex: image_generation = false under [features])",
-}
 
 Item = Mapping[str, Any]
 
@@ -95,11 +90,10 @@ def _tools(tools: list[Item], namespace: str | None = None) -> Iterator[Offered]
             yield from _search(tool)
         elif kind in ("function", KIND):
             yield _offered(tool, str(kind), namespace)
-        else:
+        elif namespace is not None or not isinstance(kind, str) or not kind:
+            where = "tools" if namespace is None else f"the namespace {namespace!r}"
             raise InvalidRequest(
-                f"tools has one of type {kind!r}, which runs at one provider; only functions, "
-                "custom tools and namespaces of them can be routed, so leave it out"
-                + _WAYS_OUT.get(str(kind), ""),
+                f"{where} has a tool of type {kind!r}; use a function or a custom tool",
                 field="tools",
             )
 

@@ -1,0 +1,43 @@
+"""What the codecs of all chat families do alike: marks, secrets, and what an error answer means.
+
+This module does not know bodies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from turnout.catalog import Deployment
+from turnout.core import Fault
+from turnout.providers.errors import classify, read_error
+from turnout.providers.scrub import secrets_of
+from turnout.providers.signatures import mark_of
+from turnout.providers.sse import MAX_EVENT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedCodec:
+    """The codec for one deployment, whose thoughts carry ``mark``; without one they do not return.
+
+    ``secrets`` are hidden wherever a provider's text is repeated.
+    """
+
+    mark: str = ""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    max_event_bytes: int = MAX_EVENT_BYTES
+
+    @classmethod
+    def for_deployment(cls, deployment: Deployment) -> Self:
+        """A codec that marks this deployment's thoughts and knows its provider's secrets."""
+        return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+
+    def classify_error(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: float | None = None,
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
