@@ -3,6 +3,7 @@
 import gzip
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from turnout.classifiers.success.encoding import (
     without_wording,
 )
 from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
-from turnout.classifiers.success.predictor import Floats, agreed, tell
+from turnout.classifiers.success.predictor import Floats, SuccessPredictor, agreed, tell
 from turnout.cli import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
@@ -219,9 +220,9 @@ def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -
     assert gained == pytest.approx(0.02 * expert.ability, abs=1e-6)
 
 
-def test_the_trees_of_a_pair_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
+def test_trees_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
     """In training a row's level is foretold without its outcomes, so that trees can trust it."""
-    table = read_table(write_table(tmp_path)).columns(("small", "large"))
+    table = read_table(write_table(tmp_path))
     encoded = encode_all([request_text(row) for row in table.prompts])
     score = table.score.astype(np.float32)
     noise = np.random.default_rng(0).permutation(score)
@@ -229,7 +230,8 @@ def test_the_trees_of_a_pair_read_levels_that_have_not_seen_the_row(tmp_path: Pa
     level = noise.mean(axis=1)
 
     def told(smooth: Floats) -> float:
-        return float(np.corrcoef(forest_inputs(encoded, smooth)[:, 1], level)[0, 1])
+        read = forest_inputs(encoded, smooth, of_calls=False)
+        return float(np.corrcoef(read[:, 1], level)[0, 1])
 
     assert told(fit_smooth(encoded, noise, 0).look(encoded)[0]) > 0.15
     assert told(foretell(texts, encoded, noise, 0)) < 0.1
@@ -271,11 +273,49 @@ def test_with_tools_the_phrasing_is_not_read() -> None:
         assert (encoded[:, NAMES.index(name)] == 0).all()
 
 
+def _tool(name: str, parameters: int) -> dict[str, object]:
+    """A tool that requires so many numbers."""
+    given = {f"{name}_{n}": {"type": "number"} for n in range(parameters)}
+    return {"name": name, "parameters": {"properties": given, "required": list(given)}}
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> SuccessPredictor:
+    """Trained on the small world with one tool beside each prompt."""
+    prefix = write_table(tmp_path_factory.mktemp("calls"))
+    table = read_table(prefix)
+    tools = [json.dumps([_tool("total", 1 + n % 3)]) for n in range(len(table.prompts))]
+    rows = [{**r, "functions": t} for r, t in zip(table.prompts, tools, strict=True)]
+    return train([replace(table, prompts=tuple(rows))])
+
+
+def test_a_call_of_a_new_form_is_strange(calls: SuccessPredictor) -> None:
+    """Many tools where there was one, or none at all: said in known words or not."""
+    said = request_text(prompts(6, seed=9)[1]).text
+    many = json.dumps([_tool(f"t{n}", 5) for n in range(7)])
+    one = json.dumps([_tool("total", 2)])
+    strange = [calls.judge(PromptText(said, tools))[1] for tools in (one, many, "")]
+    assert strange[0] < 0.3
+    assert min(strange[1:]) > 0.7
+
+
+def test_on_a_strange_call_the_models_are_drawn_together(calls: SuccessPredictor) -> None:
+    """As far as it is strange, about what they do in the mean; elsewhere nothing is taken."""
+    (expert,) = calls.experts
+    known, half, strange = expert.answer(_reading([0, 0.5, 1], models=3))
+    assert known == pytest.approx(expert.prior, abs=1e-6)
+    for success in (half, strange):
+        assert success.mean() == pytest.approx(known.mean(), abs=1e-6)
+    assert np.ptp(half) == pytest.approx(0.85 * np.ptp(known), rel=1e-4)
+    assert np.ptp(strange) == pytest.approx(0.7 * np.ptp(known), rel=1e-4)
+
+
 def test_small_contrasts_say_nothing_of_a_strange_prompt() -> None:
     """There they shrink, the smaller the more, and keep their order; others keep them."""
     weights = np.zeros((2, 2, 3), np.float32)
     weights[:, 1, 0] = 1.0
-    blend = Blend(weights=weights, basis=np.eye(3, dtype=np.float32), slope=0.0, offset=0.0)
+    basis = np.eye(3, dtype=np.float32)
+    blend = Blend(weights=weights, basis=basis, slope=0.0, offset=0.0, unclear=0.06)
     contrast = np.array([[0.01, 0.2, -0.21]], np.float32)
     members = np.tile(contrast, (2, 3, 1, 1))
     known, unsure, strange = (
@@ -306,7 +346,7 @@ def test_of_two_models_the_forest_alone_says_who_does_better(tmp_path: Path) -> 
     reading = expert.read(encoded)
     known = replace(reading, strange=np.zeros_like(reading.strange))
     success = expert.prior + expert.blend.departures(known.members, known.strange)
-    inputs = forest_inputs(encoded, expert.smooth.look(encoded)[0])
+    inputs = forest_inputs(encoded, expert.smooth.look(encoded)[0], of_calls=False)
     forest = expert.prior + expert.forest.predict(inputs)
     assert np.ptp(forest[:, 1] - forest[:, 0]) > 0.1
     assert success[:, 1] - success[:, 0] == pytest.approx(forest[:, 1] - forest[:, 0], abs=1e-5)
@@ -319,8 +359,11 @@ def test_how_alike_options_are_is_read_of_two_models_alone() -> None:
     hidden = encoded.copy()
     hidden[:, -len(likeness.NAMES) :] = 0
     two, three = (np.zeros((2, len(said), models), np.float32) for models in (2, 3))
-    assert (forest_inputs(encoded, two) != forest_inputs(hidden, two)).any()
-    for seen in (lambda rows: forest_inputs(rows, three), marks_of, meaning_of):
+    for calls in (True, False):
+        read = partial(forest_inputs, of_calls=calls)
+        assert (read(encoded, two) != read(hidden, two)).any()
+        assert np.array_equal(read(encoded, three), read(hidden, three))
+    for seen in (marks_of, meaning_of):
         assert np.array_equal(seen(encoded), seen(hidden))
     assert np.array_equal(encode(PromptText(said[0]), alike=False), hidden[0])
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.success.encoding import marks_of
+from turnout.classifiers.success.encoding import asks_for_calls, marks_of
 from turnout.classifiers.success.smooth import Neighbours, Smooth, linear_inputs, places
 from turnout.training.inner_folds import random_folds
 
@@ -15,6 +15,7 @@ _RIDGE = 20.0
 _NEIGHBOURS = 80
 _REMEMBERED = 3000
 _FOLDS = 8
+_MOSTLY = 0.5
 
 
 def fit_smooth(encoded: Floats, score: Floats, seed: int) -> Smooth:
@@ -25,7 +26,9 @@ def fit_smooth(encoded: Floats, score: Floats, seed: int) -> Smooth:
         centre=centre,
         scale=scale,
         coefficients=_ridge(linear_inputs(encoded, centre, scale), score),
-        neighbours=_neighbours(places(encoded, centre, scale), departures(score), seed),
+        neighbours=_neighbours(
+            places(encoded, centre, scale), departures(score), seed, of_calls=of_calls(encoded)
+        ),
     )
 
 
@@ -36,6 +39,11 @@ def foretell(texts: Sequence[str], encoded: Floats, score: Floats, seed: int) ->
         fitted = fit_smooth(encoded[train_rows], score[train_rows], seed)
         found[:, test_rows] = fitted.look(encoded[test_rows])[0]
     return found
+
+
+def of_calls(encoded: Floats) -> bool:
+    """Whether a table is mostly of tool calls."""
+    return bool(asks_for_calls(encoded).mean() > _MOSTLY)
 
 
 def departures(score: Floats) -> Floats:
@@ -59,7 +67,7 @@ def means(score: Floats) -> Floats:
     return np.asarray((totals + 2 * overall) / (counts + 2), dtype=np.float32)
 
 
-def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
+def _neighbours(placed: Floats, target: Floats, seed: int, *, of_calls: bool) -> Neighbours:
     """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
 
     The forest and the linear member learn from every row.
@@ -69,7 +77,10 @@ def _neighbours(placed: Floats, target: Floats, seed: int) -> Neighbours:
         kept = np.sort(np.random.default_rng(seed).choice(count, _REMEMBERED, replace=False))
         placed, target = placed[kept], target[kept]
     return Neighbours(
-        places=placed, departures=target, count=min(_NEIGHBOURS, max(10, len(target) // 8))
+        places=placed,
+        departures=target,
+        count=min(_NEIGHBOURS, max(10, len(target) // 8)),
+        of_calls=of_calls,
     )
 
 

@@ -27,7 +27,7 @@ from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
-from turnout.training.smooth import departures, fit_smooth, foretell, means
+from turnout.training.smooth import departures, fit_smooth, foretell, means, of_calls
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -37,7 +37,6 @@ _TREES = 100
 _TREES_OUT_OF_FOLD = 40
 _SMALLEST_TABLE = 20
 _SHARED_MODELS = 0.25
-_MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +184,7 @@ def _expert(examples: Examples, seed: int) -> Expert:
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
     groups = group_folds(final.smooth.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
-    # Left-out kinds of tool calls lie no further from the others than known ones do.
-    calls = asks_for_calls(examples.encoded)
-    blended = blend(known, strange, told_apart=float(calls.mean()) <= _MOSTLY)
+    blended = blend(known, strange, of_calls=final.smooth.neighbours.of_calls)
     return Expert(
         name=examples.name,
         models=examples.models,
@@ -202,11 +199,9 @@ def _expert(examples: Examples, seed: int) -> Expert:
 def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
     count, score = len(examples.models), examples.score
-    foretold = np.zeros((2, *score.shape), np.float32)
-    if count == PAIR:
-        foretold = foretell(examples.texts, examples.encoded, score, seed)
+    foretold = foretell(examples.texts, examples.encoded, score, seed)
     grown = grow_pair if count == PAIR else grow
-    inputs = forest_inputs(examples.encoded, foretold)
+    inputs = forest_inputs(examples.encoded, foretold, of_calls=of_calls(examples.encoded))
     return Expert(
         name=examples.name,
         models=examples.models,

@@ -22,7 +22,7 @@ from turnout.core import ConfigError
 Arrays = dict[str, npt.NDArray[Any]]
 
 FILE = "success.zip"
-SCHEMA = f"success/4+{ENCODING}"
+SCHEMA = f"success/5+{ENCODING}"
 
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
@@ -94,12 +94,15 @@ def _expert_arrays(expert: Expert) -> Arrays:
         "weights": blend.weights,
         "basis": blend.basis,
         "gate": np.array([blend.slope, blend.offset]),
+        "strange": np.array([blend.unclear, blend.drawn]),
+        "of_calls": np.array(near.of_calls),
         **_under("forest", expert.forest.arrays()),
     }
 
 
 def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
     slope, offset = arrays["gate"].tolist()
+    unclear, drawn = arrays["strange"].tolist()
     return Expert(
         name=record["name"],
         models=tuple(record["models"]),
@@ -113,10 +116,18 @@ def _expert(record: Mapping[str, Any], arrays: Arrays) -> Expert:
                 places=arrays["places"].astype(np.float32),
                 departures=arrays["departures"].astype(np.float32),
                 count=int(arrays["count"]),
+                of_calls=bool(arrays["of_calls"]),
             ),
         ),
         forest=Forest.of(_within("forest", arrays)),
-        blend=Blend(weights=arrays["weights"], basis=arrays["basis"], slope=slope, offset=offset),
+        blend=Blend(
+            weights=arrays["weights"],
+            basis=arrays["basis"],
+            slope=slope,
+            offset=offset,
+            unclear=unclear,
+            drawn=drawn,
+        ),
     )
 
 

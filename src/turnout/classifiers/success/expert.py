@@ -28,11 +28,6 @@ from turnout.classifiers.success.smooth import Smooth
 Floats = npt.NDArray[np.float32]
 
 _EDGE = 0.005
-# A contrast below this says nothing on the strangest prompt; where a prompt is no more strange than
-# known, all count. Tuned on folds, left-out tasks and our own paraphrases: the choice then changes
-# less with the wording, at no measurable loss in the folds.
-_UNCLEAR = 0.06
-# Two models have no near ties among many: there the order of prompts by their one contrast counts.
 PAIR = 2
 # What the longest strange question costs a model far behind the best one, and how many logits
 # count as far. Tuned on left-out tasks of the shared tables.
@@ -46,13 +41,17 @@ class Blend:
 
     ``basis [m, r]`` holds the few directions of contrast in which models really differ: what lies
     outside is noise that a choice among many models would chase. ``slope`` and ``offset`` turn
-    closeness into strangeness.
+    closeness into strangeness. On the strangest prompt a contrast below ``unclear`` says nothing
+    (where a prompt is no more strange than known, all count), and the share ``drawn`` of the
+    models' differences is lost.
     """
 
     weights: Floats
     basis: Floats
     slope: float
     offset: float
+    unclear: float = 0.0
+    drawn: float = 0.0
 
     def strangeness(self, closeness: Floats) -> Floats:
         """How unlike the training data each prompt is, 0..1: ``[n]``."""
@@ -68,8 +67,8 @@ class Blend:
         departures = (1 - share) * known + share * unknown
         shared = departures.mean(axis=1, keepdims=True)
         contrast = ((departures - shared) @ self.basis) @ self.basis.T
-        if contrast.shape[1] > PAIR:
-            contrast = _clear(contrast, _UNCLEAR * np.maximum(0.0, 2.0 * share - 1.0))
+        if self.unclear:
+            contrast = _clear(contrast, self.unclear * np.maximum(0.0, 2.0 * share - 1.0))
         return np.asarray(shared + contrast, dtype=np.float32)
 
 
@@ -180,6 +179,8 @@ class Expert:
             moved = moved + told.gain[:, None] * ability
             share = np.maximum(share, ceded)
         success = self.prior + departed + share[:, None] * moved
+        lost = self.blend.drawn * reading.strange[:, None]
+        success += lost * (success.mean(axis=1, keepdims=True) - success)
         return np.asarray(np.clip(success, _EDGE, 1 - _EDGE), dtype=np.float32)
 
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
@@ -191,7 +192,7 @@ class Expert:
         other = np.flatnonzero((bare != encoded).any(axis=1))
         read = np.vstack([encoded, bare[other]])
         smooth, closeness = self.smooth.look(read)
-        found = np.stack([self.forest.predict(forest_inputs(read, smooth)), *smooth])
+        found = np.stack([self.forest.predict(self._forest_inputs(read, smooth)), *smooth])
         known, count = found[:, : len(encoded)], len(encoded)
         strange = known.copy()
         strange[:, other] = found[:, count:]
@@ -200,19 +201,24 @@ class Expert:
     def uncertainty(self, encoded: Floats) -> Floats:
         """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
         smooth, closeness = self.smooth.look(encoded)
-        spread = self.forest.spread(forest_inputs(encoded, smooth))
+        spread = self.forest.spread(self._forest_inputs(encoded, smooth))
         trees = spread / np.sqrt(len(self.forest.roots))
         strange = self.blend.strangeness(closeness)[:, None]
         unknown = strange * self.prior * (1 - self.prior) / 4
         return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
 
+    def _forest_inputs(self, encoded: Floats, smooth: Floats) -> Floats:
+        return forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
 
-def forest_inputs(encoded: Floats, smooth: Floats) -> Floats:
+
+def forest_inputs(encoded: Floats, smooth: Floats, *, of_calls: bool) -> Floats:
     """What the trees read, given what the ``smooth`` members say ``[2, n, m]``.
 
-    Of two models also how hard a prompt is to those, and how alike its options are: both tell two
-    models apart where labels are few, and little or nothing in tables of more.
+    How hard a prompt is to those, and of two models how alike the options are, which tells little
+    or nothing in tables of more. In these it is not read how hard a call is: one of a new kind is
+    not as hard as the known ones that it looks like.
     """
-    if smooth.shape[2] != PAIR:
-        return without_likeness(encoded)
-    return np.hstack([smooth.mean(axis=2).T, encoded])
+    if smooth.shape[2] == PAIR:
+        return np.hstack([smooth.mean(axis=2).T, encoded])
+    read = without_likeness(encoded)
+    return read if of_calls else np.hstack([smooth.mean(axis=2).T, read])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import marks_of, meaning_of
+from turnout.features import words
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,20 +22,31 @@ _FORM_WEIGHT = 1.0
 class Neighbours:
     """Training prompts by place: ``places [n, d]`` of length 1, ``departures [n, m]``.
 
-    A missing outcome is a departure of 0. ``count`` neighbours are averaged.
+    A missing outcome is a departure of 0. ``count`` neighbours are averaged. ``of_calls``: how
+    close a prompt lies is how far its marks are from theirs. Kinds of tool calls differ in form,
+    not in meaning, and in how much of it: an angle does not tell them apart.
     """
 
     places: Floats
     departures: Floats
     count: int
+    of_calls: bool
 
     def look(self, places: Floats) -> tuple[Floats, Floats]:
         """Mean departures ``[n, m]`` and mean closeness of the nearest ten ``[n]``."""
-        closeness = places @ self.places.T
-        count = min(self.count, closeness.shape[1])
-        nearest = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
-        best = -np.sort(-np.take_along_axis(closeness, nearest, axis=1), axis=1)
-        return self.departures[nearest].mean(axis=1), best[:, :_NEAREST].mean(axis=1)
+        alike = places @ self.places.T
+        count = min(self.count, alike.shape[1])
+        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+        near = -_apart(places, self.places) if self.of_calls else alike
+        best = np.partition(-near, min(_NEAREST, near.shape[1]) - 1, axis=1)[:, :_NEAREST]
+        return self.departures[nearest].mean(axis=1), -np.sort(best, axis=1).mean(axis=1)
+
+
+def _apart(some: Floats, others: Floats) -> Floats:
+    """``[n, k]``: how far the marks of places lie apart."""
+    x, y = form_of(some), form_of(others)
+    square = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +87,8 @@ def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
     placed = np.hstack([meaning_of(encoded), marks])
     length = np.linalg.norm(placed, axis=1, keepdims=True) + 1e-6
     return np.asarray(placed / length, dtype=np.float32)
+
+
+def form_of(placed: Floats) -> Floats:
+    """The marks' part of ``places``."""
+    return placed[:, words.DIMENSIONS :]
