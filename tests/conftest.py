@@ -1,13 +1,16 @@
 """Settings that all tests share."""
 
 import os
-import tempfile
 
+import pytest
 from hypothesis import settings
-
-# What tests record stays out of the user's own ledger; a folder of its own for each worker.
-os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="turnout-tests-")
 
 # A first call loads tokenizers or tables; how long that takes is a benchmark's business.
 settings.register_profile("turnout", deadline=None)
 settings.load_profile("turnout")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests record stays out of the user's own ledger; pytest removes it in time."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))

@@ -106,6 +106,14 @@ async def test_requests_are_answered_in_their_order() -> None:
         assert found.count(b"HTTP/1.1 200 OK") == 10
 
 
+async def test_who_begins_with_http_2_is_told_so() -> None:
+    """Its preface is no broken request: the client's setting is what has to change."""
+    async with serving(Bounds(receive_s=5)) as (echo, _):
+        found = await talk(echo, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert b"do not begin with HTTP/2" in found
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "holds"),
     [

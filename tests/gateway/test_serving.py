@@ -1,7 +1,10 @@
 """Access, limits and slow clients, on real sockets."""
 
 import socket
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,27 @@ def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path
     assert admin_token(tmp_path / "state") == (token, False)
     assert (tmp_path / "state" / "admin-token").stat().st_mode & 0o077 == 0
     assert len(token) > 40
+
+
+def test_a_start_that_ends_while_it_makes_the_token_is_no_hindrance(tmp_path: Path) -> None:
+    """Killed at any moment, it leaves no token or a whole one: the next start serves."""
+    program = (
+        "import os, sys; from pathlib import Path; from turnout.gateway import admin_token as a\n"
+    )
+    program += "a.secrets.token_urlsafe = lambda n: os._exit(9)\na.admin_token(Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path], check=False)
+    assert ended.returncode == 9
+    token, fresh = admin_token(tmp_path)
+    assert fresh
+    assert len(token) > 40
+
+
+def test_many_first_starts_at_once_find_one_token(tmp_path: Path) -> None:
+    """Whoever comes second takes what the first one made."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: admin_token(tmp_path), range(32)))
+    assert len({token for token, _ in found}) == 1
+    assert sum(fresh for _, fresh in found) == 1
 
 
 @pytest.mark.parametrize("weak", ["", "admin", "sk-1234", "changeme"])

@@ -97,11 +97,43 @@ def test_no_worker_outlives_its_parent() -> None:
         _until(lambda: not any(_alive(pid) for pid in workers))
 
 
+def test_the_door_for_a_successor_is_gone_with_its_gateway() -> None:
+    """On ports that the system chooses, one file a start would pile up in the state folder."""
+    with FaultyUpstream() as upstream, serving(config(upstream)) as served:
+        door = served.config_path.with_name(f"serve-{served.port}.sock")
+        assert door.is_socket()
+        served.process.terminate()
+        assert served.process.wait(30) == 0
+        assert not door.exists()
+
+
+def test_folders_of_figures_are_gone_with_their_gateway(tmp_path: Path) -> None:
+    """Told to stop, it leaves nothing; one that was killed leaves what the next start removes."""
+
+    def folders() -> set[Path]:
+        return {path for path in tmp_path.iterdir() if "turnout-metrics" in path.name}
+
+    with _two_workers(temporary=tmp_path) as running:
+        used = folders()
+        with _two_workers(temporary=tmp_path) as killed:
+            killed.process.kill()
+            killed.process.wait()
+        left = folders() - used
+        assert len(left) == 1
+        with _two_workers(temporary=tmp_path):
+            assert used < folders()
+            assert not left & folders()
+        assert folders() == used
+        assert running.process.poll() is None
+    assert not folders()
+
+
 @contextmanager
-def _two_workers(ledger: str = "off") -> Iterator[Served]:
+def _two_workers(ledger: str = "off", temporary: Path | None = None) -> Iterator[Served]:
+    environ = {"TMPDIR": str(temporary)} if temporary else {}
     with FaultyUpstream() as upstream:
         settings = config(upstream, ledger=ledger, timeouts=PATIENT)
-        with serving(settings, options=["--workers", "2"]) as served:
+        with serving(settings, options=["--workers", "2"], environ=environ) as served:
             yield served
 
 

@@ -120,3 +120,10 @@ def test_an_answer_that_was_a_refusal_stays_in_the_history() -> None:
         {"role": "user", "content": "y"},
     ])  # fmt: skip
     assert body["messages"][1]["content"] == [{"type": "text", "text": "I would rather not."}]
+
+
+def test_json_that_has_no_schema_is_asked_for_in_words() -> None:
+    """There is no mode for it, and left to itself a model puts Markdown around it."""
+    body = sent(response_format={"type": "json_object"})
+    assert "JSON object" in body["system"][-1]["text"]
+    assert "system" not in sent(response_format={"type": "text"})

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from turnout.core import Request
 from turnout.providers.errors import classify, read_error
-from turnout.providers.settings import among, as_refused, without
+from turnout.providers.settings import added, among, as_refused, without
 
 
 def openai(message: str, param: str | None = None) -> dict[str, object]:
@@ -94,3 +95,22 @@ def test_a_word_that_is_not_known_says_nothing_of_others() -> None:
         ["reasoning_effort", "temperature"],
         ["temperature"],
     ]
+
+
+def test_what_a_codec_asks_for_by_itself_is_not_the_callers() -> None:
+    """So that it is left out of a model that was named, too; what he wrote himself is not."""
+    native = {"input": "Hm?", "include": ["reasoning.encrypted_content"]}
+    chat = Request(id="r", body={"messages": []})
+    own, bare = (
+        structs.replace(chat, dialect="responses", native=body)
+        for body in (native, {"input": "Hm?"})
+    )
+    assert added(chat, "include")
+    assert added(chat, "summary")
+    assert added(bare, "include")
+    assert not added(own, "include")
+    assert not added(bare, "summary")
+    assert not added(chat, "temperature")
+    for request in (chat, bare):
+        assert among(request, {("include", None)}) == ["include"]
+        assert among(without(request, ["include"]), {("include", None)}) == []

@@ -7,10 +7,10 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 
 from turnout.catalog import build
+from turnout.cli.metrics_folder import metrics_folder
 from turnout.config import Config
 from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
@@ -32,10 +32,10 @@ def supervise(
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
-    with tempfile.TemporaryDirectory(prefix="turnout-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    ledger = recorder_for(config, os.environ, build(config, os.environ))
+    with metrics_folder() as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         running = Workers(command, workers, [listener.fileno()])
-        ledger = recorder_for(config, os.environ, build(config, os.environ))
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
             return running.run(serving, ready)
         secret = secrets.token_bytes(32)

@@ -53,7 +53,7 @@ class NoEligibleDeployment(RequestError):
     """Hard constraints exclude every deployment; ``candidates`` carry the reasons."""
 
     def __init__(self, candidates: Sequence["Candidate"]) -> None:
-        reasons = "; ".join(f"{c.deployment}: {c.excluded}" for c in candidates)
+        reasons = "; ".join(f"{c.deployment}: {c.excluded}" for c in candidates if c.excluded)
         super().__init__(f"no model can take this request ({reasons or 'none configured'})")
         self.candidates = tuple(candidates)
 

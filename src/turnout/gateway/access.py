@@ -83,7 +83,7 @@ class Access:
         digest = hashed(given_key(headers))
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
-            message = "send a valid key as 'Authorization: Bearer KEY' or 'x-api-key'"
+            message = "send a valid key as 'Authorization: Bearer KEY', 'x-api-key' or 'api-key'"
             return _denied(401, message, "invalid_api_key")
         if admins and not found.admin:
             return _denied(403, "this takes an administrator's key", "admin_only")
@@ -93,7 +93,10 @@ class Access:
 def given_key(headers: Mapping[bytes, bytes]) -> str:
     """The key that a request gives, whether or not it is one."""
     bearer = headers.get(b"authorization", b"")
-    key = bearer[7:] if bearer[:7].lower() == b"bearer " else headers.get(b"x-api-key", b"")
+    if bearer[:7].lower() == b"bearer ":
+        key = bearer[7:]
+    else:
+        key = headers.get(b"x-api-key") or headers.get(b"api-key", b"")
     return key.strip().decode("latin-1")
 
 

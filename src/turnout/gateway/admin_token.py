@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,18 +29,37 @@ def admin_token(directory: Path) -> tuple[str, bool]:
     path = directory / "admin-token"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        fresh = not path.exists() and _make(path)
         token = path.read_text(encoding="utf-8").strip()
-        if len(token) < _LEAST:
-            raise ConfigError(f"{path} holds a weak token; delete it to get a new one") from None
-        return token, False
     except OSError as error:
         raise ConfigError(
             f"{directory} cannot hold the admin token ({error.strerror}); set TURNOUT_STATE_DIR to "
             "a folder that can be written"
         ) from error
-    token = "tna_" + secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(token + "\n")
-    return token, True
+    if len(token) < _LEAST:
+        raise ConfigError(f"{path} holds a weak token; delete it to get a new one")
+    return token, fresh
+
+
+def _make(path: Path) -> bool:
+    """Puts a token there, whole or not at all; whether nobody was faster. Raises OSError."""
+    # A process that ends while it writes leaves no half token where one is looked for.
+    descriptor, name = tempfile.mkstemp(prefix=".admin-token-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("tna_" + secrets.token_urlsafe(32) + "\n")
+        _put(name, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return True
+
+
+def _put(name: str, path: Path) -> None:
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links; two first starts at once are rarer still
+        Path(name).replace(path)

@@ -7,7 +7,7 @@ This module does not know HTTP parsing.
 
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,8 +18,10 @@ from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.arrival import Arrival, Handler, Table
 from turnout.gateway.astray import whither
+from turnout.gateway.azure import resolved
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, kept_of, key_of, replay
+from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Messages, Responses
 from turnout.gateway.exchange import JSON, Exchange, Gone
@@ -33,7 +35,7 @@ from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, new_id, replays_in
+from turnout.runtime import Engine, Replays, new_id, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 _LEFT = 499
@@ -75,7 +77,8 @@ class Gateway:
         self._cache = Cache()
         self._in_flight = 0
         self._default = Chat()
-        self._once = Once(lambda: replays_in(self.engine.parts.means.recorder), self._json)
+        self._once = Once(self._replays, self._json)
+        self._conversations = Conversations(self._replays, self._json)
         self._watch = Watch(lambda: self.engine.accounts)
         table = self._table()
         self._routes = {at: table[at] for at in table if not at[1].endswith("/")}
@@ -88,7 +91,10 @@ class Gateway:
         return {
             ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
             ("POST", "/v1/messages"): (messages, self._answering(messages)),
-            ("POST", "/v1/responses"): (chat, self._answering(Responses())),
+            ("POST", "/v1/responses"): (
+                chat,
+                self._conversations.around(self._answering(Responses())),
+            ),
             ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
             **own.table(chat),
             **admin.table(chat),
@@ -179,6 +185,10 @@ class Gateway:
         path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
         found = self._routes.get((method, path))
         if found is None:
+            path, arrival.model = resolved(path)
+            arrival.path = path
+            found = self._routes.get((method, path))
+        if found is None:
             path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
             found = self._below.get((method, path))
         return (path, *found) if found else ("unknown", self._default, self._unknown)
@@ -226,11 +236,18 @@ class Gateway:
 
         return handle
 
-    def _json(self, arrival: Arrival) -> Awaitable[object]:
-        limits = self.limits
-        return read_json(
-            arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
-        )
+    async def _json(self, arrival: Arrival) -> object:
+        if arrival.payload is None:
+            limits = self.limits
+            arrival.payload = await read_json(
+                arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
+            )
+            if arrival.model is not None and isinstance(arrival.payload, dict):
+                arrival.payload["model"] = arrival.model
+        return arrival.payload
+
+    def _replays(self) -> Replays | None:
+        return replays_in(self.engine.parts.means.recorder)
 
 
 async def _refuse(problem: Problem, dialect: ApiDialect, arrival: Arrival, out: Exchange) -> None:

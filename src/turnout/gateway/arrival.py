@@ -17,7 +17,11 @@ from turnout.gateway.inbound import constraints_of, session_of, tags_of
 
 
 class Arrival(Struct, kw_only=True):
-    """A request that has arrived: its path, its headers (lower case), its own id, who sent it."""
+    """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
+
+    ``model`` is what its address names, which then counts more than what its body names, and
+    ``payload`` what its body says, once it is read.
+    """
 
     id: str
     method: str
@@ -25,6 +29,8 @@ class Arrival(Struct, kw_only=True):
     headers: Mapping[bytes, bytes]
     exchange: Exchange
     caller: Caller = ANYONE
+    model: str | None = None
+    payload: object = None
 
     @property
     def tenant(self) -> str | None:

@@ -33,6 +33,7 @@ class Handover:
         self._listener = listener
         self._stop = stop
         self._door: socket.socket | None = None
+        self._inode = 0
 
     def __enter__(self) -> Self:
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -40,6 +41,7 @@ class Handover:
             self._path.unlink(missing_ok=True)
             self._door.bind(str(self._path))
             self._path.chmod(0o600)
+            self._inode = self._path.stat().st_ino
         except OSError as error:
             self._door.close()
             raise ConfigError(
@@ -53,6 +55,10 @@ class Handover:
     def __exit__(self, *error: object) -> None:
         if self._door is not None:
             self._door.close()
+            with suppress(OSError):
+                # A successor has put its own there.
+                if self._path.stat().st_ino == self._inode:
+                    self._path.unlink()
 
     def _serve(self, door: socket.socket) -> None:
         while True:

@@ -30,6 +30,7 @@ _LINGER_S = 2.0
 _FRESH_S = 1.0
 _HIGH_WATER = 128 * 1024
 
+_PREFACE = b"PRI * HTTP/2.0"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BAD, _TOO_LARGE = HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
@@ -154,7 +155,9 @@ class ServerConnection(asyncio.Protocol):
             else:
                 last.closes = True
         except HttpParserError as error:
-            if self._receiving is None:
+            if self._receiving is None and data.startswith(_PREFACE):
+                self._refuse(_BAD, "this address speaks HTTP/1.1; do not begin with HTTP/2")
+            elif self._receiving is None:
                 self._refuse(_BAD, f"the request breaks the HTTP grammar: {error}")
             else:
                 self._lingers = True

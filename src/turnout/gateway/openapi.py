@@ -44,7 +44,21 @@ _MESSAGES = {
 _RESPONSES = {
     "type": "object",
     "required": ["input"],
-    "properties": {**_COMMON, "input": {"oneOf": [{"type": "string"}, {"type": "array"}]}},
+    "properties": {
+        **_COMMON,
+        "input": {
+            "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}],
+        },
+        "previous_response_id": {
+            "type": ["string", "null"],
+            "description": "an answer of the last day, on which this one follows",
+        },
+        "store": {
+            "type": ["boolean", "null"],
+            "default": True,
+            "description": "whether a later request may name the answer",
+        },
+    },
 }
 _TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _TEXT = {"type": "string", "minLength": 1}

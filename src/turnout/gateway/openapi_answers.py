@@ -109,7 +109,7 @@ SCHEMAS: dict[str, Schema] = {
             "usage": _object({"input_tokens": _COUNT, "output_tokens": _COUNT}),
         }
     ),
-    "Response": _object(
+    "ModelResponse": _object(
         {
             "id": _TEXT,
             "object": {"const": "response"},
@@ -152,7 +152,7 @@ SCHEMAS: dict[str, Schema] = {
 
 _ANSWERS = {
     "/v1/chat/completions": "ChatCompletion",
-    "/v1/responses": "Response",
+    "/v1/responses": "ModelResponse",
     "/v1/messages": "Message",
     "/v1/messages/count_tokens": "Tokens",
     "/v1/embeddings": "Embeddings",

@@ -174,9 +174,9 @@ def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
             message="this key may not use that model; GET /v1/models lists those it may",
             param="model",
         )
-    if reasons and all("no key for" in reason for reason in reasons):
+    if why and all("no key for" in reason for reason in why):
         return Problem(status=503, type="api_error", code="no_key", message=str(error))
-    too_long = bool(reasons) and all("exceed its window" in reason for reason in reasons)
+    too_long = bool(why) and all("exceed its window" in reason for reason in why)
     return Problem(
         status=400,
         type="invalid_request_error",

@@ -18,8 +18,8 @@ from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
+from turnout.providers.families import MarkedCodec
 from turnout.providers.instructions import unbooked
-from turnout.providers.marked import MarkedCodec
 from turnout.providers.protocol import WireRequest
 from turnout.providers.tool_ids import opaque_user
 

@@ -22,6 +22,7 @@ from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
+_PLAIN_JSON = "Answer with one JSON object alone, without Markdown around it."
 # What a chat body may ask that Messages has no word for, with the value that asks for nothing.
 _UNSAID: tuple[tuple[str, object], ...] = (
     ("n", 1),
@@ -47,6 +48,8 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         if message["role"] in INSTRUCTING
         for part in _parts(message.get("content"))
     ]
+    if (chat.get("response_format") or {}).get("type") == "json_object":
+        system.append({"type": "text", "text": _PLAIN_JSON})
     if not turns:
         # Messages wants a turn of the user's: where there are only instructions, they are it.
         turns, system = [{"role": "user", "content": system}], []
@@ -239,7 +242,7 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON schema; plain ``json_object`` has no counterpart, and its prompt must ask for it."""
+    """A JSON schema; plain ``json_object`` has no counterpart, and is asked for in words."""
     wanted = chat.get("response_format") or {}
     if wanted.get("type") != "json_schema":
         return {}

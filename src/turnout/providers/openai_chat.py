@@ -17,8 +17,8 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.core.request import OBJECT
 from turnout.providers.answer_body import bad_answer, read_answer
+from turnout.providers.families import MarkedCodec
 from turnout.providers.instructions import in_front, unbooked
-from turnout.providers.marked import MarkedCodec
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (

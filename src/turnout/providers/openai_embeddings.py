@@ -6,14 +6,13 @@ Source: platform.openai.com/docs/api-reference/embeddings.
 This module does not know connections, clocks or prices.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
 from turnout.providers.answer_body import read_answer
-from turnout.providers.errors import classify, read_error
+from turnout.providers.families import DiscreetCodec
 from turnout.providers.openai_chat import dump, headers_of
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
@@ -23,10 +22,8 @@ from turnout.providers.usage import openai_usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIEmbeddingsCodec:
-    """The codec; ``secrets`` are hidden wherever a provider's text is repeated."""
-
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+class OpenAIEmbeddingsCodec(DiscreetCodec):
+    """The codec."""
 
     @classmethod
     def for_provider(cls, provider: Provider) -> "OpenAIEmbeddingsCodec":
@@ -50,17 +47,6 @@ class OpenAIEmbeddingsCodec:
     def decoder(self) -> OpenAIStreamDecoder:
         """Embeddings are never streamed."""
         raise NotImplementedError
-
-    def classify_error(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        now: float | None = None,
-    ) -> Fault:
-        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
-        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
 
 
 def _chunk(payload: object) -> Chunk:

@@ -11,7 +11,7 @@ from typing import Any
 from turnout.catalog import Deployment
 from turnout.core import Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.marked import MarkedCodec
+from turnout.providers.families import MarkedCodec
 from turnout.providers.openai_chat import dump, headers_of
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.protocol import WireRequest

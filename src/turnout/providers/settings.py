@@ -89,7 +89,9 @@ def among(request: Request, refused: Collection[Refused]) -> list[str]:
 
 def added(request: Request, setting: str) -> bool:
     """Whether a codec asks for this by itself, and not the caller, who then cannot miss it."""
-    return setting in _ADDED and request.dialect != "responses"
+    if request.dialect == "responses":
+        return setting == "include" and not _said(request).get("include")
+    return setting in _ADDED
 
 
 def without(request: Request, settings: Collection[str]) -> Request:

@@ -33,6 +33,10 @@ class Replays(Protocol):
         """None where the claim is granted, else who has it. Raises RouterError."""
         ...
 
+    async def find(self, claim_id: str) -> bytes | None:
+        """The answer that this claim ended with. Raises RouterError."""
+        ...
+
     async def keep(self, claim: Claim, answer: bytes) -> None:
         """Keep what was answered for a day. Raises RouterError."""
         ...
@@ -58,6 +62,12 @@ class StoredReplays:
         ledger = self._ledger
         await ledger.written(claiming(claim, ledger.owners.own, ledger.now_ms(), ledger.lease_ms))
         return await asyncio.to_thread(prior_to, ledger.store, claim)
+
+    async def find(self, claim_id: str) -> bytes | None:
+        """As Replays.find."""
+        nobody = Claim(id=claim_id, print="", token="")
+        prior = await asyncio.to_thread(prior_to, self._ledger.store, nobody)
+        return prior.answer if prior else None
 
     async def keep(self, claim: Claim, answer: bytes) -> None:
         """As Replays.keep."""
@@ -87,6 +97,11 @@ class LocalReplays:
             return self._kept[claim.id][1]
         self._under_way[claim.id] = claim
         return None
+
+    async def find(self, claim_id: str) -> bytes | None:
+        """As Replays.find."""
+        self._prune()
+        return self._kept[claim_id][1].answer if claim_id in self._kept else None
 
     async def keep(self, claim: Claim, answer: bytes) -> None:
         """As Replays.keep."""

@@ -84,7 +84,7 @@ def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> di
     raw["model"] = chunk.model or model
     if "choices" not in raw:
         raw["choices"] = [
-            {"index": d.choice, "delta": _message(d), "finish_reason": d.finish_reason}
+            {"index": d.choice, "delta": _piece(d), "finish_reason": d.finish_reason}
             for d in chunk.deltas
         ]
         if chunk.usage:
@@ -124,7 +124,12 @@ def _choice(delta: Delta) -> dict[str, Any]:
 
 
 def _message(delta: Delta) -> dict[str, Any]:
-    found: dict[str, Any] = {"content": delta.text or None}
+    return {"content": delta.text or None, **_piece(delta)}
+
+
+def _piece(delta: Delta) -> dict[str, Any]:
+    """What a delta says; of what it does not say nothing, since callers join what is there."""
+    found: dict[str, Any] = {"content": delta.text} if delta.text else {}
     if delta.reasoning:
         found["reasoning_content"] = delta.reasoning
     if delta.refusal:

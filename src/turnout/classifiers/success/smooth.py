@@ -45,7 +45,8 @@ class Neighbours:
 def _apart(some: Floats, others: Floats) -> Floats:
     """``[n, k]``: how far the marks of places lie apart."""
     x, y = form_of(some), form_of(others)
-    square = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+    lengths = [np.einsum("ij,ij->i", part, part) for part in (x, y)]
+    square = lengths[0][:, None] + lengths[1] - 2 * x @ y.T
     return np.asarray(np.sqrt(np.maximum(square, 0.0)), dtype=np.float32)
 
 

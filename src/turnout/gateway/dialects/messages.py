@@ -9,12 +9,13 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Delta, Dialect, ToolCallDelta
+from turnout.core import Body, Chunk, Delta, Dialect, ToolCallDelta
 from turnout.gateway.dialects.messages_read import chat_body
 from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
+    shows_thoughts,
     stop_details,
     stop_reason,
     tool_input,
@@ -46,7 +47,7 @@ class Messages:
                 "type": "message",
                 "role": "assistant",
                 "model": chunk.model or about.model,
-                "content": _content(delta, full_names(about.inbound.native)),
+                "content": _content(delta, about.inbound.native),
                 "stop_reason": stop_reason(delta.finish_reason, delta.refusal),
                 "stop_sequence": None,
                 **stop_details(delta.refusal),
@@ -63,9 +64,10 @@ class Messages:
         return orjson.dumps({**error_body(problem), "request_id": request_id})
 
 
-def _content(delta: Delta, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _content(delta: Delta, native: Body | None) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    if delta.reasoning or delta.signature:
+    names = full_names(native)
+    if (delta.reasoning or delta.signature) and shows_thoughts(native):
         blocks.append(
             {"type": "thinking", "thinking": delta.reasoning, "signature": delta.signature}
         )

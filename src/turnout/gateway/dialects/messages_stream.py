@@ -13,6 +13,7 @@ from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
+    shows_thoughts,
     stop_details,
     stop_reason,
     usage_body,
@@ -28,6 +29,7 @@ class MessagesWriter:
     def __init__(self, about: About) -> None:
         self._about = about
         self._names = full_names(about.inbound.native)
+        self._thoughts = shows_thoughts(about.inbound.native)
         self._native = False
         self._started = False
         self._open: tuple[str, int] | None = None
@@ -105,10 +107,10 @@ class MessagesWriter:
         self._finish = delta.finish_reason or self._finish
         self._refusal += delta.refusal
         events: list[bytes] = []
-        if delta.reasoning:
+        if delta.reasoning and self._thoughts:
             events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
             events.append(self._piece({"type": "thinking_delta", "thinking": delta.reasoning}))
-        if delta.signature:
+        if delta.signature and self._thoughts:
             events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
             events.append(self._piece({"type": "signature_delta", "signature": delta.signature}))
         if delta.text:

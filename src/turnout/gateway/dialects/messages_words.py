@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import Usage
+from turnout.core import Body, Usage
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.problem import Problem
 
@@ -29,6 +29,7 @@ _STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+_THINKING = ("enabled", "adaptive")
 
 
 def stop_reason(finish_reason: str | None, refusal: str) -> str:
@@ -41,6 +42,16 @@ def stop_reason(finish_reason: str | None, refusal: str) -> str:
 def stop_details(refusal: str) -> dict[str, Any]:
     """``stop_details`` of an answer that was refused, with the reason; else nothing."""
     return {"stop_details": {"type": "refusal", "explanation": refusal}} if refusal else {}
+
+
+def shows_thoughts(native: Body | None) -> bool:
+    """Whether the answer to this body may hold thoughts that a model had unasked.
+
+    Who asked for none takes the first block for the text, as it is at Anthropic; beside tools they
+    are there all the same, since some models want them back with their calls.
+    """
+    body = native or {}
+    return bool(body.get("tools")) or (body.get("thinking") or {}).get("type") in _THINKING
 
 
 def message_id(about: About) -> str:

@@ -18,7 +18,7 @@ from turnout.gateway.problem import Problem
 
 
 class Responses:
-    """``POST /v1/responses``, without state: every request brings its whole input."""
+    """``POST /v1/responses``, without state: what names earlier answers was completed before."""
 
     name: Dialect = "responses"
 

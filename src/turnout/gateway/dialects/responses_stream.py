@@ -101,9 +101,13 @@ class ResponsesWriter:
         return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
 
     def fail(self, problem: Problem) -> bytes:
-        """An ``error`` event, then ``response.failed``."""
+        """An ``error`` event, then ``response.failed``.
+
+        Documented is an event that is the error, clients of today read one that holds it.
+        """
         error = error_object(problem)
-        told = self._event("error", **{k: error[k] for k in ("code", "message", "param")})
+        fields = {k: error[k] for k in ("code", "message", "param")}
+        told = self._event("error", **fields, error={"type": error["type"], **fields})
         response = self._object("failed")
         response["error"] = {"code": "server_error", "message": problem.message}
         response["attempts"] = error["attempts"]

@@ -1,4 +1,4 @@
-"""What the codecs of all chat families do alike: marks, secrets, and what an error answer means.
+"""What the codecs of all families do alike: marks, secrets, and what an error answer means.
 
 This module does not know bodies.
 """
@@ -16,28 +16,26 @@ from turnout.providers.sse import MAX_EVENT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarkedCodec:
-    """The codec for one deployment, whose thoughts carry ``mark``; without one they do not return.
+class DiscreetCodec:
+    """A codec that hides ``secrets`` wherever a provider's text is repeated."""
 
-    ``secrets`` are hidden wherever a provider's text is repeated.
-    """
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def classify_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+    ) -> Fault:
+        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
+        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedCodec(DiscreetCodec):
+    """The codec for one deployment, whose thoughts carry ``mark``; without one none returns."""
 
     mark: str = ""
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     max_event_bytes: int = MAX_EVENT_BYTES
 
     @classmethod
     def for_deployment(cls, deployment: Deployment) -> Self:
         """A codec that marks this deployment's thoughts and knows its provider's secrets."""
         return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
-
-    def classify_error(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        now: float | None = None,
-    ) -> Fault:
-        """The fault that an error answer means; ``now`` (epoch seconds) reads dates in headers."""
-        return classify(status, read_error(body), headers=headers, now=now, secrets=self.secrets)

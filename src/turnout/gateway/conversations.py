@@ -1,0 +1,178 @@
+"""Answers of Responses that a later request names instead of repeating them.
+
+OpenAI keeps every answer unless it is told ``store: false``, and its clients rely on it: they send
+``previous_response_id``, or a reference in place of an item. So answers are kept for a day, and a
+request that names some is completed before anything reads it.
+
+Invariant: what is kept opens only with its caller's own key and the answer's id, and the key is not
+stored; where callers have no key it never leaves this process. This module does not know dialects.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from turnout.core import RouterError
+from turnout.gateway.access import ANYONE, given_key
+from turnout.gateway.arrival import Arrival, Handler, Reading
+from turnout.gateway.body import Refused
+from turnout.gateway.cache import digest
+from turnout.gateway.exchange import Exchange
+from turnout.gateway.problem import Problem, bad_request
+from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
+from turnout.gateway.taped import Taped
+from turnout.runtime import Claim, LocalReplays, Replays
+
+_LOG = logging.getLogger("turnout.gateway")
+_PREVIOUS, _REFERENCE = "previous_response_id", "item_reference"
+_ENDED = ("completed", "incomplete")
+# Items that Turnout wrote are told apart by two digits behind what their answer is called.
+_OWN_ITEM = re.compile(r"[a-z]+_([0-9a-f]{24})\d\d")
+MOST_BYTES = 4 * 2**20  # of one answer with its input
+LONGEST_BYTES = 32 * 2**20  # of all that one request stands on
+
+
+class Conversations:
+    """``stored`` gives the ledger's store of answers, if there is a ledger."""
+
+    def __init__(self, stored: "Callable[[], Replays | None]", read: Reading) -> None:
+        self._stored = stored
+        self._read = read
+        self._local = LocalReplays()
+
+    def around(self, handler: Handler) -> Handler:
+        """The handler of a request that may name answers and whose own may be named."""
+
+        async def handle(arrival: Arrival, out: Exchange) -> None:
+            payload = await self._read(arrival)
+            if isinstance(payload, dict):
+                shelf = _Shelf(self._replays(arrival), arrival)
+                arrival.payload, said = await _completed(payload, shelf)
+                if payload.get("store") is not False:
+                    before = payload.get(_PREVIOUS)
+                    out = Taped(out, partial(_keep, shelf, {"before": before, "input": said}))
+            await handler(arrival, out)
+
+        return handle
+
+    def _replays(self, arrival: Arrival) -> Replays:
+        return self._local if arrival.caller is ANYONE else self._stored() or self._local
+
+
+class _Shelf:
+    """The answers that one caller may name, by their ids and by those of their items."""
+
+    def __init__(self, replays: Replays, arrival: Arrival) -> None:
+        self._replays = replays
+        self._caller = [arrival.caller.tenant, arrival.caller.key]
+        self._key = given_key(arrival.headers)
+        self._found: dict[str, dict[str, Any] | None] = {}
+        self._bytes = 0
+
+    async def get(self, ident: str) -> dict[str, Any] | None:
+        """What was kept under this id. Raises Refused where it is too much, RouterError."""
+        if ident not in self._found:
+            claim, key = self._claim(ident)
+            sealed = await self._replays.find(claim.id)
+            self._found[ident] = None
+            if sealed is not None:
+                answer = await asyncio.to_thread(unseal, sealed, key)
+                self._bytes += len(answer.body)
+                self._found[ident] = orjson.loads(answer.body)
+        if self._bytes > LONGEST_BYTES:
+            raise Refused(bad_request("the conversation has grown too long; begin another"))
+        return self._found[ident]
+
+    async def put(self, ident: str, record: Mapping[str, Any]) -> None:
+        """Keeps it, unless it is too large. Raises RouterError."""
+        body = orjson.dumps(record)
+        claim, key = self._claim(ident)
+        if len(body) > MOST_BYTES or await self._replays.claim(claim) is not None:
+            return
+        answer = Answer(status=200, headers=[], body=body, stream=False)
+        await self._replays.keep(claim, await asyncio.to_thread(seal, answer, key))
+
+    def _claim(self, ident: str) -> tuple[Claim, bytes]:
+        key = sealing_key(self._key, f"answer {ident}".encode())
+        name = digest([*self._caller, "answer", key.hex()]).hex()
+        return Claim(id=name, print="", token=secrets.token_hex(16)), key
+
+
+async def _completed(payload: dict[str, Any], shelf: _Shelf) -> tuple[dict[str, Any], list[Any]]:
+    """The request with what it names in its place, and what it says anew. Raises Refused."""
+    given = payload.get("input")
+    said = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    said = [await _meant(item, shelf) for item in said] if isinstance(said, list) else []
+    whole = {**payload, "input": said} if isinstance(given, list) else payload
+    previous = payload.get(_PREVIOUS)
+    if isinstance(previous, str) and previous:
+        whole = {**payload, "input": [*await _history(previous, shelf), *said]}
+        del whole[_PREVIOUS]
+    return whole, said
+
+
+async def _meant(item: object, shelf: _Shelf) -> object:
+    """The item that a reference stands for, where it is known; any other one as it is."""
+    if not isinstance(item, dict) or item.get("type") != _REFERENCE:
+        return item
+    ident = str(item.get("id"))
+    own = _OWN_ITEM.fullmatch(ident)
+    record = await shelf.get(f"resp_{own[1]}" if own else ident)
+    outputs = record["output"] if record else []
+    return next((output for output in outputs if output.get("id") == ident), item)
+
+
+async def _history(ident: str, shelf: _Shelf) -> list[Any]:
+    """All items up to and with the answer of this id. Raises Refused."""
+    turns: list[list[Any]] = []
+    at: str | None = ident
+    while at:
+        record = await shelf.get(at)
+        if record is None or "input" not in record:
+            raise Refused(_unknown(at))
+        turns.append([*record["input"], *record["output"]])
+        at = record["before"]
+    return [item for turn in reversed(turns) for item in turn]
+
+
+def _unknown(ident: str) -> Problem:
+    message = (
+        f"{_PREVIOUS} leads to {ident[:100]!r}, which is not kept here (any more); send the whole "
+        "input, and store: false where the client has such a setting"
+    )
+    return replace(bad_request(message, code="previous_response_not_found"), param=_PREVIOUS)
+
+
+async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer) -> None:
+    """Keeps an answer that came to its end; who cannot be kept is answered all the same."""
+    response = _response_in(answer)
+    if response.get("status") not in _ENDED:
+        return
+    output = [item for item in response["output"] if isinstance(item, dict)]
+    records = {str(response.get("id")): {**asked, "output": output}}
+    for item in output:
+        if not _OWN_ITEM.fullmatch(str(item.get("id"))):
+            records[str(item.get("id"))] = {"output": [item]}
+    try:
+        for ident, record in records.items():
+            await asyncio.shield(shelf.put(ident, record))
+    except RouterError as error:
+        _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
+
+
+def _response_in(answer: Answer) -> dict[str, Any]:
+    """The finished response, whole or in its stream's last event; nothing where there is none."""
+    body = answer.body
+    if answer.status != 200:
+        return {}
+    if not answer.stream:
+        return dict(orjson.loads(body))
+    last = orjson.loads(body[body.rindex(b"data: ") + len(b"data: ") :])
+    return dict(last.get("response") or {})
