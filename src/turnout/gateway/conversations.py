@@ -37,6 +37,8 @@ _ENDED = ("completed", "incomplete")
 _OWN_ITEM = re.compile(r"[a-z]+_([0-9a-f]{24})\d\d")
 MOST_BYTES = 4 * 2**20  # of one answer with its input
 LONGEST_BYTES = 32 * 2**20  # of all that one request stands on
+# What a process keeps by itself, from callers who need no key.
+_LOCAL_BYTES, _LOCAL_ANSWERS = 32 * 2**20, 4_000
 
 
 class Conversations:
@@ -45,7 +47,7 @@ class Conversations:
     def __init__(self, stored: "Callable[[], Replays | None]", read: Reading) -> None:
         self._stored = stored
         self._read = read
-        self._local = LocalReplays()
+        self._local = LocalReplays(_LOCAL_BYTES, _LOCAL_ANSWERS)
 
     def around(self, handler: Handler) -> Handler:
         """The handler of a request that may name answers and whose own may be named."""
