@@ -12,8 +12,8 @@ from typing import Literal
 from turnout.catalog.price import Price
 from turnout.core import Features
 from turnout.core.nearest import nearest
+from turnout.core.request import Family
 
-Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 Kind = Literal["chat", "embedding"]
 
 

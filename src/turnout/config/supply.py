@@ -14,6 +14,7 @@ from turnout.config.section import (
     Share,
     UsdPerMtok,
 )
+from turnout.core.request import Family
 
 
 class PriceSection(Section):
@@ -38,7 +39,7 @@ class ProviderSection(Section):
     preset: Name | None = None
     base_url: BaseUrl | None = None
     api_key: HeaderValue | None = None
-    family: Literal["openai", "openai-responses", "anthropic", "embedded"] | None = None
+    family: Family | None = None
     headers: dict[HeaderName, HeaderValue] = {}
     json_schema: bool | None = None
     on_disconnect: Literal["cancel", "drain"] = "cancel"

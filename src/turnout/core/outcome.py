@@ -58,6 +58,11 @@ class Usage(Struct, frozen=True, kw_only=True):
         """All generated tokens, reasoning included."""
         return self.output + self.reasoning
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was used, which costs nothing at any price."""
+        return not (self.total_input or self.total_output or self.unpriced)
+
 
 class Fault(Struct, frozen=True, kw_only=True):
     """How a call failed.

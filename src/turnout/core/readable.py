@@ -17,18 +17,9 @@ _NO_TEXT = frozenset({
     "format", "signature", "reasoning_signature", "encrypted_content", "index", "status", "ttl",
 })  # fmt: skip
 # Names of strings that may be bytes, or a place where they are.
-_BYTES = frozenset(
-    {
-        "url",
-        "image_url",
-        "data",
-        "file_data",
-        "file_id",
-        "file_url",
-        "b64_json",
-        "partial_image_b64",
-    }
-)
+_BYTES = frozenset({
+    "url", "image_url", "data", "file_data", "file_id", "file_url", "b64_json", "partial_image_b64",
+})  # fmt: skip
 # Fields of a body that choose or count, and that no model is shown.
 _SETTINGS = frozenset({
     "model", "stream", "stream_options", "temperature", "top_p", "top_k", "n", "stop",

@@ -16,6 +16,8 @@ Message = Mapping[str, Any]
 Body = Mapping[str, Any]
 
 Dialect = Literal["chat", "messages", "responses", "embeddings"]
+# What a provider speaks.
+Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 
 AUTO = "auto"
 _PLAIN = ("role", "content")

@@ -45,7 +45,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
 
 def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
-    if not (usage.total_input or usage.total_output or usage.unpriced):
+    if usage.is_nothing:
         return 0  # refused before anything was done: nothing is billed at any price
     return None if price is None else price.cost(usage)
 

@@ -30,6 +30,8 @@ VERSION = "2023-06-01"
 class AnthropicCodec(MarkedCodec):
     """The codec for one deployment."""
 
+    _streams = AnthropicStreamDecoder
+
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
         body = self._body(request, deployment)
@@ -44,12 +46,6 @@ class AnthropicCodec(MarkedCodec):
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
         return read_answer(body, lambda payload: read_message(payload, self.mark), self.secrets)
-
-    def decoder(self) -> AnthropicStreamDecoder:
-        """A fresh decoder for one streamed answer."""
-        return AnthropicStreamDecoder(
-            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
-        )
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
         try:

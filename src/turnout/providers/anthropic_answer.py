@@ -11,7 +11,7 @@ import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.providers.anthropic_usage import anthropic_usage
-from turnout.providers.fields import text_or_none
+from turnout.providers.fields import any_text
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.signatures import marked, told
 
@@ -34,8 +34,8 @@ def read_message(payload: object, mark: str) -> Chunk:
     return Chunk(
         deltas=(_delta(blocks, payload),),
         usage=anthropic_usage(payload.get("usage")),
-        model=_text(payload.get("model")) or None,
-        id=_text(payload.get("id")) or None,
+        model=any_text(payload.get("model")) or None,
+        id=any_text(payload.get("id")) or None,
         raw={**payload, "content": blocks},
     )
 
@@ -44,21 +44,21 @@ def _marked(block: object, mark: str) -> Mapping[str, Any]:
     if not isinstance(block, Mapping):
         raise Malformed("a content block is not an object")
     if block.get("type") == "thinking":
-        length = len(_text(block.get("thinking")))
-        return {**block, "signature": told(_text(block.get("signature")), mark, length)}
+        length = len(any_text(block.get("thinking")))
+        return {**block, "signature": told(any_text(block.get("signature")), mark, length)}
     if block.get("type") == "redacted_thinking":
-        return {**block, "data": marked(_text(block.get("data")), mark, 0)}
+        return {**block, "data": marked(any_text(block.get("data")), mark, 0)}
     return block
 
 
 def _delta(blocks: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> Delta:
     of = {kind: [b for b in blocks if b.get("type") == kind] for kind in ("text", "thinking")}
     calls = [b for b in blocks if b.get("type") == "tool_use"]
-    reason = _text(payload.get("stop_reason"))
+    reason = any_text(payload.get("stop_reason"))
     return Delta(
-        text="".join(_text(b.get("text")) for b in of["text"]),
-        reasoning="".join(_text(b.get("thinking")) for b in of["thinking"]),
-        signature="".join(_text(b.get("signature")) for b in of["thinking"]),
+        text="".join(any_text(b.get("text")) for b in of["text"]),
+        reasoning="".join(any_text(b.get("thinking")) for b in of["thinking"]),
+        signature="".join(any_text(b.get("signature")) for b in of["thinking"]),
         tool_calls=tuple(_call(place, block) for place, block in enumerate(calls)),
         finish_reason=FINISH_REASONS.get(reason, "stop"),
     )
@@ -67,11 +67,7 @@ def _delta(blocks: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> D
 def _call(place: int, block: Mapping[str, Any]) -> ToolCallDelta:
     return ToolCallDelta(
         index=place,
-        id=_text(block.get("id")),
-        name=_text(block.get("name")),
+        id=any_text(block.get("id")),
+        name=any_text(block.get("name")),
         arguments=orjson.dumps(block.get("input") or {}).decode(),
     )
-
-
-def _text(value: object) -> str:
-    return text_or_none(value) or ""

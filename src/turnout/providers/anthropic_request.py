@@ -18,6 +18,7 @@ from turnout.core.request import INSTRUCTING
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.anthropic_versions import longest_answer
+from turnout.providers.chat_calls import read_call
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
 
@@ -121,15 +122,10 @@ def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
     if message.get("function_call"):
         raise InvalidRequest("function_call is not offered by Anthropic's API", field="messages")
     for call in message.get("tool_calls") or ():
-        function = call.get("function")
-        if not isinstance(function, Mapping):
-            raise InvalidRequest(
-                f"a call of type {call.get('type')!r} is not taken by Anthropic's API",
-                field="messages",
-            )
+        ident, function = read_call(call, "Anthropic's API")
         yield {
             "type": "tool_use",
-            "id": portable(str(call.get("id") or "")),
+            "id": ident,
             "name": function.get("name"),
             "input": _input(function.get("arguments")),
         }

@@ -6,7 +6,7 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know requests or transports.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 import orjson
 
@@ -17,22 +17,15 @@ from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.fields import a_text, an_index, an_object, text_or_none
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.signatures import marked, told
-from turnout.providers.sse import MAX_EVENT_BYTES, Event
-from turnout.providers.stream_decoder import StreamDecoder, interrupted
+from turnout.providers.sse import Event
+from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 
 
 class AnthropicStreamDecoder(StreamDecoder):
-    """Decodes one stream. ``mark`` goes on signatures; ``secrets`` are hidden in fault details."""
+    """Decodes one stream; ``mark`` goes on its signatures."""
 
-    def __init__(
-        self,
-        *,
-        mark: str,
-        secrets: frozenset[str] = frozenset(),
-        max_event_bytes: int = MAX_EVENT_BYTES,
-    ) -> None:
-        super().__init__(secrets, max_event_bytes)
-        self._mark = mark
+    def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self._calls: dict[int, int] = {}
         self._thought: dict[int, int] = {}
         self._signed: set[int] = set()

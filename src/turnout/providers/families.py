@@ -5,7 +5,7 @@ This module does not know bodies.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 from turnout.catalog import Deployment
 from turnout.core import Fault
@@ -13,6 +13,7 @@ from turnout.providers.errors import classify, read_error
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
+from turnout.providers.stream_decoder import StreamDecoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class DiscreetCodec:
 class MarkedCodec(DiscreetCodec):
     """The codec for one deployment, whose thoughts carry ``mark``; without one none returns."""
 
+    _streams: ClassVar[type[StreamDecoder]]
     mark: str = ""
     max_event_bytes: int = MAX_EVENT_BYTES
 
@@ -39,3 +41,9 @@ class MarkedCodec(DiscreetCodec):
     def for_deployment(cls, deployment: Deployment) -> Self:
         """A codec that marks this deployment's thoughts and knows its provider's secrets."""
         return cls(mark=mark_of(deployment), secrets=secrets_of(deployment.provider))
+
+    def decoder(self) -> StreamDecoder:
+        """A fresh decoder for one streamed answer."""
+        return self._streams(
+            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
+        )

@@ -33,3 +33,8 @@ def a_text(value: object) -> str:
 def text_or_none(value: object) -> str | None:
     """The value, which is text or nothing."""
     return None if value is None else a_text(value)
+
+
+def any_text(value: object) -> str:
+    """The value, which is text; empty for nothing."""
+    return text_or_none(value) or ""

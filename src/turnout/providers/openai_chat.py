@@ -40,6 +40,8 @@ from turnout.providers.tool_schemas import explicit, with_schema
 class OpenAIChatCodec(MarkedCodec):
     """The codec for one deployment."""
 
+    _streams = OpenAIStreamDecoder
+
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
 
@@ -70,12 +72,6 @@ class OpenAIChatCodec(MarkedCodec):
             return answer
         return interrupted(
             f"the provider ended the answer with {', '.join(sorted(map(repr, reasons)))}"
-        )
-
-    def decoder(self) -> OpenAIStreamDecoder:
-        """A fresh decoder for one streamed answer."""
-        return OpenAIStreamDecoder(
-            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
 
     def _read(self, payload: object) -> Chunk:

@@ -5,6 +5,8 @@ anything else ends in a fault, and nothing follows a fault.
 This module does not know requests or transports.
 """
 
+from typing import Unpack
+
 import orjson
 from msgspec import structs
 
@@ -13,22 +15,15 @@ from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import INTERRUPTED, Malformed, read_chunk
 from turnout.providers.signatures import unsigned
-from turnout.providers.sse import MAX_EVENT_BYTES, Event
-from turnout.providers.stream_decoder import StreamDecoder, interrupted
+from turnout.providers.sse import Event
+from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 
 
 class OpenAIStreamDecoder(StreamDecoder):
-    """Decodes one stream; ``mark`` goes on its thoughts, ``secrets`` are hidden in faults."""
+    """Decodes one stream; ``mark`` goes on its thoughts."""
 
-    def __init__(
-        self,
-        *,
-        mark: str = "",
-        secrets: frozenset[str] = frozenset(),
-        max_event_bytes: int = MAX_EVENT_BYTES,
-    ) -> None:
-        super().__init__(secrets, max_event_bytes)
-        self._mark = mark
+    def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self._thought = 0
         self._open_choices: set[int] = set()
         self._finished = False

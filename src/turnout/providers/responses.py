@@ -26,6 +26,8 @@ from turnout.providers.stream_decoder import interrupted
 class ResponsesCodec(MarkedCodec):
     """The codec for one deployment."""
 
+    _streams = ResponsesStreamDecoder
+
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
         body = self._body(request, deployment)
@@ -48,12 +50,6 @@ class ResponsesCodec(MarkedCodec):
         if finish == "stop" and not answer.raw["output"]:
             return bad_answer("the answer holds no output")
         return answer
-
-    def decoder(self) -> ResponsesStreamDecoder:
-        """A fresh decoder for one streamed answer."""
-        return ResponsesStreamDecoder(
-            mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
-        )
 
     def _read(self, payload: object) -> Chunk:
         try:

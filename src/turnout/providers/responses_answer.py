@@ -10,7 +10,7 @@ from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import is_hosted, is_paid_by_call
-from turnout.providers.fields import text_or_none
+from turnout.providers.fields import any_text
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
 from turnout.providers.usage import responses_usage
@@ -43,8 +43,8 @@ def read_response(payload: object, mark: str) -> Chunk:
     return Chunk(
         deltas=(delta,),
         usage=responses_usage(payload.get("usage")),
-        model=text(payload.get("model")) or None,
-        id=text(payload.get("id")) or None,
+        model=any_text(payload.get("model")) or None,
+        id=any_text(payload.get("id")) or None,
         raw=told(payload, mark),
     )
 
@@ -80,16 +80,16 @@ def text_of(item: Item, kind: str = "text") -> str:
     parts = item.get("content") or ()
     if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
         raise Malformed("a message's content is no list of parts")
-    return "".join(text(part.get(kind)) for part in parts)
+    return "".join(any_text(part.get(kind)) for part in parts)
 
 
 def call_of(item: Item, place: int) -> ToolCallDelta:
     """A whole call, which is the ``place``-th of its answer."""
     return ToolCallDelta(
         index=place,
-        id=text(item.get("call_id")),
-        name=text(item.get("name")),
-        arguments=text(item.get(SAID[item["type"]])),
+        id=any_text(item.get("call_id")),
+        name=any_text(item.get("name")),
+        arguments=any_text(item.get(SAID[item["type"]])),
     )
 
 
@@ -103,8 +103,3 @@ def finish_of(response: Item, *, calls: bool) -> str | None:
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
     return "content_filter" if reason == "content_filter" else "length"
-
-
-def text(value: object) -> str:
-    """The value, which is text or nothing. Raises Malformed."""
-    return text_or_none(value) or ""

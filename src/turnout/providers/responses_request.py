@@ -13,6 +13,7 @@ from typing import Any
 
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.request import INSTRUCTING
+from turnout.providers.chat_calls import read_call
 from turnout.providers.instructions import unbooked
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_items
 from turnout.providers.tool_ids import opaque_user, portable
@@ -121,15 +122,10 @@ def _said(message: Message) -> Any:
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call.get("function")
-    if not isinstance(function, Mapping):
-        raise InvalidRequest(
-            f"a call of type {call.get('type')!r} is not taken by OpenAI's Responses",
-            field="messages",
-        )
+    ident, function = read_call(call, "OpenAI's Responses")
     return {
         "type": "function_call",
-        "call_id": portable(str(call.get("id") or "")),
+        "call_id": ident,
         "name": function.get("name"),
         "arguments": function.get("arguments") or "{}",
     }

@@ -8,7 +8,7 @@ This module does not know requests or transports.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import orjson
 
@@ -16,21 +16,20 @@ from turnout.core import Chunk, Delta, Fault, ToolCallDelta
 from turnout.core.hosted import is_hosted
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, error_in
-from turnout.providers.fields import an_index, an_object
+from turnout.providers.fields import an_index, an_object, any_text
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_answer import (
     SAID,
     call_of,
     finish_of,
     output_of,
-    text,
     text_of,
     told,
     told_item,
 )
 from turnout.providers.responses_thoughts import BETWEEN, signature_of, thought_of
-from turnout.providers.sse import MAX_EVENT_BYTES, Event
-from turnout.providers.stream_decoder import StreamDecoder, interrupted
+from turnout.providers.sse import Event
+from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 from turnout.providers.usage import responses_usage
 
 _BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
@@ -47,17 +46,10 @@ Payload = dict[str, Any]
 
 
 class ResponsesStreamDecoder(StreamDecoder):
-    """Decodes one stream. ``mark`` goes on thoughts; ``secrets`` are hidden in fault details."""
+    """Decodes one stream; ``mark`` goes on its thoughts."""
 
-    def __init__(
-        self,
-        *,
-        mark: str,
-        secrets: frozenset[str] = frozenset(),
-        max_event_bytes: int = MAX_EVENT_BYTES,
-    ) -> None:
-        super().__init__(secrets, max_event_bytes)
-        self._mark = mark
+    def __init__(self, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         self._items: set[int] = set()
         self._calls: dict[int, int] = {}
         self._thought: dict[int, int] = {}
@@ -69,7 +61,7 @@ class ResponsesStreamDecoder(StreamDecoder):
             payload = orjson.loads(event.data)
             if not isinstance(payload, dict):
                 raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
-            kind = text(payload.get("type")) or event.type
+            kind = any_text(payload.get("type")) or event.type
             error = self._error(kind, payload, event)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
@@ -102,8 +94,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         return Chunk(
             deltas=deltas,
             usage=responses_usage(response.get("usage")),
-            model=text(response.get("model")) or None,
-            id=text(response.get("id")) or None,
+            model=any_text(response.get("model")) or None,
+            id=any_text(response.get("id")) or None,
             raw={**payload, "response": told(response, self._mark)},
         )
 
@@ -153,7 +145,7 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _piece(self, payload: Payload) -> str:
         self._told.add(an_index(payload["output_index"]))
-        return text(payload["delta"])
+        return any_text(payload["delta"])
 
     def _thinks(self, index: int, thought: str) -> Delta:
         self._thought[index] = self._thought.get(index, 0) + len(thought)
@@ -168,7 +160,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         if kind not in SAID:
             return []
         place = self._calls.setdefault(index, len(self._calls))
-        call = ToolCallDelta(index=place, id=text(item["call_id"]), name=text(item["name"]))
+        call = ToolCallDelta(index=place, id=any_text(item["call_id"]), name=any_text(item["name"]))
         return [Delta(tool_calls=(call,))]
 
     def _finished(self, index: int, item: Payload) -> list[Delta]:

@@ -5,20 +5,36 @@ the stream's end. This module does not know what events mean.
 """
 
 from collections.abc import Iterator
+from typing import TypedDict
 
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import classify, read_error
 from turnout.providers.scrub import scrub
-from turnout.providers.sse import Event, EventParser, EventTooLarge
+from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
 
 _HEAD_BYTES = 2048
 
 
-class StreamDecoder:
-    """Decodes one stream; a subclass reads its events. ``secrets`` are hidden in fault details."""
+class Options(TypedDict, total=False):
+    """``mark`` goes on thoughts; ``secrets`` are hidden in fault details."""
 
-    def __init__(self, secrets: frozenset[str], max_event_bytes: int) -> None:
+    mark: str
+    secrets: frozenset[str]
+    max_event_bytes: int
+
+
+class StreamDecoder:
+    """Decodes one stream, as Options say; a subclass reads its events."""
+
+    def __init__(
+        self,
+        *,
+        mark: str = "",
+        secrets: frozenset[str] = frozenset(),
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        self._mark = mark
         self._secrets = secrets
         self._parser = EventParser(max_event_bytes)
         self._head = b""

@@ -260,7 +260,7 @@ class Call(Struct, kw_only=True):
 
     def _cost(self, usage: Usage) -> int | None:
         """At the price of the model that served it; nothing was billed where nothing was used."""
-        if not (usage.total_input or usage.total_output or usage.unpriced):
+        if usage.is_nothing:
             return 0
         priced = billed(self.answers, self._model, self.catalog)
         return None if priced is None else cost(priced, usage)

@@ -18,7 +18,7 @@ from turnout.classifiers.success.encoding import (
     length_of,
     without_likeness,
 )
-from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs
+from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, reads_levels
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
@@ -27,7 +27,7 @@ from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
-from turnout.training.smooth import departures, fit_smooth, foretell, means, of_calls
+from turnout.training.smooth import departures, fit_smooth, foretell, means
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -199,15 +199,19 @@ def _expert(examples: Examples, seed: int) -> Expert:
 def _members(examples: Examples, seed: int, trees: int) -> Expert:
     """An expert whose members are fitted but not yet weighed."""
     count, score = len(examples.models), examples.score
-    foretold = foretell(examples.texts, examples.encoded, score, seed)
+    smooth = fit_smooth(examples.encoded, score, seed)
+    of_calls = smooth.neighbours.of_calls
+    foretold = np.zeros((2, *score.shape), np.float32)
+    if reads_levels(count, of_calls=of_calls):
+        foretold = foretell(examples.texts, examples.encoded, score, seed)
     grown = grow_pair if count == PAIR else grow
-    inputs = forest_inputs(examples.encoded, foretold, of_calls=of_calls(examples.encoded))
+    inputs = forest_inputs(examples.encoded, foretold, of_calls=of_calls)
     return Expert(
         name=examples.name,
         models=examples.models,
         prior=means(score),
         length=_mean_length(examples.encoded),
-        smooth=fit_smooth(examples.encoded, score, seed),
+        smooth=smooth,
         forest=grown(inputs, departures(score), seed, trees),
         blend=plain_blend(count),
     )

@@ -211,6 +211,11 @@ class Expert:
         return forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
 
 
+def reads_levels(models: int, *, of_calls: bool) -> bool:
+    """Whether the trees read how hard the smooth members find a prompt."""
+    return models == PAIR or not of_calls
+
+
 def forest_inputs(encoded: Floats, smooth: Floats, *, of_calls: bool) -> Floats:
     """What the trees read, given what the ``smooth`` members say ``[2, n, m]``.
 
@@ -218,7 +223,8 @@ def forest_inputs(encoded: Floats, smooth: Floats, *, of_calls: bool) -> Floats:
     or nothing in tables of more. In these it is not read how hard a call is: one of a new kind is
     not as hard as the known ones that it looks like.
     """
-    if smooth.shape[2] == PAIR:
-        return np.hstack([smooth.mean(axis=2).T, encoded])
-    read = without_likeness(encoded)
-    return read if of_calls else np.hstack([smooth.mean(axis=2).T, read])
+    models = smooth.shape[2]
+    read = encoded if models == PAIR else without_likeness(encoded)
+    if not reads_levels(models, of_calls=of_calls):
+        return read
+    return np.hstack([smooth.mean(axis=2).T, read])

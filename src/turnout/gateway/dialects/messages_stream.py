@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
-from turnout.gateway.dialects import sse
+from turnout.gateway.dialects import responses_items, sse
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
@@ -158,6 +158,6 @@ class MessagesWriter:
 
 def _is_native(raw: Mapping[str, Any]) -> bool:
     """Whether this is an event of an Anthropic provider, to be told in its own words."""
-    if not raw.get("type") or "choices" in raw or str(raw["type"]).startswith("response."):
+    if not raw.get("type") or "choices" in raw or responses_items.is_native(raw):
         return False
     return raw["type"] != "message_start" or isinstance(raw.get("message"), Mapping)
