@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from turnout.core import Outcome
@@ -122,6 +123,8 @@ class Metrics:
             self._child(*key).inc(amount)
         if not self._at_once:
             self._in_flight.set(self._under_way)
+        else:
+            _forget_the_dead()
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
 
@@ -170,3 +173,12 @@ def _all_workers() -> "CollectorRegistry | None":
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
+
+
+def _forget_the_dead() -> None:
+    """What a worker that was killed had under way is no longer so."""
+    for gauges in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(gauges.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            gauges.unlink(missing_ok=True)
