@@ -68,6 +68,7 @@ class Metrics:
         self._owed: defaultdict[tuple[Any, ...], float] = defaultdict(float)
         self._at_once = _all_workers() is not None
         self._under_way = 0
+        self._told: set[str] = set()  # deployments whose cooling was
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 is a caller who left."""
@@ -99,9 +100,12 @@ class Metrics:
         self._child(self._refused, code).inc()
 
     def cooling(self, deployments: Mapping[str, bool]) -> None:
-        """Which deployments take no call now."""
+        """Which deployments take no call now; those that are configured no longer do not count."""
+        for name in self._told - deployments.keys():
+            self._child(self._cooling, name).set(False)
         for name, cools in deployments.items():
             self._child(self._cooling, name).set(cools)
+        self._told |= deployments.keys()
 
     def _again(self, outcome: Outcome, tried: set[str]) -> None:
         """Counts a further try of a deployment, and an answer by another than the first."""

@@ -58,11 +58,9 @@ class Problem:
     def retryable(self) -> bool:
         """Whether the caller should try again: only where the gateway has named a time.
 
-        A client that tries again by itself would not wait for a budget's next window.
+        A client that tries again by itself would not wait for longer than a minute.
         """
-        if self.retry_after_s is None:
-            return False
-        return not self.budgets or self.retry_after_s <= _LONGEST_WAIT_S
+        return self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
@@ -106,7 +104,7 @@ def problem_of(
 ) -> Problem:
     """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
 
-    ``soonest_s`` is when the next model that cools down comes back.
+    ``soonest_s`` is when the first model comes back that could have taken the request.
     """
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
@@ -142,7 +140,9 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
-    if resets and None not in resets:
+    # What is more than a whole budget, or cannot be counted against it, no later window takes.
+    never = any(s.asked is None or s.asked > s.budget.limit for s in error.standings)
+    if resets and None not in resets and not never:
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
         status=429 if rates else 402,
@@ -157,11 +157,12 @@ def _over_budget(error: BudgetExceeded) -> Problem:
 def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
     reasons = [c.excluded or "" for c in error.candidates]
-    if any("cooling down" in reason or "at its limit" in reason for reason in reasons):
+    if error.awaited:
+        limited = all("rate_limited" in (c.excluded or "") for c in error.awaited)
         return Problem(
-            status=503,
-            type="api_error",
-            code="all_models_cooling_down",
+            status=429 if limited else 503,
+            type="rate_limit_error" if limited else "api_error",
+            code="rate_limit_exceeded" if limited else "all_models_cooling_down",
             message=str(error),
             retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
         )

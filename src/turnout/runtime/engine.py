@@ -13,7 +13,14 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
+from turnout.core import (
+    Decision,
+    NoEligibleDeployment,
+    Outcome,
+    Request,
+    RouterError,
+    Snapshot,
+)
 from turnout.decision import decide, decision_id
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
@@ -109,9 +116,12 @@ class Engine:
         """Keys and budgets in this router's ledger."""
         return self._accounts
 
-    def soonest_s(self) -> float:
-        """Seconds until the next model that cools down comes back."""
-        return self._parts.means.health.soonest_s()
+    def soonest_s(self, error: RouterError) -> float:
+        """Seconds until the first model comes back that could have taken the refused request."""
+        if not isinstance(error, NoEligibleDeployment):
+            return 0.0
+        names = {candidate.deployment for candidate in error.awaited}
+        return max(means.health.soonest_s(names) for means in self._parts.every)
 
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""
@@ -135,8 +145,8 @@ class Engine:
 
     def cooling(self) -> dict[str, bool]:
         """Each deployment with whether it takes no call now; asks nothing of anyone."""
-        every = [self._parts.means, *([self._parts.embedding] if self._parts.embedding else [])]
-        return {name: cools for means in every for name, cools in means.health.cooling().items()}
+        every = [means.health.cooling() for means in self._parts.every]
+        return {name: cools for cooling in every for name, cools in cooling.items()}
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
@@ -152,10 +162,14 @@ class Engine:
         return {**self._parts.unavailable, **embedding}
 
     def succeed(self, old: "Engine") -> bool:
-        """Take over the recorder of the engine that this one replaces: a file has one writer.
+        """Take over what the replaced engine knows of deployments, and its recorder.
+
+        A file has one writer.
 
         Whether there was one to take: not when the two record in different places.
         """
+        for mine, its in zip(self._parts.every, old.parts.every, strict=False):
+            mine.health.succeed(its.health)
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
