@@ -42,14 +42,24 @@ def test_a_model_that_fails_says_when_it_is_tried_again() -> None:
     assert 15 < wait_s(answer) <= 20
 
 
-def test_nobody_is_told_to_try_again_in_days() -> None:
-    """A spend limit is lifted by its operator: clients that retry by themselves do not."""
-    with world(models={"fast": "f-spend"}, health={"spend_limit_s": 3600}) as w:
+def test_nobody_is_told_to_try_again_after_more_than_a_minute() -> None:
+    """Clients that try again by themselves do not wait for so long."""
+    with world(models={"fast": "f-429-ra3600"}) as w:
+        answers = [w.post("/v1/chat/completions", chat(model="fast")) for _ in range(2)]
+    for answer in answers:
+        assert (answer.status, answer.headers["x-should-retry"]) == (429, "false")
+        assert 3500 < wait_s(answer) <= 3600
+
+
+@pytest.mark.parametrize("fault", ["f-spend", "f-401", "f-402", "f-404"])
+def test_what_its_operator_has_to_mend_names_no_time(fault: str) -> None:
+    """A refused key, no credit, no such model: waiting does not help."""
+    with world(models={"fast": fault}, speaks={"strong": "anthropic"}) as w:
         w.post("/v1/chat/completions", chat(model="fast"))
         answer = w.post("/v1/chat/completions", chat(model="fast"))
-    assert answer.status == 503
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "all_models_cooling_down")
     assert answer.headers["x-should-retry"] == "false"
-    assert 3500 < wait_s(answer) <= 3600
+    assert "retry-after" not in answer.headers
 
 
 def test_what_no_window_can_take_is_not_told_to_wait_for_the_next(tmp_path: Any) -> None:

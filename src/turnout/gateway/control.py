@@ -17,7 +17,7 @@ _SOURCES = ("user", "judge", "label", "test")
 
 
 def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
-    """``GET /v1/models``: auto, aliases, intents, policies, models; nothing that is not ``allowed``.
+    """``GET /v1/models``: auto, aliases, intents, policies, models; none that is not allowed.
 
     None allows all. The list is in OpenAI's format and in Anthropic's at once.
     """

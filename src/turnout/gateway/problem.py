@@ -100,11 +100,12 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
 
 
 def problem_of(
-    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float = DEFAULT_WAIT_S
+    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float | None = None
 ) -> Problem:
     """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
 
-    ``soonest_s`` is when the first model comes back that could have taken the request.
+    ``soonest_s`` is when the first model comes back that could have taken the request, None where
+    an operator has to act first.
     """
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
@@ -154,7 +155,7 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     )
 
 
-def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
+def _nobody(error: NoEligibleDeployment, soonest_s: float | None) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
     reasons = [c.excluded or "" for c in error.candidates]
     if error.awaited:
@@ -164,7 +165,7 @@ def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
             type="rate_limit_error" if limited else "api_error",
             code="rate_limit_exceeded" if limited else "all_models_cooling_down",
             message=str(error),
-            retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
+            retry_after_s=None if soonest_s is None else max(DEFAULT_WAIT_S, soonest_s),
         )
     why = [reason for reason in reasons if reason]
     if why and all(_ALLOWED in reason for reason in why):

@@ -116,12 +116,16 @@ class Engine:
         """Keys and budgets in this router's ledger."""
         return self._accounts
 
-    def soonest_s(self, error: RouterError) -> float:
-        """Seconds until the first model comes back that could have taken the refused request."""
+    def soonest_s(self, error: RouterError) -> float | None:
+        """Seconds until the first model comes back that could have taken the refused request.
+
+        None where there is none that comes back by itself.
+        """
         if not isinstance(error, NoEligibleDeployment):
-            return 0.0
+            return None
         names = {candidate.deployment for candidate in error.awaited}
-        return max(means.health.soonest_s(names) for means in self._parts.every)
+        waits = [means.health.soonest_s(names) for means in self._parts.every]
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""

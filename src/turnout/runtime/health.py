@@ -96,11 +96,15 @@ class Health:
         self._quiet = not any(self._matters(s, now) for s in self._states.values())
         return closed
 
-    def soonest_s(self, names: Collection[str]) -> float:
-        """Seconds until one of these deployments comes back; 0 when one is there."""
+    def soonest_s(self, names: Collection[str]) -> float | None:
+        """Seconds until one of these deployments comes back by itself; 0 when one is there.
+
+        None where an operator has to act first.
+        """
         now = self._clock()
         known = [state for name, state in self._states.items() if name in names]
-        return max(0.0, min((state.until - now for state in known), default=0.0))
+        waits = [s.until - now for s in known if s.until <= now or s.why not in _MENDED]
+        return max(0.0, min(waits)) if waits else None
 
     def succeed(self, old: "Health") -> None:
         """Go on with what is known of deployments that are as they were.
