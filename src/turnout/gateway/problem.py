@@ -141,9 +141,7 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
-    # What is more than a whole budget, or cannot be counted against it, no later window takes.
-    never = any(s.asked is None or s.asked > s.budget.limit for s in error.standings)
-    if resets and None not in resets and not never:
+    if resets and None not in resets and not any(_never(s) for s in error.standings):
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
         status=429 if rates else 402,
@@ -153,6 +151,13 @@ def _over_budget(error: BudgetExceeded) -> Problem:
         retry_after_s=wait,
         budgets=error.standings,
     )
+
+
+def _never(full: Standing) -> bool:
+    """Whether no later window takes it: more than the whole budget, or nothing to be counted."""
+    if full.asked is None:
+        return True
+    return full.asked > full.budget.limit and full.budget.when_full == "refuse"
 
 
 def _nobody(error: NoEligibleDeployment, soonest_s: float | None) -> Problem:
