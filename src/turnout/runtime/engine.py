@@ -61,9 +61,9 @@ class Engine:
         Raises RequestError.
         """
         request = self._meant(request)
-        if request.dialect == "embeddings":
-            return await self._embedding.begin(request)
         try:
+            if request.dialect == "embeddings":
+                return await self._embedding.begin(request)
             return await self._admit(request, await self._reader.read(request))
         except _UNDECIDED:
             await self._abandoned(request)
