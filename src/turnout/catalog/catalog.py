@@ -16,6 +16,8 @@ from turnout.core.request import Family
 
 Kind = Literal["chat", "embedding"]
 
+USUAL_WINDOW = 128_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -52,7 +54,7 @@ class ModelCard:
 
     id: str
     kind: Kind = "chat"
-    context_window: int = 128_000
+    context_window: int = USUAL_WINDOW
     max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
     tools: bool = True

@@ -39,7 +39,7 @@ class Access:
     """Checks a request's key. ``keys`` may call models, ``admin`` may see everything too.
 
     Without any key every caller passes whose Host is this machine, but for an administrator's
-    paths. Pages of ``origins`` may call.
+    paths, and nobody where the socket is not ``local``. Pages of ``origins`` may call.
     """
 
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
@@ -53,6 +53,7 @@ class Access:
         if admin:
             self._callers[hashed(admin)] = Caller(key="admin", keys=("admin",), admin=True)
         self.origins = Origins()
+        self.local = True
 
     @property
     def keyless(self) -> bool:
@@ -69,7 +70,8 @@ class Access:
         if b"origin" in headers and not self._same_origin(headers, host):
             return _denied(403, "calls from pages of other origins are not taken", "origin")
         admins = path.startswith(ADMIN_PATHS) or (path == "/v1/budgets" and method != "GET")
-        if self._keyless and not admins and not stored.has_keys and not _made(headers):
+        keyless = self._keyless and self.local and not stored.has_keys
+        if keyless and not admins and not _made(headers):
             return ANYONE if host in LOOPBACK else _ELSEWHERE
         return self._keyed(headers, stored, admins=admins or path == METRICS)
 
