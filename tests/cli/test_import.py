@@ -94,21 +94,16 @@ def test_what_was_made_serves(
     assert (again.code, "is there already" in again.err) == (2, True)
 
 
+_GOOD = "model_list: [{model_name: a, litellm_params: {model: gpt-4o}}]"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("model: x\n", "no model_list"),
-        ("model_list: [{model_name: a}]\n", "model_list[0] needs model_name"),
-        ("model_list: [{model_name: a, litellm_params: {model: bedrock/b}}]\n", "no model that"),
-        (
-            "model_list: [{model_name: a, litellm_params: {model: gpt-4o}}]\n"
-            "router_settings: {model_group_alias: {b: c}}\n",
-            "aliases.b",
-        ),
-        (
-            "model_list: [{model_name: a, litellm_params: {model: gpt-4o}}]\nlitellm_settings: 3\n",
-            "",
-        ),
+        ("model: x", "no model_list"),
+        ("model_list: [{model_name: a}]", "model_list[0] needs model_name"),
+        ("model_list: [{model_name: a, litellm_params: {model: bedrock/b}}]", "no model that"),
+        (f"{_GOOD}\nrouter_settings: {{model_group_alias: {{b: c}}}}", "aliases.b"),
     ],
 )
 def test_other_files_are_refused_in_one_line(
@@ -116,7 +111,12 @@ def test_other_files_are_refused_in_one_line(
 ) -> None:
     """Which names the place and what is missing there."""
     ran, _ = _imported(tmp_path, capfd, text)
-    if said:
-        assert (ran.code, said in ran.err, ran.out) == (2, True, "")
-    else:
-        assert ran.code == 0
+    assert (ran.code, said in ran.err, ran.out) == (2, True, "")
+
+
+def test_a_section_of_another_kind_is_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It holds nothing that could be carried over."""
+    ran, made = _imported(tmp_path, capfd, f"{_GOOD}\nlitellm_settings: 3\n")
+    assert (ran.code, made["default"]) == (0, "a")
