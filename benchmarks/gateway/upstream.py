@@ -55,6 +55,8 @@ class Canned(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._seen = b""
+        self._parts: list[bytes] = []
+        self._missing = 0
         self._pacing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,11 +71,18 @@ class Canned(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answers each whole request."""
-        self._seen += data
+        if self._missing > len(data):
+            # A long body is put together once: the longest are 25 MB, and read by 256 kB.
+            self._missing -= len(data)
+            self._parts.append(data)
+            return
+        self._seen = b"".join([self._seen, *self._parts, data])
+        self._parts, self._missing = [], 0
         while True:
             head, found, rest = self._seen.partition(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
             if not found or len(rest) < length:
+                self._missing = length - len(rest) if found else 0
                 return
             self._answer(rest[:length])
             self._seen = rest[length:]

@@ -13,6 +13,7 @@ from turnout.core import ConfigError
 # Role, separators and end markers: three to five tokens a message in the public templates.
 TOKENS_PER_MESSAGE = 4
 
+_ID_BYTES = 4
 # What long texts came to. No text is kept: its hash is salted anew in each process.
 _LONG = 2000
 _MOST_COUNTED = 10_000
@@ -24,6 +25,13 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> Sequence[int]:
         """The ids of ``text``."""
+        ...
+
+    def encode_batch_flat(self, texts: Sequence[str]) -> tuple[bytes, bytes]:
+        """The ids of all ``texts``, of 32 bits each, and where each text's begin.
+
+        Other threads run meanwhile, and no list is made: a text may be of millions of tokens.
+        """
         ...
 
 
@@ -43,9 +51,12 @@ def tokenizer(name: str) -> Tokenizer:
 
 def count(texts: Sequence[str], name: str) -> int:
     """Tokens of all ``texts``, each encoded by itself."""
-    encode = tokenizer(name).encode
+    encode = tokenizer(name).encode_batch_flat
     return sum(
-        [len(encode(text)) if len(text) < _LONG else _count_long(text, name) for text in texts]
+        [
+            len(encode([text])[0]) // _ID_BYTES if len(text) < _LONG else _count_long(text, name)
+            for text in texts
+        ]
     )
 
 
@@ -56,5 +67,6 @@ def _count_long(text: str, name: str) -> int:
     if known is None:
         if len(_COUNTED) >= _MOST_COUNTED:
             _COUNTED.clear()
-        known = _COUNTED[key] = len(tokenizer(name).encode(text))
+        ids, _ = tokenizer(name).encode_batch_flat([text])
+        known = _COUNTED[key] = len(ids) // _ID_BYTES
     return known

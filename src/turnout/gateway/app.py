@@ -216,7 +216,7 @@ class Gateway:
                     await replay(kept, out)
                     return
                 out.copy = []
-            inbound = dialect.read(payload)
+            inbound = await arrival.inbound(dialect, payload)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
                 walk = await answer(engine, dialect, inbound, request, out)
@@ -239,7 +239,7 @@ class Gateway:
     async def _json(self, arrival: Arrival) -> object:
         if arrival.payload is None:
             limits = self.limits
-            arrival.payload = await read_json(
+            arrival.payload, arrival.body_bytes = await read_json(
                 arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
             )
             if arrival.model is not None and isinstance(arrival.payload, dict):

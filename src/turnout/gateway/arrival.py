@@ -4,6 +4,7 @@ Invariant: whose decisions and models a caller sees comes from the key alone.
 This module does not know routes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from turnout.core import Caller, Request
 from turnout.gateway.access import ANYONE
+from turnout.gateway.body import AT_ONCE
 from turnout.gateway.dialects import ApiDialect, Inbound
 from turnout.gateway.exchange import JSON, Exchange
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
@@ -20,7 +22,7 @@ class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
 
     ``model`` is what its address names, which then counts more than what its body names, and
-    ``payload`` what its body says, once it is read.
+    ``payload`` what its body of ``body_bytes`` says, once it is read.
     """
 
     id: str
@@ -31,11 +33,18 @@ class Arrival(Struct, kw_only=True):
     caller: Caller = ANYONE
     model: str | None = None
     payload: object = None
+    body_bytes: int = 0
 
     @property
     def tenant(self) -> str | None:
         """Whose decisions the caller may see; None for everybody's."""
         return None if self.caller.admin else self.caller.tenant
+
+    async def inbound(self, dialect: ApiDialect, payload: object) -> Inbound:
+        """The request in a decoded body, a long one read on a thread. Raises InvalidRequest."""
+        if self.body_bytes > AT_ONCE:
+            return await asyncio.to_thread(dialect.read, payload)
+        return dialect.read(payload)
 
     def request(self, dialect: ApiDialect, inbound: Inbound) -> Request:
         """What is asked of the engine. Raises InvalidRequest for headers that make no sense."""
@@ -50,6 +59,7 @@ class Arrival(Struct, kw_only=True):
             tenant=self.caller.tenant,
             caller=self.caller,
             tags=tags_of(self.headers),
+            body_bytes=self.body_bytes,
         )
 
 

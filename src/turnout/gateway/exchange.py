@@ -116,8 +116,9 @@ class Exchange:
                 raise self.failure
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole response."""

@@ -59,8 +59,8 @@ class OwnApi:
         if isinstance(payload, dict):
             payload.setdefault("max_tokens", 1)
         dialect = Messages()
-        request = arrival.request(dialect, dialect.read(payload))
-        await send(out, {"input_tokens": self._engine().input_tokens(request)})
+        request = arrival.request(dialect, await arrival.inbound(dialect, payload))
+        await send(out, {"input_tokens": await self._engine().input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
         await send(out, control.models(self._engine(), arrival.caller.models))
@@ -77,7 +77,7 @@ class OwnApi:
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
-        request = arrival.request(dialect, dialect.read(payload))
+        request = arrival.request(dialect, await arrival.inbound(dialect, payload))
         decision, _ = await self._engine().decided(request)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})

@@ -26,6 +26,8 @@ from turnout.runtime.backends import Backend
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
+# Bytes of a body that are written anew on the event loop itself.
+_AT_ONCE = 256 * 1024
 _LOG = logging.getLogger("turnout.runtime")
 
 
@@ -153,7 +155,11 @@ class Call(Struct, kw_only=True):
         """The answer once its head says 200. Raises TransportError."""
         while True:
             asked = self._asks()
-            wire = self.backend.codec.encode(asked, self.answers, stream=stream)
+            encode = self.backend.codec.encode
+            if asked.body_bytes > _AT_ONCE:
+                wire = await asyncio.to_thread(encode, asked, self.answers, stream=stream)
+            else:
+                wire = encode(asked, self.answers, stream=stream)
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 return response
