@@ -54,8 +54,7 @@ class Canned(asyncio.Protocol):
     """One connection; requests may be pipelined."""
 
     def __init__(self) -> None:
-        self._seen = b""
-        self._parts: list[bytes] = []
+        self._seen = self._begun = b""
         self._missing = 0
         self._pacing: asyncio.Task[None] | None = None
 
@@ -70,19 +69,21 @@ class Canned(asyncio.Protocol):
             self._pacing.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Answers each whole request."""
+        """Answers each whole request; of a body that comes in pieces, the ends are looked at."""
         if self._missing > len(data):
-            # A long body is put together once: the longest are 25 MB, and read by 256 kB.
             self._missing -= len(data)
-            self._parts.append(data)
             return
-        self._seen = b"".join([self._seen, *self._parts, data])
-        self._parts, self._missing = [], 0
+        if self._missing:
+            self._answer(self._begun + data[: self._missing])
+            data, self._missing = data[self._missing :], 0
+        self._seen += data
         while True:
             head, found, rest = self._seen.partition(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-            if not found or len(rest) < length:
-                self._missing = length - len(rest) if found else 0
+            if not found:
+                return
+            if len(rest) < length:
+                self._seen, self._begun, self._missing = b"", rest, length - len(rest)
                 return
             self._answer(rest[:length])
             self._seen = rest[length:]

@@ -17,7 +17,7 @@ _LIMIT = 4
 _LAYERS = 2
 # Characters of a block, which ends where a word does; of one without blanks, which is perhaps one
 # encoded text. What stands across is whole in the next block, that begins so many stretches before.
-_BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**19, 3
+_BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**17, 3
 
 # Words of letters with the usual signs around them, and single numbers: no room for a code.
 _WORDS = re.compile(

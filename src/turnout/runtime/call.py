@@ -23,11 +23,10 @@ from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.runtime.backends import Backend
+from turnout.runtime.long import worked
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
-# Bytes of a body that are written anew on the event loop itself.
-_AT_ONCE = 256 * 1024
 _LOG = logging.getLogger("turnout.runtime")
 
 
@@ -156,10 +155,7 @@ class Call(Struct, kw_only=True):
         while True:
             asked = self._asks()
             encode = self.backend.codec.encode
-            if asked.body_bytes > _AT_ONCE:
-                wire = await asyncio.to_thread(encode, asked, self.answers, stream=stream)
-            else:
-                wire = encode(asked, self.answers, stream=stream)
+            wire = await worked(asked, encode, asked, self.answers, stream=stream)
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 return response
