@@ -31,6 +31,7 @@ COMMANDS = {
     "serve": ("serve:serve", "turnout serve --config turnout.yaml --workers 2"),
     "setup": ("setup:setup", "turnout setup --path mine.gguf --sha256 DIGEST --name mine"),
     "models": ("inspect:models", "turnout models --check"),
+    "doctor": ("doctor:doctor", "turnout doctor --config turnout.yaml"),
     "prices": ("inspect:prices", "turnout prices --config turnout.yaml"),
     "savings": ("savings:savings", "turnout savings --since 7d --by intent"),
     "explain": ("ledger:explain", "turnout explain d_0123456789abcdef"),
