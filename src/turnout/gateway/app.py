@@ -35,7 +35,7 @@ from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, new_id, replays_in
+from turnout.runtime import Engine, Replays, new_id, replays_in, worked
 
 _LOG = logging.getLogger("turnout.gateway")
 _LEFT = 499
@@ -211,12 +211,13 @@ class Gateway:
             key = None
             if rules.ttl_s:
                 bundle = engine.parts.means.rules.bundle
-                key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
+                parts = arrival.caller, arrival.path, bundle, arrival.headers, payload
+                key = await worked(arrival.body_bytes, key_of, *parts)
                 if (kept := self._cache.get(key)) is not None:
                     await replay(kept, out)
                     return
                 out.copy = []
-            inbound = await arrival.inbound(dialect, payload)
+            inbound = await worked(arrival.body_bytes, dialect.read, payload)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
                 walk = await answer(engine, dialect, inbound, request, out)

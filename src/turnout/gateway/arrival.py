@@ -4,7 +4,6 @@ Invariant: whose decisions and models a caller sees comes from the key alone.
 This module does not know routes.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
@@ -12,7 +11,6 @@ from msgspec import Struct
 
 from turnout.core import Caller, Request
 from turnout.gateway.access import ANYONE
-from turnout.gateway.body import AT_ONCE
 from turnout.gateway.dialects import ApiDialect, Inbound
 from turnout.gateway.exchange import JSON, Exchange
 from turnout.gateway.inbound import constraints_of, session_of, tags_of
@@ -39,12 +37,6 @@ class Arrival(Struct, kw_only=True):
     def tenant(self) -> str | None:
         """Whose decisions the caller may see; None for everybody's."""
         return None if self.caller.admin else self.caller.tenant
-
-    async def inbound(self, dialect: ApiDialect, payload: object) -> Inbound:
-        """The request in a decoded body, a long one read on a thread. Raises InvalidRequest."""
-        if self.body_bytes > AT_ONCE:
-            return await asyncio.to_thread(dialect.read, payload)
-        return dialect.read(payload)
 
     def request(self, dialect: ApiDialect, inbound: Inbound) -> Request:
         """What is asked of the engine. Raises InvalidRequest for headers that make no sense."""

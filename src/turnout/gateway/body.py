@@ -4,16 +4,16 @@ Invariant: no more than ``max_bytes`` are ever held, whatever headers and compre
 This module does not know dialects.
 """
 
-import asyncio
 from typing import Any
 
 from turnout.gateway.compressed import Damaged, TooMuch, UnknownCoding, plain
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
+from turnout.runtime import worked
 
-# Bytes of a body that are read on the event loop itself, and of a compressed one.
-AT_ONCE, _PACKED_AT_ONCE = 256 * 1024, 2 * 1024
+# Of a body, for each byte of a compressed one: seldom more.
+_UNPACKED = 100
 
 
 class Refused(Exception):
@@ -33,9 +33,8 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
     try:
         data = await exchange.body()
         coding = headers.get(b"content-encoding")
-        if len(data) > (_PACKED_AT_ONCE if coding else AT_ONCE):
-            return await asyncio.to_thread(_read, data, coding, max_bytes)
-        return _read(data, coding, max_bytes)
+        size = len(data) * (_UNPACKED if coding else 1)
+        return await worked(size, _read, data, coding, max_bytes)
     except TooLarge as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:

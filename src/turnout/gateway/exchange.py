@@ -108,7 +108,7 @@ class Exchange:
         self.complete = self.finished = self.gone = self.closes = False
 
     async def body(self) -> bytes:
-        """The request's whole body, which is not kept. Raises TooLarge, TooLate, Malformed or Gone."""
+        """The request's whole body, not kept. Raises TooLarge, TooLate, Malformed or Gone."""
         if not self.complete and self.failure is None:
             self._link.expects(self)
         while not self.complete:

@@ -155,7 +155,7 @@ class Call(Struct, kw_only=True):
         while True:
             asked = self._asks()
             encode = self.backend.codec.encode
-            wire = await worked(asked, encode, asked, self.answers, stream=stream)
+            wire = await worked(asked.body_bytes, encode, asked, self.answers, stream=stream)
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 return response

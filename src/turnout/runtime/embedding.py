@@ -77,7 +77,7 @@ class Embedding:
             unavailable={**cooling, **self.unavailable},
             outstanding=outstanding(rules.balance, health),
         )
-        features = await worked(request, _features, request, rules.catalog)
+        features = await worked(request.body_bytes, _features, request, rules.catalog)
         decision = decide(asked, features, _PREDICTION, now, rules)
         asked, decision = await admitted(
             asked,

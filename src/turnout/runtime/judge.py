@@ -50,7 +50,7 @@ class ByModel:
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Whether the model says yes in time."""
-        call = await worked(draft.request, self._call, draft, decision_id, means)
+        call = await worked(draft.request.body_bytes, self._call, draft, decision_id, means)
         answer = await said(call, self.deadline_s, means)
         if answer.text is not None and _is_yes(answer.text):
             return Verdict(rejection=None, call=answer.call)

@@ -7,17 +7,15 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from turnout.core import Request
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Bytes of a body that are counted or written anew on the event loop itself.
+# Bytes of a body that are read, counted or written anew on the event loop itself.
 _AT_ONCE = 256 * 1024
 
 
-async def worked(request: Request, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    """What the work on this request comes to."""
-    if request.body_bytes > _AT_ONCE:
+async def worked(body_bytes: int, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+    """What the work on a body of so many bytes comes to."""
+    if body_bytes > _AT_ONCE:
         return await asyncio.to_thread(work, *args, **more)
     return work(*args, **more)
