@@ -355,6 +355,7 @@ def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
             assert again.headers["content-type"] == first.headers["content-type"]
             assert "x-turnout-cache" not in _ask(gate, other, stream=stream).headers
         assert "x-turnout-cache" not in _ask(gate, mine, temperature=0.5).headers
+        assert b"turnout_cache_hits_total 2.0" in gate.get("/metrics", ADMIN).body
         assert len(gate.upstream.invoice) == 5
 
 
