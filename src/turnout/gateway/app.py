@@ -165,7 +165,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            problem = problem_of(error, soonest_s=self.engine.soonest_s())
+            problem = problem_of(error, soonest_s=self.engine.soonest_s(error))
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
@@ -214,6 +214,7 @@ class Gateway:
                 parts = arrival.caller, arrival.path, bundle, arrival.headers, payload
                 key = await worked(arrival.body_bytes, key_of, *parts)
                 if (kept := self._cache.get(key)) is not None:
+                    self._metrics.hit()
                     await replay(kept, out)
                     return
                 out.copy = []
