@@ -213,6 +213,7 @@ class Gateway:
                 bundle = engine.parts.means.rules.bundle
                 key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
                 if (kept := self._cache.get(key)) is not None:
+                    self._metrics.hit()
                     await replay(kept, out)
                     return
                 out.copy = []
