@@ -53,7 +53,7 @@ class _Reader:
     """Reads a text as it is served: its ends, without what talks to the classifier."""
 
     def __init__(self, head: AsideHead, rows_of: Callable[[str], Rows]) -> None:
-        table = Table.of_arrays(head.rarity, head.weights, [head.bias])
+        table = Table.of_arrays(head.rarity, head.weights, head.bias)
         self._asides = Asides(table=table, alarm=head.alarm)
         self._rows_of = rows_of
 
