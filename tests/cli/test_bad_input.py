@@ -87,8 +87,9 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
     tmp_path: Path, module: str, command: list[str], fix: str
 ) -> None:
     """One line, and the command that installs it."""
-    row = {"text": "What is it?", "intent": "chat", "licence": "MIT"}
-    rows = [orjson.dumps({**row, "source": source}) for source in ("mine", "yours")]
+    row = {"text": "What is it?", "licence": "MIT"}
+    labels = {"mine": "chat", "yours": "code", "theirs": "unsafe"}
+    rows = [orjson.dumps({**row, "source": s, "intent": label}) for s, label in labels.items()]
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(rows))
     cells = [
         {"id": n, "prompt": f"question {n}", "model": model, "score": (n + len(model)) % 2}
@@ -108,19 +109,42 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("each", "said"),
     [
-        ({"source": "mine"}, "may be given away; say the licence of each"),
-        ({"licence": "own"}, "all rows are of one source (unnamed); name the source of each"),
+        ([{"source": "mine"}], "may be given away; say the licence of each"),
+        ([{"licence": "own"}], "all rows are of one source (unnamed); name the source of each"),
+        ([{"intent": "chat"}, {"intent": "unsafe"}], "have the intents ['chat', 'unsafe']; give"),
+        ([{"intent": "chat"}, {"intent": "code"}], "no row that may be used has the intent unsafe"),
     ],
 )
 def test_rows_that_nothing_can_be_learned_from_are_told_so(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, more: dict[str, str], said: str
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, each: list[dict[str, str]], said: str
 ) -> None:
-    """Rows without a licence, or all of one source, before anything takes long."""
-    row = {"text": "What is it?", "intent": "chat", **more}
-    (tmp_path / "rows.jsonl").write_bytes(orjson.dumps(row) + b"\n")
+    """No licence, one source, one intent or nothing to block, before anything takes long."""
+    rows = [{"text": "What is it?", "intent": "chat", **more} for more in each]
+    if len(each) > 1:
+        rows = [{**row, "licence": "own", "source": f"s{n}"} for n, row in enumerate(rows)]
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
     ran = run(capfd, "train", "intents", "rows.jsonl", "--out", "i.zip")
+    assert (ran.code, said in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("success", "--table", "t.jsonl", "--out", "t.jsonl"), "t.jsonl is a file"),
+        (("success", "--table", "t.jsonl", "--out", "t.jsonl/b"), "t.jsonl is a file"),
+        (("success", "--table", "t.jsonl", "--out", "b", "--seed", "-1"), "--seed"),
+        (("intents", "t.jsonl", "--out", "."), ". is a folder"),
+        (("intents", "t.jsonl", "--out", "t.jsonl/i.zip"), "t.jsonl is a file"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_training(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    """Nothing is read yet, and nothing learned in vain."""
+    (tmp_path / "t.jsonl").write_text("not read\n")
+    ran = run(capfd, "train", *command)
     assert (ran.code, said in ran.err) == (2, True), ran.err
 
 

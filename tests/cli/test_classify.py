@@ -87,7 +87,7 @@ def test_a_bad_line_costs_only_itself(
         (2, "not JSON"),
         (3, "longer than"),
         (4, "text must be a string, not int"),
-        (5, "text must be a string, not NoneType"),
+        (5, "has neither text nor messages"),
         (6, "text must be a string, not list"),
         (7, "messages must be a list with at least one message"),
         (9, "not a JSON object"),

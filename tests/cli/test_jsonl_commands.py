@@ -1,5 +1,7 @@
 """Commands over JSON lines keep the order and lose no line."""
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,25 @@ def test_classify_speaks_standard_streams(capfd: pytest.CaptureFixture[str]) -> 
     ran = run(capfd, "classify", "--in", "-", "--out", "-", stdin=LINES[0] + b"\n" + LINES[2])
     assert ran.code == 0
     assert [orjson.loads(line)["id"] for line in ran.out.splitlines()] == ["a", "b"]
+
+
+def test_classify_reads_packed_standard_input(capfd: pytest.CaptureFixture[str]) -> None:
+    """Gzip is recognised there, too."""
+    ran = run(capfd, "classify", "--in", "-", "--out", "-", stdin=gzip.compress(LINES[0]))
+    assert orjson.loads(ran.out)["id"] == "a"
+
+
+def test_what_is_null_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+    """Exports of tables write every column; and a long id stays as it is."""
+    rows = [
+        b'{"id": 12345678901234567890123, "text": "Name a bird.", "messages": null}',
+        b'{"id": "b", "text": null, "prompt": "Name a bird."}',
+        b'{"id": "c", "text": null, "messages": null}',
+    ]
+    ran = run(capfd, "classify", "--in", "-", "--out", "-", stdin=b"\n".join(rows))
+    ids = [json.loads(line)["id"] for line in ran.out.splitlines()]
+    assert ids == [12345678901234567890123, "b"]
+    assert "line 3: has neither text nor messages" in ran.err
 
 
 @pytest.mark.parametrize("piped", [True, False])

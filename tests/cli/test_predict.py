@@ -56,6 +56,73 @@ def test_every_line_has_its_line(
     assert found[0]["success"] == found[5]["success"]
 
 
+ODD = [
+    b'{"id": 12345678901234567890123, "query": "An id of many bits."}',
+    b'{"id": "\\ud800", "query": "An id that is half of a character."}',
+    b'{"id": "c", "messages": [1, {"role": "user", "content": [2, {"type": "text", "text": 3}]}]}',
+    b'{"id": "d", "messages": [{"role": "user", "content": 7}]}',
+    b'{"id": "e", "query": "Tools of no end.", "functions": "' + b"[" * 100_000 + b'"}',
+    b"[" * 100_000,
+]
+
+
+def test_an_odd_line_has_its_line(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever an id or a message is made of; what is nested without end cannot be read."""
+    source = tmp_path / "p.jsonl"
+    source.write_bytes(b"\n".join(ODD) + b"\n")
+    ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    ids = [12345678901234567890123, "\ud800", "c", "d", "e", None]
+    assert [row["id"] for row in found] == ids
+    assert [n for n, row in enumerate(found, 1) if "error" in row] == [6]
+    assert "line 6: nested too deeply" in ran.err
+
+
+def test_only_what_the_page_names_is_read(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No other field changes a prediction, be its name that of an API's."""
+    tool = {"name": "add", "description": "Adds numbers", "parameters": {}}
+    known = {"query": "Add 2 and 3.", "functions": [tool]}
+    other = {"tools": [tool] * 9, "task": "sums", "split": "test", "bucket": 3, "cluster_id": 9}
+    rows = [
+        known,
+        {**known, **other},
+        {"query": "Add 2 and 3."},
+        {"query": "Add 2 and 3.", **other},
+    ]
+    source = tmp_path / "p.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    found = [json.loads(line)["success"] for line in ran.out.splitlines()]
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dash_is_standard_input(
+    bundle: Path, capfd: pytest.CaptureFixture[str], *, packed: bool
+) -> None:
+    """As for classify, packed or not."""
+    data = gzip.compress(LINES[0]) if packed else LINES[0]
+    arguments = ("predict", "--prompts", "-", "--bundle", str(bundle), "--out", "-")
+    assert json.loads(run(capfd, *arguments, stdin=data).out)["id"] == "a"
+
+
+def test_the_prompts_are_not_written_over(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same file to read and to write is a mistake."""
+    source = tmp_path / "p.jsonl"
+    source.write_bytes(LINES[0])
+    place = str(source)
+    ran = run(capfd, "predict", "--prompts", place, "--bundle", str(bundle), "--out", place)
+    assert (ran.code, source.read_bytes()) == (2, LINES[0])
+    assert "is the file to read" in ran.err
+
+
 def test_a_dash_is_standard_output(
     bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from tests.cli.run import run
 from tests.success.worlds import MODELS, prompts, score, write_table
 from turnout import Router
 from turnout.classifiers.success import open_bundle
+from turnout.classifiers.success.artefact import card_of
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
 from turnout.training.success import train
@@ -41,6 +42,30 @@ def probed(bundle: Path, capfd: pytest.CaptureFixture[str], count: int = 60) -> 
     done = [{**probe, "score": truth[probe["id"]]} for probe in probes]
     target.write_text("".join(json.dumps(row) + "\n" for row in done))
     return target
+
+
+def test_what_was_promised_without_it_is_promised_no_longer(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The newcomer may be chosen where others were counted on; the card says who was added."""
+    place = str(bundle)
+    table = read_table(write_table(bundle.parent, "other", count=900)).columns(["small", "large"])
+    rows = [
+        {"id": i, "prompt": p["prompt"], "score": dict(zip(table.models, s, strict=True))}
+        | {"cost_usd": {"small": 0.001, "large": 0.01}}
+        for i, (p, s) in enumerate(zip(table.prompts, table.score.tolist(), strict=True))
+    ]
+    source = bundle.parent / "pair.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ran = run(capfd, "calibrate", "--table", str(source), "--bundle", place, "--quality", "0.8")
+    assert ran.code == 0, ran.err
+    assert open_bundle(bundle).promises
+    ran = run(capfd, "probe", "coder", "--bundle", place, "--prior", "0.6")
+    assert "holds no longer" in ran.err
+    assert not open_bundle(bundle).promises
+    card = card_of(bundle)
+    assert "240 prompts x 2 models" in card
+    assert "coder, by a prior" in card
 
 
 def test_added_by_probes_and_by_a_prior_it_is_predicted_evaluated_and_served(

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from turnout.gateway.access import Access
 from turnout.gateway.listening import Address, bind
 
 CONFIG = """
@@ -92,7 +91,7 @@ def test_a_read_only_folder_for_the_ledger_does_not_start(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "0.0.0.0"], ["--host 0.0.0.0", "no key", "set TURNOUT_KEYS"]),  # noqa: S104
+        (["--host", "0.0.0.0"], ["--host 0.0.0.0", "no key", "keys create", "set TURNOUT_KEYS"]),  # noqa: S104
         (["--host", ""], ["--host '' is no address", "such as 127.0.0.1"]),
         (["--host", "/run/turnout.sock"], ["'/run/turnout.sock' is no address"]),
         (["--tls-cert", "good.yaml"], ["--tls-cert and --tls-key", "give both"]),
@@ -161,8 +160,7 @@ def _digest(file: str) -> str:
 def test_a_port_in_use_is_named(capfd: pytest.CaptureFixture[str], by: str) -> None:
     """Somebody has the port: the address is named, and what to choose."""
     ours = by == "a gateway"
-    access = Access([], "a-token-of-more-than-sixteen-characters")
-    other = bind(Address(port=0), access) if ours else socket.create_server(("127.0.0.1", 0))
+    other = bind(Address(port=0), keyless=True) if ours else socket.create_server(("127.0.0.1", 0))
     with other:
         port = str(other.getsockname()[1])
         ran = run(capfd, "serve", "--config", "good.yaml", "--port", port)

@@ -49,7 +49,28 @@ def test_tools_images_and_json_are_seen() -> None:
     assert found.needs_tools
     assert found.needs_json
     assert found.output_tokens == 50
-    assert 10 < found.input_tokens["o200k_base"] < 60
+    assert 1410 < found.input_tokens["o200k_base"] < 1460
+
+
+@pytest.mark.parametrize(
+    ("picture", "tokens"),
+    [
+        ({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}, 1400),
+        ({"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}}, 85),
+        ({"type": "image_url", "image_url": "https://a.example/b.png"}, 1400),
+        ({"type": "file", "file": {"file_data": "data:,"}}, 0),
+    ],
+)
+def test_pictures_count_by_their_number(picture: dict[str, Any], tokens: int) -> None:
+    """Else a budget's hold, and whether a prompt fits, would leave them out."""
+    text = {"type": "text", "text": "what is this"}
+    bare, seen = (
+        extract(
+            Request(id="r", body={"messages": [{"role": "user", "content": parts}]}), TOKENIZERS
+        ).input_tokens["qwen3"]
+        for parts in ([text], [text, picture, picture])
+    )
+    assert seen - bare == 2 * tokens
 
 
 def test_tool_calls_and_results_count_as_prompt() -> None:

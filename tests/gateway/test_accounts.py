@@ -327,7 +327,11 @@ def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:
     budgets = [{"per": "all", "window": "day", "usd": "0.0001"}]
     with _gate(tmp_path, budgets=budgets) as gate:
         statuses = [_ask(gate, {}).status for _ in range(20)]
+        (shown,) = gate.get("/v1/budgets", ADMIN).json()["data"]
+        assert gate.get("/v1/budgets", {"x-api-key": "unused"}).json()["data"] == []
     assert set(statuses) == {200, 402}
+    assert shown["budget"] == "all:*:day:usd"
+    assert float(shown["spent"]) > 0
 
 
 def test_without_a_ledger_there_is_nowhere_to_keep_keys() -> None:
@@ -351,6 +355,7 @@ def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
             assert again.headers["content-type"] == first.headers["content-type"]
             assert "x-turnout-cache" not in _ask(gate, other, stream=stream).headers
         assert "x-turnout-cache" not in _ask(gate, mine, temperature=0.5).headers
+        assert b"turnout_cache_hits_total 2.0" in gate.get("/metrics", ADMIN).body
         assert len(gate.upstream.invoice) == 5
 
 

@@ -44,7 +44,13 @@ def logged() -> Any:
 def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: Path) -> None:
     """Every fault, whole and streamed, in two dialects; then every place is searched."""
     ledger = tmp_path / "ledger.db"
-    limits = {"failures": 10**6, "cooldown_s": 1e-6, "longest_s": 1e-6, "lasting_s": 1e-6}
+    limits = {
+        "failures": 10**6,
+        "cooldown_s": 1e-6,
+        "longest_s": 1e-6,
+        "rate_limit_s": 1e-6,
+        "lasting_s": 1e-6,
+    }
     health = {**limits, "spend_limit_s": 1e-6}
     kept = InMemorySpanExporter()
     provider = TracerProvider()

@@ -141,3 +141,16 @@ def test_a_conversation_is_kept_beside_an_idempotency_key() -> None:
         more = {"model": "coder", "input": "Second", "previous_response_id": ident}
         assert w.post(PATH, more, {"idempotency-key": "twice"}).status == 200
         assert in_order(sent(w), "First", "answers n1", "Second")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_exact_answer_from_the_cache_can_be_named_too(*, stream: bool) -> None:
+    """The cache's own copy, whole or a stream, comes as it was, and the next turn stands on it."""
+    with world(cache={"ttl_s": 60}) as w:
+        first = ask(w, "First, nonce: n1", stream=stream)
+        again = ask(w, "First, nonce: n1", stream=stream)
+        assert (again.status, again.headers.get("x-turnout-cache")) == (200, "hit")
+        assert again.body == first.body
+        named = response_of(again)["id"]
+        assert ask(w, "Second", previous_response_id=named).status == 200
+        assert in_order(sent(w), "First", "n1", "Second")

@@ -1,17 +1,23 @@
 """Embeddings through the gateway: forms, one model only, the same walk and the same account."""
 
+import asyncio
 import base64
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gateway.world import World, chat, world
+from tests.runtime.world import config
 from turnout import Router
-from turnout.core import ConfigError
+from turnout.core import ConfigError, Request
 from turnout.core.vectors import floats_of
+from turnout.ledger import store_at
+from turnout.runtime.ids import new_id
+from turnout.testing import FaultyUpstream
 
 PATH = "/v1/embeddings"
 
@@ -167,3 +173,22 @@ def test_a_model_for_vectors_answers_nothing(path: str, name: str) -> None:
         message = answer.json()["error"]["message"]
     assert f"{name!r} is for embedding" in message
     assert "/v1/embeddings" in message
+
+
+async def test_a_caller_who_leaves_while_it_is_admitted_leaves_no_hold(tmp_path: Path) -> None:
+    """At whichever moment, what was held for the request is free again."""
+    ledger = str(tmp_path / "ledger.db")
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=ledger)
+        settings["models"].update(embedders())
+        engine = Router.from_config(settings, environ={})
+        for number in range(60):
+            body = {"input": f"text {number}"}
+            request = Request(id=new_id(), body=body, model="vectors", dialect="embeddings")
+            task = asyncio.create_task(engine.begin(request))
+            await asyncio.sleep(number * 5e-5)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await (await task).whole()
+        assert store_at(tmp_path / "ledger.db").fetch("SELECT count(*) FROM holds") == [(0,)]
+        await engine.aclose()

@@ -17,6 +17,7 @@ HEALTH = {
     "failures": 10**6,
     "cooldown_s": 1e-6,
     "longest_s": 1e-6,
+    "rate_limit_s": 1e-6,
     "lasting_s": 1e-6,
     "spend_limit_s": 1e-6,
 }

@@ -15,16 +15,19 @@ def test_a_decision_outlives_the_process_that_made_it(tmp_path: Path) -> None:
     """Another process with the same ledger shows it, with its calls, its cost and the feedback."""
     place = str(tmp_path / "ledger.db")
     with world(ledger=place) as w:
-        answer = w.post("/v1/chat/completions", chat(CODE))
+        answer = w.post("/v1/chat/completions", chat(CODE), {"x-request-id": "mine-1"})
         ident = answer.headers["x-turnout-decision"]
         said = {"decision_id": ident, "metric": "thumb", "value": 1, "source": "user"}
         assert w.post("/v1/feedback", said).status == 200
-        assert w.get(f"/v1/decisions/{ident}").json()["feedback"][0]["metric"] == "thumb"
+        seen = w.get(f"/v1/decisions/{ident}").json()
+        assert seen["feedback"][0]["metric"] == "thumb"
+        assert seen["client_request_id"] == "mine-1"
         w.gateway.engine.close()
     with world(ledger=place) as other:
         found = other.get(f"/v1/decisions/{ident}").json()
         assert found["id"] == ident
         assert found["intent"] == "code"
+        assert found["client_request_id"] == "mine-1"
         assert [a["model"] for a in found["attempts"]] == ["acme/coder"]
         assert found["cost_usd"] == pytest.approx(float(answer.headers["x-turnout-cost-usd"]))
         assert found["feedback"] == [{"metric": "thumb", "value": 1.0, "source": "user"}]

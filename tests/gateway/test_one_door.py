@@ -145,6 +145,17 @@ NAMES = [
 ]  # fmt: skip
 
 
+def test_a_key_is_shown_no_alias_of_a_model_that_it_may_not_use(gate: World) -> None:
+    """What is listed can be asked for."""
+    for models, shown in ((["fast"], False), (["fast", "strong"], True)):
+        key = _key(gate, models=models)
+        listed = {model["id"] for model in gate.get("/v1/models", key).json()["data"]}
+        assert ("mine" in listed) == shown
+        assert gate.get("/v1/models/mine", key).status == (200 if shown else 404)
+    listed = [model["id"] for model in gate.get("/v1/models", ADMIN).json()["data"]]
+    assert listed[:2] == ["auto", "mine"]
+
+
 def test_a_key_reaches_nothing_but_its_models_however_they_are_named(gate: World) -> None:
     """By case, blanks, look-alikes, aliases, intents, policies, the address or a header."""
     key = _key(gate, models=["fast"])

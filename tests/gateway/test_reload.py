@@ -167,3 +167,18 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> Non
             next_cert.replace(cert)
             asyncio.run(_until(lambda: ssl.get_server_certificate(place) == cert.read_text()))
             assert "--tls-key" in served.log()
+
+
+def test_an_address_that_others_reach_opens_by_keys_alone_whatever_ledger_it_has(
+    tmp_path: Path,
+) -> None:
+    """Keys in the ledger are enough to start, and one without any opens the door to nobody."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, ledger=str(tmp_path / "keys.db"))
+        with Router.from_config(settings, environ={}) as router:
+            secret, _ = router.accounts.make_key(name="a")
+        key = {"authorization": f"Bearer {secret}"}
+        with serving(settings, options=["--host", "0.0.0.0"]) as served:  # noqa: S104
+            assert [_status(served, given) for given in ({}, key)] == [401, 200]
+            _change(served, {**settings, "ledger": str(tmp_path / "none.db")})
+            assert [_status(served, given) for given in ({}, key)] == [401, 401]

@@ -39,6 +39,21 @@ def test_a_worker_that_dies_is_replaced() -> None:
         _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
 
 
+def test_what_a_killed_worker_had_under_way_is_not_counted_for_ever() -> None:
+    """The gauges are those of who lives; the counters keep what the dead ones had counted."""
+    with _two_workers(models={"fast": "f-hang"}) as served:
+        _until(lambda: len(_workers(served)) == 2)
+        links = [_asked(served.port, chat(model="fast")) for _ in range(4)]
+        _until(lambda: _figure(served.port, "turnout_requests_in_flight") == 5)
+        for pid in _workers(served):
+            os.kill(pid, signal.SIGKILL)
+        for link in links:
+            link.close()
+        _until(lambda: len(_workers(served)) == 2)
+        assert _figure(served.port, "turnout_requests_in_flight") == 1
+        assert _figure(served.port, 'turnout_requests_total{path="/healthz",status="200"}') == 1
+
+
 def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
     """Killed again and again as they start, they do not stop the gateway: the other one serves."""
     with _two_workers() as served:
@@ -129,10 +144,12 @@ def test_folders_of_figures_are_gone_with_their_gateway(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _two_workers(ledger: str = "off", temporary: Path | None = None) -> Iterator[Served]:
+def _two_workers(
+    ledger: str = "off", temporary: Path | None = None, **more: Any
+) -> Iterator[Served]:
     environ = {"TMPDIR": str(temporary)} if temporary else {}
     with FaultyUpstream() as upstream:
-        settings = config(upstream, ledger=ledger, timeouts=PATIENT)
+        settings = config(upstream, ledger=ledger, timeouts=PATIENT, **more)
         with serving(settings, options=["--workers", "2"], environ=environ) as served:
             yield served
 
@@ -162,6 +179,22 @@ def _answered(port: int) -> bool:
     status = link.getresponse().status
     link.close()
     return status == 200
+
+
+def _asked(port: int, body: dict[str, Any]) -> http.client.HTTPConnection:
+    """A connection whose request is under way."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link.request("POST", "/v1/chat/completions", orjson.dumps(body))
+    return link
+
+
+def _figure(port: int, name: str) -> float:
+    """One of the metrics, of all workers."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link.request("GET", "/metrics")
+    lines = link.getresponse().read().decode().splitlines()
+    link.close()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def _alive(pid: int) -> bool:

@@ -87,9 +87,43 @@ def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     for name in ("a", "b"):
         call(what, name, "rate_limited", retry_after_s=30.0)
     assert set(what.unavailable()) == {"a", "b"}
-    assert what.soonest_s() == 30.0
+    assert what.soonest_s({"a", "b"}) == 30.0
     clock.now += 30
     assert what.unavailable() == {}
+
+
+def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
+    """What bounds our own cooldowns does not bound a time that a provider names."""
+    clock = Clock()
+    what = health(clock)
+    call(what, "a", "rate_limited", retry_after_s=3600.0)
+    assert what.soonest_s({"a"}) == 3600.0
+    assert what.soonest_s({"a", "b"}) == 0.0
+
+
+def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
+    """A rate limit and slow start stay, a refused key is tried again, nothing is under way."""
+    clock = Clock()
+    what, next_ = health(clock, failures=1), health(clock, failures=1)
+    what.began("a")
+    call(what, "a", "rate_limited", retry_after_s=30.0)
+    call(what, "b", "unauthorized")
+    next_.succeed(what)
+    assert set(next_.unavailable()) == {"a"}
+    assert next_.outstanding(["a"]) == {"a": 0}
+    clock.now += 30
+    next_.began("a")
+    assert "at its limit of 1" in next_.unavailable()["a"]
+
+
+def test_a_successor_knows_nothing_of_another_deployment_of_the_same_name() -> None:
+    """Another key, price or place is another deployment."""
+    clock = Clock()
+    what = health(clock)
+    call(what, "a", "rate_limited", retry_after_s=30.0)
+    other = Health({"a": deployment("a", price(1, 1), provider="q")}, HealthRules(), clock)
+    other.succeed(what)
+    assert other.unavailable() == {}
 
 
 def test_when_all_cool_down_the_first_to_return_is_probed() -> None:

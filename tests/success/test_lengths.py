@@ -123,3 +123,5 @@ def test_a_bundle_keeps_its_configuration_without_keys(table: OutcomeTable, tmp_
     for path in (tmp_path / "full").glob("*.json"):
         assert "sk-secret" not in path.read_text()
     assert open_bundle(tmp_path / "full").digest == full
+    # Trained again without one, the old one is no part of it.
+    assert write_bundle(predictor, [table], tmp_path / "full") == plain

@@ -34,10 +34,28 @@ def test_token_zero_is_unknown_and_prices_make_costs(tmp_path: Path) -> None:
     assert np.isnan(cost[:, 1]).all()
 
 
-def test_extra_arrays_are_ignored_with_one_note(tmp_path: Path) -> None:
-    """What the format does not know is named once and left alone."""
-    table = read_table(write_table(tmp_path, mood=np.zeros(3)))
-    assert table.notes == ("ignored arrays: mood",)
+def test_extra_columns_are_ignored_with_one_note(tmp_path: Path) -> None:
+    """What the format does not know, in arrays or prompts, is named once and left alone."""
+    prefix = write_table(tmp_path, mood=np.zeros(3))
+    assert read_table(prefix).notes == ("ignored columns: mood",)
+    source = Path(f"{prefix}.prompts.jsonl.gz")
+    rows = [json.loads(line) for line in gzip.decompress(source.read_bytes()).splitlines()]
+    rows[7]["seen"] = True
+    source.write_text("\n".join(map(json.dumps, rows)))
+    assert read_table(prefix).notes == ("ignored columns: mood, seen",)
+
+
+def test_nobody_counts_to_zero(tmp_path: Path) -> None:
+    """Tokens are integers, so that 0 is unknown in rows as it is in arrays; less is a mistake."""
+    rows = [{**row, "output_tokens": int(row["id"]) % 2 * 9} for row in OUTCOMES]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_table(tmp_path / "t.jsonl").output_tokens
+    assert found is not None
+    assert np.isnan(found[:, 0]).sum() == 15
+    assert np.nanmin(found) == 9
+    prefix = write_table(tmp_path, out_tokens=np.full((240, 3), -1))
+    with pytest.raises(ConfigError, match=r"row 0 .*: output_tokens of small is -1"):
+        read_table(prefix)
 
 
 def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
 from turnout.training.augment import attacked, fillings, tasks
 from turnout.training.calibration import calibrate
+from turnout.training.fitting import INJECTION, _heads
 from turnout.training.folds import by_source, weights
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
-from turnout.training.rows import Row, load
+from turnout.training.rows import INTENTS, Row, load
 
 
 def _row(text: str = "hello", **more: str) -> Row:
@@ -73,6 +74,26 @@ def test_a_bad_row_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a", "intent": "code"}\n{"text": "b", "intent": "cod"}\n')
     with pytest.raises(ConfigError, match=r"rows\.jsonl: line 2: intent is 'cod'"):
+        load([path])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1]",
+        b"null",
+        b'{"intent": "chat", "text": 5}',
+        b'{"intent": "chat", "text": ["a"]}',
+        b'{"intent": "chat", "messages": "hello"}',
+        b'{"intent": "chat", "messages": [1]}',
+        b'{"intent": "chat", "messages": [{"role": "user", "content": 5}]}',
+    ],
+)
+def test_a_row_of_another_shape_is_named(tmp_path: Path, line: bytes) -> None:
+    """File, line and reason, whatever the JSON is."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"intent": "chat", "text": "hello"}\n' + line)
+    with pytest.raises(ConfigError, match=r"rows\.jsonl: line 2: "):
         load([path])
 
 
@@ -261,6 +282,34 @@ def test_the_gate_serves_the_first_stage_only_where_it_is_sure() -> None:
     # A sure label is the first stage's also where safety is not sure.
     assert (early <= (served[:, :9] != both[:, :9]).any(axis=1)).all()
     assert (served[:, :9].argmax(axis=1) == both[:, :9].argmax(axis=1)).mean() > 0.95
+
+
+def test_a_head_that_no_row_taught_never_blocks() -> None:
+    """Rows without any injection give an artefact that takes nothing for one."""
+    rng = np.random.default_rng(0)
+    rows = [_row(intent=("unsafe", "chat", "code")[i % 3], source=f"s{i % 4}") for i in range(300)]
+    both = rng.normal(0, 1.0, (300, 11))
+    both[:, INJECTION] = -18.0
+    quick = both + rng.normal(0, 0.1, both.shape)
+    found = calibrate(rows, quick, both, np.ones(300))
+    for scores in (
+        found.served(quick, both, np.ones(300)),
+        found.served(quick, both, np.zeros(300)),
+    ):
+        assert (scores[:, INJECTION] - found.injection_cut < -9.0).all()
+
+
+def test_two_labels_are_told_apart_by_the_second_stage() -> None:
+    """Each by as much as the other is not; a single one is simply the likelier."""
+    rng = np.random.default_rng(0)
+    rows = [_row(intent=("chat", "code")[i % 2], source=f"s{i % 4}") for i in range(200)]
+    vectors = rng.normal(0, 1.0, (200, 4)) + np.array([[3.0 * (i % 2)] * 4 for i in range(200)])
+    weights_, bias = _heads(rows, vectors, 1.0, "lbfgs")
+    found = vectors @ weights_ + bias
+    right = [found[i].argmax() == INTENTS.index(row.intent or "") for i, row in enumerate(rows)]
+    assert np.mean(right) > 0.95
+    weights_, bias = _heads(rows[::2], vectors[::2], 1.0, "lbfgs")
+    assert (vectors @ weights_ + bias).argmax(axis=1).tolist() == [INTENTS.index("chat")] * 200
 
 
 def test_calibration_mends_a_leaning_classifier() -> None:

@@ -12,6 +12,7 @@ from turnout.catalog.price import Price, Rates
 from turnout.config import PriceSection
 from turnout.core import ConfigError, pico_per_token
 
+CATALOGUE = "genai-prices"
 FREE = Rates(input=0, output=0, cache_read=0, cache_write=0)
 
 
@@ -40,13 +41,8 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
 
     The provider is the preset's catalogue id, else the one whose API lives at ``base_url``.
     """
-    from genai_prices import data_snapshot
-
-    try:
-        _, info = data_snapshot.get_snapshot().find_provider_model(
-            model, None, catalogue, None if catalogue else base_url
-        )
-    except LookupError:
+    info = _entry(model, catalogue, base_url)
+    if info is None:
         return None
     options = info.prices if isinstance(info.prices, list) else [info.prices]
     offers: list[Any] = [getattr(option, "prices", option) for option in options]
@@ -55,6 +51,23 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
         return None
     dearest = max(offers, key=lambda offer: _base(offer.output_mtok) or Decimal(0))
     return _price_of(dearest)
+
+
+def catalogue_window(model: str, catalogue: str | None, base_url: str) -> int | None:
+    """The context window in genai-prices of ``model`` at this provider, where it has one."""
+    info = _entry(model, catalogue, base_url)
+    return None if info is None else info.context_window
+
+
+def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
+    from genai_prices import data_snapshot
+
+    try:
+        return data_snapshot.get_snapshot().find_provider_model(
+            model, None, catalogue, None if catalogue else base_url
+        )[1]
+    except LookupError:
+        return None
 
 
 def unpriced(model: str, provider: str) -> ConfigError:
@@ -74,7 +87,7 @@ def _price_of(offer: Any) -> Price:
     return Price(
         rates=_rates_above(offer, 0),
         tiers=tuple((start, _rates_above(offer, start)) for start in starts),
-        source=f"genai-prices {_catalogue_version()}",
+        source=f"{CATALOGUE} {_catalogue_version()}",
         date=_catalogue_version(),
     )
 
@@ -114,4 +127,4 @@ def _at(value: Any, start: int) -> Decimal | None:
 def _catalogue_version() -> str:
     from importlib.metadata import version
 
-    return version("genai-prices")
+    return version(CATALOGUE)

@@ -7,8 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from turnout.catalog.book import catalogue_price, free_price, price_from, unpriced
-from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider
+from turnout.catalog.book import (
+    CATALOGUE,
+    catalogue_price,
+    catalogue_window,
+    free_price,
+    price_from,
+    unpriced,
+)
+from turnout.catalog.catalog import USUAL_WINDOW, Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.presets import canonical_model, model_facts, presets
 from turnout.catalog.price import Price
 from turnout.config import (
@@ -102,12 +109,13 @@ def _deployment(
 ) -> Deployment:
     model = canonical_model(facts["preset"], section.model)
     known = dict(model_facts(facts["preset"], model))
-    return Deployment(
-        id=name,
-        card=_card(model, section, known),
-        provider=provider,
-        price=_price(model, section, provider, facts, known),
-    )
+    price = _price(model, section, provider, facts, known)
+    if price is not None and price.source.startswith(CATALOGUE):
+        # Windows grow: what the list has smaller than usual may be outdated, and who is asked for
+        # more than it reads says so.
+        window = catalogue_window(model, facts.get("catalogue"), provider.base_url) or 0
+        known.setdefault("context_window", max(window, USUAL_WINDOW))
+    return Deployment(id=name, card=_card(model, section, known), provider=provider, price=price)
 
 
 def _card(model: str, section: ModelSection, known: Mapping[str, Any]) -> ModelCard:

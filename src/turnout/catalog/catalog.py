@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from turnout.catalog.claudes import longest_answer
 from turnout.catalog.price import Price
 from turnout.core import Features
 from turnout.core.nearest import nearest
 from turnout.core.request import Family
 
 Kind = Literal["chat", "embedding"]
+
+USUAL_WINDOW = 128_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class ModelCard:
 
     id: str
     kind: Kind = "chat"
-    context_window: int = 128_000
+    context_window: int = USUAL_WINDOW
     max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
     tools: bool = True
@@ -69,6 +72,11 @@ class ModelCard:
         if features.needs_tools and not self.tools:
             return "does not call tools"
         return "does not promise JSON" if features.needs_json and not self.json else None
+
+
+def usual_cap(card: ModelCard) -> int:
+    """The cap that Anthropic's API, which wants one, is told where a caller gives none."""
+    return card.max_output or longest_answer(card.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,11 @@ class Deployment:
     def runs_hosted(self) -> bool:
         """Whether tools that run at OpenAI can be asked for there."""
         return self.provider.family == "openai-responses"
+
+    @property
+    def usual_cap(self) -> int | None:
+        """The cap on an answer that its provider is told where a caller gives none, if it is."""
+        return usual_cap(self.card) if self.provider.family == "anthropic" else None
 
     def lacks(self, features: Features) -> str | None:
         """Why it cannot do what a request of these features needs, in words; None when it can."""

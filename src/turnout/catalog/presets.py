@@ -3,6 +3,7 @@
 Does not know the user's configuration.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,16 @@ _FAMILIES: tuple[tuple[str, str, float], ...] = (
     ("mixtral", "mistral_v1", 1.0),
     ("gemini", "o200k_base", 1.1),
 )
+# What models take beside text by a part of their ids, the first that fits; a preset or a
+# configuration that says more of a model wins. Who takes none of it in spite of its name says so
+# itself, and the next model is asked.
+_SENSES: tuple[tuple[str, list[str]], ...] = (
+    (r"claude-(?:2|instant)|o1-(?:mini|preview)|o3-mini|gpt-oss|realtime|tts|transcribe", []),
+    (r"gpt-4o(?:-mini)?-audio|gpt-audio", ["audio"]),
+    (r"gemini", ["image", "audio", "file"]),
+    (r"claude|gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5|\bo[134]\b", ["image", "file"]),
+    (r"gpt-4-turbo|vision|[\d_-]vl\b|pixtral|llava|llama-?4|gemma-?3|grok-4", ["image"]),
+)
 
 
 @cache
@@ -44,14 +55,15 @@ def canonical_model(preset: str, model: str) -> str:
 
 
 def model_facts(preset: str, model: str) -> Mapping[str, Any]:
-    """What the preset knows about a model, with the tokenizer of its family."""
+    """What the preset knows about a model, with the tokenizer and the senses of its family."""
     known = presets().get(preset, {}).get("models", {}).get(model, {})
     return {**_family(model), **known}
 
 
 def _family(model: str) -> dict[str, Any]:
     folded = model.casefold()
+    senses = next((senses for part, senses in _SENSES if re.search(part, folded)), [])
     for part, tokenizer, factor in _FAMILIES:
         if part in folded:
-            return {"tokenizer": tokenizer, "token_factor": factor}
-    return {}
+            return {"tokenizer": tokenizer, "token_factor": factor, "modalities": senses}
+    return {"modalities": senses}

@@ -21,11 +21,12 @@ from turnout.classifiers.calibration import (
     qualities,
 )
 from turnout.cli.hybrid_figures import hybrid_figures, shown
-from turnout.cli.jsonl import Line, lines, opened
+from turnout.cli.jsonl import Line, lines
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.decision import folding
+from turnout.evaluation.row_files import opened
 from turnout.runtime.classifying import classifier_of
 
 _BATCH = 256

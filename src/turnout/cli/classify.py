@@ -9,18 +9,18 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Annotated, Any, BinaryIO
 
-import orjson
 import typer
 from rich.progress import track
 
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
-from turnout.cli.jsonl import Line, lines, opened, written
+from turnout.cli.jsonl import Line, line_of, lines, written
 from turnout.cli.options import LedgerOption, router
 from turnout.cli.show import err
 from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.decision import SafetyRule, served_intent
+from turnout.evaluation.row_files import opened
 from turnout.runtime.classifying import classifier_of
 
 BATCH = 128
@@ -58,7 +58,7 @@ def classify(
             verdicts = iter(read(good))
             for line in batch:
                 if line.error is None:
-                    sink.write(orjson.dumps(_shape(line, next(verdicts))) + b"\n")
+                    sink.write(line_of(_shape(line, next(verdicts))))
                 else:
                     bad += 1
                     err.print(f"turnout: {source}: line {line.number}: {line.error}")

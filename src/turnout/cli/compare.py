@@ -15,11 +15,12 @@ from rich.progress import track
 from turnout.catalog import Deployment, Price
 from turnout.classifiers import Band
 from turnout.cli.asking import label_cost
-from turnout.cli.jsonl import Line, lines, opened
+from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import ConfigOption, JsonOption, silent_router
 from turnout.cli.show import err, out, print_json, print_table, usd
 from turnout.core import ConfigError, Decision, RequestError
 from turnout.decision import input_tokens
+from turnout.evaluation.row_files import opened
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count
 from turnout.runtime import Router
 from turnout.runtime.receipt import total

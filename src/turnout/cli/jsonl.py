@@ -1,7 +1,8 @@
 """Reads prompts from JSON lines: each line is taken or reported by its number, never lost."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import Any, BinaryIO
 import orjson
 
 from turnout.core import ConfigError, InvalidRequest, check_body
-from turnout.evaluation import row_files
-from turnout.evaluation.row_files import marked_off
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
@@ -31,16 +30,6 @@ class Line:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, gzipped or not, or standard input for ``-``. Raises ConfigError."""
-    if str(path) == "-":
-        yield marked_off(sys.stdin.buffer)
-        return
-    with row_files.opened(path) as file:
-        yield file
-
-
-@contextmanager
 def written(target: Path) -> Iterator[BinaryIO]:
     """The file to write, or standard output for ``-``. Raises ConfigError."""
     try:
@@ -54,6 +43,14 @@ def written(target: Path) -> Iterator[BinaryIO]:
         raise  # who reads has seen enough, which is no error of theirs
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def line_of(row: Mapping[str, Any]) -> bytes:
+    """The row as a line; ids that are passed on may hold what is no valid text, or huge numbers."""
+    try:
+        return orjson.dumps(row) + b"\n"
+    except orjson.JSONEncodeError:
+        return json.dumps(row).encode() + b"\n"
 
 
 def lines(file: BinaryIO) -> Iterator[Line]:
@@ -70,9 +67,10 @@ def lines(file: BinaryIO) -> Iterator[Line]:
 
 def messages_of(row: dict[str, Any]) -> list[dict[str, Any]]:
     """The row's ``messages``, or its ``text`` (else ``prompt``) as one user message."""
-    if "messages" in row:
+    if row.get("messages") is not None:
         return row["messages"]  # type: ignore[no-any-return]
-    return [{"role": "user", "content": row.get("text", row.get("prompt"))}]
+    text = row.get("text")
+    return [{"role": "user", "content": row.get("prompt") if text is None else text}]
 
 
 def _skip_line(file: BinaryIO, raw: bytes) -> None:
@@ -87,10 +85,13 @@ def _line(number: int, raw: bytes) -> Line:
         return _bad(number, f"not JSON ({error})")
     if not isinstance(row, dict):
         return _bad(number, "not a JSON object")
-    if not {"messages", "text", "prompt"} & row.keys():
+    if all(row.get(name) is None for name in ("messages", "text", "prompt")):
         return _bad(number, "has neither text nor messages")
+    if type(row.get("id")) is float:
+        # A whole number of more than 64 bits is passed on as it is.
+        row["id"] = json.loads(raw)["id"]
     for name in ("text", "prompt"):
-        if "messages" not in row and not isinstance(row.get(name, ""), str):
+        if row.get("messages") is None and not isinstance(row.get(name), str | None):
             kind = type(row[name]).__name__
             return _bad(number, f"{name} must be a string, not {kind}; use messages for parts")
     try:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import orjson
 import typer
 from rich.progress import track
 
-from turnout.cli.jsonl import written
+from turnout.cli.jsonl import line_of, written
 from turnout.cli.show import err, out
+from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.features.prompt import PromptText
@@ -19,7 +19,9 @@ _BATCH = 256
 
 def predict(
     *,
-    prompts: Annotated[Path, typer.Option(help="JSONL or JSONL.gz, an object a line.")],
+    prompts: Annotated[
+        Path, typer.Option(help="JSONL (or .gz), an object a line; - is standard input.")
+    ],
     bundle: Annotated[Path, typer.Option(help="The folder that turnout train success wrote.")],
     target: Annotated[
         Path, typer.Option("--out", help="The JSONL file to write; - is standard output.")
@@ -33,6 +35,8 @@ def predict(
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
 
+    if prompts.exists() and target.exists() and prompts.samefile(target):
+        raise ConfigError(f"--out {target} is the file to read; write the predictions elsewhere")
     predictor = open_bundle(bundle).predictor
     rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]
     problems = [line for line in rows if line.problem]
@@ -50,7 +54,7 @@ def predict(
             part = rows[start : start + _BATCH]
             found = predictor.predict_all([_text(line) for line in part])
             for line, values in zip(part, found.tolist(), strict=True):
-                file.write(orjson.dumps(_shape(line, predictor.models, values)) + b"\n")
+                file.write(line_of(_shape(line, predictor.models, values)))
     said = err if str(target) == "-" else out
     said.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models")
     if problems:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.show import out
+from turnout.cli.show import err, out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _add(
     price: tuple[float, float] | None,
 ) -> None:
     from turnout.classifiers.success import by_prior, save, seal
-    from turnout.classifiers.success.bundle import CATALOGUE, write_json
+    from turnout.classifiers.success.artefact import card_of
+    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, write_json
 
     trained = _trained(bundle)
     rows: list[dict[str, Any]] = []
@@ -121,10 +122,16 @@ def _add(
     cost = _mean_cost(bundle, rows, price) if cost is None else cost
     if cost is not None:
         record["mean_cost_usd"] = cost
-    save(predictor, bundle.folder)
+    how = f"{len(rows)} probes" if rows else "a prior"
+    card = f"{card_of(bundle.folder)}\nAdded without training: {model}, by {how}.\n"
+    save(predictor, bundle.folder, card=card)
     write_json(bundle.folder / CATALOGUE, {**bundle.catalogue, model: record})
+    kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
+    write_json(bundle.folder / POLICY, kept)
     digest = seal(bundle.folder)
     out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}")
+    if bundle.promises:
+        err.print("turnout: what was promised without it holds no longer: turnout calibrate again")
 
 
 def _trained(bundle: "Bundle") -> tuple[str, ...]:

@@ -25,7 +25,8 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
-from turnout.ledger import place_of
+from turnout.ledger import place_of, store_at
+from turnout.ledger.directory import stored_keys
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
@@ -74,7 +75,8 @@ def serve(
         return
     settings = load(config)
     taken = _taken_over(settings, handover_path(state, port)) if take_over else None
-    listener = taken.listener if taken else bind(address, access)
+    keyless = access.keyless and not _has_keys(settings)
+    listener = taken.listener if taken else bind(address, keyless=keyless)
     ready = taken.ready if taken else _nothing
     if fresh:
         typer.echo(f"made an admin token: {state / 'admin-token'}", err=True)
@@ -153,6 +155,18 @@ def _url(address: Address, port: int) -> str:
     host = address.host
     named = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return f"{'https' if address.certificate else 'http'}://{named}:{port}/v1"
+
+
+def _has_keys(config: Config) -> bool:
+    """Whether a key was ever made in its ledger. Raises RouterError."""
+    place = place_of(config, os.environ)
+    if place is None:
+        return False
+    store = store_at(place)
+    try:
+        return bool(stored_keys(store))
+    finally:
+        store.close()
 
 
 def _taken_over(config: Config, path: Path) -> TakenOver:

@@ -12,9 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
+from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.evaluation.outcome_table import OutcomeTable
+
+_MOST_SEED = 2**32 - 1
 
 app = typer.Typer(
     name="train",
@@ -52,6 +55,9 @@ def intents(
     """
     from turnout.training.intents import train as run
 
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; name the file to write with --out")
+    _check_place(out.parent)
     with _bar() as bar:
         task = bar.add_task("reading", total=None)
 
@@ -88,7 +94,9 @@ def success(
     table: TableOption,
     *,
     bundle: Annotated[Path, typer.Option("--out", help="The folder to write the bundle into.")],
-    seed: Annotated[int, typer.Option(help="Seed of everything random in training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_MOST_SEED, help="Seed of everything random in training.")
+    ] = 0,
     config: Annotated[
         Path | None,
         typer.Option(help="turnout.yaml to keep in the bundle, without keys, with its prices."),
@@ -101,6 +109,7 @@ def success(
     from turnout.training.success import train as fit
 
     kept = load_file(config) if config else None
+    _check_place(bundle)
     tables = [read_table(path) for path in table]
     _tell_gaps(tables)
     with _bar() as progress:
@@ -124,6 +133,15 @@ def success(
             "turnout: no table has prices or costs: quality only; policies that weigh cost need "
             "prices in turnout.yaml"
         )
+
+
+def _check_place(folder: Path) -> None:
+    """Whether the folder can be written, before training takes its time. Raises ConfigError."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there} is a file; name another place with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{there}: cannot be written; name another place with --out")
 
 
 def _tell_gaps(tables: "Sequence[OutcomeTable]") -> None:

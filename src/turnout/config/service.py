@@ -38,6 +38,7 @@ class HealthSection(Section):
     longest_s: Seconds = 300.0
     lasting_s: Seconds = 60.0
     spend_limit_s: Seconds | None = None
+    rate_limit_s: Seconds | None = None
     retry_share: Share = 0.1
     retry_reserve: Annotated[float, Field(ge=0)] = 3.0
     max_in_flight: Annotated[int, Field(ge=1)] = 1000

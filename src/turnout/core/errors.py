@@ -49,6 +49,9 @@ class InvalidRequest(RequestError):
     """The request is malformed."""
 
 
+_FOR_NOW = ("cooling down", "at its limit")  # how a decision words what passes by itself
+
+
 class NoEligibleDeployment(RequestError):
     """Hard constraints exclude every deployment; ``candidates`` carry the reasons."""
 
@@ -56,6 +59,11 @@ class NoEligibleDeployment(RequestError):
         reasons = "; ".join(f"{c.deployment}: {c.excluded}" for c in candidates if c.excluded)
         super().__init__(f"no model can take this request ({reasons or 'none configured'})")
         self.candidates = tuple(candidates)
+
+    @property
+    def awaited(self) -> tuple["Candidate", ...]:
+        """Those that could take it, only not now."""
+        return tuple(c for c in self.candidates if any(w in (c.excluded or "") for w in _FOR_NOW))
 
 
 class BudgetExceeded(RequestError):

@@ -7,9 +7,10 @@ gzipped, whatever it is called, and a byte order mark before its first line is n
 import codecs
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -45,21 +46,32 @@ def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked, without a byte order mark. Raises ConfigError."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    packed = file.peek(2)[:2] == _GZIP
-    with file, gzip.open(file) if packed else nullcontext(file) as lines:
+    """The file's bytes, or those of standard input for ``-``, unpacked, without a byte order mark.
+
+    Raises ConfigError.
+    """
+    with _raw(path) as file, _unpacked(file) as lines:
         try:
-            yield marked_off(cast("BinaryIO", lines))
+            yield _marked_off(lines)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ConfigError(f"{path}: its gzip is damaged ({error})") from error
 
 
-def marked_off(file: BinaryIO) -> BinaryIO:
-    """The same file, after a byte order mark if it begins with one."""
+def _raw(path: Path) -> AbstractContextManager[BinaryIO]:
+    if str(path) == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _unpacked(file: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    packed = cast("BufferedReader", file).peek(2)[:2] == _GZIP
+    return cast("BinaryIO", gzip.open(file)) if packed else nullcontext(file)
+
+
+def _marked_off(file: BinaryIO) -> BinaryIO:
     mark = len(codecs.BOM_UTF8)
     if cast("BufferedReader", file).peek(mark)[:mark] == codecs.BOM_UTF8:
         file.read(mark)
@@ -84,6 +96,8 @@ def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:
         value = json.loads(line)
     except ValueError as error:
         return None, f"not JSON: {error}"
+    except RecursionError:
+        return None, "nested too deeply"
     if not isinstance(value, dict):
         return None, "not an object; write one object a line"
     return value, ""

@@ -16,6 +16,8 @@ import numpy as np
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import Floats, OutcomeTable
 from turnout.evaluation.row_files import read_jsonl
+from turnout.evaluation.table_checks import counted
+from turnout.evaluation.table_rows import FIELDS
 
 _ARRAYS = {
     "in_tokens": "input_tokens",
@@ -37,16 +39,16 @@ def read_arrays(prefix: Path) -> OutcomeTable:
         if name in arrays:
             grids[_ARRAYS.get(name, name)] = _grid(prefix, name, arrays[name], shape)
     for name in ("input_tokens", "output_tokens"):
-        # Token columns are integers: a zero in them means that nobody counted.
         if name in grids:
-            grids[name] = np.where(grids[name] > 0, grids[name], np.nan)
+            grids[name] = counted(grids[name])
     extra = sorted(set(arrays) - {"ids", "models", "score", *_ARRAYS})
+    extra += sorted(set().union(*rows).difference(FIELDS))
     table = OutcomeTable(
         name=prefix.name,
         prompts=tuple(rows),
         models=models,
         prices=_prices(Path(f"{prefix}.meta.json")),
-        notes=(f"ignored arrays: {', '.join(extra)}",) if extra else (),
+        notes=(f"ignored columns: {', '.join(extra)}",) if extra else (),
         **grids,
     )
     return _with_costs(table)

@@ -61,6 +61,11 @@ def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
     )
 
 
+def counted(tokens: Floats) -> Floats:
+    """Token counts, NaN where nobody counted: they are integers, and 0 where unknown."""
+    return np.where(tokens == 0, np.nan, tokens)
+
+
 def join_halves(table: OutcomeTable) -> OutcomeTable:
     """The table with rows of one id and one text joined where no outcome is told twice.
 

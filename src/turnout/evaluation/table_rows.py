@@ -14,10 +14,13 @@ import numpy as np
 
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import Floats, OutcomeTable
-from turnout.evaluation.table_checks import CELLS
+from turnout.evaluation.table_checks import CELLS, counted
 from turnout.features.prompt import request_text
 
-_FIELDS = ("id", "prompt", "query", "messages", "functions", "task", "bucket", "split")
+# What a prompt may say of itself; after its text and tools for evaluation only.
+FIELDS = (
+    "id", "prompt", "query", "messages", "functions", "task", "bucket", "split", "cluster_id",
+)  # fmt: skip
 # Other names for an outcome's score, with the lowest and the highest value.
 _SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
 # The shared format's names for the columns of tokens.
@@ -57,7 +60,7 @@ class _Builder:
         if row.get("id") is None and not text.text:
             raise ConfigError(f"{where}: neither id nor prompt; give every outcome its prompt")
         key = str(row["id"]) if row.get("id") is not None else text.text
-        kept = {"id": key, **{k: row[k] for k in _FIELDS[1:] if k in row}}
+        kept = {"id": key, **{k: row[k] for k in FIELDS[1:] if k in row}}
         known = self.rows.setdefault(key, kept)
         if text.text and request_text(known) != text:
             raise ConfigError(
@@ -69,14 +72,14 @@ class _Builder:
         """One side of a comparison; a model that was compared more than once has its mean."""
         key = self.key(where, row)
         self.models.setdefault(str(model), len(self.models))
-        self.extra |= set(row) - set(_FIELDS) - _PAIR
+        self.extra |= set(row) - set(FIELDS) - _PAIR
         self.compared.setdefault((key, str(model)), []).append(score)
 
     def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
         key = self.key(where, row)
         self.models.setdefault(str(model), len(self.models))
-        self.extra |= set(row) - set(_FIELDS) - _LONG - _PAIR
+        self.extra |= set(row) - set(FIELDS) - _LONG - _PAIR
         for name, value in values.items():
             if value is None:
                 continue
@@ -97,6 +100,8 @@ class _Builder:
         if "score" not in self.cells:
             raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
         grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
+        for name in _SHORT.keys() & grids.keys():
+            grids[name] = counted(grids[name])
         note = f"ignored columns: {', '.join(sorted(self.extra))}"
         return OutcomeTable(
             name=self.name,

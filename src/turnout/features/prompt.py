@@ -24,8 +24,7 @@ def request_text(row: Mapping[str, Any]) -> PromptText:
     messages = row.get("messages")
     if not text and isinstance(messages, list | tuple):
         text = _asked(messages)
-    functions = row.get("functions") or row.get("tools") or ""
-    return PromptText(_as_text(text), _as_text(functions))
+    return PromptText(_as_text(text), _as_text(row.get("functions") or ""))
 
 
 def prompt_text(request: Request) -> PromptText:
@@ -37,8 +36,16 @@ def prompt_text(request: Request) -> PromptText:
 def _asked(messages: Sequence[Any]) -> str:
     """The last thing the user said; without a user, everything."""
     known = [m for m in messages if isinstance(m, Mapping)]
-    said = [text_of(m) for m in known if m.get("role") == "user"]
-    return said[-1] if said else "\n".join(text_of(m) for m in known)
+    said = [_said(m) for m in known if m.get("role") == "user"]
+    return said[-1] if said else "\n".join(map(_said, known))
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """The message's text; none where its content has another shape than a chat's."""
+    content = message.get("content")
+    if isinstance(content, list | tuple):
+        content = [part for part in content if isinstance(part, Mapping)]
+    return text_of({"content": content}) if isinstance(content, str | list) else ""
 
 
 def _as_text(value: Any) -> str:
@@ -48,5 +55,5 @@ def _as_text(value: Any) -> str:
         return value
     try:
         return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return "\n".join(strings(value))

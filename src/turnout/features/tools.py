@@ -86,7 +86,7 @@ def parse_tools(functions: str) -> list[Mapping[str, Any]]:
     """The tool definitions in a JSON text, in OpenAI's shape or bare; none where it is not JSON."""
     try:
         parsed = json.loads(functions) if functions else []
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     listed = parsed if isinstance(parsed, list) else [parsed]
     tools = [tool for tool in listed if isinstance(tool, Mapping)]

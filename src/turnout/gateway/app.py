@@ -165,7 +165,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            problem = problem_of(error, soonest_s=self.engine.soonest_s())
+            problem = problem_of(error, soonest_s=self.engine.soonest_s(error))
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
@@ -213,6 +213,7 @@ class Gateway:
                 bundle = engine.parts.means.rules.bundle
                 key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
                 if (kept := self._cache.get(key)) is not None:
+                    self._metrics.hit()
                     await replay(kept, out)
                     return
                 out.copy = []

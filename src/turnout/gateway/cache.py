@@ -122,4 +122,8 @@ async def replay(kept: Kept, out: Exchange) -> None:
         (b"x-turnout-decision", kept.decision.encode()),
         (b"x-turnout-cost-usd", b"0"),
     ]
-    await out.whole(200, headers, kept.body)
+    if kept.stream:
+        await out.begin(200, headers)
+        await out.end(kept.body)
+    else:
+        await out.whole(200, headers, kept.body)

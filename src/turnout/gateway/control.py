@@ -6,6 +6,7 @@ Invariant: nothing here calls a model. This module does not know HTTP.
 from collections.abc import Mapping
 from typing import Any
 
+from turnout.catalog import Deployment
 from turnout.core import AUTO, InvalidRequest
 from turnout.runtime import Engine
 
@@ -16,20 +17,19 @@ _SOURCES = ("user", "judge", "label", "test")
 
 
 def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
-    """``GET /v1/models``: auto, intents, policies, then the models, of these the ``allowed`` ones.
+    """``GET /v1/models``: auto, aliases, intents, policies, models; none that is not allowed.
 
     None allows all. The list is in OpenAI's format and in Anthropic's at once.
     """
     parts = engine.parts
     rules = parts.means.rules
-    routed = [AUTO, *parts.config.aliases, *sorted(rules.intents), *rules.policies]
-    listed = [_model(name, "turnout") for name in routed]
-    for deployment in parts.catalog.deployments.values():
-        if (
-            allowed is not None
-            and not {deployment.id, deployment.model, deployment.group} & allowed
-        ):
-            continue
+    every = parts.catalog.deployments.values()
+    mine = [d for d in every if allowed is None or _names(d) & allowed]
+    chosen = [AUTO, *sorted(rules.intents), *rules.policies]
+    known = {name.casefold() for name in {*chosen}.union(*map(_names, mine))}
+    aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
+    listed = [_model(name, "turnout") for name in [AUTO, *aliases, *chosen[1:]]]
+    for deployment in mine:
         card = deployment.card
         listed.append(
             _model(deployment.id, deployment.provider.name)
@@ -44,6 +44,10 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
         )
     ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
     return {"object": "list", "data": listed, "has_more": False, **ends}
+
+
+def _names(deployment: Deployment) -> set[str]:
+    return {deployment.id, deployment.model, deployment.group or deployment.id}
 
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:

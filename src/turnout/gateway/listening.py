@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from turnout.core import ConfigError
 from turnout.core.hosts import LOOPBACK
-from turnout.gateway.access import Access
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -29,7 +28,7 @@ class Address:
     key: Path | None = None
 
 
-def bind(address: Address, access: Access) -> socket.socket:
+def bind(address: Address, *, keyless: bool) -> socket.socket:
     """The listening socket. Raises ConfigError, also for an open door without a key."""
     host = address.host.removeprefix("[").removesuffix("]")
     if not host or "/" in host:
@@ -37,10 +36,10 @@ def bind(address: Address, access: Access) -> socket.socket:
             f"--host {address.host!r} is no address; use one of this machine, such as 127.0.0.1, "
             "::1 or 0.0.0.0"
         )
-    if host not in LOOPBACK and access.keyless:
+    if host not in LOOPBACK and keyless:
         raise ConfigError(
-            f"--host {address.host} is reachable from elsewhere and there is no key; "
-            "set TURNOUT_KEYS to one or more keys, separated by commas"
+            f"--host {address.host} is reachable from elsewhere and there is no key; make one with "
+            "turnout keys create, or set TURNOUT_KEYS to one or more keys, separated by commas"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -58,6 +57,11 @@ def bind(address: Address, access: Access) -> socket.socket:
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)
     return listener
+
+
+def is_local(listener: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return listener.getsockname()[0] in LOOPBACK
 
 
 def tls_context(address: Address | None) -> "SSLContext | None":

@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from turnout.core import Outcome
@@ -51,6 +52,7 @@ class Metrics:
         self._fallbacks = counter("fallbacks", "Requests answered by another than the first.")
         self._unknown = counter("unknown_cost", "Calls whose cost is not known.", "model")
         self._refused = counter("refused", "Requests refused, by why.", "code")
+        self._hits = counter("cache_hits", "Requests answered from the exact cache.")
         self._cooling = gauge(
             "cooling",
             "Deployments that take no call now, as the scraped process sees them.",
@@ -67,6 +69,7 @@ class Metrics:
         self._owed: defaultdict[tuple[Any, ...], float] = defaultdict(float)
         self._at_once = _all_workers() is not None
         self._under_way = 0
+        self._told: set[str] = set()  # deployments whose cooling was
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """A request ended; ``status`` 499 is a caller who left."""
@@ -97,10 +100,17 @@ class Metrics:
         """A request was refused; ``code`` is one of the gateway's own."""
         self._child(self._refused, code).inc()
 
+    def hit(self) -> None:
+        """A request was answered from the exact cache."""
+        self._count(1, self._hits)
+
     def cooling(self, deployments: Mapping[str, bool]) -> None:
-        """Which deployments take no call now."""
+        """Which deployments take no call now; those that are configured no longer do not count."""
+        for name in self._told - deployments.keys():
+            self._child(self._cooling, name).set(False)
         for name, cools in deployments.items():
             self._child(self._cooling, name).set(cools)
+        self._told |= deployments.keys()
 
     def _again(self, outcome: Outcome, tried: set[str]) -> None:
         """Counts a further try of a deployment, and an answer by another than the first."""
@@ -122,6 +132,8 @@ class Metrics:
             self._child(*key).inc(amount)
         if not self._at_once:
             self._in_flight.set(self._under_way)
+        else:
+            _forget_the_dead()
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
 
@@ -170,3 +182,12 @@ def _all_workers() -> "CollectorRegistry | None":
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
+
+
+def _forget_the_dead() -> None:
+    """What a worker that was killed had under way is no longer so."""
+    for gauges in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(gauges.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            gauges.unlink(missing_ok=True)

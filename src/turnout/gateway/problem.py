@@ -58,11 +58,9 @@ class Problem:
     def retryable(self) -> bool:
         """Whether the caller should try again: only where the gateway has named a time.
 
-        A client that tries again by itself would not wait for a budget's next window.
+        A client that tries again by itself would not wait for longer than a minute.
         """
-        if self.retry_after_s is None:
-            return False
-        return not self.budgets or self.retry_after_s <= _LONGEST_WAIT_S
+        return self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
@@ -102,11 +100,12 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
 
 
 def problem_of(
-    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float = DEFAULT_WAIT_S
+    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float | None = None
 ) -> Problem:
     """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
 
-    ``soonest_s`` is when the next model that cools down comes back.
+    ``soonest_s`` is when the first model comes back that could have taken the request, None where
+    an operator has to act first.
     """
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
@@ -142,7 +141,7 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
-    if resets and None not in resets:
+    if resets and None not in resets and not any(_never(s) for s in error.standings):
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
         status=429 if rates else 402,
@@ -154,16 +153,24 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     )
 
 
-def _nobody(error: NoEligibleDeployment, soonest_s: float) -> Problem:
+def _never(full: Standing) -> bool:
+    """Whether no later window takes it: more than the whole budget, or nothing to be counted."""
+    if full.asked is None:
+        return True
+    return full.asked > full.budget.limit and full.budget.when_full == "refuse"
+
+
+def _nobody(error: NoEligibleDeployment, soonest_s: float | None) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
     reasons = [c.excluded or "" for c in error.candidates]
-    if any("cooling down" in reason or "at its limit" in reason for reason in reasons):
+    if error.awaited:
+        limited = all("rate_limited" in (c.excluded or "") for c in error.awaited)
         return Problem(
-            status=503,
-            type="api_error",
-            code="all_models_cooling_down",
+            status=429 if limited else 503,
+            type="rate_limit_error" if limited else "api_error",
+            code="rate_limit_exceeded" if limited else "all_models_cooling_down",
             message=str(error),
-            retry_after_s=max(DEFAULT_WAIT_S, soonest_s),
+            retry_after_s=None if soonest_s is None else max(DEFAULT_WAIT_S, soonest_s),
         )
     why = [reason for reason in reasons if reason]
     if why and all(_ALLOWED in reason for reason in why):

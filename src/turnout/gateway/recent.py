@@ -76,7 +76,7 @@ def merged(recent: dict[str, Any] | None, stored: dict[str, Any] | None) -> dict
     """
     if recent is None or stored is None:
         return recent or stored
-    return {**recent, "events": stored["events"], "feedback": stored["feedback"]}
+    return {**stored, **recent, "events": stored["events"], "feedback": stored["feedback"]}
 
 
 def _attempt(outcome: Outcome) -> dict[str, Any]:

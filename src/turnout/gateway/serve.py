@@ -21,7 +21,7 @@ from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
-from turnout.gateway.listening import Address, renew, tls_context
+from turnout.gateway.listening import Address, is_local, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
 from turnout.runtime import Engine, Router
@@ -56,6 +56,7 @@ async def serve(
     under way.
     """
     limits, patience = Limits(), patience or Patience()
+    access.local = is_local(listener)
     build = partial(_telling, build)
     tls = tls_context(address)
     _share_one_heap()

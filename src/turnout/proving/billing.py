@@ -184,6 +184,7 @@ def _config(upstream: FaultyUpstream) -> dict[str, Any]:
             "failures": 10**9,
             "cooldown_s": 0.001,
             "longest_s": 0.001,
+            "rate_limit_s": 0.001,
             "lasting_s": 0.001,
             "spend_limit_s": 0.001,
             "retry_share": 1,

@@ -167,7 +167,7 @@ def _config(upstream: FaultyUpstream, sabotage: Sabotage | None, *, spare: bool)
     if sabotage:
         # No breaker, and retries without end.
         health = {"failures": 10**9, "cooldown_s": 1e-3, "longest_s": 1e-3, "lasting_s": 1e-3}
-        health |= {"retry_share": 1, "retry_reserve": 10**9}
+        health |= {"rate_limit_s": 1e-3, "retry_share": 1, "retry_reserve": 10**9}
     return {
         "providers": {"acme": direct, "spare": {**direct, "api_key": "k3y-2"}},
         "models": models,

@@ -199,6 +199,7 @@ def _config(
             "failures": 10**6,
             "cooldown_s": 1e-6,
             "longest_s": 1e-6,
+            "rate_limit_s": 1e-6,
             "lasting_s": 1e-6,
             "spend_limit_s": 1e-6,
         },

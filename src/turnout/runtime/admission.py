@@ -5,6 +5,7 @@ nothing: a full budget becomes a constraint, and the same ``decide`` is asked ag
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from msgspec import structs
 
@@ -33,7 +34,7 @@ async def admitted(
             await means.recorder.decided(request, decision, most)
         except BudgetExceeded as full:
             first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
-            if walls := [standing for standing in full.standings if _refuses(standing, first)]:
+            if walls := [_asking(s, first) for s in full.standings if _refuses(s, first)]:
                 raise refusal(walls) from full
             limits = narrowed(request.constraints, full.standings, most)
             if limits == request.constraints:
@@ -56,8 +57,14 @@ def _refuses(full: Standing, first: Bound) -> bool:
         return False
     if full.budget.unit == "requests":
         return True
-    asked = first.cost_pico_usd if full.budget.unit == "usd" else first.tokens
+    asked = _asking(full, first).asked
     return full.budget.when_full == "refuse" and (asked is None or asked > full.left)
+
+
+def _asking(full: Standing, first: Bound) -> Standing:
+    """The budget with what the chosen model may use of it, whatever the others in the plan may."""
+    asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
+    return replace(full, asked=asked[full.budget.unit])
 
 
 def narrowed(

@@ -40,6 +40,11 @@ class Assembly:
     catalog: Catalog
     embedding: Means | None = None
 
+    @property
+    def every(self) -> list[Means]:
+        """The means of answering, and those of embedding where there are."""
+        return [self.means] if self.embedding is None else [self.means, self.embedding]
+
     def closed(self) -> Mapping[str, str]:
         """Deployments that cannot be called now, with the reason."""
         cooling = self.means.health.unavailable(self.unavailable)

@@ -13,7 +13,14 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
+from turnout.core import (
+    Decision,
+    NoEligibleDeployment,
+    Outcome,
+    Request,
+    RouterError,
+    Snapshot,
+)
 from turnout.decision import decide, decision_id
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
@@ -54,9 +61,9 @@ class Engine:
         Raises RequestError.
         """
         request = self._meant(request)
-        if request.dialect == "embeddings":
-            return await self._embedding.begin(request)
         try:
+            if request.dialect == "embeddings":
+                return await self._embedding.begin(request)
             return await self._admit(request, await self._reader.read(request))
         except _UNDECIDED:
             await self._abandoned(request)
@@ -109,9 +116,16 @@ class Engine:
         """Keys and budgets in this router's ledger."""
         return self._accounts
 
-    def soonest_s(self) -> float:
-        """Seconds until the next model that cools down comes back."""
-        return self._parts.means.health.soonest_s()
+    def soonest_s(self, error: RouterError) -> float | None:
+        """Seconds until the first model comes back that could have taken the refused request.
+
+        None where there is none that comes back by itself.
+        """
+        if not isinstance(error, NoEligibleDeployment):
+            return None
+        names = {candidate.deployment for candidate in error.awaited}
+        waits = [means.health.soonest_s(names) for means in self._parts.every]
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""
@@ -135,8 +149,8 @@ class Engine:
 
     def cooling(self) -> dict[str, bool]:
         """Each deployment with whether it takes no call now; asks nothing of anyone."""
-        every = [self._parts.means, *([self._parts.embedding] if self._parts.embedding else [])]
-        return {name: cools for means in every for name, cools in means.health.cooling().items()}
+        every = [means.health.cooling() for means in self._parts.every]
+        return {name: cools for cooling in every for name, cools in cooling.items()}
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
@@ -152,10 +166,14 @@ class Engine:
         return {**self._parts.unavailable, **embedding}
 
     def succeed(self, old: "Engine") -> bool:
-        """Take over the recorder of the engine that this one replaces: a file has one writer.
+        """Take over what the replaced engine knows of deployments, and its recorder.
+
+        A file has one writer.
 
         Whether there was one to take: not when the two record in different places.
         """
+        for mine, its in zip(self._parts.every, old.parts.every, strict=False):
+            mine.health.succeed(its.health)
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder

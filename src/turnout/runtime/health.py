@@ -7,8 +7,8 @@ This module does not know requests or policies; its clock is an argument.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic, time
 
@@ -19,6 +19,7 @@ from turnout.runtime.latency import Latencies
 _LOG = logging.getLogger("turnout.runtime")
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
+_MENDED = _LASTING | {"spend_limit"}
 _FULL_WINDOW = 64
 
 
@@ -30,7 +31,8 @@ class HealthRules:
     ``longest_s`` while it keeps failing; ``retry_share`` of the calls may be retries, beside
     ``retry_reserve`` free ones; ``max_in_flight`` calls at a time are the most it gets.
     ``spend_limit_s`` is how long one is left alone whose provider's spend limit is reached, None
-    until the next month begins in UTC.
+    until the next month begins in UTC; ``rate_limit_s`` is the longest that a rate limit's own time
+    is believed, None for as long as it says.
     """
 
     failures: int = 5
@@ -38,6 +40,7 @@ class HealthRules:
     longest_s: float = 300.0
     lasting_s: float = 60.0
     spend_limit_s: float | None = None
+    rate_limit_s: float | None = None
     retry_share: float = 0.1
     retry_reserve: float = 3.0
     max_in_flight: int = 1000
@@ -93,10 +96,34 @@ class Health:
         self._quiet = not any(self._matters(s, now) for s in self._states.values())
         return closed
 
-    def soonest_s(self) -> float:
-        """Seconds until a deployment comes back; 0 when one is there."""
+    def soonest_s(self, names: Collection[str]) -> float | None:
+        """Seconds until one of these deployments comes back by itself; 0 when one is there.
+
+        None where an operator has to act first.
+        """
         now = self._clock()
-        return max(0.0, min((s.until - now for s in self._states.values()), default=0.0))
+        known = [state for name, state in self._states.items() if name in names]
+        waits = [s.until - now for s in known if s.until <= now or s.why not in _MENDED]
+        return max(0.0, min(waits)) if waits else None
+
+    def succeed(self, old: "Health") -> None:
+        """Go on with what is known of deployments that are as they were.
+
+        But for what a changed configuration may have mended: a key, an account, a name.
+        """
+        for deployment, state in old.states():
+            name = deployment.id
+            if self._deployments.get(name) != deployment:
+                continue
+            if name in old.latencies.latest:
+                self.latencies.latest[name] = old.latencies.latest[name]
+            if state.why not in _MENDED:
+                self._states[name] = replace(state, in_flight=0)
+        self._quiet = False
+
+    def states(self) -> "Iterator[tuple[Deployment, _State]]":
+        """Each deployment with what is known of it."""
+        return ((self._deployments[name], state) for name, state in self._states.items())
 
     def outstanding(self, names: Collection[str]) -> dict[str, int]:
         """Calls under way at each of these deployments."""
@@ -172,7 +199,8 @@ class Health:
         rules, state = self._rules, self._states[name]
         if fault.kind == "rate_limited":
             wait_s = rules.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
-            self._open(name, fault, min(wait_s, rules.longest_s), stated=True)
+            most_s = wait_s if rules.rate_limit_s is None else rules.rate_limit_s
+            self._open(name, fault, min(wait_s, most_s), stated=True)
         elif fault.kind == "spend_limit":
             # Only its operator or the calendar lifts it: no probe, and a line for the operator.
             wait_s = rules.spend_limit_s or until_next_month_s(self._wall())

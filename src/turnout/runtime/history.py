@@ -45,7 +45,7 @@ async def judged(
 
 def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
     try:
-        _, decision = decision_of(ledger.store, ident)
+        request, decision = decision_of(ledger.store, ident)
         found = shown(ledger.store, ident)
     except (InvalidRequest, ConfigError):
         return None
@@ -54,6 +54,7 @@ def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
     return {
         **decision.as_dict(),
         "tenant": found.get("tenant"),
+        "client_request_id": request.tags.get("client_request_id"),
         "explanation": decision.explain(),
         "attempts": [_attempt(call) for call in found["calls"]],
         "cost_usd": None if paid is None else float(usd_from_pico(paid)),

@@ -17,15 +17,13 @@ class Latencies:
 
     def __init__(self) -> None:
         self.prior: Mapping[str, float] = {}
-        self._latest: defaultdict[str, deque[float]] = defaultdict(
-            lambda: deque(maxlen=_REMEMBERED)
-        )
+        self.latest: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     def note(self, outcome: Outcome) -> None:
         """An answer that came."""
-        self._latest[outcome.route.deployment].append(outcome.latency_ms)
+        self.latest[outcome.route.deployment].append(outcome.latency_ms)
 
     def expected_ms(self) -> dict[str, float]:
         """The median in milliseconds by deployment, where anything is known."""
-        seen = {name: round(median(latest), 1) for name, latest in self._latest.items()}
+        seen = {name: round(median(latest), 1) for name, latest in self.latest.items()}
         return {**self.prior, **seen}

@@ -51,6 +51,9 @@ def write_bundle(
         if config is not None:
             write_json(folder / CONFIG, public(config))
             write_json(folder / PRICES, _prices(config, environ or {}))
+        else:
+            (folder / CONFIG).unlink(missing_ok=True)
+            (folder / PRICES).unlink(missing_ok=True)
         write_json(folder / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
         return seal(folder)
     except OSError as error:

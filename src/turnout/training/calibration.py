@@ -63,8 +63,15 @@ class Calibration:
 def calibrate(rows: Sequence[Row], quick: Floats, both: Floats, known: Floats) -> Calibration:
     """Calibration from out-of-fold log-odds of the first stage alone and of both together."""
     benign = np.array([not row.unsafe and row.judged for row in rows])
-    cuts = [_cut(both[benign, column], part) for column, part in _PARTS]
-    early = [_cut(quick[benign, column], part) for column, part in _PARTS]
+    # A head that no row taught says the same of everything, and keeps what it says: never.
+    taught = [np.ptp(both[:, column]) > 0.0 for column, _ in _PARTS]
+    cuts, early = (
+        [
+            _cut(scores[benign, column], part) if known_of else 0.0
+            for (column, part), known_of in zip(_PARTS, taught, strict=True)
+        ]
+        for scores in (both, quick)
+    )
     temperature = best_temperature(rows, both)
     own = best_temperature(rows, quick)
     unsafe = np.maximum(quick[:, HARM] - early[0], quick[:, INJECTION] - early[1])

@@ -63,7 +63,7 @@ def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figu
     scary = np.array([row.source in SCARY_SOURCES for row in rows])
     own_scary = np.array([row.kind == "scary_benign" for row in rows])
     good = public & ~bad
-    one, five = (float(np.quantile(unsafe[good], q)) for q in (0.99, 0.95))
+    one, five = (_above(unsafe[good], share) for share in (0.01, 0.05))
     labels = served(both, unsafe > one)
     return Figures(
         rows=int(public.sum()),
@@ -131,7 +131,12 @@ def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
 
 def recall_at(scores: Floats, bad: Mask, good: Mask, share: float) -> float:
     """Share of the bad rows above the point where ``share`` of the good ones lie."""
-    return _share(scores > np.quantile(scores[good], 1.0 - share), bad)
+    return _share(scores > _above(scores[good], share), bad)
+
+
+def _above(scores: Floats, share: float) -> float:
+    """The score above which that share of the rows lies; without any there is none."""
+    return float(np.quantile(scores, 1.0 - share)) if len(scores) else float("inf")
 
 
 def _share(hit: Mask, among: Mask) -> float:

@@ -180,9 +180,17 @@ def _heads(
         index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
         labels = [INTENTS.index(rows[i].intent or "") for i in index]
         sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
+        if len(set(labels)) < 2:
+            # A fold may have rows of one label, or of none.
+            bias[labels[:1]] = 0.0
+            return weights_, bias
         model = _logistic(features[index], labels, sample, strength, solver)
-        weights_[:, model.classes_] = model.coef_.T
-        bias[model.classes_] = model.intercept_
+        told, base = model.coef_, model.intercept_
+        if len(told) == 1:
+            # Of two labels there is one regression, for the second against the first.
+            told, base = np.vstack([-told, told]) / 2, np.hstack([-base, base]) / 2
+        weights_[:, model.classes_] = told.T
+        bias[model.classes_] = base
     return weights_, bias
 
 

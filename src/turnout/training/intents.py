@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
-from turnout.core import ConfigError
+from turnout.core import UNSAFE, ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
@@ -105,7 +105,7 @@ def train(
 
 
 def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
-    """Raises ConfigError where there is nothing to learn from, or nothing to measure it on."""
+    """Raises ConfigError where there is too little to learn from, or nothing to measure it on."""
     if not usable.any():
         raise ConfigError(
             f"none of {len(rows)} rows may be given away; say the licence of each (own, for what "
@@ -116,6 +116,17 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
         raise ConfigError(
             f"all rows are of one source ({', '.join(sources)}); name the source of each, at least "
             "two, since figures and thresholds come from sources that were not seen"
+        )
+    labels = {row.intent for row, use in zip(rows, usable, strict=True) if use and row.judged}
+    if len(labels.intersection(INTENTS)) < 2:
+        raise ConfigError(
+            f"the rows that may be used have the intents {sorted(map(str, labels))}; give at least "
+            f"two of {', '.join(INTENTS)}"
+        )
+    if UNSAFE not in labels:
+        raise ConfigError(
+            f"no row that may be used has the intent {UNSAFE}: nothing would be blocked; add some, "
+            "such as those of Turnout's own datasets"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import UNSAFE, ConfigError, Message, text_of
+from turnout.core import UNSAFE, ConfigError, InvalidRequest, Message, check_body, text_of
 from turnout.evaluation.row_files import opened
 
 INTENTS = (
@@ -111,7 +111,7 @@ def _file(path: Path) -> Iterator[Row]:
             continue
         try:
             yield _row(orjson.loads(raw))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, InvalidRequest) as error:
             raise ConfigError(f"{path}: line {number}: {error}") from error
 
 
@@ -121,11 +121,15 @@ def _lines(path: Path) -> Iterable[bytes]:
 
 
 def _row(value: Any) -> Row:
+    if not isinstance(value, dict):
+        raise TypeError("not an object; write one object a line")
     intent = value.get("intent")
     if intent is not None and intent != UNSAFE and intent not in INTENTS:
         known = ", ".join((*INTENTS, UNSAFE))
         raise ValueError(f"intent is {intent!r}; use one of {known}, or null")
     messages = value.get("messages") or [{"role": "user", "content": value.get("text")}]
+    if value.get("messages") or value.get("text"):
+        check_body({"messages": messages})
     if not any(m.get("role") == "user" and m.get("content") for m in messages):
         raise ValueError("text or messages is missing; give at least one user turn")
     return Row(

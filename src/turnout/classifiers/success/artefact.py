@@ -41,6 +41,11 @@ def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
     Artefact(arrays=arrays, meta=meta, card=card).save(folder / FILE)
 
 
+def card_of(folder: Path) -> str:
+    """The model card of the predictor in ``folder``. Raises ConfigError."""
+    return Artefact.load(folder / FILE).card
+
+
 def load(folder: str | Path) -> SuccessPredictor:
     """The predictor in ``folder``.
 

@@ -1,0 +1,86 @@
+"""``turnout import``: another gateway's configuration as a ``turnout.yaml``."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+
+from turnout.catalog import build
+from turnout.cli.show import err
+from turnout.config import load_mapping
+from turnout.config.litellm import Imported, imported
+from turnout.config.plain import plain
+from turnout.core import ConfigError
+
+
+def import_(
+    kind: Annotated[Literal["litellm"], typer.Argument(help="Whose configuration it is.")],
+    path: Annotated[Path, typer.Argument(help="Its file.")],
+    *,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="A new file; else standard output.")
+    ] = None,
+) -> None:
+    """Write another gateway's configuration as a turnout.yaml.
+
+    What has no counterpart is told on standard error, a line each.
+    """
+    del kind  # there is one
+    found = _read(path)
+    _price(found)
+    text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
+    load_mapping(found.settings, _Anything(), name="what was made of it")
+    for line in found.left:
+        err.print(line, style="dim")
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(f"{to}: is there already; name a new file") from error
+
+
+def _read(path: Path) -> Imported:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+    return imported(plain(text, str(path))[0], str(path))
+
+
+def _price(found: Imported) -> None:
+    """Says of each place whose price nobody knows that it is unknown, lest it is refused."""
+    providers = found.settings.get("providers", {})
+    for name, model in found.settings["models"].items():
+        for place in model.get("deployments", [model]):
+            alone = {"model": place["model"], "provider": place["provider"]}
+            if "price" in place or _is_priced(providers, alone):
+                continue
+            place["price"] = "unknown"
+            found.left.append(f"{name}: no price is known of {place['model']}; add it")
+
+
+def _is_priced(providers: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    settings = {"providers": providers, "models": {"one": model}, "default": "one"}
+    try:
+        build(load_mapping(settings, _Anything()), _Anything())
+    except ConfigError:
+        return False
+    return True
+
+
+class _Anything(Mapping[str, str]):
+    """An environment in which every variable is set, as it may be where the file is used."""
+
+    def __getitem__(self, name: str) -> str:
+        return "set"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0

@@ -1,0 +1,283 @@
+"""A LiteLLM proxy's configuration as Turnout's own settings.
+
+Invariant: what has no counterpart here is named in ``left``, never dropped in silence. Facts of
+LiteLLM's file are from docs.litellm.ai/docs/proxy/configs. This module reads no file, asks nobody,
+and does not know prices.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnout.core import ConfigError
+
+# LiteLLM's prefixes of providers that have a preset here.
+_PRESETS = {
+    "openai": "openai", "text-completion-openai": "openai", "anthropic": "anthropic",
+    "openrouter": "openrouter", "deepseek": "deepseek", "groq": "groq", "together_ai": "together",
+    "ollama": "ollama", "ollama_chat": "ollama",
+}  # fmt: skip
+# Addresses that speak OpenAI's API, and the variable in which LiteLLM looks for the key.
+_ADDRESSES = {
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "xai": ("https://api.x.ai/v1", "XAI_API_KEY"),
+    "fireworks_ai": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_AI_API_KEY"),
+    "cerebras": ("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "deepinfra": ("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
+    "nvidia_nim": ("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY"),
+    "perplexity": ("https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
+}
+# Behind an address of the user's own, which is given without what stands here.
+_ENDINGS = {"azure": "/openai/v1", "anthropic": "/v1", "ollama": "/v1", "ollama_chat": "/v1"}
+_OWN = frozenset({"azure", "hosted_vllm", "custom_openai", "openai_like", "lm_studio"})
+_AUTO = "auto_router/complexity_router"
+_TIERS = {
+    "SIMPLE": ("simple_qa", "chat", "translation", "extraction"),
+    "MEDIUM": ("summarization", "writing", "creative"),
+    "COMPLEX": ("code",),
+    "REASONING": ("reasoning",),
+}
+_SECRET = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+_BALANCE = {"simple-shuffle": "weighted", "least-busy": "least_outstanding"}
+_READ_PARAMS = frozenset(
+    {"model", "api_key", "api_base", "base_url", "weight", "input_cost_per_token"}
+    | {"output_cost_per_token", "cache_read_input_token_cost", "cache_creation_input_token_cost"}
+    | {"complexity_router_config", "complexity_router_default_model"}
+)  # fmt: skip
+_READ_INFO = frozenset({"id", "mode", "max_input_tokens", "max_output_tokens"}) | _READ_PARAMS
+_RATES = (
+    ("input", "input_cost_per_token"),
+    ("output", "output_cost_per_token"),
+    ("cache_read", "cache_read_input_token_cost"),
+    ("cache_write", "cache_creation_input_token_cost"),
+)
+# Where a setting of theirs stands with us.
+_SETTINGS = {
+    "num_retries": ("retries", "retries"),
+    "request_timeout": ("timeouts", "total_s"),
+    "timeout": ("timeouts", "total_s"),
+    "stream_timeout": ("timeouts", "first_token_s"),
+    "allowed_fails": ("health", "failures"),
+    "cooldown_time": ("health", "cooldown_s"),
+}
+_ELSEWHERE = {
+    "master_key": "keys stand in TURNOUT_KEYS, or are made by `turnout keys create`",
+    "database_url": "give `ledger: postgresql://...` a database of its own",
+    "context_window_fallbacks": "not needed: a model whose window is too small is not asked",
+    "drop_params": "not needed: what a model refuses to take is left out by itself",
+}
+
+
+@dataclass(slots=True)
+class Imported:
+    """Settings for ``turnout.yaml``, and a line for all that they do not hold."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+def imported(document: Mapping[str, Any], name: str) -> Imported:
+    """The settings that mean the same as a LiteLLM configuration.
+
+    Raises ConfigError where it holds no model that can be called here.
+    """
+    listed = document.get("model_list")
+    if not isinstance(listed, list) or not listed:
+        raise ConfigError(f"{name}: no model_list; give the config.yaml of a LiteLLM proxy")
+    done = Imported(settings={"providers": {}, "models": {}, "intents": {"unsafe": "block"}})
+    routers = []
+    for number, entry in enumerate(listed):
+        where = f"model_list[{number}]"
+        params = entry.get("litellm_params") if isinstance(entry, dict) else None
+        if not isinstance(params, dict) or not entry.get("model_name") or not params.get("model"):
+            raise ConfigError(f"{name}: {where} needs model_name, and model in litellm_params")
+        if params["model"] == _AUTO:
+            routers.append((str(entry["model_name"]), params))
+        else:
+            _add(done, where, entry, params)
+    models = done.settings["models"]
+    if not models:
+        raise ConfigError("\n".join([f"{name}: no model that can be called here", *done.left]))
+    done.settings["default"] = next(
+        (name for name, model in models.items() if "kind" not in model), next(iter(models))
+    )
+    _groups(done, document)
+    for alias, params in routers:
+        _tiers(done, alias, params)
+    _simplify(done)
+    done.settings = {key: value for key, value in done.settings.items() if value}
+    return done
+
+
+def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """One entry as a model, or as another place of a model that is there."""
+    name, info = str(entry["model_name"]), _mapping(entry.get("model_info"))
+    provider, model = _named(str(params["model"]))
+    base = params.get("api_base") or params.get("base_url")
+    if "*" in name or (provider not in {*_PRESETS, *_ADDRESSES} and not base):
+        done.left.append(f"{where}: {name} ({params['model']}) cannot be called from here")
+        return
+    _leave(done, where, params, _READ_PARAMS)
+    _leave(done, f"{where}.model_info", info, _READ_INFO)
+    place: dict[str, Any] = {"provider": _provider(done, provider, base), "model": model}
+    if base:
+        place["base_url"] = _address(provider, str(base))
+    if key := params.get("api_key"):
+        place["api_key"] = _secret(key)
+    if price := _price({**info, **params}, where):
+        place["price"] = price
+    models = done.settings["models"]
+    if name in models:
+        models[name]["deployments"].append(place)
+        models[name]["balance"] = "weighted"
+    else:
+        models[name] = {"model": model, "deployments": [place], **_facts(info)}
+    if weight := params.get("weight"):
+        place["weight"] = weight
+
+
+def _named(model: str) -> tuple[str, str]:
+    """Provider and id of a name such as ``groq/llama-3.3-70b``."""
+    prefix, slash, rest = model.partition("/")
+    if slash and (prefix in {*_PRESETS, *_ADDRESSES, *_OWN}):
+        return prefix, rest
+    if not slash:
+        return ("anthropic" if model.startswith("claude") else "openai"), model
+    return prefix, rest
+
+
+def _provider(done: Imported, provider: str, base: object) -> str:
+    """The name under which the provider stands in the settings, which hold it from now on."""
+    if provider in _PRESETS:
+        return _PRESETS[provider]
+    address, variable = _ADDRESSES.get(provider, ("", ""))
+    section = {"base_url": address or _address(provider, str(base))}
+    if variable:
+        section["api_key"] = f"${{{variable}}}"
+    done.settings["providers"].setdefault(provider, section)
+    return provider
+
+
+def _address(provider: str, base: str) -> str:
+    base, ending = _text(base.rstrip("/")), _ENDINGS.get(provider, "")
+    return base if not ending or base.endswith("/v1") else base + ending
+
+
+def _secret(key: object) -> str:
+    return _text(str(key))
+
+
+def _text(value: str) -> str:
+    """A value in which their way to name a variable is ours."""
+    return _SECRET.sub(r"${\1}", value)
+
+
+def _price(said: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+    """Dollars for a million tokens, where both the input's and the output's are said."""
+    rates = {}
+    for own, theirs in _RATES:
+        if theirs in said:
+            try:
+                rates[own] = round(float(said[theirs]) * 1e6, 9)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{where}: {theirs} is {said[theirs]!r}, no number") from error
+    complete = {"input", "output"} <= set(rates)
+    return {**rates, "source": "LiteLLM configuration"} if complete else None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if info.get("mode") == "embedding":
+        facts["kind"] = "embedding"
+    for own, theirs in (
+        ("context_window", "max_input_tokens"),
+        ("max_output", "max_output_tokens"),
+    ):
+        if theirs in info:
+            facts[own] = info[theirs]
+    return facts
+
+
+def _groups(done: Imported, document: Mapping[str, Any]) -> None:
+    """What the file says of all models: fallbacks, aliases, patience, balance."""
+    settings, sections = done.settings, ("litellm_settings", "router_settings", "general_settings")
+    for section in sections:
+        for key, value in _mapping(document.get(section)).items():
+            if not _carried(settings, key, value):
+                why = _ELSEWHERE.get(key, "is not carried over")
+                done.left.append(f"{section}.{key}: {why}")
+    for key in sorted(set(document) - {"model_list", *sections}):
+        done.left.append(f"{key}: is not carried over")
+
+
+def _carried(settings: dict[str, Any], key: str, value: Any) -> bool:
+    """Whether a setting has a counterpart, which is then set."""
+    models = settings["models"]
+    if key == "fallbacks" and isinstance(value, list):
+        told = {name: to for one in value for name, to in _mapping(one).items()}
+        settings["fallbacks"] = {**settings.get("fallbacks", {}), **told}
+    elif key == "default_fallbacks" and isinstance(value, list):
+        usual = {name: [to for to in value if to != name] for name in models}
+        settings["fallbacks"] = {**usual, **settings.get("fallbacks", {})}
+    elif key == "model_group_alias" and isinstance(value, dict):
+        settings["aliases"] = {alias: _target(to) for alias, to in value.items()}
+    elif key == "routing_strategy" and str(value) in _BALANCE:
+        for model in models.values():
+            model["balance"] = _BALANCE[value]
+    elif key in _SETTINGS:
+        section, name = _SETTINGS[key]
+        settings.setdefault(section, {})[name] = value
+    else:
+        return False
+    return True
+
+
+def _target(alias: Any) -> str:
+    return str(alias.get("model")) if isinstance(alias, Mapping) else str(alias)
+
+
+def _simplify(done: Imported) -> None:
+    """A model with one place is written as one, and names of models that are not there go."""
+    models = done.settings["models"]
+    for model in models.values():
+        if len(model["deployments"]) == 1 and not {"api_key", "base_url"} & {
+            *model["deployments"][0]
+        }:
+            model.update(model.pop("deployments")[0])
+            model.pop("balance", None)
+            model.pop("weight", None)
+    kept = {}
+    for name, said in done.settings.get("fallbacks", {}).items():
+        others = [str(one) for one in (said if isinstance(said, list) else [said])]
+        missing = [one for one in (name, *others) if one not in models]
+        done.left += [f"fallbacks of {name}: {one} is no model here" for one in missing]
+        if name in models:
+            kept[name] = [one for one in others if one in models]
+    done.settings["fallbacks"] = kept
+
+
+def _tiers(done: Imported, alias: str, params: Mapping[str, Any]) -> None:
+    """An automatic router of tiers as an intent map, under its name."""
+    tiers = _mapping(_mapping(params.get("complexity_router_config")).get("tiers"))
+    for tier, labels in _TIERS.items():
+        model = tiers.get(tier)
+        if isinstance(model, str) and model in done.settings["models"]:
+            done.settings["intents"].update(dict.fromkeys(labels, model))
+        elif model is not None:
+            done.left.append(f"{alias}: tier {tier} names {model!r}, which is no model here")
+    usual = str(params.get("complexity_router_default_model"))
+    if usual in done.settings["models"]:
+        done.settings["default"] = usual
+    done.settings.setdefault("aliases", {})[alias] = "auto"
+
+
+def _leave(done: Imported, where: str, said: Mapping[str, Any], read: Iterable[str]) -> None:
+    unread = sorted(set(said) - set(read))
+    if unread:
+        done.left.append(f"{where}: {', '.join(unread)} not carried over")
