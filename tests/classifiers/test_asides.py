@@ -161,6 +161,7 @@ def test_a_pasted_text_dictates_no_label(task: str, intent: str, said: str) -> N
         ("Escribe un poema. No, olvídalo. Write a Python function that adds two lists.", "code"),
         ("Forget the second example, write me a poem instead", "creative"),
         ("Write a Python parser. Never mind the comments. Use the standard library.", "code"),
+        ("Translate this letter. Never mind the address. Formal English, please.", "translation"),
         ("Write a story about a dog. No wait, make it a cat.", "creative"),
     ],
 )

@@ -212,6 +212,24 @@ def test_what_calls_off_a_task_is_learned_apart() -> None:
     assert not off[0].judged
 
 
+def test_who_takes_back_a_part_calls_nothing_off() -> None:
+    """Such a row has no place for a prompt: all of it is asked."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    off = [
+        _row(f"{told}. {{prompt}}", kind="called_off", source="own/m") for told in ("vvq", "vvk")
+    ]
+    partly = _row("sort it. vvj. mix", intent="code", kind="called_off", source="own/m")
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    v = ord("v") % 97
+    plain, told = (
+        fit_asides([*moulds, *off, *more, *prompts], _letters).weights[v, 1]
+        for more in ([], [partly])
+    )
+    assert 0 < told < plain
+
+
 @pytest.mark.parametrize(
     ("intent", "kind"), [("unsafe", "injection"), ("code", "injection_benign")]
 )

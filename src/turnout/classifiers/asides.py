@@ -145,7 +145,7 @@ class Asides:
         kept[int(opens(parts[0])) : start] = False
         kept[end:] = False
         left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
-        return text if left == text else _unwrapped(left) or text
+        return text if left == text else unwrapped(left) or text
 
 
 def _run(parts: Sequence[str], scores: Sequence[float], calls: Sequence[float]) -> tuple[int, int]:
@@ -176,7 +176,7 @@ def _own(length: int, score: float) -> float:
     return _EACH + _WEIGHT * share - _TRUST * (1.0 + share) * doubt
 
 
-def _unwrapped(text: str) -> str:
+def unwrapped(text: str) -> str:
     """The text without signs at its ends that belong to what stood around it."""
     text = text.strip()
     while text:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from turnout.classifiers.asides import clauses, opens
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
-from turnout.training.augment import Filled, fillings
+from turnout.training.augment import PLACE, Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import rarity_of, weighted
 from turnout.training.rows import CALLED_OFF, INJECTION_BENIGN, MADE, Row
@@ -102,7 +102,9 @@ def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
     """
     said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
     for row in rows:
-        if row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection:
+        partly = row.kind == CALLED_OFF and PLACE not in row.text
+        judged = row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection
+        if partly or judged:
             said += [(text, row) for text in clauses(clipped(row.text))]
     found = dict.fromkeys((text for text, _ in said), 1.0)
     return found | {text: _LIKE_TALK for text, row in said if _like_talk(text, row)}
