@@ -198,6 +198,18 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     assert answer.json()["model"] != "acme/strong"
 
 
+def test_a_models_budget_leaves_out_the_place_that_is_too_dear_alone(tmp_path: Path) -> None:
+    """The cheap place of the same model fits and answers."""
+    dear = {"model": "acme/dear", "price": {"input": 100, "output": 200}}
+    both = {"model": "acme/cheap", "price": {"input": 1, "output": 2}, "deployments": [{}, dear]}
+    budgets = [{"per": "model", "name": "both", "window": "day", "usd": 0.001}]
+    with _gate(tmp_path, embedding={"both": both}, budgets=budgets) as gate:
+        answer = gate.post("/v1/chat/completions", chat(model="both", max_tokens=20))
+        assert (answer.status, answer.headers["x-turnout-model"]) == (200, "acme/cheap")
+        longer = gate.post("/v1/chat/completions", chat(model="both", max_tokens=2000))
+    assert longer.status == 402
+
+
 def test_a_refusal_names_the_budgets_that_refuse_alone(tmp_path: Path) -> None:
     """A budget that only a fallback does not fit is no reason; nor does it make a 429 a 402."""
     tight = {"per": "all", "window": "day", "usd": "0.0002"}
