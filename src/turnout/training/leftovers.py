@@ -3,8 +3,8 @@
 The labels' heads learn from what they are given when served. An attack whose aside is found is
 its prompt again; of the others the heads see what is left, so that those which are hard to find
 count twice. For that, asides are sought by heads that saw no mould of the kind: none that was
-written just before or after it, and by a plainer rule than is served: it leaves more of an attack,
-which serves the heads better (experiments/classifiers.md).
+written just before or after it, and by a plainer rule than is served: heads that learned from what
+the served one leaves were no better (experiments/classifiers.md).
 """
 
 import math
