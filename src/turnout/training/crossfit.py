@@ -76,7 +76,8 @@ def _is_told(bucket: object) -> bool:
 
 
 def _dealt(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
-    turn = {group: number for number, group in enumerate(sorted(set(groups)))}
+    # From the last fold on: of a single group the first fold's training says what is wrong with it.
+    turn = {group: folds - 1 - number for number, group in enumerate(sorted(set(groups)))}
     return np.array([turn[group] for group in groups], dtype=np.int64) % folds
 
 
