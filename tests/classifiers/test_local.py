@@ -122,7 +122,7 @@ def test_an_older_layout_is_refused(tmp_path: Path) -> None:
     shipped = Artefact.load()
     path = tmp_path / "old.zip"
     Artefact(arrays=shipped.arrays, meta={**shipped.meta, "version": "2"}).save(path)
-    with pytest.raises(ConfigError, match=r"layout 2, 3 is read.*turnout train intents"):
+    with pytest.raises(ConfigError, match=r"layout 2, 4 is read.*turnout train intents"):
         Artefact.load(path)
 
 

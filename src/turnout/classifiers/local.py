@@ -300,6 +300,6 @@ def _loaded() -> SentenceEncoder:
     return SentenceEncoder.load()
 
 
-def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:
-    table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
+def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
+    table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
     return Asides(table=table, alarm=meta["alarm"])
