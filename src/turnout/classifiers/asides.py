@@ -132,20 +132,33 @@ class Asides:
         if len(parts) == 1:
             return text
         scores, calls = self.table.all(*rows_of(parts)).T
-        # What a request opens with a colon belongs to it, whatever it says.
-        ends = [
-            score <= _LIKELIER and part.rstrip().endswith(OPENS)
-            for part, score in zip(parts, scores, strict=True)
-        ]
-        opened = 1 + np.flatnonzero(ends[:-1])
-        scores[opened] = np.minimum(scores[opened], scores[opened - 1])
-        start, end = _run(parts, scores.tolist(), calls.tolist())
-        kept = scores <= _SPARED
-        # What opens a task on a text stays with what is left of the text.
-        kept[int(opens(parts[0])) : start] = False
-        kept[end:] = False
-        left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
-        return text if left == text else unwrapped(left) or text
+        scores = with_opened(parts, scores)
+        run = _run(parts, scores.tolist(), calls.tolist())
+        return kept_of(text, parts, run, scores <= _SPARED)
+
+
+def with_opened(parts: Sequence[str], scores: Floats) -> Floats:
+    """The clauses' log-odds, where what a request opens with a colon belongs to it."""
+    ends = [
+        score <= _LIKELIER and part.rstrip().endswith(OPENS)
+        for part, score in zip(parts, scores, strict=True)
+    ]
+    opened = 1 + np.flatnonzero(ends[:-1])
+    scores = scores.copy()
+    scores[opened] = np.minimum(scores[opened], scores[opened - 1])
+    return scores
+
+
+def kept_of(text: str, parts: Sequence[str], run: tuple[int, int], asked: NDArray[np.bool_]) -> str:
+    """The clauses of the run that are ``asked``; the text itself where nothing else would be left.
+
+    What opens a task on a text stays with what is left of the text.
+    """
+    kept = asked.copy()
+    kept[int(opens(parts[0])) : run[0]] = False
+    kept[run[1] :] = False
+    left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
+    return text if left == text else _unwrapped(left) or text
 
 
 def _run(parts: Sequence[str], scores: Sequence[float], calls: Sequence[float]) -> tuple[int, int]:
@@ -176,7 +189,7 @@ def _own(length: int, score: float) -> float:
     return _EACH + _WEIGHT * share - _TRUST * (1.0 + share) * doubt
 
 
-def unwrapped(text: str) -> str:
+def _unwrapped(text: str) -> str:
     """The text without signs at its ends that belong to what stood around it."""
     text = text.strip()
     while text:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.asides import OPENS, Asides, clauses, opens, unwrapped
+from turnout.classifiers.asides import Asides, clauses, kept_of, with_opened
 from turnout.classifiers.grams import together
 from turnout.classifiers.heads import Table
 from turnout.classifiers.window import clipped
@@ -71,21 +71,12 @@ class _Reader:
 
     def _without(self, text: str) -> str:
         parts = clauses(text)
-        scores = self._asides.table.all(*together([self._rows_of(part) for part in parts]))[:, 0]
-        ends = [
-            score <= 0.0 and part.rstrip().endswith(OPENS)
-            for part, score in zip(parts, scores, strict=True)
-        ]
-        opened = 1 + np.flatnonzero(ends[:-1])
-        scores[opened] = np.minimum(scores[opened], scores[opened - 1])
+        rows = together([self._rows_of(part) for part in parts])
+        scores = with_opened(parts, self._asides.table.all(*rows)[:, 0])
         if len(parts) == 1 or scores.max() <= _TELLING:
             return text
-        start, end = _stretch([len(part) for part in parts], scores.tolist())
-        kept = scores <= 0.0
-        kept[int(opens(parts[0])) : start] = False
-        kept[end:] = False
-        left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
-        return text if left == text else unwrapped(left) or text
+        run = _stretch([len(part) for part in parts], scores.tolist())
+        return kept_of(text, parts, run, scores <= 0.0)
 
 
 def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
