@@ -48,16 +48,17 @@ def turnout(
     *,
     name: str = "turnout",
     extra: str = "",
+    config: str = CONFIG,
     workers: int = 1,
     core: int | None = None,
 ) -> Iterator[Started]:
     """``turnout serve``; ``extra`` is more configuration, by default without a ledger."""
     with tempfile.TemporaryDirectory() as place:
-        config = Path(place, "turnout.yaml")
-        config.write_text(CONFIG % upstream + (extra or 'ledger: "off"\n'), encoding="utf-8")
+        file = Path(place, "turnout.yaml")
+        file.write_text(config % upstream + (extra or 'ledger: "off"\n'), encoding="utf-8")
         more = {"TURNOUT_STATE_DIR": place, "XDG_DATA_HOME": place, "OMP_NUM_THREADS": "1"}
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        arguments = ["serve", "--config", str(config), "--port", "0", "--log-level", "WARNING"]
+        arguments = ["serve", "--config", str(file), "--port", "0", "--log-level", "WARNING"]
         arguments += ["--workers", str(workers)] if workers > 1 else []
         started = time.perf_counter()
         with process(

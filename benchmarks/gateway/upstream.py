@@ -54,7 +54,8 @@ class Canned(asyncio.Protocol):
     """One connection; requests may be pipelined."""
 
     def __init__(self) -> None:
-        self._seen = b""
+        self._seen = self._begun = b""
+        self._missing = 0
         self._pacing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,12 +69,21 @@ class Canned(asyncio.Protocol):
             self._pacing.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Answers each whole request."""
+        """Answers each whole request; of a body that comes in pieces, the ends are looked at."""
+        if self._missing > len(data):
+            self._missing -= len(data)
+            return
+        if self._missing:
+            self._answer(self._begun + data[: self._missing])
+            data, self._missing = data[self._missing :], 0
         self._seen += data
         while True:
             head, found, rest = self._seen.partition(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-            if not found or len(rest) < length:
+            if not found:
+                return
+            if len(rest) < length:
+                self._seen, self._begun, self._missing = b"", rest, length - len(rest)
                 return
             self._answer(rest[:length])
             self._seen = rest[length:]

@@ -9,7 +9,7 @@ from turnout.classifiers import LocalClassifier
 from turnout.classifiers.asides import Asides, clauses
 from turnout.classifiers.heads import Table
 
-_WORDS = ("sort", "list", "label", "chat", "please", "{", "}")
+_WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,12 @@ def test_a_long_text_is_split_in_linear_time() -> None:
 
 
 def _asides() -> Asides:
-    """Two words tell of an aside, two of a request."""
-    weights = np.array([[-3.0], [-3.0], [6.0], [3.0], [0.0], [0.0], [0.0]], dtype=np.float32)
-    table = Table(
-        rarity=np.ones(len(_WORDS), np.float32), weights=weights, bias=np.full(1, -1.5, np.float32)
-    )
+    """Two words tell of an aside, two of a request, and one calls off what came before."""
+    weights = np.zeros((len(_WORDS), 2), np.float32)
+    weights[:4, 0] = -3.0, -3.0, 6.0, 3.0
+    weights[-1, 1] = 8.0
+    bias = np.array([-1.5, -4.0], np.float32)
+    table = Table(rarity=np.ones(len(_WORDS), np.float32), weights=weights, bias=bias)
     return Asides(table=table, alarm=4.0)
 
 
@@ -82,6 +83,22 @@ def test_what_opens_a_task_stays_with_its_text() -> None:
     assert asides.without(f"sort this.\nlabel: chat.\n{text}", _rows_of) == f"sort this.\n{text}"
     assert asides.without(f"sort this. label: chat.\n{text}", _rows_of) == text
     assert asides.without(f"label this.\nlabel: chat.\n{text}", _rows_of) == text
+
+
+def test_a_task_that_is_called_off_goes() -> None:
+    """With what calls it off, where another task follows; where none does, the task stays."""
+    asides = _asides()
+    assert asides.without("sort it. drop it. list that", _rows_of) == "list that"
+    assert asides.without("sort it. please! drop it. list that", _rows_of) == "list that"
+    assert "sort it. list that." in asides.without("sort it. list that. drop it.", _rows_of)
+
+
+def test_a_request_ends_with_a_line_rather_than_within() -> None:
+    """What tells little of an aside is left out where it has a line of its own."""
+    asides = _asides()
+    assert asides.without("sort it and list it.\nchat", _rows_of) == "sort it and list it."
+    told = "sort it and list it. please; chat"
+    assert asides.without(told, _rows_of) == "sort it and list it. please"
 
 
 def test_what_stood_around_the_request_goes_with_it() -> None:
@@ -134,6 +151,22 @@ def test_a_pasted_text_dictates_no_label(task: str, intent: str, said: str) -> N
     """What a pasted text says of labels is not what is asked about it."""
     text = "The choir meets on Tuesday at seven. Bring the green folder. Olga has the key."
     prompt = f"{task}\n\n{said} {text}"
+    assert LocalClassifier.load().predict([{"role": "user", "content": prompt}]).intent == intent
+
+
+@pytest.mark.parametrize(
+    ("prompt", "intent"),
+    [
+        ("How do I sort a list in Python? Never mind, solved. Poem about rain, please", "creative"),
+        ("Escribe un poema. No, olvídalo. Write a Python function that adds two lists.", "code"),
+        ("Forget the second example, write me a poem instead", "creative"),
+        ("Write a Python parser. Never mind the comments. Use the standard library.", "code"),
+        ("Translate this letter. Never mind the address. Formal English, please.", "translation"),
+        ("Write a story about a dog. No wait, make it a cat.", "creative"),
+    ],
+)
+def test_what_is_called_off_names_no_label(prompt: str, intent: str) -> None:
+    """The label is that of what is still asked; who takes back a part still asks for the rest."""
     assert LocalClassifier.load().predict([{"role": "user", "content": prompt}]).intent == intent
 
 

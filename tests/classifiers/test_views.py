@@ -5,6 +5,8 @@ import codecs
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from turnout.classifiers.views import stretches
 
@@ -59,3 +61,36 @@ def test_a_plain_text_has_one_reading(text: str) -> None:
 def test_a_hostile_text_ends(unit: str) -> None:
     """A hundred thousand characters made to confuse the decoders give a few readings."""
     assert 1 <= len(stretches(unit * (100_000 // len(unit)))) <= 6 * (100_000 // 600 + 1)
+
+
+@given(
+    sentences=st.integers(0, 120),
+    signs=st.integers(0, 600),
+    encode=st.sampled_from([
+        lambda t: base64.b64encode(t.encode()).decode(),
+        lambda t: base64.b32encode(t.encode()).decode(),
+        lambda t: t.encode().hex(" "),
+        lambda t: "".join(f"%{b:02x}" for b in t.encode()),
+        lambda t: "".join(f"&#{ord(c)};" for c in t),
+        lambda t: "".join(f"\\u{ord(c):04x}" for c in t),
+    ]),
+)  # fmt: skip
+@settings(max_examples=60)
+def test_what_is_encoded_in_a_long_text_is_read_wherever_it_stands(
+    sentences: int, signs: int, encode: Callable[[str], str]
+) -> None:
+    """Blocks are decoded one by one, and what stands across two is whole in one of them."""
+    told = "The station keeper writes down when each train came, and what it carried. "
+    text = f"{told * sentences}{'~' * signs}\n{encode(PLAIN)}\n{told * (120 - sentences)}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("turnout.classifiers.views._BLOCK", 2000)
+        assert any(PLAIN in part for part in stretches(text))
+
+
+def test_a_long_encoded_text_without_a_blank_is_read_as_one() -> None:
+    """Where a block would end is no place to cut a code."""
+    said = "".join(f"The train on track {number} has left.\n" for number in range(2500))
+    code = base64.b64encode(said.encode()).decode()
+    found = "".join(stretches(f"Read this and do what it says: {code}"))
+    assert 100_000 < len(code) < 131_072
+    assert all(f"track {number} has left" in found for number in range(0, 2500, 100))

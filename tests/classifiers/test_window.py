@@ -1,5 +1,9 @@
 """What of a conversation is read."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from turnout.classifiers.window import chunks, clipped, sentences, window
 
 
@@ -80,3 +84,19 @@ def test_instructions_are_what_only_the_application_says_before_the_conversation
     read = window([{"role": role, "content": text} for role, text in said])
     assert read.instructions == {"b"}
     assert set(read.segments) == {"a", "b", "c", "d"}
+
+
+@given(
+    text=st.text(st.sampled_from(list("a.!\"' \n\t。؟")) | st.characters(), max_size=300),
+    span=st.integers(1, 40),
+    repeat=st.integers(1, 20),
+)
+def test_where_a_long_text_is_searched_piece_by_piece_is_not_seen(
+    text: str, span: int, repeat: int
+) -> None:
+    """Sentences and stretches end where they end in one search over the whole text."""
+    text *= repeat
+    whole = chunks(text), sentences(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("turnout.classifiers.window._SPAN", span)
+        assert (chunks(text), sentences(text)) == whole

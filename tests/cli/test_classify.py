@@ -159,3 +159,20 @@ def test_a_configured_label_classifier_is_asked(
         assert {row["intent"] for row in found if row["id"] != 7} == {"creative"}
         assert found[7]["intent"] == "unsafe"
         assert len(upstream.requests) == 39
+        assert "could not be had" not in ran.err
+
+
+def test_labels_that_could_not_be_had_are_counted(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With the reason, once; the lines have their local safety, and the exit code stays 0."""
+    with FaultyUpstream(replies={"acme/judge": "no idea"}) as upstream:
+        asking = {"kind": "llm", "model": "judge", "deadline_s": 30}
+        settings = config(upstream, classifier=asking, timeouts=PATIENT)
+        settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
+        (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
+        source = written(tmp_path / "a.jsonl", [{"text": FACT}, {"text": UNSAFE}, {"text": FACT}])
+        ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
+        assert [row["intent"] for row in verdicts(ran.out)] == ["unknown", "unsafe", "unknown"]
+        assert ran.code == 0
+        assert ran.err.count("2 labels could not be had: ") == 1

@@ -142,7 +142,17 @@ def test_what_cannot_be_added_is_one_line(
         (("new", "--outcomes", str(few)), "give at least 10"),
         (("new", "--outcomes", str(unset)), "line 1: score is None"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
+        ((" ", "--prior", "0.5"), "the model has no name"),
     ]
+    odd = {
+        '{"prompt": "x", "score": 1, "model": "other"}': "a result of 'other', not of 'new'",
+        '{"prompt": "x", "score": 1, "cost_usd": -1}': "cost_usd is -1; use a number of at least 0",
+        '{"id": "x", "score": 1}': "no prompt; keep each probe's query",
+    }
+    for number, (line, words) in enumerate(odd.items()):
+        file = tmp_path / f"odd{number}.jsonl"
+        file.write_text(f"{line}\n" * 12)
+        cases.append((("new", "--outcomes", str(file)), f"line 1: {words}"))
     digest = open_bundle(bundle).digest
     for arguments, words in cases:
         ran = run(capfd, "probe", *arguments, "--bundle", str(bundle))

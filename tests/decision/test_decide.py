@@ -202,7 +202,7 @@ def test_a_decision_is_json_ready() -> None:
 
 def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
     """At Anthropic, where writing for an hour costs twice a fresh token; elsewhere nothing does."""
-    here = deployment("strong", price(3, 15))
+    here = deployment("strong", price(3, 15), max_output=5000)
     claude = replace(here, provider=replace(here.provider, family="anthropic"))
     holds = {
         (place.provider.family, lasting): bound(request(), features(lasting=lasting), place)
@@ -214,3 +214,18 @@ def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
     assert least is not None
     assert holds["openai", True].cost_pico_usd == least == holds["anthropic", False].cost_pico_usd
     assert holds["anthropic", True].cost_pico_usd == least + prompt * 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "cap"), [("claude-sonnet-4-5", 32_000), ("claude-3-5-haiku", 8_192), ("other", 4_096)]
+)
+def test_a_hold_at_anthropic_is_for_the_cap_that_it_is_told(model: str, cap: int) -> None:
+    """Where a caller gives none: not for the whole window, which no answer could fill."""
+    here = deployment("strong", price(0, 15))
+    claude = replace(
+        here,
+        card=replace(here.card, id=model),
+        provider=replace(here.provider, family="anthropic"),
+    )
+    assert bound(request(), features(), claude).cost_pico_usd == cap * 15_000_000
+    assert (bound(request(), features(), here).cost_pico_usd or 0) > 100_000 * 15_000_000

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.worlds import request
 from turnout.core import Request
 from turnout.features import count, extract
+from turnout.features.tokens import tokenizer
 
 TOKENIZERS = ("o200k_base", "deepseek_v3", "qwen3")
 
@@ -49,7 +50,28 @@ def test_tools_images_and_json_are_seen() -> None:
     assert found.needs_tools
     assert found.needs_json
     assert found.output_tokens == 50
-    assert 10 < found.input_tokens["o200k_base"] < 60
+    assert 1410 < found.input_tokens["o200k_base"] < 1460
+
+
+@pytest.mark.parametrize(
+    ("picture", "tokens"),
+    [
+        ({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}, 1400),
+        ({"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}}, 85),
+        ({"type": "image_url", "image_url": "https://a.example/b.png"}, 1400),
+        ({"type": "file", "file": {"file_data": "data:,"}}, 0),
+    ],
+)
+def test_pictures_count_by_their_number(picture: dict[str, Any], tokens: int) -> None:
+    """Else a budget's hold, and whether a prompt fits, would leave them out."""
+    text = {"type": "text", "text": "what is this"}
+    bare, seen = (
+        extract(
+            Request(id="r", body={"messages": [{"role": "user", "content": parts}]}), TOKENIZERS
+        ).input_tokens["qwen3"]
+        for parts in ([text], [text, picture, picture])
+    )
+    assert seen - bare == 2 * tokens
 
 
 def test_tool_calls_and_results_count_as_prompt() -> None:
@@ -80,3 +102,20 @@ def test_a_cache_of_an_hour_is_seen_in_either_form(part: dict[str, str], *, last
     assert extract(chat, ["o200k_base"]).lasting == lasts
     assert extract(native, ["o200k_base"]).lasting == lasts
     assert not extract(Request(id="r", body=plain), ["o200k_base"]).lasting
+
+
+WORD = st.text(st.sampled_from("abcXY.,'1é好\n"), min_size=1, max_size=12)
+
+
+@given(words=st.lists(WORD, min_size=1, max_size=60))
+def test_a_very_long_text_is_counted_in_pieces(words: list[str]) -> None:
+    """Cut before a blank, it comes to the same; where it has none, to a few tokens more a piece."""
+    for text, most in ((" ".join(words), 0), ("".join(words), 3)):
+        whole = [len(tokenizer(name).encode(text)) for name in TOKENIZERS]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("turnout.features.tokens._LONG", 0)
+            patch.setattr("turnout.features.tokens._AT_ONCE", 30)
+            patch.setattr("turnout.features.tokens._COUNTED", {})
+            pieces = [count([text], name) for name in TOKENIZERS]
+        more = most * (len(text) // 30)
+        assert all(abs(p - w) <= more for p, w in zip(pieces, whole, strict=True))

@@ -1,5 +1,6 @@
 """What each fuzz target does with bytes; any exception that escapes is a finding."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -91,7 +92,7 @@ def _route(dialect: ApiDialect, inbound: Inbound) -> None:
         model=inbound.model,
     )
     router = _router()
-    router.input_tokens(request)
+    asyncio.run(router.input_tokens(request))
     router.route(request)
     for deployment in router.parts.means.rules.catalog.deployments.values():
         for codec in CODECS:

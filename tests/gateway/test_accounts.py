@@ -198,6 +198,18 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     assert answer.json()["model"] != "acme/strong"
 
 
+def test_a_models_budget_leaves_out_the_place_that_is_too_dear_alone(tmp_path: Path) -> None:
+    """The cheap place of the same model fits and answers."""
+    dear = {"model": "acme/dear", "price": {"input": 100, "output": 200}}
+    both = {"model": "acme/cheap", "price": {"input": 1, "output": 2}, "deployments": [{}, dear]}
+    budgets = [{"per": "model", "name": "both", "window": "day", "usd": 0.001}]
+    with _gate(tmp_path, embedding={"both": both}, budgets=budgets) as gate:
+        answer = gate.post("/v1/chat/completions", chat(model="both", max_tokens=20))
+        assert (answer.status, answer.headers["x-turnout-model"]) == (200, "acme/cheap")
+        longer = gate.post("/v1/chat/completions", chat(model="both", max_tokens=2000))
+    assert longer.status == 402
+
+
 def test_a_refusal_names_the_budgets_that_refuse_alone(tmp_path: Path) -> None:
     """A budget that only a fallback does not fit is no reason; nor does it make a 429 a 402."""
     tight = {"per": "all", "window": "day", "usd": "0.0002"}
@@ -327,7 +339,11 @@ def test_a_configured_budget_holds_without_any_key(tmp_path: Path) -> None:
     budgets = [{"per": "all", "window": "day", "usd": "0.0001"}]
     with _gate(tmp_path, budgets=budgets) as gate:
         statuses = [_ask(gate, {}).status for _ in range(20)]
+        (shown,) = gate.get("/v1/budgets", ADMIN).json()["data"]
+        assert gate.get("/v1/budgets", {"x-api-key": "unused"}).json()["data"] == []
     assert set(statuses) == {200, 402}
+    assert shown["budget"] == "all:*:day:usd"
+    assert float(shown["spent"]) > 0
 
 
 def test_without_a_ledger_there_is_nowhere_to_keep_keys() -> None:
@@ -351,6 +367,7 @@ def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
             assert again.headers["content-type"] == first.headers["content-type"]
             assert "x-turnout-cache" not in _ask(gate, other, stream=stream).headers
         assert "x-turnout-cache" not in _ask(gate, mine, temperature=0.5).headers
+        assert b"turnout_cache_hits_total 2.0" in gate.get("/metrics", ADMIN).body
         assert len(gate.upstream.invoice) == 5
 
 

@@ -1,6 +1,7 @@
 """When a refusal says to come back, and to whom it says so."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_what_its_operator_has_to_mend_names_no_time(fault: str) -> None:
     assert "retry-after" not in answer.headers
 
 
-def test_what_no_window_can_take_is_not_told_to_wait_for_the_next(tmp_path: Any) -> None:
+def test_what_no_window_can_take_is_not_told_to_wait_for_the_next(tmp_path: Path) -> None:
     """More than the whole budget, or without a price: another day does not help."""
     budgets = [{"per": "all", "window": "day", "usd": 0.001}]
     own = {"model": "acme/own", "price": "unknown"}
@@ -74,6 +75,15 @@ def test_what_no_window_can_take_is_not_told_to_wait_for_the_next(tmp_path: Any)
         assert answer.status == 402
         assert "retry-after" not in answer.headers
     assert store_at(tmp_path / "l.db").fetch("SELECT count(*) FROM requests") == [(0,)]
+
+
+def test_more_than_a_whole_rate_limit_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A 429 says when the window ends, and that another try would not fit either."""
+    budgets = [{"per": "all", "window": "minute", "tokens": 1000}]
+    with world(ledger=str(tmp_path / "l.db"), budgets=budgets) as w:
+        answer = w.post("/v1/chat/completions", chat(model="fast", max_tokens=5000))
+    assert (answer.status, answer.headers["x-should-retry"]) == (429, "false")
+    assert 0 < wait_s(answer) <= 60
 
 
 async def test_metrics_forget_the_cooldown_of_what_is_configured_no_longer() -> None:

@@ -23,6 +23,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
 from turnout.classifiers.success.predictor import Floats, SuccessPredictor, agreed, tell
+from turnout.classifiers.success.smooth import Neighbours
 from turnout.cli import main
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
@@ -396,3 +397,16 @@ def test_a_bundle_of_an_older_version_is_refused_with_the_way_out(
     replace(stored, meta={**stored.meta, "schema": "difficulty/2+words/64"}).save(tmp_path / FILE)
     with pytest.raises(ConfigError, match=r"success\.zip: schema .*: train again"):
         load(tmp_path)
+
+
+def test_a_known_call_lies_as_close_whoever_is_read_with_it() -> None:
+    """What rounding leaves of the distance to itself hung on how many prompts were read at once."""
+    random = np.random.default_rng(0)
+    places = random.normal(size=(300, 130)).astype(np.float32)
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    known = Neighbours(
+        places=places, departures=np.zeros((300, 2), np.float32), count=80, of_calls=True
+    )
+    together = known.look(places)[1]
+    alone = np.concatenate([known.look(one[None])[1] for one in places])
+    assert np.abs(together - alone).max() < 1e-6

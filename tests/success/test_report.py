@@ -13,6 +13,7 @@ from turnout.evaluation.report import Row
 from turnout.evaluation.report_rows import Rows
 from turnout.evaluation.table_files import read_table
 from turnout.policies import Cheapest, Strongest
+from turnout.training.calibrate import calibrate
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,28 @@ def test_figures_are_those_of_the_table(prefix: Path) -> None:
     assert rows["oracle"].quality.value == pytest.approx(table.score.max(axis=1).mean())
     assert rows["oracle"].oracle_gap.value == pytest.approx(0)
     assert cheapest.picks["small"].value == 1
+
+
+def test_of_equally_good_models_the_cheapest_is_the_best_single(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Savings against the dearer one would be larger than they are; all that report it agree."""
+    world = read_table(write_table(tmp_path))
+    score = world.score[:, [2, 0, 2]]
+    cost = np.tile([0.02, 0.001, 0.01], (len(score), 1))
+    prefix = write_table(tmp_path, "equal", score=score, cost_usd=cost)
+    table = read_table(prefix)
+    row = {row.name: row for row in Rows(table).baselines(None)}["best single"]
+    assert row.usd_per_1000.value == pytest.approx(10)
+    assert list(row.picks) == ["large"]
+    found = calibrate(
+        table, np.tile([0.9, 0.5, 0.8], (len(score), 1)), dict(zip(MODELS, cost[0], strict=True))
+    )
+    assert found.saving == pytest.approx(0)
+    ran = run(capfd, "eval", "--table", str(prefix), "--policy", "cheapest", "--json")
+    assert "best single and strongest: large; dearest: small" in ran.json["notes"]
+    strongest = next(row for row in ran.json["rows"] if row["name"] == "strongest")
+    assert list(strongest["picks"]) == ["large"]
 
 
 def test_the_zero_router_is_the_cheapest_mix(prefix: Path) -> None:

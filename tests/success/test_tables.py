@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from tests.success.worlds import MODELS, write_table
 from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
+from turnout.training.crossfit import fold_of
 
 
 def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
@@ -330,3 +332,27 @@ def _rewrite(prefix: Path, lines: list[dict[str, object]], score: np.ndarray) ->
     np.savez(f"{prefix}.npz", **arrays)
     with gzip.open(f"{prefix}.prompts.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "buckets", [[2 + 5 * n for n in range(14)], [7], [np.nan], [f"b{n}" for n in range(30)]]
+)
+def test_every_fold_has_rows_whatever_the_buckets_are(
+    tmp_path: Path, buckets: list[object]
+) -> None:
+    """Those of one fold of a larger table, a single one, none that is known, or names."""
+    table = read_table(write_table(tmp_path))
+    rows = tuple(
+        {**row, "bucket": buckets[n % len(buckets)]} for n, row in enumerate(table.prompts)
+    )
+    place = fold_of(replace(table, prompts=rows))
+    assert set(place.tolist()) == {0, 1, 2, 3, 4}
+    names = [str(row["bucket"]) for row in rows]
+    if len(set(names)) > 5:
+        assert len(set(zip(names, place.tolist(), strict=True))) == len(set(names))
+
+
+def test_folds_are_by_bucket_where_that_deals_all(tmp_path: Path) -> None:
+    """Modulo five, as the benchmark has them."""
+    table = read_table(write_table(tmp_path))
+    assert fold_of(table).tolist() == [n % 70 % 5 for n in range(240)]

@@ -192,6 +192,44 @@ def test_a_detour_is_no_aside() -> None:
     assert np.array_equal(told.weights, plain.weights)
 
 
+def test_what_calls_off_a_task_is_learned_apart() -> None:
+    """From the clause before the prompt's place; it makes neither labels' rows nor asides."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    off = [
+        _row(f"jjk. {told}. {{prompt}}", kind="called_off", source="own/m") for told in ("vvq", "v")
+    ]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    plain, told = (fit_asides([*moulds, *more, *prompts], _letters) for more in ([], off))
+    j, v, z = (ord(letter) % 97 for letter in "jvz")
+    assert told.weights[v, 1] > 0 > told.weights[z, 1]
+    assert not told.weights[j].any()
+    assert told.weights[z, 0] > 0 == told.weights[v, 0]
+    assert not plain.weights[:, 1].any()
+    assert plain.bias[1] < -1e6
+    assert attacked([*off, *prompts]) == []
+    assert not off[0].judged
+
+
+def test_who_takes_back_a_part_calls_nothing_off() -> None:
+    """Such a row has no place for a prompt: all of it is asked."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    off = [
+        _row(f"{told}. {{prompt}}", kind="called_off", source="own/m") for told in ("vvq", "vvk")
+    ]
+    partly = _row("sort it. vvj. mix", intent="code", kind="called_off", source="own/m")
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    v = ord("v") % 97
+    plain, told = (
+        fit_asides([*moulds, *off, *more, *prompts], _letters).weights[v, 1]
+        for more in ([], [partly])
+    )
+    assert 0 < told < plain
+
+
 @pytest.mark.parametrize(
     ("intent", "kind"), [("unsafe", "injection"), ("code", "injection_benign")]
 )

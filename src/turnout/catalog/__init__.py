@@ -1,7 +1,7 @@
 """Models, deployments, providers and their dated prices."""
 
 from turnout.catalog.build import build
-from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider
+from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider, usual_cap
 from turnout.catalog.price import Price, Rates
 from turnout.catalog.served import billed, is_other
 
@@ -15,4 +15,5 @@ __all__ = [
     "billed",
     "build",
     "is_other",
+    "usual_cap",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from turnout.catalog.claudes import longest_answer
 from turnout.catalog.price import Price
 from turnout.core import Features
 from turnout.core.nearest import nearest
@@ -73,6 +74,11 @@ class ModelCard:
         return "does not promise JSON" if features.needs_json and not self.json else None
 
 
+def usual_cap(card: ModelCard) -> int:
+    """The cap that Anthropic's API, which wants one, is told where a caller gives none."""
+    return card.max_output or longest_answer(card.id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A model at a provider: a thing one can call. ``price`` is None when declared unknown.
@@ -99,6 +105,11 @@ class Deployment:
     def runs_hosted(self) -> bool:
         """Whether tools that run at OpenAI can be asked for there."""
         return self.provider.family == "openai-responses"
+
+    @property
+    def usual_cap(self) -> int | None:
+        """The cap on an answer that its provider is told where a caller gives none, if it is."""
+        return usual_cap(self.card) if self.provider.family == "anthropic" else None
 
     def lacks(self, features: Features) -> str | None:
         """Why it cannot do what a request of these features needs, in words; None when it can."""

@@ -37,16 +37,25 @@ _END = re.compile(
 )
 # Words, numbers and commas: no sign that ends a clause need be looked for.
 _UNBROKEN = re.compile(r"(?:[A-Za-z0-9,]++(?:['-][A-Za-z0-9])?+ ?)++[.!?]?")
-# What the head's log-odds for a clause are worth, what its own length speaks against leaving it
-# out, and what is left: fitted by likelihood to where prompts stand in attacks of kinds that the
-# head had not seen, and to public prompts, which stand whole. Lengths count up to so many
-# characters, as a share of them.
-_TRUST, _WEIGHT, _REST = 0.85, 0.4, 1.0
+# What speaks for the run of clauses in which the request stands: a share for each clause, for its
+# length (up to so many characters), and against what the head takes for an aside. Below the floor
+# log-odds count less, since another task beside the prompt looks like a request as well. Fitted by
+# likelihood, as all to the next blank line, to where prompts stand in attacks of kinds that the
+# head had not seen, and to prompts, which stand whole.
+_EACH, _WEIGHT, _TRUST = -0.22, 0.64, 0.42
 _WEIGHTY = 60
-# Inside the request's stretch, log-odds above this make a clause an aside.
+_FLOOR, _BELOW = -2.0, 0.45
+# Where the run begins or ends amid the text: at a line's end it may, behind a colon seldom.
+_BEGINS, _BEGINS_LINE, _BEGINS_COLON = 0.28, 0.33, -0.35
+_ENDS, _ENDS_LINE, _ENDS_COLON = -1.37, 1.70, -0.62
+# Log-odds above the first count as calling off what came before: against the run that holds the
+# clause, and for one that begins behind it.
+_HINT, _HELD, _FREED = -2.0, -1.0, 0.57
+
+# A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
-# Without a clause above this a text stands whole: "Fix this: ..." is a request in two clauses.
-_TELLING = 0.5
+# Inside the request's run, log-odds above this make a clause an aside.
+_SPARED = 1.0
 # A turn of several is left out where each of its clauses is above this.
 _SURE = 2.0
 OPENS = (":", "：")
@@ -82,11 +91,12 @@ def opens(clause: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asides:
-    """A linear head over a clause's table rows: log-odds that it is not part of the request.
+    """A linear head over a clause's table rows, with two outputs in log-odds.
 
-    Where no clause tells of one, the text is kept. Else the likeliest stretch of clauses is, and of
-    those inside it all that are likelier the request's own. ``alarm`` is the least sum of telling
-    rows that makes a text worth splitting.
+    The first says that a clause is not part of the request, the second that it calls off what came
+    before it ("never mind, I found it"). Kept is the likeliest run of clauses, but for those inside
+    it that are asides themselves. ``alarm`` is the least sum of telling rows that makes a text
+    worth splitting.
     """
 
     table: Table
@@ -121,40 +131,62 @@ class Asides:
         parts = clauses(text)
         if len(parts) == 1:
             return text
-        scores = self.table.all(*rows_of(parts))[:, 0]
-        # What a request opens with a colon belongs to it, whatever it says.
-        ends = [
-            score <= _LIKELIER and part.rstrip().endswith(OPENS)
-            for part, score in zip(parts, scores, strict=True)
-        ]
-        opened = 1 + np.flatnonzero(ends[:-1])
-        scores[opened] = np.minimum(scores[opened], scores[opened - 1])
-        if scores.max() <= _TELLING:
-            return text
-        start, end = _stretch([len(part) for part in parts], scores.tolist())
-        kept = scores <= _LIKELIER
-        # What opens a task on a text stays with what is left of the text.
-        kept[int(opens(parts[0])) : start] = False
-        kept[end:] = False
-        left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
-        return text if left == text else _unwrapped(left) or text
+        scores, calls = self.table.all(*rows_of(parts)).T
+        scores = with_opened(parts, scores)
+        run = _run(parts, scores.tolist(), calls.tolist())
+        return kept_of(text, parts, run, scores <= _SPARED)
 
 
-def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
-    """The likeliest place of the request among clauses of these lengths and log-odds.
+def with_opened(parts: Sequence[str], scores: Floats) -> Floats:
+    """The clauses' log-odds, where what a request opens with a colon belongs to it."""
+    ends = [
+        score <= _LIKELIER and part.rstrip().endswith(OPENS)
+        for part, score in zip(parts, scores, strict=True)
+    ]
+    opened = 1 + np.flatnonzero(ends[:-1])
+    scores = scores.copy()
+    scores[opened] = np.minimum(scores[opened], scores[opened - 1])
+    return scores
 
-    A request stands in one piece: the run of clauses which it costs most to leave out (Kadane's
-    rule). What an aside parts from most of it came with the aside.
+
+def kept_of(text: str, parts: Sequence[str], run: tuple[int, int], asked: NDArray[np.bool_]) -> str:
+    """The clauses of the run that are ``asked``; the text itself where nothing else would be left.
+
+    What opens a task on a text stays with what is left of the text.
     """
-    best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
-    for i, (length, score) in enumerate(zip(lengths, scores, strict=True)):
-        if total <= 0.0:
-            total, start = 0.0, i
-        share = min(length, _WEIGHTY) / _WEIGHTY
-        total += _WEIGHT * share - _REST - _TRUST * (1.0 + share) * score
-        if total > best:
-            best, found = total, (start, i + 1)
+    kept = asked.copy()
+    kept[int(opens(parts[0])) : run[0]] = False
+    kept[run[1] :] = False
+    left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
+    return text if left == text else _unwrapped(left) or text
+
+
+def _run(parts: Sequence[str], scores: Sequence[float], calls: Sequence[float]) -> tuple[int, int]:
+    """The likeliest place of the request among clauses with these log-odds.
+
+    A request stands in one piece: the run for which most speaks (Kadane's rule, with what its two
+    ends are worth). What an aside parts from most of it came with the aside.
+    """
+    best, found, total, start = -math.inf, (0, len(parts)), -math.inf, 0
+    begins = 0.0
+    for i, (part, score, call) in enumerate(zip(parts, scores, calls, strict=True)):
+        if begins > total:
+            total, start = begins, i
+        called = max(call - _HINT, 0.0)
+        total += _own(len(part), score) + _HELD * called
+        line, colon = "\n" in part, part.rstrip().endswith(OPENS)
+        ends = _ENDS + _ENDS_LINE * line + _ENDS_COLON * colon if i + 1 < len(parts) else 0.0
+        if total + ends > best:
+            best, found = total + ends, (start, i + 1)
+        begins = _BEGINS + _BEGINS_LINE * line + _BEGINS_COLON * colon + _FREED * called
     return found
+
+
+def _own(length: int, score: float) -> float:
+    """What speaks for a clause of this length and log-odds as one of the request's."""
+    share = min(length, _WEIGHTY) / _WEIGHTY
+    doubt = max(score, _FLOOR) + _BELOW * min(score - _FLOOR, 0.0)
+    return _EACH + _WEIGHT * share - _TRUST * (1.0 + share) * doubt
 
 
 def _unwrapped(text: str) -> str:

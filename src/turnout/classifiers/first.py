@@ -20,6 +20,9 @@ Rows = NDArray[np.int64]
 
 # So many texts are read faster one by one.
 _FEW = 6
+# So many texts are read at once, or a long prompt's would take gigabytes and keep other threads
+# waiting while they are laid out.
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,20 @@ class FirstStage:
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
 
     def read(self, texts: Sequence[str]) -> FirstRead:
-        """All texts at once."""
+        """All texts, a batch at a time; what is said of one does not depend on the others."""
         if not texts:
             nothing = np.zeros((0, len(self._table.bias)), np.float32)
             return FirstRead(logits=nothing, quick=nothing, known=nothing[:, 0])
+        if len(texts) <= _BATCH:
+            return self._read(texts)
+        read = [self._read(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
+        return FirstRead(
+            logits=np.concatenate([part.logits for part in read]),
+            quick=np.concatenate([part.quick for part in read]),
+            known=np.concatenate([part.known for part in read]),
+        )
+
+    def _read(self, texts: Sequence[str]) -> FirstRead:
         rows, starts = self.rows_of(texts)
         logits = self._table.all(rows, starts)
         is_piece = rows < PIECES

@@ -8,6 +8,7 @@ embedded. Does not know what is done with a prediction.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from threading import Lock
@@ -149,10 +150,11 @@ class LocalClassifier:
         }
         instructed = [i for i, part in enumerate(parts) if part not in of_others]
         chunks = (*parts, *apart(parts))
-        texts = list(dict.fromkeys((*turns, *contexts, *chunks)))
-        place = {text: i for i, text in enumerate(texts)}
-        read = self._first.read(texts)
-        of_turns, of_chunks = _places(turns, place), _places(chunks, place)
+        place: dict[str, int] = {}
+        for text in chain(turns, contexts, chunks):
+            place.setdefault(text, len(place))
+        read = self._first.read(list(place))
+        of_turns, of_chunks = _places(turns, place), np.array(_places(chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
@@ -298,6 +300,6 @@ def _loaded() -> SentenceEncoder:
     return SentenceEncoder.load()
 
 
-def _asides(arrays: Mapping[str, Any], meta: Mapping[str, float]) -> Asides:
-    table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], [meta["bias"]])
+def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
+    table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
     return Asides(table=table, alarm=meta["alarm"])

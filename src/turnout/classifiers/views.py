@@ -1,10 +1,12 @@
 """The readings of a text: raw, unmasked, and decoded where it looks encoded.
 
 Safety scores every reading and the worst counts. Deterministic; at most ``_LIMIT`` decodings and
-the text itself twice, each no longer than about the text itself.
+the text itself twice, each no longer than about the text itself. A long text is decoded block by
+block, so that memory is bounded and other threads need not wait.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from turnout.classifiers.decoders import ENCODINGS, is_readable
@@ -13,6 +15,9 @@ from turnout.classifiers.window import chunks
 
 _LIMIT = 4
 _LAYERS = 2
+# Characters of a block, which ends where a word does; of one without blanks, which is perhaps one
+# encoded text. What stands across is whole in the next block, that begins so many stretches before.
+_BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**17, 3
 
 # Words of letters with the usual signs around them, and single numbers: no room for a code.
 _WORDS = re.compile(
@@ -37,9 +42,23 @@ def stretches(text: str) -> list[str]:
     for masked, run in groupby(zip(parts, plain, strict=True), key=lambda pair: pair[0] != pair[1]):
         if masked:
             found |= dict.fromkeys(chunks("".join(shown for _, shown in run)))
-    for reading in _decodings(text if plain == parts else "".join(plain)):
-        found |= dict.fromkeys(chunks(reading))
+    whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
+    for block in whole:
+        for reading in _decodings(block):
+            found |= dict.fromkeys(chunks(reading))
     return list(found)
+
+
+def _blocks(parts: Sequence[str]) -> Iterator[str]:
+    """The joined parts of a long text, a block at a time."""
+    start = size = 0
+    for end, part in enumerate(parts, 1):
+        size += len(part)
+        is_full = size >= _BLOCK and (part[-1:].isspace() or size >= _UNBROKEN)
+        if is_full or end == len(parts):
+            yield "".join(parts[start:end])
+            start = max(end - _AGAIN, 0)
+            size = sum(map(len, parts[start:end]))
 
 
 def _decodings(text: str) -> list[str]:

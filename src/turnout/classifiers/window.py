@@ -6,7 +6,7 @@ Does not know how either is scored.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,9 @@ TAIL = 200
 LONG, SHORT = 160, 30
 # What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
 _ENDS = re.compile(r"(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|\n\s*")
+_BLANKS = re.compile(r"\s+")
+# So many characters are searched at once: a search of many more keeps other threads waiting.
+_SPAN = 2**16
 _SPEAKERS = frozenset({"user", "assistant"})
 
 
@@ -110,7 +113,7 @@ def _cut(text: str, least: int, most: int) -> list[str]:
         return [text] if text.strip() else []
     found: list[str] = []
     start = last = 0
-    for end in (*(m.end() for m in _ENDS.finditer(text)), len(text)):
+    for end in (*_ends(text), len(text)):
         if last > start and (last - start >= least or end - start > most):
             found.append(text[start:last])
             start = last
@@ -119,3 +122,24 @@ def _cut(text: str, least: int, most: int) -> list[str]:
             start += most
         last = end
     return [part for part in (*found, text[start:]) if part.strip()]
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Where sentences end, span by span as in one search; one between two spans is told twice."""
+    at = 0
+    while at < len(text):
+        upto = at + _SPAN
+        for match in _ENDS.finditer(text, at, upto):
+            if match.end() == upto and match.group():
+                # The blanks that end a sentence may go on.
+                upto = _after_blanks(text, upto)
+                yield upto
+            else:
+                yield match.end()
+        at = upto
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while match := _BLANKS.match(text, at, at + _SPAN):
+        at = match.end()
+    return at

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,13 +50,15 @@ def classify(
     if config is None and (unused := config_path(None)):
         note = f"{unused} is not used here; for what it serves give --config {unused}"
         err.print(f"turnout: note: {note}")
-    bad = 0
+    bad, missing = 0, Counter[str]()
     if source.exists() and target.exists() and source.samefile(target):
         raise ConfigError(f"--out {target} is the file to read; write the verdicts elsewhere")
     with opened(source) as file, written(target) as sink, _reader(config, ledger=ledger) as read:
         for batch in _batches(_shown(lines(file), source), live=_is_live(file)):
             good = [line for line in batch if line.error is None]
-            verdicts = iter(read(good))
+            found = read(good)
+            missing.update(p.label_failure for _, p in found if p.label_failure)
+            verdicts = iter(found)
             for line in batch:
                 if line.error is None:
                     sink.write(line_of(_shape(line, next(verdicts))))
@@ -63,6 +66,13 @@ def classify(
                     bad += 1
                     err.print(f"turnout: {source}: line {line.number}: {line.error}")
             sink.flush()
+    _leave(bad, missing)
+
+
+def _leave(bad: int, missing: Counter[str]) -> None:
+    """Says what was left open, and ends with exit code 1 after bad lines."""
+    for why, count in missing.items():
+        err.print(f"turnout: {count} labels could not be had: {why}")
     if bad:
         err.print(f"turnout: {bad} bad lines were left out")
         raise typer.Exit(1)

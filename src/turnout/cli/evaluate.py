@@ -64,6 +64,7 @@ def _report(
     table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
 ) -> "Report":
     from turnout.evaluation.driver import drive
+    from turnout.evaluation.outcome_table import known_means
     from turnout.evaluation.report import Report
     from turnout.evaluation.report_curve import curve_of
     from turnout.evaluation.report_rows import Rows
@@ -79,8 +80,9 @@ def _report(
     if sum(model in mean_cost for model in table.models) < 2:
         mean_cost = {}
     digest = opened.digest if opened else ""
-    mean = dict(zip(table.models, np.nanmean(table.score, axis=0).tolist(), strict=True))
-    order = tuple(sorted(mean, key=lambda model: -mean[model]))
+    mean = dict(zip(table.models, known_means(table.score).tolist(), strict=True))
+    maker = Rows(table)
+    order = tuple(sorted(mean, key=lambda model: (-mean[model], model != maker.best)))
     plain = list(_BASELINES)
     if not mean_cost:
         plain.remove("cheapest")
@@ -88,7 +90,6 @@ def _report(
             "no prices or costs: none is the cheapest, and policies that weigh cost rank by "
             "quality only"
         )
-    maker = Rows(table)
     rows = []
     for spec in dict.fromkeys([*plain, *specs]):
         rule = policy_of(spec, order, table, opened)
@@ -101,7 +102,7 @@ def _report(
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     rows += maker.baselines(table.column("task"))
-    notes.append(f"best single and strongest: {order[0]}{maker.dearest}")
+    notes.append(f"best single and strongest: {maker.best}{maker.dearest}")
     with waiting("drawing intervals"):
         curve = curve_of(table, success, pair)
     notes += _missing(table, curve.whole)

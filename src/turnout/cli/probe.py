@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,8 @@ def probe(
     """
     from turnout.classifiers.success import open_bundle
 
+    if not model.strip():
+        raise ConfigError("the model has no name; give the one that its provider knows")
     opened = open_bundle(bundle)
     if model in opened.predictor.models:
         raise ConfigError(f"{bundle} knows {model!r} already; train again to renew it")
@@ -104,7 +107,7 @@ def _add(
     trained = _trained(bundle)
     rows: list[dict[str, Any]] = []
     if outcomes is not None:
-        rows = _read(outcomes)
+        rows = _read(outcomes, model)
         newcomer = _from_outcomes(bundle, model, rows)
     else:
         known = bundle.catalogue
@@ -160,17 +163,34 @@ def _numbers(rows: Iterable[Mapping[str, Any]], name: str) -> list[float]:
     return [float(row[name]) for row in rows if isinstance(row.get(name), int | float)]
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path, model: str) -> list[dict[str, Any]]:
     from turnout.evaluation.row_files import read_jsonl
 
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
-        score = row.get("score")
-        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise ConfigError(f"{path}, line {number}: score is {score!r}; use a number in 0..1")
+        if wrong := _wrong(row, model):
+            raise ConfigError(f"{path}, line {number}: {wrong}")
     if len(rows) < 10:
         raise ConfigError(f"{path}: {len(rows)} results; give at least 10, better 50 to 200")
     return rows
+
+
+def _wrong(row: Mapping[str, Any], model: str) -> str:
+    """What the result cannot be used for, empty where it can."""
+    from turnout.features.prompt import request_text
+
+    score = row.get("score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        return f"score is {score!r}; use a number in 0..1"
+    if row.get("model", model) != model:
+        return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
+    if not request_text(row).text:
+        return "no prompt; keep each probe's query, prompt or messages beside its score"
+    for name in ("cost_usd", "input_tokens", "output_tokens"):
+        told = row.get(name)
+        if isinstance(told, int | float) and not 0 <= told < inf:
+            return f"{name} is {told!r}; use a number of at least 0"
+    return ""
 
 
 def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any]]) -> Any:

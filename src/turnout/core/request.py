@@ -53,7 +53,8 @@ class Request(Struct, frozen=True, kw_only=True):
     ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
     the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
     ``caller`` is who asks, as the gateway found by the key. ``left_out`` names settings that the
-    model was found not to take, which no codec may add.
+    model was found not to take, which no codec may add. ``body_bytes`` is how long the body came, 0
+    where it came in no bytes.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Request(Struct, frozen=True, kw_only=True):
     caller: Caller | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    body_bytes: int = 0
 
     @property
     def messages(self) -> Sequence[Message]:

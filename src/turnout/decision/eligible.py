@@ -53,7 +53,8 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
     card = deployment.card
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
-    answer = min(request.max_output_tokens or room, card.max_output or room, room)
+    cap = request.max_output_tokens or deployment.usual_cap
+    answer = min(cap or room, card.max_output or room, room)
     answers = answer * choices(request)
     price = None if features.paid_by_call else deployment.billing(lasting=features.lasting)
     return Bound(None if price is None else price.most_cost(prompt, answers), prompt + answers)

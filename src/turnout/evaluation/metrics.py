@@ -110,6 +110,12 @@ def singles(score: Floats, cost: Floats) -> list[tuple[float, float]]:
     return list(zip(cost.mean(axis=0).tolist(), score.mean(axis=0).tolist(), strict=True))
 
 
+def best_single(qualities: Floats, costs: Floats | None) -> int:
+    """The column of the model with the best mean quality, of equals the cheapest one known."""
+    known = np.zeros_like(qualities) if costs is None else np.nan_to_num(costs, nan=np.inf)
+    return int(np.lexsort((known, -qualities))[0])
+
+
 def sweep(success: Floats, score: Floats, cost: Floats, mean_cost: Floats) -> Frontier:
     """The frontier of picking ``argmax success - lambda x mean cost`` over all lambda."""
     rows = np.arange(len(score))

@@ -32,8 +32,15 @@ class Rows:
         self._prices = (
             None if cost is None else np.stack([known_means(cost[i]) for i in self._draws])
         )
-        self._best = int(self._qualities[0].argmax())
+        self._best = metrics.best_single(
+            self._qualities[0], None if self._prices is None else self._prices[0]
+        )
         self._top = baselines.oracle(table.score).max(axis=1)
+
+    @property
+    def best(self) -> str:
+        """The best single model, of equals the cheapest."""
+        return self._table.models[self._best]
 
     @property
     def dearest(self) -> str:

@@ -35,7 +35,7 @@ from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, new_id, replays_in
+from turnout.runtime import Engine, Replays, new_id, replays_in, worked
 
 _LOG = logging.getLogger("turnout.gateway")
 _LEFT = 499
@@ -211,12 +211,14 @@ class Gateway:
             key = None
             if rules.ttl_s:
                 bundle = engine.parts.means.rules.bundle
-                key = key_of(arrival.caller, arrival.path, bundle, arrival.headers, payload)
+                parts = arrival.caller, arrival.path, bundle, arrival.headers, payload
+                key = await worked(arrival.body_bytes, key_of, *parts)
                 if (kept := self._cache.get(key)) is not None:
+                    self._metrics.hit()
                     await replay(kept, out)
                     return
                 out.copy = []
-            inbound = dialect.read(payload)
+            inbound = await worked(arrival.body_bytes, dialect.read, payload)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
                 walk = await answer(engine, dialect, inbound, request, out)
@@ -239,7 +241,7 @@ class Gateway:
     async def _json(self, arrival: Arrival) -> object:
         if arrival.payload is None:
             limits = self.limits
-            arrival.payload = await read_json(
+            arrival.payload, arrival.body_bytes = await read_json(
                 arrival.exchange, max_bytes=limits.max_body_bytes, deadline_s=limits.receive_s
             )
             if arrival.model is not None and isinstance(arrival.payload, dict):

@@ -20,7 +20,7 @@ class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
 
     ``model`` is what its address names, which then counts more than what its body names, and
-    ``payload`` what its body says, once it is read.
+    ``payload`` what its body of ``body_bytes`` says, once it is read.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Arrival(Struct, kw_only=True):
     caller: Caller = ANYONE
     model: str | None = None
     payload: object = None
+    body_bytes: int = 0
 
     @property
     def tenant(self) -> str | None:
@@ -50,6 +51,7 @@ class Arrival(Struct, kw_only=True):
             tenant=self.caller.tenant,
             caller=self.caller,
             tags=tags_of(self.headers),
+            body_bytes=self.body_bytes,
         )
 
 

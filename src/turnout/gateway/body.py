@@ -10,6 +10,10 @@ from turnout.gateway.compressed import Damaged, TooMuch, UnknownCoding, plain
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
+from turnout.runtime import worked
+
+# Of a body, for each byte of a compressed one: seldom more.
+_UNPACKED = 100
 
 
 class Refused(Exception):
@@ -20,17 +24,17 @@ class Refused(Exception):
         self.problem = problem
 
 
-async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) -> Any:
-    """The body's JSON value. Raises Refused, and Gone when the caller leaves."""
+async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) -> tuple[Any, int]:
+    """The body's JSON value, and its bytes. Raises Refused, and Gone when the caller leaves."""
     headers = exchange.headers
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:
         raise Refused(_too_large(max_bytes))
     try:
         data = await exchange.body()
-        if coding := headers.get(b"content-encoding"):
-            data = _plain(data, coding, max_bytes)
-        return loads(data)
+        coding = headers.get(b"content-encoding")
+        size = len(data) * (_UNPACKED if coding else 1)
+        return await worked(size, _read, data, coding, max_bytes)
     except TooLarge as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:
@@ -40,6 +44,12 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         raise Refused(bad_request("the body's transfer coding is broken")) from error
     except NotStrictJson as error:
         raise Refused(bad_request(str(error), code="invalid_json")) from error
+
+
+def _read(data: bytes, coding: bytes | None, max_bytes: int) -> tuple[Any, int]:
+    if coding:
+        data = _plain(data, coding, max_bytes)
+    return loads(data), len(data)
 
 
 def _plain(data: bytes, coding: bytes, max_bytes: int) -> bytes:

@@ -108,7 +108,7 @@ class Exchange:
         self.complete = self.finished = self.gone = self.closes = False
 
     async def body(self) -> bytes:
-        """The request's whole body. Raises TooLarge, TooLate, Malformed or Gone."""
+        """The request's whole body, not kept. Raises TooLarge, TooLate, Malformed or Gone."""
         if not self.complete and self.failure is None:
             self._link.expects(self)
         while not self.complete:
@@ -116,7 +116,7 @@ class Exchange:
                 raise self.failure
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        parts = self._parts
+        parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:

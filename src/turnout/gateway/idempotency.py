@@ -22,7 +22,7 @@ from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.problem import Problem, bad_request, internal
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
 from turnout.gateway.taped import Taped
-from turnout.runtime import Claim, LocalReplays, Replays
+from turnout.runtime import Claim, LocalReplays, Replays, worked
 
 HEADER = b"idempotency-key"
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -78,9 +78,10 @@ class Once:
         if not _KEY.fullmatch(given):
             raise Refused(_unusable())
         key = sealing_key(given_key(arrival.headers), given)
+        asked = [arrival.path, said(arrival.headers), await self._read(arrival)]
         claim = Claim(
             id=digest([arrival.caller.tenant, arrival.caller.key, key.hex()]).hex(),
-            print=digest([arrival.path, said(arrival.headers), await self._read(arrival)]).hex(),
+            print=(await worked(arrival.body_bytes, digest, asked)).hex(),
             token=secrets.token_hex(16),
         )
         replays = self._stored() or self._local

@@ -52,6 +52,7 @@ class Metrics:
         self._fallbacks = counter("fallbacks", "Requests answered by another than the first.")
         self._unknown = counter("unknown_cost", "Calls whose cost is not known.", "model")
         self._refused = counter("refused", "Requests refused, by why.", "code")
+        self._hits = counter("cache_hits", "Requests answered from the exact cache.")
         self._cooling = gauge(
             "cooling",
             "Deployments that take no call now, as the scraped process sees them.",
@@ -98,6 +99,10 @@ class Metrics:
     def refused(self, code: str) -> None:
         """A request was refused; ``code`` is one of the gateway's own."""
         self._child(self._refused, code).inc()
+
+    def hit(self) -> None:
+        """A request was answered from the exact cache."""
+        self._count(1, self._hits)
 
     def cooling(self, deployments: Mapping[str, bool]) -> None:
         """Which deployments take no call now; those that are configured no longer do not count."""

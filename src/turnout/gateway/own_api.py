@@ -15,7 +15,7 @@ from turnout.gateway.openapi import document
 from turnout.gateway.problem import bad_request
 from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
-from turnout.runtime import Engine
+from turnout.runtime import Engine, worked
 
 _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
@@ -59,8 +59,8 @@ class OwnApi:
         if isinstance(payload, dict):
             payload.setdefault("max_tokens", 1)
         dialect = Messages()
-        request = arrival.request(dialect, dialect.read(payload))
-        await send(out, {"input_tokens": self._engine().input_tokens(request)})
+        request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
+        await send(out, {"input_tokens": await self._engine().input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
         await send(out, control.models(self._engine(), arrival.caller.models))
@@ -77,7 +77,7 @@ class OwnApi:
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
-        request = arrival.request(dialect, dialect.read(payload))
+        request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
         decision, _ = await self._engine().decided(request)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})

@@ -60,7 +60,8 @@ class Problem:
 
         A client that tries again by itself would not wait for longer than a minute.
         """
-        return self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
+        soon = self.retry_after_s is not None and self.retry_after_s <= _LONGEST_WAIT_S
+        return soon and not any(map(_never, self.budgets))
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """``retry-after`` in whole seconds and its exact twin, and ``x-should-retry``."""
@@ -141,7 +142,8 @@ def _over_budget(error: BudgetExceeded) -> Problem:
     rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
-    if resets and None not in resets and not any(_never(s) for s in error.standings):
+    # A 429 always says when.
+    if resets and None not in resets and (rates or not any(map(_never, error.standings))):
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
         status=429 if rates else 402,

@@ -11,13 +11,12 @@ from typing import Any
 
 import orjson
 
-from turnout.catalog import ModelCard
+from turnout.catalog import ModelCard, usual_cap
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
 from turnout.core.request import INSTRUCTING
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
-from turnout.providers.anthropic_versions import longest_answer
 from turnout.providers.chat_calls import read_call
 from turnout.providers.signatures import apart
 from turnout.providers.tool_ids import portable
@@ -56,7 +55,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
-        "max_tokens": request.max_output_tokens or card.max_output or longest_answer(card.id),
+        "max_tokens": request.max_output_tokens or usual_cap(card),
         "messages": turns,
     }
     if system:

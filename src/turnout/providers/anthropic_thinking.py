@@ -9,8 +9,8 @@ This module does not know requests.
 from collections.abc import Mapping
 from typing import Any
 
+from turnout.catalog.claudes import version
 from turnout.core.effort import BUDGETS, effort_of
-from turnout.providers.anthropic_versions import version
 
 _ADAPTIVE = (4, 6)
 _FIRST = (4, 5)

@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout.catalog.claudes import version
 from turnout.core.request import INSTRUCTING
-from turnout.providers.anthropic_versions import version
 
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
 _BOOKED = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)

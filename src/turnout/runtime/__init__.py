@@ -8,6 +8,7 @@ from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
 from turnout.runtime.engine import Engine
 from turnout.runtime.ids import new_id
+from turnout.runtime.long import worked
 from turnout.runtime.prompt import Prompt
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.replays import Claim, LocalReplays, Prior, Replays, replays_in
@@ -43,4 +44,5 @@ __all__ = [
     "read_budget",
     "refusal",
     "replays_in",
+    "worked",
 ]

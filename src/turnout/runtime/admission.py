@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
+from turnout.catalog import Catalog
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
 from turnout.ledger.balances import refusal
 from turnout.runtime.ceiling import bounds
@@ -36,7 +37,7 @@ async def admitted(
             first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
             if walls := [_asking(s, first) for s in full.standings if _refuses(s, first)]:
                 raise refusal(walls) from full
-            limits = narrowed(request.constraints, full.standings, most)
+            limits = narrowed(request.constraints, full.standings, most, catalog)
             if limits == request.constraints:
                 raise
             request = structs.replace(request, constraints=limits)
@@ -61,6 +62,13 @@ def _refuses(full: Standing, first: Bound) -> bool:
     return full.budget.when_full == "refuse" and (asked is None or asked > full.left)
 
 
+def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
+    """The places of a model that do not fit its budget by themselves."""
+    mine = {id_ for id_ in most if (catalog.deployments[id_].group or id_) == full.subject}
+    asked = {id_: _asking(full, most[id_]).asked for id_ in mine}
+    return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
+
+
 def _asking(full: Standing, first: Bound) -> Standing:
     """The budget with what the chosen model may use of it, whatever the others in the plan may."""
     asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
@@ -68,7 +76,7 @@ def _asking(full: Standing, first: Bound) -> Standing:
 
 
 def narrowed(
-    limits: Constraints, full: tuple[Standing, ...], most: Mapping[str, Bound]
+    limits: Constraints, full: tuple[Standing, ...], most: Mapping[str, Bound], catalog: Catalog
 ) -> Constraints:
     """The constraints under which a request may fit after all."""
     deny = set(limits.deny)
@@ -77,7 +85,7 @@ def narrowed(
     for standing in full:
         budget = standing.budget
         if budget.per == "model":
-            deny.add(standing.subject)
+            deny |= _too_dear(standing, most, catalog) or {standing.subject}
         elif standing.asked is None:
             deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
         else:

@@ -23,6 +23,7 @@ from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.runtime.backends import Backend
+from turnout.runtime.long import worked
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
@@ -153,7 +154,8 @@ class Call(Struct, kw_only=True):
         """The answer once its head says 200. Raises TransportError."""
         while True:
             asked = self._asks()
-            wire = self.backend.codec.encode(asked, self.answers, stream=stream)
+            encode = self.backend.codec.encode
+            wire = await worked(asked.body_bytes, encode, asked, self.answers, stream=stream)
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 return response

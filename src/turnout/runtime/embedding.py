@@ -22,6 +22,7 @@ from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
 from turnout.runtime.edge import failure
+from turnout.runtime.long import worked
 from turnout.runtime.means import Means
 from turnout.runtime.placing import outstanding
 from turnout.runtime.walk import Walk
@@ -76,7 +77,7 @@ class Embedding:
             unavailable={**cooling, **self.unavailable},
             outstanding=outstanding(rules.balance, health),
         )
-        features = _features(request, rules.catalog)
+        features = await worked(request.body_bytes, _features, request, rules.catalog)
         decision = decide(asked, features, _PREDICTION, now, rules)
         asked, decision = await admitted(
             asked,

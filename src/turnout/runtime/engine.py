@@ -104,12 +104,12 @@ class Engine:
         """Load what only some requests need. Raises ConfigError. May run on a thread."""
         self._parts.classifier.warm()
 
-    def input_tokens(self, request: Request) -> int:
+    async def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.
 
         Raises InvalidRequest for a model that does not exist.
         """
-        return self._reader.input_tokens(request)
+        return await self._reader.input_tokens(request)
 
     @property
     def accounts(self) -> Accounts:

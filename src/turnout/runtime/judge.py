@@ -12,6 +12,8 @@ from turnout.catalog import Deployment
 from turnout.classifiers.llm import response_format
 from turnout.core import Request, text_of
 from turnout.runtime.aside import aside, said
+from turnout.runtime.call import Call
+from turnout.runtime.long import worked
 from turnout.runtime.means import Draft, Means, Verdict
 
 _YES, _NO = "yes", "no"
@@ -48,7 +50,15 @@ class ByModel:
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Whether the model says yes in time."""
-        call = aside(
+        call = await worked(draft.request.body_bytes, self._call, draft, decision_id, means)
+        answer = await said(call, self.deadline_s, means)
+        if answer.text is not None and _is_yes(answer.text):
+            return Verdict(rejection=None, call=answer.call)
+        why = answer.why or "did not say yes"
+        return Verdict(rejection=f"{self.deployment.model} {why}", call=answer.call)
+
+    def _call(self, draft: Draft, decision_id: str, means: Means) -> Call:
+        return aside(
             self._question(draft),
             self.deployment,
             means,
@@ -56,11 +66,6 @@ class ByModel:
             decision_id=decision_id,
             role="verifier",
         )
-        answer = await said(call, self.deadline_s, means)
-        if answer.text is not None and _is_yes(answer.text):
-            return Verdict(rejection=None, call=answer.call)
-        why = answer.why or "did not say yes"
-        return Verdict(rejection=f"{self.deployment.model} {why}", call=answer.call)
 
     def _question(self, draft: Draft) -> dict[str, Any]:
         told = {

@@ -6,8 +6,9 @@ one is read and counted beside the event loop, so that others do not wait. Choos
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
@@ -19,8 +20,13 @@ from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.label import ask_label
 
-# Characters that are read on the event loop itself, within about a millisecond.
-_AT_ONCE = 5000
+T = TypeVar("T")
+
+# Characters that are read on the event loop itself, within about a millisecond; and those of which
+# seconds of reading would hold up prompts that take less.
+_AT_ONCE, _LONG = 5000, 1_000_000
+# Of a body for each character that is read of it, at most where it holds text alone.
+_BYTES = 4
 # What is estimated of a request that passes unread.
 _UNREAD = Prediction(classifier=Ref(name="none"))
 
@@ -40,13 +46,16 @@ class Reader:
         self.parts = assembly
         self._rules = assembly.means.rules
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
-        # One core stays with the event loop, however many prompts need the second stage.
-        threads = max(1, (os.cpu_count() or 2) - 1)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="turnout-classify")
+        # One core stays with the event loop, however many prompts need the second stage. That and
+        # longer prompts have threads of their own: who takes little waits for none who takes more.
+        most = max(1, (os.cpu_count() or 2) - 1)
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="turnout-classify")
+        self._readers = ThreadPoolExecutor(most, thread_name_prefix="turnout-read")
+        self._patient = ThreadPoolExecutor(1, thread_name_prefix="turnout-read-long")
 
     @property
     def threads(self) -> Executor:
-        """Where what takes long is read."""
+        """Where the second stage reads."""
         return self._threads
 
     def warm(self) -> None:
@@ -58,11 +67,14 @@ class Reader:
 
     def close(self) -> None:
         """Nothing more will be read."""
-        self._threads.shutdown(wait=False)
+        for threads in (self._threads, self._readers, self._patient):
+            threads.shutdown(wait=False)
 
-    def input_tokens(self, request: Request) -> int:
+    async def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most."""
-        features = extract(request, self._tokenizers)
+        texts = prompt_texts(request)
+        aside = self._aside(request, texts) or self._readers
+        features = await _done(aside, extract, request, self._tokenizers, texts)
         named = self._rules.catalog.find(request.model)
         asked = [named] if named else self._rules.catalog.deployments.values()
         return max(input_tokens(features, deployment) for deployment in asked)
@@ -77,33 +89,36 @@ class Reader:
     async def read(self, request: Request) -> Read:
         """Facts and estimates."""
         texts = prompt_texts(request)
-        long = sum(map(len, texts)) > _AT_ONCE
+        aside = self._aside(request, texts)
         labelled: tuple[Outcome, ...] = ()
         prediction = _UNREAD
         if not self._passes(request):
-            local = await self._local(request, long=long)
+            local = await self._local(request, aside)
             prediction, labelled = await self._labelled(request, local)
-        if not long:
+        if aside is None:
             return Read(*self._estimated(request, prediction, texts), labelled)
-        loop = asyncio.get_running_loop()
-        known = await loop.run_in_executor(
-            self._threads, self._estimated, request, prediction, texts
-        )
+        known = await _done(aside, self._estimated, request, prediction, texts)
         return Read(*known, labelled)
+
+    def _aside(self, request: Request, texts: Sequence[str]) -> Executor | None:
+        """Where a request of these texts is read, if not here; a body may hold files beside."""
+        size = max(sum(map(len, texts)), request.body_bytes // _BYTES)
+        if size <= _AT_ONCE:
+            return None
+        return self._patient if size > _LONG else self._readers
 
     def _passes(self, request: Request) -> bool:
         """Whether the request goes on without being read, as the configuration has it."""
         return not self._rules.safety.pinned and is_pinned(request, self._rules)
 
-    async def _local(self, request: Request, *, long: bool) -> Prediction:
-        classifier, loop = self.parts.classifier, asyncio.get_running_loop()
-        messages = readable_messages(request)
-        if long:
-            return await loop.run_in_executor(self._threads, classifier.predict, messages)
-        begun = classifier.begin(messages)
+    async def _local(self, request: Request, aside: Executor | None) -> Prediction:
+        classifier = self.parts.classifier
+        if aside is not None:
+            return await _done(aside, lambda: classifier.predict(readable_messages(request)))
+        begun = classifier.begin(readable_messages(request))
         if isinstance(begun, Prediction):
             return begun
-        return await loop.run_in_executor(self._threads, classifier.finish, begun)
+        return await _done(self._threads, classifier.finish, begun)
 
     async def _labelled(
         self, request: Request, local: Prediction
@@ -133,3 +148,8 @@ class Reader:
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)
             features = structs.replace(features, written=written)
         return features, structs.replace(prediction, success=success, strange=strange)
+
+
+async def _done(aside: Executor, work: Callable[..., T], *arguments: Any) -> T:
+    """What the work comes to, done there."""
+    return await asyncio.get_running_loop().run_in_executor(aside, work, *arguments)

@@ -1,7 +1,8 @@
 """Scores what a model wrote, by the classifier and the rule that score requests.
 
 Invariant: a Scan is made from the classifier's own return, and its hash covers exactly the bytes
-that were scored; no verdict blocks. The second stage runs on a thread.
+that were scored; no verdict blocks. The second stage runs on a thread, and so does all for a long
+text.
 This module does not know streams.
 """
 
@@ -28,6 +29,8 @@ _SENTENCE_END = re.compile(_ENDS)
 # Arguments are JSON: there a line ends in an escape, and a text at its quote.
 _ARGUMENT_END = re.compile(rf'{_ENDS}|\\[nr]|(?<!\\)"')
 _LEAST = 20
+# Characters that are scored on the event loop itself, but for the second stage.
+_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,16 @@ class Judge:
         What is unsafe in one sentence, as told apart by ``ends``, is lost in the score of the
         pages around it.
         """
-        said = [{"type": "text", "text": part} for part in _readings(before, text, ends)]
-        begun = self.classifier.begin([{"role": "assistant", "content": said}])
+        running = asyncio.get_running_loop()
+        if len(text) > _AT_ONCE:
+            return await running.run_in_executor(self.threads, self._predicted, before, text, ends)
+        begun = self.classifier.begin(_said(before, text, ends))
         if isinstance(begun, Prediction):
             return begun
-        running = asyncio.get_running_loop()
         return await running.run_in_executor(self.threads, self.classifier.finish, begun)
+
+    def _predicted(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
+        return self.classifier.predict(_said(before, text, ends))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,6 +111,11 @@ class Scanner:
             blocked=rule.verdict(prediction) if prediction is not None else None,
             classifier=self._judge.classifier.ref,
         )
+
+
+def _said(before: str, text: str, ends: re.Pattern[str]) -> list[dict[str, Any]]:
+    parts = [{"type": "text", "text": part} for part in _readings(before, text, ends)]
+    return [{"role": "assistant", "content": parts}]
 
 
 def _readings(before: str, text: str, ends: re.Pattern[str]) -> list[str]:

@@ -1,7 +1,8 @@
-"""Fits the head that tells a clause about labels from a clause of the request.
+"""Fits the head that tells a clause about labels, or one that calls off a task, from a request's.
 
 Moulds of attacks are filled with prompts; a clause that lies in the mould is an aside, one that
-lies in a prompt is not, and neither is any clause of an ordinary prompt.
+lies in a prompt is not, and neither is any clause of an ordinary prompt. What calls off a task is
+learned from moulds of its own: the clause before the prompt's place.
 """
 
 from collections import Counter
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from turnout.classifiers.asides import clauses, opens
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
-from turnout.training.augment import Filled, fillings
+from turnout.training.augment import PLACE, Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import rarity_of, weighted
-from turnout.training.rows import INJECTION_BENIGN, MADE, Row
+from turnout.training.rows import CALLED_OFF, INJECTION_BENIGN, MADE, Row
 
 Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 # The share of attacks that may pass without being split, so that ordinary prompts seldom are.
 _UNALARMED = 0.003
@@ -29,20 +31,27 @@ _STRENGTH = 20.0
 # one that holds a label gives a clause for each, one that does not gives one.
 _SHARE = 0.5
 _POWER = 0.5
+# The share of all weight of what calls off a task.
+_CALLS_SHARE = 0.3
 # How often a clause counts that is asked and yet most like talk to a classifier: small talk, and
 # words that open a task.
 _TALK = "chat"
 _LIKE_TALK = 8.0
 _NEVER = 1e9
+# Asides, and what calls off a task.
+_OUTPUTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsideHead:
-    """Arrays of the table, and the least sum of telling rows that an attack has."""
+    """Arrays of the table, and the least sum of telling rows that an attack has.
+
+    ``weights`` and ``bias`` have a column an output: aside, and calling off a task.
+    """
 
     rarity: NDArray[np.float16]
     weights: NDArray[np.float16]
-    bias: float
+    bias: Sequence[float]
     alarm: float
 
 
@@ -51,21 +60,38 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     attacks = list(fillings(rows))
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
     asked = {text: n for text, n in _asked(rows, attacks).items() if text not in aside}
-    texts = [*aside, *asked]
+    called = _called(rows)
+    texts = list(dict.fromkeys([*aside, *asked, *called]))
     counts = counts_of([rows_of(text) for text in texts])
-    if not aside or len(texts) == len(aside):
-        nothing = np.zeros((counts.shape[1], 1), np.float16)
-        return AsideHead(rarity=nothing[:, 0], weights=nothing, bias=-_NEVER, alarm=_NEVER)
+    weights, bias = np.zeros((counts.shape[1], _OUTPUTS)), [-_NEVER] * _OUTPUTS
+    if not aside or not asked:
+        nothing = weights.astype(np.float16)
+        return AsideHead(rarity=nothing[:, 0], weights=nothing, bias=bias, alarm=_NEVER)
     rarity = rarity_of(counts)
-    weights, bias = _fitted(weighted(counts, rarity), list(aside.values()), list(asked.values()))
-    telling = np.maximum(weights, 0.0) * rarity
+    read = weighted(counts, rarity)
+    share = _shares(list(aside.values()), list(asked.values()))
+    weights[:, 0], bias[0] = _fitted(read[: len(share)], np.arange(len(share)) < len(aside), share)
+    if called:
+        calls = np.array([text in called for text in texts])
+        share = np.where(calls, _CALLS_SHARE / calls.sum(), (1.0 - _CALLS_SHARE) / (~calls).sum())
+        weights[:, 1], bias[1] = _fitted(read, calls, share)
+    telling = np.maximum(weights[:, 0], 0.0) * rarity
     told = [telling[rows_of(clipped(attack.text))].sum() for attack in attacks]
     return AsideHead(
         rarity=rarity.astype(np.float16),
-        weights=weights[:, None].astype(np.float16),
+        weights=weights.astype(np.float16),
         bias=bias,
         alarm=float(np.quantile(told, _UNALARMED)),
     )
+
+
+def _called(rows: Sequence[Row]) -> dict[str, None]:
+    """Clauses that call off what came before: the last before the prompt of such a mould."""
+    found: dict[str, None] = {}
+    for filled in fillings(rows, (CALLED_OFF,)):
+        before = [text for text, own in _parts(filled) if not own]
+        found |= dict.fromkeys(before[-1:])
+    return found
 
 
 def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
@@ -76,7 +102,9 @@ def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
     """
     said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
     for row in rows:
-        if row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection:
+        partly = row.kind == CALLED_OFF and PLACE not in row.text
+        judged = row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection
+        if partly or judged:
             said += [(text, row) for text in clauses(clipped(row.text))]
     found = dict.fromkeys((text for text, _ in said), 1.0)
     return found | {text: _LIKE_TALK for text, row in said if _like_talk(text, row)}
@@ -86,22 +114,23 @@ def _like_talk(text: str, row: Row) -> bool:
     return row.intent == _TALK or (row.intent in WORKING and opens(text))
 
 
-def _fitted(
-    counts: Any, moulds: Sequence[int], asked: Sequence[float]
-) -> tuple[NDArray[np.float64], float]:
-    """Weights and bias; the first rows are asides of these moulds, the others count as asked."""
-    from sklearn.linear_model import LogisticRegression
-
-    labels = np.arange(counts.shape[0]) < len(moulds)
+def _shares(moulds: Sequence[int], asked: Sequence[float]) -> Floats:
+    """How much each clause counts: asides of these moulds, then others by how often they do."""
     clauses_of = Counter(moulds)
     told = np.array([clauses_of[mould] ** -_POWER for mould in moulds])
-    sample = np.concatenate(
+    return np.concatenate(
         [_SHARE * told / told.sum(), (1.0 - _SHARE) * np.array(asked) / np.sum(asked)]
     )
+
+
+def _fitted(read: Any, labels: NDArray[np.bool_], share: Floats) -> tuple[Floats, float]:
+    """Weights and bias."""
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(
         C=_STRENGTH, solver="liblinear", tol=1e-2, max_iter=50, random_state=0
     )
-    model.fit(counts, labels, sample_weight=sample / sample.mean())
+    model.fit(read, labels, sample_weight=share / share.mean())
     return model.coef_[0], float(model.intercept_[0])
 
 

@@ -67,7 +67,7 @@ def tasks(rows: Sequence[Row]) -> list[Row]:
 
 def fillings(rows: Sequence[Row], kinds: Collection[str] = (LABEL_ATTACK,)) -> Iterator[Filled]:
     """Every mould of these kinds with prompts of the rows, each time another one."""
-    moulds = [(i, row) for i, row in enumerate(rows) if row.kind in kinds]
+    moulds = [(i, r) for i, r in enumerate(rows) if r.kind in kinds and PLACE in r.text]
     prompts = [row for row in rows if row.lends and len(row.text) < _LONGEST]
     if not prompts:
         return

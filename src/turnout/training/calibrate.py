@@ -74,14 +74,14 @@ def calibrate(
     for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"{name} is {value:g}; use a share between 0 and 1")
-    single = int(np.nanmean(table.score, axis=0).argmax())
+    prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
+    single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
     compared = ~np.isnan(table.score[:, single])
     score = table.score[compared]
     # A model that did not answer is none to choose; no threshold lets it pass.
     success = np.where(np.isnan(score), -1.0, success[compared])
     if margin is not None:
         margin = replace(margin, wide=margin.wide[compared])
-    prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     found = None
     for threshold in _GRID:
         chosen = choose(success, prices, float(threshold), margin)

@@ -54,11 +54,31 @@ def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Floats:
 
 
 def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
-    """Each row's fold, by its bucket where it has one, else by its text."""
-    buckets = table.column("bucket")
+    """Each row's fold, by its bucket where it has one, else by its text.
+
+    Where the buckets leave a fold empty (they are those of one fold of a larger table) or are no
+    numbers, they are dealt out in turn, and where there are too few of them, the texts are.
+    """
     texts = [request_text(row).text for row in table.prompts]
-    keys = [int(b) if b is not None else _lot(text) for b, text in zip(buckets, texts, strict=True)]
-    return np.array(keys, dtype=np.int64) % folds
+    told = [b if _is_told(b) else None for b in table.column("bucket")]
+    if not any(isinstance(b, str) for b in told):
+        keys = [_lot(text) if b is None else int(b) for b, text in zip(told, texts, strict=True)]
+        place = np.array(keys, dtype=np.int64) % folds
+        if len(np.unique(place)) == folds:
+            return place
+    groups = [text if b is None else str(b) for b, text in zip(told, texts, strict=True)]
+    return _dealt(groups if len(set(groups)) >= folds else texts, folds)
+
+
+def _is_told(bucket: object) -> bool:
+    """Whether the row says its bucket: a column that is not full is read with NaN."""
+    return isinstance(bucket, int | str) or (isinstance(bucket, float) and np.isfinite(bucket))
+
+
+def _dealt(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
+    # From the last fold on: of a single group the first fold's training says what is wrong with it.
+    turn = {group: folds - 1 - number for number, group in enumerate(sorted(set(groups)))}
+    return np.array([turn[group] for group in groups], dtype=np.int64) % folds
 
 
 def _lot(text: str) -> int:

@@ -27,7 +27,7 @@ from turnout.training.follows import fit_follows
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
-from turnout.training.rows import INTENTS, Row, load
+from turnout.training.rows import CALLED_OFF, INTENTS, Row, load
 
 _CLUSTERS = 400
 
@@ -95,7 +95,8 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    asides = fit_asides([row for row, use in zip(rows, usable, strict=True) if use], reader())
+    off = [row for row in _called_off(paths) if every_licence or permissive(row)]
+    asides = fit_asides([*_chosen(rows, features, usable)[0], *off], reader())
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
@@ -131,12 +132,19 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 
 
 def training_rows(paths: Sequence[Path]) -> list[Row]:
-    """The rows of the files and what is made from them. Raises ConfigError for a bad row."""
-    rows = load(paths)
+    """The rows that teach labels: the files' and what is made from them.
+
+    Raises ConfigError for a bad row.
+    """
+    rows = [row for row in load(paths) if row.kind != CALLED_OFF]
     # What is hard to find weighs twice: most of what still flips is of that kind.
     left = leftovers(rows, reader())
     made = [*attacked(rows), *left, *left, *pasted(rows)]
     return [*rows, *made, *tasks(rows)]
+
+
+def _called_off(paths: Sequence[Path]) -> list[Row]:
+    return [row for row in load(paths) if row.kind == CALLED_OFF]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:

@@ -34,6 +34,9 @@ LABEL_ATTACK = "label_attack"
 # A mould that says nothing of labels: a story around the prompt, or a task that is called off.
 DETOUR = "detour"
 MOULDS = frozenset({LABEL_ATTACK, DETOUR})
+# A mould that teaches nothing but what calls off a task: the clause before the prompt's place.
+CALLED_OFF = "called_off"
+_UNJUDGED = frozenset({*MOULDS, CALLED_OFF, FOLLOW_UP})
 # It looks like an injection and is none.
 INJECTION_BENIGN = "injection_benign"
 # Made from other rows: it teaches the labels' heads alone.
@@ -66,7 +69,7 @@ class Row:
     @property
     def judged(self) -> bool:
         """Whether the row is a prompt in its own right: no bare follow-up, no mould."""
-        return len(self.turns) == 1 and self.kind != FOLLOW_UP and self.kind not in MOULDS
+        return len(self.turns) == 1 and self.kind not in _UNJUDGED
 
     @property
     def own(self) -> bool:

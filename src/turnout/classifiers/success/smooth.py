@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float32]
 _NEAREST = 10
 _MARK_WEIGHT = 0.1
 _FORM_WEIGHT = 1.0
+_ROUNDING = 2e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ def _apart(some: Floats, others: Floats) -> Floats:
     x, y = form_of(some), form_of(others)
     lengths = [np.einsum("ij,ij->i", part, part) for part in (x, y)]
     square = lengths[0][:, None] + lengths[1] - 2 * x @ y.T
-    return np.asarray(np.sqrt(np.maximum(square, 0.0)), dtype=np.float32)
+    # What is left of equal marks hangs on how many prompts are read at once.
+    return np.asarray(np.sqrt(np.where(square > _ROUNDING, square, 0.0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

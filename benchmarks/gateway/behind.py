@@ -1,0 +1,205 @@
+"""What small requests wait behind one long prompt of another caller, and what memory it takes.
+
+``python -m benchmarks.gateway.behind [--mb 1 --mb 5 --mb 25] [--kind WORD]... [--rounds 1]
+[--no-pin]``. The gateway has one core, the upstream and the load another. Small requests
+follow each other every 5 ms on one connection, all through the long one's way there and back: one
+that the first stage settles, and one that needs the second. Each time is from what is sent to the
+end of what comes back.
+"""
+
+import argparse
+import base64
+import itertools
+import json
+import random
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from benchmarks.gateway.gateways import CONFIG, Started, turnout, upstream
+from benchmarks.machine import describe
+
+# As many tokens as the longest prompt has.
+_ROOMY = CONFIG.replace("price:", "context_window: 100000000, price:")
+EVERY_S = 0.005
+_SMALL = {"sure": "What is two and two?", "unsure": "Make it nicer"}
+_SAID = (
+    "the signal lever points rails morning station keeper writes down when each train came and "
+    "what it carried because somebody will ask how many wagons stood on the third track at noon"
+)
+_WORDS = _SAID.split()
+_HAN = "信号员每天早上记录列车到达的时间以及它们运载的货物因为有人会问第三轨道上有多少车厢"
+
+
+def _words(dice: random.Random, size: int) -> str:
+    return _until(size, lambda: " ".join(dice.choices(_WORDS, k=12)).capitalize() + ". ")
+
+
+def _line(dice: random.Random, size: int) -> str:
+    return _until(size, lambda: "".join(dice.choices(_WORDS, k=12)))
+
+
+def _base64(dice: random.Random, size: int) -> str:
+    return base64.b64encode(dice.randbytes(size * 3 // 4)).decode()
+
+
+def _chinese(dice: random.Random, size: int) -> str:
+    return _until(size // 3, lambda: "".join(dice.choices(_HAN, k=20)) + "。")
+
+
+def _logs(dice: random.Random, size: int) -> str:
+    def line() -> str:
+        said = " ".join(dice.choices(_WORDS, k=6))
+        entry = {"ts": dice.random() * 1e9, "msg": said, "id": dice.randbytes(8).hex()}
+        return json.dumps(entry) + "\n"
+
+    return _until(size, line)
+
+
+def _percent(dice: random.Random, size: int) -> str:
+    return _until(size, lambda: quote(" ".join(dice.choices(_WORDS, k=6)) + "\n=&") + "%20")
+
+
+def _unseen(dice: random.Random, size: int) -> str:
+    return _until(size // 2, lambda: "\u200b".join(" ".join(dice.choices(_WORDS, k=12)) + " "))
+
+
+def _until(characters: int, more: Callable[[], str]) -> str:
+    parts, length = [], 0
+    while length < characters:
+        parts.append(more())
+        length += len(parts[-1])
+    return "".join(parts)[:characters]
+
+
+KINDS: dict[str, Callable[[random.Random, int], str]] = {
+    "words": _words,
+    "line": _line,
+    "base64": _base64,
+    "chinese": _chinese,
+    "logs": _logs,
+    "percent": _percent,
+    "unseen": _unseen,
+}
+
+
+def asked(text: str, model: str) -> bytes:
+    """A request for a gateway, head and body."""
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    data = json.dumps(body, ensure_ascii=False).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n"
+    return (head % len(data)).encode() + data
+
+
+def exchanged(link: socket.socket, data: bytes) -> int:
+    """The status of the answer to ``data``, read to its end."""
+    link.sendall(data)
+    seen = b""
+    while b"\r\n\r\n" not in seen:
+        more = link.recv(65536)
+        if not more:
+            raise ConnectionError("the gateway closed the connection")
+        seen += more
+    head, _, rest = seen.partition(b"\r\n\r\n")
+    missing = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]) - len(rest)
+    while missing > 0:
+        missing -= len(link.recv(65536))
+    return int(head.split(b" ", 2)[1])
+
+
+def behind(served: Started, text: str) -> dict[str, float]:
+    """Milliseconds of small requests while ``text`` is answered, and how much memory it took."""
+    # Plain sockets: an event loop of its own would take part in what it measures.
+    large = asked(text, "auto")
+    answered: list[float] = []
+
+    def long() -> None:
+        with _link(served) as link:
+            started = time.perf_counter()
+            answered.append(exchanged(link, large))
+            answered.append(time.perf_counter() - started)
+
+    beside = threading.Thread(target=long)
+    times: dict[str, list[float]] = {name: [] for name in _SMALL}
+    with _link(served) as link, peak(served) as most:
+        for _ in range(20):
+            _timed(link, times)
+        times = {name: [] for name in _SMALL}
+        beside.start()
+        while beside.is_alive():
+            _timed(link, times)
+        beside.join()
+        grown = most()
+    worst = {f"worst {name} ms": max(found, default=0.0) for name, found in times.items()}
+    every = sorted(itertools.chain(*times.values()))
+    return {
+        "status": answered[0],
+        **worst,
+        "p99 ms": every[len(every) * 99 // 100],
+        "p50 ms": every[len(every) // 2],
+        "long s": answered[1],
+        "grown MB": grown,
+    }
+
+
+def _timed(link: socket.socket, times: dict[str, list[float]]) -> None:
+    """One of each small request, and the milliseconds that it took."""
+    for name, text in _SMALL.items():
+        started = time.perf_counter()
+        exchanged(link, asked(text, "auto"))
+        took = time.perf_counter() - started
+        times[name].append(took * 1e3)
+        time.sleep(max(0.0, EVERY_S - took))
+
+
+def _link(served: Started) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=600)
+
+
+@contextmanager
+def peak(served: Started) -> Iterator[Callable[[], float]]:
+    """How many MB the process grew beyond what it had, at most."""
+    place = Path(f"/proc/{served.pid}")
+    (place / "clear_refs").write_text("5", encoding="ascii")
+
+    def resident(name: str) -> float:
+        text = (place / "status").read_text(encoding="ascii")
+        return int(text.partition(f"{name}:")[2].split()[0]) / 1024
+
+    before = resident("VmRSS")
+    yield lambda: resident("VmHWM") - before
+
+
+def main() -> None:
+    """The table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mb", type=float, action="append")
+    parser.add_argument("--kind", action="append", choices=list(KINDS))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--no-pin", action="store_true")
+    options = parser.parse_args()
+    near, far = (None, None) if options.no_pin else (0, 1)
+    with upstream(core=far) as port, turnout(port, config=_ROOMY, core=near) as served:
+        found = [
+            _told(kind, mb, behind(served, KINDS[kind](random.Random(number), int(mb * 1e6))))
+            for number in range(options.rounds)
+            for mb in options.mb or (1, 5, 25)
+            for kind in options.kind or KINDS
+        ]
+    print(json.dumps({"machine": describe("numpy", "orjson"), "found": found}))
+
+
+def _told(kind: str, mb: float, figures: dict[str, float]) -> dict[str, Any]:
+    line = {"kind": kind, "mb": mb, **{k: round(v, 1) for k, v in figures.items()}}
+    print(json.dumps(line), file=sys.stderr, flush=True)
+    return line
+
+
+if __name__ == "__main__":
+    main()
