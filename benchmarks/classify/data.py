@@ -10,7 +10,7 @@ import numpy as np
 from turnout.classifiers import LocalClassifier
 from turnout.training.features import Features, extract
 from turnout.training.intents import quiet, training_rows
-from turnout.training.rows import Row
+from turnout.training.rows import Row, load
 
 OWN = Path(__file__).parents[2] / "datasets" / "prompts"
 
@@ -23,7 +23,7 @@ def own_files() -> list[Path]:
 @cache
 def rows_of(data: tuple[Path, ...]) -> list[Row]:
     """The rows that ``turnout train intents`` makes of the data files and our own."""
-    return training_rows([*data, *own_files()])
+    return training_rows(load([*data, *own_files()]))
 
 
 @cache

@@ -142,15 +142,20 @@ def test_the_configuration_decides_the_label(
         assert {row["intent"] for row in verdicts(ran.out)} == {"unsafe"}
 
 
+def _ask_judge(upstream: FaultyUpstream, path: Path) -> None:
+    """Writes a configuration in which a model is asked for every label."""
+    asking = {"kind": "llm", "model": "judge", "deadline_s": 30}
+    settings = config(upstream, classifier=asking, timeouts=PATIENT)
+    settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
+    path.write_bytes(orjson.dumps(settings))
+
+
 def test_a_configured_label_classifier_is_asked(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """In order, though several are asked at a time; what is blocked locally is not sent."""
     with FaultyUpstream(replies={"acme/judge": "creative"}) as upstream:
-        asking = {"kind": "llm", "model": "judge", "deadline_s": 30}
-        settings = config(upstream, classifier=asking, timeouts=PATIENT)
-        settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
-        (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
+        _ask_judge(upstream, tmp_path / "t.yaml")
         rows = [{"id": i, "text": UNSAFE if i == 7 else f"{FACT} {i}"} for i in range(40)]
         source = written(tmp_path / "a.jsonl", rows)
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
@@ -167,10 +172,7 @@ def test_labels_that_could_not_be_had_are_counted(
 ) -> None:
     """With the reason, once; the lines have their local safety, and the exit code stays 0."""
     with FaultyUpstream(replies={"acme/judge": "no idea"}) as upstream:
-        asking = {"kind": "llm", "model": "judge", "deadline_s": 30}
-        settings = config(upstream, classifier=asking, timeouts=PATIENT)
-        settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
-        (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
+        _ask_judge(upstream, tmp_path / "t.yaml")
         source = written(tmp_path / "a.jsonl", [{"text": FACT}, {"text": UNSAFE}, {"text": FACT}])
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
         assert [row["intent"] for row in verdicts(ran.out)] == ["unknown", "unsafe", "unknown"]

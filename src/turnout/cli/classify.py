@@ -15,11 +15,11 @@ from rich.progress import track
 
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
-from turnout.cli.jsonl import Line, line_of, lines, written
+from turnout.cli.jsonl import Line, check_apart, line_of, lines, written
 from turnout.cli.options import LedgerOption, router
 from turnout.cli.show import err
 from turnout.config import config_path, load_file
-from turnout.core import UNSAFE, ConfigError, Prediction
+from turnout.core import UNSAFE, Prediction
 from turnout.decision import SafetyRule, served_intent
 from turnout.evaluation.row_files import opened
 from turnout.runtime.classifying import classifier_of
@@ -51,8 +51,7 @@ def classify(
         note = f"{unused} is not used here; for what it serves give --config {unused}"
         err.print(f"turnout: note: {note}")
     bad, missing = 0, Counter[str]()
-    if source.exists() and target.exists() and source.samefile(target):
-        raise ConfigError(f"--out {target} is the file to read; write the verdicts elsewhere")
+    check_apart(source, target, "verdicts")
     with opened(source) as file, written(target) as sink, _reader(config, ledger=ledger) as read:
         for batch in _batches(_shown(lines(file), source), live=_is_live(file)):
             good = [line for line in batch if line.error is None]

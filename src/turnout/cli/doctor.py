@@ -7,11 +7,10 @@ from typing import Any
 import typer
 
 from turnout.catalog import Deployment
-from turnout.cli.options import ConfigOption, JsonOption, LedgerOption
+from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router_of
 from turnout.cli.show import out, print_json, print_table, usd, waiting
 from turnout.config import load
 from turnout.core import format_usd
-from turnout.ledger import NoRecorder
 from turnout.runtime import Router
 from turnout.runtime.backends import without_key
 from turnout.runtime.trial import Trial, tried
@@ -32,7 +31,7 @@ def doctor(
     """
     # What is asked of one model must not be answered by another.
     alone = load(config).model_copy(update={"fallbacks": {}})
-    r = Router.from_config(alone, recorder=None if ledger else NoRecorder())
+    r = router_of(alone, ledger=ledger)
     with waiting("calling every model"):
         found = asyncio.run(_examined(r))
     if json:

@@ -29,6 +29,12 @@ class Line:
         return messages_of(self.row)
 
 
+def check_apart(source: Path, target: Path, what: str) -> None:
+    """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
+    if source.exists() and target.exists() and source.samefile(target):
+        raise ConfigError(f"--out {target} is the file to read; write the {what} elsewhere")
+
+
 @contextmanager
 def written(target: Path) -> Iterator[BinaryIO]:
     """The file to write, or standard output for ``-``. Raises ConfigError."""

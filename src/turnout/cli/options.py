@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from turnout.config import config_path, load, load_file
+from turnout.config import Config, config_path, load, load_file
 from turnout.core import ConfigError, InvalidRequest
 from turnout.ledger import NoRecorder, Store, store_at
 from turnout.ledger.place import OFF, default_place
@@ -33,9 +33,14 @@ LedgerOption = Annotated[
 
 def router(config: Path | None, *, ledger: bool = True) -> "Router":
     """The router that the options and the environment describe. Raises ConfigError."""
+    return router_of(load(config), ledger=ledger)
+
+
+def router_of(config: Config, *, ledger: bool) -> "Router":
+    """The router of a configuration. Raises ConfigError."""
     from turnout.runtime import Router
 
-    return Router.from_config(load(config), recorder=None if ledger else NoRecorder())
+    return Router.from_config(config, recorder=None if ledger else NoRecorder())
 
 
 def silent_router(config: Path | None) -> "Router":

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.progress import track
 
-from turnout.cli.jsonl import line_of, written
+from turnout.cli.jsonl import check_apart, line_of, written
 from turnout.cli.show import err, out
-from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.features.prompt import PromptText
@@ -35,8 +34,7 @@ def predict(
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
 
-    if prompts.exists() and target.exists() and prompts.samefile(target):
-        raise ConfigError(f"--out {target} is the file to read; write the predictions elsewhere")
+    check_apart(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
     rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]
     problems = [line for line in rows if line.problem]

@@ -31,7 +31,6 @@ _ADDRESSES = {
 }
 # Behind an address of the user's own, which is given without what stands here.
 _ENDINGS = {"azure": "/openai/v1", "anthropic": "/v1", "ollama": "/v1", "ollama_chat": "/v1"}
-_OWN = frozenset({"azure", "hosted_vllm", "custom_openai", "openai_like", "lm_studio"})
 _AUTO = "auto_router/complexity_router"
 _TIERS = {
     "SIMPLE": ("simple_qa", "chat", "translation", "extraction"),
@@ -39,7 +38,7 @@ _TIERS = {
     "COMPLEX": ("code",),
     "REASONING": ("reasoning",),
 }
-_SECRET = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 _BALANCE = {"simple-shuffle": "weighted", "least-busy": "least_outstanding"}
 _READ_PARAMS = frozenset(
     {"model", "api_key", "api_base", "base_url", "weight", "input_cost_per_token"}
@@ -125,7 +124,7 @@ def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[s
     if base:
         place["base_url"] = _address(provider, str(base))
     if key := params.get("api_key"):
-        place["api_key"] = _secret(key)
+        place["api_key"] = _text(str(key))
     if price := _price({**info, **params}, where):
         place["price"] = price
     models = done.settings["models"]
@@ -141,11 +140,9 @@ def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[s
 def _named(model: str) -> tuple[str, str]:
     """Provider and id of a name such as ``groq/llama-3.3-70b``."""
     prefix, slash, rest = model.partition("/")
-    if slash and (prefix in {*_PRESETS, *_ADDRESSES, *_OWN}):
+    if slash:
         return prefix, rest
-    if not slash:
-        return ("anthropic" if model.startswith("claude") else "openai"), model
-    return prefix, rest
+    return ("anthropic" if model.startswith("claude") else "openai"), model
 
 
 def _provider(done: Imported, provider: str, base: object) -> str:
@@ -165,13 +162,9 @@ def _address(provider: str, base: str) -> str:
     return base if not ending or base.endswith("/v1") else base + ending
 
 
-def _secret(key: object) -> str:
-    return _text(str(key))
-
-
 def _text(value: str) -> str:
     """A value in which their way to name a variable is ours."""
-    return _SECRET.sub(r"${\1}", value)
+    return _VARIABLE.sub(r"${\1}", value)
 
 
 def _price(said: Mapping[str, Any], where: str) -> dict[str, Any] | None:

@@ -4,11 +4,9 @@ Invariant: a request that goes on without being read is one that the configurati
 one is read and counted beside the event loop, so that others do not wait. Chooses nothing.
 """
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
@@ -19,12 +17,10 @@ from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.label import ask_label
+from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 
-T = TypeVar("T")
-
-# Characters that are read on the event loop itself, within about a millisecond; and those of which
-# seconds of reading would hold up prompts that take less.
-_AT_ONCE, _LONG = 5000, 1_000_000
+# Characters of which seconds of reading would hold up prompts that take less.
+_LONG = 1_000_000
 # Of a body for each character that is read of it, at most where it holds text alone.
 _BYTES = 4
 # What is estimated of a request that passes unread.
@@ -74,7 +70,7 @@ class Reader:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most."""
         texts = prompt_texts(request)
         aside = self._aside(request, texts) or self._readers
-        features = await _done(aside, extract, request, self._tokenizers, texts)
+        features = await done(aside, extract, request, self._tokenizers, texts)
         named = self._rules.catalog.find(request.model)
         asked = [named] if named else self._rules.catalog.deployments.values()
         return max(input_tokens(features, deployment) for deployment in asked)
@@ -97,13 +93,13 @@ class Reader:
             prediction, labelled = await self._labelled(request, local)
         if aside is None:
             return Read(*self._estimated(request, prediction, texts), labelled)
-        known = await _done(aside, self._estimated, request, prediction, texts)
+        known = await done(aside, self._estimated, request, prediction, texts)
         return Read(*known, labelled)
 
     def _aside(self, request: Request, texts: Sequence[str]) -> Executor | None:
         """Where a request of these texts is read, if not here; a body may hold files beside."""
         size = max(sum(map(len, texts)), request.body_bytes // _BYTES)
-        if size <= _AT_ONCE:
+        if size <= CHARACTERS_AT_ONCE:
             return None
         return self._patient if size > _LONG else self._readers
 
@@ -114,11 +110,11 @@ class Reader:
     async def _local(self, request: Request, aside: Executor | None) -> Prediction:
         classifier = self.parts.classifier
         if aside is not None:
-            return await _done(aside, lambda: classifier.predict(readable_messages(request)))
+            return await done(aside, lambda: classifier.predict(readable_messages(request)))
         begun = classifier.begin(readable_messages(request))
         if isinstance(begun, Prediction):
             return begun
-        return await _done(self._threads, classifier.finish, begun)
+        return await done(self._threads, classifier.finish, begun)
 
     async def _labelled(
         self, request: Request, local: Prediction
@@ -148,8 +144,3 @@ class Reader:
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)
             features = structs.replace(features, written=written)
         return features, structs.replace(prediction, success=success, strange=strange)
-
-
-async def _done(aside: Executor, work: Callable[..., T], *arguments: Any) -> T:
-    """What the work comes to, done there."""
-    return await asyncio.get_running_loop().run_in_executor(aside, work, *arguments)

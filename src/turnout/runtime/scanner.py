@@ -6,7 +6,6 @@ text.
 This module does not know streams.
 """
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from turnout.classifiers import Classifier
 from turnout.core import Prediction, Scan
 from turnout.decision import SafetyRule
+from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 
 # With the fresh text of a window this stays within the stretch that is judged at once.
 _CONTEXT = 400
@@ -29,8 +29,6 @@ _SENTENCE_END = re.compile(_ENDS)
 # Arguments are JSON: there a line ends in an escape, and a text at its quote.
 _ARGUMENT_END = re.compile(rf'{_ENDS}|\\[nr]|(?<!\\)"')
 _LEAST = 20
-# Characters that are scored on the event loop itself, but for the second stage.
-_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +45,12 @@ class Judge:
         What is unsafe in one sentence, as told apart by ``ends``, is lost in the score of the
         pages around it.
         """
-        running = asyncio.get_running_loop()
-        if len(text) > _AT_ONCE:
-            return await running.run_in_executor(self.threads, self._predicted, before, text, ends)
+        if len(text) > CHARACTERS_AT_ONCE:
+            return await done(self.threads, self._predicted, before, text, ends)
         begun = self.classifier.begin(_said(before, text, ends))
         if isinstance(begun, Prediction):
             return begun
-        return await running.run_in_executor(self.threads, self.classifier.finish, begun)
+        return await done(self.threads, self.classifier.finish, begun)
 
     def _predicted(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
         return self.classifier.predict(_said(before, text, ends))

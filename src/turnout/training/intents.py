@@ -83,7 +83,8 @@ def train(
     measures what the other rows would have brought. ``date`` goes into the model card.
     Raises ConfigError for a bad row.
     """
-    rows = training_rows(paths)
+    told = load(paths)
+    rows = training_rows(told)
     usable = np.array([every_licence or permissive(row) for row in rows], dtype=bool)
     _check(rows, usable)
     features = extract([row.text for row in rows], progress)
@@ -95,7 +96,7 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    off = [row for row in _called_off(paths) if every_licence or permissive(row)]
+    off = [r for r in told if r.kind == CALLED_OFF and (every_licence or permissive(r))]
     asides = fit_asides([*_chosen(rows, features, usable)[0], *off], reader())
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
@@ -131,20 +132,13 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
         )
 
 
-def training_rows(paths: Sequence[Path]) -> list[Row]:
-    """The rows that teach labels: the files' and what is made from them.
-
-    Raises ConfigError for a bad row.
-    """
-    rows = [row for row in load(paths) if row.kind != CALLED_OFF]
+def training_rows(told: Sequence[Row]) -> list[Row]:
+    """The rows that teach labels: of those that files tell, and what is made from them."""
+    rows = [row for row in told if row.kind != CALLED_OFF]
     # What is hard to find weighs twice: most of what still flips is of that kind.
     left = leftovers(rows, reader())
     made = [*attacked(rows), *left, *left, *pasted(rows)]
     return [*rows, *made, *tasks(rows)]
-
-
-def _called_off(paths: Sequence[Path]) -> list[Row]:
-    return [row for row in load(paths) if row.kind == CALLED_OFF]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:

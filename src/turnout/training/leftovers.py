@@ -71,9 +71,11 @@ class _Reader:
 
     def _without(self, text: str) -> str:
         parts = clauses(text)
+        if len(parts) == 1:
+            return text
         rows = together([self._rows_of(part) for part in parts])
         scores = with_opened(parts, self._asides.table.all(*rows)[:, 0])
-        if len(parts) == 1 or scores.max() <= _TELLING:
+        if scores.max() <= _TELLING:
             return text
         run = _stretch([len(part) for part in parts], scores.tolist())
         return kept_of(text, parts, run, scores <= 0.0)
