@@ -13,6 +13,7 @@ from turnout.core.errors import (
     InvalidRequest,
     LedgerError,
     NoEligibleDeployment,
+    NotFound,
     ProviderError,
     RateLimited,
     RequestError,
@@ -23,7 +24,14 @@ from turnout.core.errors import (
 )
 from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
-from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.prediction import (
+    CALL_KINDS,
+    UNSAFE,
+    CallKind,
+    Features,
+    Prediction,
+    Ref,
+)
 from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
     AUTO,
@@ -41,6 +49,7 @@ from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
     "AUTO",
+    "CALL_KINDS",
     "STORED_PREFIX",
     "UNSAFE",
     "AllRoutesFailed",
@@ -49,6 +58,7 @@ __all__ = [
     "Bound",
     "Budget",
     "BudgetExceeded",
+    "CallKind",
     "Caller",
     "Candidate",
     "Chunk",
@@ -66,6 +76,7 @@ __all__ = [
     "LedgerError",
     "Message",
     "NoEligibleDeployment",
+    "NotFound",
     "Outcome",
     "Prediction",
     "ProviderError",

@@ -5,6 +5,7 @@ RouterError
 │   └── NoLedgerYet             nothing was ever recorded there
 ├── RequestError                the caller's request cannot be served as it stands
 │   ├── InvalidRequest
+│   │   └── NotFound            no key or budget has this id
 │   ├── NoEligibleDeployment
 │   └── BudgetExceeded
 ├── ProviderError               one deployment failed, with its fault
@@ -47,6 +48,10 @@ class RequestError(RouterError):
 
 class InvalidRequest(RequestError):
     """The request is malformed."""
+
+
+class NotFound(InvalidRequest):
+    """No key or budget has the id that was named."""
 
 
 _FOR_NOW = ("cooling down", "at its limit")  # how a decision words what passes by itself

@@ -22,6 +22,7 @@ from turnout.core import (
     InvalidRequest,
     LedgerError,
     NoEligibleDeployment,
+    NotFound,
     Outcome,
     ProviderError,
     RateLimited,
@@ -86,6 +87,7 @@ class Problem:
 
 
 _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
+    (NotFound, 404, "invalid_request_error", "not_found"),
     (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
     (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
     (ContentFiltered, 400, "invalid_request_error", "content_filter"),
