@@ -7,7 +7,7 @@ This module does not know prompts that people write, threads that block, or HTTP
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +21,13 @@ from turnout.core import (
     RouterError,
     Snapshot,
 )
+from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.budgets import budgets_of
+from turnout.runtime.cohort import Cohort
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
@@ -54,6 +56,11 @@ class Engine:
         """What this engine was assembled from."""
         return self._parts
 
+    @property
+    def cohort(self) -> Cohort:
+        """The requests that are being served."""
+        return self._parts.means.cohort
+
     async def begin(self, request: Request) -> Walk:
         """The walk of a decision that may go ahead; the caller takes its answer from it.
 
@@ -64,7 +71,9 @@ class Engine:
         try:
             if request.dialect == "embeddings":
                 return await self._embedding.begin(request)
-            return await self._admit(request, await self._reader.read(request))
+            read = await self._reader.read(request)
+            await self.cohort.in_step()
+            return await self._admit(request, read)
         except _UNDECIDED:
             await self._abandoned(request)
             raise
@@ -151,6 +160,16 @@ class Engine:
         """Each deployment with whether it takes no call now; asks nothing of anyone."""
         every = [means.health.cooling() for means in self._parts.every]
         return {name: cools for cooling in every for name, cools in cooling.items()}
+
+    def heard(self, cooldown: Cooldown) -> None:
+        """Another process has learned this of a deployment."""
+        for means in self._parts.every:
+            means.health.heard(cooldown)
+
+    def tell(self, others: Callable[[Cooldown], object]) -> None:
+        """Have ``others`` told of deployments that are left alone from now on; must not block."""
+        for means in self._parts.every:
+            means.health.tell = others
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
