@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.core.hosted import hosted, paid_by_call
-from turnout.features.kind import call_kind
 from turnout.features.files import text_of_file, weighed
+from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
