@@ -5,8 +5,7 @@ import pytest
 from tests.runtime.world import CODE, router
 from tests.worlds import deployment, price
 from turnout import AllRoutesFailed, NoEligibleDeployment
-from turnout.core import Fault, Outcome, Route
-from turnout.core.outcome import FaultKind
+from turnout.core import Fault, FaultKind, Outcome, Route
 from turnout.runtime.health import Health, HealthRules
 from turnout.testing import FaultyUpstream
 
@@ -49,11 +48,11 @@ def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
         call(what, "a", "unavailable")
     assert what.unavailable() == {}
     call(what, "a", "timeout")
-    assert "cooling down for 5.0 s after timeout" in what.unavailable()["a"]
+    assert "cooling down for 5.0 s after timeout" in str(what.unavailable()["a"])
     clock.now += 5
     assert what.unavailable() == {}
     call(what, "a", "unavailable")
-    assert "cooling down for 10.0 s" in what.unavailable()["a"]
+    assert "cooling down for 10.0 s" in str(what.unavailable()["a"])
 
 
 def test_a_success_between_failures_keeps_the_door_open() -> None:
@@ -72,12 +71,12 @@ def test_recovery_is_slow_at_first() -> None:
     call(what, "a", "unavailable")
     clock.now += 6
     what.began("a")
-    assert "at its limit of 1" in what.unavailable()["a"]
+    assert "at its limit of 1" in str(what.unavailable()["a"])
     what.ended(outcome("a", None))
     what.began("a")
     assert what.unavailable() == {}
     what.began("a")
-    assert "at its limit of 2" in what.unavailable()["a"]
+    assert "at its limit of 2" in str(what.unavailable()["a"])
 
 
 def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
@@ -87,7 +86,7 @@ def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     for name in ("a", "b"):
         call(what, name, "rate_limited", retry_after_s=30.0)
     assert set(what.unavailable()) == {"a", "b"}
-    assert what.soonest_s({"a", "b"}) == 30.0
+    assert [why.wait_s for why in what.unavailable().values()] == [30.0, 30.0]
     clock.now += 30
     assert what.unavailable() == {}
 
@@ -97,8 +96,9 @@ def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
     clock = Clock()
     what = health(clock)
     call(what, "a", "rate_limited", retry_after_s=3600.0)
-    assert what.soonest_s({"a"}) == 3600.0
-    assert what.soonest_s({"a", "b"}) == 0.0
+    closed = what.unavailable()
+    assert (closed["a"].wait_s, closed["a"].after) == (3600.0, "rate_limited")
+    assert "b" not in closed
 
 
 def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
@@ -113,7 +113,7 @@ def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
     next_.began("a")
-    assert "at its limit of 1" in next_.unavailable()["a"]
+    assert "at its limit of 1" in str(next_.unavailable()["a"])
 
 
 def test_a_successor_knows_nothing_of_another_deployment_of_the_same_name() -> None:
@@ -177,7 +177,7 @@ def test_a_spend_limit_is_out_until_the_month_is_over() -> None:
     what = Health(known, HealthRules(), clock, lambda: wall)
     call(what, "a", "spend_limit", scope="provider")
     clock.now += 2 * 86_400 - 1
-    assert "spend_limit" in what.unavailable()["a"]
+    assert "spend_limit" in str(what.unavailable()["a"])
     clock.now += 2
     assert what.unavailable() == {}
 

@@ -22,8 +22,10 @@ from turnout.core.errors import (
     Unauthorized,
     Unavailable,
 )
+from turnout.core.exclusion import Exclusion, ExclusionKind
+from turnout.core.fault import Fault, FaultKind
 from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
-from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
+from turnout.core.outcome import Outcome, Usage
 from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
 from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
@@ -60,6 +62,8 @@ __all__ = [
     "Decision",
     "Delta",
     "Dialect",
+    "Exclusion",
+    "ExclusionKind",
     "Fault",
     "FaultKind",
     "Features",
