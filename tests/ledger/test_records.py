@@ -11,6 +11,8 @@ from msgspec import structs
 
 from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
 from turnout.core import (
+    CALL_KINDS,
+    CallKind,
     ConfigError,
     Constraints,
     Exclusion,
@@ -133,17 +135,20 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
 @pytest.mark.parametrize("written", [{}, {"acme/mid": 9}])
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("paid", [False, True])
-def test_what_runs_at_a_provider_is_in_the_record(
-    written: dict[str, int], *, lasting: bool, paid: bool
+@pytest.mark.parametrize("hosted", [(), ("mcp", "web_search")])
+@pytest.mark.parametrize("kind", CALL_KINDS)
+def test_what_few_requests_have_is_in_the_record(
+    written: dict[str, int], hosted: tuple[str, ...], kind: CallKind, *, lasting: bool, paid: bool
 ) -> None:
-    """Beside lengths and caches, or alone."""
+    """What runs at a provider, lengths, caches and the kind of call, together or alone."""
     features = Features(
         input_tokens={"qwen3": 9},
         output_tokens=400,
         written=written,
         lasting=lasting,
-        hosted=("mcp", "web_search"),
+        hosted=hosted,
         paid_by_call=paid,
+        kind=kind,
     )
     decision = structs.replace(decided(asked(1)), features=features)
     assert unpack(pack(asked(1), decision))[1] == decision

@@ -26,7 +26,14 @@ from turnout.core.exclusion import Exclusion, ExclusionKind
 from turnout.core.fault import Fault, FaultKind
 from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
 from turnout.core.outcome import Outcome, Usage
-from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.prediction import (
+    CALL_KINDS,
+    UNSAFE,
+    CallKind,
+    Features,
+    Prediction,
+    Ref,
+)
 from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
     AUTO,
@@ -44,6 +51,7 @@ from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
     "AUTO",
+    "CALL_KINDS",
     "STORED_PREFIX",
     "UNSAFE",
     "AllRoutesFailed",
@@ -52,6 +60,7 @@ __all__ = [
     "Bound",
     "Budget",
     "BudgetExceeded",
+    "CallKind",
     "Caller",
     "Candidate",
     "Chunk",

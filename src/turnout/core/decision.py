@@ -104,6 +104,8 @@ class Decision(Struct, frozen=True, kw_only=True):
         head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
         by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
         lines = [head, f"{by}, bundle {self.bundle[:19]}" if self.bundle else by]
+        if self.features.kind != "turn":
+            lines.append(f"call kind {self.features.kind}")
         if self.prediction.unsafe is not None:
             lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
         if self.prediction.label_failure:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.core.hosted import hosted, paid_by_call
+from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
@@ -53,6 +54,7 @@ def extract(
         lasting=_HOUR in strings(request.native or (parted and messages)),
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
+        kind=call_kind(request),
     )
 
 

@@ -142,9 +142,11 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn")
+
+
 def _features(features: Features) -> list[Any]:
-    hosted = list(features.hosted)
-    return [
+    always = [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
         features.turns,
@@ -153,11 +155,18 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted, caches may last or tools run there: most do without.
-        *([dict(features.written)] if features.written or features.lasting or hosted else []),
-        *([features.lasting] if features.lasting or hosted else []),
-        *([hosted, features.paid_by_call] if hosted else []),
     ]
+    # What most requests do not have is left out from the end on.
+    rare = [
+        dict(features.written),
+        features.lasting,
+        list(features.hosted),
+        features.paid_by_call,
+        features.kind,
+    ]
+    while rare and rare[-1] == _USUAL[len(rare) - 1]:
+        rare.pop()
+    return [*always, *rare]
 
 
 def _as_features(fields: list[Any]) -> Features:
@@ -174,6 +183,7 @@ def _as_features(fields: list[Any]) -> Features:
         lasting=len(fields) > 9 and fields[9],
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
+        kind=fields[12] if len(fields) > 12 else "turn",
     )
 
 

@@ -7,7 +7,7 @@ This module does not know prompts that people write, threads that block, or HTTP
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from turnout.core import (
     RouterError,
     Snapshot,
 )
+from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
@@ -139,6 +140,16 @@ class Engine:
         """Each deployment with whether it takes no call now; asks nothing of anyone."""
         every = [means.health.cooling() for means in self._parts.every]
         return {name: cools for cooling in every for name, cools in cooling.items()}
+
+    def heard(self, cooldown: Cooldown) -> None:
+        """Another process has learned this of a deployment."""
+        for means in self._parts.every:
+            means.health.heard(cooldown)
+
+    def tell(self, others: Callable[[Cooldown], object]) -> None:
+        """Have ``others`` told of deployments that are left alone from now on; must not block."""
+        for means in self._parts.every:
+            means.health.tell = others
 
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
