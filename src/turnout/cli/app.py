@@ -24,6 +24,7 @@ _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
 # it starts quickly.
 COMMANDS = {
     "demo": ("demo:demo", "turnout demo 'What is a closure?' 'Write a haiku'"),
+    "init": ("init:init", "turnout init --print"),
     "ask": ("ask:ask", "turnout ask --explain 'What is the capital of Japan?'"),
     "route": ("ask:route", "turnout route --json 'Write a CSV parser in Python'"),
     "classify": ("classify:classify", "turnout classify --in prompts.jsonl --out labels.jsonl"),

@@ -140,7 +140,8 @@ class Gateway:
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:
-            await self._guarded(handler, dialect, arrival, out)
+            with self.engine.cohort:
+                await self._guarded(handler, dialect, arrival, out)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight(-1)
@@ -215,6 +216,7 @@ class Gateway:
                 raise Refused(shed())
             engine = self.engine
             payload = await self._json(arrival)
+            await engine.cohort.in_step()
             rules = engine.parts.config.cache
             key = None
             if rules.ttl_s:

@@ -26,6 +26,7 @@ from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.budgets import budgets_of
+from turnout.runtime.cohort import Cohort
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
@@ -54,6 +55,11 @@ class Engine:
         """What this engine was assembled from."""
         return self._parts
 
+    @property
+    def cohort(self) -> Cohort:
+        """The requests that are being served."""
+        return self._parts.means.cohort
+
     async def begin(self, request: Request) -> Walk:
         """The walk of a decision that may go ahead; the caller takes its answer from it.
 
@@ -64,7 +70,9 @@ class Engine:
         try:
             if request.dialect == "embeddings":
                 return await self._embedding.begin(request)
-            return await self._admit(request, await self._reader.read(request))
+            read = await self._reader.read(request)
+            await self.cohort.in_step()
+            return await self._admit(request, read)
         except _UNDECIDED:
             await self._abandoned(request)
             raise
