@@ -140,7 +140,8 @@ class Gateway:
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:
-            await self._guarded(handler, dialect, arrival, out)
+            with self.engine.cohort:
+                await self._guarded(handler, dialect, arrival, out)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight(-1)
@@ -173,7 +174,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            problem = problem_of(error, soonest_s=self.engine.soonest_s(error))
+            problem = problem_of(error)
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
@@ -215,6 +216,7 @@ class Gateway:
                 raise Refused(shed())
             engine = self.engine
             payload = await self._json(arrival)
+            await engine.cohort.in_step()
             rules = engine.parts.config.cache
             key = None
             if rules.ttl_s:

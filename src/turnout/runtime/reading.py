@@ -86,6 +86,7 @@ class Reader:
         """Facts and estimates."""
         texts = prompt_texts(request)
         aside = self._aside(request, texts)
+        await self.parts.means.cohort.in_step()
         labelled: tuple[Outcome, ...] = ()
         prediction = _UNREAD
         if not self._passes(request):
