@@ -15,6 +15,7 @@ from turnout.core import (
     CallKind,
     ConfigError,
     Constraints,
+    Exclusion,
     Features,
     Prediction,
     Ref,
@@ -45,6 +46,15 @@ async def test_ten_thousand_stored_requests_decide_the_same_again(tmp_path: Path
 
 
 _SCORE = st.none() | st.floats(0, 1)
+_CLOSED = st.sampled_from(
+    [
+        Exclusion("no_key", "no key for acme"),
+        Exclusion("at_limit", "at its limit of 9 calls", wait_s=0.0),
+        Exclusion("cooling_down", "cooling down", after="timeout", wait_s=1.5),
+        Exclusion("cooling_down", "cooling down", after="unauthorized"),
+        Exclusion("unstated", "cooling down"),
+    ]
+)
 _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
 
 
@@ -66,7 +76,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     written=st.dictionaries(_NAMES, st.integers(0, 10**6)),
     lasting=st.booleans(),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
-    down=st.dictionaries(_NAMES, st.sampled_from(["no key", "cooling down"])),
+    down=st.dictionaries(_NAMES, _CLOSED),
 )
 def test_any_decision_survives_its_record(
     model: str,
@@ -79,7 +89,7 @@ def test_any_decision_survives_its_record(
     strange: float | None,
     written: dict[str, int],
     slow: dict[str, float],
-    down: dict[str, str],
+    down: dict[str, Exclusion],
     *,
     lasting: bool,
 ) -> None:

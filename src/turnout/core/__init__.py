@@ -22,8 +22,10 @@ from turnout.core.errors import (
     Unauthorized,
     Unavailable,
 )
+from turnout.core.exclusion import Exclusion, ExclusionKind
+from turnout.core.fault import Fault, FaultKind
 from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
-from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
+from turnout.core.outcome import Outcome, Usage
 from turnout.core.prediction import (
     CALL_KINDS,
     UNSAFE,
@@ -69,6 +71,8 @@ __all__ = [
     "Decision",
     "Delta",
     "Dialect",
+    "Exclusion",
+    "ExclusionKind",
     "Fault",
     "FaultKind",
     "Features",

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from turnout.core.fault import FaultKind
+
 # What a changed configuration may have mended: a key, an account, a name, a limit.
 MENDED = frozenset({"unauthorized", "no_credit", "not_found", "spend_limit"})
 
@@ -15,6 +17,6 @@ class Cooldown(Struct, frozen=True, kw_only=True):
 
     deployment: str
     until_s: float
-    why: str
+    why: FaultKind
     stated: bool
     openings: int

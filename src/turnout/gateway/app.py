@@ -174,7 +174,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            problem = problem_of(error, soonest_s=self.engine.soonest_s(error))
+            problem = problem_of(error)
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes

@@ -15,7 +15,6 @@ from msgspec import structs
 
 from turnout.core import (
     Decision,
-    NoEligibleDeployment,
     Outcome,
     Request,
     RouterError,
@@ -125,17 +124,6 @@ class Engine:
         """Keys and budgets in this router's ledger."""
         return self._accounts
 
-    def soonest_s(self, error: RouterError) -> float | None:
-        """Seconds until the first model comes back that could have taken the refused request.
-
-        None where there is none that comes back by itself.
-        """
-        if not isinstance(error, NoEligibleDeployment):
-            return None
-        names = {candidate.deployment for candidate in error.awaited}
-        waits = [means.health.soonest_s(names) for means in self._parts.every]
-        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
-
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""
         means = self._parts.means
@@ -181,8 +169,8 @@ class Engine:
 
         Where the embedded model stands in, those are the embedding models alone.
         """
-        embedding = self._embedding.unavailable
-        return {**self._parts.unavailable, **embedding}
+        lacking = {**self._parts.unavailable, **self._embedding.unavailable}
+        return {name: str(why) for name, why in lacking.items()}
 
     def succeed(self, old: "Engine") -> bool:
         """Take over what the replaced engine knows of deployments, and its recorder.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from time import monotonic, time
 
 from turnout.catalog import Deployment
-from turnout.core import Fault, Outcome
+from turnout.core import Exclusion, Fault, FaultKind, Outcome
 from turnout.core.cooldown import MENDED, Cooldown
 from turnout.runtime.latency import Latencies
 
@@ -50,8 +50,10 @@ class HealthRules:
 
 @dataclass(slots=True)
 class _State:
-    """One deployment. ``window`` is how many calls it may have at a time while it recovers.
+    """One deployment.
 
+    ``why`` counts while ``until`` is to come; ``window`` is how many calls it may have at a time
+    while it recovers.
     ``told`` is until when other processes know it to be closed, ``probed`` whether its latest call
     began while it was.
     """
@@ -60,7 +62,7 @@ class _State:
     failures: int = 0
     openings: int = 0
     until: float = 0.0
-    why: str = ""
+    why: FaultKind = "unavailable"
     stated: bool = False
     told: float = 0.0
     probed: bool = False
@@ -89,7 +91,7 @@ class Health:
         self.tell: Callable[[Cooldown], object] = _nobody
         self.latencies = Latencies()
 
-    def unavailable(self, without: Collection[str] = ()) -> dict[str, str]:
+    def unavailable(self, without: Collection[str] = ()) -> dict[str, Exclusion]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
 
         When all are cooling down, the one that comes back first is let through as a probe, unless
@@ -105,16 +107,6 @@ class Health:
                 del closed[min(probes, key=lambda name: self._states[name].until)]
         self._quiet = not any(self._matters(s, now) for s in self._states.values())
         return closed
-
-    def soonest_s(self, names: Collection[str]) -> float | None:
-        """Seconds until one of these deployments comes back by itself; 0 when one is there.
-
-        None where an operator has to act first.
-        """
-        now = self._clock()
-        known = [state for name, state in self._states.items() if name in names]
-        waits = [s.until - now for s in known if s.until <= now or s.why not in MENDED]
-        return max(0.0, min(waits)) if waits else None
 
     def succeed(self, old: "Health") -> None:
         """Go on with what is known of deployments that are as they were.
@@ -193,11 +185,14 @@ class Health:
         state.retry_tokens -= 1 + self._rules.retry_share
         return True
 
-    def _closed(self, state: _State, now: float) -> str | None:
-        if state.until > now:
-            return f"cooling down for {state.until - now:.1f} s after {state.why}"
+    def _closed(self, state: _State, now: float) -> Exclusion | None:
+        wait_s = state.until - now
+        if wait_s > 0:
+            detail = f"cooling down for {wait_s:.1f} s after {state.why}"
+            back_s = None if state.why in MENDED else wait_s
+            return Exclusion("cooling_down", detail, after=state.why, wait_s=back_s)
         if state.in_flight >= self._limit(state):
-            return f"at its limit of {state.in_flight} calls"
+            return Exclusion("at_limit", f"at its limit of {state.in_flight} calls", wait_s=0.0)
         return None
 
     def _limit(self, state: _State) -> int:
