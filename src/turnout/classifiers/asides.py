@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.heads import Floats, Table
+from turnout.classifiers.heads import Dense, Floats, Table
 
 Rows = NDArray[np.int64]
 # The rows of several texts, and where each text's begin.
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
+# Unit vectors of texts.
+Embed = Callable[[Sequence[str]], Floats]
 
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 # The first look spares letters all the others.
@@ -51,6 +53,10 @@ _ENDS, _ENDS_LINE, _ENDS_COLON = -1.37, 1.70, -0.62
 # Log-odds above the first count as calling off what came before: against the run that holds the
 # clause, and for one that begins behind it.
 _HINT, _HELD, _FREED = -2.0, -1.0, 0.57
+# A clause of so few characters and such log-odds by the table may call something off; what it means
+# is asked for where that matters, be it as sure as the last.
+BRIEF = 100
+_DOUBTFUL, _CERTAIN = -4.0, 4.0
 
 # A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
@@ -89,18 +95,23 @@ def opens(clause: str) -> bool:
     return ends and len(clause) in _OPENING
 
 
+class Unsure(Exception):
+    """What a clause means decides which task is asked, and only its embedding tells."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asides:
     """A linear head over a clause's table rows, with two outputs in log-odds.
 
     The first says that a clause is not part of the request, the second that it calls off what came
-    before it ("never mind, I found it"). Kept is the likeliest run of clauses, but for those inside
-    it that are asides themselves. ``alarm`` is the least sum of telling rows that makes a text
-    worth splitting.
+    before it ("never mind, I found it"), to which ``meaning`` adds what an embedding tells of it.
+    Kept is the likeliest run of clauses, but for those inside it that are asides themselves.
+    ``alarm`` is the least sum of telling rows that makes a text worth splitting.
     """
 
     table: Table
     alarm: float
+    meaning: Dense | None = None
     # What each row speaks for an aside, kept since every text is asked for the sum of it.
     telling: Floats = field(init=False, repr=False, compare=False)
 
@@ -116,9 +127,12 @@ class Asides:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
         return float(np.add.reduce(self.telling.take(rows)))
 
-    def read(self, text: str, rows: Rows, rows_of: RowsOf) -> str:
-        """A text of these rows as its label is read: without asides, if there may be any."""
-        return self.without(text, rows_of) if self.suspected(rows) else text
+    def read(self, text: str, rows: Rows, rows_of: RowsOf, embed: Embed | None = None) -> str:
+        """A text of these rows as its label is read: without asides, if there may be any.
+
+        Raises Unsure where ``embed`` is needed and missing.
+        """
+        return self.without(text, rows_of, embed) if self.suspected(rows) else text
 
     def idle(self, text: str, rows: Rows, rows_of: RowsOf) -> bool:
         """Whether a text of these rows does nothing but talk to the classifier."""
@@ -126,15 +140,39 @@ class Asides:
             return False
         return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
 
-    def without(self, text: str, rows_of: RowsOf) -> str:
-        """The text without its asides; the whole text where nothing else would be left."""
+    def without(self, text: str, rows_of: RowsOf, embed: Embed | None = None) -> str:
+        """The text without its asides; the whole text where nothing else would be left.
+
+        Raises Unsure where ``embed`` is needed and missing.
+        """
         parts = clauses(text)
         if len(parts) == 1:
             return text
         scores, calls = self.table.all(*rows_of(parts)).T
         scores = with_opened(parts, scores)
-        run = _run(parts, scores.tolist(), calls.tolist())
+        run = self._placed(parts, scores.tolist(), calls, embed)
         return kept_of(text, parts, run, scores <= _SPARED)
+
+    def _placed(
+        self, parts: Sequence[str], scores: Sequence[float], calls: Floats, embed: Embed | None
+    ) -> tuple[int, int]:
+        """The likeliest place of the request."""
+        if self.meaning is None:
+            return _run(parts, scores, calls.tolist())
+        brief = np.array([len(part) <= BRIEF for part in parts])
+        asked = np.flatnonzero(brief & (calls > _DOUBTFUL))
+        told = np.full(len(parts), _HINT, dtype=np.float32)
+        run = _run(parts, scores, told.tolist())
+        if not len(asked):
+            return run
+        told[asked] = _CERTAIN
+        if _run(parts, scores, told.tolist()) == run:
+            return run
+        if embed is None:
+            raise Unsure
+        told[asked] = calls[asked]
+        told[asked] += self.meaning.logits(embed([parts[int(i)] for i in asked]))
+        return _run(parts, scores, told.tolist())
 
 
 def with_opened(parts: Sequence[str], scores: Floats) -> Floats:

@@ -17,10 +17,10 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.asides import Asides
+from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
-from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
 from turnout.classifiers.first import FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
@@ -93,25 +93,27 @@ class LocalClassifier:
         begun = self.begin(messages)
         return begun if isinstance(begun, Prediction) else self.finish(begun)
 
-    def begin(self, messages: Sequence[Message]) -> Prediction | Reading:
+    def begin(self, messages: Sequence[Message]) -> Prediction | Reading | Unread:
         """The prediction where the first stage alone settles it, else what ``finish`` needs.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        glance = self._at_a_glance(messages)
-        if glance is not None:
-            return glance
-        reading = self._read(messages)
-        return self._alone(reading) or reading
+        try:
+            return self._at_a_glance(messages) or self._begun(messages)
+        except Unsure:
+            return Unread(messages=messages)
 
-    def finish(self, reading: Reading) -> Prediction:
+    def finish(self, reading: Reading | Unread) -> Prediction:
         """The prediction of both stages for what ``begin`` did not settle."""
-        excerpts = self._excerpter.of(reading)
-        return self._examined(reading, excerpts, _embedded(excerpts.all))
+        begun = self._split(reading)
+        if isinstance(begun, Prediction):
+            return begun
+        excerpts = self._excerpter.of(begun)
+        return self._examined(begun, excerpts, _embedded(excerpts.all))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        begun = [self.begin(messages) for messages in conversations]
+        begun = [self._split(self.begin(messages)) for messages in conversations]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [
@@ -140,9 +142,19 @@ class LocalClassifier:
             return None
         return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
 
-    def _read(self, messages: Sequence[Message]) -> Reading:
+    def _begun(
+        self, messages: Sequence[Message], embed: Embed | None = None
+    ) -> Prediction | Reading:
+        reading = self._read(messages, embed)
+        return self._alone(reading) or reading
+
+    def _split(self, begun: Prediction | Reading | Unread) -> Prediction | Reading:
+        """What was begun, its turns without their asides."""
+        return self._begun(begun.messages, self.embed) if isinstance(begun, Unread) else begun
+
+    def _read(self, messages: Sequence[Message], embed: Embed | None) -> Reading:
         seen = window(messages)
-        turns, contexts = self._asked_in(seen)
+        turns, contexts = self._asked_in(seen, embed)
         cut = {segment: stretches(segment) for segment in seen.segments}
         parts = tuple(dict.fromkeys(part for found in cut.values() for part in found))
         of_others = {
@@ -175,7 +187,9 @@ class LocalClassifier:
             language=language_of(turns[-1]) if turns else "",
         )
 
-    def _asked_in(self, seen: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _asked_in(
+        self, seen: Window, embed: Embed | None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns as their labels are read, and what was said between them.
 
         An earlier turn that only talks to the classifier is no task that another could go on with.
@@ -185,11 +199,11 @@ class LocalClassifier:
         kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
         told = [*(clips[i] for i in kept), *clips[-1:]]
         contexts = tuple(seen.contexts[i] for i in kept)
-        return tuple(self._asked(*clip) for clip in told), contexts
+        return tuple(self._asked(*clip, embed) for clip in told), contexts
 
-    def _asked(self, text: str, rows: Rows) -> str:
+    def _asked(self, text: str, rows: Rows, embed: Embed | None = None) -> str:
         """The text of these rows without what talks to the classifier."""
-        return self._asides.read(text, rows, self._first.rows_of)
+        return self._asides.read(text, rows, self._first.rows_of, embed)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -302,4 +316,8 @@ def _loaded() -> SentenceEncoder:
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
-    return Asides(table=table, alarm=meta["alarm"])
+    meaning = None
+    if "aside_meaning" in arrays:
+        bias = np.asarray(meta["meaning"], dtype=np.float32)
+        meaning = Dense(weights=arrays["aside_meaning"], bias=bias)
+    return Asides(table=table, alarm=meta["alarm"], meaning=meaning)
