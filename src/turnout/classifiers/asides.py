@@ -96,7 +96,14 @@ def opens(clause: str) -> bool:
 
 
 class Unsure(Exception):
-    """What a clause means decides which task is asked, and only its embedding tells."""
+    """What a clause means decides what is asked, and only its embedding tells.
+
+    ``least`` is what is asked where nothing is called off, ``most`` where all that may be is.
+    """
+
+    def __init__(self, least: str, most: str) -> None:
+        super().__init__()
+        self.least, self.most = least, most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +137,7 @@ class Asides:
     def read(self, text: str, rows: Rows, rows_of: RowsOf, embed: Embed | None = None) -> str:
         """A text of these rows as its label is read: without asides, if there may be any.
 
-        Raises Unsure where ``embed`` is needed and missing.
+        Raises Unsure where ``embed`` would tell more and is missing.
         """
         return self.without(text, rows_of, embed) if self.suspected(rows) else text
 
@@ -143,36 +150,36 @@ class Asides:
     def without(self, text: str, rows_of: RowsOf, embed: Embed | None = None) -> str:
         """The text without its asides; the whole text where nothing else would be left.
 
-        Raises Unsure where ``embed`` is needed and missing.
+        Raises Unsure where ``embed`` would tell more and is missing.
         """
         parts = clauses(text)
         if len(parts) == 1:
             return text
         scores, calls = self.table.all(*rows_of(parts)).T
         scores = with_opened(parts, scores)
-        run = self._placed(parts, scores.tolist(), calls, embed)
-        return kept_of(text, parts, run, scores <= _SPARED)
-
-    def _placed(
-        self, parts: Sequence[str], scores: Sequence[float], calls: Floats, embed: Embed | None
-    ) -> tuple[int, int]:
-        """The likeliest place of the request."""
         if self.meaning is None:
-            return _run(parts, scores, calls.tolist())
-        brief = np.array([len(part) <= BRIEF for part in parts])
-        asked = np.flatnonzero(brief & (calls > _DOUBTFUL))
+            return _kept(text, parts, scores, calls)
         told = np.full(len(parts), _HINT, dtype=np.float32)
-        run = _run(parts, scores, told.tolist())
-        if not len(asked):
-            return run
-        told[asked] = _CERTAIN
-        if _run(parts, scores, told.tolist()) == run:
-            return run
+        brief = np.array([len(part) <= BRIEF for part in parts])
+        doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL))
         if embed is None:
-            raise Unsure
-        told[asked] = calls[asked]
-        told[asked] += self.meaning.logits(embed([parts[int(i)] for i in asked]))
-        return _run(parts, scores, told.tolist())
+            least = _kept(text, parts, scores, told)
+            if not len(doubtful):
+                return least
+            told[doubtful] = _CERTAIN
+            most = _kept(text, parts, scores, told)
+            if most != least:
+                raise Unsure(least, most)
+            return least
+        told[doubtful] = calls[doubtful]
+        told[doubtful] += self.meaning.logits(embed([parts[int(i)] for i in doubtful]))
+        return _kept(text, parts, scores, told)
+
+
+def _kept(text: str, parts: Sequence[str], scores: Floats, calls: Floats) -> str:
+    """The text's likeliest run of clauses without the asides in it."""
+    run = _run(parts, scores.tolist(), calls.tolist())
+    return kept_of(text, parts, run, scores <= _SPARED)
 
 
 def with_opened(parts: Sequence[str], scores: Floats) -> Floats:

@@ -202,8 +202,24 @@ class LocalClassifier:
         return tuple(self._asked(*clip, embed) for clip in told), contexts
 
     def _asked(self, text: str, rows: Rows, embed: Embed | None = None) -> str:
-        """The text of these rows without what talks to the classifier."""
-        return self._asides.read(text, rows, self._first.rows_of, embed)
+        """The text of these rows without what talks to the classifier.
+
+        Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
+        """
+        rows_of = self._first.rows_of
+        try:
+            return self._asides.read(text, rows, rows_of)
+        except Unsure as unsure:
+            if self._custom is None and self._alike(unsure.least, unsure.most):
+                return unsure.least
+            if embed is None:
+                raise
+        return self._asides.read(text, rows, rows_of, embed)
+
+    def _alike(self, text: str, other: str) -> bool:
+        """Whether the first stage finds the same intent in both."""
+        one, two = self._first.read((text, other)).quick[:, :HARM].argmax(axis=1).tolist()
+        return bool(one == two)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
