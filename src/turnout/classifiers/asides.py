@@ -57,6 +57,8 @@ _HINT, _HELD, _FREED = -2.0, -1.0, 0.57
 # is asked for where that matters, be it as sure as the last.
 BRIEF = 100
 _DOUBTFUL, _CERTAIN = -4.0, 4.0
+# What the embedding says of it counts twice, and the benefit of the doubt is the next task's.
+_MEANT, _LEANING = 2.0, 1.0
 
 # A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
@@ -162,17 +164,17 @@ class Asides:
         told = np.full(len(parts), _HINT, dtype=np.float32)
         brief = np.array([len(part) <= BRIEF for part in parts])
         doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL))
+        if not len(doubtful):
+            return _kept(text, parts, scores, told)
         if embed is None:
             least = _kept(text, parts, scores, told)
-            if not len(doubtful):
-                return least
             told[doubtful] = _CERTAIN
             most = _kept(text, parts, scores, told)
             if most != least:
                 raise Unsure(least, most)
             return least
-        told[doubtful] = calls[doubtful]
-        told[doubtful] += self.meaning.logits(embed([parts[int(i)] for i in doubtful]))
+        meant = self.meaning.logits(embed([parts[int(i)] for i in doubtful]))
+        told[doubtful] = calls[doubtful] + _MEANT * meant + _LEANING
         return _kept(text, parts, scores, told)
 
 
