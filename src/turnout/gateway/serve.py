@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from turnout.core import ConfigError
+from turnout.core.cooldown import Cooldown
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
 from turnout.gateway.listening import Address, is_local, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
+from turnout.gateway.siblings import Parent
 from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
@@ -49,11 +51,12 @@ async def serve(
     patience: Patience | None = None,
     config_path: Path | None = None,
     ready: Callable[[], object] = lambda: None,
+    parent: Parent | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
-    ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
-    under way.
+    ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn. A
+    second SIGINT ends without waiting for answers under way.
     """
     limits, patience = Limits(), patience or Patience()
     access.local = is_local(listener)
@@ -73,6 +76,9 @@ async def serve(
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
+    if parent is not None:
+        gateway.tell(parent.tell)
+        parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
@@ -107,6 +113,10 @@ def _telling(build: Callable[[], Router]) -> Router:
             extra={"fields": {"model": stand_in.model, "set": sorted(filter(None, keys))}},
         )
     return router
+
+
+def _heard(gateway: Gateway, told: Cooldown) -> None:
+    gateway.engine.heard(told)
 
 
 async def _warm_rest(engine: Engine) -> None:
