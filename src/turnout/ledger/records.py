@@ -18,6 +18,7 @@ from turnout.core import (
     ConfigError,
     Constraints,
     Decision,
+    Exclusion,
     Features,
     Prediction,
     Ref,
@@ -31,6 +32,7 @@ VERSION = 1
 _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
+_EXCLUDED = Candidate.__struct_fields__.index("excluded")
 
 
 def pack(request: Request, decision: Decision) -> bytes:
@@ -50,7 +52,7 @@ def pack(request: Request, decision: Decision) -> bytes:
             decision.reason,
             decision.blocked,
             decision.refusal,
-            [structs.astuple(c) for c in decision.candidates],
+            [_candidate(c) for c in decision.candidates],
             [_route(r) for r in decision.routes],
         ]
     )
@@ -86,7 +88,7 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         reason=reason,
         features=_as_features(seen),
         prediction=_as_prediction(guess),
-        candidates=tuple(Candidate(*fields) for fields in candidates),
+        candidates=tuple(map(_as_candidate, candidates)),
         routes=tuple(Route(*fields) for fields in routes),
         snapshot=_as_snapshot(now),
         bundle=bundle,
@@ -140,9 +142,11 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0)
+
+
 def _features(features: Features) -> list[Any]:
-    hosted = list(features.hosted)
-    return [
+    always = [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
         features.turns,
@@ -151,11 +155,19 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted, caches may last or tools run there: most do without.
-        *([dict(features.written)] if features.written or features.lasting or hosted else []),
-        *([features.lasting] if features.lasting or hosted else []),
-        *([hosted, features.paid_by_call] if hosted else []),
     ]
+    # What most requests do not have is left out from the end on.
+    rare = [
+        dict(features.written),
+        features.lasting,
+        list(features.hosted),
+        features.paid_by_call,
+        features.kind,
+        features.uncounted,
+    ]
+    while rare and rare[-1] == _USUAL[len(rare) - 1]:
+        rare.pop()
+    return [*always, *rare]
 
 
 def _as_features(fields: list[Any]) -> Features:
@@ -172,6 +184,8 @@ def _as_features(fields: list[Any]) -> Features:
         lasting=len(fields) > 9 and fields[9],
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
+        kind=fields[12] if len(fields) > 12 else "turn",
+        uncounted=fields[13] if len(fields) > 13 else 0,
     )
 
 
@@ -206,7 +220,8 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 
 
 def _snapshot(now: Snapshot) -> list[Any]:
-    always = [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    unavailable = {name: _exclusion(why) for name, why in now.unavailable.items()}
+    always = [now.as_of, now.version, unavailable, dict(now.latency_ms)]
     return [*always, dict(now.outstanding)] if now.outstanding else always
 
 
@@ -215,10 +230,37 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
     return Snapshot(
         as_of=as_of,
         version=version,
-        unavailable=unavailable,
+        unavailable={name: _as_exclusion(why) for name, why in unavailable.items()},
         latency_ms=latency_ms,
         outstanding=rest[0] if rest else {},
     )
+
+
+def _candidate(candidate: Candidate) -> list[Any]:
+    fields = list(structs.astuple(candidate))
+    if candidate.excluded is not None:
+        fields[_EXCLUDED] = _exclusion(candidate.excluded)
+    return fields
+
+
+def _as_candidate(fields: list[Any]) -> Candidate:
+    if fields[_EXCLUDED] is not None:
+        fields[_EXCLUDED] = _as_exclusion(fields[_EXCLUDED])
+    return Candidate(*fields)
+
+
+def _exclusion(why: Exclusion) -> list[Any] | str:
+    """Its fields without those at the end that most do not have; the words where it is no more."""
+    if why.kind == "unstated":
+        return why.detail
+    fields = list(structs.astuple(why))
+    while fields[-1] is None:
+        fields.pop()
+    return fields
+
+
+def _as_exclusion(fields: list[Any] | str) -> Exclusion:
+    return Exclusion("unstated", fields) if isinstance(fields, str) else Exclusion(*fields)
 
 
 def _route(route: Route) -> list[Any]:
