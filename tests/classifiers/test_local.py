@@ -71,7 +71,7 @@ def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
     """The two halves of a prediction give what the whole gives, and read the prompt once."""
     asked = [_user("Hi"), _user("zwei Fragen zu Rost, und warum der Kuchen so flach bleibt?")]
     for messages in asked:
-        begun = classifier.begin(messages)
+        (begun,) = classifier.begin_batch([messages])
         whole = begun if isinstance(begun, Prediction) else classifier.finish(begun)
         assert whole == classifier.predict(messages)
 
@@ -173,9 +173,9 @@ def test_how_many_texts_are_read_at_once_is_not_seen(
     """A long prompt's stretches and sentences are scored alike, to the last bit."""
     page = Path(__file__).read_text(encoding="utf-8")
     prompt = _user(f"{page}\n名字：日本の首都はどこですか。 {page[::-1]}")
-    whole = classifier.begin(prompt)
-    monkeypatch.setattr("turnout.classifiers.first._BATCH", batch)
-    parts = classifier.begin(prompt)
+    (whole,) = classifier.begin_batch([prompt])
+    monkeypatch.setattr("turnout.classifiers.first.BATCH", batch)
+    (parts,) = classifier.begin_batch([prompt])
     assert isinstance(whole, Reading)
     assert isinstance(parts, Reading)
     assert parts.chunks == whole.chunks

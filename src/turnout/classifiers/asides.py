@@ -116,6 +116,11 @@ class Asides:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
         return float(np.add.reduce(self.telling.take(rows)))
 
+    def told_each(self, rows: Rows, starts: Rows) -> Floats:
+        """As ``told`` for texts whose rows begin at ``starts``."""
+        out: Floats = np.add.reduceat(self.telling.take(rows), starts)
+        return out
+
     def read(self, text: str, rows: Rows, rows_of: RowsOf) -> str:
         """A text of these rows as its label is read: without asides, if there may be any."""
         return self.without(text, rows_of) if self.suspected(rows) else text

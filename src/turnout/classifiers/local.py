@@ -6,7 +6,7 @@ embedded. Does not know what is done with a prediction.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +19,7 @@ from turnout.classifiers.asides import Asides
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
-from turnout.classifiers.first import FirstStage, Rows
+from turnout.classifiers.first import BATCH, FEW, FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.heads import (
@@ -87,28 +87,28 @@ class LocalClassifier:
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        begun = self.begin(messages)
+        (begun,) = self.begin_batch([messages])
         return begun if isinstance(begun, Prediction) else self.finish(begun)
 
-    def begin(self, messages: Sequence[Message]) -> Prediction | Reading:
-        """The prediction where the first stage alone settles it, else what ``finish`` needs.
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | Reading]:
+        """For each the prediction where the first stage settles it, else what ``finish`` needs.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        glance = self._at_a_glance(messages)
-        if glance is not None:
-            return glance
-        reading = self._read(messages)
-        return self._alone(reading) or reading
+        glances = self._at_a_glance(conversations)
+        return [
+            self._begun(messages) if glance is None else glance
+            for messages, glance in zip(conversations, glances, strict=True)
+        ]
 
     def finish(self, reading: Reading) -> Prediction:
-        """The prediction of both stages for what ``begin`` did not settle."""
+        """The prediction of both stages for what ``begin_batch`` did not settle."""
         excerpts = self._excerpter.of(reading)
         return self._examined(reading, excerpts, _embedded(excerpts.all))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        begun = [self.begin(messages) for messages in conversations]
+        begun = self.begin_batch(conversations)
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [
@@ -120,22 +120,47 @@ class LocalClassifier:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
-        """The prediction for one short prompt in plain words, if the first stage is sure of it.
+    def _at_a_glance(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
+        """The predictions for single short prompts in plain words that the first stage is sure of.
 
-        It equals what the longer way finds: such a prompt has one reading, one turn, one chunk.
+        They equal what the longer way finds: such a prompt has one reading, one turn, one chunk.
         """
-        text = lone_prompt(messages)
-        if text is None or self._custom is not None or not is_plain(text):
-            return None
-        rows = self._first.rows(text)
-        quick, known = self._first.read_one(rows)
-        asked, turn = self._asked(text, rows), quick
-        if asked is not text:
-            turn, known = self._first.read_one(self._first.rows(asked))
+        found: list[Prediction | None] = [None] * len(conversations)
+        if self._custom is None:
+            lone = [(i, lone_prompt(messages)) for i, messages in enumerate(conversations)]
+            plain = {i: text for i, text in lone if text is not None and is_plain(text)}
+            for i, glance in zip(plain, self._glances(list(plain.values())), strict=True):
+                found[i] = glance
+        return found
+
+    def _glances(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
+        """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
+        if len(texts) <= FEW:
+            for text in texts:
+                rows = self._first.rows(text)
+                yield self._glance(text, *self._first.read_one(rows), self._asides.told(rows))
+            return
+        for i in range(0, len(texts), BATCH):
+            part = texts[i : i + BATCH]
+            rows, starts = self._first.rows_of(part)
+            read = self._first.read_rows(rows, starts)
+            told = self._asides.told_each(rows, starts)
+            yield from map(self._glance, part, read.quick, read.known.tolist(), told.tolist())
+
+    def _glance(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
+        """The prediction for one plain prompt from its first reading, None where that is unsure."""
+        asked, turn = text, quick
+        if told > self._asides.alarm:
+            asked = self._asides.without(text, self._first.rows_of)
+            if asked is not text:
+                turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
         return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
+
+    def _begun(self, messages: Sequence[Message]) -> Prediction | Reading:
+        reading = self._read(messages)
+        return self._alone(reading) or reading
 
     def _read(self, messages: Sequence[Message]) -> Reading:
         seen = window(messages)

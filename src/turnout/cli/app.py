@@ -30,6 +30,7 @@ COMMANDS = {
     "classify": ("classify:classify", "turnout classify --in prompts.jsonl --out labels.jsonl"),
     "compare": ("compare:compare", "turnout compare prompts.jsonl --output-tokens 300"),
     "serve": ("serve:serve", "turnout serve --config turnout.yaml --workers 2"),
+    "code": ("code:code", "turnout code claude"),
     "import": ("importing:import_", "turnout import litellm config.yaml --out turnout.yaml"),
     "setup": ("setup:setup", "turnout setup --path mine.gguf --sha256 DIGEST --name mine"),
     "models": ("inspect:models", "turnout models --check"),

@@ -33,7 +33,8 @@ class Features(Struct, frozen=True, kw_only=True):
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
-    ``kind`` is what the call is for.
+    ``kind`` is what the call is for. ``uncounted`` are tokens that files and sound may take beyond
+    what is counted for them, None where nobody can say.
     """
 
     input_tokens: Mapping[str, int]
@@ -49,6 +50,7 @@ class Features(Struct, frozen=True, kw_only=True):
     hosted: tuple[str, ...] = ()
     paid_by_call: bool = False
     kind: CallKind = "turn"
+    uncounted: int | None = 0
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

@@ -70,7 +70,11 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     """
     counted = input_tokens(features, deployment)
     prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
-    card = deployment.card
+    card, more = deployment.card, features.uncounted
+    if more != 0:
+        # A provider takes no more than the window has, whatever is in a file.
+        window = max(prompt, card.context_window)
+        prompt = window if more is None else min(window, prompt + more)
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.usual_cap
     answer = min(cap or room, card.max_output or room, room)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.core.hosted import hosted, paid_by_call
+from turnout.features.files import text_of_file, weighed
 from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 
@@ -41,7 +42,8 @@ def extract(
     parted = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
     parts = [part for message in parted for part in message.get("content") or ()]
-    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts))
+    files = weighed(parts)
+    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts)) + files.about
     own = (request.dialect == "responses" and request.native) or {}
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
@@ -55,6 +57,7 @@ def extract(
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
         kind=call_kind(request),
+        uncounted=files.more,
     )
 
 
@@ -78,8 +81,11 @@ def prompt_texts(request: Request) -> list[str]:
 
 
 def _part_texts(part: Message) -> list[str]:
-    # The bytes of an image or a file are not text.
-    return [] if part.get("type") in _MODALITY_OF_PART else strings(part)
+    # The bytes of an image or a file are not text, unless the file is one.
+    if part.get("type") in _MODALITY_OF_PART:
+        text = text_of_file(part)
+        return [text] if text else []
+    return strings(part)
 
 
 def _keys(value: object) -> Iterator[str]:

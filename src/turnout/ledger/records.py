@@ -142,7 +142,7 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
-_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn")
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0)
 
 
 def _features(features: Features) -> list[Any]:
@@ -163,6 +163,7 @@ def _features(features: Features) -> list[Any]:
         list(features.hosted),
         features.paid_by_call,
         features.kind,
+        features.uncounted,
     ]
     while rare and rare[-1] == _USUAL[len(rare) - 1]:
         rare.pop()
@@ -184,6 +185,7 @@ def _as_features(fields: list[Any]) -> Features:
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
         kind=fields[12] if len(fields) > 12 else "turn",
+        uncounted=fields[13] if len(fields) > 13 else 0,
     )
 
 
