@@ -6,7 +6,7 @@ import pytest
 
 from turnout.classifiers import IntentSpec, LocalClassifier
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.excerpts import Reading
+from turnout.classifiers.excerpts import Reading, Unread
 from turnout.core import ConfigError, Prediction
 
 
@@ -74,6 +74,18 @@ def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
         (begun,) = classifier.begin_batch([messages])
         whole = begun if isinstance(begun, Prediction) else classifier.finish(begun)
         assert whole == classifier.predict(messages)
+
+
+def test_a_task_that_is_called_off_is_no_task(classifier: LocalClassifier) -> None:
+    """In words that no one taught: the second stage is asked, in a batch as alone."""
+    calls_off = "Well, my uncle has explained it meanwhile."
+    code = "Write a Python function that reads a CSV file."
+    asked = _user(f"Translate this into French: good night. {calls_off} {code}")
+    assert isinstance(classifier.begin_batch([asked])[0], Unread)
+    alone = classifier.predict(asked)
+    assert alone.intent == "code"
+    assert classifier.predict_batch([asked])[0].intent == "code"
+    assert not isinstance(classifier.begin_batch([_user(code)])[0], Unread)
 
 
 def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:

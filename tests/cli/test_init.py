@@ -83,6 +83,7 @@ def test_without_any_key_the_recipe_is_written(capfd: pytest.CaptureFixture[str]
     """The embedded model answers for it, and the file says until when."""
     ran = run(capfd, "init")
     assert (ran.code, "the embedded model answers" in ran.out) == (0, True)
+    assert ran.out.endswith("next: turnout demo, then turnout serve\n")
     assert "RUNCRATE_API_KEY" in Path("turnout.yaml").read_text()
     assert routes(capfd)[CODE].startswith("Qwen/")
     answered = run(capfd, "ask", "--no-ledger", "--json", "--max-tokens", "8", "Say hello").json

@@ -159,6 +159,13 @@ def test_each_hard_constraint_excludes_with_its_reason(
     assert "small" not in [r.deployment for r in decision.routes]
 
 
+def test_each_of_several_answers_is_expected_to_cost() -> None:
+    """A caller's cost limit would else be passed by as many answers as are asked for."""
+    one, three = (decided(request=request(n=n), features=features(0, 100)) for n in (1, 3))
+    for single, triple in zip(one.candidates, three.candidates, strict=True):
+        assert triple.cost_pico_usd == 3 * (single.cost_pico_usd or 0) > 0
+
+
 def test_an_unknown_price_comes_last_without_a_limit() -> None:
     """Unknown is the worst case: dearer than every known price."""
     cards = catalog(deployment("free", None), deployment("dear", price(99, 99)))

@@ -10,6 +10,7 @@ import html
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import unquote
 
 import numpy as np
@@ -59,11 +60,18 @@ MORSE = dict(
 _BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
+# Each decoder asks how readable the text is that it is given.
+_KEPT = 64
 
 
 def words_share(text: str) -> float:
     """Share of everyday words among the longer words of the text's beginning."""
-    words = [word for word in words_of(text[:_SAMPLE]) if len(word) > 1]
+    return _share(text[:_SAMPLE])
+
+
+@lru_cache(_KEPT)
+def _share(beginning: str) -> float:
+    words = [word for word in words_of(beginning) if len(word) > 1]
     return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
 
 

@@ -15,10 +15,10 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.asides import Asides
+from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import shared_encoder
-from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
 from turnout.classifiers.first import BATCH, FEW, FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
@@ -41,6 +41,8 @@ from turnout.core import Message, Prediction, Ref
 # Instructions must look so much more like an injection, too. Harm, and injection.
 _MARGIN = np.array((2.0, 3.0), dtype=np.float32)
 _share = itemgetter(1)
+# What the first stage makes of a conversation.
+Begun = Prediction | Reading | Unread
 
 
 class LocalClassifier:
@@ -90,7 +92,7 @@ class LocalClassifier:
         (begun,) = self.begin_batch([messages])
         return begun if isinstance(begun, Prediction) else self.finish(begun)
 
-    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | Reading]:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
         """For each the prediction where the first stage settles it, else what ``finish`` needs.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
@@ -101,14 +103,17 @@ class LocalClassifier:
             for messages, glance in zip(conversations, glances, strict=True)
         ]
 
-    def finish(self, reading: Reading) -> Prediction:
+    def finish(self, reading: Reading | Unread) -> Prediction:
         """The prediction of both stages for what ``begin_batch`` did not settle."""
-        excerpts = self._excerpter.of(reading)
-        return self._examined(reading, excerpts, _embedded(excerpts.all))
+        begun = self._understood(reading)
+        if isinstance(begun, Prediction):
+            return begun
+        excerpts = self._excerpter.of(begun)
+        return self._examined(begun, excerpts, _embedded(excerpts.all))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        begun = self.begin_batch(conversations)
+        begun = [self._understood(each) for each in self.begin_batch(conversations)]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [
@@ -151,20 +156,33 @@ class LocalClassifier:
         """The prediction for one plain prompt from its first reading, None where that is unsure."""
         asked, turn = text, quick
         if told > self._asides.alarm:
-            asked = self._asides.without(text, self._first.rows_of)
+            try:
+                asked = self._without(text)
+            except Unsure:
+                return None
             if asked is not text:
                 turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
         return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
 
-    def _begun(self, messages: Sequence[Message]) -> Prediction | Reading:
-        reading = self._read(messages)
+    def _begun(self, messages: Sequence[Message]) -> Begun:
+        try:
+            reading = self._read(messages)
+        except Unsure:
+            return Unread(messages=messages)
         return self._alone(reading) or reading
 
-    def _read(self, messages: Sequence[Message]) -> Reading:
+    def _understood(self, begun: Begun) -> Prediction | Reading:
+        """What was begun, where the meaning of a clause was missing with it."""
+        if not isinstance(begun, Unread):
+            return begun
+        reading = self._read(begun.messages, self.embed)
+        return self._alone(reading) or reading
+
+    def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
         seen = window(messages)
-        turns, contexts = self._asked_in(seen)
+        turns, contexts = self._asked_in(seen, embed)
         cut = {segment: stretches(segment) for segment in seen.segments}
         parts = tuple(dict.fromkeys(part for found in cut.values() for part in found))
         of_others = {
@@ -197,7 +215,9 @@ class LocalClassifier:
             language=language_of(turns[-1]) if turns else "",
         )
 
-    def _asked_in(self, seen: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _asked_in(
+        self, seen: Window, embed: Embed | None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns as their labels are read, and what was said between them.
 
         An earlier turn that only talks to the classifier is no task that another could go on with.
@@ -207,11 +227,30 @@ class LocalClassifier:
         kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
         told = [*(clips[i] for i in kept), *clips[-1:]]
         contexts = tuple(seen.contexts[i] for i in kept)
-        return tuple(self._asked(*clip) for clip in told), contexts
+        return tuple(self._asked(*clip, embed) for clip in told), contexts
 
-    def _asked(self, text: str, rows: Rows) -> str:
-        """The text of these rows without what talks to the classifier."""
-        return self._asides.read(text, rows, self._first.rows_of)
+    def _asked(self, text: str, rows: Rows, embed: Embed | None) -> str:
+        """The text of these rows without what talks to the classifier, if any may do."""
+        return self._without(text, embed) if self._asides.suspected(rows) else text
+
+    def _without(self, text: str, embed: Embed | None = None) -> str:
+        """The text without what talks to the classifier.
+
+        Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
+        """
+        try:
+            return self._asides.without(text, self._first.rows_of)
+        except Unsure as unsure:
+            if self._custom is None and self._alike(unsure.least, unsure.most):
+                return unsure.least
+            if embed is None:
+                raise
+        return self._asides.without(text, self._first.rows_of, embed)
+
+    def _alike(self, text: str, other: str) -> bool:
+        """Whether the first stage finds the same intent in both."""
+        one, two = self._first.read((text, other)).quick[:, :HARM].argmax(axis=1).tolist()
+        return bool(one == two)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -313,4 +352,8 @@ def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
-    return Asides(table=table, alarm=meta["alarm"])
+    meaning = None
+    if "aside_meaning" in arrays:
+        bias = np.asarray(meta["meaning"], dtype=np.float32)
+        meaning = Dense(weights=arrays["aside_meaning"], bias=bias)
+    return Asides(table=table, alarm=meta["alarm"], meaning=meaning)

@@ -16,6 +16,7 @@ from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
 from turnout.cli.show import out, print_json
 from turnout.config import load_text
 from turnout.core import ConfigError
+from turnout.providers.weights import bundled
 
 _RECIPE = """\
 # Written by turnout init, which found no provider's key: the embedded model stands in for all of
@@ -72,7 +73,7 @@ def init(
         typer.echo(first.text, nl=False)
     else:
         _show(first)
-        out.print(f"wrote {target}; next: turnout doctor, then turnout serve")
+        out.print(f"wrote {target}; next: {_next(first)}")
 
 
 def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _First:
@@ -102,6 +103,17 @@ def _show(first: _First) -> None:
         out.print(f"{role}: {choice.model} at {choice.found.name}, {choice.cost}")
     if not first.roles:
         out.print("no key of a known provider found: the embedded model answers until there is one")
+
+
+def _next(first: _First) -> str:
+    """The commands that are worth running now."""
+    if first.roles:
+        return "turnout doctor, then turnout serve"
+    try:
+        bundled()
+    except ConfigError:
+        return "turnout setup, which brings the embedded model, then turnout demo"
+    return "turnout demo, then turnout serve"
 
 
 def _told(found: Found) -> str:

@@ -167,14 +167,14 @@ def candidates(
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     checks = _binding(request.constraints, features, snapshot, cap)
-    success, latency_ms = prediction.success, snapshot.latency_ms
+    success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id
         price = None if features.paid_by_call else deployment.price
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        cost = None if price is None else price.expected_cost(prompt, answer)
+        cost = None if price is None else price.expected_cost(prompt, answer * answers)
         asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)

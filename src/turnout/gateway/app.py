@@ -204,9 +204,11 @@ class Gateway:
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out
-        methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
-        if methods:
-            raise Refused(wrong_method(arrival.path, arrival.method, methods))
+        known = {m for m, path in self._routes if path == arrival.path}
+        known = known or {m for m, path in self._below if arrival.path.startswith(path)}
+        methods = known | ({"HEAD"} if "GET" in known else set())
+        if methods and not arrival.path.endswith("/"):
+            raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
         message = whither(arrival.path, {path for _, path in self._routes})
         raise Refused(bad_request(message, status=404, code="not_found"))
 

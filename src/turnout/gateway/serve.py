@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -30,6 +31,7 @@ from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
 _FIRST_ANSWERS_S = 0.5
+_MOST_FILES = 65_536
 _M_ARENA_MAX = -8  # as in <malloc.h>
 
 
@@ -63,6 +65,7 @@ async def serve(
     build = partial(_telling, build)
     tls = tls_context(address)
     _share_one_heap()
+    _open_many()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
     _settle_memory()
@@ -153,6 +156,15 @@ def _share_one_heap() -> None:
     """Lets all threads allocate from one heap: what each frees of its own is hardly given back."""
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _open_many() -> None:
+    """Lets as many files be open as may be: a request has two, and often no more than 1,024 are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if resource.RLIM_INFINITY != soft < most:
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _settle_memory() -> None:
