@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from types import TracebackType, coroutine
 from typing import Generic, Self, TypeVar
 
-# So many are enough for most of the gain; the loop looks at its sockets before it goes on with more.
+# So many have most of the gain; the loop looks at its sockets before it goes on with more.
 _MOST = 32
 
 One = TypeVar("One")
