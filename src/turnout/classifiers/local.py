@@ -6,7 +6,7 @@ embedded. Does not know what is done with a prediction.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -16,12 +16,14 @@ import numpy as np
 
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides, Embed, Unsure
+from turnout.classifiers.asking import Asking
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
-from turnout.classifiers.first import BATCH, FEW, FirstStage, Rows
+from turnout.classifiers.first import FirstStage
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
+from turnout.classifiers.glance import Glance
 from turnout.classifiers.heads import (
     Dense,
     Floats,
@@ -31,9 +33,9 @@ from turnout.classifiers.heads import (
     softmax,
 )
 from turnout.classifiers.language import language_of
-from turnout.classifiers.openings import Likely, Openings
-from turnout.classifiers.views import is_plain, stretches
-from turnout.classifiers.window import Window, apart, clipped, lone_prompt, window
+from turnout.classifiers.openings import Openings
+from turnout.classifiers.views import stretches
+from turnout.classifiers.window import Window, apart, clipped, window
 from turnout.core import Message, Prediction, Ref
 
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
@@ -52,7 +54,6 @@ class LocalClassifier:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._first = FirstStage(arrays)
-        self._asides = _asides(arrays, meta["asides"])
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
         self._background = arrays["background"]
@@ -60,10 +61,14 @@ class LocalClassifier:
         self._gate = Gate(**meta["gate"])
         self._excerpter = Excerpter(self._first, self._gate)
         self._openings = Openings(self._first, meta["intents"], self._gate.sharpness)
+        self._asking = Asking(self._first, _asides(arrays, meta["asides"]), alone=custom is None)
         self.intents: tuple[str, ...] = (*meta["intents"], *(custom.names if custom else ()))
         self.threshold: float = meta["threshold"]
         self.ref = Ref(name=meta["name"], version=meta["version"], digest=artefact.digest)
         self.card = artefact.card
+        self._glance = Glance(
+            self._first, self._asking, self._openings, self._gate, self.ref, self.intents
+        )
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -97,10 +102,12 @@ class LocalClassifier:
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        glances = self._at_a_glance(conversations)
+        if self._custom is not None:
+            # Only an embedding tells an intent of the user's own.
+            return [self._begun(messages) for messages in conversations]
         return [
             self._begun(messages) if glance is None else glance
-            for messages, glance in zip(conversations, glances, strict=True)
+            for messages, glance in zip(conversations, self._glance.all(conversations), strict=True)
         ]
 
     def finish(self, reading: Reading | Unread) -> Prediction:
@@ -124,47 +131,6 @@ class LocalClassifier:
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
-
-    def _at_a_glance(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
-        """The predictions for single short prompts in plain words that the first stage is sure of.
-
-        They equal what the longer way finds: such a prompt has one reading, one turn, one chunk.
-        """
-        found: list[Prediction | None] = [None] * len(conversations)
-        if self._custom is None:
-            lone = [(i, lone_prompt(messages)) for i, messages in enumerate(conversations)]
-            plain = {i: text for i, text in lone if text is not None and is_plain(text)}
-            for i, glance in zip(plain, self._glances(list(plain.values())), strict=True):
-                found[i] = glance
-        return found
-
-    def _glances(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
-        """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
-        if len(texts) <= FEW:
-            for text in texts:
-                rows = self._first.rows(text)
-                yield self._glance(text, *self._first.read_one(rows), self._asides.told(rows))
-            return
-        for i in range(0, len(texts), BATCH):
-            part = texts[i : i + BATCH]
-            rows, starts = self._first.rows_of(part)
-            read = self._first.read_rows(rows, starts)
-            told = self._asides.told_each(rows, starts)
-            yield from map(self._glance, part, read.quick, read.known.tolist(), told.tolist())
-
-    def _glance(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
-        """The prediction for one plain prompt from its first reading, None where that is unsure."""
-        asked, turn = text, quick
-        if told > self._asides.alarm:
-            try:
-                asked = self._without(text)
-            except Unsure:
-                return None
-            if asked is not text:
-                turn, known = self._first.read_one(self._first.rows(asked))
-        if known < self._gate.known:
-            return None
-        return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
 
     def _begun(self, messages: Sequence[Message]) -> Begun:
         try:
@@ -223,34 +189,11 @@ class LocalClassifier:
         An earlier turn that only talks to the classifier is no task that another could go on with.
         """
         clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
-        idle = [self._asides.idle(*clip, self._first.rows_of) for clip in clips[:-1]]
+        idle = [self._asking.idle(*clip) for clip in clips[:-1]]
         kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
         told = [*(clips[i] for i in kept), *clips[-1:]]
         contexts = tuple(seen.contexts[i] for i in kept)
-        return tuple(self._asked(*clip, embed) for clip in told), contexts
-
-    def _asked(self, text: str, rows: Rows, embed: Embed | None) -> str:
-        """The text of these rows without what talks to the classifier, if any may do."""
-        return self._without(text, embed) if self._asides.suspected(rows) else text
-
-    def _without(self, text: str, embed: Embed | None = None) -> str:
-        """The text without what talks to the classifier.
-
-        Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
-        """
-        try:
-            return self._asides.without(text, self._first.rows_of)
-        except Unsure as unsure:
-            if self._custom is None and self._alike(unsure.least, unsure.most):
-                return unsure.least
-            if embed is None:
-                raise
-        return self._asides.without(text, self._first.rows_of, embed)
-
-    def _alike(self, text: str, other: str) -> bool:
-        """Whether the first stage finds the same intent in both."""
-        one, two = self._first.read((text, other)).quick[:, :HARM].argmax(axis=1).tolist()
-        return bool(one == two)
+        return tuple(self._asking.read(*clip, embed) for clip in told), contexts
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -262,34 +205,8 @@ class LocalClassifier:
         # The worst of many stretches looks that much worse by chance, and is read again. What is
         # disguised is there twice.
         margin = math.log(max(reading.whole / 2, 1.0))
-        return self._sure(reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin)
-
-    def _sure(
-        self,
-        likely: Likely,
-        harm_odds: np.float32,
-        injection_odds: np.float32,
-        text: str,
-        margin: float = 0.0,
-    ) -> Prediction | None:
-        """The prediction from these scores if the gate lets it stand, else None.
-
-        A block takes ``margin`` more log-odds than the gate says.
-        """
-        gate = self._gate
-        certain = gate.certain + margin
-        harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
-        unsafe = max(harm, injection)
-        if gate.unsafe < unsafe < certain:
-            return None
-        if unsafe < certain and max(likely) < gate.confidence:
-            return None
-        return Prediction(
-            classifier=self.ref,
-            intents=self._ranked(likely),
-            harm=1.0 / (1.0 + math.exp(-harm)),
-            injection=1.0 / (1.0 + math.exp(-injection)),
-            language=language_of(text),
+        return self._glance.sure(
+            reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin
         )
 
     def _examined(
@@ -318,7 +235,7 @@ class LocalClassifier:
             return ()
         if reading.likely is not None and max(reading.likely) >= self._gate.confidence:
             # The label of a turn is the same whatever safety makes of it.
-            return self._ranked(reading.likely)
+            return self._glance.ranked(reading.likely)
         said = np.stack([vectors[pieces] for pieces in excerpts.turns])
         each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
         if self._custom is not None:
@@ -334,10 +251,7 @@ class LocalClassifier:
             follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
             for own, answered, follow in zip(each[1:], seen, follows, strict=True):
                 held = follow * joined(held, answered) + (1.0 - follow) * own
-        return self._ranked(held.tolist())
-
-    def _ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
-        return tuple(sorted(zip(self.intents, shares, strict=True), key=_share, reverse=True))
+        return self._glance.ranked(held.tolist())
 
 
 def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:

@@ -1,0 +1,114 @@
+"""What the first stage settles by itself: single short prompts in plain words, many at once.
+
+Invariant: it equals what the longer way finds, since such a prompt has one reading, one turn and
+one chunk. This module does not know the second stage.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+
+import numpy as np
+
+from turnout.classifiers.asides import Unsure
+from turnout.classifiers.asking import Asking
+from turnout.classifiers.first import BATCH, FEW, FirstStage
+from turnout.classifiers.gate import HARM, INJECTION, Gate
+from turnout.classifiers.heads import Floats
+from turnout.classifiers.language import language_of
+from turnout.classifiers.openings import Likely, Openings
+from turnout.classifiers.views import is_plain
+from turnout.classifiers.window import lone_prompt
+from turnout.core import Message, Prediction, Ref
+
+_share = itemgetter(1)
+
+
+class Glance:
+    """The first stage alone, with the gate that says when it may stand."""
+
+    def __init__(
+        self,
+        first: FirstStage,
+        asking: Asking,
+        openings: Openings,
+        gate: Gate,
+        ref: Ref,
+        intents: Sequence[str],
+    ) -> None:
+        self._first = first
+        self._asking = asking
+        self._openings = openings
+        self._gate = gate
+        self._ref = ref
+        self._intents = intents
+
+    def all(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
+        """For each conversation the prediction that the first stage is sure of, else None."""
+        found: list[Prediction | None] = [None] * len(conversations)
+        lone = [(i, lone_prompt(messages)) for i, messages in enumerate(conversations)]
+        plain = {i: text for i, text in lone if text is not None and is_plain(text)}
+        for i, glance in zip(plain, self._each(list(plain.values())), strict=True):
+            found[i] = glance
+        return found
+
+    def sure(
+        self,
+        likely: Likely,
+        harm_odds: np.float32,
+        injection_odds: np.float32,
+        text: str,
+        margin: float = 0.0,
+    ) -> Prediction | None:
+        """The prediction from these scores if the gate lets it stand, else None.
+
+        A block takes ``margin`` more log-odds than the gate says.
+        """
+        gate = self._gate
+        certain = gate.certain + margin
+        harm, injection = float(harm_odds + gate.harm), float(injection_odds + gate.injection)
+        unsafe = max(harm, injection)
+        if gate.unsafe < unsafe < certain:
+            return None
+        if unsafe < certain and max(likely) < gate.confidence:
+            return None
+        return Prediction(
+            classifier=self._ref,
+            intents=self.ranked(likely),
+            harm=1.0 / (1.0 + math.exp(-harm)),
+            injection=1.0 / (1.0 + math.exp(-injection)),
+            language=language_of(text),
+        )
+
+    def ranked(self, shares: Iterable[float]) -> tuple[tuple[str, float], ...]:
+        """The intents with their shares, the likeliest first."""
+        return tuple(sorted(zip(self._intents, shares, strict=True), key=_share, reverse=True))
+
+    def _each(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
+        """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
+        asides = self._asking.asides
+        if len(texts) <= FEW:
+            for text in texts:
+                rows = self._first.rows(text)
+                yield self._one(text, *self._first.read_one(rows), asides.told(rows))
+            return
+        for i in range(0, len(texts), BATCH):
+            part = texts[i : i + BATCH]
+            rows, starts = self._first.rows_of(part)
+            read = self._first.read_rows(rows, starts)
+            told = asides.told_each(rows, starts)
+            yield from map(self._one, part, read.quick, read.known.tolist(), told.tolist())
+
+    def _one(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
+        """The prediction for one plain prompt from its first reading, None where that is unsure."""
+        asked, turn = text, quick
+        if told > self._asking.asides.alarm:
+            try:
+                asked = self._asking.without(text)
+            except Unsure:
+                return None
+            if asked is not text:
+                turn, known = self._first.read_one(self._first.rows(asked))
+        if known < self._gate.known:
+            return None
+        return self.sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
