@@ -27,6 +27,7 @@ class Features(Struct, frozen=True, kw_only=True):
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
+    ``marked`` says that the prompt marks what its provider shall keep in its cache.
     """
 
     input_tokens: Mapping[str, int]
@@ -41,6 +42,7 @@ class Features(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     hosted: tuple[str, ...] = ()
     paid_by_call: bool = False
+    marked: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

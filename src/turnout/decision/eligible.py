@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from turnout.catalog import Deployment
 from turnout.core import Bound, Candidate, Constraints, Features, Prediction, Request, Snapshot
+from turnout.decision.expected import expected
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
@@ -21,7 +22,8 @@ class Asked(Struct, frozen=True):
     """What a constraint may look at: the request as one deployment would see it.
 
     ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cap`` is the most
-    that the caller takes, ``cost_pico_usd`` what the call would cost, None where that is unknown.
+    that the caller takes, ``cost_pico_usd`` what the call would cost with a cold cache, None where
+    that is unknown.
     """
 
     request: Request
@@ -142,17 +144,20 @@ def candidates(
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     checks = _binding(request.constraints, features, snapshot, cap)
     success, latency_ms = prediction.success, snapshot.latency_ms
+    cached = snapshot.cached_tokens
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id
-        price = None if features.paid_by_call else deployment.price
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        cost = None if price is None else price.expected_cost(prompt, answer)
-        asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
+        cost, cold, read, written_ = expected(
+            deployment, features, prompt, answer, cached.get(ident, 0)
+        )
+        asked = Asked(request, features, snapshot, prompt, answer, cap, cold)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
-        found.append(Candidate(ident, model, cost, quality, usual_ms, None, 0.0, "", excluded))
+        facts = (None, 0.0, "", excluded, read, written_, cold if read else None)
+        found.append(Candidate(ident, model, cost, quality, usual_ms, *facts))
     return found
 
 

@@ -31,6 +31,7 @@ VERSION = 1
 _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
+_CLASSES = 3
 
 
 def pack(request: Request, decision: Decision) -> bytes:
@@ -50,7 +51,7 @@ def pack(request: Request, decision: Decision) -> bytes:
             decision.reason,
             decision.blocked,
             decision.refusal,
-            [structs.astuple(c) for c in decision.candidates],
+            [_candidate(c) for c in decision.candidates],
             [_route(r) for r in decision.routes],
         ]
     )
@@ -141,7 +142,8 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 def _features(features: Features) -> list[Any]:
-    hosted = list(features.hosted)
+    hosted, marked = list(features.hosted), features.marked
+    runs, lasts = hosted or marked, features.lasting or hosted or marked
     return [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
@@ -151,10 +153,11 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted, caches may last or tools run there: most do without.
-        *([dict(features.written)] if features.written or features.lasting or hosted else []),
-        *([features.lasting] if features.lasting or hosted else []),
-        *([hosted, features.paid_by_call] if hosted else []),
+        # Only where lengths were predicted, caches are marked or tools run there: most do without.
+        *([dict(features.written)] if features.written or lasts else []),
+        *([features.lasting] if lasts else []),
+        *([hosted, features.paid_by_call] if runs else []),
+        *([marked] if marked else []),
     ]
 
 
@@ -172,6 +175,7 @@ def _as_features(fields: list[Any]) -> Features:
         lasting=len(fields) > 9 and fields[9],
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
+        marked=len(fields) > 12 and fields[12],
     )
 
 
@@ -207,7 +211,15 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 
 def _snapshot(now: Snapshot) -> list[Any]:
     always = [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    if now.cached_tokens:
+        return [*always, dict(now.outstanding), dict(now.cached_tokens)]
     return [*always, dict(now.outstanding)] if now.outstanding else always
+
+
+def _candidate(candidate: Candidate) -> tuple[Any, ...]:
+    fields = structs.astuple(candidate)
+    # Without the classes of a prompt that is billed as fresh: most are.
+    return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
 
 
 def _as_snapshot(fields: list[Any]) -> Snapshot:
@@ -218,6 +230,7 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
         unavailable=unavailable,
         latency_ms=latency_ms,
         outstanding=rest[0] if rest else {},
+        cached_tokens=rest[1] if len(rest) > 1 else {},
     )
 
 

@@ -12,6 +12,7 @@ from turnout.decision import RetryRules, Rulebook
 from turnout.ledger import Recorder
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
+from turnout.runtime.caches import Caches
 from turnout.runtime.health import Health
 
 
@@ -62,7 +63,10 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment."""
+    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment.
+
+    ``caches`` knows what providers keep of prompts; None where nothing is to be known.
+    """
 
     rules: Rulebook
     backends: Backends
@@ -72,3 +76,4 @@ class Means:
     health: Health
     stand_in: Deployment | None = None
     verifier: Verifier | None = None
+    caches: Caches | None = None
