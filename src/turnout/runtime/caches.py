@@ -29,8 +29,10 @@ from turnout.runtime.prefix import Prefix, goes_on, prefix_of
 
 _MOST = 10_000
 _DOUBTED = 2
+_LONG_BYTES = 256 * 1024
 
-Held = dict[str, tuple[int, float]]
+Held = Mapping[str, tuple[int, float]]
+_NOTHING: Held = {}
 
 
 class Caches:
@@ -46,8 +48,12 @@ class Caches:
         self.missed: dict[str, int] = {}
 
     def prefix(self, request: Request) -> Prefix | None:
-        """The prompt's beginnings, where it goes on from an answer and any may be known."""
-        return prefix_of(request, self.salt) if self.held and goes_on(request) else None
+        """The prompt's beginnings, where it goes on from an answer and any may be known.
+
+        Those of a long body in any case, so that nobody waits for them when it is answered.
+        """
+        wanted = (self.held and goes_on(request)) or request.body_bytes > _LONG_BYTES
+        return prefix_of(request, self.salt) if wanted else None
 
     def expected(self, prefix: Prefix) -> dict[str, int]:
         """The most tokens of the prompt that each deployment's cache is known to hold."""
@@ -80,9 +86,11 @@ class Caches:
         until = began_s + (LASTING_S if usage.lasting else LIFE_S)
         self._keep(prefix.ends[-1], name, tokens, until)
         if prefix.apart or kept_unasked(deployment, prompt):
-            leading = min(tokens, self._leading(request, decision, prefix, prompt))
+            first = prefix.ends[0]
+            known = self.held.get(first, _NOTHING).get(name)
+            leading = known[0] if known else self._leading(request, decision, prefix, prompt)
             if leading >= LEAST_TOKENS:
-                self._keep(prefix.ends[0], name, leading, until)
+                self._keep(first, name, min(tokens, leading), until)
 
     def succeed(self, old: "Caches") -> None:
         """Go on with what is known of deployments that are as they were."""
@@ -112,10 +120,12 @@ class Caches:
         # A new mapping, since another thread may be reading the old one.
         self.held[end] = {**self.held.get(end, _NOTHING), name: (tokens, until)}
         self.held.move_to_end(end)
-        oldest = next(iter(self.held.values()))
-        gone = all(until < self._clock() for _, until in oldest.values())
-        if gone or len(self.held) > _MOST:
+        now = self._clock()
+        while self.held:
+            if len(self.held) <= _MOST and not _is_over(next(iter(self.held.values())), now):
+                return
             self.held.popitem(last=False)
 
 
-_NOTHING: Held = {}
+def _is_over(held: Held, now: float) -> bool:
+    return all(until < now for _, until in held.values())
