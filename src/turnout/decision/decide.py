@@ -117,7 +117,8 @@ def _ranked(
             return policy.rank(found, situation)
         return balance.rank(policy, found, situation)
 
-    return ranked_warm(rank, [c for c in candidates if not c.excluded])
+    open_ones = [c for c in candidates if not c.excluded]
+    return ranked_warm(rank, open_ones) if situation.snapshot.cached_tokens else rank(open_ones)
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:

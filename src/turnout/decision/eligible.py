@@ -7,7 +7,7 @@ This module does not know policies, clocks or the network.
 import math
 from collections.abc import Callable, Iterable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from turnout.catalog import Deployment
 from turnout.core import Bound, Candidate, Constraints, Features, Prediction, Request, Snapshot
@@ -150,14 +150,21 @@ def candidates(
         card, ident = deployment.card, deployment.id
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        cost, cold, read, written_ = expected(
+        cost, cold, read, write = expected(
             deployment, features, prompt, answer, cached.get(ident, 0)
         )
         asked = Asked(request, features, snapshot, prompt, answer, cap, cold)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
-        facts = (None, 0.0, "", excluded, read, written_, cold if read else None)
-        found.append(Candidate(ident, model, cost, quality, usual_ms, *facts))
+        candidate = Candidate(ident, model, cost, quality, usual_ms, None, 0.0, "", excluded)
+        if read or write:
+            candidate = structs.replace(
+                candidate,
+                cache_read_tokens=read,
+                cache_write_tokens=write,
+                cold_pico_usd=cold if read else None,
+            )
+        found.append(candidate)
     return found
 
 

@@ -17,7 +17,8 @@ from turnout.core.request import INSTRUCTING
 from turnout.features.extract import MARK
 
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
-_TOLD = frozenset({"role", "content"}) | _MARKS
+_PLAIN = frozenset({"role", "content"})
+_TOLD = _PLAIN | _MARKS
 # What stands before the messages in a prompt, or makes another prompt of the same messages: a
 # model at another effort has another cache.
 _SETTINGS = (
@@ -71,7 +72,8 @@ def _prefix(request: Request, salt: bytes) -> Prefix:
 
 
 def _add(known: hashlib.blake2b, message: Message) -> None:
-    more = {name: value for name, value in message.items() if name not in _TOLD}
+    plain = message.keys() == _PLAIN
+    more = {} if plain else {n: value for n, value in message.items() if n not in _TOLD}
     content = message.get("content") or ""
     parts = [content] if isinstance(content, str) else [_part(part) for part in content]
     _feed(known, orjson.dumps([message["role"], len(parts), more]))
