@@ -22,7 +22,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
     cannot take a request now; ``latency_ms`` maps one to its median latency, ``outstanding`` one of
     several deployments of a model to the calls under way there, ``cached_tokens`` one to how much
-    of this prompt its provider is expected to have in its cache.
+    of this prompt its provider is expected to have in its cache (0: it was seen to keep nothing).
     """
 
     as_of: float = 0.0
@@ -36,9 +36,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 class Candidate(Struct, frozen=True):
     """One deployment as the decision saw it; ``excluded`` is None when it was eligible.
 
-    ``cost_pico_usd`` is the expected cost by which it is ranked. Of the prompt it counts so many
-    tokens at the price of cache reads and of cache writes, the rest as fresh; ``cold_pico_usd`` is
-    the cost without anything to read, None where it is the same.
+    ``cost_pico_usd`` is the expected cost of the call. Of the prompt it counts so many tokens at
+    the price of cache reads and of cache writes, the rest as fresh; ``cold_pico_usd`` is the cost
+    without anything to read, ``ranked_pico_usd`` the one it is ranked by where later turns are to
+    read what this one puts into its cache. Both are None where they are the same.
     """
 
     deployment: str
@@ -53,6 +54,7 @@ class Candidate(Struct, frozen=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cold_pico_usd: int | None = None
+    ranked_pico_usd: int | None = None
 
 
 class Route(Struct, frozen=True):
@@ -157,4 +159,6 @@ def _classes(candidate: Candidate) -> str:
         found.append(f"{written:,} tokens written to {'it' if read else 'its cache'}")
     if candidate.cold_pico_usd is not None:
         found.append(f"{format_usd(candidate.cold_pico_usd)} with a cold one")
+    if candidate.ranked_pico_usd is not None:
+        found.append(f"ranked as {format_usd(candidate.ranked_pico_usd)} for the turns to come")
     return f" ({', '.join(found)})" if found else ""

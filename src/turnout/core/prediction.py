@@ -27,7 +27,8 @@ class Features(Struct, frozen=True, kw_only=True):
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
-    ``marked`` says that the prompt marks what its provider shall keep in its cache.
+    ``marked`` says that the prompt marks what its provider shall keep in its cache; ``answers``
+    counts the answers that the conversation has had.
     """
 
     input_tokens: Mapping[str, int]
@@ -43,6 +44,7 @@ class Features(Struct, frozen=True, kw_only=True):
     hosted: tuple[str, ...] = ()
     paid_by_call: bool = False
     marked: bool = False
+    answers: int = 0
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

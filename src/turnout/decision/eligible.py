@@ -7,11 +7,11 @@ This module does not know policies, clocks or the network.
 import math
 from collections.abc import Callable, Iterable
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from turnout.catalog import Deployment
 from turnout.core import Bound, Candidate, Constraints, Features, Prediction, Request, Snapshot
-from turnout.decision.expected import expected
+from turnout.decision.expected import Expected, expected
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
@@ -145,27 +145,25 @@ def candidates(
     checks = _binding(request.constraints, features, snapshot, cap)
     success, latency_ms = prediction.success, snapshot.latency_ms
     cached = snapshot.cached_tokens
+    warmest = max(cached.values(), default=0) if cached else 0
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        cost, cold, read, write = expected(
-            deployment, features, prompt, answer, cached.get(ident, 0)
-        )
-        asked = Asked(request, features, snapshot, prompt, answer, cap, cold)
+        priced = expected(deployment, features, prompt, answer, cached.get(ident), warmest)
+        asked = Asked(request, features, snapshot, prompt, answer, cap, priced.cold)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
-        candidate = Candidate(ident, model, cost, quality, usual_ms, None, 0.0, "", excluded)
-        if read or write:
-            candidate = structs.replace(
-                candidate,
-                cache_read_tokens=read,
-                cache_write_tokens=write,
-                cold_pico_usd=cold if read else None,
-            )
-        found.append(candidate)
+        facts = (ident, model, priced.cost, quality, usual_ms, None, 0.0, "", excluded)
+        found.append(Candidate(*facts, *_classes(priced)))
     return found
+
+
+def _classes(priced: Expected) -> tuple[int, int, int | None, int | None]:
+    """How the prompt is billed, as a candidate's last fields."""
+    cold = priced.cold if priced.read else None
+    return priced.read, priced.written, cold, priced.ranked
 
 
 def _excluded(checks: Iterable[Constraint], asked: Asked, deployment: Deployment) -> str | None:

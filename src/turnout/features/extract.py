@@ -45,10 +45,11 @@ def extract(
     overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts))
     own = (request.dialect == "responses" and request.native) or {}
     said = strings(request.native or (parted and messages))
+    roles = [message["role"] for message in messages]
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=[message["role"] for message in messages].count("user"),
+        turns=roles.count("user"),
         characters=sum(map(len, texts)),
         modalities=_modalities(parts) if parts else _TEXT,
         needs_tools=bool(tools) or bool(request.body.get("functions")),
@@ -57,6 +58,7 @@ def extract(
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
         marked=MARK in said,
+        answers=roles.count("assistant"),
     )
 
 

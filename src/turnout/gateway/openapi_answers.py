@@ -65,6 +65,7 @@ _CANDIDATE = _object(
     {
         "cost_pico_usd": {"type": ["integer", "null"]},
         "cold_pico_usd": {"type": ["integer", "null"]},
+        "ranked_pico_usd": {"type": ["integer", "null"]},
         "cache_read_tokens": _COUNT,
         "cache_write_tokens": _COUNT,
         "propensity": _NUMBER,

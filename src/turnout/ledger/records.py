@@ -31,7 +31,7 @@ VERSION = 1
 _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
-_CLASSES = 3
+_CLASSES = 4
 
 
 def pack(request: Request, decision: Decision) -> bytes:
@@ -142,8 +142,8 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 def _features(features: Features) -> list[Any]:
-    hosted, marked = list(features.hosted), features.marked
-    runs, lasts = hosted or marked, features.lasting or hosted or marked
+    hosted, more = list(features.hosted), features.marked or features.answers
+    runs, lasts = hosted or more, features.lasting or hosted or more
     return [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
@@ -153,11 +153,11 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted, caches are marked or tools run there: most do without.
+        # Only where lengths were predicted, a conversation goes on or tools run there.
         *([dict(features.written)] if features.written or lasts else []),
         *([features.lasting] if lasts else []),
         *([hosted, features.paid_by_call] if runs else []),
-        *([marked] if marked else []),
+        *([features.marked, features.answers] if more else []),
     ]
 
 
@@ -176,6 +176,7 @@ def _as_features(fields: list[Any]) -> Features:
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
         marked=len(fields) > 12 and fields[12],
+        answers=fields[13] if len(fields) > 13 else 0,
     )
 
 

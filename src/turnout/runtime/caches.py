@@ -56,14 +56,19 @@ class Caches:
         return prefix_of(request, self.salt) if wanted else None
 
     def expected(self, prefix: Prefix) -> dict[str, int]:
-        """The most tokens of the prompt that each deployment's cache is known to hold."""
+        """The most tokens of the prompt that each deployment's cache is known to hold.
+
+        Where there are any, those not believed are told with 0.
+        """
         found: dict[str, int] = {}
         now = self._clock()
         for end in prefix.ends:
             for name, (tokens, until) in self.held.get(end, _NOTHING).items():
-                if until > now and self.missed.get(name, 0) < _DOUBTED:
+                if until > now:
                     found[name] = max(tokens, found.get(name, 0))
-        return found
+        doubted = {name: 0 for name, missed in [*self.missed.items()] if missed >= _DOUBTED}
+        found |= doubted
+        return found if any(found.values()) else {}
 
     def answered(
         self, request: Request, decision: Decision, outcome: Outcome, prefix: Prefix | None = None

@@ -40,13 +40,13 @@ class PromptCache:
 
 def _ends(body: Mapping[str, Any]) -> Iterator[tuple[bytes, int, bool]]:
     """Each beginning that ends with a message, its tokens, and whether a mark ends it."""
-    messages, tools = body.get("messages") or [], body.get("tools") or []
+    messages, tools = body.get("messages") or [], body.get("tools")
     first = [body["model"], body.get("reasoning_effort"), tools, body.get("system")]
     said = hashlib.sha256(json.dumps(_bare(first)).encode())
     for number, message in enumerate(messages, 1):
         told = json.dumps(message)
         said.update(json.dumps(_bare(message)).encode())
-        tokens = prompt_tokens({"messages": messages[:number], "tools": tools})
+        tokens = prompt_tokens({**body, "messages": messages[:number]})
         yield said.digest(), tokens, "cache_control" in told
 
 
