@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _COMMAND = re.compile(r"turnout ((?:[a-z]+ ?)+[^`|\n]*)")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]*)\)")
 _NAMED = ("fast", "strong", "coder", "judge")
 
 
@@ -144,3 +145,28 @@ def test_the_tests_that_are_named_are_there() -> None:
     assert missing == []
     proofs = _commands().commands["prove"].commands
     assert set(re.findall(r"`prove (\w+)`", text)) <= set(proofs)
+
+
+def _anchors(page: Path) -> set[str]:
+    """The names of a page's headings in links: lower case, hyphens for spaces, no other marks."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "experiments").glob("*.md"))],
+    ids=lambda page: page.name,
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link into the repository names a file that exists, and a heading that it has."""
+    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    dead = []
+    for link in links:
+        name, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = (page.parent / name) if name else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            dead.append(link)
+    assert dead == []

@@ -13,6 +13,7 @@ PUBLIC = [
     "ConfigError",
     "Constraints",
     "Decision",
+    "Exclusion",
     "Fault",
     "InvalidRequest",
     "NoEligibleDeployment",

@@ -41,7 +41,8 @@ def measured(data: Sequence[Path]) -> dict[str, Any]:
     out, classifier = _loaded()
     texts = _texts(data)
     out["prompts"] = len(texts)
-    settled = [isinstance(classifier.begin(user(text)), Prediction) for text in texts]
+    begun = classifier.begin_batch([user(text) for text in texts])
+    settled = [isinstance(one, Prediction) for one in begun]
     out["settled by the first stage"] = float(np.mean(settled))
     gc.collect()
     taken = [_once(classifier, text) for text in texts]

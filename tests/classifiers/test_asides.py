@@ -1,13 +1,14 @@
 """What talks to the classifier is left out before the intent is read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.asides import Asides, clauses
-from turnout.classifiers.heads import Table
+from turnout.classifiers.asides import Asides, Unsure, clauses
+from turnout.classifiers.heads import Dense, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
 
@@ -91,6 +92,45 @@ def test_a_task_that_is_called_off_goes() -> None:
     assert asides.without("sort it. drop it. list that", _rows_of) == "list that"
     assert asides.without("sort it. please! drop it. list that", _rows_of) == "list that"
     assert "sort it. list that." in asides.without("sort it. list that. drop it.", _rows_of)
+
+
+def _understanding() -> Asides:
+    """As above, and it asks of any clause whether a colleague did it."""
+    asides = _asides()
+    table = replace(asides.table, bias=np.array([-1.5, -3.0], np.float32))
+    meaning = Dense(weights=np.array([9.0], np.float32), bias=np.float32(-3.0))
+    return replace(asides, table=table, meaning=meaning)
+
+
+def _meant(texts: Sequence[str]) -> np.ndarray:
+    """One column, by whether a text is a thing said of a colleague."""
+    return np.array([["colleague" in text] for text in texts], np.float32)
+
+
+def test_what_calls_off_is_known_by_its_meaning() -> None:
+    """Words that the table does not know are asked for where the request hangs on them."""
+    asides = _understanding()
+    text = "sort it. a colleague did, please. list that"
+    assert _asides().without(text, _rows_of) != "list that"
+    assert asides.without(text, _rows_of, _meant) == "list that"
+    assert asides.without(text.replace("colleague", "cat"), _rows_of, _meant) != "list that"
+
+
+def test_without_embeddings_it_says_what_hangs_on_them() -> None:
+    """Both readings are told; a text that nothing hangs on is read without."""
+    asides = _understanding()
+    with pytest.raises(Unsure) as raised:
+        asides.without("sort it. drop it. list that", _rows_of)
+    assert raised.value.most == "list that"
+    assert raised.value.least.startswith("sort it.")
+    assert asides.without("sort the list, please.\nlabel this", _rows_of)
+
+
+def test_a_long_clause_calls_nothing_off() -> None:
+    """Its embedding would cost much, and nobody says so much to say never mind."""
+    asides = _understanding()
+    text = f"sort it. a colleague did {'so ' * 40}please. list that"
+    assert asides.without(text, _rows_of, _meant) != "list that"
 
 
 def test_a_request_ends_with_a_line_rather_than_within() -> None:

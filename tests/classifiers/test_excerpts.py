@@ -18,7 +18,9 @@ def classifier() -> LocalClassifier:
 
 
 def _excerpts(classifier: LocalClassifier, messages: list[Message]) -> Excerpts:
-    return Excerpter(classifier._first, classifier._gate).of(classifier._read(messages))
+    return Excerpter(classifier._first, classifier._gate).of(
+        classifier._read(messages, classifier.embed)
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from turnout.classifiers import IntentSpec, LocalClassifier
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.excerpts import Reading
+from turnout.classifiers.excerpts import Reading, Unread
 from turnout.core import ConfigError, Prediction
 
 
@@ -71,9 +71,21 @@ def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
     """The two halves of a prediction give what the whole gives, and read the prompt once."""
     asked = [_user("Hi"), _user("zwei Fragen zu Rost, und warum der Kuchen so flach bleibt?")]
     for messages in asked:
-        begun = classifier.begin(messages)
+        (begun,) = classifier.begin_batch([messages])
         whole = begun if isinstance(begun, Prediction) else classifier.finish(begun)
         assert whole == classifier.predict(messages)
+
+
+def test_a_task_that_is_called_off_is_no_task(classifier: LocalClassifier) -> None:
+    """In words that no one taught: the second stage is asked, in a batch as alone."""
+    calls_off = "Well, my uncle has explained it meanwhile."
+    code = "Write a Python function that reads a CSV file."
+    asked = _user(f"Translate this into French: good night. {calls_off} {code}")
+    assert isinstance(classifier.begin_batch([asked])[0], Unread)
+    alone = classifier.predict(asked)
+    assert alone.intent == "code"
+    assert classifier.predict_batch([asked])[0].intent == "code"
+    assert not isinstance(classifier.begin_batch([_user(code)])[0], Unread)
 
 
 def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:
@@ -173,9 +185,9 @@ def test_how_many_texts_are_read_at_once_is_not_seen(
     """A long prompt's stretches and sentences are scored alike, to the last bit."""
     page = Path(__file__).read_text(encoding="utf-8")
     prompt = _user(f"{page}\n名字：日本の首都はどこですか。 {page[::-1]}")
-    whole = classifier.begin(prompt)
-    monkeypatch.setattr("turnout.classifiers.first._BATCH", batch)
-    parts = classifier.begin(prompt)
+    (whole,) = classifier.begin_batch([prompt])
+    monkeypatch.setattr("turnout.classifiers.first.BATCH", batch)
+    (parts,) = classifier.begin_batch([prompt])
     assert isinstance(whole, Reading)
     assert isinstance(parts, Reading)
     assert parts.chunks == whole.chunks

@@ -17,7 +17,7 @@ _FIRST_STAGE = """
 from turnout.classifiers import LocalClassifier, local
 classifier = LocalClassifier.load()
 classifier.warm(fully=False)
-found = classifier.begin([{"role": "user", "content": "What is the capital of Japan?"}])
+(found,) = classifier.begin_batch([[{"role": "user", "content": "What is the capital of Japan?"}]])
 assert found.intents[0][0] == "simple_qa", found
 assert local._loaded.cache_info().currsize == 0
 classifier.warm()

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from tests.worlds import catalog, deployment, features, prediction, price, request, rulebook
-from turnout.core import Fault, Outcome, Snapshot
+from turnout.core import Exclusion, Fault, Outcome, Snapshot
 from turnout.decision import Balance, Group, RetryRules, Rulebook, attempts, decide
 from turnout.decision.balance import SIGNED_BY, Rule
 
@@ -95,7 +95,7 @@ def test_a_name_asked_for_means_all_its_places() -> None:
 
 def test_an_unavailable_place_leaves_its_load_to_the_others() -> None:
     """A place that cools down is no candidate."""
-    down = Snapshot(unavailable={"coder#2": "cooling down"})
+    down = Snapshot(unavailable={"coder#2": Exclusion("cooling_down", "cooling down")})
     assert "coder#2" not in plan(rules(), snapshot=down)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
-from turnout.core import Constraints, Decision, InvalidRequest, Snapshot
+from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snapshot
 from turnout.decision import bound, decide
 
 
@@ -116,36 +116,54 @@ def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
         decided(request=request(model="stron"))
 
 
+_COOLING = Exclusion("cooling_down", "cooling down for 5.0 s after timeout", after="timeout")
+
+
+def _limited(**limits: Any) -> dict[str, Any]:
+    return {"request": request(constraints=Constraints(**limits))}
+
+
 @pytest.mark.parametrize(
-    ("world", "reason"),
+    ("world", "kind", "reason"),
     [
-        ({"features": features(tokens=901)}, "exceed its window of 1,000"),
-        ({"request": request(max_tokens=600)}, "answers at most 500"),
-        ({"features": features(modalities=frozenset({"text", "image"}))}, "does not take image"),
-        ({"features": features(needs_tools=True)}, "does not call tools"),
-        ({"features": features(needs_json=True)}, "does not promise JSON"),
-        ({"request": request(constraints=Constraints(max_cost_pico_usd=1))}, "price is unknown"),
-        ({"request": request(constraints=Constraints(allow=frozenset({"big"})))}, "allow list"),
-        ({"request": request(constraints=Constraints(deny=frozenset({"small"})))}, "deny list"),
-        ({"snapshot": Snapshot(unavailable={"small": "cooling down"})}, "cooling down"),
+        ({"features": features(tokens=901)}, "window_exceeded", "exceed its window of 1,000"),
+        ({"request": request(max_tokens=600)}, "answer_too_short", "answers at most 500"),
+        ({"features": features(modalities=frozenset({"text", "image"}))}, "incapable", "image"),
+        ({"features": features(needs_tools=True)}, "incapable", "does not call tools"),
+        ({"features": features(needs_json=True)}, "incapable", "does not promise JSON"),
+        (_limited(max_cost_pico_usd=1), "over_cost_limit", "price is unknown"),
+        (_limited(most_pico_usd=1), "over_budget", "price is unknown"),
+        (_limited(most_tokens=1), "over_budget", "more tokens than the budget"),
+        (_limited(allow=frozenset({"big"})), "not_allowed", "allow list"),
+        (_limited(deny=frozenset({"small"})), "denied", "deny list"),
+        ({"snapshot": Snapshot(unavailable={"small": _COOLING})}, "cooling_down", "after timeout"),
         (
-            {
-                "snapshot": Snapshot(latency_ms={"small": 900.0}),
-                "request": request(constraints=Constraints(max_latency_ms=100)),
-            },
+            {"snapshot": Snapshot(latency_ms={"small": 900.0}), **_limited(max_latency_ms=100)},
+            "too_slow",
             "900 ms of the 100 ms",
         ),
     ],
 )
-def test_each_hard_constraint_excludes_with_its_reason(world: dict[str, Any], reason: str) -> None:
+def test_each_hard_constraint_excludes_with_its_reason(
+    world: dict[str, Any], kind: str, reason: str
+) -> None:
     """A model that cannot take the request is no route, and its candidate says why."""
     small = deployment("small", None, context_window=1_000, max_output=500, tools=False, json=False)
     big = deployment("big", price(1, 1), modalities=frozenset({"text", "image"}))
     cheap = rulebook(cards=catalog(small, big), policy=rulebook().policies["cheapest"])
     decision = decided(rules=cheap, **world)
     excluded = next(c for c in decision.candidates if c.deployment == "small").excluded
-    assert reason in (excluded or "")
+    assert excluded is not None
+    assert excluded.kind == kind
+    assert reason in str(excluded)
     assert "small" not in [r.deployment for r in decision.routes]
+
+
+def test_each_of_several_answers_is_expected_to_cost() -> None:
+    """A caller's cost limit would else be passed by as many answers as are asked for."""
+    one, three = (decided(request=request(n=n), features=features(0, 100)) for n in (1, 3))
+    for single, triple in zip(one.candidates, three.candidates, strict=True):
+        assert triple.cost_pico_usd == 3 * (single.cost_pico_usd or 0) > 0
 
 
 def test_an_unknown_price_comes_last_without_a_limit() -> None:

@@ -201,10 +201,49 @@ def test_no_hold_and_no_limit_counts_a_discount(
             input=tokens - after.cache_read_tokens - after.cache_write_tokens,
             cache_read=after.cache_read_tokens,
             cache_write=after.cache_write_tokens,
-            output=100,
+            output=100 * n,
             lasting=lasting and used.provider.family == "anthropic",
         )
         assert used.price is not None
         assert hold is not None
         assert used.price.cost(bill) == after.cost_pico_usd
         assert hold >= (before.cost_pico_usd or 0)
+
+
+@pytest.mark.parametrize(("answers", "model"), [(0, "dear"), (1, "dear"), (8, "cheap")])
+def test_a_switch_is_paid_by_the_turns_to_come(answers: int, model: str) -> None:
+    """What a model would read in is spread over half as many turns as there were."""
+    cheap = deployment("cheap", cached_price(1, 2))
+    dear = deployment("dear", cached_price(4, 2))
+    seen = features(TOKENS, answers=answers)
+    decision = made(Cheapest(), {"dear": TOKENS}, seen, cheap, dear)
+    first = decision.candidates[0]
+    assert decision.model == f"model-{model}"
+    read_in = TOKENS * 9 * 10**5
+    later = TOKENS * 10**5 + 200 * 10**6
+    assert first.cost_pico_usd == later + read_in
+    spread = later + 2 * read_in // (2 + answers) if answers else None
+    assert first.ranked_pico_usd == spread
+    if answers:
+        assert "for the turns to come)" in decision.explain()
+
+
+def test_a_cache_that_was_seen_to_keep_nothing_is_not_counted_on_later() -> None:
+    """What no turn will read back is paid by this one."""
+    cheap = deployment("cheap", cached_price(1, 2))
+    dear = deployment("dear", cached_price(4, 2))
+    seen = features(TOKENS, answers=8)
+    decision = made(Cheapest(), {"dear": TOKENS, "cheap": 0}, seen, cheap, dear)
+    assert decision.model == "model-dear"
+    assert decision.candidates[0].ranked_pico_usd is None
+
+
+def test_a_model_taken_for_the_turns_to_come_says_so() -> None:
+    """The one who reads the prompt in now was not the cheapest without caches."""
+    bare = deployment("bare", price(1, 2))
+    keeps = deployment("keeps", cached_price(2, 2))
+    warm = deployment("warm", cached_price(30, 60))
+    seen = features(TOKENS, answers=20)
+    decision = made(Cheapest(), {"warm": TOKENS}, seen, bare, keeps, warm)
+    assert decision.model == "model-keeps"
+    assert decision.reason.endswith("as the turns to come will find the prompt in its cache")

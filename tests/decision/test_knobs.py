@@ -83,7 +83,7 @@ def test_a_limit_of_the_configuration_excludes_with_its_reason() -> None:
     """No model is cheap enough for this key: everybody says why."""
     decision = chosen(structs.replace(request(), tenant="key:team-a"))
     assert decision.deployment is None
-    assert {c.excluded for c in decision.candidates} == {"costs more than the request's limit"}
+    assert {str(c.excluded) for c in decision.candidates} == {"costs more than the request's limit"}
 
 
 def test_deciding_again_on_a_limited_request_changes_nothing() -> None:
@@ -118,7 +118,7 @@ def test_latency_is_learned_from_answers_and_limits_the_choice() -> None:
     assert hurried.deployment != "coder"
     (coder,) = [c for c in hurried.candidates if c.deployment == "coder"]
     assert coder.excluded is not None
-    assert "ms of the 100 ms allowed" in coder.excluded
+    assert "ms of the 100 ms allowed" in str(coder.excluded)
     assert patient.deployment == "coder"
     assert not patient.snapshot.latency_ms
 

@@ -59,7 +59,7 @@ def test_tools_images_and_json_are_seen() -> None:
         ({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}, 1400),
         ({"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}}, 85),
         ({"type": "image_url", "image_url": "https://a.example/b.png"}, 1400),
-        ({"type": "file", "file": {"file_data": "data:,"}}, 0),
+        ({"type": "file", "file": {"file_data": "data:,"}}, 1500),
     ],
 )
 def test_pictures_count_by_their_number(picture: dict[str, Any], tokens: int) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -208,6 +208,23 @@ async def test_every_choice_and_part_is_judged() -> None:
             calm, bad = Chunk(deltas=(Delta(text=CALM),)), Chunk(deltas=(delta,))
             assert await scanner.scan(dict(written(calm))) is None
             assert await scanner.scan(dict(written(bad)))
+        await router.aclose()
+
+
+async def test_every_choice_that_began_is_ended_with_a_stopped_answer() -> None:
+    """One that had sent no more than its role by then would else stay open."""
+    with FaultyUpstream() as upstream:
+        router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
+        assert router._screening is not None
+        scanner = Scanner(router._screening.judge)
+        screen = Screen(scanner=scanner, keep=8, stride=4)
+
+        async def batches() -> AsyncIterator[list[Chunk]]:
+            yield [Chunk(deltas=(Delta(choice=n),)) for n in (0, 1, 2)]
+            yield [Chunk(deltas=(Delta(choice=1, text=UNSAFE),))]
+
+        assert [chunk async for chunk in screen.through(batches())] == []
+        assert (bool(screen.stopped), screen.choices) == (True, {0, 1, 2})
         await router.aclose()
 
 

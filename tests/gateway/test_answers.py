@@ -188,6 +188,14 @@ def test_unknown_paths_and_methods_are_refused() -> None:
     with world() as w:
         assert w.get("/v1/nothing").status == 404
         assert w.get("/v1/chat/completions").status == 405
+        for method, path, takes in (
+            ("DELETE", "/v1/models", "GET, HEAD"),
+            ("PUT", "/v1/models/fast", "GET, HEAD"),
+            ("POST", "/v1/decisions/d_1", "GET, HEAD"),
+        ):
+            refused = w.send(method, path, None)
+            assert (refused.status, refused.headers["allow"]) == (405, takes), path
+        assert w.send("PUT", "/v1/models/", None).status == 404
 
 
 @pytest.mark.parametrize(

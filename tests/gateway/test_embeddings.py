@@ -161,6 +161,9 @@ def test_the_configuration_keeps_the_kinds_apart() -> None:
         Router.from_config({**base, "default": "vectors"}, environ={})
     with pytest.raises(ConfigError, match="is no embedding model"):
         Router.from_config({**base, "default": "a", "embeddings": "a"}, environ={})
+    base["providers"]["p"]["family"] = "anthropic"
+    with pytest.raises(ConfigError, match=r"models\.vectors\.kind: p speaks Anthropic's API"):
+        Router.from_config({**base, "default": "a"}, environ={})
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])

@@ -221,6 +221,7 @@ def test_what_no_model_can_be_asked_is_the_callers_to_change(
         assert not w.upstream.requests
     error = answer.json()["error"]
     assert answer.status == 400
+    assert float(answer.headers["x-turnout-cost-usd"]) == 0  # nothing was sent
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert says in error["message"]
     assert error["attempts"]

@@ -1,5 +1,6 @@
 """Access, limits and slow clients, on real sockets."""
 
+import resource
 import socket
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.world import chat, world
+from tests.runtime.world import config
 from turnout.core import ConfigError
 from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token
 from turnout.gateway.app import Limits
 from turnout.gateway.openapi import paths
+from turnout.testing import FaultyUpstream, serving
 
 KEY = "caller-key-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -75,6 +78,19 @@ def test_hostile_heads_are_refused() -> None:
                 link.sendall(head)
                 assert link.recv(12)[:10] == b"HTTP/1.1 4", head[:80]
         assert w.upstream.invoice == []
+
+
+def test_as_many_connections_as_the_machine_allows() -> None:
+    """The usual limit of 1,024 files is below the 2,000 requests that are taken at a time."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with FaultyUpstream() as upstream:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            with serving(config(upstream)) as served:
+                found = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == (65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536), hard)
 
 
 def test_the_admin_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -102,6 +102,27 @@ def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path
     assert not (tmp_path / "two.db").exists()
 
 
+def test_a_rate_limit_that_one_worker_met_is_known_to_all() -> None:
+    """Nobody asks before the time that the provider named: nor those that start later."""
+    with FaultyUpstream() as upstream:
+        settings = config(upstream, timeouts=PATIENT, models={"fast": "f-429-ra60"})
+        with serving(settings, options=["--workers", "2"]) as served:
+            _both_serve(served)
+            assert _status(served.port, chat(model="fast")) == 429
+            time.sleep(0.3)
+            for step in ("at once", "reloaded", "replaced"):
+                if step == "reloaded":
+                    _both_serve(served)
+                if step == "replaced":
+                    before = _workers(served)
+                    served.process.send_signal(signal.SIGUSR2)
+                    _until(lambda old=before: not old & _workers(served))
+                    _both_serve(served)
+                assert {_status(served.port, chat(model="fast")) for _ in range(30)} == {429}
+                assert len(upstream.entries("f-429-ra60")) == 1, step
+            assert _status(served.port, chat(model="coder")) == 200
+
+
 def test_no_worker_outlives_its_parent() -> None:
     """Killed, the parent cannot tell them: they see it, and leave the address to the next one."""
     with _two_workers() as served:
@@ -186,6 +207,14 @@ def _asked(port: int, body: dict[str, Any]) -> http.client.HTTPConnection:
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     link.request("POST", "/v1/chat/completions", orjson.dumps(body))
     return link
+
+
+def _status(port: int, body: dict[str, Any]) -> int:
+    """What a request on a connection of its own is answered with."""
+    link = _asked(port, body)
+    status = link.getresponse().status
+    link.close()
+    return status
 
 
 def _figure(port: int, name: str) -> float:

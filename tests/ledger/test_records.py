@@ -11,8 +11,11 @@ from msgspec import structs
 
 from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
 from turnout.core import (
+    CALL_KINDS,
+    CallKind,
     ConfigError,
     Constraints,
+    Exclusion,
     Features,
     Prediction,
     Ref,
@@ -43,6 +46,15 @@ async def test_ten_thousand_stored_requests_decide_the_same_again(tmp_path: Path
 
 
 _SCORE = st.none() | st.floats(0, 1)
+_CLOSED = st.sampled_from(
+    [
+        Exclusion("no_key", "no key for acme"),
+        Exclusion("at_limit", "at its limit of 9 calls", wait_s=0.0),
+        Exclusion("cooling_down", "cooling down", after="timeout", wait_s=1.5),
+        Exclusion("cooling_down", "cooling down", after="unauthorized"),
+        Exclusion("unstated", "cooling down"),
+    ]
+)
 _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
 
 
@@ -66,7 +78,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     marked=st.booleans(),
     cached=st.dictionaries(_NAMES, st.integers(0, 200_000)),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
-    down=st.dictionaries(_NAMES, st.sampled_from(["no key", "cooling down"])),
+    down=st.dictionaries(_NAMES, _CLOSED),
 )
 def test_any_decision_survives_its_record(
     model: str,
@@ -79,7 +91,7 @@ def test_any_decision_survives_its_record(
     strange: float | None,
     written: dict[str, int],
     slow: dict[str, float],
-    down: dict[str, str],
+    down: dict[str, Exclusion],
     cached: dict[str, int],
     *,
     lasting: bool,
@@ -129,17 +141,20 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
 @pytest.mark.parametrize("written", [{}, {"acme/mid": 9}])
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("paid", [False, True])
-def test_what_runs_at_a_provider_is_in_the_record(
-    written: dict[str, int], *, lasting: bool, paid: bool
+@pytest.mark.parametrize("hosted", [(), ("mcp", "web_search")])
+@pytest.mark.parametrize("kind", CALL_KINDS)
+def test_what_few_requests_have_is_in_the_record(
+    written: dict[str, int], hosted: tuple[str, ...], kind: CallKind, *, lasting: bool, paid: bool
 ) -> None:
-    """Beside lengths and caches, or alone."""
+    """What runs at a provider, lengths, caches and the kind of call, together or alone."""
     features = Features(
         input_tokens={"qwen3": 9},
         output_tokens=400,
         written=written,
         lasting=lasting,
-        hosted=("mcp", "web_search"),
+        hosted=hosted,
         paid_by_call=paid,
+        kind=kind,
     )
     decision = structs.replace(decided(asked(1)), features=features)
     assert unpack(pack(asked(1), decision))[1] == decision

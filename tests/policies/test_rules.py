@@ -72,3 +72,70 @@ def test_metadata_counts_in_every_dialect() -> None:
     with world(policy=policy) as w:
         told = {"input": FACT, "metadata": {"team": "legal"}}
         assert w.post("/v1/route", told).json()["reason"] == "rule legal"
+
+
+CHORES = {
+    "name": "rules",
+    "rules": [
+        {"name": "chores", "model": "fast", "kind": "background"},
+        {"name": "helpers", "model": "coder", "kind": "sub_agent"},
+        {"name": "steps", "model": "strong", "kind": "tool_step", "keywords": ["parser"]},
+    ],
+    "otherwise": "strongest",
+}
+TITLE = {"system": "You are a title generator. You output ONLY a title.", "max_tokens": 100}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "rule chores"),
+        ({"x-turnout-kind": "sub_agent"}, "rule helpers"),
+        ({"x-claude-code-request-class": "workflow"}, "rule helpers"),
+        ({"x-claude-code-request-class": "main"}, "rule chores"),
+        ({"x-claude-code-request-class": "main", "x-claude-code-agent-id": "a1"}, "rule chores"),
+        ({"x-claude-code-agent-id": "a1"}, "rule helpers"),
+        (
+            {"x-claude-code-request-class": "auxiliary", "x-claude-code-agent-id": "a"},
+            "rule chores",
+        ),
+        ({"x-openai-subagent": "review"}, "rule helpers"),
+        ({"x-openai-subagent": "compact"}, "rule chores"),
+        ({"x-parent-session-id": "ses_1"}, "rule helpers"),
+        ({"x-turnout-kind": "turn", "x-parent-session-id": "ses_1"}, "strongest"),
+    ],
+)
+def test_a_rule_may_name_the_kind_of_call(headers: dict[str, str], reason: str) -> None:
+    """It is seen in the body, an agent's own headers say it better, and ours has the last word."""
+    with world(policy=CHORES) as w:
+        body = {"model": "auto", "messages": [{"role": "user", "content": FACT}], **TITLE}
+        told = w.post("/v1/route", body, {"anthropic-version": "2023-06-01", **headers}).json()
+        assert told["reason"].startswith(reason)
+        kept = w.get(f"/v1/decisions/{told['id']}").json()
+        assert kept["features"]["kind"] == told["features"]["kind"]
+        odd = w.post("/v1/route", body, {"x-turnout-kind": "chore"})
+    assert (odd.status, "tool_step" in odd.json()["error"]["message"]) == (400, True)
+
+
+@pytest.mark.parametrize(("said", "reason"), [("parser", "rule steps"), ("lexer", "strongest")])
+def test_the_kind_is_one_condition_among_others(said: str, reason: str) -> None:
+    """All that a rule names must match."""
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": f"Mend the {said}"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "three files"},
+    ]
+    with world(policy=CHORES) as w:
+        told = w.post("/v1/route", {"model": "auto", "messages": messages}).json()
+    assert told["reason"].startswith(reason)
+
+
+def test_without_a_rule_the_kind_changes_nothing() -> None:
+    """Whatever a caller says that its call is for, the choice is the same."""
+    with world() as w:
+        body = {"model": "auto", "messages": [{"role": "user", "content": CODE}]}
+        kinds = ("turn", "tool_step", "sub_agent", "background")
+        found = [w.post("/v1/route", body, {"x-turnout-kind": kind}).json() for kind in kinds]
+    assert {one["routes"][0]["deployment"] for one in found} == {"coder"}
+    assert tuple(one["features"]["kind"] for one in found) == kinds

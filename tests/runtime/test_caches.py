@@ -201,6 +201,8 @@ def test_a_cache_that_misses_twice_is_not_believed_until_it_reads() -> None:
         assert scene.known(NEXT)
         scene.tell(NEXT, "warm", Usage(input=PROMPT + 9, output=9))
     assert scene.known([*NEXT, *said("", "Yes.")[1:]]) == {}
+    scene.tell(FIRST, "other", FRESH)
+    assert scene.known(NEXT) == {"warm": 0, "other": PROMPT - PROMPT % 128}
     scene.tell(NEXT, "warm", Usage(input=9, cache_read=PROMPT, output=9))
     assert scene.known([*NEXT, *said("", "Yes.")[1:]])
 

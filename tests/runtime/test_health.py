@@ -5,8 +5,8 @@ import pytest
 from tests.runtime.world import CODE, router
 from tests.worlds import deployment, price
 from turnout import AllRoutesFailed, NoEligibleDeployment
-from turnout.core import Fault, Outcome, Route
-from turnout.core.outcome import FaultKind
+from turnout.core import Fault, FaultKind, Outcome, Route
+from turnout.core.cooldown import Cooldown
 from turnout.runtime.health import Health, HealthRules
 from turnout.testing import FaultyUpstream
 
@@ -49,11 +49,11 @@ def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
         call(what, "a", "unavailable")
     assert what.unavailable() == {}
     call(what, "a", "timeout")
-    assert "cooling down for 5.0 s after timeout" in what.unavailable()["a"]
+    assert "cooling down for 5.0 s after timeout" in str(what.unavailable()["a"])
     clock.now += 5
     assert what.unavailable() == {}
     call(what, "a", "unavailable")
-    assert "cooling down for 10.0 s" in what.unavailable()["a"]
+    assert "cooling down for 10.0 s" in str(what.unavailable()["a"])
 
 
 def test_a_success_between_failures_keeps_the_door_open() -> None:
@@ -72,12 +72,12 @@ def test_recovery_is_slow_at_first() -> None:
     call(what, "a", "unavailable")
     clock.now += 6
     what.began("a")
-    assert "at its limit of 1" in what.unavailable()["a"]
+    assert "at its limit of 1" in str(what.unavailable()["a"])
     what.ended(outcome("a", None))
     what.began("a")
     assert what.unavailable() == {}
     what.began("a")
-    assert "at its limit of 2" in what.unavailable()["a"]
+    assert "at its limit of 2" in str(what.unavailable()["a"])
 
 
 def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
@@ -87,7 +87,7 @@ def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     for name in ("a", "b"):
         call(what, name, "rate_limited", retry_after_s=30.0)
     assert set(what.unavailable()) == {"a", "b"}
-    assert what.soonest_s({"a", "b"}) == 30.0
+    assert [why.wait_s for why in what.unavailable().values()] == [30.0, 30.0]
     clock.now += 30
     assert what.unavailable() == {}
 
@@ -97,8 +97,9 @@ def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
     clock = Clock()
     what = health(clock)
     call(what, "a", "rate_limited", retry_after_s=3600.0)
-    assert what.soonest_s({"a"}) == 3600.0
-    assert what.soonest_s({"a", "b"}) == 0.0
+    closed = what.unavailable()
+    assert (closed["a"].wait_s, closed["a"].after) == (3600.0, "rate_limited")
+    assert "b" not in closed
 
 
 def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
@@ -113,7 +114,7 @@ def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
     next_.began("a")
-    assert "at its limit of 1" in next_.unavailable()["a"]
+    assert "at its limit of 1" in str(next_.unavailable()["a"])
 
 
 def test_a_successor_knows_nothing_of_another_deployment_of_the_same_name() -> None:
@@ -177,7 +178,7 @@ def test_a_spend_limit_is_out_until_the_month_is_over() -> None:
     what = Health(known, HealthRules(), clock, lambda: wall)
     call(what, "a", "spend_limit", scope="provider")
     clock.now += 2 * 86_400 - 1
-    assert "spend_limit" in what.unavailable()["a"]
+    assert "spend_limit" in str(what.unavailable()["a"])
     clock.now += 2
     assert what.unavailable() == {}
 
@@ -191,3 +192,88 @@ def test_waits_that_a_provider_names_are_retries_within_the_budget() -> None:
     assert sum(allowed) in (1, 2)
     assert not any(allowed[2:])
     assert not what.may_retry("a")
+
+
+def test_an_answer_that_began_before_a_rate_limit_does_not_lift_it() -> None:
+    """It says nothing of the time that the provider named while it was under way."""
+    clock = Clock()
+    what = health(clock)
+    what.began("a")
+    call(what, "a", "rate_limited", retry_after_s=30.0)
+    clock.now += 1
+    what.ended(outcome("a", None))
+    assert "rate_limited" in str(what.unavailable()["a"])
+    clock.now += 29
+    assert what.unavailable() == {}
+
+
+def test_what_was_under_way_when_the_door_closed_does_not_lengthen_it() -> None:
+    """A hundred calls that fail together close it for the first time, not for the longest."""
+    clock = Clock()
+    what = health(clock)
+    for _ in range(100):
+        what.began("a")
+    for _ in range(100):
+        what.ended(outcome("a", "unavailable"))
+    assert "5.0 s" in str(what.unavailable()["a"])
+
+
+def _two_that_tell(clock: Clock, said: list[Cooldown]) -> tuple[Health, Health]:
+    """Two processes' health, each told at once what the other learns."""
+    one, two = health(clock), health(clock)
+
+    def passed(to: Health, cooldown: Cooldown) -> None:
+        said.append(cooldown)
+        to.heard(cooldown)
+
+    one.tell, two.tell = (lambda c: passed(two, c)), (lambda c: passed(one, c))
+    return one, two
+
+
+def test_what_one_process_learns_holds_in_the_other() -> None:
+    """Rate limits, refused keys and breakers, told once for a hundred calls that fail alike."""
+    clock, said = Clock(), list[Cooldown]()
+    one, two = _two_that_tell(clock, said)
+    for _ in range(100):
+        call(one, "a", "rate_limited", retry_after_s=30.0)
+    call(two, "b", "unauthorized", scope="provider")
+    for what in (one, two):
+        closed = what.unavailable()
+        assert "30.0 s after rate_limited" in str(closed["a"])
+        # The last one is let through as a probe, and never one whose provider named a time.
+        assert "b" not in closed
+        assert what.cooling() == {"a": True, "b": True}
+    assert len(said) == 2
+    clock.now += 31
+    assert one.cooling() == two.cooling() == {"a": False, "b": True}
+
+
+def test_a_breaker_that_two_processes_open_doubles_once() -> None:
+    """Both try when its time is over, both fail: the next one is twice as long, not four times."""
+    clock, said = Clock(), list[Cooldown]()
+    one, two = _two_that_tell(clock, said)
+    for _ in range(5):
+        call(one, "a", "unavailable")
+    clock.now += 5
+    for what in (one, two):
+        what.began("a")
+    for what in (one, two):
+        what.ended(outcome("a", "unavailable"))
+    assert "10.0 s" in str(one.unavailable()["a"])
+    clock.now += 10
+    assert one.cooling()["a"] == two.cooling()["a"] is False
+    call(two, "a", "unavailable")
+    assert "20.0 s" in str(one.unavailable()["a"])
+
+
+def test_another_deployment_of_the_same_name_is_not_meant() -> None:
+    """A key that was refused says nothing of its successor, which a reload has brought."""
+    clock, said = Clock(), list[Cooldown]()
+    one, two = health(clock), health(clock)
+    one.tell = said.append
+    call(one, "a", "unauthorized")
+    changed = {"a": deployment("a", price(1, 1), provider="other")}
+    other = Health(changed, HealthRules(), clock)
+    for what in (two, other):
+        what.heard(said[0])
+    assert (two.cooling()["a"], other.cooling()["a"]) == (True, False)

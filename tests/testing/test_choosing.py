@@ -134,9 +134,9 @@ class Spoiled:
             harm = next(self._calls) % 7 / 7
         return Prediction(classifier=self.ref, intents=shares, harm=harm)
 
-    def begin(self, messages: Sequence[Message]) -> Any:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
         """Nothing is settled at once."""
-        return messages
+        return list(conversations)
 
     def finish(self, reading: Any) -> Prediction:
         """As in one stage."""

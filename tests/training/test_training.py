@@ -1,5 +1,6 @@
 """Training helpers: folds, licences, rows, calibration."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,24 @@ def test_what_calls_off_a_task_is_learned_apart() -> None:
     assert plain.bias[1] < -1e6
     assert attacked([*off, *prompts]) == []
     assert not off[0].judged
+
+
+def test_what_calls_off_is_learned_from_its_meaning() -> None:
+    """From embeddings of such clauses and of others, where there is an encoder to ask."""
+    moulds = [_row("{prompt}\nzzq", kind="label_attack", source="own/m")]
+    off = [_row(f"{told}. {{prompt}}", kind="called_off", source="own/m") for told in ("vvq", "v")]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    rows = [*moulds, *off, *prompts]
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.array([["v" in text, "t" in text] for text in texts], np.float32)
+
+    meaning = fit_asides(rows, _letters, embed).meaning
+    assert meaning is not None
+    off_odds, asked_odds = meaning.logits(embed(["vvx.", "sort"]))
+    assert off_odds > asked_odds
+    assert fit_asides(rows, _letters).meaning is None
+    assert fit_asides([*moulds, *prompts], _letters, embed).meaning is None
 
 
 def test_who_takes_back_a_part_calls_nothing_off() -> None:

@@ -1,6 +1,6 @@
 """From a configuration to a catalogue: providers, models and prices resolved once.
 
-Raises ConfigError where a provider has no address or a model no price.
+Raises ConfigError where a provider has no address, a model no price, or its API no embeddings.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,6 +48,11 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
                 found, facts = _provider(chosen, known, environ)
                 providers[own or chosen] = replace(found, name=own or found.name), facts
             deployment = _deployment(ident, at, *providers[own or chosen])
+            if deployment.card.kind == "embedding" and deployment.provider.family == "anthropic":
+                raise ConfigError(
+                    f"models.{name}.kind: {chosen} speaks Anthropic's API, which has no embeddings;"
+                    " name a provider of family openai"
+                )
             if section.deployments:
                 deployment = replace(deployment, group=name, weight=place.weight, quota=place.quota)
             deployments[ident] = deployment

@@ -4,6 +4,7 @@ Invariant: a catalog never changes; a new one replaces it.
 This module does not know how a provider is spoken to, nor whether it is up.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,6 +101,13 @@ class Deployment:
     def model(self) -> str:
         """The model's id, as the provider knows it."""
         return self.card.id
+
+    @property
+    def fingerprint(self) -> str:
+        """What it goes by in other processes: another one where name, address or key differ."""
+        at = self.provider
+        said = (self.id, self.model, at.base_url, at.family, at.api_key or "")
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:24]
 
     @property
     def runs_hosted(self) -> bool:

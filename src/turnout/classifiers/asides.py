@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.heads import Floats, Table
+from turnout.classifiers.heads import Dense, Floats, Table
 
 Rows = NDArray[np.int64]
 # The rows of several texts, and where each text's begin.
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
+# Unit vectors of texts.
+Embed = Callable[[Sequence[str]], Floats]
 
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 # The first look spares letters all the others.
@@ -51,6 +53,12 @@ _ENDS, _ENDS_LINE, _ENDS_COLON = -1.37, 1.70, -0.62
 # Log-odds above the first count as calling off what came before: against the run that holds the
 # clause, and for one that begins behind it.
 _HINT, _HELD, _FREED = -2.0, -1.0, 0.57
+# A clause of so few characters and such log-odds by the table may call something off; what it means
+# is asked for where that matters, be it as sure as the last.
+BRIEF = 100
+_DOUBTFUL, _CERTAIN = -4.0, 4.0
+# What the embedding says of it counts twice, and the benefit of the doubt is the next task's.
+_MEANT, _LEANING = 2.0, 1.0
 
 # A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
@@ -89,18 +97,30 @@ def opens(clause: str) -> bool:
     return ends and len(clause) in _OPENING
 
 
+class Unsure(Exception):
+    """What a clause means decides what is asked, and only its embedding tells.
+
+    ``least`` is what is asked where nothing is called off, ``most`` where all that may be is.
+    """
+
+    def __init__(self, least: str, most: str) -> None:
+        super().__init__()
+        self.least, self.most = least, most
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asides:
     """A linear head over a clause's table rows, with two outputs in log-odds.
 
     The first says that a clause is not part of the request, the second that it calls off what came
-    before it ("never mind, I found it"). Kept is the likeliest run of clauses, but for those inside
-    it that are asides themselves. ``alarm`` is the least sum of telling rows that makes a text
-    worth splitting.
+    before it ("never mind, I found it"), to which ``meaning`` adds what an embedding tells of it.
+    Kept is the likeliest run of clauses, but for those inside it that are asides themselves.
+    ``alarm`` is the least sum of telling rows that makes a text worth splitting.
     """
 
     table: Table
     alarm: float
+    meaning: Dense | None = None
     # What each row speaks for an aside, kept since every text is asked for the sum of it.
     telling: Floats = field(init=False, repr=False, compare=False)
 
@@ -116,9 +136,10 @@ class Asides:
         """How much the rows of a text speak for an aside in it, whatever else there is."""
         return float(np.add.reduce(self.telling.take(rows)))
 
-    def read(self, text: str, rows: Rows, rows_of: RowsOf) -> str:
-        """A text of these rows as its label is read: without asides, if there may be any."""
-        return self.without(text, rows_of) if self.suspected(rows) else text
+    def told_each(self, rows: Rows, starts: Rows) -> Floats:
+        """As ``told`` for texts whose rows begin at ``starts``."""
+        out: Floats = np.add.reduceat(self.telling.take(rows), starts)
+        return out
 
     def idle(self, text: str, rows: Rows, rows_of: RowsOf) -> bool:
         """Whether a text of these rows does nothing but talk to the classifier."""
@@ -126,15 +147,39 @@ class Asides:
             return False
         return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
 
-    def without(self, text: str, rows_of: RowsOf) -> str:
-        """The text without its asides; the whole text where nothing else would be left."""
+    def without(self, text: str, rows_of: RowsOf, embed: Embed | None = None) -> str:
+        """The text without its asides; the whole text where nothing else would be left.
+
+        Raises Unsure where ``embed`` would tell more and is missing.
+        """
         parts = clauses(text)
         if len(parts) == 1:
             return text
         scores, calls = self.table.all(*rows_of(parts)).T
         scores = with_opened(parts, scores)
-        run = _run(parts, scores.tolist(), calls.tolist())
-        return kept_of(text, parts, run, scores <= _SPARED)
+        if self.meaning is None:
+            return _kept(text, parts, scores, calls)
+        told = np.full(len(parts), _HINT, dtype=np.float32)
+        brief = np.array([len(part) <= BRIEF for part in parts])
+        doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL))
+        if not len(doubtful):
+            return _kept(text, parts, scores, told)
+        if embed is None:
+            least = _kept(text, parts, scores, told)
+            told[doubtful] = _CERTAIN
+            most = _kept(text, parts, scores, told)
+            if most != least:
+                raise Unsure(least, most)
+            return least
+        meant = self.meaning.logits(embed([parts[int(i)] for i in doubtful]))
+        told[doubtful] = calls[doubtful] + _MEANT * meant + _LEANING
+        return _kept(text, parts, scores, told)
+
+
+def _kept(text: str, parts: Sequence[str], scores: Floats, calls: Floats) -> str:
+    """The text's likeliest run of clauses without the asides in it."""
+    run = _run(parts, scores.tolist(), calls.tolist())
+    return kept_of(text, parts, run, scores <= _SPARED)
 
 
 def with_opened(parts: Sequence[str], scores: Floats) -> Floats:

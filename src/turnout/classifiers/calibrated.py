@@ -33,13 +33,15 @@ class Calibrated:
         """The prediction for one conversation."""
         return self._applied(self._inner.predict(messages))
 
-    def begin(self, messages: Sequence[Message]) -> Any:
-        """The prediction where little time finds it, else what ``finish`` needs."""
-        begun = self._inner.begin(messages)
-        return self._applied(begun) if isinstance(begun, Prediction) else begun
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
+        """For each the prediction where little time finds it, else what ``finish`` needs."""
+        return [
+            self._applied(begun) if isinstance(begun, Prediction) else begun
+            for begun in self._inner.begin_batch(conversations)
+        ]
 
     def finish(self, reading: Any) -> Prediction:
-        """The prediction for what ``begin`` did not settle."""
+        """The prediction for what ``begin_batch`` did not settle."""
         return self._applied(self._inner.finish(reading))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:

@@ -10,7 +10,10 @@ import html
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import unquote
+
+import numpy as np
 
 from turnout.classifiers import signs
 from turnout.classifiers.words import words_of
@@ -57,11 +60,18 @@ MORSE = dict(
 _BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
+# Each decoder asks how readable the text is that it is given.
+_KEPT = 64
 
 
 def words_share(text: str) -> float:
     """Share of everyday words among the longer words of the text's beginning."""
-    words = [word for word in words_of(text[:_SAMPLE]) if len(word) > 1]
+    return _share(text[:_SAMPLE])
+
+
+@lru_cache(_KEPT)
+def _share(beginning: str) -> float:
+    words = [word for word in words_of(beginning) if len(word) > 1]
     return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
 
 
@@ -141,7 +151,7 @@ def from_rotation(text: str) -> str | None:
     counts = [lowered.count(letter) for letter in _LOWER]
     if not any(counts):
         return None
-    likely = max(_ROTATIONS, key=lambda target: _likelihood(counts, target))
+    likely = _ROTATIONS[int((_LIKELIHOODS @ counts).argmax())]
     if likely == _LOWER:
         return None
     table = str.maketrans(_LOWER + _LOWER.upper(), likely + likely.upper())
@@ -221,17 +231,14 @@ _LETTER_LOG = dict(
         strict=True,
     )
 )
+# What each letter adds to the likelihood that a text is English, read by each of the rotations.
+_LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target in _ROTATIONS])
 
 
 def _clearer(reading: str, text: str) -> bool:
     """Whether the reading makes sense where the text itself does not."""
     before = words_share(text)
     return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
-
-
-def _likelihood(counts: list[int], target: str) -> float:
-    """Log-likelihood of the letters as English ones, each read as its letter in ``target``."""
-    return sum(n * _LETTER_LOG[letter] for n, letter in zip(counts, target, strict=True) if n)
 
 
 def _is_worded(word: str) -> bool:

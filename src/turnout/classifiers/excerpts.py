@@ -13,6 +13,7 @@ from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
 from turnout.classifiers.heads import Floats
 from turnout.classifiers.openings import Likely
+from turnout.core import Message
 
 Pieces = tuple[int, ...]
 
@@ -23,6 +24,13 @@ _LONE, _LAST, _BRIEF, _UNSAFE = 320, 160, 64, 100
 _SUSPECTS = 4
 # So many single sentences of a long text are read by themselves; more found no more.
 _SENTENCES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A conversation of which only the second stage can tell what is asked."""
+
+    messages: Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,10 @@ from turnout.classifiers.pieces import PieceTokenizer
 Rows = NDArray[np.int64]
 
 # So many texts are read faster one by one.
-_FEW = 6
+FEW = 6
 # So many texts are read at once, or a long prompt's would take gigabytes and keep other threads
 # waiting while they are laid out.
-_BATCH = 256
+BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class FirstStage:
 
     def rows_of(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
         """The rows of all texts, and where each text's begin."""
-        if len(texts) <= _FEW:
+        if len(texts) <= FEW:
             return together([self.rows(text) for text in texts])
         lowered = [text.lower() for text in texts]
         return grams_of([self.tokenizer.ids(text) for text in lowered], lowered)
@@ -70,9 +70,9 @@ class FirstStage:
         if not texts:
             nothing = np.zeros((0, len(self._table.bias)), np.float32)
             return FirstRead(logits=nothing, quick=nothing, known=nothing[:, 0])
-        if len(texts) <= _BATCH:
+        if len(texts) <= BATCH:
             return self._read(texts)
-        read = [self._read(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
+        read = [self._read(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
         return FirstRead(
             logits=np.concatenate([part.logits for part in read]),
             quick=np.concatenate([part.quick for part in read]),
@@ -80,7 +80,10 @@ class FirstStage:
         )
 
     def _read(self, texts: Sequence[str]) -> FirstRead:
-        rows, starts = self.rows_of(texts)
+        return self.read_rows(*self.rows_of(texts))
+
+    def read_rows(self, rows: Rows, starts: Rows) -> FirstRead:
+        """As ``read`` for texts whose rows begin at ``starts``."""
         logits = self._table.all(rows, starts)
         is_piece = rows < PIECES
         count = np.add.reduceat(is_piece, starts, dtype=np.int64)

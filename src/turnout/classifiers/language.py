@@ -21,7 +21,7 @@ _SCRIPTS: tuple[tuple[str, str], ...] = (
     ("el", "\u0370-\u03ff"),
     ("th", "\u0e00-\u0e7f"),
 )
-_SCRIPT = re.compile("|".join(f"(?P<{name}>[{span}])" for name, span in _SCRIPTS))
+_SCRIPT = re.compile("|".join(f"(?P<{name}>[{span}]+)" for name, span in _SCRIPTS))
 _COMMON = {
     "en": "the of and to in is you that it for are what how my this with do can i a on me write",
     "de": "der die das und ist nicht ich ein eine mit für wie auf den zu von mir was bitte im",
@@ -64,8 +64,8 @@ def _by_script(text: str) -> str:
     counts: dict[str, int] = {}
     for match in _SCRIPT.finditer(text):
         name = match.lastgroup or ""
-        counts[name] = counts.get(name, 0) + 1
-    letters = sum(c.isalpha() for c in text)
+        counts[name] = counts.get(name, 0) + len(match[0])
+    letters = sum(map(str.isalpha, text))
     if sum(counts.values()) * 4 < letters or not counts:
         return ""
     # Japanese is written with Chinese characters too; a few kana settle it.

@@ -6,7 +6,7 @@ embedded. Does not know what is done with a prediction.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from operator import itemgetter
@@ -17,11 +17,11 @@ from typing import Any, Self
 import numpy as np
 
 from turnout.classifiers.artefact import Artefact
-from turnout.classifiers.asides import Asides
+from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.custom import CustomIntents, IntentSpec
 from turnout.classifiers.encoder import SentenceEncoder
-from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading
-from turnout.classifiers.first import FirstStage, Rows
+from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
+from turnout.classifiers.first import BATCH, FEW, FirstStage, Rows
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.heads import (
@@ -44,6 +44,8 @@ _LOADING = Lock()
 # Instructions must look so much more like an injection, too. Harm, and injection.
 _MARGIN = np.array((2.0, 3.0), dtype=np.float32)
 _share = itemgetter(1)
+# What the first stage makes of a conversation.
+Begun = Prediction | Reading | Unread
 
 
 class LocalClassifier:
@@ -90,28 +92,31 @@ class LocalClassifier:
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        begun = self.begin(messages)
+        (begun,) = self.begin_batch([messages])
         return begun if isinstance(begun, Prediction) else self.finish(begun)
 
-    def begin(self, messages: Sequence[Message]) -> Prediction | Reading:
-        """The prediction where the first stage alone settles it, else what ``finish`` needs.
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
+        """For each the prediction where the first stage settles it, else what ``finish`` needs.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
-        glance = self._at_a_glance(messages)
-        if glance is not None:
-            return glance
-        reading = self._read(messages)
-        return self._alone(reading) or reading
+        glances = self._at_a_glance(conversations)
+        return [
+            self._begun(messages) if glance is None else glance
+            for messages, glance in zip(conversations, glances, strict=True)
+        ]
 
-    def finish(self, reading: Reading) -> Prediction:
-        """The prediction of both stages for what ``begin`` did not settle."""
-        excerpts = self._excerpter.of(reading)
-        return self._examined(reading, excerpts, _embedded(excerpts.all))
+    def finish(self, reading: Reading | Unread) -> Prediction:
+        """The prediction of both stages for what ``begin_batch`` did not settle."""
+        begun = self._understood(reading)
+        if isinstance(begun, Prediction):
+            return begun
+        excerpts = self._excerpter.of(begun)
+        return self._examined(begun, excerpts, _embedded(excerpts.all))
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        begun = [self.begin(messages) for messages in conversations]
+        begun = [self._understood(each) for each in self.begin_batch(conversations)]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [
@@ -123,26 +128,64 @@ class LocalClassifier:
         """Unit vectors of the texts; a long one is read at both ends."""
         return _encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
-    def _at_a_glance(self, messages: Sequence[Message]) -> Prediction | None:
-        """The prediction for one short prompt in plain words, if the first stage is sure of it.
+    def _at_a_glance(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
+        """The predictions for single short prompts in plain words that the first stage is sure of.
 
-        It equals what the longer way finds: such a prompt has one reading, one turn, one chunk.
+        They equal what the longer way finds: such a prompt has one reading, one turn, one chunk.
         """
-        text = lone_prompt(messages)
-        if text is None or self._custom is not None or not is_plain(text):
-            return None
-        rows = self._first.rows(text)
-        quick, known = self._first.read_one(rows)
-        asked, turn = self._asked(text, rows), quick
-        if asked is not text:
-            turn, known = self._first.read_one(self._first.rows(asked))
+        found: list[Prediction | None] = [None] * len(conversations)
+        if self._custom is None:
+            lone = [(i, lone_prompt(messages)) for i, messages in enumerate(conversations)]
+            plain = {i: text for i, text in lone if text is not None and is_plain(text)}
+            for i, glance in zip(plain, self._glances(list(plain.values())), strict=True):
+                found[i] = glance
+        return found
+
+    def _glances(self, texts: Sequence[str]) -> Iterator[Prediction | None]:
+        """What the first stage is sure of, in the order of ``texts``; for few, one by one."""
+        if len(texts) <= FEW:
+            for text in texts:
+                rows = self._first.rows(text)
+                yield self._glance(text, *self._first.read_one(rows), self._asides.told(rows))
+            return
+        for i in range(0, len(texts), BATCH):
+            part = texts[i : i + BATCH]
+            rows, starts = self._first.rows_of(part)
+            read = self._first.read_rows(rows, starts)
+            told = self._asides.told_each(rows, starts)
+            yield from map(self._glance, part, read.quick, read.known.tolist(), told.tolist())
+
+    def _glance(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
+        """The prediction for one plain prompt from its first reading, None where that is unsure."""
+        asked, turn = text, quick
+        if told > self._asides.alarm:
+            try:
+                asked = self._without(text)
+            except Unsure:
+                return None
+            if asked is not text:
+                turn, known = self._first.read_one(self._first.rows(asked))
         if known < self._gate.known:
             return None
         return self._sure(self._openings.likely(turn, asked), quick[HARM], quick[INJECTION], asked)
 
-    def _read(self, messages: Sequence[Message]) -> Reading:
+    def _begun(self, messages: Sequence[Message]) -> Begun:
+        try:
+            reading = self._read(messages)
+        except Unsure:
+            return Unread(messages=messages)
+        return self._alone(reading) or reading
+
+    def _understood(self, begun: Begun) -> Prediction | Reading:
+        """What was begun, where the meaning of a clause was missing with it."""
+        if not isinstance(begun, Unread):
+            return begun
+        reading = self._read(begun.messages, self.embed)
+        return self._alone(reading) or reading
+
+    def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
         seen = window(messages)
-        turns, contexts = self._asked_in(seen)
+        turns, contexts = self._asked_in(seen, embed)
         cut = {segment: stretches(segment) for segment in seen.segments}
         parts = tuple(dict.fromkeys(part for found in cut.values() for part in found))
         of_others = {
@@ -175,7 +218,9 @@ class LocalClassifier:
             language=language_of(turns[-1]) if turns else "",
         )
 
-    def _asked_in(self, seen: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _asked_in(
+        self, seen: Window, embed: Embed | None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The turns as their labels are read, and what was said between them.
 
         An earlier turn that only talks to the classifier is no task that another could go on with.
@@ -185,11 +230,30 @@ class LocalClassifier:
         kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
         told = [*(clips[i] for i in kept), *clips[-1:]]
         contexts = tuple(seen.contexts[i] for i in kept)
-        return tuple(self._asked(*clip) for clip in told), contexts
+        return tuple(self._asked(*clip, embed) for clip in told), contexts
 
-    def _asked(self, text: str, rows: Rows) -> str:
-        """The text of these rows without what talks to the classifier."""
-        return self._asides.read(text, rows, self._first.rows_of)
+    def _asked(self, text: str, rows: Rows, embed: Embed | None) -> str:
+        """The text of these rows without what talks to the classifier, if any may do."""
+        return self._without(text, embed) if self._asides.suspected(rows) else text
+
+    def _without(self, text: str, embed: Embed | None = None) -> str:
+        """The text without what talks to the classifier.
+
+        Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
+        """
+        try:
+            return self._asides.without(text, self._first.rows_of)
+        except Unsure as unsure:
+            if self._custom is None and self._alike(unsure.least, unsure.most):
+                return unsure.least
+            if embed is None:
+                raise
+        return self._asides.without(text, self._first.rows_of, embed)
+
+    def _alike(self, text: str, other: str) -> bool:
+        """Whether the first stage finds the same intent in both."""
+        one, two = self._first.read((text, other)).quick[:, :HARM].argmax(axis=1).tolist()
+        return bool(one == two)
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
@@ -302,4 +366,8 @@ def _loaded() -> SentenceEncoder:
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
-    return Asides(table=table, alarm=meta["alarm"])
+    meaning = None
+    if "aside_meaning" in arrays:
+        bias = np.asarray(meta["meaning"], dtype=np.float32)
+        meaning = Dense(weights=arrays["aside_meaning"], bias=bias)
+    return Asides(table=table, alarm=meta["alarm"], meaning=meaning)

@@ -31,12 +31,12 @@ class Classifier(Protocol):
         """The prediction for one conversation."""
         ...
 
-    def begin(self, messages: Sequence[Message]) -> Any:
-        """The prediction where little time finds it, else what ``finish`` needs."""
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
+        """For each the prediction where little time finds it, else what ``finish`` needs."""
         ...
 
     def finish(self, reading: Any) -> Prediction:
-        """The prediction for what ``begin`` did not settle."""
+        """The prediction for what ``begin_batch`` did not settle."""
         ...
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:

@@ -24,11 +24,13 @@ _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
 # it starts quickly.
 COMMANDS = {
     "demo": ("demo:demo", "turnout demo 'What is a closure?' 'Write a haiku'"),
+    "init": ("init:init", "turnout init --print"),
     "ask": ("ask:ask", "turnout ask --explain 'What is the capital of Japan?'"),
     "route": ("ask:route", "turnout route --json 'Write a CSV parser in Python'"),
     "classify": ("classify:classify", "turnout classify --in prompts.jsonl --out labels.jsonl"),
     "compare": ("compare:compare", "turnout compare prompts.jsonl --output-tokens 300"),
     "serve": ("serve:serve", "turnout serve --config turnout.yaml --workers 2"),
+    "code": ("code:code", "turnout code claude"),
     "import": ("importing:import_", "turnout import litellm config.yaml --out turnout.yaml"),
     "setup": ("setup:setup", "turnout setup --path mine.gguf --sha256 DIGEST --name mine"),
     "models": ("inspect:models", "turnout models --check"),

@@ -1,13 +1,15 @@
 """``turnout ask`` and ``turnout route``: one prompt, answered or only decided."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from turnout.cli.asserting import check
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, prompt_text, router
 from turnout.cli.show import err, notice, out, print_json, usd
-from turnout.core import Decision, format_usd
+from turnout.core import ConfigError, Decision, format_usd
 from turnout.runtime import Reply, Router
 
 BLOCKED_EXIT = 5
@@ -15,6 +17,9 @@ BLOCKED_EXIT = 5
 PromptArgument = Annotated[str | None, typer.Argument(help="The prompt; - or none reads stdin.")]
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
+]
+ExpectedOption = Annotated[
+    Path | None, typer.Option("--assert", help="JSONL of prompts and what is expected; - is stdin.")
 ]
 MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")
@@ -51,11 +56,21 @@ def route(
     prompt: PromptArgument = None,
     *,
     model: ModelOption = "auto",
+    expected: ExpectedOption = None,
     config: ConfigOption = None,
     ledger: LedgerOption = True,
     json: JsonOption = False,
 ) -> None:
-    """Say which model a prompt would go to, and why; call none."""
+    """Say which model a prompt would go to, and why; call none.
+
+    With --assert, check a file of {text|messages, model?, intent?, blocked?, max_cost_usd?, kind?}
+    lines instead: what differs is printed, and the exit code is 1.
+    """
+    if expected is not None:
+        if prompt is not None:
+            raise ConfigError("--assert reads its prompts from the file; leave the prompt out")
+        check(expected, config, model, ledger=ledger, json=json)
+        return
     with router(config, ledger=ledger) as r:
         decision = r.route(prompt_text(prompt), model=model)
     if json:

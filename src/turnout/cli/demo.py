@@ -8,6 +8,7 @@ from turnout.cli.ask import answer_record, write_stream
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router
 from turnout.cli.show import notice, out, print_json, print_table, share
 from turnout.core import format_usd
+from turnout.providers.weights import bundled
 from turnout.runtime import Reply, Router
 from turnout.runtime.receipt import total
 
@@ -35,6 +36,8 @@ def demo(
 ) -> None:
     """Answer the recipe's queries, or yours, and say what each cost."""
     with router(config, ledger=ledger) as r:
+        if r.parts.means.stand_in is not None:
+            bundled()  # told once and at once, and not by every query
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
         line = notice(r)

@@ -47,7 +47,8 @@ async def _examined(r: Router) -> Found:
         lacking = without_key(r.parts.catalog)
         models = list(r.parts.means.rules.catalog.deployments.values())
         trials = [
-            Trial(answer=lacking[d.id]) if d.id in lacking else await tried(r, d) for d in models
+            Trial(answer=str(lacking[d.id])) if d.id in lacking else await tried(r, d)
+            for d in models
         ]
     return list(zip(models, trials, strict=True))
 

@@ -47,6 +47,8 @@ def import_(
 def _read(path: Path) -> Imported:
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from error
     return imported(plain(text, str(path))[0], str(path))

@@ -5,9 +5,7 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
+from turnout.gateway.siblings import Parent
 from turnout.ledger import place_of, store_at
 from turnout.ledger.directory import stored_keys
 
@@ -71,7 +70,8 @@ def serve(
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
     run = _Run(config=config, access=access, address=address, drain_s=drain_s, log_level=log_level)
     if fd is not None:
-        run.one(socket.socket(fileno=fd), _bound_to(parent_fd))
+        parent = _bound_to(parent_fd)
+        run.one(socket.socket(fileno=fd), parent.serves if parent else _nothing, parent)
         return
     settings = load(config)
     taken = _taken_over(settings, handover_path(state, port)) if take_over else None
@@ -102,16 +102,23 @@ class _Run:
     drain_s: float
     log_level: str
 
-    def one(self, listener: socket.socket, ready: Callable[[], object]) -> None:
+    def one(
+        self,
+        listener: socket.socket,
+        ready: Callable[[], object],
+        parent: Parent | None = None,
+    ) -> None:
         """Serves in this process until it is told to stop."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
         try:
-            self._serve(listener, ready)
+            self._serve(listener, ready, parent)
         finally:
             gc.enable()
 
-    def _serve(self, listener: socket.socket, ready: Callable[[], object]) -> None:
+    def _serve(
+        self, listener: socket.socket, ready: Callable[[], object], parent: Parent | None
+    ) -> None:
         import uvloop
 
         from turnout.gateway.serve import Patience
@@ -127,23 +134,16 @@ class _Run:
                 patience=Patience(drain_s=self.drain_s),
                 config_path=config_path(self.config),
                 ready=ready,
+                parent=parent,
             )
         )
 
 
-def _bound_to(descriptor: int | None) -> Callable[[], object]:
-    """Ends this worker with its parent; what is returned tells the parent that it serves."""
+def _bound_to(descriptor: int | None) -> Parent | None:
+    """The parent of this worker, where it has one; the worker ends with it."""
     if descriptor is None:
-        return _nothing
-    link = socket.socket(fileno=descriptor)
-
-    def watch() -> None:
-        with suppress(OSError):
-            link.recv(1)  # nothing is ever sent: this returns when the parent is gone
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-    return partial(link.send, b"R")
+        return None
+    return Parent(socket.socket(fileno=descriptor), partial(os.kill, os.getpid(), signal.SIGTERM))
 
 
 def _nothing() -> None:

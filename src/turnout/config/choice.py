@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from turnout.config.section import Hour, Name, Seconds, Section, Share, Weight, off
+from turnout.core import CallKind
 
 
 class IntentSection(Section):
@@ -95,7 +96,8 @@ class VerifySection(Section):
 class RuleSection(Section):
     """One rule: all that it names must match; then ``model`` answers.
 
-    ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in UTC.
+    ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in UTC; ``kind``
+    is what the call is for.
     """
 
     name: Name
@@ -104,6 +106,7 @@ class RuleSection(Section):
     pattern: str | None = None
     tags: dict[str, str] = {}
     hours: tuple[Hour, Hour] | None = None
+    kind: CallKind | None = None
 
     @field_validator("pattern")
     @classmethod

@@ -13,6 +13,7 @@ from turnout.core.errors import (
     InvalidRequest,
     LedgerError,
     NoEligibleDeployment,
+    NotFound,
     ProviderError,
     RateLimited,
     RequestError,
@@ -21,9 +22,18 @@ from turnout.core.errors import (
     Unauthorized,
     Unavailable,
 )
+from turnout.core.exclusion import Exclusion, ExclusionKind
+from turnout.core.fault import Fault, FaultKind
 from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
-from turnout.core.outcome import Fault, FaultKind, Outcome, Usage
-from turnout.core.prediction import UNSAFE, Features, Prediction, Ref
+from turnout.core.outcome import Outcome, Usage
+from turnout.core.prediction import (
+    CALL_KINDS,
+    UNSAFE,
+    CallKind,
+    Features,
+    Prediction,
+    Ref,
+)
 from turnout.core.readable import readable, readable_messages
 from turnout.core.request import (
     AUTO,
@@ -41,6 +51,7 @@ from turnout.core.stream import Chunk, Delta, ToolCallDelta
 
 __all__ = [
     "AUTO",
+    "CALL_KINDS",
     "STORED_PREFIX",
     "UNSAFE",
     "AllRoutesFailed",
@@ -49,6 +60,7 @@ __all__ = [
     "Bound",
     "Budget",
     "BudgetExceeded",
+    "CallKind",
     "Caller",
     "Candidate",
     "Chunk",
@@ -59,6 +71,8 @@ __all__ = [
     "Decision",
     "Delta",
     "Dialect",
+    "Exclusion",
+    "ExclusionKind",
     "Fault",
     "FaultKind",
     "Features",
@@ -66,6 +80,7 @@ __all__ = [
     "LedgerError",
     "Message",
     "NoEligibleDeployment",
+    "NotFound",
     "Outcome",
     "Prediction",
     "ProviderError",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field, structs
 
+from turnout.core.exclusion import Exclusion
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
 
@@ -27,7 +28,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     as_of: float = 0.0
     version: int = 0
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, Exclusion] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     outstanding: Mapping[str, int] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Candidate(Struct, frozen=True):
     score: float | None = None
     propensity: float = 0.0
     reason: str = ""
-    excluded: str | None = None
+    excluded: Exclusion | None = None
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cold_pico_usd: int | None = None
@@ -115,6 +116,8 @@ class Decision(Struct, frozen=True, kw_only=True):
         head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
         by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
         lines = [head, f"{by}, bundle {self.bundle[:19]}" if self.bundle else by]
+        if self.features.kind != "turn":
+            lines.append(f"call kind {self.features.kind}")
         if self.prediction.unsafe is not None:
             lines.append(f"unsafe score {self.prediction.unsafe:.4f}")
         if self.prediction.label_failure:
@@ -135,11 +138,19 @@ class Decision(Struct, frozen=True, kw_only=True):
             "policy": structs.asdict(self.policy),
             "features": features,
             "prediction": prediction,
-            "candidates": [structs.asdict(c) for c in self.candidates],
+            "candidates": [_candidate_dict(c) for c in self.candidates],
             "routes": [structs.asdict(r) for r in self.routes],
-            "snapshot": structs.asdict(self.snapshot),
+            "snapshot": {
+                **structs.asdict(self.snapshot),
+                "unavailable": {name: str(why) for name, why in self.snapshot.unavailable.items()},
+            },
             "model": self.model,
         }
+
+
+def _candidate_dict(candidate: Candidate) -> dict[str, Any]:
+    excluded = candidate.excluded
+    return {**structs.asdict(candidate), "excluded": None if excluded is None else str(excluded)}
 
 
 def _candidate_line(candidate: Candidate) -> str:

@@ -5,6 +5,7 @@ RouterError
 │   └── NoLedgerYet             nothing was ever recorded there
 ├── RequestError                the caller's request cannot be served as it stands
 │   ├── InvalidRequest
+│   │   └── NotFound            no key or budget has this id
 │   ├── NoEligibleDeployment
 │   └── BudgetExceeded
 ├── ProviderError               one deployment failed, with its fault
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from turnout.core.budget import Standing
     from turnout.core.decision import Candidate
-    from turnout.core.outcome import Fault, Outcome
+    from turnout.core.fault import Fault
+    from turnout.core.outcome import Outcome
 
 
 class RouterError(Exception):
@@ -49,7 +51,8 @@ class InvalidRequest(RequestError):
     """The request is malformed."""
 
 
-_FOR_NOW = ("cooling down", "at its limit")  # how a decision words what passes by itself
+class NotFound(InvalidRequest):
+    """No key or budget has the id that was named."""
 
 
 class NoEligibleDeployment(RequestError):
@@ -59,11 +62,6 @@ class NoEligibleDeployment(RequestError):
         reasons = "; ".join(f"{c.deployment}: {c.excluded}" for c in candidates if c.excluded)
         super().__init__(f"no model can take this request ({reasons or 'none configured'})")
         self.candidates = tuple(candidates)
-
-    @property
-    def awaited(self) -> tuple["Candidate", ...]:
-        """Those that could take it, only not now."""
-        return tuple(c for c in self.candidates if any(w in (c.excluded or "") for w in _FOR_NOW))
 
 
 class BudgetExceeded(RequestError):

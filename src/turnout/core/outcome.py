@@ -1,6 +1,6 @@
 """What happened when a route was tried.
 
-Invariant: a failure is a value with a retry decision and a blame; every token is in one bucket.
+Invariant: every token is in one bucket.
 This module does not know HTTP, prices or clocks.
 """
 
@@ -9,26 +9,9 @@ from typing import Literal
 from msgspec import Struct
 
 from turnout.core.decision import Route
+from turnout.core.fault import Fault
 
-Retry = Literal["no", "transient", "rate_limit"]
-Scope = Literal["request", "deployment", "provider"]
-Blame = Literal["client", "provider", "us"]
 Status = Literal["ok", "failed", "cancelled"]
-FaultKind = Literal[
-    "invalid_request",
-    "unauthorized",
-    "no_credit",
-    "spend_limit",
-    "not_found",
-    "rate_limited",
-    "context_length_exceeded",
-    "content_filtered",
-    "timeout",
-    "unavailable",
-    "bad_response",
-    "interrupted",
-    "rejected",
-]
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -62,24 +45,6 @@ class Usage(Struct, frozen=True, kw_only=True):
     def is_nothing(self) -> bool:
         """Whether nothing was used, which costs nothing at any price."""
         return not (self.total_input or self.total_output or self.unpriced)
-
-
-class Fault(Struct, frozen=True, kw_only=True):
-    """How a call failed.
-
-    ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
-    says what else the failure rules out: only this request, this deployment, or its provider.
-    ``setting`` is what the model does not take, where leaving it out would only tune the answer.
-    """
-
-    kind: FaultKind
-    detail: str
-    retry: Retry = "no"
-    retry_after_s: float | None = None
-    scope: Scope = "deployment"
-    blame: Blame = "provider"
-    status: int | None = None
-    setting: str | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

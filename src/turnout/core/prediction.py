@@ -5,10 +5,16 @@ This module does not know models, prices or how the values came about.
 """
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 
 UNSAFE = "unsafe"
+
+# What a call is for: somebody's turn, a step of a tool loop, a sub-agent's work, or what a program
+# asks for itself, such as a title or a summary.
+CallKind = Literal["turn", "tool_step", "sub_agent", "background"]
+CALL_KINDS: tuple[CallKind, ...] = get_args(CallKind)
 
 
 class Ref(Struct, frozen=True, kw_only=True):
@@ -27,8 +33,9 @@ class Features(Struct, frozen=True, kw_only=True):
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
-    ``marked`` says that the prompt marks what its provider shall keep in its cache; ``answers``
-    counts the answers that the conversation has had.
+    ``kind`` is what the call is for. ``uncounted`` are tokens that files and sound may take beyond
+    what is counted for them, None where nobody can say. ``marked`` says that the prompt marks what
+    its provider shall keep in its cache; ``answers`` counts the conversation's answers so far.
     """
 
     input_tokens: Mapping[str, int]
@@ -43,6 +50,8 @@ class Features(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     hosted: tuple[str, ...] = ()
     paid_by_call: bool = False
+    kind: CallKind = "turn"
+    uncounted: int | None = 0
     marked: bool = False
     answers: int = 0
 

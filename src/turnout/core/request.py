@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from turnout.core.caller import Caller
 from turnout.core.errors import InvalidRequest
+from turnout.core.prediction import CallKind
 
 Message = Mapping[str, Any]
 Body = Mapping[str, Any]
@@ -54,7 +55,7 @@ class Request(Struct, frozen=True, kw_only=True):
     the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
     ``caller`` is who asks, as the gateway found by the key. ``left_out`` names settings that the
     model was found not to take, which no codec may add. ``body_bytes`` is how long the body came, 0
-    where it came in no bytes.
+    where it came in no bytes. ``kind`` is what the caller says that the call is for, if anything.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Request(Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     body_bytes: int = 0
+    kind: CallKind | None = None
 
     @property
     def messages(self) -> Sequence[Message]:

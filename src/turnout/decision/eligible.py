@@ -1,6 +1,6 @@
 """Hard constraints: which deployments can take a request at all, and why the others cannot.
 
-Invariant: a constraint returns None or the reason in words; the first reason excludes.
+Invariant: a constraint returns None or its reason; the first reason excludes.
 This module does not know policies, clocks or the network.
 """
 
@@ -10,12 +10,31 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from turnout.catalog import Deployment
-from turnout.core import Bound, Candidate, Constraints, Features, Prediction, Request, Snapshot
+from turnout.core import (
+    Bound,
+    Candidate,
+    Constraints,
+    Exclusion,
+    Features,
+    Prediction,
+    Request,
+    Snapshot,
+)
 from turnout.decision.expected import Expected, expected
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
 _TEXT = frozenset({"text"})
+
+_NOT_ALLOWED = Exclusion("not_allowed", "not in the request's allow list")
+_DENIED = Exclusion("denied", "in the request's deny list")
+_OVER_LIMIT = Exclusion("over_cost_limit", "costs more than the request's limit")
+_LIMIT_UNPRICED = Exclusion(
+    "over_cost_limit", "its price is unknown and the request has a cost limit"
+)
+_OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
+_OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
+_BUDGET_UNPRICED = Exclusion("over_budget", "its price is unknown and the request has a budget")
 
 
 class Asked(Struct, frozen=True):
@@ -35,7 +54,7 @@ class Asked(Struct, frozen=True):
     cost_pico_usd: int | None
 
 
-Constraint = Callable[[Asked, Deployment], str | None]
+Constraint = Callable[[Asked, Deployment], Exclusion | None]
 
 
 def input_tokens(features: Features, deployment: Deployment) -> int:
@@ -53,7 +72,11 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     """
     counted = input_tokens(features, deployment)
     prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
-    card = deployment.card
+    card, more = deployment.card, features.uncounted
+    if more != 0:
+        # A provider takes no more than the window has, whatever is in a file.
+        window = max(prompt, card.context_window)
+        prompt = window if more is None else min(window, prompt + more)
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.usual_cap
     answer = min(cap or room, card.max_output or room, room)
@@ -68,68 +91,71 @@ def choices(request: Request) -> int:
     return wanted if isinstance(wanted, int) and wanted > 1 else 1
 
 
-def _allowed(asked: Asked, deployment: Deployment) -> str | None:
+def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limits = asked.request.constraints
     if limits.allow is None and not limits.deny:
         return None
     names = {deployment.id, deployment.model, deployment.group or deployment.id}
     if limits.allow is not None and not names & limits.allow:
-        return "not in the request's allow list"
-    return "in the request's deny list" if names & limits.deny else None
+        return _NOT_ALLOWED
+    return _DENIED if names & limits.deny else None
 
 
-def _fits(asked: Asked, deployment: Deployment) -> str | None:
+def _fits(asked: Asked, deployment: Deployment) -> Exclusion | None:
     prompt, window = asked.prompt, deployment.card.context_window
     reserve = asked.cap or asked.answer
     if prompt + reserve > window:
-        return f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
+        detail = f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
+        return Exclusion("window_exceeded", detail)
     return None
 
 
-def _long_enough(asked: Asked, deployment: Deployment) -> str | None:
+def _long_enough(asked: Asked, deployment: Deployment) -> Exclusion | None:
     cap, most = asked.cap, deployment.card.max_output
     if cap is None or most is None or cap <= most:
         return None
-    return f"answers at most {most:,} of the {cap:,} tokens asked for"
+    detail = f"answers at most {most:,} of the {cap:,} tokens asked for"
+    return Exclusion("answer_too_short", detail)
 
 
-def _capable(asked: Asked, deployment: Deployment) -> str | None:
-    return deployment.lacks(asked.features)
+def _capable(asked: Asked, deployment: Deployment) -> Exclusion | None:
+    lack = deployment.lacks(asked.features)
+    return None if lack is None else Exclusion("incapable", lack)
 
 
-def _affordable(asked: Asked, _: Deployment) -> str | None:
+def _affordable(asked: Asked, _: Deployment) -> Exclusion | None:
     limit, cost = asked.request.constraints.max_cost_pico_usd, asked.cost_pico_usd
     if limit is None:
         return None
     if cost is None:
-        return "its price is unknown and the request has a cost limit"
-    return "costs more than the request's limit" if cost > limit else None
+        return _LIMIT_UNPRICED
+    return _OVER_LIMIT if cost > limit else None
 
 
-def _within(asked: Asked, deployment: Deployment) -> str | None:
+def _within(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limits = asked.request.constraints
     if limits.most_pico_usd is None and limits.most_tokens is None:
         return None
     most = bound(asked.request, asked.features, deployment)
     if limits.most_tokens is not None and most.tokens > limits.most_tokens:
-        return "may use more tokens than the budget has left"
+        return _OVER_TOKENS
     if limits.most_pico_usd is None:
         return None
     if most.cost_pico_usd is None:
-        return "its price is unknown and the request has a budget"
+        return _BUDGET_UNPRICED
     dear = most.cost_pico_usd > limits.most_pico_usd
-    return "may cost more than the budget has left" if dear else None
+    return _OVER_BUDGET if dear else None
 
 
-def _quick(asked: Asked, deployment: Deployment) -> str | None:
+def _quick(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limit = asked.request.constraints.max_latency_ms
     latency = asked.snapshot.latency_ms.get(deployment.id)
     if limit is not None and latency is not None and latency > limit:
-        return f"takes {latency:.0f} ms of the {limit:.0f} ms allowed"
+        return Exclusion("too_slow", f"takes {latency:.0f} ms of the {limit:.0f} ms allowed")
     return None
 
 
-def _available(asked: Asked, deployment: Deployment) -> str | None:
+def _available(asked: Asked, deployment: Deployment) -> Exclusion | None:
     return asked.snapshot.unavailable.get(deployment.id)
 
 
@@ -143,7 +169,7 @@ def candidates(
     """The deployments as this request sees them, each excluded by the first constraint it fails."""
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     checks = _binding(request.constraints, features, snapshot, cap)
-    success, latency_ms = prediction.success, snapshot.latency_ms
+    success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
     cached = snapshot.cached_tokens
     warmest = max(cached.values(), default=0) if cached else 0
     found = []
@@ -151,7 +177,9 @@ def candidates(
         card, ident = deployment.card, deployment.id
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        priced = expected(deployment, features, prompt, answer, cached.get(ident), warmest)
+        priced = expected(
+            deployment, features, prompt, answer * answers, cached.get(ident), warmest
+        )
         asked = Asked(request, features, snapshot, prompt, answer, cap, priced.cold)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
@@ -166,7 +194,9 @@ def _classes(priced: Expected) -> tuple[int, int, int | None, int | None]:
     return priced.read, priced.written, cold, priced.ranked
 
 
-def _excluded(checks: Iterable[Constraint], asked: Asked, deployment: Deployment) -> str | None:
+def _excluded(
+    checks: Iterable[Constraint], asked: Asked, deployment: Deployment
+) -> Exclusion | None:
     for check in checks:
         reason = check(asked, deployment)
         if reason is not None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
 from turnout.core.hosted import hosted, paid_by_call
+from turnout.features.files import text_of_file, weighed
+from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
@@ -42,7 +44,8 @@ def extract(
     parted = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
     parts = [part for message in parted for part in message.get("content") or ()]
-    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts))
+    files = weighed(parts)
+    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts)) + files.about
     own = (request.dialect == "responses" and request.native) or {}
     said = strings(request.native or (parted and messages))
     roles = [message["role"] for message in messages]
@@ -57,6 +60,8 @@ def extract(
         lasting=_HOUR in said,
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
+        kind=call_kind(request),
+        uncounted=files.more,
         marked=MARK in said,
         answers=roles.count("assistant"),
     )
@@ -82,8 +87,11 @@ def prompt_texts(request: Request) -> list[str]:
 
 
 def _part_texts(part: Message) -> list[str]:
-    # The bytes of an image or a file are not text.
-    return [] if part.get("type") in _MODALITY_OF_PART else strings(part)
+    # The bytes of an image or a file are not text, unless the file is one.
+    if part.get("type") in _MODALITY_OF_PART:
+        text = text_of_file(part)
+        return [text] if text else []
+    return strings(part)
 
 
 def _keys(value: object) -> Iterator[str]:

@@ -62,7 +62,9 @@ class _Answering(Struct, kw_only=True):
         if chunk.usage is None:
             chunk = structs.replace(chunk, usage=self._used())
         body = self.dialect.whole(chunk, self._about())
-        await self.out.whole(200, [JSON, *self._says(final=True)], body)
+        headers = [JSON, *self._says(final=True)]
+        await self.walk.means.cohort.in_step()
+        await self.out.whole(200, headers, body)
 
     async def stream(self) -> None:
         writer = self.dialect.writer(self._about())

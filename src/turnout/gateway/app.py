@@ -7,11 +7,12 @@ This module does not know HTTP parsing.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from turnout.core import Caller, LedgerError, RouterError
+from turnout.core.cooldown import Cooldown
 from turnout.gateway import log
 from turnout.gateway.access import Access
 from turnout.gateway.admin import Admin
@@ -75,6 +76,7 @@ class Gateway:
         self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
+        self._others: Callable[[Cooldown], object] = lambda _: None
         self._in_flight = 0
         self._default = Chat()
         self._once = Once(self._replays, self._json)
@@ -109,8 +111,14 @@ class Gateway:
     def take(self, engine: Engine) -> Engine:
         """Serve the requests that arrive from now on by ``engine``; the one that did until now."""
         old, self.engine = self.engine, engine
+        engine.tell(self._others)
         self.access.origins = Origins(engine.parts.config.serve.origins)
         return old
+
+    def tell(self, others: Callable[[Cooldown], object]) -> None:
+        """Have ``others`` told of deployments that are left alone, whichever engine learns it."""
+        self._others = others
+        self.engine.tell(others)
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
@@ -132,7 +140,8 @@ class Gateway:
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:
-            await self._guarded(handler, dialect, arrival, out)
+            with self.engine.cohort:
+                await self._guarded(handler, dialect, arrival, out)
         finally:
             self._in_flight -= 1
             self._metrics.in_flight(-1)
@@ -165,7 +174,7 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
-            problem = problem_of(error, soonest_s=self.engine.soonest_s(error))
+            problem = problem_of(error)
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
@@ -195,9 +204,11 @@ class Gateway:
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out
-        methods = ", ".join(sorted(m for m, path in self._routes if path == arrival.path))
-        if methods:
-            raise Refused(wrong_method(arrival.path, arrival.method, methods))
+        known = {m for m, path in self._routes if path == arrival.path}
+        known = known or {m for m, path in self._below if arrival.path.startswith(path)}
+        methods = known | ({"HEAD"} if "GET" in known else set())
+        if methods and not arrival.path.endswith("/"):
+            raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
         message = whither(arrival.path, {path for _, path in self._routes})
         raise Refused(bad_request(message, status=404, code="not_found"))
 
@@ -207,6 +218,7 @@ class Gateway:
                 raise Refused(shed())
             engine = self.engine
             payload = await self._json(arrival)
+            await engine.cohort.in_step()
             rules = engine.parts.config.cache
             key = None
             if rules.ttl_s:

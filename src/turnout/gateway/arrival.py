@@ -13,7 +13,7 @@ from turnout.core import Caller, Request
 from turnout.gateway.access import ANYONE
 from turnout.gateway.dialects import ApiDialect, Inbound
 from turnout.gateway.exchange import JSON, Exchange
-from turnout.gateway.inbound import constraints_of, session_of, tags_of
+from turnout.gateway.inbound import constraints_of, kind_of, session_of, tags_of
 
 
 class Arrival(Struct, kw_only=True):
@@ -52,6 +52,7 @@ class Arrival(Struct, kw_only=True):
             caller=self.caller,
             tags=tags_of(self.headers),
             body_bytes=self.body_bytes,
+            kind=kind_of(self.headers),
         )
 
 

@@ -15,21 +15,21 @@ import orjson
 
 from turnout.core import Caller
 from turnout.gateway.exchange import Exchange, Headers
-from turnout.gateway.says import printable
+from turnout.gateway.says import attempts_of, decision_headers
 from turnout.runtime import Walk
 
-_OVERHEAD_BYTES = 500
+_OVERHEAD_BYTES = 1500
+_COST = b"x-turnout-cost-usd"
 _JSON = b"application/json"
 _EVENTS = b"text/event-stream; charset=utf-8"
 
 
 class Kept(NamedTuple):
-    """An answer's bytes as they were sent, whole or a stream."""
+    """An answer's bytes as they were sent, whole or a stream, and the headers that say why."""
 
     until_s: float
     stream: bool
-    model: str
-    decision: str
+    says: Headers
     body: bytes
 
 
@@ -107,10 +107,16 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
     return Kept(
         until_s=time.monotonic() + ttl_s,
         stream=stream,
-        model=last.model or "",
-        decision=walk.decision.id,
+        says=_why(walk, last.model or ""),
         body=b"".join(out.copy),
     )
+
+
+def _why(walk: Walk, model: str) -> Headers:
+    """The headers of the answer that was made, but for its cost."""
+    attempts = attempts_of(walk.outcomes)
+    headers = decision_headers(walk.decision, model, attempts, None, final=True)
+    return [line for line in headers if line[0] != _COST]
 
 
 async def replay(kept: Kept, out: Exchange) -> None:
@@ -118,9 +124,8 @@ async def replay(kept: Kept, out: Exchange) -> None:
     headers: Headers = [
         (b"content-type", _EVENTS if kept.stream else _JSON),
         (b"x-turnout-cache", b"hit"),
-        (b"x-turnout-model", printable(kept.model)),
-        (b"x-turnout-decision", kept.decision.encode()),
-        (b"x-turnout-cost-usd", b"0"),
+        *kept.says,
+        (_COST, b"0"),
     ]
     if kept.stream:
         await out.begin(200, headers)

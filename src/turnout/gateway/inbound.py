@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
-from turnout.core import Constraints, InvalidRequest, pico_from_usd
+from turnout.core import CALL_KINDS, CallKind, Constraints, InvalidRequest, pico_from_usd
 from turnout.core.nearest import MISSPELLED, nearest
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -20,10 +20,31 @@ _TAGS = (
 )
 _OURS = b"x-turnout-"
 _COST, _LATENCY, _QUALITY = _OURS + b"max-cost-usd", _OURS + b"max-latency-ms", _OURS + b"quality"
-_SESSION, PRIORITY = _OURS + b"session", _OURS + b"priority"
+_SESSION, PRIORITY, _KIND = _OURS + b"session", _OURS + b"priority", _OURS + b"kind"
 # What coding agents call theirs: Claude Code, and Codex.
 _AGENTS = (b"x-claude-code-session-id", b"session-id")
-_READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY)
+# What they say of a call (Claude Code twice, Codex, opencode): what a value means, and any other.
+_CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], ...] = (
+    (
+        b"x-claude-code-request-class",
+        {
+            b"main": None,  # a turn or a step, as its body shows
+            b"subagent": "sub_agent",
+            b"workflow": "sub_agent",
+            b"compaction": "background",
+            b"auxiliary": "background",
+        },
+        None,
+    ),
+    (b"x-claude-code-agent-id", {}, "sub_agent"),
+    (
+        b"x-openai-subagent",
+        {b"compact": "background", b"memory_consolidation": "background"},
+        "sub_agent",
+    ),
+    (b"x-parent-session-id", {}, "sub_agent"),
+)
+_READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
 _SAID = tuple(name[len(_OURS) :].decode() for name in _READ)
 # Who can wait says so; everybody else has the usual priority.
 LOW, _USUAL = b"low", b"normal"
@@ -67,6 +88,24 @@ def session_of(headers: HeaderMap) -> str | None:
         if header in headers:
             text = headers[header].decode("latin-1")
             return text if _NAME.fullmatch(text) else None
+    return None
+
+
+def kind_of(headers: HeaderMap) -> CallKind | None:
+    """``x-turnout-kind``, else what a coding agent says of its call. Raises InvalidRequest."""
+    own = headers.get(_KIND)
+    if own is not None:
+        found = next((kind for kind in CALL_KINDS if kind.encode() == own), None)
+        if found is None:
+            name, shown, kinds = _KIND.decode(), own[:40].decode("latin-1"), ", ".join(CALL_KINDS)
+            raise InvalidRequest(f"{name} is {shown!r}; use one of {kinds}", field=name)
+        return found
+    for header, meanings, other in _CLASSES:
+        said = headers.get(header, b"")
+        if said in meanings:
+            return meanings[said]
+        if said and other:
+            return other
     return None
 
 

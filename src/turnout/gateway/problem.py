@@ -17,11 +17,13 @@ from turnout.core import (
     ConfigError,
     ContentFiltered,
     ContextLengthExceeded,
+    Exclusion,
     Fault,
     FaultKind,
     InvalidRequest,
     LedgerError,
     NoEligibleDeployment,
+    NotFound,
     Outcome,
     ProviderError,
     RateLimited,
@@ -34,7 +36,6 @@ from turnout.core import (
 
 DEFAULT_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
-_ALLOWED = "allow list"  # how a decision words that a key does not have a model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Problem:
 
 
 _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
+    (NotFound, 404, "invalid_request_error", "not_found"),
     (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
     (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
     (ContentFiltered, 400, "invalid_request_error", "content_filter"),
@@ -100,18 +102,12 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
 )
 
 
-def problem_of(
-    error: RouterError, outcomes: Sequence[Outcome] = (), soonest_s: float | None = None
-) -> Problem:
-    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it.
-
-    ``soonest_s`` is when the first model comes back that could have taken the request, None where
-    an operator has to act first.
-    """
+def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
+    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it."""
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
     if isinstance(error, NoEligibleDeployment):
-        return _nobody(error, soonest_s)
+        return _nobody(error)
     if isinstance(error, AllRoutesFailed):
         return _all_failed(error)
     if isinstance(error, InvalidRequest) and error.field == "model":
@@ -162,20 +158,14 @@ def _never(full: Standing) -> bool:
     return full.asked > full.budget.limit and full.budget.when_full == "refuse"
 
 
-def _nobody(error: NoEligibleDeployment, soonest_s: float | None) -> Problem:
+def _nobody(error: NoEligibleDeployment) -> Problem:
     """Nobody can take the request: for now (503), or never as it stands (400)."""
-    reasons = [c.excluded or "" for c in error.candidates]
-    if error.awaited:
-        limited = all("rate_limited" in (c.excluded or "") for c in error.awaited)
-        return Problem(
-            status=429 if limited else 503,
-            type="rate_limit_error" if limited else "api_error",
-            code="rate_limit_exceeded" if limited else "all_models_cooling_down",
-            message=str(error),
-            retry_after_s=None if soonest_s is None else max(DEFAULT_WAIT_S, soonest_s),
-        )
-    why = [reason for reason in reasons if reason]
-    if why and all(_ALLOWED in reason for reason in why):
+    excluded = [c.excluded for c in error.candidates if c.excluded]
+    kinds = {why.kind for why in excluded}
+    for_now = [why for why in excluded if why.passes]
+    if for_now:
+        return _nobody_now(error, for_now)
+    if kinds == {"not_allowed"}:
         return Problem(
             status=403,
             type="permission_error",
@@ -183,14 +173,26 @@ def _nobody(error: NoEligibleDeployment, soonest_s: float | None) -> Problem:
             message="this key may not use that model; GET /v1/models lists those it may",
             param="model",
         )
-    if why and all("no key for" in reason for reason in why):
+    if kinds == {"no_key"}:
         return Problem(status=503, type="api_error", code="no_key", message=str(error))
-    too_long = bool(why) and all("exceed its window" in reason for reason in why)
     return Problem(
         status=400,
         type="invalid_request_error",
-        code="context_length_exceeded" if too_long else "no_eligible_model",
+        code="context_length_exceeded" if kinds == {"window_exceeded"} else "no_eligible_model",
         message=str(error),
+    )
+
+
+def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Problem:
+    """With the time at which the first comes back, where one does by itself."""
+    limited = all(why.after == "rate_limited" for why in for_now)
+    waits = [why.wait_s for why in for_now if why.wait_s is not None]
+    return Problem(
+        status=429 if limited else 503,
+        type="rate_limit_error" if limited else "api_error",
+        code="rate_limit_exceeded" if limited else "all_models_cooling_down",
+        message=str(error),
+        retry_after_s=max(DEFAULT_WAIT_S, min(waits)) if waits else None,
     )
 
 

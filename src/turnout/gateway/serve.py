@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -18,16 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from turnout.core import ConfigError
+from turnout.core.cooldown import Cooldown
 from turnout.gateway.access import Access
 from turnout.gateway.app import Gateway, Limits
 from turnout.gateway.http1 import Bounds
 from turnout.gateway.listening import Address, is_local, renew, tls_context
 from turnout.gateway.reload import Reloader
 from turnout.gateway.server import HttpServer
+from turnout.gateway.siblings import Parent
 from turnout.runtime import Engine, Router
 
 _LOG = logging.getLogger("turnout.gateway")
 _FIRST_ANSWERS_S = 0.5
+_MOST_FILES = 65_536
 _M_ARENA_MAX = -8  # as in <malloc.h>
 
 
@@ -49,17 +53,19 @@ async def serve(
     patience: Patience | None = None,
     config_path: Path | None = None,
     ready: Callable[[], object] = lambda: None,
+    parent: Parent | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
-    ``ready`` is called once connections are taken. A second SIGINT ends without waiting for answers
-    under way.
+    ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn. A
+    second SIGINT ends without waiting for answers under way.
     """
     limits, patience = Limits(), patience or Patience()
     access.local = is_local(listener)
     build = partial(_telling, build)
     tls = tls_context(address)
     _share_one_heap()
+    _open_many()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
     _settle_memory()
@@ -73,6 +79,9 @@ async def serve(
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
+    if parent is not None:
+        gateway.tell(parent.tell)
+        parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
@@ -109,6 +118,10 @@ def _telling(build: Callable[[], Router]) -> Router:
     return router
 
 
+def _heard(gateway: Gateway, told: Cooldown) -> None:
+    gateway.engine.heard(told)
+
+
 async def _warm_rest(engine: Engine) -> None:
     """Loads what the first answers can do without, and gives back what only loading took."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
@@ -124,6 +137,15 @@ def _share_one_heap() -> None:
     """Lets all threads allocate from one heap: what each frees of its own is hardly given back."""
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _open_many() -> None:
+    """Lets as many files be open as may be: a request has two, and often no more than 1,024 are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if resource.RLIM_INFINITY != soft < most:
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _settle_memory() -> None:

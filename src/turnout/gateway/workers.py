@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
+from turnout.gateway.siblings import SERVES, Kept, Lines, put
+
 _LOG = logging.getLogger("turnout.gateway")
 _LOOK_EVERY_S = 0.1
 _START_S = 60.0
@@ -22,15 +24,16 @@ _START_S = 60.0
 _STEADY_S = 10.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_PIECE_BYTES = 65_536
 
 
 class Workers:
     """Keeps ``count`` processes of ``command`` running, each with the descriptors ``keep``.
 
-    Each is given ``--parent-fd``, a socket: it writes there when it serves, within a minute, and
-    ends when nothing holds the other end any more. SIGTERM and SIGINT end them all, gracefully;
-    SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its successor
-    serves.
+    Each is given ``--parent-fd``, a socket: it says there that it serves, within a minute, and what
+    the others are to know, and ends when nothing holds the other end any more. SIGTERM and SIGINT
+    end them all, gracefully; SIGHUP is passed on; SIGUSR2 replaces them one by one, each once its
+    successor serves.
     """
 
     def __init__(self, command: Sequence[str], count: int, keep: Sequence[int]) -> None:
@@ -38,6 +41,7 @@ class Workers:
         self._keep = tuple(keep)
         self._places = [_Place() for _ in range(count)]
         self._ending: list[_Worker] = []
+        self._kept = Kept()
         self._stopping = False
         self._replacing = False
 
@@ -62,7 +66,7 @@ class Workers:
             if self._replacing:
                 self._replacing = False
                 self._replace_all()
-            time.sleep(_LOOK_EVERY_S)
+            self._await_word()
         return self._end()
 
     def _handlers(self) -> "dict[signal.Signals, Callable[[int, FrameType | None], None]]":
@@ -106,7 +110,7 @@ class Workers:
     def _waited(self, worker: "_Worker") -> bool:
         """Waits until this one serves; whether it does."""
         while not (self._stopping or worker.ended or worker.age_s > _START_S):
-            worker.await_word(_LOOK_EVERY_S)
+            self._await_word(worker)
             if worker.serves:
                 return True
         if worker.age_s > _START_S:
@@ -114,6 +118,23 @@ class Workers:
         worker.process.kill()
         self._ending.append(worker)
         return False
+
+    def _await_word(self, *starting: "_Worker") -> None:
+        """Waits for a tenth of a second, or for a worker's word, which the others are told."""
+        placed = [place.worker for place in self._places if place.worker is not None]
+        workers = [*dict.fromkeys((*placed, *starting))]
+        select.select(workers, [], [], _LOOK_EVERY_S)
+        for worker in workers:
+            served = worker.serves
+            lines = worker.hear()
+            for line in lines:
+                self._kept.keep(line)
+                for other in workers:
+                    if other is not worker:
+                        other.tell(line)
+            if worker.serves and not served:
+                for line in self._kept.lines():
+                    worker.tell(line)
 
     def _tend(self) -> None:
         """Sees who has ended, and starts whose turn it is."""
@@ -166,7 +187,12 @@ class _Worker:
         self._link = link
         self._link.setblocking(False)
         self._since_s = time.monotonic()
-        self._serves = False
+        self._lines = Lines()
+        self._says_so = False
+
+    def fileno(self) -> int:
+        """Its socket's, to be waited for."""
+        return self._link.fileno()
 
     @property
     def age_s(self) -> float:
@@ -176,13 +202,20 @@ class _Worker:
     @property
     def serves(self) -> bool:
         """Whether it has said so, and still runs."""
-        with suppress(OSError):
-            self._serves = self._serves or bool(self._link.recv(1))
-        return self._serves and not self.ended
+        return self._says_so and not self.ended
 
-    def await_word(self, patience_s: float) -> None:
-        """Waits for word from it, or for its end."""
-        select.select([self._link], [], [], patience_s)
+    def hear(self) -> list[bytes]:
+        """What it has to tell the others."""
+        lines: list[bytes] = []
+        with suppress(OSError):
+            while data := self._link.recv(_PIECE_BYTES):
+                lines += self._lines.feed(data)
+        self._says_so = self._says_so or SERVES in lines
+        return [line for line in lines if line != SERVES]
+
+    def tell(self, line: bytes) -> None:
+        """Tell it what another one has told."""
+        put(self._link, line)
 
     @property
     def ended(self) -> bool:

@@ -18,6 +18,7 @@ from turnout.core import (
     ConfigError,
     Constraints,
     Decision,
+    Exclusion,
     Features,
     Prediction,
     Ref,
@@ -31,6 +32,7 @@ VERSION = 1
 _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
+_EXCLUDED = Candidate.__struct_fields__.index("excluded")
 _CLASSES = 4
 
 
@@ -87,7 +89,7 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         reason=reason,
         features=_as_features(seen),
         prediction=_as_prediction(guess),
-        candidates=tuple(Candidate(*fields) for fields in candidates),
+        candidates=tuple(map(_as_candidate, candidates)),
         routes=tuple(Route(*fields) for fields in routes),
         snapshot=_as_snapshot(now),
         bundle=bundle,
@@ -141,10 +143,11 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0)
+
+
 def _features(features: Features) -> list[Any]:
-    hosted, more = list(features.hosted), features.marked or features.answers
-    runs, lasts = hosted or more, features.lasting or hosted or more
-    return [
+    always = [
         dict(sorted(features.input_tokens.items())),
         features.output_tokens,
         features.turns,
@@ -153,12 +156,21 @@ def _features(features: Features) -> list[Any]:
         features.needs_tools,
         features.needs_json,
         features.schema,
-        # Only where lengths were predicted, a conversation goes on or tools run there.
-        *([dict(features.written)] if features.written or lasts else []),
-        *([features.lasting] if lasts else []),
-        *([hosted, features.paid_by_call] if runs else []),
-        *([features.marked, features.answers] if more else []),
     ]
+    # What most requests do not have is left out from the end on.
+    rare = [
+        dict(features.written),
+        features.lasting,
+        list(features.hosted),
+        features.paid_by_call,
+        features.kind,
+        features.uncounted,
+        features.marked,
+        features.answers,
+    ]
+    while rare and rare[-1] == _USUAL[len(rare) - 1]:
+        rare.pop()
+    return [*always, *rare]
 
 
 def _as_features(fields: list[Any]) -> Features:
@@ -175,8 +187,10 @@ def _as_features(fields: list[Any]) -> Features:
         lasting=len(fields) > 9 and fields[9],
         hosted=tuple(fields[10]) if len(fields) > 10 else (),
         paid_by_call=len(fields) > 11 and fields[11],
-        marked=len(fields) > 12 and fields[12],
-        answers=fields[13] if len(fields) > 13 else 0,
+        kind=fields[12] if len(fields) > 12 else "turn",
+        uncounted=fields[13] if len(fields) > 13 else 0,
+        marked=len(fields) > 14 and fields[14],
+        answers=fields[15] if len(fields) > 15 else 0,
     )
 
 
@@ -211,16 +225,11 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 
 
 def _snapshot(now: Snapshot) -> list[Any]:
-    always = [now.as_of, now.version, dict(now.unavailable), dict(now.latency_ms)]
+    unavailable = {name: _exclusion(why) for name, why in now.unavailable.items()}
+    always = [now.as_of, now.version, unavailable, dict(now.latency_ms)]
     if now.cached_tokens:
         return [*always, dict(now.outstanding), dict(now.cached_tokens)]
     return [*always, dict(now.outstanding)] if now.outstanding else always
-
-
-def _candidate(candidate: Candidate) -> tuple[Any, ...]:
-    fields = structs.astuple(candidate)
-    # Without the classes of a prompt that is billed as fresh: most are.
-    return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
 
 
 def _as_snapshot(fields: list[Any]) -> Snapshot:
@@ -228,11 +237,39 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
     return Snapshot(
         as_of=as_of,
         version=version,
-        unavailable=unavailable,
+        unavailable={name: _as_exclusion(why) for name, why in unavailable.items()},
         latency_ms=latency_ms,
         outstanding=rest[0] if rest else {},
         cached_tokens=rest[1] if len(rest) > 1 else {},
     )
+
+
+def _candidate(candidate: Candidate) -> list[Any]:
+    fields = list(structs.astuple(candidate))
+    if candidate.excluded is not None:
+        fields[_EXCLUDED] = _exclusion(candidate.excluded)
+    # Without the classes of a prompt that is billed as fresh: most are.
+    return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
+
+
+def _as_candidate(fields: list[Any]) -> Candidate:
+    if fields[_EXCLUDED] is not None:
+        fields[_EXCLUDED] = _as_exclusion(fields[_EXCLUDED])
+    return Candidate(*fields)
+
+
+def _exclusion(why: Exclusion) -> list[Any] | str:
+    """Its fields without those at the end that most do not have; the words where it is no more."""
+    if why.kind == "unstated":
+        return why.detail
+    fields = list(structs.astuple(why))
+    while fields[-1] is None:
+        fields.pop()
+    return fields
+
+
+def _as_exclusion(fields: list[Any] | str) -> Exclusion:
+    return Exclusion("unstated", fields) if isinstance(fields, str) else Exclusion(*fields)
 
 
 def _route(route: Route) -> list[Any]:

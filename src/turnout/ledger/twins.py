@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct, structs
 
 from turnout.catalog import Catalog, Deployment
-from turnout.core import Candidate, Decision, Usage
+from turnout.core import Candidate, Decision, Exclusion, Usage
 from turnout.ledger.entries import Twin
 
 STRONGEST, CHEAPEST = "@strongest", "@cheapest"
@@ -61,9 +61,10 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
 def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     """What a model would have been that was none, as another was asked for by name."""
     card, features = deployment.card, decision.features
-    excluded = deployment.lacks(features)
+    lack = deployment.lacks(features)
+    excluded = None if lack is None else Exclusion("incapable", lack)
     if counted(decision, deployment) > card.context_window * MILLION:
-        excluded = "its window is too small"
+        excluded = Exclusion("window_exceeded", "its window is too small")
     quality = decision.prediction.success.get(card.id, card.quality)
     return Candidate(deployment.id, card.id, quality=quality, excluded=excluded)
 

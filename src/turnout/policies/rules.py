@@ -1,7 +1,7 @@
 """Rules in order: the first that matches a request chooses, otherwise the policy below.
 
 A rule looks at words, a regular expression, the request's tags (with its
-``metadata``) and the hour of the snapshot.
+``metadata``), the kind of call and the hour of the snapshot.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.core import Candidate, Ref, Request, text_of
+from turnout.core import CallKind, Candidate, Ref, Request, text_of
 from turnout.policies.protocol import Policy, Score, Situation, in_order
 
 # A pattern meets no more text than this, so that a careless one stays harmless.
@@ -19,7 +19,7 @@ _HOUR_S, _DAY_S = 3600, 86400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """All that is given must match: any of ``keywords``, ``pattern``, every tag, the hours (UTC).
+    """All that is given must match: any of ``keywords``, ``pattern``, every tag, hours (UTC), kind.
 
     ``hours`` is (from, to) in 0..24 and may pass midnight; ``deployment`` is who answers.
     """
@@ -30,15 +30,19 @@ class Rule:
     pattern: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     hours: tuple[float, float] | None = None
+    kind: CallKind | None = None
 
-    def matches(self, request: Request, as_of: float) -> bool:
+    def matches(self, situation: Situation) -> bool:
         """Whether the request meets every condition."""
+        request = situation.request
+        if self.kind not in (None, situation.features.kind):
+            return False
         text = _asked(request)
         words = not self.keywords or any(word.casefold() in text for word in self.keywords)
         found = self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
         told = _tags(request) if self.tags else {}
         tagged = all(told.get(key) == value for key, value in self.tags.items())
-        return words and found and tagged and self._timely(as_of)
+        return words and found and tagged and self._timely(situation.snapshot.as_of)
 
     def _timely(self, as_of: float) -> bool:
         if self.hours is None:
@@ -65,9 +69,7 @@ class Rules:
         below = self.otherwise.rank(candidates, situation)
         by_id = {c.deployment: c for c in candidates}
         for rule in self.rules:
-            if rule.deployment in by_id and rule.matches(
-                situation.request, situation.snapshot.as_of
-            ):
+            if rule.deployment in by_id and rule.matches(situation):
                 order = sorted(below, key=lambda score: -score.value)
                 rest = [by_id[s.deployment] for s in order if s.deployment != rule.deployment]
                 return in_order([by_id[rule.deployment], *rest], (f"rule {rule.name}", "fallback"))

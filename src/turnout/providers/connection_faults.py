@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from turnout.core import Fault
-from turnout.core.outcome import Blame, FaultKind, Retry, Scope
+from turnout.core.fault import Blame, FaultKind, Retry, Scope
 from turnout.providers.scrub import scrub
 
 

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from turnout.catalog import build
 from turnout.classifiers import LocalClassifier
+from turnout.classifiers.local import Begun
 from turnout.config import load_mapping
 from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
 from turnout.ledger import DONE, Ledger, Store, verify
@@ -152,10 +153,10 @@ class Sure(LocalClassifier):
     def __init__(self) -> None:
         pass
 
-    def begin(self, messages: Sequence[Message]) -> Prediction:
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
         """Harmless, at once."""
-        del messages
-        return Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
+        harmless = Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
+        return [harmless] * len(conversations)
 
 
 def _router(config: Mapping[str, Any], ledger: Ledger) -> Router:

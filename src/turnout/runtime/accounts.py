@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from turnout.catalog import Catalog
-from turnout.core import Budget, Caller, ConfigError, InvalidRequest, Standing
+from turnout.core import Budget, Caller, ConfigError, InvalidRequest, NotFound, Standing
 from turnout.core.nearest import did_you_mean
 from turnout.ledger import Directory, Ledger, Recorder, standings
 from turnout.ledger.directory import (
@@ -128,7 +128,7 @@ class Accounts:
         return self._key(id_)[0]
 
     def revoke(self, id_: str) -> None:
-        """End a key and its children. Raises InvalidRequest for one that is not there."""
+        """End a key and its children. Raises NotFound for one that is not there."""
         self._key(id_)
         self._needed().change(revoking(id_, _now_ms()))
         self.refresh()
@@ -148,9 +148,9 @@ class Accounts:
         return budget
 
     def remove_budget(self, id_: str) -> None:
-        """Remove a budget that was set here. Raises InvalidRequest for any other."""
+        """Remove a budget that was set here. Raises NotFound for any other."""
         if id_ not in {budget.id for budget in stored_budgets(self._needed().store)}:
-            raise InvalidRequest(
+            raise NotFound(
                 f"{id_!r} is no budget that was set by command; list shows them", field="id"
             )
         self._needed().change(removing(id_))
@@ -161,10 +161,10 @@ class Accounts:
         return standings(self._needed().store, self.budgets, _now_ms())
 
     def _key(self, id_: str) -> tuple[Key, dict[str, Key]]:
-        """The key of this id, and all by theirs. Raises InvalidRequest."""
+        """The key of this id, and all by theirs. Raises NotFound."""
         every = {key.id: key for key in self.keys()}
         if id_ not in every:
-            raise InvalidRequest(f"{id_!r} is no key; list shows them", field="id")
+            raise NotFound(f"{id_!r} is no key; list shows them", field="id")
         return every[id_], every
 
     def _one_model(self, given: str, field: str) -> str:

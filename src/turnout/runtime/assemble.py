@@ -11,7 +11,7 @@ from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest, naming
-from turnout.core import UNSAFE, ConfigError
+from turnout.core import UNSAFE, ConfigError, Exclusion
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
@@ -37,7 +37,7 @@ class Assembly:
     classifier: Classifier
     success: Bundle | None
     asked: Asked | None
-    unavailable: Mapping[str, str]
+    unavailable: Mapping[str, Exclusion]
     catalog: Catalog
     embedding: Means | None = None
 
@@ -46,7 +46,7 @@ class Assembly:
         """The means of answering, and those of embedding where there are."""
         return [self.means] if self.embedding is None else [self.means, self.embedding]
 
-    def closed(self) -> Mapping[str, str]:
+    def closed(self) -> Mapping[str, Exclusion]:
         """Deployments that cannot be called now, with the reason."""
         cooling = self.means.health.unavailable(self.unavailable)
         return {**cooling, **self.unavailable} if cooling else self.unavailable

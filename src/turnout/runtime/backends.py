@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from turnout.catalog import Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.book import free_price
 from turnout.catalog.presets import model_facts, presets
+from turnout.core import Exclusion
 from turnout.providers import Codec, Transport
 from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.embedded import EmbeddedTransport
@@ -92,10 +93,10 @@ def stand_in_for(catalog: Catalog) -> Deployment | None:
     )
 
 
-def without_key(catalog: Catalog) -> dict[str, str]:
+def without_key(catalog: Catalog) -> dict[str, Exclusion]:
     """Deployments whose provider lacks its key, with the line that helps."""
     return {
-        d.id: f"no key for {d.provider.name}: set {d.provider.api_key_env}"
+        d.id: Exclusion("no_key", f"no key for {d.provider.name}: set {d.provider.api_key_env}")
         for d in catalog.deployments.values()
         if not d.provider.has_key
     }

@@ -211,7 +211,8 @@ class Call(Struct, kw_only=True):
         if isinstance(error, TransportError):
             return error.fault
         if isinstance(error, InvalidRequest):
-            # This API cannot say what was asked; another one may.
+            # This API cannot say what was asked; another one may. Nothing was sent.
+            self._free = True
             return Fault(kind="invalid_request", detail=str(error), blame="client")
         waited = monotonic() - self._started
         where = "between tokens" if self._released else "before the first token"

@@ -14,7 +14,16 @@ from typing import Self
 from msgspec import structs
 
 from turnout.catalog import Catalog
-from turnout.core import AUTO, Features, InvalidRequest, Prediction, Ref, Request, Snapshot
+from turnout.core import (
+    AUTO,
+    Exclusion,
+    Features,
+    InvalidRequest,
+    Prediction,
+    Ref,
+    Request,
+    Snapshot,
+)
 from turnout.decision import decide
 from turnout.features import count
 from turnout.ledger import Recorder
@@ -39,7 +48,7 @@ class Embedding:
 
     means: Means | None
     default: str | None
-    unavailable: Mapping[str, str]
+    unavailable: Mapping[str, Exclusion]
     chat: Catalog
 
     @classmethod

@@ -7,7 +7,7 @@ This module does not know prompts that people write, threads that block, or HTTP
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,17 +15,18 @@ from msgspec import structs
 
 from turnout.core import (
     Decision,
-    NoEligibleDeployment,
     Outcome,
     Request,
     RouterError,
     Snapshot,
 )
+from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.budgets import budgets_of
+from turnout.runtime.cohort import Cohort
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
@@ -54,6 +55,11 @@ class Engine:
         """What this engine was assembled from."""
         return self._parts
 
+    @property
+    def cohort(self) -> Cohort:
+        """The requests that are being served."""
+        return self._parts.means.cohort
+
     async def begin(self, request: Request) -> Walk:
         """The walk of a decision that may go ahead; the caller takes its answer from it.
 
@@ -64,7 +70,9 @@ class Engine:
         try:
             if request.dialect == "embeddings":
                 return await self._embedding.begin(request)
-            return await self._admit(request, await self._reader.read(request))
+            read = await self._reader.read(request)
+            await self.cohort.in_step()
+            return await self._admit(request, read)
         except _UNDECIDED:
             await self._abandoned(request)
             raise
@@ -116,17 +124,6 @@ class Engine:
         """Keys and budgets in this router's ledger."""
         return self._accounts
 
-    def soonest_s(self, error: RouterError) -> float | None:
-        """Seconds until the first model comes back that could have taken the refused request.
-
-        None where there is none that comes back by itself.
-        """
-        if not isinstance(error, NoEligibleDeployment):
-            return None
-        names = {candidate.deployment for candidate in error.awaited}
-        waits = [means.health.soonest_s(names) for means in self._parts.every]
-        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
-
     def callable_models(self) -> list[str]:
         """The models that could take a request now."""
         means = self._parts.means
@@ -152,6 +149,16 @@ class Engine:
         every = [means.health.cooling() for means in self._parts.every]
         return {name: cools for cooling in every for name, cools in cooling.items()}
 
+    def heard(self, cooldown: Cooldown) -> None:
+        """Another process has learned this of a deployment."""
+        for means in self._parts.every:
+            means.health.heard(cooldown)
+
+    def tell(self, others: Callable[[Cooldown], object]) -> None:
+        """Have ``others`` told of deployments that are left alone from now on; must not block."""
+        for means in self._parts.every:
+            means.health.tell = others
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
         means = walk.means
@@ -162,8 +169,8 @@ class Engine:
 
         Where the embedded model stands in, those are the embedding models alone.
         """
-        embedding = self._embedding.unavailable
-        return {**self._parts.unavailable, **embedding}
+        lacking = {**self._parts.unavailable, **self._embedding.unavailable}
+        return {name: str(why) for name, why in lacking.items()}
 
     def succeed(self, old: "Engine") -> bool:
         """Take over what the replaced engine knows of deployments, and its recorder.

@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 from time import monotonic, time
 
 from turnout.catalog import Deployment
-from turnout.core import Fault, Outcome
+from turnout.core import Exclusion, Fault, FaultKind, Outcome
+from turnout.core.cooldown import MENDED, Cooldown
 from turnout.runtime.latency import Latencies
 
 _LOG = logging.getLogger("turnout.runtime")
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
-_MENDED = _LASTING | {"spend_limit"}
 _FULL_WINDOW = 64
+# What is told of one deployment again: by calls that all fail alike, next to nothing.
+_TOLD_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +50,22 @@ class HealthRules:
 
 @dataclass(slots=True)
 class _State:
-    """One deployment. ``window`` is how many calls it may have at a time while it recovers."""
+    """One deployment.
+
+    ``why`` counts while ``until`` is to come; ``window`` is how many calls it may have at a time
+    while it recovers.
+    ``told`` is until when other processes know it to be closed, ``probed`` whether its latest call
+    began while it was.
+    """
 
     in_flight: int = 0
     failures: int = 0
     openings: int = 0
     until: float = 0.0
-    why: str = ""
+    why: FaultKind = "unavailable"
     stated: bool = False
+    told: float = 0.0
+    probed: bool = False
     window: int = _FULL_WINDOW
     retry_tokens: float = 0.0
 
@@ -77,9 +87,11 @@ class Health:
         reserve = self._rules.retry_reserve
         self._states = {name: _State(retry_tokens=reserve) for name in deployments}
         self._quiet = True
+        self._named = {d.fingerprint: name for name, d in deployments.items()}
+        self.tell: Callable[[Cooldown], object] = _nobody
         self.latencies = Latencies()
 
-    def unavailable(self, without: Collection[str] = ()) -> dict[str, str]:
+    def unavailable(self, without: Collection[str] = ()) -> dict[str, Exclusion]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
 
         When all are cooling down, the one that comes back first is let through as a probe, unless
@@ -96,16 +108,6 @@ class Health:
         self._quiet = not any(self._matters(s, now) for s in self._states.values())
         return closed
 
-    def soonest_s(self, names: Collection[str]) -> float | None:
-        """Seconds until one of these deployments comes back by itself; 0 when one is there.
-
-        None where an operator has to act first.
-        """
-        now = self._clock()
-        known = [state for name, state in self._states.items() if name in names]
-        waits = [s.until - now for s in known if s.until <= now or s.why not in _MENDED]
-        return max(0.0, min(waits)) if waits else None
-
     def succeed(self, old: "Health") -> None:
         """Go on with what is known of deployments that are as they were.
 
@@ -117,7 +119,7 @@ class Health:
                 continue
             if name in old.latencies.latest:
                 self.latencies.latest[name] = old.latencies.latest[name]
-            if state.why not in _MENDED:
+            if state.why not in MENDED:
                 self._states[name] = replace(state, in_flight=0)
         self._quiet = False
 
@@ -138,6 +140,7 @@ class Health:
         """A first try begins: it earns its share of a retry."""
         state = self._states[deployment]
         state.in_flight += 1
+        state.probed = state.until > 0 and state.until > self._clock()
         if state.in_flight >= self._limit(state):
             self._quiet = False
         most = self._rules.retry_reserve + 10
@@ -156,6 +159,20 @@ class Health:
         elif fault is not None:
             self._failed(outcome.route.deployment, fault)
 
+    def heard(self, cooldown: Cooldown) -> None:
+        """Another process has met a failure that closes a deployment here as well."""
+        name = self._named.get(cooldown.deployment)
+        if name is None or cooldown.until_s <= self._clock():
+            return
+        state = self._states[name]
+        state.told = max(state.told, cooldown.until_s)
+        if cooldown.until_s > state.until:
+            state.until, state.why = cooldown.until_s, cooldown.why
+            state.stated, state.window = cooldown.stated, 1
+        state.openings = max(state.openings, cooldown.openings)
+        state.failures = 0
+        self._quiet = False
+
     def may_retry(self, deployment: str, *, stated: bool = False) -> bool:
         """Takes one retry from the deployment's budget, if there is one.
 
@@ -168,11 +185,14 @@ class Health:
         state.retry_tokens -= 1 + self._rules.retry_share
         return True
 
-    def _closed(self, state: _State, now: float) -> str | None:
-        if state.until > now:
-            return f"cooling down for {state.until - now:.1f} s after {state.why}"
+    def _closed(self, state: _State, now: float) -> Exclusion | None:
+        wait_s = state.until - now
+        if wait_s > 0:
+            detail = f"cooling down for {wait_s:.1f} s after {state.why}"
+            back_s = None if state.why in MENDED else wait_s
+            return Exclusion("cooling_down", detail, after=state.why, wait_s=back_s)
         if state.in_flight >= self._limit(state):
-            return f"at its limit of {state.in_flight} calls"
+            return Exclusion("at_limit", f"at its limit of {state.in_flight} calls", wait_s=0.0)
         return None
 
     def _limit(self, state: _State) -> int:
@@ -189,7 +209,9 @@ class Health:
 
     def _succeeded(self, state: _State) -> None:
         state.failures = 0
-        state.until = 0.0
+        if state.stated and state.until > self._clock():
+            return  # it began before its provider named a time to come back at
+        state.until = state.told = 0.0
         if state.window < _FULL_WINDOW:
             state.window *= 2
         else:
@@ -209,7 +231,8 @@ class Health:
             _LOG.error("a provider's spend limit is reached", extra={"fields": fields})
         elif fault.kind in _LASTING:
             self._open(name, fault, rules.lasting_s)
-        elif fault.kind in _PASSING:
+        elif fault.kind in _PASSING and (state.probed or state.until <= self._clock()):
+            # What began before the door was closed tells nothing new.
             state.failures += 1
             if state.failures >= rules.failures or state.window < _FULL_WINDOW:
                 wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
@@ -228,7 +251,26 @@ class Health:
                 state.openings += 1
                 state.failures = 0
                 state.window = 1
+                self._told(deployment, state)
         self._quiet = False
+
+    def _told(self, deployment: Deployment, state: _State) -> None:
+        """Other processes hear of it, unless they know it to be closed for about as long."""
+        if state.until > state.told + _TOLD_AGAIN_S:
+            state.told = state.until
+            self.tell(
+                Cooldown(
+                    deployment=deployment.fingerprint,
+                    until_s=state.until,
+                    why=state.why,
+                    stated=state.stated,
+                    openings=state.openings,
+                )
+            )
+
+
+def _nobody(cooldown: Cooldown) -> None:
+    """There is no process beside this one."""
 
 
 def until_next_month_s(now: float) -> float:

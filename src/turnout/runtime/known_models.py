@@ -6,20 +6,28 @@ The only call besides answers: it is made on request, never by itself.
 import orjson
 
 from turnout.catalog import Deployment, Provider
+from turnout.catalog.served import is_other
 from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
+from turnout.providers.anthropic import VERSION
 
 
-async def known_models(provider: Provider, transport: Transport) -> list[str]:
+async def known_models(
+    provider: Provider, transport: Transport, patience_s: float = 20.0
+) -> list[str]:
     """The ids in the provider's list of models. Raises TransportError."""
     headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
+    path = "models"
+    if provider.family == "anthropic":
+        headers = {"x-api-key": provider.api_key or "", "anthropic-version": VERSION}
+        path = "models?limit=1000"  # a page has twenty otherwise
     request = WireRequest(
-        url=f"{provider.base_url}/models",
+        url=f"{provider.base_url}/{path}",
         body=b"",
         headers={**headers, **provider.headers},
         method="GET",
     )
-    response = await transport.send(request, Timeouts(total_s=20.0))
+    response = await transport.send(request, Timeouts(total_s=patience_s))
     body = await read_all(response)
     try:
         return [str(model["id"]) for model in orjson.loads(body)["data"]]
@@ -29,7 +37,7 @@ async def known_models(provider: Provider, transport: Transport) -> list[str]:
 
 def standing(deployment: Deployment, ids: list[str]) -> str:
     """Whether the provider has the deployment's model, and the nearest id where it has not."""
-    if deployment.model in ids:
+    if any(not is_other(deployment.model, known) for known in ids):
         return "there"
     near = nearest(deployment.model, ids)
     return f"not there; nearest is {near}" if near else "not there"

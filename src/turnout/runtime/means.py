@@ -3,7 +3,7 @@
 Invariant: fixed for as long as a configuration is. This module carries nothing out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from turnout.catalog import Deployment
@@ -13,6 +13,7 @@ from turnout.ledger import Recorder
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
 from turnout.runtime.caches import Caches
+from turnout.runtime.cohort import Cohort
 from turnout.runtime.health import Health
 
 
@@ -76,4 +77,5 @@ class Means:
     health: Health
     stand_in: Deployment | None = None
     verifier: Verifier | None = None
+    cohort: Cohort = field(default_factory=Cohort)
     caches: Caches | None = None

@@ -6,7 +6,16 @@ This module does not know models or how a request is answered.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turnout.core import AUTO, Constraints, InvalidRequest, Message, Request, check_body
+from turnout.core import (
+    AUTO,
+    CALL_KINDS,
+    CallKind,
+    Constraints,
+    InvalidRequest,
+    Message,
+    Request,
+    check_body,
+)
 from turnout.runtime.ids import new_id
 
 Prompt = str | Sequence[Message] | Mapping[str, Any] | Request
@@ -17,15 +26,19 @@ def request_of(
     *,
     model: str | None = None,
     constraints: Constraints | None = None,
+    kind: CallKind | None = None,
     **params: Any,
 ) -> Request:
     """A text, a list of messages or a whole body as a request; a Request is one already.
 
     ``params`` are further fields of the body; ``model`` wins over the body's own, and without
-    either it is ``auto``. Raises InvalidRequest.
+    either it is ``auto``. ``kind`` says what the call is for, where its body does not show it.
+    Raises InvalidRequest.
     """
     if isinstance(prompt, Request):
         return prompt
+    if kind not in (None, *CALL_KINDS):
+        raise InvalidRequest(f"kind is {kind!r}; use one of {', '.join(CALL_KINDS)}", field="kind")
     if isinstance(prompt, str):
         body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
     elif isinstance(prompt, Mapping):
@@ -36,7 +49,8 @@ def request_of(
     check_body(body)
     asked = model or body.get("model") or AUTO
     body.pop("model", None)
-    return Request(id=new_id(), body=body, model=asked, constraints=constraints or Constraints())
+    limits = constraints or Constraints()
+    return Request(id=new_id(), body=body, model=asked, constraints=limits, kind=kind)
 
 
 def _listed(messages: object) -> list[Any]:

@@ -16,6 +16,7 @@ from turnout.decision import input_tokens, is_pinned
 from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
+from turnout.runtime.cohort import Together
 from turnout.runtime.label import ask_label
 from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 from turnout.runtime.prefix import Prefix
@@ -46,6 +47,7 @@ class Reader:
     def __init__(self, assembly: Assembly) -> None:
         self.parts = assembly
         self._rules = assembly.means.rules
+        self._begun = Together(assembly.means.cohort, assembly.classifier.begin_batch)
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
         # One core stays with the event loop, however many prompts need the second stage. That and
         # longer prompts have threads of their own: who takes little waits for none who takes more.
@@ -63,7 +65,7 @@ class Reader:
         """Loads what the first request would otherwise wait for."""
         request = Request(id="", body={"messages": [{"role": "user", "content": "Hello"}]})
         self.parts.classifier.warm(fully=False)
-        self.parts.classifier.begin(request.messages)
+        self.parts.classifier.begin_batch([request.messages])
         self._estimated(request, _UNREAD)
 
     def close(self) -> None:
@@ -117,7 +119,7 @@ class Reader:
         classifier = self.parts.classifier
         if aside is not None:
             return await done(aside, lambda: classifier.predict(readable_messages(request)))
-        begun = classifier.begin(readable_messages(request))
+        begun = await self._begun.of(readable_messages(request))
         if isinstance(begun, Prediction):
             return begun
         return await done(self._threads, classifier.finish, begun)

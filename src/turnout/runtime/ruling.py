@@ -106,6 +106,7 @@ def _rules(config: Config) -> tuple[Rule, ...]:
             pattern=rule.pattern,
             tags=rule.tags,
             hours=rule.hours,
+            kind=rule.kind,
         )
         for rule in config.policy.rules
     )

@@ -47,7 +47,7 @@ class Judge:
         """
         if len(text) > CHARACTERS_AT_ONCE:
             return await done(self.threads, self._predicted, before, text, ends)
-        begun = self.classifier.begin(_said(before, text, ends))
+        (begun,) = self.classifier.begin_batch([_said(before, text, ends)])
         if isinstance(begun, Prediction):
             return begun
         return await done(self.threads, self.classifier.finish, begun)

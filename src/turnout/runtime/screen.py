@@ -20,7 +20,8 @@ CHARACTERS_PER_TOKEN = 4
 class Screen:
     """One answer's window: ``keep`` characters are held, and scanned every ``stride``.
 
-    ``stopped`` is why the answer was stopped; ``released`` whether anything of it has left.
+    ``stopped`` is why the answer was stopped; ``released`` whether anything of it has left;
+    ``choices`` are those that have begun.
     """
 
     scanner: Scanner
@@ -28,6 +29,7 @@ class Screen:
     stride: int
     stopped: str | None = None
     released: bool = False
+    choices: set[int] = field(default_factory=set)
     _held: deque[tuple[int, Chunk]] = field(default_factory=deque)
     _fresh: dict[str, str] = field(default_factory=dict)
     _seen: int = 0
@@ -53,6 +55,7 @@ class Screen:
                 yield free
 
     def _hold(self, chunk: Chunk) -> None:
+        self.choices.update([delta.choice for delta in chunk.deltas])
         for part, text in written(chunk):
             self._fresh[part] = self._fresh.get(part, "") + text
             self._seen += len(text)

@@ -69,9 +69,8 @@ class ScreenedWalk(Walk, kw_only=True):
         self._note(scanner)
         if screen.stopped:
             self.stopped = screen.stopped
-            parts = {int(part.partition(".")[0]) for part in scanner.scans}
             usage = call.outcome.usage if call.outcome else None
-            yield (self._stop(screen.stopped, parts, last, usage, said=screen.released),)
+            yield (self._stop(screen.stopped, screen.choices, last, usage, said=screen.released),)
 
     async def _record(self, call: Call) -> Outcome:
         # What is held back has not left: until then a failure falls over as before a first token.

@@ -100,6 +100,8 @@ class Walk(Struct, kw_only=True):
     async def _call(self, attempt: Attempt) -> Call:
         if attempt.delay_s:
             await asyncio.sleep(attempt.delay_s)
+        else:
+            await self.means.cohort.in_step()
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
         answers = self.means.stand_in or deployment
         self.means.health.began(attempt.route.deployment)

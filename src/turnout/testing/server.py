@@ -88,7 +88,7 @@ class FaultyUpstream(LocalServer):
         """Answers one request; whether the connection may be used for another."""
         if self._api_key is not None and not self._knows(request):
             await exchange.whole(*refusal(Script(status=401), request.headers))
-        elif request.path == "/v1/models":
+        elif request.path.partition("?")[0] == "/v1/models":
             await _send_json(exchange, 200, {"object": "list", "data": self._model_list()})
         elif request.path in _ANSWERING and request.method == "POST":
             return await self._chat(request, exchange)

@@ -2,7 +2,8 @@
 
 Moulds of attacks are filled with prompts; a clause that lies in the mould is an aside, one that
 lies in a prompt is not, and neither is any clause of an ordinary prompt. What calls off a task is
-learned from moulds of its own: the clause before the prompt's place.
+learned from moulds of its own: the clause before the prompt's place; by its rows, and by its
+embedding, which knows more phrases than there are rows.
 """
 
 from collections import Counter
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.asides import clauses, opens
+from turnout.classifiers.asides import BRIEF, Embed, clauses, opens
+from turnout.classifiers.heads import Dense
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
 from turnout.training.augment import PLACE, Filled, fillings
@@ -31,8 +33,13 @@ _STRENGTH = 20.0
 # one that holds a label gives a clause for each, one that does not gives one.
 _SHARE = 0.5
 _POWER = 0.5
-# The share of all weight of what calls off a task.
+# The share of all weight of what calls off a task, and how often a clause counts that takes back a
+# part of one. The rows are held back more than those of asides: what matters is the next phrase.
 _CALLS_SHARE = 0.3
+_PARTLY = 8.0
+_CALLS_STRENGTH, _MEANING_STRENGTH = 4.0, 10.0
+# So many other clauses are embedded: those that the rows tell worst from what calls off.
+_NEAREST = 15_000
 # How often a clause counts that is asked and yet most like talk to a classifier: small talk, and
 # words that open a task.
 _TALK = "chat"
@@ -46,16 +53,20 @@ _OUTPUTS = 2
 class AsideHead:
     """Arrays of the table, and the least sum of telling rows that an attack has.
 
-    ``weights`` and ``bias`` have a column an output: aside, and calling off a task.
+    ``weights`` and ``bias`` have a column an output: aside, and calling off a task. ``meaning``
+    is what an embedding adds to the second, where there was anything to learn it from.
     """
 
     rarity: NDArray[np.float16]
     weights: NDArray[np.float16]
     bias: Sequence[float]
     alarm: float
+    meaning: Dense | None = None
 
 
-def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead:
+def fit_asides(
+    rows: Sequence[Row], rows_of: Callable[[str], Rows], embed: Embed | None = None
+) -> AsideHead:
     """The head; one that finds nothing where the rows hold no moulds."""
     attacks = list(fillings(rows))
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
@@ -70,11 +81,17 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
     rarity = rarity_of(counts)
     read = weighted(counts, rarity)
     share = _shares(list(aside.values()), list(asked.values()))
-    weights[:, 0], bias[0] = _fitted(read[: len(share)], np.arange(len(share)) < len(aside), share)
+    labels = np.arange(len(share)) < len(aside)
+    weights[:, 0], bias[0] = _fitted(read[: len(share)], labels, share, _STRENGTH)
+    meaning = None
     if called:
         calls = np.array([text in called for text in texts])
-        share = np.where(calls, _CALLS_SHARE / calls.sum(), (1.0 - _CALLS_SHARE) / (~calls).sum())
-        weights[:, 1], bias[1] = _fitted(read, calls, share)
+        partly = _partly(rows)
+        often = np.array([_PARTLY if text in partly else 1.0 for text in texts])
+        share = _calls_share(calls, often)
+        weights[:, 1], bias[1] = _fitted(read, calls, share, _CALLS_STRENGTH)
+        odds = read @ weights[:, 1]
+        meaning = _meaning(texts, calls, often, odds, embed) if embed else None
     telling = np.maximum(weights[:, 0], 0.0) * rarity
     told = [telling[rows_of(clipped(attack.text))].sum() for attack in attacks]
     return AsideHead(
@@ -82,7 +99,36 @@ def fit_asides(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> AsideHead
         weights=weights.astype(np.float16),
         bias=bias,
         alarm=float(np.quantile(told, _UNALARMED)),
+        meaning=meaning,
     )
+
+
+def _meaning(
+    texts: Sequence[str], calls: NDArray[np.bool_], often: Floats, odds: Floats, embed: Embed
+) -> Dense:
+    """The head over embeddings, of what calls off and of what is most like it by its rows."""
+    brief = np.array([len(text) <= BRIEF for text in texts])
+    others = np.flatnonzero(brief & ~calls)
+    near = others[np.argsort(-odds[others], kind="stable")[:_NEAREST]]
+    chosen = np.union1d(near, np.flatnonzero(calls | (often > 1.0)))
+    vectors = embed([texts[i] for i in chosen])
+    share = _calls_share(calls[chosen], often[chosen])
+    weights, bias = _fitted(vectors, calls[chosen], share, _MEANING_STRENGTH, "lbfgs")
+    return Dense(weights=weights.astype(np.float32), bias=np.asarray(bias, dtype=np.float32))
+
+
+def _calls_share(calls: NDArray[np.bool_], often: Floats) -> Floats:
+    """How much each clause counts where those that call off a task are told from others."""
+    called, other = often * calls, often * ~calls
+    share: Floats = _CALLS_SHARE * called / called.sum()
+    share += (1.0 - _CALLS_SHARE) * other / other.sum()
+    return share
+
+
+def _partly(rows: Sequence[Row]) -> set[str]:
+    """Clauses of requests that take back a part of themselves."""
+    told = [row for row in rows if row.kind == CALLED_OFF and PLACE not in row.text]
+    return {text for row in told for text in clauses(clipped(row.text))}
 
 
 def _called(rows: Sequence[Row]) -> dict[str, None]:
@@ -123,12 +169,23 @@ def _shares(moulds: Sequence[int], asked: Sequence[float]) -> Floats:
     )
 
 
-def _fitted(read: Any, labels: NDArray[np.bool_], share: Floats) -> tuple[Floats, float]:
+def _fitted(
+    read: Any,
+    labels: NDArray[np.bool_],
+    share: Floats,
+    strength: float,
+    solver: str = "liblinear",
+) -> tuple[Floats, float]:
     """Weights and bias."""
     from sklearn.linear_model import LogisticRegression
 
+    sparse = solver == "liblinear"
     model = LogisticRegression(
-        C=_STRENGTH, solver="liblinear", tol=1e-2, max_iter=50, random_state=0
+        C=strength,
+        solver=solver,
+        tol=1e-2 if sparse else 1e-4,
+        max_iter=50 if sparse else 200,
+        random_state=0,
     )
     model.fit(read, labels, sample_weight=share / share.mean())
     return model.coef_[0], float(model.intercept_[0])

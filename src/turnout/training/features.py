@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,11 @@ def reader() -> Callable[[str], NDArray[np.int64]]:
     """As ``rows_of``; what was read is remembered, since clauses are read again and again."""
     tokenizer = PieceTokenizer(*vocabulary.read())
     return cache(lambda text: rows_of(text, tokenizer))
+
+
+def embedder(progress: Progress) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """What embeds texts, as the second stage reads them."""
+    return partial(_vectors, tokenizer=PieceTokenizer(*vocabulary.read()), progress=progress)
 
 
 def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:

@@ -27,6 +27,9 @@ SECOND_STRENGTH = 1.0
 STATIC_SHARE = 0.6
 _STATIC_RIDGE = 1e-3
 _SOURCE_POWER = 0.3
+# How much one's own prompts count beside public ones: they say harm more mildly than others do, and
+# injections in more ways.
+_OWN = {"harm": 0.5, "injection": 2.0}
 _ABSENT = -9.0
 _MIN_ROWS = 2
 _MIN_SOURCES = 3
@@ -205,6 +208,9 @@ def _column(
     sample = weights(
         [rows[i] for i in index], [_class(rows[i], output) for i in index], _SOURCE_POWER
     )
+    own = np.array([rows[i].own for i in index])
+    sample = np.where(own, _OWN.get(output, 1.0), 1.0) * sample
+    sample /= sample.mean()
     model = _logistic(features[index], labels, sample, strength, solver)
     return model.coef_[0], float(model.intercept_[0])
 

@@ -19,7 +19,7 @@ from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card
-from turnout.training.features import Features, Progress, extract, reader
+from turnout.training.features import Features, Progress, embedder, extract, reader
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
@@ -97,7 +97,7 @@ def train(
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
     off = [r for r in told if r.kind == CALLED_OFF and (every_licence or permissive(r))]
-    asides = fit_asides([*_chosen(rows, features, usable)[0], *off], reader())
+    asides = fit_asides([*_chosen(rows, features, usable)[0], *off], reader(), embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
@@ -221,6 +221,7 @@ def _artefact(
         "static_b": (heads.static_b * scale).astype(np.float32),
         "aside_rarity": asides.rarity,
         "aside_w": asides.weights,
+        **({"aside_meaning": asides.meaning.weights} if asides.meaning else {}),
         "background": background,
         "follow_w": follow[0],
         "follow_b": np.array(follow[1], dtype=np.float32),
@@ -233,6 +234,10 @@ def _artefact(
         "intents": list(INTENTS),
         "threshold": THRESHOLD,
         "gate": calibration.gate,
-        "asides": {"bias": asides.bias, "alarm": asides.alarm},
+        "asides": {
+            "bias": asides.bias,
+            "alarm": asides.alarm,
+            "meaning": float(asides.meaning.bias) if asides.meaning else 0.0,
+        },
     }
     return Artefact(arrays=arrays, meta=meta, card=text)

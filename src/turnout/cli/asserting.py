@@ -1,0 +1,149 @@
+"""``turnout route --assert``: what requests should become, line by line, against the decision.
+
+Invariant: a line that expects nothing, or something that is not known here, is an error; no model
+answers, and the decision is made as it is when serving.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import typer
+from msgspec import Struct
+
+from turnout.cli.jsonl import Line, lines
+from turnout.cli.options import router_of
+from turnout.cli.show import err, out, print_json
+from turnout.config import load
+from turnout.core import ConfigError, Decision, RequestError, usd_from_pico
+from turnout.core.nearest import did_you_mean
+from turnout.evaluation.row_files import opened
+from turnout.runtime import Router
+
+_EXPECTED = ("model", "intent", "blocked", "max_cost_usd", "kind")
+# Of a body, what a decision reads beside its messages.
+_BODY = ("tools", "response_format", "max_tokens", "metadata")
+_KNOWN = ("id", "text", "prompt", "messages", *_BODY, *_EXPECTED)
+
+
+class Checked(Struct, frozen=True):
+    """One line: what differs as {field: (expected, found)} with why, or what is wrong with it."""
+
+    line: Line
+    differs: Mapping[str, tuple[Any, Any]] = {}
+    reason: str = ""
+    error: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that the line expects is so."""
+        return not self.differs and self.error is None
+
+
+def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bool) -> None:
+    """Decides every line of the file and tells what differs; exit code 1 where anything does."""
+    loaded = load(config)
+    # Nothing is served: of a local decision nothing is kept, but what a label costs is told.
+    recorded = ledger and loaded.classifier.kind != "local"
+    with router_of(loaded, ledger=recorded) as r, opened(file) as source:
+        checked = [_checked(r, line, model) for line in lines(source)]
+    if not checked:
+        raise ConfigError(f"{file}: holds no line to check")
+    if json:
+        print_json(_report(checked))
+    else:
+        _show(file, checked)
+    if not all(one.holds for one in checked):
+        raise typer.Exit(1)
+
+
+def _checked(r: Router, line: Line, model: str) -> Checked:
+    problem = line.error or _problem(line.row)
+    if problem is not None:
+        return Checked(line, error=problem)
+    body = {name: line.row[name] for name in _BODY if name in line.row}
+    try:
+        decision = r.route({**body, "messages": line.messages}, model=model)
+    except RequestError as error:
+        return Checked(line, error=str(error))
+    return Checked(line, dict(_differences(line.row, decision)), decision.reason)
+
+
+def _problem(row: Mapping[str, Any]) -> str | None:
+    """What makes a line unfit to check anything."""
+    odd = next((name for name in row if name not in _KNOWN), None)
+    if odd is not None:
+        return f"unknown key {odd!r}; {did_you_mean(odd, _KNOWN)}"
+    if not any(name in row for name in _EXPECTED):
+        return f"expects nothing; add one of {', '.join(_EXPECTED)}"
+    cost = row.get("max_cost_usd", 0)
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or cost < 0:
+        return f"max_cost_usd is {cost!r}; use a number of dollars"
+    if not isinstance(row.get("blocked", False), bool):
+        return f"blocked is {row['blocked']!r}; use true or false"
+    return None
+
+
+def _differences(
+    expected: Mapping[str, Any], decision: Decision
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """What is expected and otherwise; a model may be called by its name or its id."""
+    if "model" in expected and expected["model"] not in (decision.deployment, decision.model):
+        yield "model", (expected["model"], decision.deployment)
+    found = {
+        "intent": decision.intent,
+        "blocked": decision.blocked is not None,
+        "kind": decision.features.kind,
+    }
+    for name, value in found.items():
+        if name in expected and expected[name] != value:
+            yield name, (expected[name], value)
+    if "max_cost_usd" in expected:
+        pico = decision.expected_cost_pico_usd
+        cost = None if pico is None else usd_from_pico(pico)
+        if cost is None or cost > Decimal(str(expected["max_cost_usd"])):
+            yield "max_cost_usd", (expected["max_cost_usd"], None if cost is None else float(cost))
+
+
+def _show(file: Path, checked: list[Checked]) -> None:
+    for one in checked:
+        at = f"{file}: line {one.line.number}"
+        if one.error is not None:
+            err.print(f"turnout: {at}: {one.error}")
+        for name, (expected, found) in one.differs.items():
+            out.print(f"{at}: {name}: expected {_said(expected)}, is {_said(found)} ({one.reason})")
+    out.print(f"{sum(one.holds for one in checked)} of {len(checked)} lines hold")
+
+
+def _said(value: Any) -> str:
+    """A value as a line of the file would have it; a small number with all its zeros."""
+    if isinstance(value, float):
+        return f"{Decimal(str(value)):f}"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _report(checked: list[Checked]) -> dict[str, Any]:
+    return {
+        "lines": len(checked),
+        "held": sum(one.holds for one in checked),
+        "differing": [
+            {
+                "line": one.line.number,
+                "id": one.line.row.get("id"),
+                "differs": {
+                    name: {"expected": expected, "found": found}
+                    for name, (expected, found) in one.differs.items()
+                },
+                "reason": one.reason,
+            }
+            for one in checked
+            if one.differs
+        ],
+        "bad": [
+            {"line": one.line.number, "error": one.error}
+            for one in checked
+            if one.error is not None
+        ],
+    }

@@ -1,0 +1,105 @@
+"""``turnout code``: a coding agent that asks through the gateway, for one run of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from turnout.cli.agents import AGENTS, Agent, Gateway
+from turnout.cli.extras import need
+from turnout.cli.own_gateway import running, started
+from turnout.cli.show import err
+from turnout.core import ConfigError
+
+# typer reads the choices off the annotation; a test holds them to the table.
+Name = Literal["claude", "codex", "opencode", "aider", "qwen"]
+NAMES: tuple[str, ...] = get_args(Name)
+_NO_KEY = "unused"
+
+
+def code(
+    agent: Annotated[Name, typer.Argument(help="The agent to run.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="What the agent is given.")
+    ] = None,
+    *,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
+    ] = "auto",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where a running gateway may be.")
+    ] = 4100,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="turnout.yaml of a gateway for this run alone."),
+    ] = None,
+) -> None:
+    """Run a coding agent through the gateway.
+
+    The one that answers at --port is asked with the key in TURNOUT_KEY. Without one, or with
+    --config, a gateway is started for this run and ends with it. No file of the agent's is changed;
+    what follows -- is its own, and its exit code is passed on.
+    """
+    found = AGENTS[agent]
+    program = shutil.which(found.command)
+    if program is None:
+        raise ConfigError(f"{found.command} is not installed; {found.install}")
+    with _gateway(config, port, model) as gateway:
+        exit_code = _run(program, found, gateway, arguments or [])
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def _gateway(config: Path | None, port: int, model: str) -> Iterator[Gateway]:
+    key = os.environ.get("TURNOUT_KEY") or _NO_KEY
+    root = None if config else running(port, key)
+    if root is not None:
+        err.print(f"turnout: asking the gateway at {root}", style="dim")
+        yield Gateway(root=root, key=key, model=model)
+        return
+    need("serve", "turnout code")
+    with started(config, os.environ) as (own, secret):
+        err.print(f"turnout: started a gateway at {own} for this run", style="dim")
+        yield Gateway(root=own, key=secret, model=model)
+
+
+def _run(program: str, agent: Agent, gateway: Gateway, arguments: list[str]) -> int:
+    """Runs the agent to its end; its exit code as a shell has it."""
+    setup = agent.setup(gateway)
+    kept = {name: value for name, value in os.environ.items() if name not in setup.without}
+    with _signals() as passed_to:
+        process = subprocess.Popen(  # noqa: S603 -- the agent that was asked for
+            [program, *setup.arguments, *arguments], env={**kept, **setup.environ}
+        )
+        passed_to.append(process)
+        exit_code = process.wait()
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+@contextmanager
+def _signals() -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Signals go to the processes in the list; a terminal has sent them its Ctrl-C itself."""
+    processes: list[subprocess.Popen[bytes]] = []
+    at_terminal = any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        if not (at_terminal and number == signal.SIGINT):
+            for process in processes:
+                process.send_signal(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield processes
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

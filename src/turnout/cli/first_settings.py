@@ -1,0 +1,184 @@
+"""The first ``turnout.yaml``: three models out of what was found, and the file that names them.
+
+Invariant: a model without a known price is not chosen; what is written loads. Prices stand for
+strength here, since nothing was measured yet; this module asks nobody.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from turnout.catalog import Deployment, build
+from turnout.catalog.presets import presets
+from turnout.catalog.served import is_other
+from turnout.cli.providers_here import Found
+from turnout.config import load_mapping
+from turnout.core import ConfigError, usd_from_pico
+
+ROLES = ("fast", "strong", "coder")
+_INTENTS = {"simple_qa": "fast", "creative": "strong", "code": "coder"}
+_BILLIONS = re.compile(r"(\d+(?:\.\d+)?)b\b")
+_NO_CHAT = re.compile(r"embed|bge|minilm|e5-|rerank|whisper|tts|guard|clip", re.IGNORECASE)
+_FURTHEST = 56
+_HEAD = "# Written by turnout init. All of it is yours to change: docs/configuration.md."
+
+# What a line of the file says, and the comment behind it.
+Line = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Who has a role: ``deployment`` as the price book knows it, of what was ``found``."""
+
+    found: Found
+    deployment: Deployment
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+        return self.deployment.model
+
+    @property
+    def usd_per_mtok(self) -> tuple[str, str]:
+        """Dollars for a million tokens read and written, with the cents at least."""
+        price = self.deployment.price
+        rates = (price.rates.input, price.rates.output) if price else (0, 0)
+        read, written = (usd_from_pico(rate * 10**6).normalize() for rate in rates)
+        return _dollars(read), _dollars(written)
+
+    @property
+    def cost(self) -> str:
+        """The same in words."""
+        read, written = self.usd_per_mtok
+        return "free" if self.found.local else f"${read} read, ${written} written a million tokens"
+
+
+def _dollars(amount: Decimal) -> str:
+    exponent = amount.as_tuple().exponent
+    return f"{amount:f}" if isinstance(exponent, int) and exponent < -2 else f"{amount:.2f}"
+
+
+def chosen(found: Sequence[Found], environ: Mapping[str, str]) -> dict[str, Choice]:
+    """Who is fast, strong and good at code; empty where nobody can be chosen.
+
+    The cheapest of what each provider has for ``fast`` and ``coder``, the dearest for ``strong``;
+    on this machine the smallest and the largest, by the sizes in their names.
+    """
+    offers = {role: list(_offers(found, role, environ)) for role in ROLES}
+    picked = {
+        "fast": min(offers["fast"], key=_cost, default=None),
+        "strong": max(offers["strong"], key=_cost, default=None),
+        "coder": min(offers["coder"], key=_cost, default=None),
+    }
+    spare = picked["strong"] or picked["fast"]
+    whole = {role: choice or spare for role, choice in picked.items()}
+    return {role: choice for role, choice in whole.items() if choice is not None}
+
+
+def text(roles: Mapping[str, Choice]) -> str:
+    """The file; a model that has two roles is named once."""
+    names, alone = _names(roles), _one_provider(roles)
+    lines = [
+        *_providers(roles),
+        ("models:", "name: model; turnout doctor tries each of them"),
+        *(_model(role, roles[role], alone=alone) for role in dict.fromkeys(names.values())),
+        ("intents:", "which kind of prompt goes to which; add your own"),
+        *((f"  {intent}: {names[role]}", "") for intent, role in _INTENTS.items()),
+        ("  unsafe: block", "gets the refusal, and no model is asked"),
+        (f"default: {names['fast']}", "all other prompts, and those in doubt"),
+        ("refusal: I can't help with that.", ""),
+    ]
+    width = min(_FURTHEST, max(len(said) for said, comment in lines if comment))
+    written = [f"{said.ljust(width)}  # {why}" if why else said for said, why in lines]
+    return "\n".join([_HEAD, *written]) + "\n"
+
+
+def _offers(found: Sequence[Found], role: str, environ: Mapping[str, str]) -> Iterator[Choice]:
+    """What each provider has for the role: the first that is there and has a price."""
+    for one in found:
+        wanted = _local(one, role) if one.local else _picks(one, role)
+        priced = (_priced(one, model, environ) for model in wanted)
+        first = next((deployment for deployment in priced if deployment is not None), None)
+        if first is not None:
+            yield Choice(found=one, deployment=first)
+
+
+def _picks(found: Found, role: str) -> list[str]:
+    known = presets()[found.name]["picks"].get(role, ())
+    if found.listed is None:
+        return list(known)
+    return [model for model in known if any(not is_other(model, listed) for listed in found.listed)]
+
+
+def _local(found: Found, role: str) -> list[str]:
+    """The models of a server here, the fittest first."""
+    chats = [model for model in found.listed or () if not _NO_CHAT.search(model)]
+    if role == "coder":
+        chats = [model for model in chats if "code" in model.casefold()]
+    return sorted(chats, key=_billions, reverse=role != "fast")
+
+
+def _billions(model: str) -> float:
+    sizes = _BILLIONS.findall(model.casefold())
+    return max(map(float, sizes), default=0.0)
+
+
+def _priced(found: Found, model: str, environ: Mapping[str, str]) -> Deployment | None:
+    place = {found.name: {"base_url": found.provider.base_url}} if found.moved else {}
+    settings = {
+        "providers": place,
+        "models": {"one": {"model": model, "provider": found.name}},
+        "default": "one",
+    }
+    try:
+        return build(load_mapping(settings, environ), environ).deployments["one"]
+    except ConfigError:
+        return None
+
+
+def _cost(choice: Choice) -> float:
+    """Price of three prompt tokens and one of the answer."""
+    price = choice.deployment.price
+    return float(3 * price.rates.input + price.rates.output) if price else 0.0
+
+
+def _names(roles: Mapping[str, Choice]) -> dict[str, str]:
+    """The name that each role's model has: that of the first role it was chosen for."""
+    first: dict[tuple[str, str], str] = {}
+    return {
+        role: first.setdefault((choice.found.name, choice.model), role)
+        for role, choice in roles.items()
+    }
+
+
+def _one_provider(roles: Mapping[str, Choice]) -> bool:
+    return len({choice.found.name for choice in roles.values()}) == 1
+
+
+def _providers(roles: Mapping[str, Choice]) -> Iterator[Line]:
+    used = {choice.found.name: choice.found for choice in roles.values()}
+    moved = [found for found in used.values() if found.moved]
+    if moved:
+        yield "providers:", ""
+        for found in moved:
+            yield f"  {found.name}: {{base_url: {_quoted(found.provider.base_url)}}}", ""
+    if _one_provider(roles):
+        (found,) = used.values()
+        variable = found.provider.api_key_env
+        why = f"its key is read from {variable}" if variable else "runs on this machine"
+        yield f"provider: {found.name}", why
+
+
+def _model(role: str, choice: Choice, *, alone: bool) -> Line:
+    model = _quoted(choice.model)
+    said = model if alone else f"{{model: {model}, provider: {choice.found.name}}}"
+    return f"  {role}: {said}", choice.cost
+
+
+def _quoted(value: str) -> str:
+    """The value as YAML reads it back."""
+    plain = re.fullmatch(r"[A-Za-z][\w./-]*", value)
+    return value if plain else orjson.dumps(value).decode()

@@ -1,0 +1,149 @@
+"""``turnout init``: a first ``turnout.yaml`` out of what is found here."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from turnout.catalog import build
+from turnout.cli.first_settings import Choice, chosen, text
+from turnout.cli.options import JsonOption
+from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
+from turnout.cli.show import out, print_json
+from turnout.config import load_text
+from turnout.core import ConfigError
+from turnout.providers.weights import bundled
+
+_RECIPE = """\
+# Written by turnout init, which found no provider's key: the embedded model stands in for all of
+# these until RUNCRATE_API_KEY is set. Run turnout init --force again once you have a key.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    """The file's text, with what was found for it; no ``roles`` where it is the recipe."""
+
+    text: str
+    found: Sequence[Found]
+    roles: Mapping[str, Choice]
+
+
+def init(
+    *,
+    target: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path(
+        "turnout.yaml"
+    ),
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask each provider found which models it has.")
+    ] = False,
+    local: Annotated[
+        bool | None,
+        typer.Option(
+            "--local/--no-local",
+            help="Look for Ollama and llama.cpp here; by default only where no key is set.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Write to standard output instead.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a first turnout.yaml from the keys and models found here.
+
+    Keys are looked for in the environment, and a fast model, a strong one and one for code are
+    taken from the price book. Nothing leaves this machine without --ask. Without any key the
+    recipe is written, which the embedded model answers.
+    """
+    if not (print_only or force) and target.exists():
+        raise ConfigError(f"{target}: is there already; --force replaces it, --print shows another")
+    first = _first(os.environ, ask=ask, local=local)
+    build(load_text(first.text), os.environ)  # what would not serve is not written
+    if not print_only:
+        with target.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(first.text)
+    if json:
+        print_json(_record(first, None if print_only else target))
+    elif print_only:
+        typer.echo(first.text, nl=False)
+    else:
+        _show(first)
+        out.print(f"wrote {target}; next: {_next(first)}")
+
+
+def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _First:
+    found = with_keys(environ)
+    if ask:
+        found = asked(found)
+    if local or (local is None and not found):
+        here = asked(on_this_machine(environ))
+        found = (*found, *(one for one in here if one.listed))
+    roles = chosen(found, environ)
+    if found and not roles:
+        names = ", ".join(one.name for one in found)
+        raise ConfigError(
+            f"{names}: lists no model that is known here; name models and their prices yourself, "
+            "as docs/configuration.md shows"
+        )
+    if not roles:
+        recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
+        return _First(text=_RECIPE + recipe, found=found, roles={})
+    return _First(text=text(roles), found=found, roles=roles)
+
+
+def _show(first: _First) -> None:
+    for one in first.found:
+        out.print(f"found {one.name}: {_told(one)}")
+    for role, choice in first.roles.items():
+        out.print(f"{role}: {choice.model} at {choice.found.name}, {choice.cost}")
+    if not first.roles:
+        out.print("no key of a known provider found: the embedded model answers until there is one")
+
+
+def _next(first: _First) -> str:
+    """The commands that are worth running now."""
+    if first.roles:
+        return "turnout doctor, then turnout serve"
+    try:
+        bundled()
+    except ConfigError:
+        return "turnout setup, which brings the embedded model, then turnout demo"
+    return "turnout demo, then turnout serve"
+
+
+def _told(found: Found) -> str:
+    where = found.provider.api_key_env or found.provider.base_url
+    if found.problem:
+        return f"{where}, which could not be asked: {found.problem}"
+    return where if found.listed is None else f"{where}, {len(found.listed)} models"
+
+
+def _record(first: _First, target: Path | None) -> dict[str, Any]:
+    return {
+        "file": None if target is None else str(target),
+        "found": [
+            {
+                "provider": one.name,
+                "key": one.provider.api_key_env,
+                "base_url": one.provider.base_url,
+                "models": None if one.listed is None else len(one.listed),
+                "problem": one.problem,
+            }
+            for one in first.found
+        ],
+        "roles": {
+            role: {
+                "provider": choice.found.name,
+                "model": choice.model,
+                "input_usd_per_mtok": choice.usd_per_mtok[0],
+                "output_usd_per_mtok": choice.usd_per_mtok[1],
+            }
+            for role, choice in first.roles.items()
+        },
+        "text": first.text,
+    }

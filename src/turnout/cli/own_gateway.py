@@ -1,0 +1,140 @@
+"""A gateway for one program: the one that runs here already, or one that ends with the program.
+
+Invariant: a gateway that was started here takes one key that nobody else knows, listens to this
+machine alone, and does not outlive this process, however that ends.
+"""
+
+import asyncio
+import os
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import orjson
+
+from turnout.core import ConfigError
+from turnout.gateway.listening import Address, bind
+from turnout.gateway.siblings import SERVES
+from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
+
+_START_S, _END_S, _DRAIN_S = 60.0, 10.0, 5.0
+_LOOK_EVERY_S = 0.1
+_TOLD_BYTES = 2000
+# What the ledger says of a file that another gateway writes, and what helps here.
+_BUSY, _SHARED = "another process", "; agents side by side share one gateway: run turnout serve"
+
+
+def running(port: int, key: str) -> str | None:
+    """The address of a gateway that answers at ``port`` of this machine; None without one.
+
+    Raises ConfigError where it is there and does not take the key.
+    """
+    root = f"http://127.0.0.1:{port}"
+    status, body = asyncio.run(_got(f"{root}/openapi.json", key))
+    if status != 200 or not _is_ours(body):
+        return None
+    status, _ = asyncio.run(_got(f"{root}/v1/models", key))
+    if status == 200:
+        return root
+    raise ConfigError(
+        f"the gateway at {root} does not take the key in TURNOUT_KEY (or wants one): make one with "
+        "turnout keys create NAME, or start another gateway with --config turnout.yaml"
+    )
+
+
+@contextmanager
+def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """A gateway's address and key, until the context ends. Raises ConfigError with its own words.
+
+    What it logs, warnings and worse, is told where it does not come up or ends too soon.
+    """
+    key = secrets.token_urlsafe(32)
+    keys = ",".join(filter(None, (environ.get("TURNOUT_KEYS", ""), key)))
+    ours, theirs = socket.socketpair()
+    with bind(Address(port=0), keyless=False) as listener, ours, TemporaryFile() as log:
+        root = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = _command(config, listener.fileno(), theirs.fileno())
+        # In a session of its own: Ctrl-C is for the program, which may live on.
+        process = subprocess.Popen(  # noqa: S603 -- this interpreter and this package
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**environ, "TURNOUT_KEYS": keys},
+            pass_fds=(listener.fileno(), theirs.fileno()),
+            start_new_session=True,
+        )
+        theirs.close()
+        try:
+            if not _serves(process, ours):
+                told = _told(log)
+                raise ConfigError(
+                    f"the gateway did not start: {told}{_SHARED if _BUSY in told else ''}"
+                )
+            yield root, key
+            if process.poll() is not None:
+                sys.stderr.write(f"turnout: the gateway has ended: {_told(log)}\n")
+        finally:
+            _end(process)
+
+
+def _command(config: Path | None, listener: int, parent: int) -> list[str]:
+    command = [sys.executable, "-m", "turnout", "serve", "--log-level", "WARNING"]
+    command += ["--drain-s", str(_DRAIN_S), "--fd", str(listener), "--parent-fd", str(parent)]
+    return command if config is None else [*command, "--config", str(config)]
+
+
+def _serves(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
+    """Waits until the process says that it serves; whether it did."""
+    until, said = time.monotonic() + _START_S, b""
+    while process.poll() is None and time.monotonic() < until:
+        if select.select([link], [], [], _LOOK_EVERY_S)[0]:
+            said += link.recv(_TOLD_BYTES)
+            if SERVES in said.split(b"\n"):
+                return True
+    return False
+
+
+def _told(log: IO[bytes]) -> str:
+    """The last line that it wrote."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _TOLD_BYTES))
+    last = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return last.removeprefix("turnout: ")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def _got(url: str, key: str) -> tuple[int, bytes]:
+    """Status and body of a GET; 0 where nobody answers."""
+    headers = {"Authorization": f"Bearer {key}"}
+    request = WireRequest(url=url, body=b"", headers=headers, method="GET")
+    transport = HttpTransport()
+    try:
+        response = await transport.send(request, Timeouts(connect_s=1.0, total_s=3.0))
+        return response.status, await read_all(response)
+    except TransportError:
+        return 0, b""
+    finally:
+        await transport.aclose()
+
+
+def _is_ours(body: bytes) -> bool:
+    try:
+        return bool(orjson.loads(body)["info"]["title"] == "Turnout")
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,46 @@
+"""Why a deployment cannot take a request: a kind for programs, words for people.
+
+Invariant: programs read the kind; nothing but people reads the words.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from turnout.core.fault import FaultKind
+
+ExclusionKind = Literal[
+    "not_allowed",
+    "denied",
+    "window_exceeded",
+    "answer_too_short",
+    "incapable",
+    "over_cost_limit",
+    "over_budget",
+    "too_slow",
+    "no_key",
+    "cooling_down",
+    "at_limit",
+    "unstated",  # recorded when there were words alone
+]
+
+
+class Exclusion(Struct, frozen=True):
+    """One reason; ``str()`` gives ``detail``, its words.
+
+    ``after`` is the failure that the deployment cools down after. ``wait_s`` is in how many seconds
+    it comes back by itself; None where somebody has to act first.
+    """
+
+    kind: ExclusionKind
+    detail: str
+    after: FaultKind | None = None
+    wait_s: float | None = None
+
+    def __str__(self) -> str:
+        return self.detail
+
+    @property
+    def passes(self) -> bool:
+        """Whether the deployment could take the request, only not now."""
+        return self.kind in ("cooling_down", "at_limit")

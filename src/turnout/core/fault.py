@@ -1,0 +1,45 @@
+"""How a call failed, as a value: the kind, whether to try again, and whose fault it was.
+
+This module does not know HTTP or clocks.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Retry = Literal["no", "transient", "rate_limit"]
+Scope = Literal["request", "deployment", "provider"]
+Blame = Literal["client", "provider", "us"]
+FaultKind = Literal[
+    "invalid_request",
+    "unauthorized",
+    "no_credit",
+    "spend_limit",
+    "not_found",
+    "rate_limited",
+    "context_length_exceeded",
+    "content_filtered",
+    "timeout",
+    "unavailable",
+    "bad_response",
+    "interrupted",
+    "rejected",
+]
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """How a call failed.
+
+    ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
+    says what else the failure rules out: only this request, this deployment, or its provider.
+    ``setting`` is what the model does not take, where leaving it out would only tune the answer.
+    """
+
+    kind: FaultKind
+    detail: str
+    retry: Retry = "no"
+    retry_after_s: float | None = None
+    scope: Scope = "deployment"
+    blame: Blame = "provider"
+    status: int | None = None
+    setting: str | None = None

@@ -1,0 +1,175 @@
+"""What files and sound may count as, before their provider has counted them.
+
+Invariant: nothing counts as nothing; what cannot be read out of a file is unknown, never small.
+What is assumed of a page and of a second is in docs/budgets.md. This module does not know models.
+"""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from turnout.core import Message
+from turnout.core.data_urls import text_in
+
+PAGE_TOKENS, MOST_PAGE_TOKENS = 1_500, 4_500
+SECOND_TOKENS, MOST_SECOND_TOKENS = 10, 32
+
+# Bytes of a second of sound: as usual, and the fewest that are in use.
+_SECOND_BYTES: Mapping[str, tuple[int, int]] = {
+    "wav": (32_000, 8_000), "pcm16": (48_000, 16_000), "flac": (60_000, 8_000),
+    "mp3": (16_000, 2_000), "m4a": (16_000, 2_000), "aac": (16_000, 2_000),
+}  # fmt: skip
+_OTHER_BYTES = 6_000, 750
+_AT_ONCE = 2**18  # a multiple of four: base64 comes in fours
+_MOST_INFLATED, _MOST_LOOKS, _LONGEST_HEAD = 2**24, 20_000, 1_000
+_PDF = ("data:application/pdf", "JVBERi")
+_NAME_GOES_ON = re.compile(rb"[^\s/<>\[\]()%]")
+
+
+class Weight(NamedTuple):
+    """Tokens of a part: about how many, and how many more there may be, None where no one knows."""
+
+    about: int
+    more: int | None
+
+
+_NOTHING = Weight(0, 0)
+_UNKNOWN = Weight(PAGE_TOKENS, None)
+
+
+def weighed(parts: Sequence[Message]) -> Weight:
+    """The files and the sound among these parts, together."""
+    found = [weight(part) for part in parts]
+    more = [one.more for one in found]
+    known = [tokens for tokens in more if tokens is not None]
+    return Weight(sum(one.about for one in found), sum(known) if len(known) == len(more) else None)
+
+
+def weight(part: Message) -> Weight:
+    """A file or sound; nothing for any other part, nor for a file that is text, which is read."""
+    match part.get("type"):
+        case "input_audio":
+            return _sound(part.get("input_audio"))
+        case "file" | "input_file":
+            return _file(part)
+    return _NOTHING
+
+
+def text_of_file(part: Message) -> str | None:
+    """The text of a file that is one."""
+    data = _data(part)
+    return text_in(data) if data else None
+
+
+def _data(part: Message) -> str | None:
+    held = part.get("file")
+    found = (held if isinstance(held, Mapping) else part).get("file_data")
+    return found if isinstance(found, str) else None
+
+
+def _file(part: Message) -> Weight:
+    data = _data(part)
+    if data is None:
+        return _UNKNOWN  # an id or an address
+    if data.startswith(_PDF):
+        pdf = _bytes_of(data.rpartition(",")[2])
+        pages = pages_of(pdf) if pdf else None
+        return _paged(pages) if pages else _UNKNOWN
+    return _UNKNOWN if text_in(data) is None else _NOTHING
+
+
+def _paged(pages: int) -> Weight:
+    return Weight(pages * PAGE_TOKENS, pages * (MOST_PAGE_TOKENS - PAGE_TOKENS))
+
+
+def pages_of(pdf: bytes) -> int | None:
+    """The pages of a PDF; None where they cannot be counted, as in one that is encrypted."""
+    found = 0
+    for data in (pdf, *_object_streams(pdf)):
+        pages = None if data is None else _page_objects(data)
+        if pages is None:
+            return None
+        found += pages
+    return found or None
+
+
+def _page_objects(data: bytes) -> int | None:
+    """The pages in here; None where there is too much that looks like one."""
+    found = at = 0
+    for _ in range(_MOST_LOOKS):
+        at = data.find(b"/Page", at)
+        if at < 0:
+            return found
+        named = data[max(0, at - 8) : at].rstrip().endswith(b"/Type")
+        at += len(b"/Page")
+        found += named and not _NAME_GOES_ON.match(data, at)
+    return None
+
+
+def _object_streams(pdf: bytes) -> Iterator[bytes | None]:
+    """What is in the streams that hold objects, up to one that cannot be read: None."""
+    room, at = _MOST_INFLATED, pdf.find(b"/ObjStm")
+    while at >= 0:
+        start = pdf.find(b"stream", at)
+        head = pdf[pdf.rfind(b"obj", max(0, at - _LONGEST_HEAD), at) : start]
+        unpacked = None
+        if start >= 0 and b"/FlateDecode" in head and b"/DecodeParms" not in head:
+            unpacked = _inflated(pdf, start + len(b"stream"), room)
+        yield unpacked
+        if unpacked is None:
+            return
+        room -= len(unpacked)
+        at = pdf.find(b"/ObjStm", start)
+
+
+def _inflated(pdf: bytes, start: int, room: int) -> bytes | None:
+    """The stream that begins there, of ``room`` bytes at most."""
+    start += 2 if pdf[start : start + 2] == b"\r\n" else 1
+    inflater = zlib.decompressobj()
+    pieces: list[bytes] = []
+    try:
+        while not inflater.eof and start < len(pdf) and room > 0:
+            piece = inflater.decompress(pdf[start : start + _AT_ONCE], room)
+            pieces.append(piece)
+            room -= len(piece)
+            start += _AT_ONCE
+    except zlib.error:
+        return None
+    return b"".join(pieces) if inflater.eof else None
+
+
+def _sound(sound: object) -> Weight:
+    if not isinstance(sound, Mapping) or not isinstance(sound.get("data"), str):
+        return _UNKNOWN
+    form, data = str(sound.get("format")), sound["data"]
+    usual, fewest = _SECOND_BYTES.get(form, _OTHER_BYTES)
+    rate = _wav_rate(data) if form == "wav" else None
+    usual, fewest = (rate, rate) if rate else (usual, fewest)
+    size = len(data) * 3 // 4
+    about = _second(size, usual) * SECOND_TOKENS
+    return Weight(about, max(0, _second(size, fewest) * MOST_SECOND_TOKENS - about))
+
+
+def _second(size: int, rate: int) -> int:
+    return -(-size // rate)
+
+
+def _wav_rate(data: str) -> int | None:
+    """The bytes a second that the head of a WAV says; None where it says none that can be."""
+    head = _bytes_of(data[:60]) or b""
+    if head[:4] != b"RIFF" or head[12:16] != b"fmt ":
+        return None
+    rate = int.from_bytes(head[28:32], "little")
+    return rate if 750 <= rate <= 10**7 else None
+
+
+def _bytes_of(data: str) -> bytes | None:
+    """The bytes of base64, read piece by piece so that others go on; None where it is none."""
+    starts = range(0, len(data), _AT_ONCE)
+    try:
+        return b"".join([base64.b64decode(data[at : at + _AT_ONCE]) for at in starts])
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,106 @@
+"""Requests that are under way together take each step together; one alone never waits."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from turnout.runtime.cohort import Cohort, Together
+
+
+async def _served(cohort: Cohort, name: str, seen: list[str]) -> None:
+    with cohort:
+        for step in range(3):
+            seen.append(f"{name}{step}")
+            await cohort.in_step()
+
+
+def test_one_alone_goes_on_at_once() -> None:
+    """No turn of the loop is spent where nobody else is there."""
+    cohort = Cohort()
+    seen: list[str] = []
+    alone = _served(cohort, "a", seen)
+    with pytest.raises(StopIteration):
+        alone.send(None)
+    assert seen == ["a0", "a1", "a2"]
+
+
+def test_each_step_is_taken_by_all_before_the_next() -> None:
+    """Three requests interleave step by step."""
+    cohort = Cohort()
+    seen: list[str] = []
+
+    async def together() -> None:
+        with cohort:
+            await asyncio.gather(*(_served(cohort, name, seen) for name in "abc"))
+
+    asyncio.run(together())
+    assert seen == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
+
+
+def test_who_fails_is_no_longer_waited_for() -> None:
+    """An error ends its request's part."""
+    cohort = Cohort()
+    seen: list[str] = []
+    with pytest.raises(ValueError, match="broke"), cohort:
+        raise ValueError("broke")
+    with pytest.raises(StopIteration):
+        _served(cohort, "a", seen).send(None)
+
+
+def _hundredths(numbers: Sequence[int]) -> list[int]:
+    return [100 // number for number in numbers]
+
+
+def test_what_many_bring_in_one_step_is_done_at_once() -> None:
+    """One call of the work for all; each gets its own result."""
+    cohort = Cohort()
+    calls: list[list[int]] = []
+
+    def noted(numbers: Sequence[int]) -> list[int]:
+        calls.append(list(numbers))
+        return _hundredths(numbers)
+
+    async def all_at_once() -> list[int]:
+        work = Together(cohort, noted)
+        with cohort, cohort:
+            return await asyncio.gather(*(work.of(n) for n in (1, 2, 4)))
+
+    assert asyncio.run(all_at_once()) == [100, 50, 25]
+    assert calls == [[1, 2, 4]]
+
+
+def test_an_error_is_told_to_its_own_request_alone() -> None:
+    """The others get what they would have had without it."""
+    cohort = Cohort()
+
+    async def all_at_once() -> list[int | BaseException]:
+        work = Together(cohort, _hundredths)
+        with cohort, cohort:
+            found = (work.of(n) for n in (5, 0, 10))
+            return await asyncio.gather(*found, return_exceptions=True)
+
+    first, second, third = asyncio.run(all_at_once())
+    assert (first, third) == (20, 10)
+    assert isinstance(second, ZeroDivisionError)
+
+
+def test_who_has_left_is_not_worked_for() -> None:
+    """A caller who leaves in the same step costs nothing, and holds nobody up."""
+    cohort = Cohort()
+    calls: list[list[int]] = []
+
+    def noted(numbers: Sequence[int]) -> list[int]:
+        calls.append(list(numbers))
+        return _hundredths(numbers)
+
+    async def one_leaves() -> int:
+        work = Together(cohort, noted)
+        with cohort, cohort:
+            leaves = asyncio.ensure_future(work.of(1))
+            stays = asyncio.ensure_future(work.of(2))
+            asyncio.get_running_loop().call_soon(leaves.cancel)
+            return await stays
+
+    assert asyncio.run(one_leaves()) == 50
+    assert calls == [[2]]
