@@ -79,7 +79,7 @@ class OpenAI(_Lacking):
 
 
 class AsyncOpenAI(_Lacking):
-    """The same for ``await``."""
+    """``OpenAI`` for ``await``: of the same arguments and errors."""
 
     _path = "turnout.AsyncOpenAI"
 
@@ -114,7 +114,10 @@ class _Completions(_Lacking):
         self._router = router
 
     def create(self, **body: Any) -> Any:
-        """A chat completion, or an iterator of its chunks with ``stream=True``."""
+        """A chat completion, or an iterator of its chunks with ``stream=True``.
+
+        A completion has ``decision`` and ``receipt`` beside OpenAI's fields. Raises RouterError.
+        """
         if _streamed(body):
             return _chunks(self._router.chat(_without_stream(body), stream=True))
         return _completion(self._router.chat(_without_stream(body)))
@@ -127,7 +130,10 @@ class _AsyncCompletions(_Lacking):
         self._router = router
 
     async def create(self, **body: Any) -> Any:
-        """A chat completion, or an asynchronous iterator of its chunks with ``stream=True``."""
+        """A chat completion, or an asynchronous iterator of its chunks with ``stream=True``.
+
+        A completion has ``decision`` and ``receipt`` beside OpenAI's fields. Raises RouterError.
+        """
         if _streamed(body):
             return _achunks(await self._router.achat(_without_stream(body), stream=True))
         return _completion(await self._router.achat(_without_stream(body)))

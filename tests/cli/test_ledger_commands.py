@@ -60,6 +60,7 @@ def test_savings_in_every_form(place: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader(table))
     assert all(row["group"] for row in rows)
     money = [row[name] for row in rows for name in ("actual_usd", "strongest_usd") if row[name]]
+    assert money
     assert all(re.fullmatch(r"\d+\.\d{12}", one) for one in money)
     assert Decimal(rows[-1]["actual_usd"]) == sum(Decimal(r["actual_usd"]) for r in rows[:-1])
     assert sum(g["cost"] for g in report["groups"]) == report["total"]["cost"]

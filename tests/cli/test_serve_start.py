@@ -14,14 +14,14 @@ heavy = {"numpy", "splintr", "rich", "uvloop", "turnout.runtime", "turnout.class
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
 _FIRST_STAGE = """
-from turnout.classifiers import LocalClassifier, local
+from turnout.classifiers import LocalClassifier, encoder
 classifier = LocalClassifier.load()
 classifier.warm(fully=False)
 (found,) = classifier.begin_batch([[{"role": "user", "content": "What is the capital of Japan?"}]])
 assert found.intents[0][0] == "simple_qa", found
-assert local._loaded.cache_info().currsize == 0
+assert encoder._loaded.cache_info().currsize == 0
 classifier.warm()
-assert local._loaded.cache_info().currsize == 1
+assert encoder._loaded.cache_info().currsize == 1
 """
 
 

@@ -109,8 +109,12 @@ WORD = st.text(st.sampled_from("abcXY.,'1é好\n"), min_size=1, max_size=12)
 
 @given(words=st.lists(WORD, min_size=1, max_size=60))
 def test_a_very_long_text_is_counted_in_pieces(words: list[str]) -> None:
-    """Cut before a blank, it comes to the same; where it has none, to a few tokens more a piece."""
-    for text, most in ((" ".join(words), 0), ("".join(words), 3)):
+    """Cut before a blank behind a letter, it comes to the same; else to a few tokens more a piece.
+
+    A blank between two line ends is a token with both.
+    """
+    spaced = " ".join(f"{word}x" for word in words)
+    for text, most in ((spaced, 0), (" ".join(words), 3), ("".join(words), 3)):
         whole = [len(tokenizer(name).encode(text)) for name in TOKENIZERS]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("turnout.features.tokens._LONG", 0)

@@ -81,7 +81,7 @@ def test_a_revoked_key_and_its_children_are_out_within_a_second(gate: World) -> 
 
 
 def _revoking(id_: str) -> Any:
-    from turnout.ledger.directory import revoking
+    from turnout.ledger.keys import revoking
 
     return revoking(id_, 1)
 

@@ -114,6 +114,7 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         record = record_of(w, answer)
     assert "valley" not in answer.body.decode()
+    assert record["scans"]
     assert all(scan["unsafe"] is None and scan["blocked"] for scan in record["scans"])
 
 

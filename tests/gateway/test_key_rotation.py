@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.world import Answer, World, chat, world
 from turnout.gateway.access import Access
-from turnout.ledger.directory import stored_keys
+from turnout.ledger.keys import stored_keys
 from turnout.ledger.rotation import rotating
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}

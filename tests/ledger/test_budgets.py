@@ -10,7 +10,8 @@ from tests.ledger.money import CATALOG, asked, decided, outcome
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, Usage, window_of
 from turnout.ledger import Ledger, standings
 from turnout.ledger.charges import Limits
-from turnout.ledger.directory import making, new_key, removing, revoking, setting
+from turnout.ledger.directory import removing, setting
+from turnout.ledger.keys import making, new_key, revoking
 
 MOST = 1_000_000_000  # pico-dollars of one call
 BUDGETS = (

@@ -130,3 +130,33 @@ async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:
         await tell(guest, Told(request=asked(1), decision=decided(asked(1)), outcomes=()))
     host.close()
     await asyncio.to_thread(owner.close)
+
+
+async def test_a_clock_set_forward_frees_no_hold_of_a_living_guest(tmp_path: Path) -> None:
+    """The lease has not passed; one that a guest forgot is freed a lease later all the same."""
+    ahead_ms = 0
+
+    def wall_ms() -> int:
+        return time.time_ns() // 1_000_000 + ahead_ms
+
+    store = store_at(tmp_path / "ledger.db")
+    owner = Ledger(store, catalog=CATALOG, lease_s=4, now_ms=wall_ms)
+    host = LedgerHost(owner, str(tmp_path / "socket"), SECRET)
+    owner.start()
+    guest = Ledger(
+        store_at(tmp_path / "ledger.db"),
+        catalog=CATALOG,
+        shared=(str(tmp_path / "socket"), SECRET),
+    )
+    request = asked(0)
+    await guest.decided(request, decided(request), at_most(USD))
+    ahead_ms = 3_600_000
+    assert owner._lapsed(None) == []
+    assert store.fetch("SELECT count(*) FROM holds") == [(1,)]
+    until = time.monotonic() + 30
+    while store.fetch("SELECT count(*) FROM holds") != [(0,)]:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(guest.close)
+    host.close()
+    await asyncio.to_thread(owner.close)

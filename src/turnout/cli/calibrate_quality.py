@@ -14,7 +14,7 @@ from turnout.core import ConfigError
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
     from turnout.evaluation.outcome_table import OutcomeTable
-    from turnout.training.calibrate import Floats, Margin
+    from turnout.training.calibrate import Calibrated, Floats, Margin
 
 _SEEN = 0.05
 
@@ -33,19 +33,12 @@ def calibrate_quality(
 
     Leaves with exit code 1 when the table is too small for the promise. Raises ConfigError.
     """
-    from turnout.classifiers.success.bundle import POLICY, open_bundle, seal, write_json
+    from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.table_files import read_table
-    from turnout.training.bundle import catalogue
     from turnout.training.calibrate import calibrate as fit
 
     outcomes, opened = read_table(table).answered(), open_bundle(bundle)
-    known = {**catalogue([outcomes]), **opened.catalogue}
-    costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
-    if not any(model in costs for model in outcomes.models):
-        raise ConfigError(
-            f"table {outcomes.name} and {bundle} have no prices or costs: nothing can be "
-            "saved; add cost_usd, or tokens and price_per_mtok"
-        )
+    costs = _costs(outcomes, opened)
     if not 0 <= steady <= 1:
         raise ConfigError(f"steady is {steady:g}; use a margin between 0 and 1")
     success, strange = _out_of_sample(outcomes, opened)
@@ -58,39 +51,63 @@ def calibrate_quality(
         confidence=confidence,
         margin=_margin(outcomes, opened, steady * strange) if steady else None,
     )
-    if found.promised:
-        promise = {
-            "quality": quality if lost is None else found.low,
-            "lost": lost,
-            "steady": steady,
-            "threshold": found.threshold,
-            "confidence": confidence,
-            "table": outcomes.name,
-            "found": asdict(found),
-        }
-        kept = [p for p in opened.policy.get("promises", ()) if not _same(p, promise)]
-        write_json(bundle / POLICY, {**opened.policy, "promises": [*kept, promise]})
-        digest = seal(bundle)
+    asked = {"quality": quality if lost is None else found.low, "lost": lost, "steady": steady}
+    told = {"confidence": confidence, "table": outcomes.name}
+    digest = _kept(opened, found, {**asked, **told}) if found.promised else ""
     if json:
         print_json(asdict(found))
-    elif found.promised:
-        out.print(
-            f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
-            f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
-            f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
-            f"{_saved(found.saving)}; {digest[:19]}",
-        )
     else:
-        target = f"{quality:.1%} quality" if lost is None else f"at most {lost:.1%} lost"
-        missed = found.quality < quality if lost is None else found.lost > lost
         out.print(
-            f"{found.rows} rows {'do not reach' if missed else 'are too few to promise'} {target} "
-            f"with {confidence:.0%} confidence (strictest: quality {found.quality:.1%}, at least "
-            f"{found.low:.1%}; lost {found.lost:.1%}, at most {found.lost_high:.1%}); nothing "
-            f"changed: {'ask for less' if missed else 'add rows, or ask for less'}",
+            _promise(found, confidence, digest)
+            if found.promised
+            else _no_promise(found, quality, lost, confidence)
         )
     if not found.promised:
         raise typer.Exit(1)
+
+
+def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
+    """Mean USD a call of the models whose cost is known. Raises ConfigError where none is."""
+    from turnout.training.bundle import catalogue
+
+    known = {**catalogue([table]), **bundle.catalogue}
+    costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
+    if not any(model in costs for model in table.models):
+        raise ConfigError(
+            f"table {table.name} and {bundle.folder} have no prices or costs: nothing can be "
+            "saved; add cost_usd, or tokens and price_per_mtok"
+        )
+    return costs
+
+
+def _kept(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
+    """The digest of the bundle with the promise in it."""
+    from turnout.classifiers.success.bundle import POLICY, seal, write_json
+
+    new = {**promise, "threshold": found.threshold, "found": asdict(found)}
+    kept = [old for old in bundle.policy.get("promises", ()) if not _same(old, new)]
+    write_json(bundle.folder / POLICY, {**bundle.policy, "promises": [*kept, new]})
+    return seal(bundle.folder)
+
+
+def _promise(found: "Calibrated", confidence: float, digest: str) -> str:
+    return (
+        f"threshold {found.threshold:g}: {found.quality:.1%} of the best single model's "
+        f"quality (at least {found.low:.1%} with {confidence:.0%} confidence), "
+        f"{found.lost:.1%} of requests lose (at most {found.lost_high:.1%}), "
+        f"{_saved(found.saving)}; {digest[:19]}"
+    )
+
+
+def _no_promise(found: "Calibrated", quality: float, lost: float | None, confidence: float) -> str:
+    target = f"{quality:.1%} quality" if lost is None else f"at most {lost:.1%} lost"
+    missed = found.quality < quality if lost is None else found.lost > lost
+    return (
+        f"{found.rows} rows {'do not reach' if missed else 'are too few to promise'} {target} "
+        f"with {confidence:.0%} confidence (strictest: quality {found.quality:.1%}, at least "
+        f"{found.low:.1%}; lost {found.lost:.1%}, at most {found.lost_high:.1%}); nothing "
+        f"changed: {'ask for less' if missed else 'add rows, or ask for less'}"
+    )
 
 
 def _saved(share: float) -> str:

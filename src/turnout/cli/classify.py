@@ -15,7 +15,8 @@ from rich.progress import track
 
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
-from turnout.cli.jsonl import Line, check_apart, line_of, lines, written
+from turnout.cli.files import check_apart, written
+from turnout.cli.jsonl import Line, line_of, lines
 from turnout.cli.options import LedgerOption, router
 from turnout.cli.show import err
 from turnout.config import config_path, load_file

@@ -1,12 +1,15 @@
 """``turnout eval``: policies replayed on an outcome table, beside the baselines, with intervals."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import orjson
 import typer
 
+from turnout.cli.files import store
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
 from turnout.cli.show import err, out, print_json, print_table, waiting
@@ -15,7 +18,7 @@ from turnout.policies import CheapestAboveQuality, Policy
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
-    from turnout.evaluation.driver import Floats
+    from turnout.evaluation.driver import Floats, Replayed
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.evaluation.report import Figure, Report
 
@@ -53,7 +56,7 @@ def evaluate(
     if plot is not None:
         draw(report, plot)
     if save is not None:
-        _write(save, report)
+        store(save, orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
     if json:
         print_json(report.as_dict())
     else:
@@ -63,26 +66,15 @@ def evaluate(
 def _report(
     table: "OutcomeTable", specs: list[str], bundle: Path | None, pair: tuple[str, str] | None
 ) -> "Report":
-    from turnout.evaluation.driver import drive
-    from turnout.evaluation.outcome_table import known_means
     from turnout.evaluation.report import Report
     from turnout.evaluation.report_curve import curve_of
     from turnout.evaluation.report_rows import Rows
 
-    for spec in specs:
-        if bundle is None and spec.startswith("cheapest_above_quality:") and "," in spec:
-            raise ConfigError(
-                f"--policy {spec!r}: a margin needs what a bundle knows of strange prompts; "
-                "add --bundle"
-            )
+    _check_margins(specs, bundle)
     success, known, opened, notes = _predictions(table, bundle)
-    mean_cost, latencies = _of(known, "mean_cost_usd"), _of(known, "latency_ms")
+    mean_cost = _of(known, "mean_cost_usd")
     if sum(model in mean_cost for model in table.models) < 2:
         mean_cost = {}
-    digest = opened.digest if opened else ""
-    mean = dict(zip(table.models, known_means(table.score).tolist(), strict=True))
-    maker = Rows(table)
-    order = tuple(sorted(mean, key=lambda model: (-mean[model], model != maker.best)))
     plain = list(_BASELINES)
     if not mean_cost:
         plain.remove("cheapest")
@@ -90,31 +82,82 @@ def _report(
             "no prices or costs: none is the cheapest, and policies that weigh cost rank by "
             "quality only"
         )
-    rows = []
-    for spec in dict.fromkeys([*plain, *specs]):
-        rule = policy_of(spec, order, table, opened)
-        with waiting(f"replaying {spec}"):
-            replayed = drive(
-                table, rule, success, mean_cost, bundle=digest, latency_ms=latencies,
-                strange=_strange(table, rule, opened),
-            )  # fmt: skip
-            rows.append(maker.of(spec, replayed))
+    maker = Rows(table)
+    world = _Replay(
+        table=table,
+        success=success,
+        mean_cost=mean_cost,
+        latency_ms=_of(known, "latency_ms"),
+        bundle=opened,
+        best=maker.best,
+    )
+    rows = [maker.of(spec, world.of(spec)) for spec in dict.fromkeys([*plain, *specs])]
     if any(spec.startswith("cascade") for spec in specs):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     rows += maker.baselines(table.column("task"))
     notes.append(f"best single and strongest: {maker.best}{maker.dearest}")
     with waiting("drawing intervals"):
         curve = curve_of(table, success, pair)
-    notes += _missing(table, curve.whole)
     return Report(
         table=table.name,
         prompts=len(table.prompts),
         models=len(table.models),
-        bundle=digest,
+        bundle=world.digest,
         rows=tuple(rows),
         curve=curve,
-        notes=tuple(notes),
+        notes=(*notes, *_missing(table, curve.whole)),
     )
+
+
+def _check_margins(specs: list[str], bundle: Path | None) -> None:
+    for spec in specs:
+        if bundle is None and spec.startswith("cheapest_above_quality:") and "," in spec:
+            raise ConfigError(
+                f"--policy {spec!r}: a margin needs what a bundle knows of strange prompts; "
+                "add --bundle"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Replay:
+    """What every policy is replayed with; ``best`` is the best single model."""
+
+    table: "OutcomeTable"
+    success: np.ndarray
+    mean_cost: Mapping[str, float]
+    latency_ms: Mapping[str, float]
+    bundle: "Bundle | None"
+    best: str
+
+    @property
+    def digest(self) -> str:
+        """The bundle's hash, empty without one."""
+        return self.bundle.digest if self.bundle else ""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The models, the best first by their means on the table."""
+        from turnout.evaluation.outcome_table import known_means
+
+        table = self.table
+        mean = dict(zip(table.models, known_means(table.score).tolist(), strict=True))
+        return tuple(sorted(mean, key=lambda model: (-mean[model], model != self.best)))
+
+    def of(self, spec: str) -> "Replayed":
+        """One policy on the table."""
+        from turnout.evaluation.driver import drive
+
+        rule = policy_of(spec, self.order, self.table, self.bundle)
+        with waiting(f"replaying {spec}"):
+            return drive(
+                self.table,
+                rule,
+                self.success,
+                self.mean_cost,
+                bundle=self.digest,
+                latency_ms=self.latency_ms,
+                strange=_strange(self.table, rule, self.bundle),
+            )
 
 
 def _missing(table: "OutcomeTable", whole: int) -> list[str]:
@@ -188,15 +231,6 @@ def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
     if len(names) != 2 or any(name not in table.models for name in names):
         raise ConfigError(f"--pair {pair!r}: give two of the table's models, WEAK,STRONG")
     return names[0], names[1]
-
-
-def _write(path: Path, report: "Report") -> None:
-    import orjson
-
-    try:
-        path.write_bytes(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _show(report: "Report") -> None:

@@ -1,16 +1,13 @@
 """Reads prompts from JSON lines: each line is taken or reported by its number, never lost."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
-from turnout.core import ConfigError, InvalidRequest, check_body
+from turnout.core import InvalidRequest, check_body
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
@@ -27,28 +24,6 @@ class Line:
     def messages(self) -> list[dict[str, Any]]:
         """The row's conversation."""
         return messages_of(self.row)
-
-
-def check_apart(source: Path, target: Path, what: str) -> None:
-    """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
-    if source.exists() and target.exists() and source.samefile(target):
-        raise ConfigError(f"--out {target} is the file to read; write the {what} elsewhere")
-
-
-@contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """The file to write, or standard output for ``-``. Raises ConfigError."""
-    try:
-        if str(target) == "-":
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        else:
-            with target.open("wb") as file:
-                yield file
-    except BrokenPipeError:
-        raise  # who reads has seen enough, which is no error of theirs
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:

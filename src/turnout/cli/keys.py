@@ -12,7 +12,7 @@ from turnout.cli.options import ConfigOption, JsonOption, router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
-from turnout.ledger.directory import Key, line_of
+from turnout.ledger.keys import Key, line_of
 from turnout.ledger.rotation import USUAL_OVERLAP_S
 from turnout.runtime.budgets import read_budget
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from turnout.cli.jsonl import written
+from turnout.cli.files import written
 from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, open_store
 from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table

@@ -6,6 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from turnout.cli.files import store
 from turnout.cli.options import ConfigOption, PlaceOption, open_store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
@@ -38,19 +39,16 @@ def outcomes(
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl
 
-    store = open_store(ledger, config)
+    records = open_store(ledger, config)
     span = _scale(scale)
     rows = read_jsonl(prompts)
-    found = gather(store, rows, metric=_metric(store, metric), scale=span)
+    found = gather(records, rows, metric=_metric(records, metric), scale=span)
     if not found.rows:
         raise ConfigError(
-            f"{store.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; give "
+            f"{records.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; give "
             "each line the id of its decision, its request, or its x-request-id"
         )
-    try:
-        target.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in found.rows))
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    store(target, b"".join(orjson.dumps(row) + b"\n" for row in found.rows))
     if found.without_prompt:
         err.print(
             f"turnout: {found.without_prompt} of {found.outcomes} outcomes have no prompt in "
@@ -60,17 +58,17 @@ def outcomes(
     out.print(f"{target}: {len(found.rows):,} outcomes of {models} models")
 
 
-def _metric(store: Store, asked: str | None) -> str:
+def _metric(records: Store, asked: str | None) -> str:
     from turnout.evaluation.ledger_table import metrics_in
 
-    known = dict(metrics_in(store))
+    known = dict(metrics_in(records))
     if asked is None and len(known) == 1:
         return next(iter(known))
     if asked in known and asked is not None:
         return asked
     if not known:
         raise ConfigError(
-            f"{store.where}: no feedback yet; send it to POST /v1/feedback, or call "
+            f"{records.where}: no feedback yet; send it to POST /v1/feedback, or call "
             "router.feedback(decision_id, metric, value)"
         )
     listed = ", ".join(f"{name} ({count})" for name, count in known.items())

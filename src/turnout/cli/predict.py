@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.progress import track
 
-from turnout.cli.jsonl import check_apart, line_of, written
+from turnout.cli.files import check_apart, written
+from turnout.cli.jsonl import line_of
 from turnout.cli.show import err, out
 
 if TYPE_CHECKING:

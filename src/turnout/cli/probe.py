@@ -11,11 +11,12 @@ import numpy as np
 import orjson
 import typer
 
+from turnout.cli.files import store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
-    from turnout.classifiers.success import Bundle
+    from turnout.classifiers.success import Bundle, Newcomer
 
 
 def probe(
@@ -75,10 +76,7 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
         raise ConfigError(f"{prompts}: no prompts to pick from")
     chosen = informative(bundle.predictor.predict_all([request_text(r) for r in rows]), count)
     lines = [orjson.dumps({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
-    try:
-        target.write_bytes(b"\n".join(lines) + b"\n")
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written: {error.strerror}") from error
+    store(target, b"\n".join(lines) + b"\n")
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
 
 
@@ -100,25 +98,12 @@ def _add(
     cost: float | None,
     price: tuple[float, float] | None,
 ) -> None:
-    from turnout.classifiers.success import by_prior, save, seal
-    from turnout.classifiers.success.artefact import card_of
-    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, write_json
-
-    trained = _trained(bundle)
-    rows: list[dict[str, Any]] = []
     if outcomes is not None:
         rows = _read(outcomes, model)
         newcomer = _from_outcomes(bundle, model, rows)
     else:
-        known = bundle.catalogue
-        newcomer = by_prior(
-            model,
-            float(prior or 0.0),
-            {m: float(known[m]["quality"]) for m in trained if "quality" in known.get(m, {})},
-        )
-    predictor = replace(
-        bundle.predictor, newcomers=(*bundle.predictor.newcomers, newcomer)
-    )  # fmt: skip
+        rows = []
+        newcomer = _from_prior(bundle, model, float(prior or 0.0))
     record: dict[str, Any] = {"quality": newcomer.prior}
     if price is not None:
         record["price_per_mtok"] = list(price)
@@ -126,15 +111,37 @@ def _add(
     if cost is not None:
         record["mean_cost_usd"] = cost
     how = f"{len(rows)} probes" if rows else "a prior"
-    card = f"{card_of(bundle.folder)}\nAdded without training: {model}, by {how}.\n"
-    save(predictor, bundle.folder, card=card)
-    write_json(bundle.folder / CATALOGUE, {**bundle.catalogue, model: record})
-    kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
-    write_json(bundle.folder / POLICY, kept)
-    digest = seal(bundle.folder)
+    digest = _kept(bundle, newcomer, record, f"Added without training: {model}, by {how}.")
     out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}")
     if bundle.promises:
         err.print("turnout: what was promised without it holds no longer: turnout calibrate again")
+
+
+def _kept(bundle: "Bundle", newcomer: "Newcomer", record: Mapping[str, Any], note: str) -> str:
+    """The digest of the bundle with the newcomer in it, and without the promises made before."""
+    from turnout.classifiers.success import save, seal
+    from turnout.classifiers.success.artefact import card_of
+    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, write_json
+
+    predictor, folder = bundle.predictor, bundle.folder
+    predictor = replace(predictor, newcomers=(*predictor.newcomers, newcomer))
+    save(predictor, folder, card=f"{card_of(folder)}\n{note}\n")
+    write_json(folder / CATALOGUE, {**bundle.catalogue, newcomer.model: record})
+    kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
+    write_json(folder / POLICY, kept)
+    return seal(folder)
+
+
+def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
+    from turnout.classifiers.success import by_prior
+
+    known = bundle.catalogue
+    means = {
+        name: float(known[name]["quality"])
+        for name in _trained(bundle)
+        if "quality" in known.get(name, {})
+    }
+    return by_prior(model, prior, means)
 
 
 def _trained(bundle: "Bundle") -> tuple[str, ...]:
@@ -193,7 +200,7 @@ def _wrong(row: Mapping[str, Any], model: str) -> str:
     return ""
 
 
-def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any]]) -> "Newcomer":
     from turnout.classifiers.success import by_probes
     from turnout.features.prompt import request_text
 

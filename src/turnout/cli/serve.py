@@ -25,7 +25,7 @@ from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import Parent
 from turnout.ledger import place_of, store_at
-from turnout.ledger.directory import stored_keys
+from turnout.ledger.keys import stored_keys
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]

@@ -16,6 +16,7 @@ from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.evaluation.outcome_table import OutcomeTable
+    from turnout.training.intents import Trained
 
 _MOST_SEED = 2**32 - 1
 
@@ -72,21 +73,7 @@ def intents(
             compare=compare,
             progress=shown,
         )
-    found = {"artefact": str(out), "digest": trained.artefact.digest}
-    measured = trained.figures.as_dict()
-    others = trained.every_licence.as_dict() if trained.every_licence else None
-    if json:
-        print_json({**found, "figures": measured, "every_licence": others})
-    else:
-        rows = [
-            [name.replace("_", " "), f"{value:.3f}", f"{others[name]:.3f}" if others else "-"]
-            for name, value in measured.items()
-        ]
-        print_table(
-            f"{out} {trained.artefact.digest[:19]}",
-            ["figure on unseen sources", "this artefact", "all rows"],
-            rows,
-        )
+    _show(out, trained, json=json)
 
 
 @app.command()
@@ -133,6 +120,22 @@ def success(
             "turnout: no table has prices or costs: quality only; policies that weigh cost need "
             "prices in turnout.yaml"
         )
+
+
+def _show(place: Path, trained: "Trained", *, json: bool) -> None:
+    """The figures of an artefact on sources held out, beside those with rows of every licence."""
+    digest, measured = trained.artefact.digest, trained.figures.as_dict()
+    others = trained.every_licence.as_dict() if trained.every_licence else None
+    if json:
+        found = {"artefact": str(place), "digest": digest}
+        print_json({**found, "figures": measured, "every_licence": others})
+        return
+    rows = [
+        [name.replace("_", " "), f"{value:.3f}", f"{others[name]:.3f}" if others else "-"]
+        for name, value in measured.items()
+    ]
+    columns = ["figure on unseen sources", "this artefact", "all rows"]
+    print_table(f"{place} {digest[:19]}", columns, rows)
 
 
 def _check_place(folder: Path) -> None:

@@ -35,12 +35,18 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 class Candidate(Struct, frozen=True):
-    """One deployment as the decision saw it; ``excluded`` is None when it was eligible.
+    """One deployment as the decision saw it.
 
-    ``cost_pico_usd`` is the expected cost of the call. Of the prompt it counts so many tokens at
-    the price of cache reads and of cache writes, the rest as fresh; ``cold_pico_usd`` is the cost
-    without anything to read, ``ranked_pico_usd`` the one it is ranked by where later turns are to
-    read what this one puts into its cache. Both are None where they are the same.
+    ``model`` is the provider's id of the model; ``cost_pico_usd`` is what the answer is expected to
+    cost there (None: unknown price), ``quality`` its expected quality or P(success) in [0, 1],
+    ``latency_ms`` the median of its last answers, each None where nothing is known. ``score`` is
+    the policy's, ``propensity`` the probability in [0, 1] with which it was drawn first, and
+    ``reason`` the policy's words. ``excluded`` is None when it was eligible.
+
+    Of the prompt the cost counts so many tokens at the price of cache reads and of cache writes, the
+    rest as fresh. ``cold_pico_usd`` is the cost without anything to read, ``ranked_pico_usd`` the
+    one it is ranked by where later turns are to read what this one puts into its cache; both are
+    None where they are the same.
     """
 
     deployment: str
@@ -59,9 +65,10 @@ class Candidate(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """One step of the plan: the deployment to call, and its place in the order.
+    """One step of the plan: the deployment to call, and its place in the order, from 0.
 
-    Routes of one ``quota`` are limited together; None stands for the model at its provider.
+    ``model`` is the provider's id of the model, ``provider`` the configured name. Routes of one
+    ``quota`` are limited together; None stands for the model at its provider.
     """
 
     deployment: str
@@ -76,7 +83,9 @@ class Decision(Struct, frozen=True, kw_only=True):
     """What to do with a request, and why.
 
     ``blocked`` is the reason when the request is refused, and then there are no routes and
-    ``refusal`` is the text to answer with. ``intent`` is the label as served.
+    ``refusal`` is the text to answer with. ``intent`` is the label as served, ``confidence`` its
+    probability in [0, 1]. ``candidates`` are all deployments that could be asked for, ``routes``
+    the plan, first to last, and ``bundle`` the hash of all rules that the decision depends on.
     """
 
     id: str

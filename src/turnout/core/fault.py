@@ -32,6 +32,8 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
     says what else the failure rules out: only this request, this deployment, or its provider.
+    ``blame`` says whose fault it was, the caller's, the provider's or ours; ``status`` is the HTTP
+    status, None where there was no answer, and ``detail`` one line for people, without secrets.
     ``setting`` is what the model does not take, where leaving it out would only tune the answer.
     """
 

@@ -50,9 +50,11 @@ class Usage(Struct, frozen=True, kw_only=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """One attempt's result.
 
-    ``released`` says that part of the answer has left for the caller, after which no other route
-    may be tried. ``cost_pico_usd`` is None when the price is unknown; ``model`` is the one that
-    the provider says it served; ``began_s`` is when it began, on the machine's monotonic clock.
+    ``ordinal`` counts a request's attempts from 0; ``ttft_ms`` is the time to the first token, None
+    where none came, and ``latency_ms`` that of the whole call. ``released`` says that part of the
+    answer has left for the caller, after which no other route may be tried. ``cost_pico_usd`` is
+    None when the price is unknown; ``model`` is the one that the provider says it served;
+    ``began_s`` is when it began, on the machine's monotonic clock.
     """
 
     decision_id: str

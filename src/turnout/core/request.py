@@ -36,7 +36,8 @@ class Constraints(Struct, frozen=True, kw_only=True):
 
     ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
     expected latency, ``quality`` is a share of the best single model's quality in [0, 1].
-    ``most_pico_usd`` and ``most_tokens`` bound the most that one call may use.
+    ``allow`` and ``deny`` are models, by configured name or id. ``most_pico_usd`` and
+    ``most_tokens`` bound the most that one call may use.
     """
 
     max_cost_pico_usd: int | None = None

@@ -11,8 +11,8 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,31 +78,50 @@ async def serve(
     )
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
-    loop = asyncio.get_running_loop()
     if parent is not None:
+        loop = asyncio.get_running_loop()
         gateway.tell(parent.tell)
         parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
+    try:
+        with _signalled(reloader, stopping):
+            async with _attended(reloader.run(), gateway.attend()):
+                await server.start(listener, tls)
+                ready()
+                warming = asyncio.create_task(_warm_rest(gateway.engine))
+                await stopping.gently.wait()
+                gateway.readiness.draining = True
+                await _first(server.stop(patience.drain_s), stopping.at_once.wait())
+                await server.stop()
+                warming.cancel()
+    finally:
+        await gateway.engine.aclose()
+        await asyncio.to_thread(gateway.close)
+
+
+@contextmanager
+def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
+    """What signals ask for is done meanwhile."""
+    loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
-    watching = [asyncio.create_task(work) for work in (reloader.run(), gateway.attend())]
     try:
-        await server.start(listener, tls)
-        ready()
-        warming = asyncio.create_task(_warm_rest(gateway.engine))
-        await stopping.gently.wait()
-        gateway.readiness.draining = True
-        await _first(server.stop(patience.drain_s), stopping.at_once.wait())
-        await server.stop()
-        warming.cancel()
+        yield
     finally:
-        for task in watching:
-            task.cancel()
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        await gateway.engine.aclose()
-        await asyncio.to_thread(gateway.close)
+
+
+@asynccontextmanager
+async def _attended(*works: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """They run meanwhile."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _telling(build: Callable[[], Router]) -> Router:

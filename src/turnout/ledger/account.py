@@ -35,14 +35,7 @@ def settlement(
     """
     final = answering(recorded)
     usage = final[0].usage if final else _NOTHING
-    spent = unknown = 0
-    estimated = False
-    for _, call in recorded:
-        estimated = estimated or call.estimated
-        if call.cost_pico_usd is None:
-            unknown += 1
-        else:
-            spent += call.cost_pico_usd
+    spent, unknown, estimated = _spent(recorded)
     answer_cost = (final[1].cost_pico_usd or 0) if final else 0
     total = None if unknown else spent
     first = decision.deployment
@@ -71,6 +64,19 @@ def settlement(
         # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
         twins=() if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
+
+
+def _spent(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
+    """Pico-dollars of the calls of known cost, the number of others, whether we estimated one."""
+    spent = unknown = 0
+    estimated = False
+    for _, call in recorded:
+        estimated = estimated or call.estimated
+        if call.cost_pico_usd is None:
+            unknown += 1
+        else:
+            spent += call.cost_pico_usd
+    return spent, unknown, estimated
 
 
 def _quality(decision: Decision, deployment: str | None) -> int | None:

@@ -83,6 +83,7 @@ class Ledger(Recorder):
         self._lease_s = lease_s
         self.now_ms = now_ms
         self._open: dict[str, UnderWay] = {}
+        self._spared: dict[str, float] = {}  # living guests' holds, and until when
         self._sessions = Sessions()
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
         self._writer = self._new_writer(idle_s, shared)
@@ -364,10 +365,14 @@ class Ledger(Recorder):
 
     def _lapsed(self, lost: Lost | None) -> Sequence[Settlement]:
         """Releases of holds that nobody will settle."""
-        now, found = self.now_ms(), []
+        now, clock, found = self.now_ms(), time.monotonic(), []
+        spared, self._spared = self._spared, {}
         for hold, charges in lapsed(self.store, now, lost):
             own = self._open.get(hold.id)
-            if own is not None and own.lease_until > time.monotonic():
+            until = own.lease_until if own is not None else 0.0
+            if hold.owner in self.owners.guests:  # when its lease began only the guest knows
+                until = self._spared[hold.id] = spared.get(hold.id, clock + self._lease_s)
+            if until > clock:
                 continue  # the wall clock was moved, the lease has not passed
             self._open.pop(hold.id, None)
             found.append(release_stored(self.store, hold, now, charges))

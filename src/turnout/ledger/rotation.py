@@ -5,8 +5,8 @@ module does not know who may ask for it.
 """
 
 from turnout.core import InvalidRequest
-from turnout.ledger.directory import Key, check_name, new_secret
 from turnout.ledger.entries import Change
+from turnout.ledger.keys import Key, check_name, new_secret
 
 USUAL_OVERLAP_S = 86_400
 MOST_OVERLAP_S = 30 * 86_400

@@ -11,17 +11,8 @@ from turnout.catalog import Catalog
 from turnout.core import Budget, Caller, ConfigError, InvalidRequest, NotFound, Standing
 from turnout.core.nearest import did_you_mean
 from turnout.ledger import Directory, Ledger, Recorder, standings
-from turnout.ledger.directory import (
-    Key,
-    line_of,
-    making,
-    new_key,
-    removing,
-    revoking,
-    setting,
-    stored_budgets,
-    stored_keys,
-)
+from turnout.ledger.directory import removing, setting, stored_budgets
+from turnout.ledger.keys import Key, line_of, making, new_key, revoking, stored_keys
 from turnout.ledger.rotation import USUAL_OVERLAP_S, renaming, rotating
 
 

@@ -14,6 +14,10 @@ from turnout.core import Decision, Outcome, Usage
 class Receipt:
     """The account of one request, in pico-dollars.
 
+    ``chosen_model`` is the model of the deployment that answered, else the decision's (None when
+    blocked); ``answered_by`` is what the provider says it served, None without an answer, and
+    ``stand_in`` whether the embedded model answered in its place. ``usage`` is that of the call
+    that answered.
     ``cost_pico_usd`` sums every call, the classifier's and failed ones included; None when one of
     them has no known price. ``classifier_pico_usd`` is the part that labels cost.
     ``list_cost_pico_usd`` is what the chosen model's answer costs at its own price: the same as

@@ -13,7 +13,11 @@ from turnout.runtime.receipt import Receipt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost."""
+    """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost.
+
+    ``outcomes`` are all calls in order, labels, drafts and failures included. A blocked prompt's
+    answer is the refusal, with ``finish_reason`` ``content_filter`` and none of them answered.
+    """
 
     body: Mapping[str, Any]
     decision: Decision
@@ -22,7 +26,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The first choice's text."""
+        """The first choice's text, empty where it has none."""
         message = self.body["choices"][0]["message"]
         return message.get("content") or ""
 

@@ -29,7 +29,9 @@ from turnout.runtime.walk import Walk
 class Router(Engine):
     """Sends each request to its model: ``route`` decides, ``chat`` and ``achat`` answer.
 
-    A prompt is a text, a list of OpenAI messages, a whole request body or a Request.
+    A prompt is a text, a list of OpenAI messages, a whole request body or a Request. What methods
+    take beside it (``**more``) are ``model``, ``constraints``, ``kind`` and further fields of the
+    body, such as ``max_tokens``. It may be used by any number of threads and tasks at a time.
     """
 
     def __init__(self, assembly: Assembly) -> None:
@@ -58,12 +60,15 @@ class Router(Engine):
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
-        """A router from a ``turnout.yaml``. Raises ConfigError."""
+        """A router from a ``turnout.yaml``; ``more`` as for ``from_config``. Raises ConfigError."""
         return cls.from_config(load_file(Path(path), more.get("environ", os.environ)), **more)
 
     @classmethod
     def from_env(cls, **more: Any) -> Self:
-        """A router from ``$TURNOUT_CONFIG``, else ``./turnout.yaml``, else the shipped recipe."""
+        """A router from ``$TURNOUT_CONFIG``, else ``./turnout.yaml``, else the shipped recipe.
+
+        ``more`` is as for ``from_config``. Raises ConfigError.
+        """
         return cls.from_config(load(None, more.get("environ", os.environ)), **more)
 
     def request(self, prompt: Prompt, **more: Any) -> Request:
@@ -79,7 +84,7 @@ class Router(Engine):
         return self.labelled(prompt, **more)[0]
 
     def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
-        """As ``route``, with the calls that helped to decide."""
+        """As ``route``, with the calls that helped to decide: none without an LLM classifier."""
         request = self.request(prompt, **more)
         if self._parts.asked is None:
             # Nothing here waits for a thread, so that a forked process may do it.
@@ -104,8 +109,10 @@ class Router(Engine):
     async def achat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | Stream:
         """Route the prompt and answer it; a blocked prompt is answered by the refusal.
 
-        Raises RequestError for a request that cannot be served, ProviderError or AllRoutesFailed
-        when the models fail.
+        With ``stream`` the answer is an iterator of OpenAI's chunks, whose ``reply`` is known at
+        its end, and which raises what fails on the way. Raises RequestError for a request that
+        cannot be served (BudgetExceeded among them), ProviderError or AllRoutesFailed when the
+        models fail, LedgerError when nothing can be recorded.
         """
         self._begin_work()
         walk = await self.begin(self.request(prompt, **more))
@@ -143,8 +150,9 @@ class Router(Engine):
     ) -> None:
         """Record how good an answer was, in the ledger: what training on one's own logs reads.
 
-        ``source`` says who judged, as ``user``, ``judge``, ``label`` or ``test``. Raises
-        InvalidRequest for a decision that the ledger does not have.
+        ``metric`` is a name of one's own and ``value`` a number on its scale; ``source`` says who
+        judged, as ``user``, ``judge``, ``label`` or ``test``. Raises InvalidRequest for a decision
+        that the ledger does not have, LedgerError when it cannot be written.
         """
         await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
 

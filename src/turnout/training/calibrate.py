@@ -76,23 +76,12 @@ def calibrate(
             raise ConfigError(f"{name} is {value:g}; use a share between 0 and 1")
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
-    compared = ~np.isnan(table.score[:, single])
-    score = table.score[compared]
-    # A model that did not answer is none to choose; no threshold lets it pass.
-    success = np.where(np.isnan(score), -1.0, success[compared])
-    if margin is not None:
-        margin = replace(margin, wide=margin.wide[compared])
+    score, success, margin = _comparable(table.score, single, success, margin)
     found = None
-    for threshold in _GRID:
-        chosen = choose(success, prices, float(threshold), margin)
+    for threshold in map(float, _GRID):
+        chosen = choose(success, prices, threshold, margin)
         one = _measured(
-            score,
-            chosen,
-            single,
-            prices,
-            threshold=float(threshold),
-            confidence=confidence,
-            seed=seed,
+            score, chosen, single, prices, threshold=threshold, confidence=confidence, seed=seed
         )
         kept = one.low >= quality if lost is None else one.lost_high <= lost
         if not kept:
@@ -101,6 +90,17 @@ def calibrate(
     if found is None:
         raise ConfigError(f"table {table.name}: no rows to calibrate on")
     return found
+
+
+def _comparable(
+    score: Floats, single: int, success: Floats, margin: Margin | None
+) -> tuple[Floats, Floats, Margin | None]:
+    """The rows that the best single model answered."""
+    answered = ~np.isnan(score[:, single])
+    score = score[answered]
+    # A model that did not answer is none to choose; no threshold lets it pass.
+    success = np.where(np.isnan(score), -1.0, success[answered])
+    return score, success, margin and replace(margin, wide=margin.wide[answered])
 
 
 def choose(

@@ -24,13 +24,11 @@ from turnout.gateway.problem import Problem
 _DONE = "completed"
 _ADDED = "response.output_item.added"
 _OF_ITEMS = frozenset({_ADDED, "response.output_item.done"})
-_TEXTS = frozenset(
-    {
-        "response.output_text.delta",
-        "response.reasoning_summary_text.delta",
-        "response.function_call_arguments.delta",
-        "response.custom_tool_call_input.delta",
-    }
+_TEXTS = (
+    "response.output_text.delta",
+    "response.reasoning_summary_text.delta",
+    "response.function_call_arguments.delta",
+    "response.custom_tool_call_input.delta",
 )
 _NUMBERED = frozenset({"type", "sequence_number"})
 
@@ -52,7 +50,7 @@ class _Open:
 
 
 class ResponsesWriter:
-    """Writes one response. ``snapshot`` is the object so far, whole once ``finish`` was called."""
+    """Writes one response. ``snapshot`` is the object so far, whole once ``end`` was called."""
 
     def __init__(self, about: About) -> None:
         self._about = about
@@ -93,10 +91,10 @@ class ResponsesWriter:
             return b""
         self._usage = self._usage or usage
         ended, _ = items.ended(self._finish)
+        events: list[bytes] = []
         opened = [one for one in self._items.values() if not one.done]
-        events = [
-            e for one in opened for e in self._done(one, ended if one is opened[-1] else _DONE)
-        ]
+        for one in opened:
+            events += self._done(one, ended if one is opened[-1] else _DONE)
         response = self.snapshot()
         return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
 
@@ -108,9 +106,8 @@ class ResponsesWriter:
         error = error_object(problem)
         fields = {k: error[k] for k in ("code", "message", "param")}
         told = self._event("error", **fields, error={"type": error["type"], **fields})
-        response = self._object("failed")
-        response["error"] = {"code": "server_error", "message": problem.message}
-        response["attempts"] = error["attempts"]
+        failure = {"code": "server_error", "message": problem.message}
+        response = {**self._object("failed"), "error": failure, "attempts": error["attempts"]}
         return told + self._event("response.failed", response=response)
 
     def snapshot(self) -> dict[str, Any]:
@@ -150,10 +147,8 @@ class ResponsesWriter:
     def _start(self) -> list[bytes]:
         self._started = True
         response = self._object("in_progress")
-        return [
-            self._event("response.created", response=response),
-            self._event("response.in_progress", response=response),
-        ]
+        begins = ("response.created", "response.in_progress")
+        return [self._event(kind, response=response) for kind in begins]
 
     def _delta(self, delta: Delta, logprobs: list[Any]) -> list[bytes]:
         self._finish = delta.finish_reason or self._finish
@@ -179,12 +174,11 @@ class ResponsesWriter:
     def _refuse(self, why: str) -> list[bytes]:
         """A part of the message, its last, that says why it ends here."""
         events, opened = self._opened("message")
-        at = _refusal_at(opened)
         if not opened.refusal:
             part = items.refusal_part("")
-            events.append(self._event("response.content_part.added", part=part, **at))
+            events.append(self._piece("response.content_part.added", opened, "refusal", part=part))
         opened.refusal += why
-        return [*events, self._event("response.refusal.delta", delta=why, **at)]
+        return [*events, self._piece("response.refusal.delta", opened, "refusal", delta=why)]
 
     def _opened(self, kind: str) -> tuple[list[bytes], _Open]:
         """The item of this kind, and the events that add it where it is new."""
@@ -238,57 +232,69 @@ class ResponsesWriter:
         return self._piece(f"response.{name}.{what}", opened, kind, part=part)
 
     def _piece(self, event: str, opened: _Open, kind: str, **fields: Any) -> bytes:
-        index = {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}, "call": {}}
+        index = {
+            "message": {"content_index": 0},
+            "refusal": {"content_index": 0 if opened.text is None else 1},  # after the text
+            "reasoning": {"summary_index": 0},
+            "call": {},
+        }
         extra: dict[str, Any] = {**index[kind], **fields}
         return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
 
     def _done(self, opened: _Open, status: str) -> list[bytes]:
-        item, text = opened.item, opened.text or ""
+        item = opened.item
         if item["type"] == "message":
-            item["status"], told = status, []
-            if opened.text is not None:
-                item["content"] = [items.text_part(text, opened.logprobs)]
-                more = {"text": text, "logprobs": opened.logprobs}
-                told = [
-                    self._piece("response.output_text.done", opened, "message", **more),
-                    self._part(opened, "message", "done", text),
-                ]
-            if opened.refusal:
-                part, at = items.refusal_part(opened.refusal), _refusal_at(opened)
-                item["content"].append(part)
-                told += [
-                    self._event("response.refusal.done", refusal=opened.refusal, **at),
-                    self._event("response.content_part.done", part=part, **at),
-                ]
+            told = self._done_message(opened, status)
         elif item["type"] == "reasoning":
-            told = []
-            if opened.text is not None:
-                item["summary"] = [{"type": "summary_text", "text": text}]
-                kind = "response.reasoning_summary_text.done"
-                told = [
-                    self._piece(kind, opened, "reasoning", text=text),
-                    self._part(opened, "reasoning", "done", text),
-                ]
-        elif item["type"] == "custom_tool_call":
-            item["input"], item["status"] = input_of(text), status
-            kind = "response.custom_tool_call_input"
-            told = [
-                self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
-                self._piece(f"{kind}.done", opened, "call", input=item["input"]),
-            ]
-        elif item["type"] == "tool_search_call":
-            item["arguments"], item["status"], told = search_of(text), status, []
-        elif item["type"] != "function_call":
-            told = []  # of a tool at the provider, which alone knows how far it came
+            told = self._done_reasoning(opened)
         else:
-            item["arguments"], item["status"] = text, status
-            kind = "response.function_call_arguments.done"
-            told = [self._piece(kind, opened, "call", arguments=text, name=item.get("name"))]
+            told = self._done_call(opened, status)
         done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))
         return [*told, done]
 
+    def _done_message(self, opened: _Open, status: str) -> list[bytes]:
+        item, told = opened.item, []
+        item["status"] = status
+        if opened.text is not None:
+            item["content"] = [items.text_part(opened.text, opened.logprobs)]
+            more = {"text": opened.text, "logprobs": opened.logprobs}
+            told = [
+                self._piece("response.output_text.done", opened, "message", **more),
+                self._part(opened, "message", "done", opened.text),
+            ]
+        if opened.refusal:
+            why, part = opened.refusal, items.refusal_part(opened.refusal)
+            item["content"].append(part)
+            told += [
+                self._piece("response.refusal.done", opened, "refusal", refusal=why),
+                self._piece("response.content_part.done", opened, "refusal", part=part),
+            ]
+        return told
 
-def _refusal_at(opened: _Open) -> dict[str, Any]:
-    """Where the refusal stands: after the text, if there is any."""
-    index = 0 if opened.text is None else 1
-    return {"item_id": opened.item["id"], "output_index": opened.place, "content_index": index}
+    def _done_reasoning(self, opened: _Open) -> list[bytes]:
+        if opened.text is None:
+            return []
+        opened.item["summary"] = [{"type": "summary_text", "text": opened.text}]
+        kind = "response.reasoning_summary_text.done"
+        return [
+            self._piece(kind, opened, "reasoning", text=opened.text),
+            self._part(opened, "reasoning", "done", opened.text),
+        ]
+
+    def _done_call(self, opened: _Open, status: str) -> list[bytes]:
+        item, text = opened.item, opened.text or ""
+        if item["type"] == "custom_tool_call":
+            item["input"], item["status"] = input_of(text), status
+            kind = "response.custom_tool_call_input"
+            return [
+                self._piece(f"{kind}.delta", opened, "call", delta=item["input"]),
+                self._piece(f"{kind}.done", opened, "call", input=item["input"]),
+            ]
+        if item["type"] == "tool_search_call":
+            item["arguments"], item["status"] = search_of(text), status
+            return []
+        if item["type"] == "function_call":
+            item["arguments"], item["status"] = text, status
+            kind = "response.function_call_arguments.done"
+            return [self._piece(kind, opened, "call", arguments=text, name=item.get("name"))]
+        return []  # of a tool at the provider, which alone knows how far it came

@@ -1,0 +1,47 @@
+"""Files that commands write: never over what is read, and one line where it cannot be done."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from turnout.core import ConfigError
+
+
+def check_apart(source: Path, target: Path, what: str) -> None:
+    """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
+    if source.exists() and target.exists() and source.samefile(target):
+        raise ConfigError(f"--out {target} is the file to read; write the {what} elsewhere")
+
+
+@contextmanager
+def written(target: Path) -> Iterator[BinaryIO]:
+    """The file to write, or standard output for ``-``. Raises ConfigError."""
+    try:
+        if str(target) == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        else:
+            with target.open("wb") as file:
+                yield file
+    except BrokenPipeError:
+        raise  # who reads has seen enough, which is no error of theirs
+    except OSError as error:
+        raise _unwritten(target, error) from error
+
+
+def store(target: Path, data: bytes) -> None:
+    """Write a whole file, or make none. Raises ConfigError."""
+    new = not target.exists()
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        if new:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+        raise _unwritten(target, error) from error
+
+
+def _unwritten(target: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{target}: cannot be written ({error.strerror})")
