@@ -44,9 +44,9 @@ class Candidate(Struct, frozen=True):
     ``reason`` the policy's words. ``excluded`` is None when it was eligible.
 
     Of the prompt the cost counts so many tokens at the price of cache reads and of cache writes,
-    the rest as fresh. ``cold_pico_usd`` is the cost without anything to read, ``ranked_pico_usd`` the
-    one it is ranked by where later turns are to read what this one puts into its cache; both are
-    None where they are the same.
+    the rest as fresh. ``cold_pico_usd`` is the cost without anything to read, ``ranked_pico_usd``
+    the one it is ranked by where later turns are to read what this one puts into its cache; both
+    are None where they are the same.
     """
 
     deployment: str
