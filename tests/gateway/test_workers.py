@@ -97,8 +97,7 @@ def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path
         before = _workers(served)
         served.process.send_signal(signal.SIGUSR2)
         _until(lambda: "turnout: ledger: " in served.log())
-        time.sleep(1)
-        assert _workers(served) == before
+        _until(lambda: _workers(served) == before)
     assert not (tmp_path / "two.db").exists()
 
 

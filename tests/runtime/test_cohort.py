@@ -104,3 +104,21 @@ def test_who_has_left_is_not_worked_for() -> None:
 
     assert asyncio.run(one_leaves()) == 50
     assert calls == [[2]]
+
+
+def test_many_are_done_in_parts_and_all_are_done() -> None:
+    """The loop is not held up by as many as there are; nobody is forgotten."""
+    cohort = Cohort()
+    sizes: list[int] = []
+
+    def noted(numbers: Sequence[int]) -> list[int]:
+        sizes.append(len(numbers))
+        return list(numbers)
+
+    async def all_at_once() -> list[int]:
+        work = Together(cohort, noted)
+        with cohort, cohort:
+            return await asyncio.gather(*(work.of(n) for n in range(70)))
+
+    assert asyncio.run(all_at_once()) == list(range(70))
+    assert sizes == [32, 32, 6]

@@ -42,6 +42,8 @@ _UNKNOWN = Weight(PAGE_TOKENS, None)
 
 def weighed(parts: Sequence[Message]) -> Weight:
     """The files and the sound among these parts, together."""
+    if not parts:
+        return _NOTHING
     found = [weight(part) for part in parts]
     more = [one.more for one in found]
     known = [tokens for tokens in more if tokens is not None]

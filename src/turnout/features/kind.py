@@ -4,7 +4,7 @@ Invariant: pure and total for every checked body; only how its first and last te
 at, however long they are. Who is in doubt says that it is a turn. This module knows no headers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from turnout.core import CallKind, Message, Request
@@ -69,14 +69,18 @@ def call_kind(request: Request) -> CallKind:
 
 
 def _is_chore(request: Request, told: Sequence[str], asked: Sequence[str]) -> bool:
-    if any(text.startswith(_SUMMARIES) for text in asked):
+    if _begins(asked, _SUMMARIES):
         return True
     if request.tools or request.body.get("functions"):
         return False
     cap = request.max_output_tokens
     few = cap is not None and cap <= _FEW_TOKENS
-    known = any(text.startswith(_CHORES) for text in told)
-    return few or known or any(text.startswith(_CHORES_ASKED) for text in asked)
+    return few or _begins(told, _CHORES) or _begins(asked, _CHORES_ASKED)
+
+
+def _begins(texts: Sequence[str], beginnings: tuple[str, ...]) -> bool:
+    """Whether any of the texts begins so."""
+    return any(text.startswith(beginnings) for text in texts)
 
 
 def _is_booked(text: str) -> bool:
@@ -101,13 +105,16 @@ def _openings(message: Message) -> list[str]:
     return list(islice(_texts(message), _PARTS))
 
 
-def _texts(message: Message) -> Iterator[str]:
+def _texts(message: Message) -> Iterable[str]:
     """How each text of a message begins."""
     content = message.get("content")
     if isinstance(content, str):
-        yield content[:_LOOKED_AT].lstrip()
-        return
-    for part in content or ():
+        return (content[:_LOOKED_AT].lstrip(),)
+    return _texts_of(content or ())
+
+
+def _texts_of(parts: Sequence[Message]) -> Iterator[str]:
+    for part in parts:
         text = part.get("text")
         if isinstance(text, str):
             yield text[:_LOOKED_AT].lstrip()
