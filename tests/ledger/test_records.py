@@ -75,6 +75,8 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     strange=_SCORE,
     written=st.dictionaries(_NAMES, st.integers(0, 10**6)),
     lasting=st.booleans(),
+    marked=st.booleans(),
+    cached=st.dictionaries(_NAMES, st.integers(0, 200_000)),
     slow=st.dictionaries(_NAMES, st.floats(0, 1e6)),
     down=st.dictionaries(_NAMES, _CLOSED),
 )
@@ -90,8 +92,10 @@ def test_any_decision_survives_its_record(
     written: dict[str, int],
     slow: dict[str, float],
     down: dict[str, Exclusion],
+    cached: dict[str, int],
     *,
     lasting: bool,
+    marked: bool,
 ) -> None:
     """Whatever was asked, seen and known: the record gives it back and makes it again."""
     body = {"messages": [{"role": "user", "content": "text"}]}
@@ -99,7 +103,9 @@ def test_any_decision_survives_its_record(
         body["max_tokens"] = cap  # type: ignore[assignment]
     request = Request(id="r_1", body=body, model=model, constraints=limits, tags={"a": "b"})
     counts = {"qwen3": tokens, "o200k_base": tokens}
-    features = Features(input_tokens=counts, output_tokens=400, written=written, lasting=lasting)
+    features = Features(
+        input_tokens=counts, output_tokens=400, written=written, lasting=lasting, marked=marked
+    )
     guess = Prediction(
         classifier=Ref(name="c"),
         intents=(("chat", 0.7), ("code", 0.3)),
@@ -108,7 +114,7 @@ def test_any_decision_survives_its_record(
         label_failure=failure,
         strange=strange,
     )
-    now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down)
+    now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down, cached_tokens=cached)
     decision = decide(request, features, guess, now, rules())
     record = pack(request, decision)
     assert unpack(record)[1] == decision

@@ -18,17 +18,19 @@ PRICES = {"fast": (0.27, 0.40), "strong": (3, 15), "coder": (0.30, 1.00)}
 def config(upstream: FaultyUpstream, **more: Any) -> dict[str, Any]:
     """The recipe with three models at ``upstream``; ``models`` renames some of them.
 
-    ``qualities`` gives some of them a quality.
+    ``qualities`` gives some of them a quality, ``prices`` another price.
     """
     names = {**MODELS, **more.pop("models", {})}
     qualities = more.pop("qualities", {})
+    prices = {name: {"input": str(i), "output": str(o)} for name, (i, o) in PRICES.items()}
+    prices |= more.pop("prices", {})
     return {
         "providers": {"acme": {"base_url": upstream.base_url, "api_key": "k3y-acme"}},
         "provider": "acme",
         "models": {
             name: {
                 "model": model,
-                "price": {"input": str(PRICES[name][0]), "output": str(PRICES[name][1])},
+                "price": prices[name],
                 "quality": qualities.get(name),
             }
             for name, model in names.items()

@@ -74,9 +74,14 @@ class Price:
         """Pico-dollars for one call."""
         return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
 
-    def expected_cost(self, input_tokens: int, output_tokens: int) -> int:
-        """Pico-dollars for a call of this size with a cold cache."""
+    def expected_cost(
+        self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
+    ) -> int:
+        """Pico-dollars for a call of this size; of the prompt so much is read and written."""
         rates = self.rates_for(input_tokens)
+        if cache_read or cache_write:
+            fresh = input_tokens - cache_read - cache_write
+            return rates.of(fresh, cache_read, cache_write, output_tokens)
         return input_tokens * rates.input + output_tokens * rates.output
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:

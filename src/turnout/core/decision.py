@@ -22,7 +22,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
     cannot take a request now; ``latency_ms`` maps one to its median latency, ``outstanding`` one of
-    several deployments of a model to the calls under way there.
+    several deployments of a model to the calls under way there, ``cached_tokens`` one to how much
+    of this prompt its provider is expected to have in its cache (0: it was seen to keep nothing).
     """
 
     as_of: float = 0.0
@@ -30,6 +31,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     unavailable: Mapping[str, Exclusion] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     outstanding: Mapping[str, int] = field(default_factory=dict)
+    cached_tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 class Candidate(Struct, frozen=True):
@@ -40,6 +42,11 @@ class Candidate(Struct, frozen=True):
     ``latency_ms`` the median of its last answers, each None where nothing is known. ``score`` is
     the policy's, ``propensity`` the probability in [0, 1] with which it was drawn first, and
     ``reason`` the policy's words. ``excluded`` is None when it was eligible.
+
+    Of the prompt the cost counts so many tokens at the price of cache reads and of cache writes,
+    the rest as fresh. ``cold_pico_usd`` is the cost without anything to read, ``ranked_pico_usd``
+    the one it is ranked by where later turns are to read what this one puts into its cache; both
+    are None where they are the same.
     """
 
     deployment: str
@@ -51,6 +58,10 @@ class Candidate(Struct, frozen=True):
     propensity: float = 0.0
     reason: str = ""
     excluded: Exclusion | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cold_pico_usd: int | None = None
+    ranked_pico_usd: int | None = None
 
 
 class Route(Struct, frozen=True):
@@ -154,7 +165,20 @@ def _candidate_dict(candidate: Candidate) -> dict[str, Any]:
 def _candidate_line(candidate: Candidate) -> str:
     if candidate.excluded:
         return f"  {candidate.model}: excluded, {candidate.excluded}"
-    cost = format_usd(candidate.cost_pico_usd)
+    cost = format_usd(candidate.cost_pico_usd) + _classes(candidate)
     likely = "" if candidate.quality is None else f", P(success) {candidate.quality:.2f}"
     note = f", {candidate.reason}" if candidate.reason else ""
     return f"  {candidate.model}: expected cost {cost}{likely}{note}"
+
+
+def _classes(candidate: Candidate) -> str:
+    """How the prompt is priced, where not all of it is fresh."""
+    read, written = candidate.cache_read_tokens, candidate.cache_write_tokens
+    found = [f"{read:,} tokens read from its cache"] if read else []
+    if written:
+        found.append(f"{written:,} tokens written to {'it' if read else 'its cache'}")
+    if candidate.cold_pico_usd is not None:
+        found.append(f"{format_usd(candidate.cold_pico_usd)} with a cold one")
+    if candidate.ranked_pico_usd is not None:
+        found.append(f"ranked as {format_usd(candidate.ranked_pico_usd)} for the turns to come")
+    return f" ({', '.join(found)})" if found else ""

@@ -34,7 +34,8 @@ class Features(Struct, frozen=True, kw_only=True):
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
     ``kind`` is what the call is for. ``uncounted`` are tokens that files and sound may take beyond
-    what is counted for them, None where nobody can say.
+    what is counted for them, None where nobody can say. ``marked`` says that the prompt marks what
+    its provider shall keep in its cache; ``answers`` counts the conversation's answers so far.
     """
 
     input_tokens: Mapping[str, int]
@@ -51,6 +52,8 @@ class Features(Struct, frozen=True, kw_only=True):
     paid_by_call: bool = False
     kind: CallKind = "turn"
     uncounted: int | None = 0
+    marked: bool = False
+    answers: int = 0
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

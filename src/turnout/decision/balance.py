@@ -1,7 +1,8 @@
 """Shares a model's load among its deployments: a policy ranks models, this ranks their places.
 
 Invariant: pure; chance is a hash of the request's id (of its session where it has one), and the
-calls under way come in with the snapshot. Deployments of one model stand together in a ranking.
+calls under way and what is in prompt caches come in with the snapshot. Deployments of one model
+stand together in a ranking; a conversation stays where its prompt is cached.
 Sources: least requests over weights as in Envoy's weighted least request; weighted order without
 replacement after Efraimidis and Spirakis (2006).
 This module does not know clocks, health or the network.
@@ -61,11 +62,13 @@ class Balance:
         request, outstanding = situation.request, situation.snapshot.outstanding
         signed_by = request.tags.get(SIGNED_BY)
 
-        def place(candidate: Candidate) -> tuple[bool, float, float]:
+        def place(candidate: Candidate) -> tuple[bool, int, float, float]:
             ident, weight = candidate.deployment, group.weights[candidate.deployment]
             load = outstanding.get(ident, 0) / weight if group.rule == "least_outstanding" else 0.0
-            # Only the deployment that signed a thought can read it again.
-            return ident != signed_by, load, _late(request, ident, weight)
+            # Only the deployment that signed a thought can read it again, and only the one that had
+            # the conversation's last turn has its prompt in the cache.
+            moved = (ident != signed_by, -candidate.cache_read_tokens)
+            return *moved, load, _late(request, ident, weight)
 
         return sorted(candidates, key=place)
 
@@ -77,7 +80,7 @@ class Balance:
         group = self.groups.get(score.deployment)
         if group is None:
             return [score]
-        drawn = group.rule == "weighted"
+        drawn = group.rule == "weighted" and not any(c.cache_read_tokens for c in candidates)
         total = sum(group.weights[c.deployment] for c in candidates)
         found = []
         for place, candidate in enumerate(candidates):

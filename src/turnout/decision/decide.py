@@ -33,6 +33,7 @@ from turnout.decision.eligible import candidates
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
+from turnout.decision.warm import ranked_warm
 from turnout.policies import Fixed, Policy, Score, Situation
 
 _OWN_ID = re.compile(r"r_([0-9a-f]{24})\Z")
@@ -111,10 +112,13 @@ def decide(
 def _ranked(
     policy: Policy, candidates: Sequence[Candidate], situation: Situation, balance: Balance | None
 ) -> Sequence[Score]:
+    def rank(found: Sequence[Candidate]) -> Sequence[Score]:
+        if balance is None:
+            return policy.rank(found, situation)
+        return balance.rank(policy, found, situation)
+
     open_ones = [c for c in candidates if not c.excluded]
-    if balance is None:
-        return policy.rank(open_ones, situation)
-    return balance.rank(policy, open_ones, situation)
+    return ranked_warm(rank, open_ones) if situation.snapshot.cached_tokens else rank(open_ones)
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:

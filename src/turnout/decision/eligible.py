@@ -20,6 +20,7 @@ from turnout.core import (
     Request,
     Snapshot,
 )
+from turnout.decision.expected import Expected, expected
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
@@ -40,7 +41,8 @@ class Asked(Struct, frozen=True):
     """What a constraint may look at: the request as one deployment would see it.
 
     ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cap`` is the most
-    that the caller takes, ``cost_pico_usd`` what the call would cost, None where that is unknown.
+    that the caller takes, ``cost_pico_usd`` what the call would cost with a cold cache, None where
+    that is unknown.
     """
 
     request: Request
@@ -168,18 +170,28 @@ def candidates(
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     checks = _binding(request.constraints, features, snapshot, cap)
     success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
+    cached = snapshot.cached_tokens
+    warmest = max(cached.values(), default=0) if cached else 0
     found = []
     for deployment in deployments:
         card, ident = deployment.card, deployment.id
-        price = None if features.paid_by_call else deployment.price
         model = card.id
         prompt, answer = input_tokens(features, deployment), written.get(model, usual)
-        cost = None if price is None else price.expected_cost(prompt, answer * answers)
-        asked = Asked(request, features, snapshot, prompt, answer, cap, cost)
+        priced = expected(
+            deployment, features, prompt, answer * answers, cached.get(ident), warmest
+        )
+        asked = Asked(request, features, snapshot, prompt, answer, cap, priced.cold)
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
-        found.append(Candidate(ident, model, cost, quality, usual_ms, None, 0.0, "", excluded))
+        facts = (ident, model, priced.cost, quality, usual_ms, None, 0.0, "", excluded)
+        found.append(Candidate(*facts, *_classes(priced)))
     return found
+
+
+def _classes(priced: Expected) -> tuple[int, int, int | None, int | None]:
+    """How the prompt is billed, as a candidate's last fields."""
+    cold = priced.cold if priced.read else None
+    return priced.read, priced.written, cold, priced.ranked
 
 
 def _excluded(

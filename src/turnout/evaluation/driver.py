@@ -3,6 +3,7 @@
 A cell of the table is what the model's call would have brought: its score, its cost, its latency.
 A missing cell is a call that failed, so the plan's next route is taken. A wrong draft is rejected
 by its score, and the walk escalates as it would when serving; the draft's cost is paid.
+A table has no conversations: no prompt cache is known of, and costs are those with a cold one.
 """
 
 from collections.abc import Mapping, Sequence

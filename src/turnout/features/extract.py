@@ -18,6 +18,8 @@ EXPECTED_OUTPUT_TOKENS = 400
 _TEXT = frozenset({"text"})
 # How long a part of a prompt is to be cached at most, as the part says it.
 _HOUR = "1h"
+# What a mark of a part says: Anthropic's ``cache_control``, as OpenRouter takes it, too.
+MARK = "ephemeral"
 _MODALITY_OF_PART = {
     "image_url": "image",
     "input_image": "image",
@@ -45,19 +47,23 @@ def extract(
     files = weighed(parts)
     overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts)) + files.about
     own = (request.dialect == "responses" and request.native) or {}
+    said = strings(request.native or (parted and messages))
+    roles = [message["role"] for message in messages]
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
-        turns=[message["role"] for message in messages].count("user"),
+        turns=roles.count("user"),
         characters=sum(map(len, texts)),
         modalities=_modalities(parts) if parts else _TEXT,
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
-        lasting=_HOUR in strings(request.native or (parted and messages)),
+        lasting=_HOUR in said,
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
         kind=call_kind(request),
         uncounted=files.more,
+        marked=MARK in said,
+        answers=roles.count("assistant"),
     )
 
 

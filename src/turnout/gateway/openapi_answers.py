@@ -62,7 +62,14 @@ _MODEL = _object(
 )
 _CANDIDATE = _object(
     {"deployment": _TEXT, "model": _TEXT, "excluded": _MAYBE_TEXT, "reason": _TEXT},
-    {"cost_pico_usd": {"type": ["integer", "null"]}, "propensity": _NUMBER},
+    {
+        "cost_pico_usd": {"type": ["integer", "null"]},
+        "cold_pico_usd": {"type": ["integer", "null"]},
+        "ranked_pico_usd": {"type": ["integer", "null"]},
+        "cache_read_tokens": _COUNT,
+        "cache_write_tokens": _COUNT,
+        "propensity": _NUMBER,
+    },
 )
 _ROUTE = _object(
     {"deployment": _TEXT, "model": _TEXT, "provider": _TEXT, "role": _TEXT, "ordinal": _COUNT}

@@ -33,6 +33,7 @@ _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
 _EXCLUDED = Candidate.__struct_fields__.index("excluded")
+_CLASSES = 4
 
 
 def pack(request: Request, decision: Decision) -> bytes:
@@ -142,7 +143,7 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
-_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0)
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0)
 
 
 def _features(features: Features) -> list[Any]:
@@ -164,6 +165,8 @@ def _features(features: Features) -> list[Any]:
         features.paid_by_call,
         features.kind,
         features.uncounted,
+        features.marked,
+        features.answers,
     ]
     while rare and rare[-1] == _USUAL[len(rare) - 1]:
         rare.pop()
@@ -186,6 +189,8 @@ def _as_features(fields: list[Any]) -> Features:
         paid_by_call=len(fields) > 11 and fields[11],
         kind=fields[12] if len(fields) > 12 else "turn",
         uncounted=fields[13] if len(fields) > 13 else 0,
+        marked=len(fields) > 14 and fields[14],
+        answers=fields[15] if len(fields) > 15 else 0,
     )
 
 
@@ -222,6 +227,8 @@ def _as_prediction(fields: list[Any]) -> Prediction:
 def _snapshot(now: Snapshot) -> list[Any]:
     unavailable = {name: _exclusion(why) for name, why in now.unavailable.items()}
     always = [now.as_of, now.version, unavailable, dict(now.latency_ms)]
+    if now.cached_tokens:
+        return [*always, dict(now.outstanding), dict(now.cached_tokens)]
     return [*always, dict(now.outstanding)] if now.outstanding else always
 
 
@@ -233,6 +240,7 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
         unavailable={name: _as_exclusion(why) for name, why in unavailable.items()},
         latency_ms=latency_ms,
         outstanding=rest[0] if rest else {},
+        cached_tokens=rest[1] if len(rest) > 1 else {},
     )
 
 
@@ -240,7 +248,8 @@ def _candidate(candidate: Candidate) -> list[Any]:
     fields = list(structs.astuple(candidate))
     if candidate.excluded is not None:
         fields[_EXCLUDED] = _exclusion(candidate.excluded)
-    return fields
+    # Without the classes of a prompt that is billed as fresh: most are.
+    return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
 
 
 def _as_candidate(fields: list[Any]) -> Candidate:

@@ -87,11 +87,9 @@ def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: in
         prompt, output, read, written = (
             -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
         )
-    if not (read or written):
-        return price.expected_cost(prompt, output)
     read = min(prompt, read)
     written = min(prompt - read, written)
-    return price.rates_for(prompt).of(prompt - read - written, read, written, output)
+    return price.expected_cost(prompt, output, cache_read=read, cache_write=written)
 
 
 def counted(decision: Decision, deployment: Deployment) -> int:

@@ -76,5 +76,11 @@ def in_order(
 
 
 def cost_of(candidate: Candidate) -> float:
-    """Expected cost for ordering; an unknown price counts as dearer than any other."""
-    return float("inf") if candidate.cost_pico_usd is None else float(candidate.cost_pico_usd)
+    """Expected cost for ordering; an unknown price counts as dearer than any other.
+
+    What a model would read into its cache for the turns to come is spread over them.
+    """
+    cost = candidate.cost_pico_usd
+    if candidate.ranked_pico_usd is not None:
+        cost = candidate.ranked_pico_usd
+    return float("inf") if cost is None else float(cost)

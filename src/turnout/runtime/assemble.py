@@ -17,6 +17,7 @@ from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.budgets import budgets_of
+from turnout.runtime.caches import Caches
 from turnout.runtime.classifying import Asked, asked_of, classifier_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.means import Means
@@ -73,6 +74,7 @@ def assemble(
         health=_health(config, catalog, success),
         stand_in=stand_in,
         verifier=verifier_of(config, catalog, stand_in),
+        caches=None if stand_in else Caches(catalog.deployments),
     )
     return Assembly(
         config=config,
@@ -155,7 +157,7 @@ def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
         safety=replace(means.rules.safety, block=False),
     )
     health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
-    return replace(means, rules=rules, health=health, stand_in=None, verifier=None)
+    return replace(means, rules=rules, health=health, stand_in=None, verifier=None, caches=None)
 
 
 def _balance(config: Config, catalog: Catalog) -> Balance | None:

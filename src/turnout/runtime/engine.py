@@ -181,6 +181,8 @@ class Engine:
         """
         for mine, its in zip(self._parts.every, old.parts.every, strict=False):
             mine.health.succeed(its.health)
+            if mine.caches is not None and its.caches is not None:
+                mine.caches.succeed(its.caches)
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
@@ -222,8 +224,14 @@ class Engine:
             unavailable=self._parts.closed(),
             latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
+            cached_tokens=self._cached(read),
         )
         return decide(request, read.features, read.prediction, now, self._rules)
+
+    def _cached(self, read: Read) -> Mapping[str, int]:
+        """What is known of the prompt to be in caches."""
+        caches = self._parts.means.caches
+        return {} if caches is None or read.prefix is None else caches.expected(read.prefix)
 
     def _latencies(self, request: Request) -> Mapping[str, float]:
         """What answers took, where the decision depends on it."""
@@ -249,6 +257,7 @@ class Engine:
                 decision=decision,
                 means=self._parts.means,
                 outcomes=list(read.labelled),
+                prefix=read.prefix,
                 screening=self._screening,
             )
         return Walk(
@@ -256,4 +265,5 @@ class Engine:
             decision=decision,
             means=self._parts.means,
             outcomes=list(read.labelled),
+            prefix=read.prefix,
         )

@@ -12,6 +12,7 @@ from turnout.decision import RetryRules, Rulebook
 from turnout.ledger import Recorder
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends
+from turnout.runtime.caches import Caches
 from turnout.runtime.cohort import Cohort
 from turnout.runtime.health import Health
 
@@ -63,7 +64,10 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment."""
+    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment.
+
+    ``caches`` knows what providers keep of prompts; None where nothing is to be known.
+    """
 
     rules: Rulebook
     backends: Backends
@@ -74,3 +78,4 @@ class Means:
     stand_in: Deployment | None = None
     verifier: Verifier | None = None
     cohort: Cohort = field(default_factory=Cohort)
+    caches: Caches | None = None

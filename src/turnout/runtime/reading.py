@@ -19,6 +19,7 @@ from turnout.runtime.assemble import Assembly
 from turnout.runtime.cohort import Together
 from turnout.runtime.label import ask_label
 from turnout.runtime.long import CHARACTERS_AT_ONCE, done
+from turnout.runtime.prefix import Prefix
 
 # Characters of which seconds of reading would hold up prompts that take less.
 _LONG = 1_000_000
@@ -29,10 +30,14 @@ _UNREAD = Prediction(classifier=Ref(name="none"))
 
 
 class Read(Struct, frozen=True):
-    """What is known of a request before the decision, and the calls that helped to know it."""
+    """What is known of a request before the decision, and the calls that helped to know it.
+
+    ``prefix`` are the prompt's beginnings, where a provider's cache may hold some of them.
+    """
 
     features: Features
     prediction: Prediction
+    prefix: Prefix | None = None
     labelled: tuple[Outcome, ...] = ()
 
 
@@ -80,9 +85,9 @@ class Reader:
     def read_now(self, request: Request) -> Read:
         """As ``read``, blocking, by the local classifier alone."""
         if self._passes(request):
-            return Read(*self._estimated(request, _UNREAD))
+            return self._estimated(request, _UNREAD)
         local = self.parts.classifier.predict(readable_messages(request))
-        return Read(*self._estimated(request, local))
+        return self._estimated(request, local)
 
     async def read(self, request: Request) -> Read:
         """Facts and estimates."""
@@ -94,9 +99,10 @@ class Reader:
             local = await self._local(request, aside)
             prediction, labelled = await self._labelled(request, local)
         if aside is None:
-            return Read(*self._estimated(request, prediction, texts), labelled)
-        known = await done(aside, self._estimated, request, prediction, texts)
-        return Read(*known, labelled)
+            known = self._estimated(request, prediction, texts)
+        else:
+            known = await done(aside, self._estimated, request, prediction, texts)
+        return structs.replace(known, labelled=labelled) if labelled else known
 
     def _aside(self, request: Request, texts: Sequence[str]) -> Executor | None:
         """Where a request of these texts is read, if not here; a body may hold files beside."""
@@ -133,16 +139,18 @@ class Reader:
 
     def _estimated(
         self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
-    ) -> tuple[Features, Prediction]:
+    ) -> Read:
         """Facts, and the verdict with predicted success where there is a predictor."""
         features = extract(request, self._tokenizers, texts)
-        known = self.parts.success
+        caches, known = self.parts.means.caches, self.parts.success
+        prefix = caches.prefix(request) if caches is not None else None
         if known is None:
-            return features, prediction
+            return Read(features, prediction, prefix)
         text = prompt_text(request)
         success, strange = known.predictor.judge(text)
         if known.lengths is not None:
             quantile = self.parts.config.policy.output_quantile
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)
             features = structs.replace(features, written=written)
-        return features, structs.replace(prediction, success=success, strange=strange)
+        prediction = structs.replace(prediction, success=success, strange=strange)
+        return Read(features, prediction, prefix)

@@ -16,6 +16,7 @@ from turnout.ledger import DONE
 from turnout.runtime.call import Call
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.means import Means
+from turnout.runtime.prefix import Prefix
 from turnout.runtime.receipt import total
 from turnout.runtime.verify import as_asked, draft_of
 
@@ -25,7 +26,8 @@ Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
-    ``scans`` are what the answer's scanner read, ``stopped`` why it stopped the answer.
+    ``prefix`` are the prompt's beginnings where they were made, ``scans`` what the answer's scanner
+    read, ``stopped`` why it stopped the answer.
     """
 
     request: Request
@@ -33,6 +35,7 @@ class Walk(Struct, kw_only=True):
     means: Means
     outcomes: list[Outcome] = field(default_factory=list)
     call: Call | None = None
+    prefix: Prefix | None = None
     scans: tuple[Scan, ...] = ()
     stopped: str | None = None
 
@@ -157,6 +160,8 @@ class Walk(Struct, kw_only=True):
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         self.means.health.ended(call.outcome)
+        if self.means.caches is not None:
+            self.means.caches.answered(self.request, self.decision, call.outcome, self.prefix)
         written = self.means.recorder.attempted(call.outcome)
         if written is not DONE:
             await asyncio.shield(written)  # written even when the caller leaves

@@ -65,7 +65,7 @@ def tokens_of(text: str) -> list[str]:
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:
     """Tokens of everything the model reads, and at least one."""
-    texts = strings(body.get("messages") or []) + strings(body.get("tools") or [])
+    texts = strings([body.get(name) for name in ("system", "messages", "tools")])
     return max(1, sum(len(tokens_of(text)) for text in texts))
 
 

@@ -158,11 +158,12 @@ def _content(message: Payload, model: str) -> Iterator[dict[str, Any]]:
 
 
 def _usage(usage: Payload) -> dict[str, int]:
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    details = usage.get("prompt_tokens_details") or {}
+    read, written = details.get("cached_tokens", 0), details.get("cache_write_tokens", 0)
     return {
-        "input_tokens": usage["prompt_tokens"] - cached,
-        "cache_read_input_tokens": cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": usage["prompt_tokens"] - read - written,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": written,
         "output_tokens": usage["completion_tokens"],
     }
 

@@ -14,7 +14,8 @@ from typing import Any
 class InvoiceEntry:
     """One call, as the upstream bills it.
 
-    ``prompt_tokens`` is 0 until the work begins, ``cached_tokens`` are part of it;
+    ``prompt_tokens`` is 0 until the work begins, ``cached_tokens`` and ``written_tokens`` (read
+    from a cache and written to it) are part of it;
     ``completion_tokens`` counts what was really produced, with ``reasoning_tokens`` as a part of
     it. ``peer_closed_after`` is the number of tokens produced when the peer was seen to be gone.
     Times are seconds of the monotonic clock.
@@ -28,6 +29,7 @@ class InvoiceEntry:
     status: int | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     usage_sent: bool = False
@@ -66,8 +68,10 @@ def usage_object(entry: InvoiceEntry, flags: frozenset[str]) -> dict[str, Any] |
     if "deepseek" in flags:
         usage["prompt_cache_hit_tokens"] = entry.cached_tokens
         usage["prompt_cache_miss_tokens"] = entry.prompt_tokens - entry.cached_tokens
-    elif entry.cached_tokens:
+    elif entry.cached_tokens or entry.written_tokens:
         usage["prompt_tokens_details"] = {"cached_tokens": entry.cached_tokens}
+        if entry.written_tokens:
+            usage["prompt_tokens_details"]["cache_write_tokens"] = entry.written_tokens
     if "negusage" in flags:
         usage["completion_tokens"] = -1
     if "wrongusage" in flags:

@@ -27,6 +27,7 @@ FLAGS = {
     "negusage": "negative token counts",
     "wrongusage": "token counts that contradict each other",
     "cached": "half of the prompt counted as cached",
+    "keeps": "what earlier prompts began with counted as cached, from 1,024 tokens on",
     "deepseek": "cache usage in DeepSeek's fields",
     "xai": "reasoning tokens outside completion_tokens",
     "parallel": "a call of every tool at once",

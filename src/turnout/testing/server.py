@@ -17,6 +17,7 @@ from turnout.testing.http1 import Exchange, PeerGone
 from turnout.testing.invoice import InvoiceEntry, RecordedRequest, usage_object
 from turnout.testing.local_server import LocalServer
 from turnout.testing.playback import Playback, Wire
+from turnout.testing.prompt_cache import PromptCache
 from turnout.testing.refusals import refusal, unsupported
 from turnout.testing.script import HONEST, Script, parse
 from turnout.testing.vectors import embedding_answer
@@ -63,6 +64,7 @@ class FaultyUpstream(LocalServer):
         self.open_connections = 0
         self._api_key = api_key
         self._calls: dict[str, int] = {}
+        self._cache = PromptCache()
 
     def entries(self, model: str) -> list[InvoiceEntry]:
         """The invoice's entries for one model."""
@@ -117,7 +119,11 @@ class FaultyUpstream(LocalServer):
             said = json.dumps({"error": picked}).encode()
             return await _refuse(exchange, entry, (400, _JSON, said), script.slow_s)
         entry.prompt_tokens = _billed_prompt(script, body)
-        entry.cached_tokens = entry.prompt_tokens // 2 if "cached" in script else 0
+        if "cached" in script:
+            entry.cached_tokens = entry.prompt_tokens // 2
+        elif "keeps" in script:
+            marked = request.path == MESSAGES_PATH
+            entry.cached_tokens, entry.written_tokens = self._cache.used(body, marked=marked)
         if request.path == EMBEDDINGS_PATH:
             return await _embed(exchange, entry, script, body)
         wire = _wire(request.path, entry, body)

@@ -1,0 +1,137 @@
+"""``python -m benchmarks.stickiness``: what a conversation costs with and without cache state.
+
+An agent's conversation of 12 turns behind 20 kB of instructions, growing by what its tools say;
+every third turn is hard and needs the stronger of two models. Real routing and real calls to a
+local provider that keeps prompts as OpenAI's and Anthropic's do; real prices. Its texts are made
+up, so that the figures tell how much the cache state is worth, and not what you will pay.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from benchmarks.machine import describe
+from turnout import Router
+from turnout.config import load_mapping
+from turnout.core import Constraints
+from turnout.runtime.assemble import assemble
+from turnout.testing import FaultyUpstream
+
+TURNS, PREFIX_BYTES, HARD_EVERY = 12, 20_000, 3
+ANSWER_TOKENS = 150
+POOLS = (
+    ("openai", "gpt-5.4", "gpt-5.4-mini"),
+    ("anthropic", "claude-sonnet-5-5", "claude-haiku-4-5"),
+    ("deepseek", "deepseek-v4-pro", "deepseek-v4-flash"),
+)
+GROWTHS = (500, 6_000)
+_WORDS = [
+    "the",
+    "file",
+    "has",
+    "a",
+    "test",
+    "that",
+    "fails",
+    "when",
+    "its",
+    "input",
+    "is",
+    "read",
+    "from",
+    "disk",
+    "and",
+    "not",
+    "from",
+    "memory",
+]
+_MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """A whole conversation: dollars, the share of prompt tokens that were cached, and switches."""
+
+    usd: float
+    cached: float
+    switches: int
+
+
+def main() -> None:
+    """Hold each conversation in four ways, and print."""
+    for name, value in describe("turnout", "genai-prices").items():
+        print(f"{name:>12}  {value}")
+    print(f"\n{'pool':<38}{'a turn adds':>12}  {'way':<28}{'USD':>9}{'cached':>8}{'switches':>9}")
+    for pool in POOLS:
+        for growth in GROWTHS:
+            for way, bill in _ways(pool, growth):
+                row = f"{pool[1] + ' / ' + pool[2]:<38}{growth:>10} B  {way:<28}"
+                print(f"{row}{bill.usd:9.4f}{bill.cached:8.0%}{bill.switches:9}", flush=True)
+
+
+def _ways(pool: tuple[str, str, str], growth: int) -> Iterator[tuple[str, Bill]]:
+    yield "always the stronger", _held(pool, growth, model="strong")
+    yield "routed, caches ignored", _held(pool, growth, blind=True)
+    yield "routed, caches priced", _held(pool, growth)
+
+
+def _held(
+    pool: tuple[str, str, str], growth: int, *, model: str = "auto", blind: bool = False
+) -> Bill:
+    chance = random.Random(12)
+    with FaultyUpstream() as upstream:
+        script = f"f-keeps-tokens{ANSWER_TOKENS}"
+        upstream.scripts.update(dict.fromkeys(pool[1:], script))
+        parts = assemble(load_mapping(_settings(upstream, *pool), {}), {})
+        if blind:
+            parts = replace(parts, means=replace(parts.means, caches=None))
+        messages: list[dict[str, Any]] = [
+            {"role": "system", "content": _text(chance, PREFIX_BYTES)}
+        ]
+        picks, paid = [], 0
+        with Router(parts) as router:
+            for turn in range(TURNS):
+                said = {"type": "text", "text": f"Turn {turn}. {_text(chance, growth)}"}
+                asked = {"role": "user", "content": [{**said, **_MARK}]}
+                reply = router.chat(
+                    [*messages, asked],
+                    model=model,
+                    constraints=Constraints(quality=0.5 if turn % HARD_EVERY else 1.0),
+                    max_tokens=ANSWER_TOKENS,
+                )
+                messages += [
+                    {"role": "user", "content": [said]},
+                    {"role": "assistant", "content": reply.text},
+                ]
+                picks.append(reply.decision.model)
+                paid += reply.cost_pico_usd or 0
+        prompt = sum(entry.prompt_tokens for entry in upstream.invoice)
+        cached = sum(entry.cached_tokens for entry in upstream.invoice)
+    switches = sum(a != b for a, b in pairwise(picks))
+    return Bill(usd=paid / 1e12, cached=cached / prompt, switches=switches)
+
+
+def _settings(upstream: FaultyUpstream, preset: str, strong: str, weak: str) -> dict[str, Any]:
+    local = {"preset": preset, "base_url": upstream.base_url, "api_key": "k"}
+    return {
+        "providers": {"local": local},
+        "provider": "local",
+        "models": {
+            "strong": {"model": strong, "quality": 0.9},
+            "weak": {"model": weak, "quality": 0.7},
+        },
+        "default": "strong",
+        "policy": {"name": "cheapest_above_quality"},
+        "ledger": "off",
+    }
+
+
+def _text(chance: random.Random, size: int) -> str:
+    """Words of about so many bytes."""
+    return " ".join(chance.choice(_WORDS) for _ in range(size * 10 // 43))
+
+
+if __name__ == "__main__":
+    main()

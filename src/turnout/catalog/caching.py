@@ -1,0 +1,55 @@
+"""What a provider keeps of prompts and bills for it, as its documents say.
+
+Sources: developers.openai.com/api/docs/guides/prompt-caching (a prompt of 1,024 tokens and more is
+kept unasked, in steps of 128, for five to ten minutes after its last use; models that have a price
+for writing bill it); platform.claude.com/docs/en/build-with-claude/prompt-caching (only what a
+request marks, for five minutes or an hour after its last use). Other providers of OpenAI's kind are
+taken to do as OpenAI does where the price book has a price for what they read from a cache.
+This module does not know what is in a cache.
+"""
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from turnout.catalog.catalog import Deployment
+from turnout.catalog.price import Price
+
+# No provider keeps a shorter prompt.
+LEAST_TOKENS = 1024
+LIFE_S, LASTING_S = 300.0, 3600.0
+_STEP = 128
+_OPENAI, _OPENAI_AT_AZURE = "api.openai.com", ".openai.azure.com"
+
+
+def is_discounted(price: Price | None, prompt: int) -> bool:
+    """Whether a prompt of so many tokens costs less where it is read from the cache."""
+    if price is None or prompt < LEAST_TOKENS:
+        return False
+    rates = price.rates_for(prompt)
+    return rates.cache_read is not None and rates.cache_read < rates.input
+
+
+def reads_marked(deployment: Deployment) -> bool:
+    """Whether only requests that mark their prompt read anything."""
+    return deployment.provider.family == "anthropic"
+
+
+def kept_unasked(deployment: Deployment, prompt: int) -> int:
+    """The tokens of a prompt that are kept without a mark or a bill, and told only when read."""
+    price = deployment.price
+    if reads_marked(deployment) or price is None or prompt < LEAST_TOKENS:
+        return 0
+    return prompt - prompt % _STEP if price.rates_for(prompt).cache_write is None else 0
+
+
+def bills_writing(deployment: Deployment, price: Price, prompt: int, *, marked: bool) -> bool:
+    """Whether what is not read of a prompt is written, at a price of its own."""
+    if prompt < LEAST_TOKENS or price.rates_for(prompt).cache_write is None:
+        return False
+    return marked or _is_openai(deployment.provider.base_url)
+
+
+@lru_cache(maxsize=256)
+def _is_openai(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host == _OPENAI or host.endswith(_OPENAI_AT_AZURE)

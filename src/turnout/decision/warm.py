@@ -1,0 +1,46 @@
+"""Says where a prompt cache decided: the same ranking without it would have chosen another.
+
+This module does not know what a cache is worth.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
+
+from turnout.core import Candidate
+from turnout.policies import Score
+
+Rank = Callable[[Sequence[Candidate]], Sequence[Score]]
+
+
+def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
+    """The ranking, its first reason saying so where what is in a cache made it the first."""
+    scores = rank(candidates)
+    if not scores:
+        return scores
+    best = _first(scores)
+    if best.deployment == _first(rank([_cold(c) for c in candidates])).deployment:
+        return scores
+    read = {c.deployment: c.cache_read_tokens for c in candidates}[best.deployment]
+    why = f"{read:,} tokens of the prompt are in its cache" if read else _LATER
+    told = structs.replace(best, reason=f"{best.reason}, as {why}")
+    return [told if score is best else score for score in scores]
+
+
+_LATER = "the turns to come will find the prompt in its cache"
+
+
+def _first(scores: Sequence[Score]) -> Score:
+    return max(scores, key=lambda score: score.value)
+
+
+def _cold(candidate: Candidate) -> Candidate:
+    """The candidate as if nothing were in any cache, nor would be read from it later."""
+    cold = candidate.cold_pico_usd
+    return structs.replace(
+        candidate,
+        cost_pico_usd=candidate.cost_pico_usd if cold is None else cold,
+        cache_read_tokens=0,
+        cold_pico_usd=None,
+        ranked_pico_usd=None,
+    )

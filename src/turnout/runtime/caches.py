@@ -1,0 +1,136 @@
+"""What providers' prompt caches are likely to hold of conversations, from what answers told.
+
+Invariant: bounded, and forgotten when a cache may be; no text is kept. Only what is known counts:
+reads and writes that a usage told, and the prompts that a provider keeps unasked, by its documents.
+A deployment that twice in a row read nothing where something was expected is not believed until a
+read is told again. Each process knows its own answers only.
+This module does not know prices' amounts or policies; its clock is an argument.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from msgspec import structs
+
+from turnout.catalog import (
+    LASTING_S,
+    LEAST_TOKENS,
+    LIFE_S,
+    Deployment,
+    is_discounted,
+    kept_unasked,
+)
+from turnout.core import Decision, Outcome, Request, Usage
+from turnout.decision import input_tokens
+from turnout.features import prompt_texts
+from turnout.runtime.prefix import Prefix, goes_on, prefix_of
+
+_MOST = 10_000
+_DOUBTED = 2
+_LONG_BYTES = 256 * 1024
+
+Held = Mapping[str, tuple[int, float]]
+_NOTHING: Held = {}
+
+
+class Caches:
+    """By the hash of a prompt's beginning: tokens of it at each deployment, and until when."""
+
+    def __init__(
+        self, deployments: Mapping[str, Deployment], clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.deployments = deployments
+        self._clock = clock
+        self.salt = secrets.token_bytes(32)
+        self.held: OrderedDict[bytes, Held] = OrderedDict()
+        self.missed: dict[str, int] = {}
+
+    def prefix(self, request: Request) -> Prefix | None:
+        """The prompt's beginnings, where it goes on from an answer and any may be known.
+
+        Those of a long body in any case, so that nobody waits for them when it is answered.
+        """
+        wanted = (self.held and goes_on(request)) or request.body_bytes > _LONG_BYTES
+        return prefix_of(request, self.salt) if wanted else None
+
+    def expected(self, prefix: Prefix) -> dict[str, int]:
+        """The most tokens of the prompt that each deployment's cache is known to hold.
+
+        Where there are any, those not believed are told with 0.
+        """
+        found: dict[str, int] = {}
+        now = self._clock()
+        for end in prefix.ends:
+            for name, (tokens, until) in self.held.get(end, _NOTHING).items():
+                if until > now:
+                    found[name] = max(tokens, found.get(name, 0))
+        doubted = {name: 0 for name, missed in [*self.missed.items()] if missed >= _DOUBTED}
+        found |= doubted
+        return found if any(found.values()) else {}
+
+    def answered(
+        self, request: Request, decision: Decision, outcome: Outcome, prefix: Prefix | None = None
+    ) -> None:
+        """Learn from a call what its deployment has in its cache now."""
+        usage, name = outcome.usage, outcome.route.deployment
+        deployment = self.deployments[name]
+        prompt = input_tokens(decision.features, deployment)
+        if usage.estimated or not usage.total_input or not outcome.is_answer:
+            return
+        if not is_discounted(deployment.price, prompt):
+            return
+        self._compare(name, decision, usage)
+        told = prompt * (usage.cache_read + usage.cache_write) // usage.total_input
+        tokens = max(told, kept_unasked(deployment, prompt))
+        prefix = prefix or prefix_of(request, self.salt)
+        if tokens < LEAST_TOKENS or prefix is None:
+            return
+        began_s = self._clock() if outcome.began_s is None else outcome.began_s
+        until = began_s + (LASTING_S if usage.lasting else LIFE_S)
+        self._keep(prefix.ends[-1], name, tokens, until)
+        if prefix.apart or kept_unasked(deployment, prompt):
+            first = prefix.ends[0]
+            known = self.held.get(first, _NOTHING).get(name)
+            leading = known[0] if known else self._leading(request, decision, prefix, prompt)
+            if leading >= LEAST_TOKENS:
+                self._keep(first, name, min(tokens, leading), until)
+
+    def succeed(self, old: "Caches") -> None:
+        """Go on with what is known of deployments that are as they were."""
+        same = {n for n, d in self.deployments.items() if old.deployments.get(n) == d}
+        self.salt = old.salt
+        for end, held in old.held.items():
+            kept = {name: known for name, known in held.items() if name in same}
+            if kept:
+                self.held[end] = kept
+        self.missed = {name: n for name, n in old.missed.items() if name in same}
+
+    def _compare(self, name: str, decision: Decision, usage: Usage) -> None:
+        """Whether what was expected to be read was: a provider may keep less than it says."""
+        if usage.cache_read:
+            self.missed.pop(name, None)
+        elif any(c.deployment == name and c.cache_read_tokens for c in decision.candidates):
+            self.missed[name] = self.missed.get(name, 0) + 1
+
+    def _leading(self, request: Request, decision: Decision, prefix: Prefix, prompt: int) -> int:
+        """About how many of the prompt's tokens tools and leading instructions are."""
+        body = {**request.body, "messages": request.messages[: prefix.leading]}
+        texts = prompt_texts(structs.replace(request, body=body))
+        characters = decision.features.characters
+        return prompt * sum(map(len, texts)) // characters if characters else 0
+
+    def _keep(self, end: bytes, name: str, tokens: int, until: float) -> None:
+        # A new mapping, since another thread may be reading the old one.
+        self.held[end] = {**self.held.get(end, _NOTHING), name: (tokens, until)}
+        self.held.move_to_end(end)
+        now = self._clock()
+        while self.held:
+            if len(self.held) <= _MOST and not _is_over(next(iter(self.held.values())), now):
+                return
+            self.held.popitem(last=False)
+
+
+def _is_over(held: Held, now: float) -> bool:
+    return all(until < now for _, until in held.values())
