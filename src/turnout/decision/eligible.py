@@ -20,7 +20,7 @@ from turnout.core import (
     Request,
     Snapshot,
 )
-from turnout.decision.expected import Expected, expected
+from turnout.decision.expected import expected
 
 _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
@@ -184,14 +184,9 @@ def candidates(
         excluded = _excluded(checks, asked, deployment)
         quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
         facts = (ident, model, priced.cost, quality, usual_ms, None, 0.0, "", excluded)
-        found.append(Candidate(*facts, *_classes(priced)))
+        cold = priced.cold if priced.read else None
+        found.append(Candidate(*facts, priced.read, priced.written, cold, priced.ranked))
     return found
-
-
-def _classes(priced: Expected) -> tuple[int, int, int | None, int | None]:
-    """How the prompt is billed, as a candidate's last fields."""
-    cold = priced.cold if priced.read else None
-    return priced.read, priced.written, cold, priced.ranked
 
 
 def _excluded(

@@ -6,6 +6,7 @@ at, however long they are. Who is in doubt says that it is a turn. This module k
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import methodcaller
 
 from turnout.core import CallKind, Message, Request
 from turnout.core.request import INSTRUCTING
@@ -52,6 +53,11 @@ _SUB_AGENTS = (
 # Claude Code's line for Anthropic's books says so too.
 _BOOKS, _SAYS_SUB_AGENT = "x-anthropic-billing-header", "cc_is_subagent=true"
 
+_is_chore_told = methodcaller("startswith", _CHORES)
+_is_chore_asked = methodcaller("startswith", _CHORES_ASKED)
+_is_summary = methodcaller("startswith", _SUMMARIES)
+_is_reminder = methodcaller("startswith", _REMINDER)
+
 
 def call_kind(request: Request) -> CallKind:
     """What the caller says that the call is for, else what its body looks like."""
@@ -63,24 +69,19 @@ def call_kind(request: Request) -> CallKind:
     asked = _openings(last) if last.get("role") == "user" else []
     if _is_chore(request, told, asked):
         return "background"
-    if any(text.startswith(_SUB_AGENTS) or _is_booked(text) for text in told):
+    if told and any(text.startswith(_SUB_AGENTS) or _is_booked(text) for text in told):
         return "sub_agent"
     return "tool_step" if _follows_a_tool(messages) else "turn"
 
 
 def _is_chore(request: Request, told: Sequence[str], asked: Sequence[str]) -> bool:
-    if _begins(asked, _SUMMARIES):
+    if any(map(_is_summary, asked)):
         return True
     if request.tools or request.body.get("functions"):
         return False
     cap = request.max_output_tokens
     few = cap is not None and cap <= _FEW_TOKENS
-    return few or _begins(told, _CHORES) or _begins(asked, _CHORES_ASKED)
-
-
-def _begins(texts: Sequence[str], beginnings: tuple[str, ...]) -> bool:
-    """Whether any of the texts begins so."""
-    return any(text.startswith(beginnings) for text in texts)
+    return few or any(map(_is_chore_told, told)) or any(map(_is_chore_asked, asked))
 
 
 def _is_booked(text: str) -> bool:
@@ -95,7 +96,7 @@ def _follows_a_tool(messages: Sequence[Message]) -> bool:
             return True
         if role in INSTRUCTING:
             continue
-        if role != "user" or not all(text.startswith(_REMINDER) for text in _texts(message)):
+        if role != "user" or not all(map(_is_reminder, _texts(message))):
             return False
     return False
 
