@@ -26,7 +26,6 @@ from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.budgets import budgets_of
-from turnout.runtime.cohort import Cohort
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
 from turnout.runtime.history import judged, recorded
@@ -40,11 +39,15 @@ _UNDECIDED = (RouterError, asyncio.CancelledError)
 
 
 class Engine:
-    """Decides and answers by one assembly: what the gateway drives, and a Router is made on."""
+    """Decides and answers by one assembly: what the gateway drives, and a Router is made on.
+
+    ``cohort`` counts the requests that are being served.
+    """
 
     def __init__(self, assembly: Assembly) -> None:
         self._parts = assembly
         self._rules = assembly.means.rules
+        self.cohort = assembly.means.cohort
         self._accounts = Accounts(assembly.means.recorder, assembly.catalog)
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
@@ -54,11 +57,6 @@ class Engine:
     def parts(self) -> Assembly:
         """What this engine was assembled from."""
         return self._parts
-
-    @property
-    def cohort(self) -> Cohort:
-        """The requests that are being served."""
-        return self._parts.means.cohort
 
     async def begin(self, request: Request) -> Walk:
         """The walk of a decision that may go ahead; the caller takes its answer from it.
