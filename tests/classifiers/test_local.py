@@ -88,6 +88,15 @@ def test_a_task_that_is_called_off_is_no_task(classifier: LocalClassifier) -> No
     assert not isinstance(classifier.begin_batch([_user(code)])[0], Unread)
 
 
+def test_no_clause_of_a_long_turn_is_embedded(classifier: LocalClassifier) -> None:
+    """Of a turn that is read at both ends, what a clause means is not asked."""
+    calls_off = "Well, my uncle has explained it meanwhile."
+    rest = f"{calls_off} Write a Python function that reads a CSV file."
+    task = "Translate this into French: good night, and sleep well. "
+    assert isinstance(classifier.begin_batch([_user(task + rest)])[0], Unread)
+    assert not isinstance(classifier.begin_batch([_user(task * 12 + rest)])[0], Unread)
+
+
 def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:
     """The word yes after a code turn is about the code."""
     found = classifier.predict(

@@ -23,11 +23,14 @@ class Asking:
         """Whether a text of these rows does nothing but talk to the classifier."""
         return self.asides.idle(text, rows, self._first.rows_of)
 
-    def read(self, text: str, rows: Rows, embed: Embed | None) -> str:
-        """The text of these rows without what talks to the classifier, if any may do."""
-        return self.without(text, embed) if self.asides.suspected(rows) else text
+    def read(self, text: str, rows: Rows, embed: Embed | None, *, whole: bool) -> str:
+        """The text of these rows without what talks to the classifier, if any may do.
 
-    def without(self, text: str, embed: Embed | None = None) -> str:
+        Of a turn that is not ``whole``, since it was too long, no clause is embedded.
+        """
+        return self.without(text, embed, whole=whole) if self.asides.suspected(rows) else text
+
+    def without(self, text: str, embed: Embed | None = None, *, whole: bool = True) -> str:
         """The text without what talks to the classifier.
 
         Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
@@ -35,7 +38,7 @@ class Asking:
         try:
             return self.asides.without(text, self._first.rows_of)
         except Unsure as unsure:
-            if self._alone and self._alike(unsure.least, unsure.most):
+            if not whole or (self._alone and self._alike(unsure.least, unsure.most)):
                 return unsure.least
             if embed is None:
                 raise

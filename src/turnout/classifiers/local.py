@@ -191,9 +191,12 @@ class LocalClassifier:
         clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
         idle = [self._asking.idle(*clip) for clip in clips[:-1]]
         kept = [i for i, says_nothing in enumerate(idle) if not says_nothing]
-        told = [*(clips[i] for i in kept), *clips[-1:]]
         contexts = tuple(seen.contexts[i] for i in kept)
-        return tuple(self._asking.read(*clip, embed) for clip in told), contexts
+        kept += range(len(idle), len(clips))
+        asked = [
+            self._asking.read(*clips[i], embed, whole=clips[i][0] == seen.turns[i]) for i in kept
+        ]
+        return tuple(asked), contexts
 
     def _alone(self, reading: Reading) -> Prediction | None:
         """The first stage's prediction where it may stand alone, else None."""
