@@ -8,7 +8,6 @@ embedded. Does not know what is done with a prediction.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +41,6 @@ from turnout.core import Message, Prediction, Ref
 # a hundred of them, and none was written to be read alone. From sources that were not seen.
 # Instructions must look so much more like an injection, too. Harm, and injection.
 _MARGIN = np.array((2.0, 3.0), dtype=np.float32)
-_share = itemgetter(1)
 # What the first stage makes of a conversation.
 Begun = Prediction | Reading | Unread
 

@@ -27,8 +27,8 @@ def served_intent(prediction: Prediction, intents: Collection[str]) -> tuple[str
     if prediction.label_failure is not None or not prediction.intents:
         return None, 0.0
     served = dict(prediction.intents)
-    for label, parent in PARENTS.items():
-        if label in served and label not in intents and parent in intents:
+    for label, parent in folding(intents).items():
+        if label in served:
             served[parent] = served.get(parent, 0.0) + served.pop(label)
     intent = max(served, key=served.__getitem__)
     return intent, served[intent]

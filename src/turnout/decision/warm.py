@@ -11,6 +11,7 @@ from turnout.core import Candidate
 from turnout.policies import Score
 
 Rank = Callable[[Sequence[Candidate]], Sequence[Score]]
+_LATER = "the turns to come will find the prompt in its cache"
 
 
 def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
@@ -25,9 +26,6 @@ def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
     why = f"{read:,} tokens of the prompt are in its cache" if read else _LATER
     told = structs.replace(best, reason=f"{best.reason}, as {why}")
     return [told if score is best else score for score in scores]
-
-
-_LATER = "the turns to come will find the prompt in its cache"
 
 
 def _first(scores: Sequence[Score]) -> Score:

@@ -25,11 +25,11 @@ from turnout.catalog import (
 from turnout.core import Decision, Outcome, Request, Usage
 from turnout.decision import input_tokens
 from turnout.features import prompt_texts
+from turnout.runtime.long import BYTES_AT_ONCE
 from turnout.runtime.prefix import Prefix, goes_on, prefix_of
 
 _MOST = 10_000
 _DOUBTED = 2
-_LONG_BYTES = 256 * 1024
 
 Held = Mapping[str, tuple[int, float]]
 _NOTHING: Held = {}
@@ -52,7 +52,7 @@ class Caches:
 
         Those of a long body in any case, so that nobody waits for them when it is answered.
         """
-        wanted = (self.held and goes_on(request)) or request.body_bytes > _LONG_BYTES
+        wanted = (self.held and goes_on(request)) or request.body_bytes > BYTES_AT_ONCE
         return prefix_of(request, self.salt) if wanted else None
 
     def expected(self, prefix: Prefix) -> dict[str, int]:

@@ -48,7 +48,7 @@ class Cohort:
 
     async def in_step(self) -> None:
         """Ends a step: goes on once the others have come as far, at once where there are none."""
-        if self._inside > 1:
+        if not self.alone:
             await _turn()
 
 

@@ -12,14 +12,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # Bytes of a body that are read, counted or written anew on the event loop itself.
-_BYTES_AT_ONCE = 256 * 1024
+BYTES_AT_ONCE = 256 * 1024
 # Characters that are read on the event loop itself, within about a millisecond.
 CHARACTERS_AT_ONCE = 5000
 
 
 async def worked(body_bytes: int, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
     """What the work on a body of so many bytes comes to."""
-    if body_bytes > _BYTES_AT_ONCE:
+    if body_bytes > BYTES_AT_ONCE:
         return await asyncio.to_thread(work, *args, **more)
     return work(*args, **more)
 
