@@ -96,7 +96,7 @@ class LocalClassifier:
         return found
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
-        """For each the prediction of the first stage if it is sure, else what ``finish_batch`` needs.
+        """For each the prediction where the first stage settles it, else for ``finish_batch``.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
