@@ -244,6 +244,8 @@ class Health:
 
     def _spends(self, name: str, for_s: float) -> None:
         """For so long its provider has nothing left for the deployment, and all of its quota."""
+        if not (for_s or self._states[name].spent):
+            return
         mine, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
         wait_s = for_s if most_s is None else min(for_s, most_s)
         until = self._clock() + wait_s if wait_s else 0.0
