@@ -181,7 +181,7 @@ def test_another_version_is_not_asked(tmp_path: Path, monkeypatch: pytest.Monkey
 
     path = tmp_path / "ledger.db"
     with Ledger(store_at(path), catalog=CATALOG):
-        monkeypatch.setattr(sign, "__version__", "9.9.9")
+        monkeypatch.setattr(sign, "own_version", lambda: "9.9.9")
         other = Ledger(store_at(path, lock_wait_s=0.1), catalog=CATALOG)
         with pytest.raises(ConfigError, match=rf"pid {os.getpid()}, Turnout \d.*name another file"):
             other.start()

@@ -8,14 +8,22 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 
 import orjson
 
-from turnout import __version__
 from turnout.core import ConfigError
 from turnout.ledger.store import Owned
 
 _MOST_BYTES = 4096
+
+
+@cache
+def own_version() -> str:
+    """The version of this program."""
+    from importlib.metadata import version
+
+    return version("turnout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +34,7 @@ class Sign:
     """
 
     pid: int = field(default_factory=os.getpid)
-    version: str = __version__
+    version: str = field(default_factory=own_version)
     address: str = ""
     secret: str = field(default="", repr=False)
     guests: bool = False
@@ -50,12 +58,12 @@ class Sign:
     def refusal(self, where: str) -> ConfigError:
         """Why ``where`` cannot be opened; Owned, where its owner can be asked."""
         holder = f"pid {self.pid}" if self.pid else "unknown"
-        if self.version != __version__:
+        if self.version != own_version():
             holder += f", Turnout {self.version}"
         said = (
             f"{where} is being written by another process ({holder}); end it, name another file "
             "with ledger:, or share one ledger: postgresql://…"
         )
-        if self.address and self.version == __version__:
+        if self.address and self.version == own_version():
             return Owned(said, self.address, bytes.fromhex(self.secret))
         return ConfigError(said)
