@@ -72,7 +72,7 @@ def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
     asked = [_user("Hi"), _user("zwei Fragen zu Rost, und warum der Kuchen so flach bleibt?")]
     for messages in asked:
         (begun,) = classifier.begin_batch([messages])
-        whole = begun if isinstance(begun, Prediction) else classifier.finish(begun)
+        whole = begun if isinstance(begun, Prediction) else classifier.finish_batch([begun])[0]
         assert whole == classifier.predict(messages)
 
 

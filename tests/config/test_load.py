@@ -29,6 +29,10 @@ MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
         (MODEL + "fallbacks: {fast: [slow]}\n", "fallbacks.fast: 'slow' is not in models"),
         (MODEL + "policy: fixd\n", "line 4: policy.name: 'fixd': input should be 'intent_map'"),
         (MODEL + "policy: fixed\n", "policy fixed needs model"),
+        (
+            MODEL + "policy: {prompt_caches: on}\n",
+            "line 4: policy.prompt_caches: True: input should be 'priced' or 'off'",
+        ),
         (MODEL + "classifier: llm\n", "kind llm needs model"),
         (MODEL + "safety: {threshold: 2}\n", "line 4: safety.threshold: 2: input should be less"),
         ("models:\n  f: {model: m, price: {input: -1, output: 1}}\ndefault: f\n", "line 2: models"),

@@ -73,6 +73,23 @@ def test_without_an_overlap_the_old_one_is_out_at_once(gate: World) -> None:
     assert [_ask(gate, key) for key in (third, fourth)] == [401, 401]
 
 
+def test_what_was_kept_for_the_key_is_found_with_its_new_secret(tmp_path: Path) -> None:
+    """Exact answers are the key's, as its budgets are; another key finds none of them."""
+    access = Access(admin=ADMIN["x-api-key"])
+    ledger = str(tmp_path / "ledger.db")
+    with world(access=access, ledger=ledger, cache={"ttl_s": 60}) as gate:
+        old, other = _made(gate), _made(gate)
+
+        def hit(key: Any) -> bool:
+            answer = gate.post("/v1/chat/completions", chat(), _by(key))
+            assert answer.status == 200
+            return answer.headers.get("x-turnout-cache") == "hit"
+
+        assert [hit(old), hit(old), hit(other)] == [False, True, False]
+        new = _rotate(gate, old["id"], overlap_s=0).json()
+        assert hit(new)
+
+
 def test_what_another_process_rotates_is_known_within_a_second(gate: World) -> None:
     """The new secret at once, since a key that is not known is looked up."""
     key = _made(gate)
@@ -117,6 +134,24 @@ def test_the_same_request_again_rotates_once(gate: World) -> None:
     answers = [_rotate(gate, key["id"], again) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
     assert _ask(gate, answers[0].json()) == 200
+
+
+def test_a_request_is_carried_out_once_whichever_secret_sends_it(gate: World) -> None:
+    """Its answer opens with the secret that it was asked with, and the other one is told so."""
+    old = _made(gate)
+    new = _rotate(gate, old["id"]).json()
+    body = chat(max_tokens=20)
+
+    def again(key: Any) -> Answer:
+        once = {**_by(key), "idempotency-key": "order-1"}
+        return gate.post("/v1/chat/completions", body, once)
+
+    first = again(old)
+    refused = again(new)
+    assert (first.status, refused.status) == (200, 409)
+    assert refused.json()["error"]["code"] == "idempotency_key_rotated"
+    assert again(old).body == first.body
+    assert len(gate.upstream.invoice) == 1
 
 
 def test_a_key_is_called_otherwise(gate: World) -> None:

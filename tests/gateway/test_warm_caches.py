@@ -102,6 +102,22 @@ def test_the_cheaper_way_is_taken_and_the_bill_says_so(
     assert ("of the prompt are in its cache" in routed.reasons[1]) == stays
 
 
+def test_prompt_caches_off_routes_as_if_nothing_were_cached(tmp_path: Path) -> None:
+    """The same conversation goes to the model that is cheaper at the full price."""
+    with world(
+        policy={**POLICY, "prompt_caches": False},  # as YAML reads a bare off
+        qualities=QUALITIES,
+        prices=prices("0.5"),
+        ledger=str(tmp_path / "ledger.db"),
+    ) as w:
+        w.upstream.scripts.update(KEEPS)
+        talk = Talk(w, "off")
+        assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
+        assert talk.turn() == "acme/fast"
+    strong = talk.candidate("strong")
+    assert (strong["cache_read_tokens"], strong["cold_pico_usd"]) == (0, None)
+
+
 def test_the_decision_shows_what_it_counted_on(tmp_path: Path) -> None:
     """Tokens and prices are in the record, in words, and in what /v1/route says before a call."""
     with world(

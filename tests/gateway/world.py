@@ -85,12 +85,13 @@ def world(
     provider_more: Mapping[str, Any] | None = None,
     proxied: bool = False,
     speaks: Mapping[str, str] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Iterator[World]:
     """A gateway over the recipe with three models; ``more`` changes the configuration.
 
     With ``proxied`` the model ``strong`` is reached through a proxy that spoils connections;
-    ``speaks`` names another family for some of the models.
+    ``speaks`` names another family for some of the models, ``elsewhere`` another base URL.
     """
     # Patient, since tests share a busy machine; tests of deadlines bring their own.
     patient = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 30}
@@ -106,6 +107,9 @@ def world(
             own = {**settings["providers"]["acme"], "family": spoken}
             settings["providers"][spoken] = own
             settings["models"][name]["provider"] = spoken
+        for name, base_url in (elsewhere or {}).items():
+            settings["providers"][f"at-{name}"] = {"base_url": base_url, "api_key": "k3y-acme"}
+            settings["models"][name]["provider"] = f"at-{name}"
         for model in settings["models"].values():
             model.update({"modalities": modalities} if modalities else {})
         settings["models"].update(embedding or {})

@@ -1,11 +1,14 @@
 """Requests that are under way together take each step together; one alone never waits."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
-from turnout.runtime.cohort import Cohort, Together
+from turnout.runtime.cohort import Beside, Cohort, Together
 
 
 async def _served(cohort: Cohort, name: str, seen: list[str]) -> None:
@@ -122,3 +125,76 @@ def test_many_are_done_in_parts_and_all_are_done() -> None:
 
     assert asyncio.run(all_at_once()) == list(range(70))
     assert sizes == [32, 32, 6]
+
+
+def test_what_waits_for_a_thread_is_done_together_there() -> None:
+    """The first is begun at once; those that come meanwhile are done as batches of eight."""
+    calls: list[list[int]] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def noted(numbers: Sequence[int]) -> list[int]:
+        calls.append(list(numbers))
+        begun.set()
+        go_on.wait(10)
+        return _hundredths(numbers)
+
+    async def all_of_them(threads: Executor) -> list[int]:
+        work = Beside(threads, 1, noted)
+        first = asyncio.ensure_future(work.of(100))
+        await asyncio.to_thread(begun.wait, 10)
+        others = [asyncio.ensure_future(work.of(n)) for n in range(1, 11)]
+        await asyncio.sleep(0)
+        others.pop(2).cancel()
+        await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))  # he has left by now
+        go_on.set()
+        return await asyncio.gather(first, *others)
+
+    with ThreadPoolExecutor(1) as threads:
+        found = asyncio.run(all_of_them(threads))
+    assert found == [1, *(100 // n for n in (1, 2, 4, 5, 6, 7, 8, 9, 10))]
+    assert calls == [[100], [1, 2, 4, 5, 6, 7, 8], [9, 10]]
+
+
+def test_several_threads_share_what_waits() -> None:
+    """No thread takes what another one is free for."""
+    sizes: list[int] = []
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def noted(numbers: Sequence[int]) -> list[int]:
+        if numbers == [0]:
+            begun.release()
+            go_on.wait(10)
+        else:
+            sizes.append(len(numbers))
+        return list(numbers)
+
+    async def all_of_them(threads: Executor) -> None:
+        work = Beside(threads, 2, noted)
+        blocked = []
+        for _ in range(2):
+            blocked.append(asyncio.ensure_future(work.of(0)))
+            await asyncio.to_thread(begun.acquire, timeout=10)
+        others = [asyncio.ensure_future(work.of(n)) for n in range(1, 5)]
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(*blocked, *others)
+
+    with ThreadPoolExecutor(2) as threads:
+        asyncio.run(all_of_them(threads))
+    assert max(sizes) <= 2
+    assert sum(sizes) == 4
+
+
+def test_an_error_on_a_thread_is_told_to_its_own_request_alone() -> None:
+    """The others of its batch get what they would have had without it."""
+
+    async def all_of_them(threads: Executor) -> list[int | BaseException]:
+        work = Beside(threads, 1, _hundredths)
+        threads.submit(time.sleep, 0.05)
+        found = (work.of(n) for n in (5, 0, 10))
+        return await asyncio.gather(*found, return_exceptions=True)
+
+    with ThreadPoolExecutor(1) as threads:
+        first, second, third = asyncio.run(all_of_them(threads))
+    assert (first, third) == (20, 10)
+    assert isinstance(second, ZeroDivisionError)

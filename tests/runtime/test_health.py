@@ -1,6 +1,7 @@
 """What fails is left alone, comes back slowly, and is never retried beyond its budget."""
 
 import pytest
+from msgspec import structs
 
 from tests.runtime.world import CODE, router
 from tests.worlds import deployment, price
@@ -90,6 +91,38 @@ def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     assert [why.wait_s for why in what.unavailable().values()] == [30.0, 30.0]
     clock.now += 30
     assert what.unavailable() == {}
+
+
+def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
+    """Its exclusion yields; an answer that says that something is left ends it before its time."""
+    clock = Clock()
+    what = health(clock)
+
+    def answered(spent_s: float | None) -> None:
+        what.began("a")
+        what.ended(structs.replace(outcome("a", None), spent_s=spent_s))
+
+    answered(30.0)
+    answered(None)
+    why = what.unavailable()["a"]
+    assert (why.kind, why.yields, why.wait_s) == ("limit_spent", True, 30.0)
+    clock.now += 30
+    assert what.unavailable() == {}
+    answered(30.0)
+    answered(0.0)
+    assert what.unavailable() == {}
+
+
+def test_what_cools_down_has_not_only_spent_its_limit() -> None:
+    """A failure after it closes the door; when all are closed, the other one is no probe."""
+    clock = Clock()
+    what = health(clock)
+    what.began("a")
+    what.ended(structs.replace(outcome("a", None), spent_s=30.0))
+    call(what, "b", "rate_limited", retry_after_s=60.0)
+    assert [why.yields for why in what.unavailable().values()] == [True, False]
+    call(what, "a", "rate_limited", retry_after_s=60.0)
+    assert [why.yields for why in what.unavailable().values()] == [False, False]
 
 
 def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:

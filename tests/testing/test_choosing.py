@@ -138,10 +138,10 @@ class Spoiled:
         """Nothing is settled at once."""
         return list(conversations)
 
-    def finish(self, reading: Any) -> Prediction:
+    def finish_batch(self, readings: Sequence[Any]) -> list[Prediction]:
         """As in one stage."""
-        found = self.predict(reading)
-        return structs.replace(found, harm=None) if self.how == "staged" else found
+        found = [self.predict(reading) for reading in readings]
+        return [structs.replace(f, harm=None) for f in found] if self.how == "staged" else found
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """One by one."""

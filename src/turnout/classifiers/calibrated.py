@@ -34,15 +34,15 @@ class Calibrated:
         return self._applied(self._inner.predict(messages))
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
-        """For each the prediction where little time finds it, else what ``finish`` needs."""
+        """For each the prediction where little time finds it, else what ``finish_batch`` needs."""
         return [
             self._applied(begun) if isinstance(begun, Prediction) else begun
             for begun in self._inner.begin_batch(conversations)
         ]
 
-    def finish(self, reading: Any) -> Prediction:
-        """The prediction for what ``begin_batch`` did not settle."""
-        return self._applied(self._inner.finish(reading))
+    def finish_batch(self, readings: Sequence[Any]) -> list[Prediction]:
+        """The predictions for what ``begin_batch`` did not settle, in that order."""
+        return [self._applied(p) for p in self._inner.finish_batch(readings)]
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from turnout.classifiers.pieces import BEGIN, END
@@ -71,18 +72,18 @@ class SentenceEncoder:
 
     def _features(self, embedded: Floats, kept: NDArray[np.int64], size: int) -> Floats:
         """Embedding and three convolutions of every piece, normalised: 1280 columns."""
-        projected = _normalised(
-            embedded @ self._projection + self._bias, self._gain, self._shift, self._epsilon
-        )
+        projected = embedded @ self._projection
+        projected += self._bias
+        _normalise(projected, self._gain, self._shift, self._epsilon)
         columns = [embedded]
         for (order, left), part in zip(_ORDERS, np.split(projected, 3, axis=1), strict=True):
             hidden = self._convolved(part, kept, size, f"w1_{order}", f"b1_{order}", order, left)
             columns.append(
                 self._convolved(hidden, kept, size, f"w2_{order}", f"b2_{order}", order, left)
             )
-        weights = self._weights
         joined = np.concatenate(columns, axis=1)
-        return _normalised(joined, weights["ln_g"], weights["ln_b"], self._epsilon)
+        _normalise(joined, self._weights["ln_g"], self._weights["ln_b"], self._epsilon)
+        return joined
 
     def _convolved(
         self,
@@ -97,8 +98,11 @@ class SentenceEncoder:
         # Rows of zeros between the sentences keep a window from reading its neighbour.
         spaced = np.zeros((size, part.shape[1]), dtype=np.float32)
         spaced[kept] = part
-        windows = np.concatenate([spaced[kept - left + k] for k in range(order)], axis=1)
-        out: Floats = windows @ self._weights[weight]
+        # A window is ``order`` rows as one, where they lie; those that are kept are copied.
+        windows = as_strided(
+            spaced, (size - order + 1, order * part.shape[1]), spaced.strides, writeable=False
+        )
+        out: Floats = windows[kept - left] @ self._weights[weight]
         out += self._weights[bias]
         np.maximum(out, 0, out=out)
         out += part
@@ -114,12 +118,13 @@ class SentenceEncoder:
         return unit
 
 
-def _normalised(x: Floats, gain: Floats, shift: Floats, epsilon: float) -> Floats:
-    """Layer normalisation over the columns (Ba et al. 2016, arXiv:1607.06450)."""
-    x = x - x.mean(axis=1, keepdims=True)
+def _normalise(x: Floats, gain: Floats, shift: Floats, epsilon: float) -> None:
+    """Layer normalisation over the columns, in place (Ba et al. 2016, arXiv:1607.06450)."""
+    x -= x.mean(axis=1, keepdims=True)
     variance = np.einsum("ij,ij->i", x, x) / x.shape[1]
-    out: Floats = x / np.sqrt(variance + epsilon)[:, None] * gain + shift
-    return out
+    x /= np.sqrt(variance + epsilon)[:, None]
+    x *= gain
+    x += shift
 
 
 def _batches(rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:

@@ -92,11 +92,11 @@ class LocalClassifier:
 
     def predict(self, messages: Sequence[Message]) -> Prediction:
         """The prediction for one conversation."""
-        (begun,) = self.begin_batch([messages])
-        return begun if isinstance(begun, Prediction) else self.finish(begun)
+        (found,) = self.predict_batch([messages])
+        return found
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
-        """For each the prediction where the first stage settles it, else what ``finish`` needs.
+        """For each the prediction where the first stage settles it, else for ``finish_batch``.
 
         A caller with an event loop leaves the second stage, milliseconds long, to a thread.
         """
@@ -108,17 +108,13 @@ class LocalClassifier:
             for messages, glance in zip(conversations, self._glance.all(conversations), strict=True)
         ]
 
-    def finish(self, reading: Reading | Unread) -> Prediction:
-        """The prediction of both stages for what ``begin_batch`` did not settle."""
-        begun = self._understood(reading)
-        if isinstance(begun, Prediction):
-            return begun
-        excerpts = self._excerpter.of(begun)
-        return self._examined(begun, excerpts, _embedded(excerpts.all))
-
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:
         """Predictions in the order of ``conversations``."""
-        begun = [self._understood(each) for each in self.begin_batch(conversations)]
+        return self.finish_batch(self.begin_batch(conversations))
+
+    def finish_batch(self, readings: Sequence[Begun]) -> list[Prediction]:
+        """The predictions for what ``begin_batch`` gave; what that has settled stays as it is."""
+        begun = [self._understood(each) for each in readings]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
         return [

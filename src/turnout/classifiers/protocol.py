@@ -32,11 +32,11 @@ class Classifier(Protocol):
         ...
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Any]:
-        """For each the prediction where little time finds it, else what ``finish`` needs."""
+        """For each the prediction where little time finds it, else what ``finish_batch`` needs."""
         ...
 
-    def finish(self, reading: Any) -> Prediction:
-        """The prediction for what ``begin_batch`` did not settle."""
+    def finish_batch(self, readings: Sequence[Any]) -> list[Prediction]:
+        """The predictions for what ``begin_batch`` did not settle, in that order."""
         ...
 
     def predict_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Prediction]:

@@ -140,7 +140,8 @@ class PolicySection(Section):
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
     by model. ``steady`` is the margin by which ``cheapest_above_quality`` keeps to the usual model
     on strange prompts. ``output_quantile`` is the quantile of an answer's predicted length that its
-    expected cost counts. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the
+    expected cost counts. ``prompt_caches: off`` counts every prompt as one that no provider has in
+    its cache. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the
     policy named ``otherwise``.
     """
 
@@ -154,6 +155,7 @@ class PolicySection(Section):
     per_usd: Weight = 0.0
     per_second: Weight = 0.0
     weights: dict[str, Weight] = {}
+    prompt_caches: Annotated[Literal["priced", "off"], BeforeValidator(off)] = "priced"
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None
     rules: tuple[RuleSection, ...] = ()

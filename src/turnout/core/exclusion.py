@@ -21,6 +21,7 @@ ExclusionKind = Literal[
     "no_key",
     "cooling_down",
     "at_limit",
+    "limit_spent",
     "unstated",  # recorded when there were words alone
 ]
 
@@ -44,3 +45,8 @@ class Exclusion(Struct, frozen=True):
     def passes(self) -> bool:
         """Whether the deployment could take the request, only not now."""
         return self.kind in ("cooling_down", "at_limit")
+
+    @property
+    def yields(self) -> bool:
+        """Whether the deployment comes after all others instead of being left out."""
+        return self.kind == "limit_spent"

@@ -54,7 +54,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     where none came, and ``latency_ms`` that of the whole call. ``released`` says that part of the
     answer has left for the caller, after which no other route may be tried. ``cost_pico_usd`` is
     None when the price is unknown; ``model`` is the one that the provider says it served;
-    ``began_s`` is when it began, on the machine's monotonic clock.
+    ``began_s`` is when it began, on the machine's monotonic clock; ``spent_s`` for how many seconds
+    the provider has nothing left for other calls, None where it does not say.
     """
 
     decision_id: str
@@ -70,6 +71,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     released: bool = False
     error: Fault | None = None
     began_s: float | None = None
+    spent_s: float | None = None
 
     @property
     def is_answer(self) -> bool:

@@ -33,7 +33,7 @@ from turnout.decision.eligible import candidates
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
-from turnout.decision.warm import ranked_warm
+from turnout.decision.warm import Rank, ranked_warm
 from turnout.policies import Fixed, Policy, Score, Situation
 
 _OWN_ID = re.compile(r"r_([0-9a-f]{24})\Z")
@@ -89,8 +89,7 @@ def decide(
         intent=UNSAFE if unsafe else intent,
     )
     blocked = unsafe if rules.safety.block else None
-    scores = () if blocked else _ranked(policy, found, situation, rules.balance)
-    ranked = sorted(scores, key=_by_value, reverse=True)
+    ranked = () if blocked else _ranked(policy, found, situation, rules.balance)
     return Decision(
         id=decision_id(request, rules),
         request_id=request.id,
@@ -100,7 +99,7 @@ def decide(
         reason=blocked or (ranked[0].reason if ranked else "no model can take this request"),
         features=features,
         prediction=prediction,
-        candidates=_with_scores(found, scores),
+        candidates=_with_scores(found, ranked),
         routes=_plan(ranked, rules.catalog),
         snapshot=snapshot,
         bundle=rules.bundle,
@@ -118,7 +117,21 @@ def _ranked(
         return balance.rank(policy, found, situation)
 
     open_ones = [c for c in candidates if not c.excluded]
-    return ranked_warm(rank, open_ones) if situation.snapshot.cached_tokens else rank(open_ones)
+    warm = situation.snapshot.cached_tokens
+    scores = ranked_warm(rank, open_ones) if warm else rank(open_ones)
+    ranked = sorted(scores, key=_by_value, reverse=True)
+    yielding = [c for c in candidates if c.excluded and c.excluded.yields]
+    return [*ranked, *_after(ranked, rank, yielding)] if yielding else ranked
+
+
+def _after(ranked: Sequence[Score], rank: Rank, yielding: Sequence[Candidate]) -> Iterable[Score]:
+    """Who has spent a rate limit, in the policy's order, after all others."""
+    why = {c.deployment: str(c.excluded) for c in yielding}
+    scores = rank([structs.replace(c, excluded=None) for c in yielding])
+    for score in sorted(scores, key=_by_value, reverse=True):
+        reason = why[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
+        propensity = 0.0 if ranked else score.propensity
+        yield structs.replace(score, reason=reason, propensity=propensity)
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
@@ -203,7 +216,11 @@ def _with_scores(candidates: Sequence[Candidate], scores: Sequence[Score]) -> tu
 
 def _scored(candidate: Candidate, score: Score) -> Candidate:
     return structs.replace(
-        candidate, score=score.value, propensity=score.propensity, reason=score.reason
+        candidate,
+        score=score.value,
+        propensity=score.propensity,
+        reason=score.reason,
+        excluded=None,
     )
 
 

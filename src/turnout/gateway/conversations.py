@@ -84,8 +84,8 @@ class _Shelf:
             claim, key = self._claim(ident)
             sealed = await self._replays.find(claim.id)
             self._found[ident] = None
-            if sealed is not None:
-                answer = await asyncio.to_thread(unseal, sealed, key)
+            answer = await asyncio.to_thread(unseal, sealed, key) if sealed is not None else None
+            if answer is not None:
                 self._bytes += len(answer.body)
                 self._found[ident] = orjson.loads(answer.body)
         if self._bytes > LONGEST_BYTES:

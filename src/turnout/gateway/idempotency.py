@@ -80,7 +80,8 @@ class Once:
         key = sealing_key(given_key(arrival.headers), given)
         asked = [arrival.path, said(arrival.headers), await self._read(arrival)]
         claim = Claim(
-            id=digest([arrival.caller.tenant, arrival.caller.key, key.hex()]).hex(),
+            # The caller's and not its secret's: with a new one it is still carried out once.
+            id=digest([arrival.caller.tenant, arrival.caller.key, given.hex()]).hex(),
             print=(await worked(arrival.body_bytes, digest, asked)).hex(),
             token=secrets.token_hex(16),
         )
@@ -93,7 +94,10 @@ class Once:
         elif prior.answer is None:
             raise Refused(_under_way())
         else:
-            await _replay(await asyncio.to_thread(unseal, prior.answer, key), out)
+            answer = await asyncio.to_thread(unseal, prior.answer, key)
+            if answer is None:
+                raise Refused(_of_another_secret())
+            await _replay(answer, out)
 
 
 class _Run:
@@ -160,6 +164,14 @@ def _unusable() -> Problem:
 def _other_request() -> Problem:
     message = "this Idempotency-Key was used for another request; give each request its own"
     return bad_request(message, status=422, code="idempotency_key_reused")
+
+
+def _of_another_secret() -> Problem:
+    message = (
+        "this request was carried out before the key was rotated, and its answer opens with that "
+        "secret alone; send another Idempotency-Key to have it carried out again"
+    )
+    return bad_request(message, status=409, code="idempotency_key_rotated")
 
 
 def _under_way() -> Problem:

@@ -64,10 +64,11 @@ class Metrics:
         self._in_flight = gauge("requests_in_flight", "Requests under way.", of_all="livesum")
         self._tasks = gauge("tasks", "Tasks of the event loop when it was asked.", of_all="livesum")
         self._bound: dict[tuple[Any, ...], Any] = {}
-        # What is counted but not yet told: nobody looks more often than a scrape does. Values that
-        # several workers share are told at once.
+        # What is counted but not yet told: nobody looks more often than a scrape does. A scrape of
+        # another worker sees what is told, so that there each turn of the event loop tells its own.
         self._owed: defaultdict[tuple[Any, ...], float] = defaultdict(float)
-        self._at_once = _all_workers() is not None
+        self._each_turn = _all_workers() is not None
+        self._telling = False
         self._under_way = 0
         self._told: set[str] = set()  # deployments whose cooling was
 
@@ -127,12 +128,8 @@ class Metrics:
         """All metrics in Prometheus' text format; of all workers where there are several."""
         from prometheus_client import generate_latest
 
-        owed, self._owed = self._owed, defaultdict(float)
-        for key, amount in owed.items():
-            self._child(*key).inc(amount)
-        if not self._at_once:
-            self._in_flight.set(self._under_way)
-        else:
+        self._tell()
+        if self._each_turn:
             _forget_the_dead()
         self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(_all_workers() or self._registry)
@@ -140,15 +137,20 @@ class Metrics:
     def in_flight(self, change: int) -> None:
         """So many more requests are under way."""
         self._under_way += change
-        if self._at_once:
-            self._in_flight.inc(change)
+        if self._each_turn and not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
 
     def _count(self, amount: float, metric: Any, *labels: str) -> None:
-        key = (metric, *labels)
-        if self._at_once:
+        """Counts what a request under way has; it is told when that ends at the latest."""
+        self._owed[metric, *labels] += amount
+
+    def _tell(self) -> None:
+        self._telling = False
+        owed, self._owed = self._owed, defaultdict(float)
+        for key, amount in owed.items():
             self._child(*key).inc(amount)
-        else:
-            self._owed[key] += amount
+        self._in_flight.set(self._under_way)
 
     def _child(self, metric: Any, *labels: str) -> Any:
         key = (metric, *labels)
@@ -169,7 +171,8 @@ def _times(to: "CollectorRegistry", name: str, about: str, label: str) -> Note:
     from prometheus_client import Histogram
 
     shared = Histogram(name, about, (label,), buckets=_SECONDS, registry=to)
-    return lambda value, seconds: shared.labels(value).observe(seconds)
+    of = cache(shared.labels)
+    return lambda value, seconds: of(value).observe(seconds)
 
 
 @cache

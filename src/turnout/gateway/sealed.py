@@ -46,10 +46,19 @@ def seal(answer: Answer, key: bytes) -> bytes:
     return nonce + _cipher(key).encrypt(nonce, zlib.compress(plain, 1), None)
 
 
-def unseal(sealed: bytes, key: bytes) -> Answer:
-    """The answer again. Raises ConfigError where the library is missing."""
+def unseal(sealed: bytes, key: bytes) -> Answer | None:
+    """The answer again, None where another key sealed it.
+
+    Raises ConfigError where the library is missing.
+    """
+    cipher = _cipher(key)
+    from cryptography.exceptions import InvalidTag
+
     nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    plain = zlib.decompress(_cipher(key).decrypt(nonce, rest, None))
+    try:
+        plain = zlib.decompress(cipher.decrypt(nonce, rest, None))
+    except InvalidTag:
+        return None
     end = _LENGTH_BYTES + int.from_bytes(plain[:_LENGTH_BYTES], "big")
     status, stream, named = orjson.loads(plain[_LENGTH_BYTES:end])
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named]

@@ -16,7 +16,7 @@ from turnout.providers.scrub import scrub
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a class of exceptions means; ``says`` may use {target} and {cause}."""
+    """What a class of exceptions means; ``says`` may use {target}, {cause} and {fix}."""
 
     says: str
     kind: FaultKind = "unavailable"
@@ -26,6 +26,16 @@ class Rule:
 
 
 _LONGEST_CAUSE = 100
+
+_RENEW = "; whoever runs it has to renew it, or this machine's clock is wrong"
+_NAME = "; name the host in base_url that it is made for"
+_TRUST = "; if you trust it, set SSL_CERT_FILE to a file of certificates that has its issuer's"
+# By the codes of X509_V_ERR_* in <openssl/x509_vfy.h>.
+_FIXES: Mapping[object, str] = {
+    **dict.fromkeys((9, 10), _RENEW),
+    **dict.fromkeys((62, 64), _NAME),
+    **dict.fromkeys((18, 19, 20, 21), _TRUST),
+}
 
 _LOST = Rule(says="the connection to {target} was lost: {cause}")
 
@@ -51,9 +61,15 @@ RULES: Mapping[str, Rule] = {
         says="cannot reach {target}: no connection in time", kind="timeout", scope="provider"
     ),
     "SSLCertVerificationError": Rule(
-        says="the certificate of {target} is not valid: {cause}", retry="no", scope="provider"
+        says="the certificate of {target} is not valid: {cause}{fix}",
+        retry="no",
+        scope="provider",
     ),
-    "SSLError": Rule(says="no TLS with {target}: {cause}", retry="no", scope="provider"),
+    "SSLError": Rule(
+        says="no TLS with {target}: {cause}; check whether base_url is to begin with https://",
+        retry="no",
+        scope="provider",
+    ),
     "ClosedEarly": Rule(says="{target} closed the connection without an answer"),
     "BrokenHttp": Rule(says="{target} answered with broken HTTP: {cause}", kind="bad_response"),
     "BrokenOff": Rule(says="the answer of {target} broke off", kind="interrupted"),
@@ -68,7 +84,8 @@ def fault_of(error: BaseException, target: str, *, in_body: bool = False) -> Fau
     """
     rule = next((RULES[c.__name__] for c in type(error).__mro__ if c.__name__ in RULES), _LOST)
     kind = "interrupted" if in_body and rule is _LOST else rule.kind
-    says = scrub(rule.says.format(target=target, cause=_cause(error)))
+    fix = _FIXES.get(getattr(error, "verify_code", None), "")
+    says = scrub(rule.says.format(target=target, cause=_cause(error).rstrip("."), fix=fix))
     return Fault(kind=kind, detail=says, retry=rule.retry, scope=rule.scope, blame=rule.blame)
 
 

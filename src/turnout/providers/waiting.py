@@ -21,18 +21,19 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
     10.2.3) and ``x-ratelimit-reset`` (unix seconds or milliseconds, or seconds from now), in this
     order. ``now`` is in seconds since the epoch. More than a day counts as a day.
     """
-    here = _date(headers.get("date")) or now
-    found = _seconds(headers.get("retry-after-ms"), scale=1e-3)
+    here = date_s(headers.get("date")) or now
+    found = number(headers.get("retry-after-ms"), scale=1e-3)
     if found is None:
-        found = _seconds(headers.get("retry-after"))
+        found = number(headers.get("retry-after"))
     if found is None:
-        found = _until(_date(headers.get("retry-after")), here)
+        found = until_s(date_s(headers.get("retry-after")), here)
     if found is None:
-        found = _reset(_seconds(headers.get("x-ratelimit-reset")), here)
+        found = reset_s(number(headers.get("x-ratelimit-reset")), here)
     return None if found is None else min(max(found, 0.0), LONGEST_WAIT_S)
 
 
-def _seconds(text: str | None, scale: float = 1.0) -> float | None:
+def number(text: str | None, scale: float = 1.0) -> float | None:
+    """The finite number that a header is, times ``scale``."""
     try:
         value = float(text or "")
     except ValueError:
@@ -40,18 +41,21 @@ def _seconds(text: str | None, scale: float = 1.0) -> float | None:
     return value * scale if math.isfinite(value) else None
 
 
-def _date(text: str | None) -> float | None:
+def date_s(text: str | None) -> float | None:
+    """Seconds since the epoch of an HTTP date."""
     try:
         return parsedate_to_datetime(text or "").timestamp()
     except (ValueError, OverflowError):
         return None
 
 
-def _until(moment: float | None, here: float | None) -> float | None:
+def until_s(moment: float | None, here: float | None) -> float | None:
+    """From ``here`` to a moment, where both are known."""
     return None if moment is None or here is None else moment - here
 
 
-def _reset(value: float | None, here: float | None) -> float | None:
+def reset_s(value: float | None, here: float | None) -> float | None:
+    """Seconds from ``here``, given as such or as unix seconds or milliseconds."""
     if value is None or value < _EPOCH_S:
         return value
-    return _until(value / 1e3 if value >= _EPOCH_MS else value, here)
+    return until_s(value / 1e3 if value >= _EPOCH_MS else value, here)

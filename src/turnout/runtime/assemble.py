@@ -74,7 +74,7 @@ def assemble(
         health=_health(config, catalog, success),
         stand_in=stand_in,
         verifier=verifier_of(config, catalog, stand_in),
-        caches=None if stand_in else Caches(catalog.deployments),
+        caches=_caches(config, catalog, stand_in),
     )
     return Assembly(
         config=config,
@@ -103,6 +103,11 @@ def _recorder(
     elif budgets:
         raise ConfigError("budgets need a ledger; remove 'ledger: off' or the budgets")
     return recorder
+
+
+def _caches(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Caches | None:
+    wanted = config.policy.prompt_caches == "priced" and stand_in is None
+    return Caches(catalog.deployments) if wanted else None
 
 
 def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:

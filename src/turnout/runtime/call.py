@@ -22,6 +22,7 @@ from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireResponse, read_all
 from turnout.providers.settings import Refused, added, among, as_refused, without
+from turnout.providers.spent import spent_for_s
 from turnout.runtime.backends import Backend
 from turnout.runtime.long import worked
 from turnout.runtime.receipt import cost
@@ -57,6 +58,9 @@ class Call(Struct, kw_only=True):
     _released: bool = False
     _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
     _free: bool = False  # whether the provider refused the call, or was never reached
+    _spent_s: float | None = (
+        None  # how long its limits have nothing left, as the answer's head says
+    )
 
     @property
     def served_model(self) -> str:
@@ -158,6 +162,7 @@ class Call(Struct, kw_only=True):
             wire = await worked(asked.body_bytes, encode, asked, self.answers, stream=stream)
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
+                self._spent_s = spent_for_s(response.headers, time())
                 return response
             fault = self._refused(response, await read_all(response))
             if not self._does_without(fault.setting, asked):
@@ -259,6 +264,7 @@ class Call(Struct, kw_only=True):
             released=self._released,
             error=_after_release(fault) if self._released else fault,
             began_s=self._started,
+            spent_s=self._spent_s,
         )
 
     def _cost(self, usage: Usage) -> int | None:

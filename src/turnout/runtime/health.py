@@ -55,7 +55,7 @@ class _State:
     ``why`` counts while ``until`` is to come; ``window`` is how many calls it may have at a time
     while it recovers.
     ``told`` is until when other processes know it to be closed, ``probed`` whether its latest call
-    began while it was.
+    began while it was. Until ``spent`` its provider has nothing left for it, as it says.
     """
 
     in_flight: int = 0
@@ -68,6 +68,7 @@ class _State:
     probed: bool = False
     window: int = _FULL_WINDOW
     retry_tokens: float = 0.0
+    spent: float = 0.0
 
 
 class Health:
@@ -95,7 +96,7 @@ class Health:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
 
         When all are cooling down, the one that comes back first is let through as a probe, unless
-        its provider has named a time.
+        its provider has named a time. Who has spent a rate limit is there too, and may come last.
         """
         if self._quiet:
             return {}
@@ -106,7 +107,8 @@ class Health:
             if probes:
                 del closed[min(probes, key=lambda name: self._states[name].until)]
         self._quiet = not any(self._matters(s, now) for s in self._states.values())
-        return closed
+        spent = {n: _spent(s.spent - now) for n, s in self._states.items() if s.spent > now}
+        return {**spent, **closed}
 
     def succeed(self, old: "Health") -> None:
         """Go on with what is known of deployments that are as they were.
@@ -151,6 +153,8 @@ class Health:
         state = self._states[outcome.route.deployment]
         state.in_flight -= 1
         fault = outcome.error
+        if outcome.spent_s is not None:
+            self._spends(outcome.route.deployment, outcome.spent_s)
         if outcome.status == "ok" or (fault is not None and fault.kind == "rejected"):
             # A verifier said no to a draft: the deployment did answer.
             self._succeeded(state)
@@ -205,7 +209,7 @@ class Health:
 
     def _matters(self, state: _State, now: float) -> bool:
         busy = state.in_flight >= self._limit(state)
-        return state.until > now or state.window < _FULL_WINDOW or busy
+        return max(state.until, state.spent) > now or state.window < _FULL_WINDOW or busy
 
     def _succeeded(self, state: _State) -> None:
         state.failures = 0
@@ -238,6 +242,18 @@ class Health:
                 wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
                 self._open(name, fault, min(wait_s, rules.longest_s))
 
+    def _spends(self, name: str, for_s: float) -> None:
+        """For so long its provider has nothing left for the deployment, and all of its quota."""
+        if not (for_s or self._states[name].spent):
+            return
+        mine, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
+        wait_s = for_s if most_s is None else min(for_s, most_s)
+        until = self._clock() + wait_s if wait_s else 0.0
+        for other, deployment in self._deployments.items():
+            if _quota(deployment) == mine:
+                self._states[other].spent = until
+        self._quiet = self._quiet and not wait_s
+
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
         """Closes the door of the deployment, of its quota, or of all that its provider has."""
         mine = self._deployments[name]
@@ -267,6 +283,12 @@ class Health:
                     openings=state.openings,
                 )
             )
+
+
+def _spent(wait_s: float) -> Exclusion:
+    return Exclusion(
+        "limit_spent", f"nothing left of its rate limit for {wait_s:.1f} s", wait_s=wait_s
+    )
 
 
 def _nobody(cooldown: Cooldown) -> None:

@@ -16,7 +16,7 @@ from turnout.decision import input_tokens, is_pinned
 from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
-from turnout.runtime.cohort import Together
+from turnout.runtime.cohort import Beside, Together
 from turnout.runtime.label import ask_label
 from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 from turnout.runtime.prefix import Prefix
@@ -53,6 +53,7 @@ class Reader:
         # longer prompts have threads of their own: who takes little waits for none who takes more.
         most = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="turnout-classify")
+        self._finished = Beside(self._threads, most, assembly.classifier.finish_batch)
         self._readers = ThreadPoolExecutor(most, thread_name_prefix="turnout-read")
         self._patient = ThreadPoolExecutor(1, thread_name_prefix="turnout-read-long")
 
@@ -122,7 +123,7 @@ class Reader:
         begun = await self._begun.of(readable_messages(request))
         if isinstance(begun, Prediction):
             return begun
-        return await done(self._threads, classifier.finish, begun)
+        return await self._finished.of(begun)
 
     async def _labelled(
         self, request: Request, local: Prediction

@@ -50,7 +50,8 @@ class Judge:
         (begun,) = self.classifier.begin_batch([_said(before, text, ends)])
         if isinstance(begun, Prediction):
             return begun
-        return await done(self.threads, self.classifier.finish, begun)
+        (found,) = await done(self.threads, self.classifier.finish_batch, [begun])
+        return found
 
     def _predicted(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
         return self.classifier.predict(_said(before, text, ends))

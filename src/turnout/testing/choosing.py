@@ -124,7 +124,7 @@ def check_classifier(classifier: Classifier, texts: Sequence[str] = ODD_TEXTS) -
     for conversation in conversations:
         found = classifier.predict(conversation)
         (begun,) = classifier.begin_batch([conversation])
-        staged = begun if isinstance(begun, Prediction) else classifier.finish(begun)
+        (staged,) = [begun] if isinstance(begun, Prediction) else classifier.finish_batch([begun])
         _require(_near(staged, found), "two stages say something else than one")
         _require(_near(classifier.predict(conversation), found), "says something else again")
         _check_prediction(found, frozenset(classifier.intents))

@@ -109,6 +109,8 @@ REFUSALS = (
     _row("f-500-echokey", "an error that repeats the key (which is struck out)", _N),
 )
 ANSWERS = (
+    _row("f-spent30", "nothing left of a rate limit, in OpenAI's headers", _A),
+    _row("f-spentat30", "nothing left of a rate limit, in Anthropic's headers", _A),
     _row("f-html200", "an HTML page with status 200", _N),
     _row("f-redirect", "302 (never followed)", _N),
     _row("f-empty", "no choices", _N),

@@ -8,6 +8,7 @@ import json
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -241,7 +242,8 @@ class Playback:
         return usage_object(self._entry, self._script.flags)
 
     def _extra_headers(self) -> dict[str, str]:
-        return {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
+        padding = {"X-Padding": "x" * 65536} if "hugeheader" in self._script else {}
+        return {**padding, **_limits(*(self._script.wait or ("", 0.0)))}
 
     async def _done(self) -> None:
         if self._wire is None:
@@ -263,6 +265,24 @@ class Playback:
         named = f"event:{blank}{name}{self._end}" if name else ""
         text = f"{comment}{named}data:{blank}{data}{self._end}{self._end}"
         await self._exchange.piece(text.encode())
+
+
+def _limits(form: str, wait_s: float) -> dict[str, str]:
+    """A rate limit of which nothing is left for so long."""
+    if form == "spent":
+        return {
+            "X-RateLimit-Remaining-Requests": "0",
+            "X-RateLimit-Reset-Requests": f"{wait_s:g}s",
+            "X-RateLimit-Remaining-Tokens": "149984",
+            "X-RateLimit-Reset-Tokens": "6m0s",
+        }
+    if form == "spentat":
+        until = datetime.fromtimestamp(time.time() + wait_s, UTC)
+        return {
+            "Anthropic-RateLimit-Tokens-Remaining": "0",
+            "Anthropic-RateLimit-Tokens-Reset": f"{until:%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+    return {}
 
 
 @cache

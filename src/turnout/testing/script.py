@@ -67,7 +67,7 @@ FLAGS = {
 
 _WORD = re.compile(
     r"(?P<status>[1-5]\d\d)"
-    r"|(?P<wait>ra|radate|rams|rareset)(?P<amount>\d+(?:\.\d+)?)?"
+    r"|(?P<wait>ra|radate|rams|rareset|spent|spentat)(?P<amount>\d+(?:\.\d+)?)?"
     r"|(?P<pace>slow|drip)(?P<time>\d+(?:\.\d+)?)(?P<unit>ms|s)"
     r"|(?P<place>[a-z]+)@(?P<at>\d+)"
     r"|fails=?(?P<fails>\d+)"
@@ -83,7 +83,9 @@ class Script:
 
     ``slow_s`` passes before the answer's head, ``drip_s`` before each token; ``at`` maps a place
     to a number of tokens; ``fails`` is how often the script plays before all goes well, None for
-    ever; ``tokens`` is the answer's length. ``wait`` is a Retry-After form and its amount.
+    ever; ``tokens`` is the answer's length. ``wait`` is a Retry-After form and its amount, or the
+    seconds for which the head of a 200 says that nothing is left: ``spent`` as OpenAI does,
+    ``spentat`` as Anthropic.
     """
 
     status: int | None = None
@@ -123,8 +125,8 @@ def _read(word: str) -> Mapping[str, str]:
     if not found or not known:
         names = ", ".join([*FLAGS, *(f"{place}@k" for place in PLACES)])
         raise ValueError(
-            f"{word!r} is no fault; use a status, ra5, radate5, rams500, rareset5, slow2s, "
-            f"drip20ms, fails=2, tokens40, {names}"
+            f"{word!r} is no fault; use a status, ra5, radate5, rams500, rareset5, spent5, "
+            f"spentat5, slow2s, drip20ms, fails=2, tokens40, {names}"
         )
     return found
 
