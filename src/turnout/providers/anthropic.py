@@ -11,19 +11,18 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from turnout.catalog import Deployment
+from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
+from turnout.providers.calling import calling
 from turnout.providers.families import MarkedCodec
 from turnout.providers.instructions import unbooked
 from turnout.providers.protocol import WireRequest
 from turnout.providers.tool_ids import opaque_user
-
-VERSION = "2023-06-01"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +39,7 @@ class AnthropicCodec(MarkedCodec):
         return WireRequest(
             url=f"{deployment.provider.base_url.rstrip('/')}/messages",
             body=_dump(body),
-            headers=_headers(request, deployment),
+            headers=_headers(request, deployment.provider),
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
@@ -73,20 +72,12 @@ def _readdressed(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _headers(request: Request, deployment: Deployment) -> dict[str, str]:
-    provider = deployment.provider
-    headers = {
-        "content-type": "application/json",
-        "anthropic-version": VERSION,
-        "x-request-id": request.id,
-    }
+def _headers(request: Request, provider: Provider) -> dict[str, str]:
+    headers = {"content-type": "application/json", "x-request-id": request.id}
     for name in ("anthropic-beta", "traceparent"):
         if name in request.tags:
             headers[name] = request.tags[name]
-    if provider.api_key:
-        headers["x-api-key"] = provider.api_key
-    own = {name.lower(): value for name, value in provider.headers.items()}
-    return {**headers, **own}
+    return calling(provider, headers)
 
 
 def _dump(body: dict[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.core.request import OBJECT
 from turnout.providers.answer_body import bad_answer, read_answer
+from turnout.providers.calling import calling
 from turnout.providers.families import MarkedCodec
 from turnout.providers.instructions import in_front, unbooked
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
@@ -145,13 +146,7 @@ def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[st
     }
     if "traceparent" in request.tags:
         headers["traceparent"] = request.tags["traceparent"]
-    if provider.api_key:
-        headers["Authorization"] = f"Bearer {provider.api_key}"
-    if not provider.headers:
-        return headers
-    own = {name.lower() for name in provider.headers}
-    kept = {name: value for name, value in headers.items() if name.lower() not in own}
-    return {**kept, **provider.headers}
+    return calling(provider, headers)
 
 
 def dump(body: dict[str, Any]) -> bytes:

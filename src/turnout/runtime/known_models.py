@@ -9,23 +9,17 @@ from turnout.catalog import Deployment, Provider
 from turnout.catalog.served import is_other
 from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
-from turnout.providers.anthropic import VERSION
+from turnout.providers.calling import calling
 
 
 async def known_models(
     provider: Provider, transport: Transport, patience_s: float = 20.0
 ) -> list[str]:
     """The ids in the provider's list of models. Raises TransportError."""
-    headers = {"Authorization": f"Bearer {provider.api_key}"} if provider.api_key else {}
-    path = "models"
-    if provider.family == "anthropic":
-        headers = {"x-api-key": provider.api_key or "", "anthropic-version": VERSION}
-        path = "models?limit=1000"  # a page has twenty otherwise
+    # A page of Anthropic's has twenty otherwise.
+    path = "models?limit=1000" if provider.family == "anthropic" else "models"
     request = WireRequest(
-        url=f"{provider.base_url}/{path}",
-        body=b"",
-        headers={**headers, **provider.headers},
-        method="GET",
+        url=f"{provider.base_url}/{path}", body=b"", headers=calling(provider, {}), method="GET"
     )
     response = await transport.send(request, Timeouts(total_s=patience_s))
     body = await read_all(response)
