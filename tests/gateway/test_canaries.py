@@ -1,6 +1,7 @@
 """No secret and no text of a caller is in logs, errors, headers, metrics, traces or the ledger."""
 
 import io
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.gateway.world import chat, messages, world
+from tests.runtime.world import UNSAFE
 from turnout.gateway.access import Access
 from turnout.gateway.log import JsonLines
 from turnout.gateway.tracing import Traces
@@ -96,3 +98,20 @@ def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: P
 def _unanswered(body: str) -> str:
     """An answer's body; that it repeats the caller's own text is what an answer is for."""
     return body.replace(WORD, "")
+
+
+def test_a_request_that_nobody_answered_is_logged_as_failed(logged: io.StringIO) -> None:
+    """As a warning, by itself; what was answered, by a fallback or a refusal, is no failure."""
+    with world(models={"strong": "f-500"}, retries={"retries": 0}) as w:
+        w.post("/v1/chat/completions", chat(model="strong"))
+        w.post("/v1/chat/completions", chat(model="coder"))
+        w.post("/v1/chat/completions", chat(UNSAFE))
+    lines = map(json.loads, logged.getvalue().splitlines())
+    told = [(line["event"], line["level"], line["model"]) for line in lines if "attempts" in line]
+    assert [line[:2] for line in told] == [
+        ("failed", "warning"),
+        ("answered", "info"),
+        ("answered", "info"),
+    ]
+    assert told[0][2] is None
+    assert told[1][2]

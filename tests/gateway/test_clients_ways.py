@@ -82,6 +82,19 @@ def test_a_key_of_a_request_belongs_to_the_deployment_too() -> None:
     assert other.status == 422
 
 
+@pytest.mark.parametrize("family", ["openai", "anthropic", "openai-responses"])
+def test_the_usage_of_a_stream_is_its_last_chunk_which_has_no_choices(family: str) -> None:
+    """As OpenAI has it: clients read it there, and read no choice of it."""
+    asked = chat(model="coder", stream=True, stream_options={"include_usage": True})
+    with world(family=family) as w:
+        events = w.post("/v1/chat/completions", asked).events()
+    assert events[-1][1] == "[DONE]"
+    chunks = [json.loads(data) for _, data in events[:-1]]
+    assert [bool(c.get("usage")) for c in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert chunks[-1]["choices"] == []
+    assert all(c["choices"] for c in chunks[:-1])
+
+
 @pytest.mark.parametrize("family", ["openai", "anthropic"])
 def test_a_piece_of_chat_says_no_content_where_it_has_none(family: str) -> None:
     """Callers written for openai 0.28 join ``delta.get("content", "")``, which null breaks."""

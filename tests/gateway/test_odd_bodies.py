@@ -137,10 +137,21 @@ def test_tools_that_are_not_allowed_are_not_shown() -> None:
     [
         ({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}, None),
         ({"type": "input_file", "file_id": "f"}, {"type": "file", "file": {"file_id": "f"}}),
+        (
+            {"type": "input_file", "file_url": "https://example.org/a.pdf"},
+            {
+                "type": "file",
+                "file": {"filename": "file", "file_data": "https://example.org/a.pdf"},
+            },
+        ),
+        (
+            {"type": "input_image", "file_id": "f", "detail": "low"},
+            {"type": "image_url", "image_url": {"file_id": "f", "detail": "low"}},
+        ),
     ],
 )
 def test_parts_of_every_kind(part: dict[str, Any], told: dict[str, Any] | None) -> None:
-    """Sound and the provider's own files have the same words in chat."""
+    """Sound and files have words in chat; an id goes on, so that others refuse it."""
     (message,) = responses([{"role": "user", "content": [part]}])["messages"]
     assert message["content"] == [told or part]
 
@@ -171,10 +182,8 @@ def test_a_message_without_content_is_an_empty_text(item: dict[str, Any]) -> Non
             {"input": [QUESTION, {"type": "function_call_output", "output": "x"}]},
             "input[1].call_id",
         ),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
-            "input[0]",
-        ),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0]"),
     ],
 )  # fmt: skip
 def test_what_responses_does_not_know_is_refused_by_name(asked: dict[str, Any], field: str) -> None:

@@ -92,3 +92,9 @@ def test_every_list_says_what_is_in_it() -> None:
         return [*found, node] if isinstance(node, dict) and node.get("type") == "array" else found
 
     assert [node for node in lists(DOCUMENT) if "items" not in node] == []
+
+
+def test_the_document_says_how_to_send_a_key() -> None:
+    """It described one and asked for none, so clients made from it could not send theirs."""
+    schemes = set(DOCUMENT["components"]["securitySchemes"])
+    assert {name for asked in DOCUMENT["security"] for name in asked} == schemes

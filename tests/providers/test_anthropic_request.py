@@ -127,3 +127,25 @@ def test_json_that_has_no_schema_is_asked_for_in_words() -> None:
     body = sent(response_format={"type": "json_object"})
     assert "JSON object" in body["system"][-1]["text"]
     assert "system" not in sent(response_format={"type": "text"})
+
+
+@pytest.mark.parametrize("stop", ["\n", ["END", " \n"]])
+def test_a_blank_stop_is_for_another_model(stop: object) -> None:
+    """Anthropic's API refuses it, which would be the end of the request."""
+    with pytest.raises(InvalidRequest, match="none that is blank"):
+        sent(stop=stop)
+
+
+@pytest.mark.parametrize(("stop", "told"), [("END", ["END"]), (["A", "B"], ["A", "B"])])
+def test_stops_are_sent(stop: object, told: list[str]) -> None:
+    """One or several."""
+    assert sent(stop=stop)["stop_sequences"] == told
+
+
+def test_its_own_words_in_a_chat_body_are_heard() -> None:
+    """Clients of chat completions send them beside OpenAI's."""
+    assert sent(top_k=5, temperature=0.2)["top_k"] == 5
+    thinks = sent(thinking={"type": "enabled", "budget_tokens": 2000}, top_k=5)
+    assert thinks["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert "top_k" not in thinks
+    assert "thinking" not in sent(thinking={"type": "disabled"})

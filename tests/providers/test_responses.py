@@ -459,3 +459,11 @@ def test_signs_of_life_are_nobodys_words() -> None:
     """Events of another kind than the response's are passed over."""
     chunks = read(wire(BEGUN, {"type": "keepalive"}, *ITEMS, ENDED))
     assert chunks == read(wire(BEGUN, *ITEMS, ENDED))
+
+
+def test_a_file_that_lies_elsewhere_is_told_by_its_address() -> None:
+    """Data has another word there than an address."""
+    address = "https://example.org/a.pdf"
+    part = {"type": "file", "file": {"filename": "a.pdf", "file_data": address}}
+    body = sent({"messages": [{"role": "user", "content": [part]}]})
+    assert body["input"][0]["content"] == [{"type": "input_file", "file_url": address}]

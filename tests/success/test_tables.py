@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,42 @@ def test_one_row_an_outcome_and_one_row_a_prompt_agree(tmp_path: Path) -> None:
         )
     )
     assert read_table(long).score.tolist() == read_table(wide).score.tolist() == [[1, 0], [0, 1]]
+
+
+def outcome(number: int, **more: object) -> dict[str, object]:
+    """A row of a table with two models; None takes a field out."""
+    row = {"id": str(number // 2), "prompt": f"question {number // 2}", "model": "ab"[number % 2]}
+    return {k: v for k, v in {**row, "score": number % 2, **more}.items() if v is not None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"score": 2}, "row 4: score is 2; use 0 to 1"),
+        ({"score": -0.5}, "row 4: score is -0.5; use 0 to 1"),
+        ({"score": "good"}, "row 4: score is 'good'; use a number"),
+        ({"id": "other", "prompt": None}, "row 4: id 'other' has no prompt in any row"),
+        ({"prompt": "another"}, "row 4: duplicate id '1' with another prompt"),
+    ],
+)
+def test_a_mistake_is_found_in_the_row_that_has_it(
+    tmp_path: Path, changed: dict[str, object], words: str
+) -> None:
+    """By the row's number in the file, its field and value."""
+    rows = [outcome(number, **(changed if number == 3 else {})) for number in range(8)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        read_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("silent", [2, 3])
+def test_a_prompt_may_stand_in_one_row_of_its_id(tmp_path: Path, silent: int) -> None:
+    """In the first or in a later one, which was taken for another prompt."""
+    rows = [
+        outcome(number, **({"prompt": None} if number == silent else {})) for number in range(8)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert read_table(tmp_path / "t.jsonl").prompts[1]["prompt"] == "question 1"
 
 
 def test_comparisons_become_scores(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ FIELDS = (
 )  # fmt: skip
 # Other names for an outcome's score, with the lowest and the highest value.
 _SCALES: Mapping[str, tuple[float, float]] = {"passed": (0, 1), "rating": (1, 5), "judge": (1, 10)}
+_SCORE = (0.0, 1.0)
+_ASKED = {"prompt", "query", "messages"}
 # The shared format's names for the columns of tokens.
 _SHORT = {"input_tokens": "in_tokens", "output_tokens": "out_tokens"}
 _LONG = {"model", "score", *CELLS, *_SCALES, *_SHORT.values()}
@@ -53,6 +55,7 @@ class _Builder:
     cells: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
     compared: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     extra: set[str] = field(default_factory=set)
+    silent: dict[str, str] = field(default_factory=dict)
 
     def key(self, where: str, row: Mapping[str, Any]) -> str:
         """The row's id, else its text; the row is known from now on."""
@@ -62,7 +65,11 @@ class _Builder:
         key = str(row["id"]) if row.get("id") is not None else text.text
         kept = {"id": key, **{k: row[k] for k in FIELDS[1:] if k in row}}
         known = self.rows.setdefault(key, kept)
-        if text.text and request_text(known) != text:
+        if not text.text:
+            self.silent.setdefault(key, where)
+        elif key in self.silent and not request_text(known).text:
+            self.rows[key] = kept
+        elif request_text(known) != text:
             raise ConfigError(
                 f"{where}: duplicate id {key!r} with another prompt; give every prompt its own id"
             )
@@ -99,6 +106,9 @@ class _Builder:
             self.cells.setdefault("score", {}).setdefault(cell, sum(scores) / len(scores))
         if "score" not in self.cells:
             raise ConfigError(f"table {self.name}: no scores; fill the score column with 0..1")
+        for key, where in self.silent.items():
+            if not _ASKED & set(self.rows[key]):
+                raise ConfigError(f"{where}: id {key!r} has no prompt in any row; give its prompt")
         grids: dict[str, Any] = {n: self._grid(cells) for n, cells in self.cells.items()}
         for name in _SHORT.keys() & grids.keys():
             grids[name] = counted(grids[name])
@@ -139,10 +149,12 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
 
 def _scaled(where: str, name: str, value: Any) -> Any:
     """A value of one of the scales as a score in 0..1; None stays a missing cell."""
-    if name == "score" or value is None:
+    if value is None:
         return value
-    low, high = _SCALES[name]
+    low, high = _SCALES.get(name, _SCORE)
     number = _number(where, name, value)
+    if name == "score" and np.isnan(number):
+        return number
     if not low <= number <= high:
         raise ConfigError(f"{where}: {name} is {value!r}; use {low:g} to {high:g}")
     return (number - low) / (high - low)

@@ -57,8 +57,14 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
 
 
 def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]") -> None:
-    """A decision that was carried out; its ``account`` is taken only where the line is written."""
-    if not _LOG.isEnabledFor(logging.INFO):
+    """A decision that was carried out; its ``account`` is taken only where the line is written.
+
+    What no model answered is a ``failed`` one, unless the caller left or it was blocked.
+    """
+    last = walk.outcomes[-1] if walk.outcomes else None
+    failed = last is not None and last.error is not None and walk.decision.blocked is None
+    level = logging.WARNING if failed else logging.INFO
+    if not _LOG.isEnabledFor(level):
         return
     decision, receipt = walk.decision, account(walk)
     cost = receipt.cost_pico_usd
@@ -75,7 +81,7 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]
-    _LOG.info("answered", extra={"fields": fields})
+    _LOG.log(level, "failed" if failed else "answered", extra={"fields": fields})
 
 
 def scan_fields(scan: Scan) -> dict[str, Any]:

@@ -175,6 +175,8 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Turnout", "version": __version__},
         "paths": paths,
+        # Without any key only this machine is served, and then it needs none.
+        "security": [{"key": []}, {}],
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},

@@ -14,6 +14,7 @@ import orjson
 from turnout.catalog import ModelCard, usual_cap
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
+from turnout.core.effort import BUDGETS, effort_of
 from turnout.core.request import INSTRUCTING
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
@@ -33,6 +34,7 @@ _UNSAID: tuple[tuple[str, object], ...] = (
 )
 # Newer models take one of them; each is at its default with 1.
 _SAMPLING = ("temperature", "top_p")
+_ITS_OWN = "top_k"  # no word of OpenAI's, but clients send it beside theirs
 _USUAL = _HOTTEST = 1
 _RAW = "_raw"  # where a call's arguments stay that are no JSON
 
@@ -61,13 +63,12 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     if system:
         body["system"] = system
     body.update(_sampling(chat))
-    if chat.get("stop"):
-        body["stop_sequences"] = [chat["stop"]] if isinstance(chat["stop"], str) else chat["stop"]
+    body.update(_stops(chat.get("stop")))
     if isinstance(chat.get("user"), str):
         body["metadata"] = {"user_id": chat["user"]}
     body.update(_tools(chat))
     body.update(_format(chat))
-    _think(body, chat.get("reasoning_effort"))
+    _think(body, _effort(chat))
     return body
 
 
@@ -86,7 +87,21 @@ def _sampling(chat: Mapping[str, Any]) -> dict[str, Any]:
             f"temperature is {heat}; Anthropic's API takes at most {_HOTTEST}", field="temperature"
         )
     telling = {name: value for name, value in given.items() if value != _USUAL} or given
-    return dict(list(telling.items())[:1])
+    narrow = {_ITS_OWN: chat[_ITS_OWN]} if chat.get(_ITS_OWN) is not None else {}
+    return dict(list(telling.items())[:1]) | narrow
+
+
+def _stops(stop: Any) -> dict[str, Any]:
+    """``stop_sequences``; one that is blank is refused there, and stops are never left out."""
+    stops = [stop] if isinstance(stop, str) else stop
+    if not stops:
+        return {}
+    blank = [one for one in stops if isinstance(one, str) and not one.strip()]
+    if blank:
+        raise InvalidRequest(
+            f"stop has {blank[0]!r}; Anthropic's API takes none that is blank", field="stop"
+        )
+    return {"stop_sequences": stops}
 
 
 def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
@@ -245,6 +260,16 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     return {"output_config": {"format": {"type": "json_schema", "schema": decodable(schema)}}}
 
 
+def _effort(chat: Mapping[str, Any]) -> object:
+    """How hard to think; many clients of chat completions say it as Anthropic's API does."""
+    asked = chat.get("thinking")
+    if chat.get("reasoning_effort") or not isinstance(asked, Mapping):
+        return chat.get("reasoning_effort")
+    budget = asked.get("budget_tokens")
+    usual = budget if isinstance(budget, int) else BUDGETS["high"]
+    return effort_of(usual) if asked.get("type") == "enabled" else None
+
+
 def _think(body: dict[str, Any], effort: object) -> None:
     """Turns thinking on where the answer's cap leaves room and nothing else speaks against it."""
     told = thinking(body["model"], str(effort), body["max_tokens"])
@@ -254,7 +279,7 @@ def _think(body: dict[str, Any], effort: object) -> None:
     if told["thinking"]["type"] == "enabled" and _in_a_thoughtless_loop(body):
         return
     body.update(beside(body.get("output_config") or {}, told))
-    for name in _SAMPLING:
+    for name in (*_SAMPLING, _ITS_OWN):
         # Thinking takes none but its own.
         body.pop(name, None)
 

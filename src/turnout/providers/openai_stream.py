@@ -12,6 +12,7 @@ from msgspec import structs
 
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
+from turnout.providers.call_numbers import CallNumbers
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.openai_chunks import INTERRUPTED, Malformed, read_chunk
 from turnout.providers.signatures import unsigned
@@ -24,6 +25,7 @@ class OpenAIStreamDecoder(StreamDecoder):
 
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
+        self._numbers = CallNumbers()
         self._thought = 0
         self._open_choices: set[int] = set()
         self._finished = False
@@ -55,6 +57,10 @@ class OpenAIStreamDecoder(StreamDecoder):
         return self._note(chunk)
 
     def _note(self, chunk: Chunk) -> Chunk | Fault:
+        for delta in chunk.deltas:
+            if delta.tool_calls:
+                chunk = self._numbers.of(chunk)
+                break
         for delta in chunk.deltas:
             if delta.reasoning and delta.choice == 0:
                 self._thought += len(delta.reasoning)

@@ -152,12 +152,20 @@ def _part(part: Mapping[str, Any], text: str) -> dict[str, Any]:
             "detail": image.get("detail") or "auto",
         }
     if kind == "file":
-        return {"type": "input_file", **part["file"]}
+        return {"type": "input_file", **_file(part["file"])}
     if kind == "input_audio":
         return dict(part)
     raise InvalidRequest(
         f"a part of type {kind!r} is not taken by OpenAI's Responses", field="messages"
     )
+
+
+def _file(file: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The file; where it lies elsewhere, its address has a word of its own here."""
+    data = file.get("file_data")
+    if isinstance(data, str) and data.startswith(("https://", "http://")):
+        return {"file_url": data}
+    return file
 
 
 def _tools(chat: Mapping[str, Any], *, tidy: bool) -> dict[str, Any]:

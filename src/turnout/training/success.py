@@ -91,7 +91,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     answered = ~np.isnan(table.score).all(axis=1)
     if answered.sum() < _SMALLEST_TABLE:
         raise ConfigError(
-            f"table {table.name}: {int(answered.sum())} rows with scores; give at least "
+            f"table {table.name}: {int(answered.sum())} prompts with scores; give at least "
             f"{_SMALLEST_TABLE}"
         )
     tell(f"reading {table.name}", 0.0)

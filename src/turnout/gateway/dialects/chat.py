@@ -63,13 +63,15 @@ class ChatWriter:
         if "choices" not in chunk.raw and not chunk.deltas:
             return b""
         body = chunk_body(chunk, about.decision, about.model, about.created)
-        if not about.inbound.include_usage:
+        translated = "choices" not in chunk.raw
+        if translated or not about.inbound.include_usage:
             if not body["choices"] and body.get("usage"):
                 return b""
+            # OpenAI tells it in a chunk without choices, the last one: ``end`` does.
             body.pop("usage", None)
         elif body.get("usage"):
             self._told_usage = True
-        if "choices" not in chunk.raw and not self._named_role:
+        if translated and not self._named_role:
             self._named_role = True
             for choice in body["choices"]:
                 choice["delta"] = {"role": "assistant", **choice["delta"]}

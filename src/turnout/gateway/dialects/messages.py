@@ -48,7 +48,9 @@ class Messages:
                 "role": "assistant",
                 "model": chunk.model or about.model,
                 "content": _content(delta, about.inbound.native),
-                "stop_reason": stop_reason(delta.finish_reason, delta.refusal),
+                "stop_reason": stop_reason(
+                    delta.finish_reason, delta.refusal, called=bool(delta.tool_calls)
+                ),
                 "stop_sequence": None,
                 **stop_details(delta.refusal),
                 "usage": usage_body(chunk.usage),

@@ -10,6 +10,7 @@ from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta, Usage
 from turnout.gateway.dialects import responses_items, sse
+from turnout.gateway.dialects.calls_in_turn import CallsInTurn, OutOfTurn
 from turnout.gateway.dialects.messages_words import (
     error_body,
     message_id,
@@ -21,6 +22,8 @@ from turnout.gateway.dialects.messages_words import (
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.tool_names import full_names
 from turnout.gateway.problem import Problem, broken_off
+
+_THOUGHT = {"type": "thinking", "thinking": "", "signature": ""}
 
 
 class MessagesWriter:
@@ -34,8 +37,8 @@ class MessagesWriter:
         self._started = False
         self._open: tuple[str, int] | None = None
         self._blocks = 0
-        self._calls_seen: set[int] = set()
-        self._scattered = False
+        self._calls = CallsInTurn()
+        self._called = self._scattered = False
         self._finish: str | None = None
         self._refusal = ""
         self._usage: Usage | None = None
@@ -61,16 +64,17 @@ class MessagesWriter:
         if self._native:
             return b""
         if self._scattered:
-            return self.fail(broken_off("the provider sent pieces of one tool call after the next"))
+            return self.fail(broken_off("the provider went on with a tool call that was over"))
+        waiting = self._rest()
         reason: dict[str, Any] = {
-            "stop_reason": stop_reason(self._finish, self._refusal),
+            "stop_reason": stop_reason(self._finish, self._refusal, called=self._called),
             "stop_sequence": None,
             **stop_details(self._refusal),
         }
         used = usage_body(self._usage or usage)
         delta = {"type": "message_delta", "delta": reason, "usage": used}
         stop = sse.event("message_stop", {"type": "message_stop"})
-        return b"".join([*self._close(), sse.event("message_delta", delta), stop])
+        return b"".join([*waiting, *self._close(), sse.event("message_delta", delta), stop])
 
     def fail(self, problem: Problem) -> bytes:
         """An ``error`` event."""
@@ -108,10 +112,10 @@ class MessagesWriter:
         self._refusal += delta.refusal
         events: list[bytes] = []
         if delta.reasoning and self._thoughts:
-            events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
+            events += self._in_block("thinking", 0, _THOUGHT)
             events.append(self._piece({"type": "thinking_delta", "thinking": delta.reasoning}))
         if delta.signature and self._thoughts:
-            events += self._in_block("thinking", 0, {"type": "thinking", "thinking": ""})
+            events += self._in_block("thinking", 0, _THOUGHT)
             events.append(self._piece({"type": "signature_delta", "signature": delta.signature}))
         if delta.text:
             events += self._in_block("text", 0, {"type": "text", "text": ""})
@@ -121,11 +125,18 @@ class MessagesWriter:
         return events
 
     def _tool(self, call: ToolCallDelta) -> list[bytes]:
-        if call.index in self._calls_seen and self._open != ("tool_use", call.index):
-            # Its block is closed, and this dialect has no way to reopen one.
+        self._called = True
+        try:
+            return [event for piece in self._calls.take(call) for event in self._told(piece)]
+        except OutOfTurn:
             self._scattered = True
             return []
-        self._calls_seen.add(call.index)
+
+    def _rest(self) -> list[bytes]:
+        """The events of the calls that had to wait for others."""
+        return [event for piece in self._calls.rest() for event in self._told(piece)]
+
+    def _told(self, call: ToolCallDelta) -> list[bytes]:
         name = self._names.get(call.name or "", call.name)
         head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": name, "input": {}}
         events = self._in_block("tool_use", call.index, head)
@@ -138,7 +149,7 @@ class MessagesWriter:
         """The events after which a block of this kind is the open one."""
         if self._open == (kind, key):
             return []
-        events = self._close()
+        events = [*(self._rest() if kind != "tool_use" else ()), *self._close()]
         self._open = (kind, key)
         start = {"type": "content_block_start", "index": self._blocks, "content_block": head}
         return [*events, sse.event("content_block_start", start)]

@@ -32,10 +32,15 @@ _STOP_REASONS = {
 _THINKING = ("enabled", "adaptive")
 
 
-def stop_reason(finish_reason: str | None, refusal: str) -> str:
-    """``stop_reason`` for an internal finish reason; what was refused ended by that."""
+def stop_reason(finish_reason: str | None, refusal: str, *, called: bool) -> str:
+    """``stop_reason`` for an internal finish reason; what was refused ended by that.
+
+    Some servers end an answer that ``called`` tools as any other, and callers go by the reason.
+    """
     if refusal:
         return "refusal"
+    if called and finish_reason == "stop":
+        return "tool_use"
     return _STOP_REASONS.get(finish_reason or "stop", "end_turn")
 
 

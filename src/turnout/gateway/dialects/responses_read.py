@@ -36,8 +36,11 @@ _SAME = (
 )
 _LOGPROBS = "message.output_text.logprobs"
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-# What a part must bring to be sent to any provider.
-_WANTED = {"input_image": "image_url", "input_file": "file_data"}
+# What a part must bring, any of them.
+_WANTED = {
+    "input_image": "image_url or file_id",
+    "input_file": "file_data, file_url or file_id",
+}
 # What a model thought is its own: it gets it back with its signature, and others get on without.
 # A reference to a thought leads nowhere.
 _THOUGHT = "reasoning"
@@ -169,11 +172,13 @@ def _part(value: object, where: str) -> dict[str, Any]:
         return {"type": "text", "text": str(part.get("text", ""))}
     if kind == "refusal":
         return {"type": "text", "text": str(part.get("refusal", ""))}
-    if kind == "input_image" and part.get("image_url"):
-        image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
-        return {"type": "image_url", "image_url": image}
-    if kind == "input_file" and part.get("file_data"):
-        file = {"filename": part.get("filename") or "file", "file_data": part["file_data"]}
+    if kind == "input_image" and (part.get("image_url") or part.get("file_id")):
+        # An id means something at OpenAI alone: others refuse it rather than lose the picture.
+        named = "url" if part.get("image_url") else "file_id"
+        image = {named: part.get("image_url") or part["file_id"]}
+        return {"type": "image_url", "image_url": {**image, "detail": part.get("detail") or "auto"}}
+    if kind == "input_file" and (data := part.get("file_data") or part.get("file_url")):
+        file = {"filename": part.get("filename") or "file", "file_data": data}
         return {"type": "file", "file": file}
     if kind == "input_file" and part.get("file_id"):
         return {"type": "file", "file": {"file_id": part["file_id"]}}
