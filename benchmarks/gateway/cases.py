@@ -7,13 +7,13 @@ from typing import Any
 from benchmarks.gateway.gateways import Started
 from benchmarks.gateway.load import Spec
 
-# 200 characters that the classifier's first stage settles, and ones that need its second.
+# 200 characters that the classifier's first stage settles, and 69 that need its second.
 PROMPT = (
     "Write a short story about a lighthouse keeper who finds a letter in a bottle, with a calm "
     "opening, a surprising middle and a warm ending, in about three hundred words and in the style "
     "of a fairy tale."
 )
-UNSURE = "Wie funktioniert ein Stellwerk? ### 1f3a-77 //cfg"
+UNSURE = "What would you do with three old keys and a rainy afternoon in Ghent?"
 LONG = (PROMPT + "\n") * 325
 
 

@@ -69,11 +69,11 @@ def test_a_batch_is_its_prompts_one_by_one(classifier: LocalClassifier) -> None:
 
 def test_what_is_begun_can_be_finished(classifier: LocalClassifier) -> None:
     """The two halves of a prediction give what the whole gives, and read the prompt once."""
-    asked = [_user("Hi"), _user("zwei Fragen zu Rost, und warum der Kuchen so flach bleibt?")]
-    for messages in asked:
-        (begun,) = classifier.begin_batch([messages])
-        whole = begun if isinstance(begun, Prediction) else classifier.finish_batch([begun])[0]
-        assert whole == classifier.predict(messages)
+    unsure = "What would you do with three old keys and a rainy afternoon in Ghent?"
+    settled, begun = classifier.begin_batch([_user("Hi"), _user(unsure)])
+    assert settled == classifier.predict(_user("Hi"))
+    assert not isinstance(begun, Prediction)
+    assert classifier.finish_batch([begun]) == [classifier.predict(_user(unsure))]
 
 
 def test_a_task_that_is_called_off_is_no_task(classifier: LocalClassifier) -> None:

@@ -50,7 +50,7 @@ def test_a_key_is_shown_once_and_stored_as_a_hash(gate: World, tmp_path: Path) -
     listed = gate.get("/v1/keys", ADMIN)
     assert [k["id"] for k in listed.json()["data"]] == [id_]
     assert secret.encode() not in listed.body
-    for file in tmp_path.iterdir():
+    for file in filter(Path.is_file, tmp_path.iterdir()):
         assert secret.encode() not in file.read_bytes(), file
 
 

@@ -240,7 +240,7 @@ def test_a_key_is_made_once_and_its_secret_is_in_no_file(tmp_path: Path) -> None
         answer = gate.post("/v1/chat/completions", chat(CODE), key)
         assert canary in answer.json()["choices"][0]["message"]["content"]
         assert gate.post("/v1/chat/completions", chat(CODE), key).body == answer.body
-    for file in tmp_path.iterdir():
+    for file in filter(Path.is_file, tmp_path.iterdir()):
         held = file.read_bytes()
         for text in (secret, canary, ADMIN["x-api-key"]):
             assert text.encode() not in held, (file, text)

@@ -4,7 +4,7 @@ Invariant: a key is returned once, when it is made. Methods that read or write t
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from turnout.catalog import Catalog
@@ -19,11 +19,13 @@ from turnout.ledger.rotation import USUAL_OVERLAP_S, renaming, rotating
 class Accounts:
     """The accounts in a recorder's ledger; without a ledger there are none.
 
-    Keys and budgets can be for the models of ``catalog``.
+    Keys and budgets can be for the models of ``catalog``, by their own names: ``aliases`` may come
+    to mean others.
     """
 
-    def __init__(self, recorder: Recorder, catalog: Catalog) -> None:
+    def __init__(self, recorder: Recorder, catalog: Catalog, aliases: Mapping[str, str]) -> None:
         self._catalog = catalog
+        self._aliases = aliases
         self._ledger = recorder if isinstance(recorder, Ledger) else None
 
     @property
@@ -170,6 +172,9 @@ class Accounts:
         """The names of the models that have this name or id. Raises InvalidRequest for none."""
         known = self._catalog.deployments.values()
         meant = {d.group or d.id for d in known if given in (d.id, d.group, d.model)}
+        if not meant and given in self._aliases:
+            other = f"is another name for {self._aliases[given]!r}; a model's own name is needed"
+            raise InvalidRequest(f"{field}: {given!r} {other}", field=field)
         if not meant:
             fix = did_you_mean(given, self._catalog.names)
             raise InvalidRequest(f"{field}: {given!r} is not configured; {fix}", field=field)

@@ -22,6 +22,7 @@ from turnout.core import (
 )
 from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
+from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
@@ -48,7 +49,7 @@ class Engine:
         self._parts = assembly
         self._rules = assembly.means.rules
         self.cohort = assembly.means.cohort
-        self._accounts = Accounts(assembly.means.recorder, assembly.catalog)
+        self._accounts = _accounts(assembly, assembly.means.recorder)
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
         self._screening = screening_of(assembly, self._reader.threads)
@@ -190,7 +191,7 @@ class Engine:
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
         self._reader.parts = self._parts
         self._embedding = self._embedding.recorded_by(recorder)
-        self._accounts = Accounts(recorder, self._parts.catalog)
+        self._accounts = _accounts(self._parts, recorder)
         return True
 
     async def retire(self, *, recording: bool) -> None:
@@ -265,3 +266,7 @@ class Engine:
             outcomes=list(read.labelled),
             prefix=read.prefix,
         )
+
+
+def _accounts(parts: Assembly, recorder: Recorder) -> Accounts:
+    return Accounts(recorder, parts.catalog, parts.config.aliases)
