@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import asks_for_calls, marks_of
 from turnout.classifiers.success.smooth import Neighbours, Smooth, linear_inputs, places
+from turnout.training.gaps import filled
 from turnout.training.inner_folds import random_folds
 
 Floats = npt.NDArray[np.float32]
@@ -58,13 +59,14 @@ def departures(score: Floats) -> Floats:
 
 
 def means(score: Floats) -> Floats:
-    """Each model's mean score; the mean of all where a model has no outcome."""
-    known = ~np.isnan(score)
-    counts = known.sum(axis=0)
-    overall = float(np.nanmean(score))
-    totals = np.nansum(score, axis=0)
+    """Each model's mean score over all prompts; the mean of all where it has no outcome.
+
+    Prompts that it was not put to count as was to be expected of it there: a model that answered
+    easy ones only is no better for that.
+    """
+    full = filled(score)
     # Two pseudo-outcomes at the overall mean keep a barely tried model off 0 and 1.
-    return np.asarray((totals + 2 * overall) / (counts + 2), dtype=np.float32)
+    return np.asarray((full.sum(axis=0) + 2 * full.mean()) / (len(full) + 2), dtype=np.float32)
 
 
 def _neighbours(placed: Floats, target: Floats, seed: int, *, of_calls: bool) -> Neighbours:

@@ -22,7 +22,7 @@ from turnout.core import ConfigError
 Arrays = dict[str, npt.NDArray[Any]]
 
 FILE = "success.zip"
-SCHEMA = f"success/5+{ENCODING}"
+SCHEMA = f"success/6+{ENCODING}"
 
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:

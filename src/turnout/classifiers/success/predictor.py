@@ -2,8 +2,9 @@
 
 Each outcome table has its expert; a model that occurs in several is answered by all of them,
 weighted by how well each knows such prompts, and moves the models that only one of them has along.
-Where an expert does not know a prompt, it is told by the others how much its abler models gain. A
-model added later is answered by its prior, moved as the models most like it move.
+Where an expert does not know a prompt, it is told by the others how much its abler models gain, and
+whether the prompt is harder than it looks. A model added later is answered by its prior, moved as
+the models most like it move.
 
 Invariant: pure after loading; an artefact of another schema is refused.
 """
@@ -19,6 +20,7 @@ from turnout.classifiers.success.encoding import encode, encode_all, without_lik
 from turnout.classifiers.success.expert import PAIR, Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
+from turnout.classifiers.success.scale import abilities, lowered
 from turnout.core import Ref
 from turnout.features.prompt import PromptText
 
@@ -44,6 +46,12 @@ class SuccessPredictor:
     newcomers: tuple[Newcomer, ...] = ()
     trained_on: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     digest: str = ""
+    _able: tuple[Floats, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Puts the tables on one scale, once."""
+        models, priors = [e.models for e in self.experts], [e.prior for e in self.experts]
+        object.__setattr__(self, "_able", abilities(models, priors) if self.experts else ())
 
     @property
     def ref(self) -> Ref:
@@ -119,7 +127,12 @@ class SuccessPredictor:
             return self.experts[0].answer(readings[0])
         paired = list(zip(self.experts, readings, strict=True))
         told = tell(readings, [expert.gain(reading) for expert, reading in paired])
-        answers = [e.answer(r, t) for (e, r), t in zip(paired, told, strict=True)]
+        answers = lowered(
+            [e.answer(r, t) for (e, r), t in zip(paired, told, strict=True)],
+            [expert.prior for expert in self.experts],
+            self._able,
+            [reading.knowing for reading in readings],
+        )
         names = list(dict.fromkeys(m for expert in self.experts for m in expert.models))
         place = {name: number for number, name in enumerate(names)}
         columns = [np.array([place[model] for model in expert.models]) for expert in self.experts]
