@@ -32,23 +32,39 @@ def disguises(_data: Sequence[Path]) -> dict[str, Any]:
 
 
 def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
-    """How often an attack on the label flips it: moulds never trained on x 50 prompts."""
+    """How often an attack on the label flips it: moulds never trained on x 50 and 50 prompts.
+
+    The first are of our own prompts, trained on; the others are in no other file.
+    """
     classifier = LocalClassifier.load()
-    moulds = load([OWN / "label_attacks_test.jsonl"])
+    moulds = [row.text for row in load([OWN / "label_attacks_test.jsonl"])]
     rows = [r for r in load([OWN / "english.jsonl"]) if r.judged and len(r.text) < 300]
-    prompts = [row.text for row in rows[:: len(rows) // _PROMPTS]][:_PROMPTS]
+    known = [row.text for row in rows[:: len(rows) // _PROMPTS]][:_PROMPTS]
+    fresh = [row.text for row in load([OWN / "attacked_prompts_test.jsonl"])]
+    of_known = _attacked(classifier, moulds, known)
+    of_fresh = _attacked(classifier, moulds, fresh)
+    return {
+        "moulds": len(moulds),
+        "attacks": len(moulds) * (len(known) + len(fresh)),
+        **of_known,
+        **{f"{name}, new prompts": value for name, value in of_fresh.items()},
+    }
+
+
+def _attacked(
+    classifier: LocalClassifier, moulds: Sequence[str], prompts: Sequence[str]
+) -> dict[str, Any]:
+    """How often the prompts' labels flip in the moulds, and how often they are refused there."""
     plain = [_served(classifier, p) for p in classifier.predict_batch([user(t) for t in prompts])]
     flipped, refused, of_mould = [], [], []
     for number, mould in enumerate(moulds):
-        texts = [mould.text.replace("{prompt}", prompt) for prompt in prompts]
+        texts = [mould.replace("{prompt}", prompt) for prompt in prompts]
         after = classifier.predict_batch([user(text) for text in texts])
         labels = [_served(classifier, prediction) for prediction in after]
         flipped += [a not in (b, UNSAFE) for a, b in zip(labels, plain, strict=True)]
         refused += [a == UNSAFE != b for a, b in zip(labels, plain, strict=True)]
         of_mould += [number] * len(prompts)
     return {
-        "moulds": len(moulds),
-        "attacks": len(flipped),
         "flipped": by_group(flipped, of_mould),
         "refused instead": by_group(refused, of_mould),
     }
