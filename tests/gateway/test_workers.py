@@ -86,17 +86,19 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
         assert len(_workers(served)) == 2
 
 
-def test_workers_change_to_another_ledger_together(tmp_path: Path) -> None:
-    """A reload names another file: one of them has it from then on, and both write to it."""
+def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path) -> None:
+    """Another file would be read beside the one that is written: the change needs a restart."""
     with _two_workers(str(tmp_path / "one.db")) as served:
         _both_serve(served)
-        taken = len(_lines(served, "configuration reloaded"))
         text = served.config_path.read_text()
         served.config_path.write_text(text.replace("one.db", "two.db"))
-        _until(lambda: len(_lines(served, "configuration reloaded")) >= taken + 2)
-        assert [_status(served.port, chat(max_tokens=20)) for _ in range(20)] == [200] * 20
-    two = store_at(tmp_path / "two.db")
-    assert two.fetch("SELECT count(*) FROM settlements") == [(20,)]
+        _until(lambda: served.log().count("which is written for all workers") == 2)
+        assert _answered(served.port)
+        before = _workers(served)
+        served.process.send_signal(signal.SIGUSR2)
+        _until(lambda: "turnout: ledger: " in served.log())
+        _until(lambda: _workers(served) == before)
+    assert not (tmp_path / "two.db").exists()
 
 
 def test_a_rate_limit_that_one_worker_met_is_known_to_all() -> None:

@@ -10,6 +10,7 @@ from tests.ledger.money import CATALOG
 from turnout.ledger import Ledger, Store, store_at
 from turnout.ledger.entries import Change
 from turnout.ledger.replays import KEPT_MS, Claim, Prior
+from turnout.ledger.shared import LedgerHost
 from turnout.runtime.replays import LocalReplays, StoredReplays
 
 
@@ -110,17 +111,25 @@ async def test_a_dead_owner_leaves_answers_and_no_claims(tmp_path: Path) -> None
 async def test_processes_that_share_a_file_see_each_others_claims(tmp_path: Path) -> None:
     """A guest's claim holds for the other; when the guest is gone, it is free."""
     owner = _ledger(store_at(tmp_path / "ledger.db"), Clock())
+    host = LedgerHost(owner, str(tmp_path / "socket"), b"secret of this test")
     guests = [
-        Ledger(store_at(tmp_path / "ledger.db"), catalog=CATALOG, now_ms=owner.now_ms)
+        Ledger(
+            store_at(tmp_path / "ledger.db"),
+            catalog=CATALOG,
+            shared=(str(tmp_path / "socket"), b"secret of this test"),
+            now_ms=owner.now_ms,
+        )
         for _ in range(2)
     ]
     one, other = (StoredReplays(guest) for guest in guests)
     assert await one.claim(claim("a")) is None
     assert await other.claim(claim("b")) == Prior(print="p")
-    await asyncio.to_thread(guests[0].close)
+    owner.owners.forget(guests[0].owners.own)  # as when its connection ends
     await _tidied(owner)
     assert await other.claim(claim("c")) is None
-    await asyncio.to_thread(guests[1].close)
+    for guest in guests:
+        await asyncio.to_thread(guest.close)
+    host.close()
     await asyncio.to_thread(owner.close)
 
 

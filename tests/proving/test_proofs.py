@@ -135,7 +135,7 @@ def test_tenants_do_not_meet_and_the_proof_can_tell(
 
 
 @pytest.mark.parametrize(
-    ("proof", "processes"), [(("budget", "--procs", "3"), 4), (("ledger", "--kills", "50"), 2)]
+    ("proof", "processes"), [(("budget", "--procs", "3"), 5), (("ledger", "--kills", "50"), 2)]
 )
 def test_an_interrupted_proof_leaves_no_process(proof: tuple[str, ...], processes: int) -> None:
     """Those that spend and write end with the one that watches them."""

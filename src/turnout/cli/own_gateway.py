@@ -28,6 +28,8 @@ from turnout.providers import HttpTransport, Timeouts, TransportError, WireReque
 _START_S, _END_S, _DRAIN_S = 60.0, 10.0, 5.0
 _LOOK_EVERY_S = 0.1
 _TOLD_BYTES = 2000
+# What the ledger says of a file that another gateway writes, and what helps here.
+_BUSY, _SHARED = "another process", "; agents side by side share one gateway: run turnout serve"
 
 
 def running(port: int, key: str) -> str | None:
@@ -73,7 +75,10 @@ def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[s
         theirs.close()
         try:
             if not _serves(process, ours):
-                raise ConfigError(f"the gateway did not start: {_told(log)}")
+                told = _told(log)
+                raise ConfigError(
+                    f"the gateway did not start: {told}{_SHARED if _BUSY in told else ''}"
+                )
             yield root, key
             if process.poll() is not None:
                 sys.stderr.write(f"turnout: the gateway has ended: {_told(log)}\n")

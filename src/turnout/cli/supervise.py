@@ -4,16 +4,18 @@ Invariant: what only answers need, models above all, is loaded by workers and ne
 """
 
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from turnout.catalog import build
 from turnout.cli.metrics_folder import metrics_folder
 from turnout.config import Config
 from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
+from turnout.ledger.place import FILE, SECRET, SOCKET, place_of
+from turnout.ledger.shared import LedgerHost
 
 
 def supervise(
@@ -30,12 +32,22 @@ def supervise(
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
-    ledger = recorder_for(config, os.environ, build(config, os.environ), idle_s=None)
-    with metrics_folder() as metrics, ExitStack() as held:
+    ledger = recorder_for(config, os.environ, build(config, os.environ))
+    with metrics_folder() as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-        if isinstance(ledger, Ledger) and ledger.store.exclusive:
-            held.enter_context(ledger)
-        return Workers(command, workers, [listener.fileno()]).run(serving, ready)
+        running = Workers(command, workers, [listener.fileno()])
+        if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
+            return running.run(serving, ready)
+        secret = secrets.token_bytes(32)
+        address = f"{metrics}/ledger"
+        with ledger:
+            host = LedgerHost(ledger, address, secret)
+            os.environ[SOCKET], os.environ[SECRET] = address, secret.hex()
+            os.environ[FILE] = str(place_of(config, os.environ))
+            try:
+                return running.run(serving, ready)
+            finally:
+                host.close()
 
 
 def _without_workers(arguments: list[str]) -> list[str]:

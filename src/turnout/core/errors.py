@@ -2,8 +2,7 @@
 
 RouterError
 ├── ConfigError                 the configuration, an artefact or a price cannot be used
-│   ├── NoLedgerYet             nothing was ever recorded there
-│   └── Owned                   another process writes the ledger's file
+│   └── NoLedgerYet             nothing was ever recorded there
 ├── RequestError                the caller's request cannot be served as it stands
 │   ├── InvalidRequest
 │   │   └── NotFound            no key or budget has this id

@@ -47,7 +47,6 @@ class Owners:
             self._opened = None
             living = {self.own, *self.guests}
             return lambda owner: owner not in living
-        gone -= self.guests  # what came back has not ended
         return gone.__contains__ if gone else None
 
 

@@ -49,7 +49,7 @@ from turnout.ledger.under_way import UnderWay
 from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    from turnout.ledger.shared import LedgerHost
+    from turnout.ledger.remote import RemoteWriter
 
 LEASE_S = 900.0
 NOTHING_SPENT = Bound(0, 0)
@@ -59,9 +59,9 @@ NO_CALL = {"": NOTHING_SPENT}
 class Ledger(Recorder):
     """Records what requests decide and cost.
 
-    Of several processes with one file the first one writes for them all (see ``shared``).
-    ``now_ms`` is the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
-    ``idle_s`` after how long without work the file is left alone (None: never).
+    With ``shared``, an address and a secret, another process writes (see ``shared``). ``now_ms`` is
+    the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
+    ``idle_s`` after how long without work the file is left to other processes (None: never).
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Ledger(Recorder):
         stand_in: Deployment | None = None,
         lease_s: float = LEASE_S,
         idle_s: float | None = None,
+        shared: "tuple[str, bytes] | None" = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.store = store
@@ -85,23 +86,20 @@ class Ledger(Recorder):
         self._spared: dict[str, float] = {}  # living guests' holds, and until when
         self._sessions = Sessions()
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
-        self._writer = Writer(
-            store,
-            owner=self.owners.own,
-            upkeep=self._upkeep,
-            hosting=self._hosting,
-            busy=lambda: bool(self._open or self.owners.guests),
-            idle_s=idle_s,
-        )
+        self._writer = self._new_writer(idle_s, shared)
         self._inbox = self._writer.inbox
 
-    def _hosting(self) -> "LedgerHost | None":
-        """Lets other processes write through this one, which has just opened the store."""
-        if not self.store.exclusive:
-            return None
-        from turnout.ledger.shared import hosted
+    def _new_writer(
+        self, idle_s: float | None, shared: tuple[str, bytes] | None
+    ) -> "Writer | RemoteWriter":
+        if shared is not None:
+            from turnout.ledger.remote import RemoteWriter
 
-        return hosted(self)
+            return RemoteWriter(*shared, owner=self.owners.own)
+        return Writer(
+            self.store, upkeep=self._upkeep, busy=lambda: bool(self._open or self.owners.guests),
+            idle_s=idle_s,
+        )  # fmt: skip
 
     @property
     def lease_ms(self) -> int:

@@ -11,12 +11,16 @@ from typing import Any
 
 from turnout.catalog import Catalog, Deployment
 from turnout.config import Config
+from turnout.core import ConfigError
 from turnout.core.folders import user_folder
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.store import Store
 
 OFF = "off"
+# What a process that writes for others tells them: where it listens, the secret, and its file.
+SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
+FILE = "TURNOUT_LEDGER_FILE"
 # A short-lived command or a notebook lets others at the shared default file while it is idle.
 IDLE_S = 2.0
 
@@ -35,17 +39,35 @@ def default_place(environ: Mapping[str, str]) -> str | None:
 
 
 def recorder_for(
-    config: Config,
-    environ: Mapping[str, str],
-    catalog: Catalog,
-    stand_in: Deployment | None = None,
-    idle_s: float | None = IDLE_S,
+    config: Config, environ: Mapping[str, str], catalog: Catalog, stand_in: Deployment | None = None
 ) -> Recorder:
     """The ledger that the configuration asks for; nothing is opened before the first request."""
     place = place_of(config, environ)
     if place is None:
         return NoRecorder()
-    return Ledger(store_at(place), catalog=catalog, stand_in=stand_in, idle_s=idle_s)
+    return Ledger(
+        store_at(place),
+        catalog=catalog,
+        stand_in=stand_in,
+        idle_s=IDLE_S,
+        shared=shared_with(environ, place),
+    )
+
+
+def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
+    """The socket and the secret of the process that writes for this one, if there is one.
+
+    Raises ConfigError where that process writes another file than ``place``.
+    """
+    address, secret = environ.get(SOCKET), environ.get(SECRET)
+    if not address or not secret:
+        return None
+    if environ.get(FILE) != place:
+        raise ConfigError(
+            f"ledger: {place} is not {environ.get(FILE)}, which is written for all workers; "
+            "restart the gateway to change it"
+        )
+    return address, bytes.fromhex(secret)
 
 
 def store_at(where: str | Path, **more: Any) -> Store:

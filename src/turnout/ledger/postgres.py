@@ -29,7 +29,6 @@ class PostgresStore:
     """A ledger at a ``postgresql://`` URL."""
 
     exclusive = False
-    left = False
 
     def __init__(self, url: str, *, synchronous_commit: str = "on") -> None:
         self.url = url
@@ -58,9 +57,6 @@ class PostgresStore:
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch."""
         return self._run(self._fetch(sql, row))
-
-    def invite(self, address: str, secret: bytes, *, guests: bool) -> None:
-        """As Store.invite; every process writes by itself."""
 
     def close(self) -> None:
         """As Store.close."""

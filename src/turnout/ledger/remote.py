@@ -1,89 +1,98 @@
 """A ledger's writer in another process: sends what it is told to the file's owner (see ``shared``).
 
-Invariant: what is told counts as written after the owner's commit, never before; what was sent to
-an owner that went away is given back. This module does not know databases.
+Invariant: what is told counts as written after the owner's commit, never before; a settlement that
+could not be sent is sent again when the owner is back. This module does not know databases.
 """
 
-import os
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 
 from turnout.core import LedgerError, RouterError
 from turnout.ledger.entries import Settlement
-from turnout.ledger.store import Owned
+from turnout.ledger.inbox import Inbox
 from turnout.ledger.ticket import Ticket, tell
 
-PATIENCE_S = 5.0
+AGAIN_S = 0.2
 LOST = (EOFError, OSError, AuthenticationError)
 
 
-def hang_up(connection: Connection) -> None:
-    """Ends a connection; the thread that reads from it is woken, and closes it."""
-    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
-        link.shutdown(socket.SHUT_RDWR)
-
-
 class RemoteWriter:
-    """Stands for the owner's writer in another process; ``own`` names this one's holds.
+    """Stands for the owner's writer in another process; ``owner`` names this one's holds."""
 
-    ``give_back`` is told what was sent to an owner that went away, at least one ticket; ``owed``
-    gets the settlements that the owner could not write. Raises LedgerError where it does not
-    answer. Methods are called by one thread.
-    """
-
-    def __init__(
-        self,
-        found: Owned,
-        own: str,
-        give_back: Callable[[Sequence[Ticket]], None],
-        owed: deque[Settlement],
-    ) -> None:
-        self._give_back = give_back
-        self._owed = owed
+    def __init__(self, address: str, secret: bytes, owner: str) -> None:
+        self._address, self._secret, self._owner = address, secret, owner
+        self.inbox = Inbox("the ledger", self._send)
         self._waiting: dict[int, Ticket] = {}
+        self._owed: deque[Settlement] = deque()
         self._number = 0
         self._dropping = threading.Lock()
-        try:
-            self._host = Client(found.address, "AF_UNIX", authkey=found.secret)
-            self._host.send(own)
-        except LOST as error:
-            raise LedgerError("the ledger's owner does not answer") from error
-        self.connected = True
-        threading.Thread(target=self._hear, name="ledger-owner", daemon=True).start()
+        self._host: Connection | None = None
 
-    def send(self, tickets: Sequence[Ticket]) -> None:
-        """Have these written; those who wait are told when they are."""
+    def start(self) -> None:
+        """Connect now. Raises LedgerError."""
+        if self._connected() is None:
+            raise LedgerError("the ledger's owner does not answer")
+
+    def close(self) -> None:
+        """Send what is queued and wait until it is written, then leave."""
+        self.inbox.close()
+
+    def _send(self) -> None:
+        while not self.inbox.ended:
+            # An owner that went away is looked for until it is back, so that it knows of us.
+            alone = self._owed or self._host is None
+            self._pass_on(self.inbox.take(AGAIN_S if alone else None))
+        patience = time.monotonic() + 5
+        while self._waiting and time.monotonic() < patience:
+            time.sleep(0.005)
+        if self._host is not None:
+            self._host.close()
+
+    def _pass_on(self, tickets: list[Ticket]) -> None:
+        host = self._connected()
+        if host is None:
+            self._lose(tickets)
+            return
+        owed = []
+        with suppress(IndexError):
+            while True:
+                owed.append(Ticket(self._owed.popleft(), None))
         numbered = []
-        for ticket in tickets:
+        for ticket in (*owed, *tickets):
             self._number += 1
             self._waiting[self._number] = ticket
             numbered.append((self._number, ticket.entry))
         try:
-            self._host.send(numbered)
+            if numbered:
+                host.send(numbered)
         except LOST:
-            self._drop()
-        if not self.connected:  # it was dropped before these were among those that wait
-            self._return([number for number, _ in numbered])
+            self._drop(host)
+        if self._host is not host:
+            waiting = (self._waiting.pop(number, None) for number, _ in numbered)
+            self._lose([ticket for ticket in waiting if ticket is not None])
 
-    def close(self) -> None:
-        """Wait until what was sent is written, then leave."""
-        patience = time.monotonic() + PATIENCE_S
-        while self._waiting and time.monotonic() < patience:
-            time.sleep(0.005)
-        hang_up(self._host)
-        self._drop()
+    def _connected(self) -> Connection | None:
+        if self._host is not None:
+            return self._host
+        try:
+            host = Client(self._address, "AF_UNIX", authkey=self._secret)
+            host.send(self._owner)
+        except LOST:
+            return None
+        self._host = host
+        threading.Thread(target=self._hear, args=(host,), daemon=True).start()
+        return host
 
-    def _hear(self) -> None:
+    def _hear(self, host: Connection) -> None:
         """Wake those whose entries are written."""
         try:
             while True:
-                heard: Sequence[tuple[int, RouterError | None]] = self._host.recv()
+                heard: Sequence[tuple[int, RouterError | None]] = host.recv()
                 written = []
                 for number, error in heard:
                     ticket = self._waiting.pop(number, None)
@@ -93,22 +102,23 @@ class RemoteWriter:
                         self._end(ticket, error)
                 tell(written)
         except (*LOST, TypeError):
-            self._drop()
-        finally:
-            self._host.close()
+            self._drop(host)
 
-    def _drop(self) -> None:
+    def _drop(self, host: Connection) -> None:
         """The owner is gone: nothing that waits is known to be written."""
         with self._dropping:
-            was, self.connected = self.connected, False
-        self._return(sorted(self._waiting))
-        if was:
-            self._give_back([Ticket(None, None)])  # whoever gets it looks for the next owner
+            if self._host is not host:
+                return
+            self._host = None
+            lost = [self._waiting.pop(number) for number in sorted(self._waiting)]
+        host.close()
+        self._lose(lost)
+        with suppress(LedgerError):
+            self.inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
 
-    def _return(self, numbers: Sequence[int]) -> None:
-        found = [self._waiting.pop(number, None) for number in numbers]
-        if tickets := [ticket for ticket in found if ticket is not None]:
-            self._give_back(tickets)
+    def _lose(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            self._end(ticket, LedgerError("the ledger's owner does not answer"))
 
     def _end(self, ticket: Ticket, error: RouterError | None) -> None:
         if isinstance(error, LedgerError) and isinstance(ticket.entry, Settlement):

@@ -21,7 +21,6 @@ from turnout.core import ConfigError
 from turnout.ledger.balances import Account
 from turnout.ledger.rows import READ_BALANCE, Statements
 from turnout.ledger.schema import missing
-from turnout.ledger.sign import Sign
 from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
 
 BUSY_MS = 5_000
@@ -42,7 +41,6 @@ class SqliteStore:
     """
 
     exclusive = True
-    left = False
 
     def __init__(
         self,
@@ -118,12 +116,6 @@ class SqliteStore:
             finally:
                 connection.close()
 
-    def invite(self, address: str, secret: bytes, *, guests: bool) -> None:
-        """As Store.invite."""
-        lock = self._lock
-        if lock is not None:
-            Sign(address=address, secret=secret.hex(), guests=guests).write(lock)
-
     def close(self) -> None:
         """As Store.close."""
         connection, self._connection = self._connection, None
@@ -187,13 +179,16 @@ class SqliteStore:
             ) from error
         until = time.monotonic() + self._lock_wait_s
         while not _locked(lock):
-            sign = Sign.read(lock)
-            if sign.address or time.monotonic() >= until:
+            if time.monotonic() >= until:
+                holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
                 os.close(lock)
-                raise sign.refusal(self.where)
+                raise ConfigError(
+                    f"{self.where} is being written by another process ({holder or 'unknown'}); "
+                    "end it, name another file with ledger:, or share one ledger: postgresql://…"
+                )
             time.sleep(0.02)
-        self.left = Sign.read(lock).guests
-        Sign().write(lock)
+        with suppress(OSError):  # the number is only for the message above
+            os.pwrite(lock, f"{f'pid {os.getpid()}':<32}".encode(), 0)
         self._lock = lock
 
 

@@ -1,4 +1,4 @@
-"""What a database has to do for the ledger: six methods, all blocking.
+"""What a database has to do for the ledger: five methods, all blocking.
 
 This module does not know entries or SQL.
 """
@@ -21,17 +21,6 @@ class StoreFailure(LedgerError):
     """The database cannot write now; nothing of the batch may be taken as written."""
 
 
-class Owned(ConfigError):
-    """Another process writes; it listens at ``address`` for those who know its ``secret``."""
-
-    def __init__(self, message: str, address: str, secret: bytes) -> None:
-        super().__init__(message)
-        self.address, self.secret = address, secret
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self.args, self.address, self.secret)
-
-
 class NoLedgerYet(ConfigError):
     """Nothing was ever recorded at this place."""
 
@@ -42,18 +31,16 @@ class NoLedgerYet(ConfigError):
 class Store(Protocol):
     """One owner's connection for writing, and others for reading.
 
-    All methods but ``fetch`` and ``invite`` are called by one thread.
+    All methods but ``fetch`` are called by one thread.
     """
 
     where: str
     exclusive: bool  # whether no other process can write while this one has the store open
-    left: bool  # whether the last owner that had it open ended while others wrote through it
 
     def open(self) -> None:
         """Connect, migrate, and make sure that what was committed is durable.
 
-        Raises ConfigError for what will not mend by itself, Owned where another process writes for
-        those who ask it, StoreFailure for what may mend.
+        Raises ConfigError for what will not mend by itself, StoreFailure for what may.
         """
         ...
 
@@ -77,10 +64,6 @@ class Store(Protocol):
 
         Raises StoreFailure or ConfigError, which is NoLedgerYet before the first entry.
         """
-        ...
-
-    def invite(self, address: str, secret: bytes, *, guests: bool) -> None:
-        """Tell others where this process listens for them, and whether ``guests`` are there."""
         ...
 
     def close(self) -> None:

@@ -1,8 +1,5 @@
 """One thread that writes for all callers: what waits together is committed together.
 
-Where another process owns the store, it is asked to write, and when it ends, one of those that
-asked it owns the store from then on.
-
 Invariant: a caller is told that its entry is written after the commit that holds it, never before.
 An entry that must not be lost is tried again when the store has recovered. This module does not
 know SQL or databases.
@@ -11,8 +8,6 @@ know SQL or databases.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -22,44 +17,30 @@ from turnout.ledger.correct import correction
 from turnout.ledger.entries import Entry, Settlement
 from turnout.ledger.inbox import Inbox
 from turnout.ledger.rows import BALANCE, Batch, Statements
-from turnout.ledger.store import Conflict, Owned, Store, StoreFailure
+from turnout.ledger.store import Conflict, Store, StoreFailure
 from turnout.ledger.ticket import Refused, Ticket, tell, tell_each
 
-if TYPE_CHECKING:
-    from turnout.ledger.remote import RemoteWriter
-    from turnout.ledger.shared import LedgerHost
-
 RECOVERY_PAUSE_S = 0.25
-OWNER_WAIT_S = 3.0
-AGAIN_S = 0.2
 SWEEP_S = 5.0
 
 
 class Writer:
-    """Owns the store, or asks its owner. With ``idle_s`` it lets go when nothing is under way.
+    """Owns the store. With ``idle_s`` it lets go of the store when nothing is under way.
 
-    As ``owner`` it is known to other owners. ``hosting`` lets other processes write through this
-    one while it owns the store, and returns what ends that. ``upkeep`` is called on the writer's
-    thread, after opening (True) and now and then (False), and returns what is to be written:
-    settlements of holds that nobody will settle, rows to remove.
+    ``upkeep`` is called on the writer's thread, after opening (True) and now and then (False), and
+    returns what is to be written: settlements of holds that nobody will settle, rows to remove.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        owner: str,
         upkeep: Callable[[bool], Sequence[Entry]],
-        hosting: "Callable[[], LedgerHost | None]",
         busy: Callable[[], bool] = lambda: False,
         idle_s: float | None = None,
     ) -> None:
         self._store = store
-        self._owner = owner
         self._upkeep = upkeep
-        self._hosting = hosting
-        self._host: LedgerHost | None = None
-        self._asked: RemoteWriter | None = None  # stands for the owner where that is another one
         self._busy = busy
         self._idle_s = idle_s
         self.inbox = Inbox(store.where, self._work)
@@ -81,51 +62,32 @@ class Writer:
 
     def _work(self) -> None:
         while not self.inbox.ended:
-            tickets = self.inbox.take(self._patience_s)
+            tickets = self.inbox.take(min(SWEEP_S, self._idle_s or SWEEP_S))
             if tickets:
                 self._serve(tickets)
             elif not self.inbox.ended:
                 self._rest()
-        self._leave()
-        if self._owed:
-            self._serve([])
-        self._leave()
-        self._let_go()
-
-    @property
-    def _patience_s(self) -> float:
-        """How long a ticket is waited for before there is something else to do."""
-        again = AGAIN_S if self._owed and self._asked is not None else SWEEP_S
-        return min(again, self._idle_s or SWEEP_S)
+        if self._owed and self._ready():
+            self._pay_owed()
+        self._store.close()
 
     def _rest(self) -> None:
         if not self._is_open:
-            if self._owed:
-                self._serve([])
+            if self._owed and self._ready():
+                self._pay_owed()
         elif self._idle_s is not None and not self._busy() and not self._owed:
-            self._let_go()
+            self._store.close()
+            self._is_open = False
         else:
             self._sweep()
 
     def _serve(self, tickets: list[Ticket]) -> None:
-        ready = self._ready()
-        if self._asked is not None and self._asked.connected:
-            self._ask(self._asked, tickets)
-        elif not ready:
+        if not self._ready():
             self._fail(tickets, self._failure or LedgerError(f"{self._store.where} is not open"))
-        elif self._owed and not self._pay_owed():
+            return
+        if self._owed and not self._pay_owed():
             self._fail(tickets, self._failure)
-        else:
-            self._write(tickets)
-
-    def _ask(self, asked: "RemoteWriter", tickets: list[Ticket]) -> None:
-        owed = []
-        with suppress(IndexError):  # the other thread may add to it
-            while True:
-                owed.append(Ticket(self._owed.popleft(), None))
-        asked.send([*owed, *tickets])
-
-    def _write(self, tickets: list[Ticket]) -> None:
+            return
         entries = [t.entry for t in tickets if t.entry is not None]
         try:
             refused = self._commit(entries)
@@ -140,80 +102,31 @@ class Writer:
                 self._sweep()
 
     def _ready(self) -> bool:
-        """Whether the store is open here; a store that failed is tried again after a pause."""
+        """Whether the store is open; a store that failed is tried again after a pause."""
         if self._is_open:
             return True
-        if self._asked is not None and self._asked.connected:
-            return False
-        self._leave()
         if time.monotonic() < self._retry_at:
             return False
         try:
-            self._open_or_ask()
+            self._store.open()
         except ConfigError as error:
             self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
             self._failure = error
         except StoreFailure as error:
             self._down(error)
+        else:
+            self._is_open = True
+            self._failure = None
+            self._sweep(opening=True)
         return self._is_open
 
-    def _open_or_ask(self) -> None:
-        """Open the store, or find its owner. Raises ConfigError or StoreFailure."""
-        until = time.monotonic() + OWNER_WAIT_S
-        while True:
-            try:
-                self._store.open()
-            except Owned as error:
-                if self._found(error):
-                    return
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)  # one that ends, or has only begun
-            else:
-                break
-        self._is_open = True
-        self._failure = None
-        self._host = self._hosting()
-        self._sweep(opening=True)
-
-    def _found(self, owned: Owned) -> bool:
-        """Whether the owner answers; then it is asked from now on."""
-        from turnout.ledger.remote import RemoteWriter
-
-        try:
-            self._asked = RemoteWriter(owned, self._owner, self._given_back, self._owed)
-        except LedgerError:
-            return False
-        self._failure = None
-        return True
-
-    def _given_back(self, tickets: Sequence[Ticket]) -> None:
-        """The owner went away before it said what became of these: whoever is next gets them."""
-        try:
-            self.inbox.put(tickets)
-        except LedgerError as error:
-            self._fail(tickets, error)
-
-    def _leave(self) -> None:
-        """Ask the other process no more."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.close()
-
-    def _let_go(self) -> None:
-        """Close the store, and first the door to it."""
-        self._is_open = False
-        host, self._host = self._host, None
-        if host is not None:
-            host.close()
-        self._store.close()
-
     def _down(self, error: StoreFailure) -> None:
-        self._let_go()
+        self._is_open = False
+        self._store.close()
         self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
         self._failure = LedgerError(f"the ledger cannot record: {error}")
 
-    def _fail(self, tickets: Sequence[Ticket], error: RouterError | None) -> None:
+    def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
         tell(tickets, error)
 

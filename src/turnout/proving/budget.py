@@ -1,7 +1,7 @@
 """Budgets as walls: many processes at once, some killed, and what was spent and held afterwards.
 
-The processes write one SQLite file through whichever of them has it, or one Postgres database. What
-was spent is summed from the calls, apart from the balances.
+The processes write one SQLite file through its owner, which is killed too, or one Postgres
+database. What was spent is summed from the calls, apart from the balances.
 
 Invariant: a kill is a ``kill -9`` at a random moment.
 """
@@ -20,7 +20,7 @@ from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
 from turnout.proving.processes import fork, kill, wait
 from turnout.proving.report import Check, judged
-from turnout.proving.spenders import LEASE_S, LIMIT, Run, Sabotage, look_once, spend
+from turnout.proving.spenders import LEASE_S, LIMIT, Run, Sabotage, look_once, own, spend
 from turnout.proving.workload import request
 
 LONGEST_RUN_S = 60.0
@@ -50,11 +50,14 @@ def budget(
     )
     living: list[int] = []
     try:
+        if run.shared is not None:
+            run.owner = fork(own, run)
+            _wait_for(folder / "socket")
         peak = _spent(run, living, processes, kills, shown)
         said = run.said.read_text(encoding="utf-8").split()
         return _judged(run, said, peak, kills)
     finally:
-        for process in living:
+        for process in [*living, *([run.owner] if run.owner is not None else [])]:
             with suppress(ProcessLookupError, ChildProcessError):
                 kill(process)
 
@@ -70,6 +73,9 @@ def _spent(
         victim = chance.randrange(len(living))
         kill(living[victim])
         living[victim] = fork(spend, run, next(life))
+        if run.owner is not None and number % 4 == 3:
+            kill(run.owner)
+            run.owner = fork(own, run)
         shown(number + 1)
     until = time.monotonic() + LONGEST_RUN_S
     while peak < LIMIT * 95 // 100 and time.monotonic() < until:
@@ -85,7 +91,8 @@ def _spent(
 
 def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     time.sleep(2 * LEASE_S)  # every lease has passed, and the next look has come
-    wait(fork(look_once, run))
+    if run.shared is None:
+        wait(fork(look_once, run))  # without an owner the next process looks
     store = store_at(run.place)
     held = int(store.fetch("SELECT coalesce(sum(held), 0) FROM balances")[0][0])
     holds = store.fetch("SELECT count(*) FROM holds")[0][0]
@@ -159,3 +166,11 @@ def _watched(run: Run, seconds: float) -> int:
         time.sleep(0.02)
     store.close()
     return most
+
+
+def _wait_for(path: Path) -> None:
+    until = time.monotonic() + 30
+    while not path.exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{path} was not made")
+        time.sleep(0.02)

@@ -1,11 +1,12 @@
-"""What the processes of the proof of budgets do: spend, look, break a promise."""
+"""What the processes of the proof of budgets do: own the file, spend, look, break a promise."""
 
 import asyncio
 import os
 import random
+import secrets
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterE
 from turnout.ledger import Ledger, store_at
 from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Charge, Settlement
+from turnout.ledger.shared import LedgerHost
 from turnout.proving.workload import RULES, request
 
 Sabotage = Literal["no-hold", "no-release"]
@@ -35,18 +37,26 @@ class Run:
     seed: int
     tasks: int
     sabotage: Sabotage | None
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    owner: int | None = None
 
     @property
     def said(self) -> Path:
         """Where the processes write down how their requests ended."""
         return self.folder / "said"
 
-    def ledger(self) -> Ledger:
+    @property
+    def shared(self) -> tuple[str, bytes] | None:
+        """The owner's socket; None where each process writes itself."""
+        return None if "://" in self.place else (str(self.folder / "socket"), self.secret)
+
+    def ledger(self, *, owner: bool = False) -> Ledger:
         """A process's ledger."""
         kind = {"no-hold": _HoldsNothing, "no-release": _ReleasesNothing}.get(
             self.sabotage or "", Ledger
         )
-        found = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S)
+        shared = None if owner else self.shared
+        found = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S, shared=shared)
         found.limit_by(Limits(_BUDGETS))
         return found
 
@@ -54,6 +64,18 @@ class Run:
 def look_once(run: Run) -> None:
     """Open the ledger, which frees what has lapsed, and leave."""
     run.ledger().start().close()
+
+
+def own(run: Run) -> None:
+    """Own the file and write for the others, until killed."""
+    address, secret = str(run.folder / "socket"), run.secret
+    Path(address).unlink(missing_ok=True)
+    ledger = run.ledger(owner=True)
+    host = LedgerHost(ledger, f"{address}.new", secret)
+    ledger.start()
+    Path(f"{address}.new").rename(address)
+    signal.pause()
+    host.close()
 
 
 def spend(run: Run, life: int) -> None:

@@ -1,0 +1,162 @@
+"""Several processes on one file: its owner writes what the others send."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.money import CATALOG, USD, Told, asked, at_most, decided, outcome, tell, traffic
+from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
+from turnout.ledger import Ledger, every, store_at, verify
+from turnout.ledger.charges import Limits
+from turnout.ledger.shared import LedgerHost
+
+SECRET = b"a secret of this test"
+
+
+def _owner(folder: Path) -> tuple[Ledger, LedgerHost]:
+    ledger = Ledger(store_at(folder / "ledger.db"), catalog=CATALOG)
+    host = LedgerHost(ledger, str(folder / "socket"), SECRET)
+    return ledger.start(), host
+
+
+def _guest(folder: Path, secret: bytes = SECRET) -> Ledger:
+    return Ledger(
+        store_at(folder / "ledger.db"), catalog=CATALOG, shared=(str(folder / "socket"), secret)
+    )
+
+
+async def test_what_guests_tell_is_written_by_the_owner(tmp_path: Path) -> None:
+    """Two guests and three hundred requests: each there once, and all adds up."""
+    owner, host = _owner(tmp_path)
+    told = list(traffic(300))
+    guests = [_guest(tmp_path), _guest(tmp_path)]
+    await asyncio.gather(*(tell(guests[n % 2], one) for n, one in enumerate(told)))
+    assert sorted(line.id for line in every(owner.store)) == sorted(t.decision.id for t in told)
+    assert verify(owner.store) == []
+    for guest in guests:
+        await asyncio.to_thread(guest.close)
+    host.close()
+    await asyncio.to_thread(owner.close)
+
+
+async def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
+    """What one guest holds, the other one cannot have."""
+    owner, host = _owner(tmp_path)
+    guests = [_guest(tmp_path), _guest(tmp_path)]
+    for guest in guests:
+        guest.limit_by(Limits([Budget(per="all", window="total", unit="usd", limit=USD)]))
+    requests = [asked(n) for n in range(2)]
+    decisions = [decided(request) for request in requests]
+    bounds = {"large": Bound(USD * 2 // 3, 10)}
+    await guests[0].decided(requests[0], decisions[0], bounds)
+    with pytest.raises(BudgetExceeded) as refused:
+        await guests[1].decided(requests[1], decisions[1], bounds)
+    (standing,) = refused.value.standings
+    assert (standing.spent, standing.held) == (0, USD * 2 // 3)
+    await guests[0].attempted(outcome(decisions[0], Usage(input=10)))
+    await guests[0].settled(decisions[0])
+    await guests[1].decided(requests[1], decisions[1], bounds)
+    for guest in guests:
+        await asyncio.to_thread(guest.close)
+    host.close()
+    await asyncio.to_thread(owner.close)
+
+
+def test_what_a_killed_guest_held_is_freed(tmp_path: Path) -> None:
+    """Its connection ends with it; no lease has to pass."""
+    child = os.fork()
+    if child == 0:
+        while not (tmp_path / "socket").exists():
+            time.sleep(0.05)
+        asyncio.run(_hold_for_ever(tmp_path))
+    owner, host = _owner(tmp_path)
+    _until(lambda: owner.fetch("SELECT count(*) FROM holds") == [(1,)])
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    _until(lambda: owner.fetch("SELECT count(*) FROM holds") == [(0,)])
+    host.close()
+    owner.close()
+
+
+async def _hold_for_ever(folder: Path) -> None:
+    request = asked(1)
+    await _guest(folder).decided(request, decided(request), at_most(USD))
+    signal.pause()
+
+
+def _until(true: object) -> None:
+    until = time.monotonic() + 20
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_path: Path) -> None:
+    """A hold fails at once; a settlement is written when an owner is back."""
+    owner, host = _owner(tmp_path)
+    guest = _guest(tmp_path)
+    told = next(traffic(1, 1))
+    await guest.decided(told.request, told.decision, at_most(USD))
+    host.close()
+    await asyncio.to_thread(owner.close)
+    (tmp_path / "socket").unlink(missing_ok=True)
+    await asyncio.sleep(0.3)
+    other = asked(7)
+    with pytest.raises(LedgerError):
+        await guest.decided(other, decided(other), at_most(USD))
+    await guest.attempted(told.outcomes[-1])
+    with pytest.raises(LedgerError):
+        await guest.settled(told.decision)
+    owner, host = _owner(tmp_path)
+    done = "SELECT count(*) FROM settlements WHERE state <> 'released'"
+    until = time.monotonic() + 20
+    while owner.fetch(done) != [(1,)]:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(guest.close)
+    host.close()
+    await asyncio.to_thread(owner.close)
+
+
+async def test_a_wrong_secret_writes_nothing(tmp_path: Path) -> None:
+    """The socket is not enough."""
+    owner, host = _owner(tmp_path)
+    guest = _guest(tmp_path, b"another")
+    with pytest.raises(LedgerError):
+        await tell(guest, Told(request=asked(1), decision=decided(asked(1)), outcomes=()))
+    host.close()
+    await asyncio.to_thread(owner.close)
+
+
+async def test_a_clock_set_forward_frees_no_hold_of_a_living_guest(tmp_path: Path) -> None:
+    """The lease has not passed; one that a guest forgot is freed a lease later all the same."""
+    ahead_ms = 0
+
+    def wall_ms() -> int:
+        return time.time_ns() // 1_000_000 + ahead_ms
+
+    store = store_at(tmp_path / "ledger.db")
+    owner = Ledger(store, catalog=CATALOG, lease_s=4, now_ms=wall_ms)
+    host = LedgerHost(owner, str(tmp_path / "socket"), SECRET)
+    owner.start()
+    guest = Ledger(
+        store_at(tmp_path / "ledger.db"),
+        catalog=CATALOG,
+        shared=(str(tmp_path / "socket"), SECRET),
+    )
+    request = asked(0)
+    await guest.decided(request, decided(request), at_most(USD))
+    ahead_ms = 3_600_000
+    assert owner._lapsed(None) == []
+    assert store.fetch("SELECT count(*) FROM holds") == [(1,)]
+    until = time.monotonic() + 30
+    while store.fetch("SELECT count(*) FROM holds") != [(0,)]:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+    await asyncio.to_thread(guest.close)
+    host.close()
+    await asyncio.to_thread(owner.close)
