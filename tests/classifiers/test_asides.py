@@ -8,7 +8,7 @@ import pytest
 
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.asides import Asides, Unsure, clauses
-from turnout.classifiers.heads import Dense, Table
+from turnout.classifiers.heads import Dense, Hidden, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
 
@@ -124,6 +124,52 @@ def test_without_embeddings_it_says_what_hangs_on_them() -> None:
     assert raised.value.most == "list that"
     assert raised.value.least.startswith("sort it.")
     assert asides.without("sort the list, please.\nlabel this", _rows_of)
+
+
+def _hearing() -> Asides:
+    """As ``_asides``, and beside a label it asks of any clause whether a guild is named."""
+    inner = Dense(weights=np.array([[1.0]], np.float32), bias=np.zeros(1, np.float32))
+    outer = Dense(weights=np.array([20.0], np.float32), bias=np.float32(-4.0))
+    return replace(_asides(), spoken=Hidden(inner=inner, outer=outer))
+
+
+def _heard(texts: Sequence[str]) -> np.ndarray:
+    """One column, by whether a text speaks of a guild."""
+    return np.array([["guild" in text] for text in texts], np.float32)
+
+
+def test_an_aside_in_unknown_words_is_known_by_its_meaning() -> None:
+    """Beside what is known to talk of labels, what an embedding says of the rest is heard."""
+    asides = _hearing()
+    text = "label chat.\nthe guild says sort, list.\nsort that, list it"
+    assert asides.without(text, _rows_of, _heard) == "sort that, list it"
+    assert "guild" in _asides().without(text, _rows_of)
+
+
+def test_a_text_without_talk_of_labels_is_read_by_its_rows() -> None:
+    """No clause of it is embedded, whatever it speaks of."""
+    text = "sort this.\nthe guild says sort, list.\nsort that, list it"
+    assert _hearing().without(text, _rows_of) == text
+
+
+def test_talk_of_labels_is_not_guessed_at() -> None:
+    """Without an embedding there is no second reading to compare with."""
+    with pytest.raises(Unsure) as raised:
+        _hearing().without("label chat.\nsort that, list it", _rows_of)
+    assert raised.value.least == "sort that, list it"
+    assert raised.value.most is None
+
+
+def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
+    """Each would be embedded."""
+    text = "label chat.\n" * 40 + "sort that, list it"
+    assert _hearing().without(text, _rows_of) == "sort that, list it"
+
+
+def test_a_line_with_a_plain_aside_is_one() -> None:
+    """What stands beside it in its line goes with it, while another line is free of it."""
+    text = "label chat. sort the guild.\nsort that, list it"
+    assert _hearing().without(text, _rows_of, _heard) == "sort that, list it"
 
 
 def test_a_long_clause_calls_nothing_off() -> None:

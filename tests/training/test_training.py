@@ -231,6 +231,32 @@ def test_what_calls_off_is_learned_from_its_meaning() -> None:
     assert fit_asides([*moulds, *prompts], _letters, embed).meaning is None
 
 
+def test_an_aside_is_learned_from_its_meaning() -> None:
+    """From embeddings of clauses of moulds and of prompts, where there is an encoder to ask."""
+    moulds = [
+        _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
+    ]
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.array([["z" in text, "t" in text] for text in texts], np.float32)
+
+    spoken = fit_asides([*moulds, *prompts], _letters, embed).spoken
+    assert spoken is not None
+    told, asked = spoken.logits(embed(["zx", "sort"])).tolist()
+    assert told > asked
+    assert fit_asides([*moulds, *prompts], _letters).spoken is None
+
+
+def test_a_mould_for_talk_teaches_asides_and_the_heads_for_labels_nothing() -> None:
+    mould = _row("{prompt}\nzzq", kind="talk", source="own/t")
+    prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
+    asked = [mould, *prompts]
+    assert fit_asides(asked, _letters).bias[0] > fit_asides(prompts, _letters).bias[0]
+    assert not attacked(asked) and not leftovers(asked, _letters)
+    assert not mould.judged
+
+
 def test_who_takes_back_a_part_calls_nothing_off() -> None:
     """Such a row has no place for a prompt: all of it is asked."""
     moulds = [

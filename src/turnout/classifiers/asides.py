@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.heads import Dense, Floats, Table
+from turnout.classifiers.heads import Dense, Floats, Hidden, Table
 
 Rows = NDArray[np.int64]
 # The rows of several texts, and where each text's begin.
@@ -29,12 +29,13 @@ _END = re.compile(
     r"|[.!?;:]+[\"')\]}]*\s+"
     r"|[。！？；：،؟।]+\s*"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
-    r"|\s+(?:[-–—=]+>|[-–—|/#=→~*]+)\s+"
+    r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
     r"|[>}\])]+\s*(?=\S)"
     r"|\s+(?=[\[({<\"'`#@])"
     r"|(?<=\S)(?=</|<[a-z|!])"
     r"|[\"`]+\s*[:,;)]?\s*(?=\S)"
-    r"|[?&]\w+="
+    r"|[?&;]\w+="
+    r"|\s+[A-Za-z_]{3,}=(?=[^\s=])"
     r")"
 )
 # Words, numbers and commas: no sign that ends a clause need be looked for.
@@ -59,6 +60,15 @@ BRIEF = 100
 _DOUBTFUL, _CERTAIN = -4.0, 4.0
 # What the embedding says of it counts twice, and the benefit of the doubt is the next task's.
 _MEANT, _LEANING = 2.0, 1.0
+
+# A text of at most so many clauses, one of them above the first by its rows, may speak of labels,
+# and with one above the second does. Each clause is then judged by its rows and by its embedding,
+# and the doubt is against it.
+_MANY, _MAY_TALK, _TALKS = 32, 0.5, 2.5
+_BY_ROWS, _BY_MEANING, _SUSPECT = 0.6, 0.7, 3.0
+# There all clauses of a line are worth so much more that has one above the second, where another
+# line has none above the third.
+_SAME_LINE, _PLAIN, _UNTOUCHED = 2.0, 5.0, 2.0
 
 # A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
@@ -100,10 +110,11 @@ def opens(clause: str) -> bool:
 class Unsure(Exception):
     """What a clause means decides what is asked, and only its embedding tells.
 
-    ``least`` is what is asked where nothing is called off, ``most`` where all that may be is.
+    ``least`` is what is asked by the rows where nothing is called off, ``most`` where all that may
+    be is and whatever is doubtful is left out; None where it is not to be guessed.
     """
 
-    def __init__(self, least: str, most: str) -> None:
+    def __init__(self, least: str, most: str | None) -> None:
         super().__init__()
         self.least, self.most = least, most
 
@@ -121,6 +132,7 @@ class Asides:
     table: Table
     alarm: float
     meaning: Dense | None = None
+    spoken: Hidden | None = None
     # What each row speaks for an aside, kept since every text is asked for the sum of it.
     telling: Floats = field(init=False, repr=False, compare=False)
 
@@ -156,28 +168,54 @@ class Asides:
         if len(parts) == 1:
             return text
         scores, calls = self.table.all(*rows_of(parts)).T
-        scores = with_opened(parts, scores)
-        if self.meaning is None:
+        if self.meaning is None and self.spoken is None:
             return _kept(text, parts, scores, calls)
         told = np.full(len(parts), _HINT, dtype=np.float32)
         brief = np.array([len(part) <= BRIEF for part in parts])
-        doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL))
-        if not len(doubtful):
-            return _kept(text, parts, scores, told)
+        doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL) & (self.meaning is not None))
+        talk = float(scores.max()) if self.spoken and len(parts) <= _MANY else -math.inf
         if embed is None:
             least = _kept(text, parts, scores, told)
             told[doubtful] = _CERTAIN
-            most = _kept(text, parts, scores, told)
+            most = _kept(text, parts, _joint(scores) if talk > _MAY_TALK else scores, told)
+            if talk > _TALKS:
+                raise Unsure(least, None)
             if most != least:
                 raise Unsure(least, most)
             return least
-        meant = self.meaning.logits(embed([parts[int(i)] for i in doubtful]))
-        told[doubtful] = calls[doubtful] + _MEANT * meant + _LEANING
+        talks = self.spoken if talk > _MAY_TALK else None
+        if talks is None and not len(doubtful):
+            return _kept(text, parts, scores, told)
+        asked = doubtful if talks is None else np.arange(len(parts))
+        vectors = embed([parts[int(i)] for i in asked])
+        if talks is not None:
+            scores = _same_line(parts, _joint(scores) + _BY_MEANING * talks.logits(vectors))
+            vectors = vectors[doubtful]
+        if self.meaning is not None and len(doubtful):
+            meant = self.meaning.logits(vectors)
+            told[doubtful] = calls[doubtful] + _MEANT * meant + _LEANING
         return _kept(text, parts, scores, told)
+
+
+def _joint(scores: Floats) -> Floats:
+    """What the rows' log-odds say of a clause where its embedding says nothing."""
+    return _BY_ROWS * scores + np.float32(_SUSPECT)
+
+
+def _same_line(parts: Sequence[str], scores: Floats) -> Floats:
+    """The log-odds, where a line that plainly holds an aside is one, unless every line does."""
+    line = np.cumsum([0, *("\n" in part for part in parts[:-1])])
+    most = np.full(line[-1] + 1, -np.inf, dtype=np.float32)
+    np.maximum.at(most, line, scores)
+    if most.min() >= _UNTOUCHED:
+        return scores
+    out: Floats = scores + np.float32(_SAME_LINE) * (most > _PLAIN)[line]
+    return out
 
 
 def _kept(text: str, parts: Sequence[str], scores: Floats, calls: Floats) -> str:
     """The text's likeliest run of clauses without the asides in it."""
+    scores = with_opened(parts, scores)
     run = _run(parts, scores.tolist(), calls.tolist())
     return kept_of(text, parts, run, scores <= _SPARED)
 

@@ -26,7 +26,8 @@ class Asking:
     def read(self, text: str, rows: Rows, embed: Embed | None, *, whole: bool) -> str:
         """The text of these rows without what talks to the classifier, if any may do.
 
-        Of a turn that is not ``whole``, since it was too long, no clause is embedded.
+        Of a turn that is not ``whole``, since it was too long, no clause is embedded unless it
+        plainly talks of labels.
         """
         return self.without(text, embed, whole=whole) if self.asides.suspected(rows) else text
 
@@ -38,8 +39,9 @@ class Asking:
         try:
             return self.asides.without(text, self._first.rows_of)
         except Unsure as unsure:
-            if not whole or (self._alone and self._alike(unsure.least, unsure.most)):
-                return unsure.least
+            least, most = unsure.least, unsure.most
+            if most is not None and (not whole or (self._alone and self._alike(least, most))):
+                return least
             if embed is None:
                 raise
         return self.asides.without(text, self._first.rows_of, embed)

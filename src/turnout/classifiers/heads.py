@@ -88,6 +88,18 @@ class Dense:
         return out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """One log-odds a vector, through a layer of rectified units."""
+
+    inner: Dense
+    outer: Dense
+
+    def logits(self, vectors: Floats) -> Floats:
+        """One number a vector."""
+        return self.outer.logits(np.maximum(self.inner.logits(vectors), 0.0))
+
+
 def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
     """A softmax of a few log-odds times ``sharpness``; for so few, numpy is the slower way."""
     top = max(logits)

@@ -26,6 +26,7 @@ from turnout.classifiers.glance import Glance
 from turnout.classifiers.heads import (
     Dense,
     Floats,
+    Hidden,
     Table,
     joined,
     logistic,
@@ -263,8 +264,14 @@ def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:
 
 def _asides(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Asides:
     table = Table.of_arrays(arrays["aside_rarity"], arrays["aside_w"], meta["bias"])
-    meaning = None
+    meaning = spoken = None
     if "aside_meaning" in arrays:
         bias = np.asarray(meta["meaning"], dtype=np.float32)
         meaning = Dense(weights=arrays["aside_meaning"], bias=bias)
-    return Asides(table=table, alarm=meta["alarm"], meaning=meaning)
+    if "aside_inner_w" in arrays:
+        inner, outer = (
+            Dense(weights=arrays[f"aside_{name}_w"], bias=arrays[f"aside_{name}_b"])
+            for name in ("inner", "outer")
+        )
+        spoken = Hidden(inner=inner, outer=outer)
+    return Asides(table=table, alarm=meta["alarm"], meaning=meaning, spoken=spoken)

@@ -2,12 +2,13 @@
 
 Moulds of attacks are filled with prompts; a clause that lies in the mould is an aside, one that
 lies in a prompt is not, and neither is any clause of an ordinary prompt. What calls off a task is
-learned from moulds of its own: the clause before the prompt's place; by its rows, and by its
-embedding, which knows more phrases than there are rows.
+learned from moulds of its own: the clause before the prompt's place. Both by a clause's rows, and
+by its embedding, which knows more phrases than there are rows.
 """
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.asides import BRIEF, Embed, clauses, opens
-from turnout.classifiers.heads import Dense
+from turnout.classifiers.heads import Dense, Hidden
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
 from turnout.training.augment import PLACE, Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import rarity_of, weighted
-from turnout.training.rows import CALLED_OFF, INJECTION_BENIGN, MADE, Row
+from turnout.training.rows import CALLED_OFF, INJECTION_BENIGN, LABEL_ATTACK, MADE, TALK, Row
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -40,6 +41,11 @@ _PARTLY = 8.0
 _CALLS_STRENGTH, _MEANING_STRENGTH = 4.0, 10.0
 # So many other clauses are embedded: those that the rows tell worst from what calls off.
 _NEAREST = 15_000
+# Of asides so many of a mould are embedded, none longer than this; of others those nearest by their
+# rows, and every so manieth. A layer of so many units, for so many passes.
+_EACH_MOULD, _LONGEST = 4, 400
+_NEAR_ASIDES, _EVERY = 12_000, 5
+_UNITS, _PASSES, _DECAY = 64, 6, 1e-3
 # How often a clause counts that is asked and yet most like talk to a classifier: small talk, and
 # words that open a task.
 _TALK = "chat"
@@ -53,8 +59,9 @@ _OUTPUTS = 2
 class AsideHead:
     """Arrays of the table, and the least sum of telling rows that an attack has.
 
-    ``weights`` and ``bias`` have a column an output: aside, and calling off a task. ``meaning``
-    is what an embedding adds to the second, where there was anything to learn it from.
+    ``weights`` and ``bias`` have a column an output: aside, and calling off a task. ``spoken`` is
+    what an embedding adds to the first, ``meaning`` to the second, where there was anything to
+    learn it from.
     """
 
     rarity: NDArray[np.float16]
@@ -62,13 +69,14 @@ class AsideHead:
     bias: Sequence[float]
     alarm: float
     meaning: Dense | None = None
+    spoken: Hidden | None = None
 
 
 def fit_asides(
     rows: Sequence[Row], rows_of: Callable[[str], Rows], embed: Embed | None = None
 ) -> AsideHead:
     """The head; one that finds nothing where the rows hold no moulds."""
-    attacks = list(fillings(rows))
+    attacks = list(fillings(rows, (LABEL_ATTACK, TALK)))
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
     asked = {text: n for text, n in _asked(rows, attacks).items() if text not in aside}
     called = _called(rows)
@@ -83,6 +91,8 @@ def fit_asides(
     share = _shares(list(aside.values()), list(asked.values()))
     labels = np.arange(len(share)) < len(aside)
     weights[:, 0], bias[0] = _fitted(read[: len(share)], labels, share, _STRENGTH)
+    odds = read[: len(share)] @ weights[:, 0]
+    spoken = _spoken(aside, list(asked), odds, embed) if embed else None
     meaning = None
     if called:
         calls = np.array([text in called for text in texts])
@@ -100,7 +110,38 @@ def fit_asides(
         bias=bias,
         alarm=float(np.quantile(told, _UNALARMED)),
         meaning=meaning,
+        spoken=spoken,
     )
+
+
+def _spoken(aside: Mapping[str, int], asked: Sequence[str], odds: Floats, embed: Embed) -> Hidden:
+    """The head over embeddings, of asides of every mould and of requests, the nearest all."""
+    from sklearn.neural_network import MLPClassifier
+
+    of_mould: Counter[int] = Counter()
+    talk = []
+    # In an order of their own, so that the few of a mould are not all of its first filling.
+    for text in sorted(aside, key=lambda text: text[::-1]):
+        if len(text) <= _LONGEST and of_mould[aside[text]] < _EACH_MOULD:
+            of_mould[aside[text]] += 1
+            talk.append(text)
+    near = np.argsort(-odds[len(aside) :], kind="stable")[:_NEAR_ASIDES]
+    others = [asked[i] for i in np.union1d(near, np.arange(0, len(asked), _EVERY))]
+    vectors = embed([*talk, *others])
+    # Unit vectors, scaled so that a column's mean square is one, as the solver expects.
+    scale = np.sqrt(vectors.shape[1])
+    model = MLPClassifier((_UNITS,), alpha=_DECAY, max_iter=_PASSES, batch_size=256, random_state=0)
+    with warnings.catch_warnings():
+        # So few passes never converge; more learn the moulds by heart.
+        warnings.simplefilter("ignore")
+        model.fit(vectors * scale, np.arange(len(vectors)) < len(talk))
+    weights = (model.coefs_[0] * scale, model.coefs_[1][:, 0])
+    biases = (model.intercepts_[0], model.intercepts_[1][0])
+    inner, outer = (
+        Dense(weights=w.astype(np.float32), bias=np.asarray(b, dtype=np.float32))
+        for w, b in zip(weights, biases, strict=True)
+    )
+    return Hidden(inner=inner, outer=outer)
 
 
 def _meaning(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
+from turnout.classifiers.heads import Hidden
 from turnout.core import UNSAFE, ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
@@ -197,6 +198,13 @@ def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.asarray(model.fit(vectors).cluster_centers_, dtype=np.float16)
 
 
+def _hidden(name: str, head: Hidden | None) -> dict[str, NDArray[Any]]:
+    """The arrays of a head with a layer, if there is one."""
+    layers = {"inner": head.inner, "outer": head.outer} if head else {}
+    weights = {f"{name}_{layer}_w": dense.weights for layer, dense in layers.items()}
+    return weights | {f"{name}_{layer}_b": dense.bias for layer, dense in layers.items()}
+
+
 def _artefact(
     heads: Heads,
     asides: AsideHead,
@@ -222,6 +230,7 @@ def _artefact(
         "aside_rarity": asides.rarity,
         "aside_w": asides.weights,
         **({"aside_meaning": asides.meaning.weights} if asides.meaning else {}),
+        **_hidden("aside", asides.spoken),
         "background": background,
         "follow_w": follow[0],
         "follow_b": np.array(follow[1], dtype=np.float32),

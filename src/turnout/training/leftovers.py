@@ -20,7 +20,7 @@ from turnout.classifiers.window import clipped
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import fillings
 from turnout.training.licences import permissive
-from turnout.training.rows import LABEL_ATTACK, Row
+from turnout.training.rows import LABEL_ATTACK, TALK, Row
 
 Rows = NDArray[np.int64]
 
@@ -40,7 +40,11 @@ def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
     groups = _groups(rows)
     found: list[Row] = []
     for group in sorted(set(groups.values())):
-        others = [r for i, r in enumerate(rows) if groups.get(i) != group and permissive(r)]
+        others = [
+            r
+            for i, r in enumerate(rows)
+            if groups.get(i) != group and r.kind != TALK and permissive(r)
+        ]
         read = _Reader(fit_asides(others, rows_of), rows_of)
         found += [
             filled.reading(left)

@@ -34,9 +34,11 @@ LABEL_ATTACK = "label_attack"
 # A mould that says nothing of labels: a story around the prompt, or a task that is called off.
 DETOUR = "detour"
 MOULDS = frozenset({LABEL_ATTACK, DETOUR})
+# A mould of an attack that teaches what is said to the classifier, and the labels' heads nothing.
+TALK = "talk"
 # A mould that teaches nothing but what calls off a task: the clause before the prompt's place.
 CALLED_OFF = "called_off"
-_UNJUDGED = frozenset({*MOULDS, CALLED_OFF, FOLLOW_UP})
+_UNJUDGED = frozenset({*MOULDS, TALK, CALLED_OFF, FOLLOW_UP})
 # It looks like an injection and is none.
 INJECTION_BENIGN = "injection_benign"
 # Made from other rows: it teaches the labels' heads alone.
