@@ -6,12 +6,13 @@ Does not know what the outputs mean.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
+Real = TypeVar("Real", bound="np.floating[Any]")
 
 _TINY = 1e-30
 
@@ -127,6 +128,6 @@ def softmax(logits: Floats) -> Floats:
     return rows
 
 
-def logistic(logits: Floats) -> Floats:
+def logistic(logits: NDArray[Real]) -> NDArray[Real]:
     """Log-odds as probabilities."""
     return np.asarray(1.0 / (1.0 + np.exp(-logits)), dtype=logits.dtype)

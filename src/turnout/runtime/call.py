@@ -58,9 +58,7 @@ class Call(Struct, kw_only=True):
     _released: bool = False
     _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
     _free: bool = False  # whether the provider refused the call, or was never reached
-    _spent_s: float | None = (
-        None  # how long its limits have nothing left, as the answer's head says
-    )
+    _spent_s: float | None = None  # how long its limits have nothing left, by the answer's head
 
     @property
     def served_model(self) -> str:

@@ -10,6 +10,8 @@ Source: Rasch, Probabilistic Models for Some Intelligence and Attainment Tests, 
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.heads import logistic
+
 Floats = npt.NDArray[np.float32]
 
 # Spread of abilities and of prompts' levels in logits, tuned on gaps made in whole shared tables:
@@ -54,4 +56,4 @@ def _newton(
 
 
 def _chance(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30.0, 30.0))))
+    return logistic(np.clip(logit, -30.0, 30.0))

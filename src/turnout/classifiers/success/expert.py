@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
     length_of,
@@ -56,7 +57,7 @@ class Blend:
     def strangeness(self, closeness: Floats) -> Floats:
         """How unlike the training data each prompt is, 0..1: ``[n]``."""
         logit = np.clip(self.slope * closeness + self.offset, -30.0, 30.0)
-        return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
+        return np.asarray(logistic(logit), dtype=np.float32)
 
     def departures(self, members: Floats, strange: Floats) -> Floats:
         """``[n, m]`` from the members' ``[2, members, n, m]`` and the strangeness ``[n]``."""

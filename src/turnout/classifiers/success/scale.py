@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.heads import logistic
+
 Floats = npt.NDArray[np.float32]
 
 _EDGE = 0.005
@@ -72,8 +74,8 @@ def _moved(answer: Floats, prior: Floats, move: Floats) -> Floats:
     worth on this prompt; but at a level far away the means differ as they would there.
     """
     step = move[:, None]
-    level = _chance(_logit(answer) + step).mean(axis=1)
-    there = _chance(_logit(prior) + step)
+    level = logistic(_logit(answer) + step).mean(axis=1)
+    there = logistic(_logit(prior) + step)
     far = step**4 / (step**4 + _FAR**4)
     apart = _centred(answer) + far * (_centred(there) - _centred(prior[None, :]))
     return _within(level, apart)
@@ -95,7 +97,3 @@ def _centred(success: Floats) -> Floats:
 def _logit(success: Floats) -> Floats:
     held = np.clip(success, _EDGE, 1 - _EDGE)
     return np.asarray(np.log(held / (1 - held)))
-
-
-def _chance(logit: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logit)))
