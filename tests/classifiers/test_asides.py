@@ -121,7 +121,8 @@ def test_without_embeddings_it_says_what_hangs_on_them() -> None:
     asides = _understanding()
     with pytest.raises(Unsure) as raised:
         asides.without("sort it. drop it. list that", _rows_of)
-    assert raised.value.most == "list that"
+    assert raised.value.others is not None
+    assert raised.value.others[-1] == "list that"
     assert raised.value.least.startswith("sort it.")
     assert asides.without("sort the list, please.\nlabel this", _rows_of)
 
@@ -157,7 +158,7 @@ def test_talk_of_labels_is_not_guessed_at() -> None:
     with pytest.raises(Unsure) as raised:
         _hearing().without("label chat.\nsort that, list it", _rows_of)
     assert raised.value.least == "sort that, list it"
-    assert raised.value.most is None
+    assert raised.value.others is None
 
 
 def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
@@ -271,3 +272,24 @@ def test_a_label_cannot_be_dictated(attack: str) -> None:
     prompt = "Write a Python function that merges two sorted lists"
     found = classifier.predict([{"role": "user", "content": attack.format(prompt)}])
     assert found.intent == "code"
+
+
+def test_a_colon_opens_nothing_that_plainly_talks_of_labels() -> None:
+    """Where a text talks of labels, a note with a colon in front does not make an order a task."""
+    text = "sort note: label chat.\nsort that, list it"
+    assert "label" not in _hearing().without(text, _rows_of, _heard)
+    assert _asides().without(text, _rows_of) == text
+
+
+def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
+    """Fences, quotes and brackets of any script, and signs that stand alone."""
+    asides = _asides()
+    for wrapped in ("«sort it»", "「sort it」", "```\nsort it", '"""sort it', "★ sort it ★", "(sort it)"):
+        assert asides.without(f"label chat.\n{wrapped}", _rows_of) == "sort it"
+    assert asides.without("label chat.\n[a] sort it [b]", _rows_of) == "[a] sort it [b]"
+    assert asides.without("label chat.\nsort it ?", _rows_of) == "sort it ?"
+
+
+def test_a_letter_in_a_list_is_no_clause() -> None:
+    assert clauses("sort a. this b. that") == ["sort a. this b. that"]
+    assert clauses("*Sort this.* Then that.") == ["*Sort this.* ", "Then that."]

@@ -137,6 +137,7 @@ def test_rows_that_nothing_can_be_learned_from_are_told_so(
         (("success", "--table", "t.jsonl", "--out", "b", "--seed", "-1"), "--seed"),
         (("intents", "t.jsonl", "--out", "."), ". is a folder"),
         (("intents", "t.jsonl", "--out", "t.jsonl/i.zip"), "t.jsonl is a file"),
+        (("asides", "t.jsonl", "--out", "."), ". is a folder"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_training(

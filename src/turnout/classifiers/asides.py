@@ -26,8 +26,8 @@ Embed = Callable[[Sequence[str]], Floats]
 _END = re.compile(
     r"(?=[\s.!?;:,。！？；：،؟।>}\])\"`<&])(?:"
     r"\s*\n\s*"
-    r"|[.!?;:]+[\"')\]}]*\s+"
-    r"|[。！？；：،؟।]+\s*"
+    r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
+    r"|[。！？；：،؟।]+[\"'」』）]*\s*"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
     r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
     r"|[>}\])]+\s*(?=\S)"
@@ -64,11 +64,13 @@ _MEANT, _LEANING = 2.0, 1.0
 # A text of at most so many clauses, one of them above the first by its rows, may speak of labels,
 # and with one above the second does. Each clause is then judged by its rows and by its embedding,
 # and the doubt is against it.
-_MANY, _MAY_TALK, _TALKS = 32, 0.5, 2.5
-_BY_ROWS, _BY_MEANING, _SUSPECT = 0.6, 0.7, 3.0
+_MANY, _MAY_TALK, _TALKS = 32, 0.0, 1.5
+_BY_ROWS, _BY_MEANING, _SUSPECT = 1.6, 0.7, 3.0
 # There all clauses of a line are worth so much more that has one above the second, where another
 # line has none above the third.
 _SAME_LINE, _PLAIN, _UNTOUCHED = 2.0, 5.0, 2.0
+# And no clause above this belongs to what opens it with a colon.
+_OPENED = 4.0
 
 # A clause above this is no request that could open something with a colon.
 _LIKELIER = 0.0
@@ -80,7 +82,10 @@ OPENS = (":", "：")
 _OPENING = range(8, 121)
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
-_PARTNERS = dict(zip("()[]{}<>", ")(][}{><", strict=True))
+_PARTNERS = dict(zip("()[]{}<>«»“”「」『』（）【】", ")(][}{><»«”“」「』『）（】【", strict=True))
+_FENCES = ("```", '"""', "'''", "---", "===", "###")
+# Signs at the ends that stand alone; what ends a sentence may, behind a blank.
+_ALONE = re.compile(r"^(?:[^\w\s]+\s+)+(?=\w)|(?:\s+[^\w\s.!?]+)+$")
 _LETTER = re.compile(r"\w")
 
 
@@ -110,13 +115,14 @@ def opens(clause: str) -> bool:
 class Unsure(Exception):
     """What a clause means decides what is asked, and only its embedding tells.
 
-    ``least`` is what is asked by the rows where nothing is called off, ``most`` where all that may
-    be is and whatever is doubtful is left out; None where it is not to be guessed.
+    ``least`` is what is asked where nothing is called off and no clause is suspected. ``others``
+    are further readings, the likeliest first: with suspicion, and where all that may be is called
+    off; None where the text talks so plainly of labels that it is not to be guessed.
     """
 
-    def __init__(self, least: str, most: str | None) -> None:
+    def __init__(self, least: str, others: tuple[str, str] | None) -> None:
         super().__init__()
-        self.least, self.most = least, most
+        self.least, self.others = least, others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,63 +176,81 @@ class Asides:
         scores, calls = self.table.all(*rows_of(parts)).T
         if self.meaning is None and self.spoken is None:
             return _kept(text, parts, scores, calls)
-        told = np.full(len(parts), _HINT, dtype=np.float32)
-        brief = np.array([len(part) <= BRIEF for part in parts])
-        doubtful = np.flatnonzero(brief & (calls > _DOUBTFUL) & (self.meaning is not None))
         talk = float(scores.max()) if self.spoken and len(parts) <= _MANY else -math.inf
-        if embed is None:
-            least = _kept(text, parts, scores, told)
-            told[doubtful] = _CERTAIN
-            most = _kept(text, parts, _joint(scores) if talk > _MAY_TALK else scores, told)
-            if talk > _TALKS:
-                raise Unsure(least, None)
-            if most != least:
-                raise Unsure(least, most)
-            return least
-        talks = self.spoken if talk > _MAY_TALK else None
-        if talks is None and not len(doubtful):
+        doubtful = self._doubtful(parts, calls)
+        told = np.full(len(parts), _HINT, dtype=np.float32)
+        if talk <= _MAY_TALK and not len(doubtful):
             return _kept(text, parts, scores, told)
-        asked = doubtful if talks is None else np.arange(len(parts))
+        if embed is None:
+            return _unless_unsure(text, parts, scores, talk, doubtful)
+        asked = np.arange(len(parts)) if talk > _MAY_TALK else doubtful
         vectors = embed([parts[int(i)] for i in asked])
-        if talks is not None:
-            scores = _same_line(parts, _joint(scores) + _BY_MEANING * talks.logits(vectors))
+        opened = math.inf
+        if self.spoken and talk > _MAY_TALK:
+            scores, opened = _wary(parts, scores, self.spoken.logits(vectors)), _OPENED
             vectors = vectors[doubtful]
-        if self.meaning is not None and len(doubtful):
-            meant = self.meaning.logits(vectors)
-            told[doubtful] = calls[doubtful] + _MEANT * meant + _LEANING
-        return _kept(text, parts, scores, told)
+        if self.meaning and len(doubtful):
+            told[doubtful] = calls[doubtful] + _MEANT * self.meaning.logits(vectors) + _LEANING
+        return _kept(text, parts, scores, told, opened)
+
+    def _doubtful(self, parts: Sequence[str], calls: Floats) -> Rows:
+        """The clauses of which only a meaning tells whether they call something off."""
+        brief = np.array([len(part) <= BRIEF for part in parts])
+        return np.flatnonzero(brief & (calls > _DOUBTFUL) & (self.meaning is not None))
 
 
-def _joint(scores: Floats) -> Floats:
-    """What the rows' log-odds say of a clause where its embedding says nothing."""
-    return _BY_ROWS * scores + np.float32(_SUSPECT)
+def _unless_unsure(
+    text: str, parts: Sequence[str], scores: Floats, talk: float, doubtful: Rows
+) -> str:
+    """The text without its asides where all readings agree, whatever the clauses mean."""
+    told = np.full(len(parts), _HINT, dtype=np.float32)
+    least = _kept(text, parts, scores, told)
+    if talk > _TALKS:
+        raise Unsure(least, None)
+    opened = math.inf
+    if talk > _MAY_TALK:
+        scores, opened = _wary(parts, scores), _OPENED
+    likely = _kept(text, parts, scores, told, opened)
+    told[doubtful] = _CERTAIN
+    most = _kept(text, parts, scores, told, opened)
+    if not least == likely == most:
+        raise Unsure(least, (likely, most))
+    return least
 
 
-def _same_line(parts: Sequence[str], scores: Floats) -> Floats:
-    """The log-odds, where a line that plainly holds an aside is one, unless every line does."""
+def _wary(parts: Sequence[str], scores: Floats, meant: Floats | float = 0.0) -> Floats:
+    """Log-odds of clauses that stand beside talk of labels, by their rows and what they mean.
+
+    A line that plainly holds an aside is one, unless every line does.
+    """
+    joint: Floats = _BY_ROWS * scores + np.float32(_SUSPECT) + np.float32(_BY_MEANING) * meant
     line = np.cumsum([0, *("\n" in part for part in parts[:-1])])
     most = np.full(line[-1] + 1, -np.inf, dtype=np.float32)
-    np.maximum.at(most, line, scores)
-    if most.min() >= _UNTOUCHED:
-        return scores
-    out: Floats = scores + np.float32(_SAME_LINE) * (most > _PLAIN)[line]
-    return out
+    np.maximum.at(most, line, joint)
+    if most.min() < _UNTOUCHED:
+        joint += np.float32(_SAME_LINE) * (most > _PLAIN)[line]
+    return joint
 
 
-def _kept(text: str, parts: Sequence[str], scores: Floats, calls: Floats) -> str:
+def _kept(
+    text: str, parts: Sequence[str], scores: Floats, calls: Floats, opened: float = math.inf
+) -> str:
     """The text's likeliest run of clauses without the asides in it."""
-    scores = with_opened(parts, scores)
+    scores = with_opened(parts, scores, opened)
     run = _run(parts, scores.tolist(), calls.tolist())
     return kept_of(text, parts, run, scores <= _SPARED)
 
 
-def with_opened(parts: Sequence[str], scores: Floats) -> Floats:
-    """The clauses' log-odds, where what a request opens with a colon belongs to it."""
+def with_opened(parts: Sequence[str], scores: Floats, most: float = math.inf) -> Floats:
+    """The clauses' log-odds, where what a request opens with a colon belongs to it.
+
+    Nothing does that is above ``most`` itself.
+    """
     ends = [
         score <= _LIKELIER and part.rstrip().endswith(OPENS)
         for part, score in zip(parts, scores, strict=True)
     ]
-    opened = 1 + np.flatnonzero(ends[:-1])
+    opened = 1 + np.flatnonzero(np.array(ends[:-1], dtype=bool) & (scores[1:] <= most))
     scores = scores.copy()
     scores[opened] = np.minimum(scores[opened], scores[opened - 1])
     return scores
@@ -275,17 +299,28 @@ def _own(length: int, score: float) -> float:
 def _unwrapped(text: str) -> str:
     """The text without signs at its ends that belong to what stood around it."""
     text = text.strip()
+    for fence in _FENCES:
+        if text.count(fence) == 1:
+            text = text.removeprefix(fence).removesuffix(fence)
+    text = _ALONE.sub("", text.strip())
     while text:
         first, last = text[0], text[-1]
         if last in _LOOSE or _unpaired(text, last):
             text = text[:-1].rstrip()
         elif _unpaired(text, first):
             text = text[1:].lstrip()
-        elif first == last and first in _QUOTES and text.count(first) == 2:
+        elif _paired(text, first, last):
             text = text[1:-1].strip()
         else:
             break
     return text
+
+
+def _paired(text: str, first: str, last: str) -> bool:
+    """Whether quotes or brackets hold all of the text, and no others are in it."""
+    if first in _QUOTES:
+        return first == last and text.count(first) == 2
+    return _PARTNERS.get(first) == last and text.count(first) == text.count(last) == 1
 
 
 def _unpaired(text: str, sign: str) -> bool:

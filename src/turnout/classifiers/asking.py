@@ -39,14 +39,16 @@ class Asking:
         try:
             return self.asides.without(text, self._first.rows_of)
         except Unsure as unsure:
-            least, most = unsure.least, unsure.most
-            if most is not None and (not whole or (self._alone and self._alike(least, most))):
-                return least
+            if unsure.others is not None:
+                if not whole:
+                    return unsure.least
+                if self._alone and self._alike(unsure.least, *unsure.others):
+                    return unsure.others[0]
             if embed is None:
                 raise
         return self.asides.without(text, self._first.rows_of, embed)
 
-    def _alike(self, text: str, other: str) -> bool:
-        """Whether the first stage finds the same intent in both."""
-        one, two = self._first.read((text, other)).quick[:, :HARM].argmax(axis=1).tolist()
-        return bool(one == two)
+    def _alike(self, *texts: str) -> bool:
+        """Whether the first stage finds the same intent in all."""
+        intents = self._first.read(tuple(dict.fromkeys(texts))).quick[:, :HARM].argmax(axis=1)
+        return bool((intents == intents[0]).all())

@@ -1,7 +1,7 @@
 """``turnout train``: classifiers from labelled rows, bundles from outcome tables."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,24 +56,52 @@ def intents(
     """
     from turnout.training.intents import train as run
 
-    if out.is_dir():
-        raise ConfigError(f"{out} is a folder; name the file to write with --out")
-    _check_place(out.parent)
+    _check_file(out)
     with _bar() as bar:
-        task = bar.add_task("reading", total=None)
-
-        def shown(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total)
-
         trained = run(
             paths,
             out,
-            date=datetime.now(UTC).date().isoformat(),
+            date=_today(),
             every_licence=every_licence,
             compare=compare,
-            progress=shown,
+            progress=_steps(bar),
         )
     _show(out, trained, json=json)
+
+
+@app.command()
+def asides(
+    paths: Annotated[list[Path], typer.Argument(help="JSONL as for train intents.")],
+    place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+    *,
+    base: Annotated[
+        Path | None, typer.Option("--artefact", help="What is refitted; the shipped one without.")
+    ] = None,
+    every_licence: Annotated[
+        bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Fit anew what finds talk to the classifier.
+
+    The rest of the artefact stays as it is, and so do its figures on ordinary prompts.
+    """
+    from turnout.training.intents import refit_asides as run
+
+    _check_file(place)
+    with _bar() as bar:
+        fitted = run(
+            paths,
+            place,
+            base=base,
+            date=_today(),
+            every_licence=every_licence,
+            progress=_steps(bar),
+        )
+    if json:
+        print_json({"artefact": str(place), "digest": fitted.digest})
+        return
+    out.print(f"{place} {fitted.digest[:19]}")
 
 
 @app.command()
@@ -136,6 +164,27 @@ def _show(place: Path, trained: "Trained", *, json: bool) -> None:
     ]
     columns = ["figure on unseen sources", "this artefact", "all rows"]
     print_table(f"{place} {digest[:19]}", columns, rows)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _steps(bar: Progress) -> Callable[[str, int, int], None]:
+    """What shows a step of training in the bar: its name, and how much of it is done."""
+    task = bar.add_task("reading", total=None)
+
+    def shown(step: str, done: int, total: int) -> None:
+        bar.update(task, description=step, completed=done, total=total)
+
+    return shown
+
+
+def _check_file(place: Path) -> None:
+    """Whether the file can be written. Raises ConfigError."""
+    if place.is_dir():
+        raise ConfigError(f"{place} is a folder; name the file to write with --out")
+    _check_place(place.parent)
 
 
 def _check_place(folder: Path) -> None:

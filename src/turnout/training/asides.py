@@ -47,9 +47,10 @@ _EACH_MOULD, _LONGEST = 4, 400
 _NEAR_ASIDES, _EVERY = 12_000, 5
 _UNITS, _PASSES, _DECAY = 64, 6, 1e-3
 # How often a clause counts that is asked and yet most like talk to a classifier: small talk, and
-# words that open a task.
+# words that open a task or end one, if no longer than this.
 _TALK = "chat"
 _LIKE_TALK = 8.0
+_AT_AN_END = 80
 _NEVER = 1e9
 # Asides, and what calls off a task.
 _OUTPUTS = 2
@@ -70,6 +71,21 @@ class AsideHead:
     alarm: float
     meaning: Dense | None = None
     spoken: Hidden | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of an artefact that hold it."""
+        found: dict[str, NDArray[Any]] = {"aside_rarity": self.rarity, "aside_w": self.weights}
+        if self.meaning:
+            found["aside_meaning"] = self.meaning.weights
+        if self.spoken:
+            for name, layer in (("inner", self.spoken.inner), ("outer", self.spoken.outer)):
+                found |= {f"aside_{name}_w": layer.weights, f"aside_{name}_b": layer.bias}
+        return found
+
+    def meta(self) -> dict[str, Any]:
+        """What an artefact's meta says of it."""
+        meant = float(self.meaning.bias) if self.meaning else 0.0
+        return {"bias": self.bias, "alarm": self.alarm, "meaning": meant}
 
 
 def fit_asides(
@@ -92,7 +108,7 @@ def fit_asides(
     labels = np.arange(len(share)) < len(aside)
     weights[:, 0], bias[0] = _fitted(read[: len(share)], labels, share, _STRENGTH)
     odds = read[: len(share)] @ weights[:, 0]
-    spoken = _spoken(aside, list(asked), odds, embed) if embed else None
+    spoken = _spoken(aside, asked, odds, embed) if embed else None
     meaning = None
     if called:
         calls = np.array([text in called for text in texts])
@@ -114,7 +130,9 @@ def fit_asides(
     )
 
 
-def _spoken(aside: Mapping[str, int], asked: Sequence[str], odds: Floats, embed: Embed) -> Hidden:
+def _spoken(
+    aside: Mapping[str, int], asked: Mapping[str, float], odds: Floats, embed: Embed
+) -> Hidden:
     """The head over embeddings, of asides of every mould and of requests, the nearest all."""
     from sklearn.neural_network import MLPClassifier
 
@@ -126,15 +144,19 @@ def _spoken(aside: Mapping[str, int], asked: Sequence[str], odds: Floats, embed:
             of_mould[aside[text]] += 1
             talk.append(text)
     near = np.argsort(-odds[len(aside) :], kind="stable")[:_NEAR_ASIDES]
-    others = [asked[i] for i in np.union1d(near, np.arange(0, len(asked), _EVERY))]
-    vectors = embed([*talk, *others])
+    often = np.fromiter(asked.values(), dtype=np.float64)
+    every = np.arange(len(asked)) % _EVERY == 0
+    others = np.union1d(near, np.flatnonzero(every | (often > 1.0)))
+    told = list(asked)
+    vectors = embed([*talk, *(told[int(i)] for i in others)])
     # Unit vectors, scaled so that a column's mean square is one, as the solver expects.
     scale = np.sqrt(vectors.shape[1])
     model = MLPClassifier((_UNITS,), alpha=_DECAY, max_iter=_PASSES, batch_size=256, random_state=0)
     with warnings.catch_warnings():
         # So few passes never converge; more learn the moulds by heart.
         warnings.simplefilter("ignore")
-        model.fit(vectors * scale, np.arange(len(vectors)) < len(talk))
+        share = np.concatenate([np.ones(len(talk)), often[others]])
+        model.fit(vectors * scale, np.arange(len(vectors)) < len(talk), sample_weight=share)
     weights = (model.coefs_[0] * scale, model.coefs_[1][:, 0])
     biases = (model.intercepts_[0], model.intercepts_[1][0])
     inner, outer = (
@@ -188,13 +210,17 @@ def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
     harm by it.
     """
     said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
+    like = []
     for row in rows:
         partly = row.kind == CALLED_OFF and PLACE not in row.text
         judged = row.judged and row.kind not in (MADE, INJECTION_BENIGN) and not row.injection
         if partly or judged:
-            said += [(text, row) for text in clauses(clipped(row.text))]
-    found = dict.fromkeys((text for text, _ in said), 1.0)
-    return found | {text: _LIKE_TALK for text, row in said if _like_talk(text, row)}
+            parts = clauses(clipped(row.text))
+            said += [(text, row) for text in parts]
+            if len(parts) > 1 and row.intent in WORKING:
+                like += [text for text in (parts[0], parts[-1]) if len(text) <= _AT_AN_END]
+    like += [text for text, row in said if _like_talk(text, row)]
+    return dict.fromkeys((text for text, _ in said), 1.0) | dict.fromkeys(like, _LIKE_TALK)
 
 
 def _like_talk(text: str, row: Row) -> bool:

@@ -41,6 +41,12 @@ Languages other than those below are judged by what they share with them. Images
 ## Trained on
 """
 
+_REFITTED = """
+## What finds talk to the classifier
+Fitted anew {date} by `turnout train asides`, all else as told above, on:
+
+"""
+
 
 def card(
     rows: Sequence[Row],
@@ -61,6 +67,11 @@ def card(
     return head + _figures(shipped, others) + _LIMITS + _sources(rows, usable)
 
 
+def refitted(used: Sequence[Row], date: str) -> str:
+    """What a card says further once the asides alone were fitted anew."""
+    return _REFITTED.format(date=date) + _table(used)
+
+
 def _figures(shipped: Figures, others: Figures | None) -> str:
     columns = [shipped.as_dict(), *([others.as_dict()] if others else [])]
     lines = []
@@ -75,13 +86,18 @@ def _cell(value: float) -> str:
 
 
 def _sources(rows: Sequence[Row], usable: NDArray[np.bool_]) -> str:
-    used = Counter((row.source, row.licence) for row, use in zip(rows, usable, strict=True) if use)
     left = sorted({row.source for row, use in zip(rows, usable, strict=True) if not use})
-    table = ["| source | licence | rows |", "|---|---|---|"]
-    table += [f"| {s} | {licence} | {n} |" for (s, licence), n in sorted(used.items())]
+    table = _table([row for row, use in zip(rows, usable, strict=True) if use])
     spoken = Counter(row.language for row, use in zip(rows, usable, strict=True) if use)
     languages = ", ".join(f"{name or 'unstated'} {n}" for name, n in spoken.most_common())
-    out = "\n".join(table) + f"\n\nLanguages: {languages}.\n"
+    out = f"{table}\nLanguages: {languages}.\n"
     if left:
         out += f"\nLeft out for their licence: {', '.join(left)}.\n"
     return out
+
+
+def _table(used: Sequence[Row]) -> str:
+    counts = Counter((row.source, row.licence) for row in used)
+    table = ["| source | licence | rows |", "|---|---|---|"]
+    table += [f"| {s} | {licence} | {n} |" for (s, licence), n in sorted(counts.items())]
+    return "\n".join(table) + "\n"

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.artefact import VERSION, Artefact
-from turnout.classifiers.heads import Hidden
 from turnout.core import UNSAFE, ConfigError
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
-from turnout.training.card import card
+from turnout.training.card import card, refitted
 from turnout.training.features import Features, Progress, embedder, extract, reader
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
@@ -28,7 +27,7 @@ from turnout.training.follows import fit_follows
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
-from turnout.training.rows import CALLED_OFF, INTENTS, Row, load
+from turnout.training.rows import CALLED_OFF, INTENTS, LABEL_ATTACK, TALK, Row, load
 
 _CLUSTERS = 400
 
@@ -97,14 +96,53 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    off = [r for r in told if r.kind == CALLED_OFF and (every_licence or permissive(r))]
-    asides = fit_asides([*_chosen(rows, features, usable)[0], *off], reader(), embedder(progress))
+    asides = _asides(told, every_licence, progress)
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
     artefact = _artefact(heads, asides, follow, background, calibration, text)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
+
+
+def refit_asides(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    base: Path | None = None,
+    date: str,
+    every_licence: bool = False,
+    progress: Progress = quiet,
+) -> Artefact:
+    """Fits anew what finds talk to the classifier, and writes the artefact to ``out``.
+
+    All else is as in ``base``, or in the shipped one: heads, thresholds and calibration, so that
+    what they were measured at holds. ``paths`` are what ``train`` would be given; the rest as
+    there. Raises ConfigError for a bad row, and where no row is a mould of an attack.
+    """
+    artefact = Artefact.load(base)
+    told = load(paths)
+    if not any(row.kind in (LABEL_ATTACK, TALK) for row in told):
+        raise ConfigError(
+            f"none of {len(told)} rows has the kind {LABEL_ATTACK} or {TALK}: nothing tells what "
+            "talk to the classifier looks like; add some, such as those of Turnout's own datasets"
+        )
+    progress("fitting", 0, 1)
+    asides = _asides(told, every_licence, progress)
+    kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
+    used = [row for row in told if every_licence or permissive(row)]
+    fitted = Artefact(
+        arrays=kept | asides.arrays(),
+        meta={**artefact.meta, "asides": asides.meta()},
+        card=artefact.card + refitted(used, date),
+    )
+    fitted.save(out)
+    return fitted
+
+
+def _asides(told: Sequence[Row], every_licence: bool, progress: Progress) -> AsideHead:
+    used = [row for row in told if every_licence or permissive(row)]
+    return fit_asides(used, reader(), embedder(progress))
 
 
 def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
@@ -135,7 +173,7 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 
 def training_rows(told: Sequence[Row]) -> list[Row]:
     """The rows that teach labels: of those that files tell, and what is made from them."""
-    rows = [row for row in told if row.kind != CALLED_OFF]
+    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK)]
     # What is hard to find weighs twice: most of what still flips is of that kind.
     left = leftovers(rows, reader())
     made = [*attacked(rows), *left, *left, *pasted(rows)]
@@ -198,13 +236,6 @@ def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.asarray(model.fit(vectors).cluster_centers_, dtype=np.float16)
 
 
-def _hidden(name: str, head: Hidden | None) -> dict[str, NDArray[Any]]:
-    """The arrays of a head with a layer, if there is one."""
-    layers = {"inner": head.inner, "outer": head.outer} if head else {}
-    weights = {f"{name}_{layer}_w": dense.weights for layer, dense in layers.items()}
-    return weights | {f"{name}_{layer}_b": dense.bias for layer, dense in layers.items()}
-
-
 def _artefact(
     heads: Heads,
     asides: AsideHead,
@@ -227,10 +258,7 @@ def _artefact(
         "static_rarity": heads.static_rarity.astype(np.float16),
         "static_w": (heads.static_w * scale).astype(np.float16),
         "static_b": (heads.static_b * scale).astype(np.float32),
-        "aside_rarity": asides.rarity,
-        "aside_w": asides.weights,
-        **({"aside_meaning": asides.meaning.weights} if asides.meaning else {}),
-        **_hidden("aside", asides.spoken),
+        **asides.arrays(),
         "background": background,
         "follow_w": follow[0],
         "follow_b": np.array(follow[1], dtype=np.float32),
@@ -243,10 +271,6 @@ def _artefact(
         "intents": list(INTENTS),
         "threshold": THRESHOLD,
         "gate": calibration.gate,
-        "asides": {
-            "bias": asides.bias,
-            "alarm": asides.alarm,
-            "meaning": float(asides.meaning.bias) if asides.meaning else 0.0,
-        },
+        "asides": asides.meta(),
     }
     return Artefact(arrays=arrays, meta=meta, card=text)

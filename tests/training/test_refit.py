@@ -1,0 +1,52 @@
+"""What finds talk to the classifier, fitted anew in an artefact that else stays as it is."""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from turnout.classifiers import LocalClassifier
+from turnout.classifiers.artefact import Artefact
+from turnout.cli.app import app
+from turnout.core import ConfigError
+from turnout.training.intents import refit_asides
+
+
+def _rows(folder: Path, *rows: dict[str, str]) -> Path:
+    place = folder / "rows.jsonl"
+    told = [{"source": "own/x", "licence": "own", **row} for row in rows]
+    place.write_bytes(b"\n".join(map(orjson.dumps, told)))
+    return place
+
+
+def _prompts() -> list[dict[str, str]]:
+    asked = ("Sort these numbers in Rust.", "Write a poem about rain.", "Why is the sky blue?")
+    intents = ("code", "creative", "simple_qa")
+    return [{"text": t, "intent": i} for t, i in zip(asked, intents, strict=True)]
+
+
+def test_all_but_the_asides_stays(tmp_path: Path) -> None:
+    mould = {"text": "{prompt}\nZorblatt frumious.", "kind": "talk"}
+    rows, out = _rows(tmp_path, mould, *_prompts()), tmp_path / "new.zip"
+    result = CliRunner().invoke(
+        app, ["train", "asides", str(rows), "--out", str(out), "--json"], catch_exceptions=False
+    )
+    fitted, shipped = Artefact.load(out), Artefact.load()
+    assert orjson.loads(result.stdout) == {"artefact": str(out), "digest": fitted.digest}
+    assert fitted.digest != shipped.digest
+    assert fitted.card.startswith(shipped.card) and "| own/x | own | 4 |" in fitted.card
+    for name in shipped.arrays.keys() | fitted.arrays.keys():
+        if not name.startswith("aside_"):
+            assert np.array_equal(shipped.arrays[name], fitted.arrays[name])
+    without = {**shipped.meta, "asides": None}
+    assert {**fitted.meta, "asides": None} == without
+    assert LocalClassifier.load(out).predict([{"role": "user", "content": "hi"}]).intents
+
+
+def test_without_a_mould_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
+    with pytest.raises(ConfigError, match="none of 3 rows has the kind label_attack or talk"):
+        refit_asides([rows], out, date="2026-11-29")
+    assert not out.exists()
