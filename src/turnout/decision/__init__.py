@@ -6,10 +6,9 @@ from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.eligible import bound, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
-from turnout.decision.served import PARENTS, folding, served_intent
+from turnout.decision.served import folding, served_intent
 
 __all__ = [
-    "PARENTS",
     "SIGNED_BY",
     "Attempt",
     "Balance",
