@@ -7,10 +7,9 @@ from turnout.decision.eligible import bound, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.reach import reaching
 from turnout.decision.safety import SafetyRule
-from turnout.decision.served import PARENTS, folding, served_intent
+from turnout.decision.served import folding, served_intent
 
 __all__ = [
-    "PARENTS",
     "SIGNED_BY",
     "Attempt",
     "Balance",
