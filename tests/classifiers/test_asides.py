@@ -284,9 +284,16 @@ def test_a_colon_opens_nothing_that_plainly_talks_of_labels() -> None:
 def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
     """Fences, quotes and brackets of any script, and signs that stand alone."""
     asides = _asides()
-    for wrapped in ("«sort it»", "「sort it」", "```\nsort it", '"""sort it', "★ sort it ★", "(sort it)"):
+    for wrapped in (
+        "«sort it»",
+        "「sort it」",
+        "```\nsort it",
+        '"""sort it',
+        "★ sort it ★",
+        "(sort it)",
+    ):
         assert asides.without(f"label chat.\n{wrapped}", _rows_of) == "sort it"
-    assert asides.without("label chat.\n[a] sort it [b]", _rows_of) == "[a] sort it [b]"
+    assert asides.without("label chat.\n[sort] it [list]", _rows_of) == "[sort] it [list]"
     assert asides.without("label chat.\nsort it ?", _rows_of) == "sort it ?"
 
 

@@ -93,13 +93,14 @@ def test_training_reads_no_task(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_strange_prompt_falls_back_towards_the_means(folder: Path) -> None:
-    """Unlike anything seen, a prompt moves the models less than a familiar one."""
+    """Unlike anything seen, a prompt moves the models less than a familiar one, and less surely."""
     predictor = open_bundle(folder / "bundle").predictor
     odd = PromptText("def f(x):\n    return {k: [v] for k, v in x.items() if v is not None}\n" * 8)
     familiar = request_text(prompts(6, seed=9)[1])
     (success, other), (strange, known) = zip(*map(predictor.judge, (odd, familiar)), strict=True)
     prior = predictor.experts[0].prior
     assert strange > known
+    assert sum(predictor.uncertainty(odd).values()) > sum(predictor.uncertainty(familiar).values())
     assert np.abs([*success.values()] - prior).sum() < np.abs([*other.values()] - prior).sum()
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from typer.testing import CliRunner
 
+from tests.cli.run import run
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import Artefact
-from turnout.cli.app import app
 from turnout.core import ConfigError
 from turnout.training.intents import refit_asides
 
@@ -27,14 +26,12 @@ def _prompts() -> list[dict[str, str]]:
     return [{"text": t, "intent": i} for t, i in zip(asked, intents, strict=True)]
 
 
-def test_all_but_the_asides_stays(tmp_path: Path) -> None:
+def test_all_but_the_asides_stays(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     mould = {"text": "{prompt}\nZorblatt frumious.", "kind": "talk"}
     rows, out = _rows(tmp_path, mould, *_prompts()), tmp_path / "new.zip"
-    result = CliRunner().invoke(
-        app, ["train", "asides", str(rows), "--out", str(out), "--json"], catch_exceptions=False
-    )
+    ran = run(capfd, "train", "asides", str(rows), "--out", str(out), "--json")
     fitted, shipped = Artefact.load(out), Artefact.load()
-    assert orjson.loads(result.stdout) == {"artefact": str(out), "digest": fitted.digest}
+    assert orjson.loads(ran.out) == {"artefact": str(out), "digest": fitted.digest}
     assert fitted.digest != shipped.digest
     assert fitted.card.startswith(shipped.card) and "| own/x | own | 4 |" in fitted.card
     for name in shipped.arrays.keys() | fitted.arrays.keys():

@@ -199,7 +199,8 @@ def test_what_calls_off_a_task_is_learned_apart() -> None:
         _row(f"{{prompt}}\n{told}", kind="label_attack", source="own/m") for told in ("zzq", "zz")
     ]
     off = [
-        _row(f"jjk. {told}. {{prompt}}", kind="called_off", source="own/m") for told in ("vvq", "vv")
+        _row(f"jjk. {told}. {{prompt}}", kind="called_off", source="own/m")
+        for told in ("vvq", "vv")
     ]
     prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
     plain, told = (fit_asides([*moulds, *more, *prompts], _letters) for more in ([], off))

@@ -200,6 +200,15 @@ class Expert:
         strange[:, other] = found[:, count:]
         return np.stack([known, strange]), closeness[:count]
 
+    def uncertainty(self, encoded: Floats) -> Floats:
+        """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
+        smooth, closeness = self.smooth.look(encoded)
+        inputs = forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
+        trees = self.forest.spread(inputs) / np.sqrt(len(self.forest.roots))
+        strange = self.blend.strangeness(closeness)[:, None]
+        unknown = strange * self.prior * (1 - self.prior) / 4
+        return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
+
 
 def reads_levels(models: int, *, of_calls: bool) -> bool:
     """Whether the trees read how hard the smooth members find a prompt."""

@@ -1,4 +1,4 @@
-"""P(success | prompt, model) for every model of a bundle.
+"""P(success | prompt, model) for every model of a bundle, with its uncertainty.
 
 Each outcome table has its expert; a model that occurs in several is answered by all of them,
 weighted by how well each knows such prompts, and moves the models that only one of them has along.
@@ -88,6 +88,16 @@ class SuccessPredictor:
             return np.empty((0, len(self.models)), np.float32), np.empty(0, np.float32)
         success, strange = zip(*parts, strict=True)
         return np.vstack(success), np.concatenate(strange)
+
+    def uncertainty(self, prompt: PromptText) -> Mapping[str, float]:
+        """Standard error of each model's P(success) for one prompt."""
+        full = extended(encode(prompt)[None, :], self.shared)
+        found: dict[str, float] = {}
+        for expert in self.experts:
+            errors = expert.uncertainty(full)[0].tolist()
+            for model, error in zip(expert.models, errors, strict=True):
+                found[model] = min(error, found.get(model, error))
+        return {m: found.get(m, 0.5) for m in self.models}
 
     def seen(self, prompts: Sequence[PromptText]) -> float:
         """The share of ``prompts`` that the predictor was trained on."""
