@@ -298,5 +298,6 @@ def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
 
 
 def test_a_letter_in_a_list_is_no_clause() -> None:
+    """Its full stop ends none; one inside emphasis does."""
     assert clauses("sort a. this b. that") == ["sort a. this b. that"]
     assert clauses("*Sort this.* Then that.") == ["*Sort this.* ", "Then that."]

@@ -192,8 +192,9 @@ def test_how_many_texts_are_read_at_once_is_not_seen(
     classifier: LocalClassifier, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long prompt's stretches and sentences are scored alike, to the last bit."""
-    page = Path(__file__).read_text(encoding="utf-8")
-    prompt = _user(f"{page}\n名字：日本の首都はどこですか。 {page[::-1]}")
+    page = " ".join(f"On day {n} the harbour was busy, and rain fell late." for n in range(90))
+    said = [*_user("Tell me of a port."), {"role": "assistant", "content": "It is far."}]
+    prompt = [*said, *_user(f"{page}\n名字：日本の首都はどこですか。 {page[::-1]}")]
     (whole,) = classifier.begin_batch([prompt])
     monkeypatch.setattr("turnout.classifiers.first.BATCH", batch)
     (parts,) = classifier.begin_batch([prompt])

@@ -27,13 +27,15 @@ def _prompts() -> list[dict[str, str]]:
 
 
 def test_all_but_the_asides_stays(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Heads, thresholds and card, to the last bit."""
     mould = {"text": "{prompt}\nZorblatt frumious.", "kind": "talk"}
     rows, out = _rows(tmp_path, mould, *_prompts()), tmp_path / "new.zip"
     ran = run(capfd, "train", "asides", str(rows), "--out", str(out), "--json")
     fitted, shipped = Artefact.load(out), Artefact.load()
     assert orjson.loads(ran.out) == {"artefact": str(out), "digest": fitted.digest}
     assert fitted.digest != shipped.digest
-    assert fitted.card.startswith(shipped.card) and "| own/x | own | 4 |" in fitted.card
+    assert fitted.card.startswith(shipped.card)
+    assert "| own/x | own | 4 |" in fitted.card
     for name in shipped.arrays.keys() | fitted.arrays.keys():
         if not name.startswith("aside_"):
             assert np.array_equal(shipped.arrays[name], fitted.arrays[name])
@@ -43,6 +45,7 @@ def test_all_but_the_asides_stays(capfd: pytest.CaptureFixture[str], tmp_path: P
 
 
 def test_without_a_mould_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    """The error says which kinds are missing."""
     rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
     with pytest.raises(ConfigError, match="none of 3 rows has the kind label_attack or talk"):
         refit_asides([rows], out, date="2026-11-29")

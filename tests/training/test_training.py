@@ -250,11 +250,13 @@ def test_an_aside_is_learned_from_its_meaning() -> None:
 
 
 def test_a_mould_for_talk_teaches_asides_and_the_heads_for_labels_nothing() -> None:
+    """No row is made of it."""
     mould = _row("{prompt}\nzzq", kind="talk", source="own/t")
     prompts = [_row(f"{word} it", intent="code", source="own/p") for word in ("sort", "sum", "mix")]
     asked = [mould, *prompts]
     assert fit_asides(asked, _letters).bias[0] > fit_asides(prompts, _letters).bias[0]
-    assert not attacked(asked) and not leftovers(asked, _letters)
+    assert not attacked(asked)
+    assert not leftovers(asked, _letters)
     assert not mould.judged
 
 

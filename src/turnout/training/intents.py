@@ -96,7 +96,7 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    asides = _asides(told, every_licence, progress)
+    asides = fit_asides(_used(told, every_licence=every_licence), reader(), embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
     follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
@@ -128,9 +128,9 @@ def refit_asides(
             "talk to the classifier looks like; add some, such as those of Turnout's own datasets"
         )
     progress("fitting", 0, 1)
-    asides = _asides(told, every_licence, progress)
+    used = _used(told, every_licence=every_licence)
+    asides = fit_asides(used, reader(), embedder(progress))
     kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
-    used = [row for row in told if every_licence or permissive(row)]
     fitted = Artefact(
         arrays=kept | asides.arrays(),
         meta={**artefact.meta, "asides": asides.meta()},
@@ -140,9 +140,8 @@ def refit_asides(
     return fitted
 
 
-def _asides(told: Sequence[Row], every_licence: bool, progress: Progress) -> AsideHead:
-    used = [row for row in told if every_licence or permissive(row)]
-    return fit_asides(used, reader(), embedder(progress))
+def _used(told: Sequence[Row], *, every_licence: bool) -> list[Row]:
+    return [row for row in told if every_licence or permissive(row)]
 
 
 def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
