@@ -58,6 +58,7 @@ def test_a_request_that_names_the_answer_before_it_stands_on_the_whole_conversat
         )
         third = ask(w, [{"role": "user", "content": "Third"}], previous_response_id=second["id"])
         assert third.status == 200
+        assert response_of(third)["store"]
         assert in_order(sent(w), "First", "answers n1", "Second", "answers n2", "Third")
 
 
@@ -94,6 +95,7 @@ def test_an_answer_that_is_not_there_is_named(case: str) -> None:
     """Nothing is guessed: the caller is told which answer is missing and what to send instead."""
     with world(access=Access([KEY, OTHER])) as w:
         first = response_of(ask(w, "First", key=KEY, store=case != "not stored"))
+        assert first["store"] == (case != "not stored")
         named = {"unknown": "resp_nonsense", "an item": first["output"][0]["id"]}
         body = {"previous_response_id": named.get(case, first["id"])}
         answer = ask(w, "Second", key=OTHER if case == "of another caller" else KEY, **body)

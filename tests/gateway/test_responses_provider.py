@@ -103,7 +103,7 @@ def test_who_asks_for_summaries_and_names_the_model_hears_why_there_are_none() -
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_an_answer_of_its_own_kind_passes(*, stream: bool) -> None:
-    """Its ids, times and fields are the provider's; the model and metadata are as ever."""
+    """Its ids, times and fields are the provider's; model, metadata and ``store`` are ours."""
     asked = {
         "model": "coder",
         "input": CODE,
@@ -118,7 +118,7 @@ def test_an_answer_of_its_own_kind_passes(*, stream: bool) -> None:
     body = events[-1]["response"] if stream else answer.json()
     assert body["id"].startswith("resp_r_")
     assert body["model"] == answer.headers["x-turnout-model"] == "another-model"
-    assert (body["metadata"], body["store"]) == ({"team": "legal"}, False)
+    assert (body["metadata"], body["store"]) == ({"team": "legal"}, True)
     assert body["usage"]["output_tokens_details"]["reasoning_tokens"] == 8
     assert [item["type"] for item in body["output"]] == ["reasoning", "message"]
     if stream:

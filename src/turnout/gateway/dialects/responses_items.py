@@ -61,7 +61,7 @@ def response_object(
         "model": model,
         "output": output,
         "previous_response_id": None,
-        "store": False,
+        "store": native.get("store") is not False,
         "usage": None if usage is None else usage_body(usage),
     }
 
@@ -72,9 +72,10 @@ def is_native(raw: Mapping[str, Any]) -> bool:
 
 
 def passed(response: Mapping[str, Any], about: About, model: str) -> dict[str, Any]:
-    """A provider's response as its caller sees it: what stayed here is what the caller said."""
-    metadata = (about.inbound.native or {}).get("metadata") or {}
-    return {**response, "model": model, "metadata": metadata}
+    """A provider's response as its caller sees it: what stays here is what the caller said."""
+    asked = about.inbound.native or {}
+    kept = {"metadata": asked.get("metadata") or {}, "store": asked.get("store") is not False}
+    return {**response, "model": model, **kept}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
