@@ -10,6 +10,9 @@ from hypothesis import settings
 settings.register_profile("turnout", deadline=None)
 settings.load_profile("turnout")
 
+# As in the command line: matrices here are small, and threads that wait for each other cost more.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

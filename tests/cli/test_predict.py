@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, write_table
+from tests.success.worlds import MODELS, learned, write_table
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
-from turnout.training.success import train
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +17,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the small world."""
     folder = tmp_path_factory.mktemp("predict")
     table = read_table(write_table(folder))
-    write_bundle(train([table]), [table], folder / "bundle")
+    write_bundle(learned(), [table], folder / "bundle")
     return folder / "bundle"
 
 
@@ -131,7 +130,7 @@ def test_a_dash_is_standard_output(
     source.write_bytes(LINES[0] + b"\n")
     ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
     assert json.loads(ran.out)["id"] == "a"
-    assert "1 prompts" in ran.err
+    assert "1 prompt x" in ran.err
     assert not (tmp_path / "-").exists()
 
 

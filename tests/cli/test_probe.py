@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, prompts, score, write_table
+from tests.success.worlds import MODELS, learned, prompts, score, write_table
 from turnout import Router
 from turnout.classifiers.success import open_bundle
 from turnout.classifiers.success.artefact import card_of
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
-from turnout.training.success import train
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def bundle(tmp_path: Path) -> Path:
     tokens = np.full((240, 3), 100, np.int32)
     table = read_table(write_table(tmp_path, in_tokens=tokens, out_tokens=tokens))
     table = table.columns(["small", "large"])
-    write_bundle(train([table]), [table], tmp_path / "bundle")
+    write_bundle(learned("small", "large"), [table], tmp_path / "bundle")
     return tmp_path / "bundle"
 
 

@@ -161,7 +161,7 @@ def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
             upstream.replies["acme/strong"] = UNSAFE
             stopped = router.chat(STORY)
             recorder: Any = router.parts.means.recorder
-            rows = recorder.fetch("SELECT id, kind, detail FROM events ORDER BY id, n")
+            rows = recorder.store.fetch("SELECT id, kind, detail FROM events ORDER BY id, n")
     kinds = {row[0]: (row[1], row[2]) for row in rows}
     passed = kinds[reply.decision.id]
     digest = hashlib.sha256(reply.text.encode()).hexdigest()

@@ -250,6 +250,24 @@ def test_anthropics_clients_read_what_is_not_offered_in_their_own_words() -> Non
     assert body["request_id"] == said.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"max_tokens": None}, "max_tokens is None; use a whole number"),
+        ({"messages": ["Hi"]}, "messages[0] must be an object"),
+        ({"messages": [{"role": "usr", "content": "Hi"}]}, "messages[0].role is 'usr'; use one of"),
+    ],
+)
+def test_what_is_wrong_in_messages_is_named_with_its_value(more: dict[str, Any], why: str) -> None:
+    """A cap that is not there is missing, and no odd value."""
+    with world() as w:
+        said = w.post("/v1/messages", messages(**more))
+        without = w.post("/v1/messages", chat())
+    assert (said.status, without.status) == (400, 400)
+    assert why in error_of(said)["message"]
+    assert "max_tokens is missing" in error_of(without)["message"]
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 def test_a_request_that_fits_no_window_is_told_in_the_words_that_clients_look_for(
     path: str,

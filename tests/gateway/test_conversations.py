@@ -58,8 +58,24 @@ def test_a_request_that_names_the_answer_before_it_stands_on_the_whole_conversat
         )
         third = ask(w, [{"role": "user", "content": "Third"}], previous_response_id=second["id"])
         assert third.status == 200
-        assert response_of(third)["store"]
         assert in_order(sent(w), "First", "answers n1", "Second", "answers n2", "Third")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_says_what_it_follows_and_whether_it_is_kept(
+    family: str, *, stream: bool
+) -> None:
+    """Clients read both from the body to know how to go on."""
+    with world(family=family) as w:
+        first = response_of(ask(w, "First, nonce: n1", stream=stream))
+        assert (first["store"], first["previous_response_id"]) == (True, None)
+        after = {"previous_response_id": first["id"], "stream": stream}
+        second = response_of(ask(w, "Second, nonce: n2", **after))
+        assert (second["store"], second["previous_response_id"]) == (True, first["id"])
+        third = response_of(ask(w, "Third, nonce: n3", **after, store=False))
+        assert (third["store"], third["previous_response_id"]) == (False, first["id"])
+        assert ask(w, "Fourth", previous_response_id=third["id"]).status == 400
 
 
 def test_results_of_tools_find_the_calls_that_were_answered_before() -> None:
@@ -95,7 +111,6 @@ def test_an_answer_that_is_not_there_is_named(case: str) -> None:
     """Nothing is guessed: the caller is told which answer is missing and what to send instead."""
     with world(access=Access([KEY, OTHER])) as w:
         first = response_of(ask(w, "First", key=KEY, store=case != "not stored"))
-        assert first["store"] == (case != "not stored")
         named = {"unknown": "resp_nonsense", "an item": first["output"][0]["id"]}
         body = {"previous_response_id": named.get(case, first["id"])}
         answer = ask(w, "Second", key=OTHER if case == "of another caller" else KEY, **body)

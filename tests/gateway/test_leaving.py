@@ -39,7 +39,7 @@ def settled(w: World) -> list[Any]:
     """The ledger's calls: status, output tokens, whether estimated."""
     recorder: Any = w.gateway.engine.parts.means.recorder
     try:
-        rows = recorder.fetch("SELECT status, output + reasoning, estimated FROM calls")
+        rows = recorder.store.fetch("SELECT status, output + reasoning, estimated FROM calls")
     except Exception:  # noqa: BLE001 -- the file appears with the first request
         return []
     return list(rows)

@@ -223,7 +223,7 @@ def test_a_caller_who_leaves_early_leaves_no_hold(
 
         def held() -> int:
             try:
-                return int(recorder.fetch("SELECT count(*) FROM holds")[0][0])
+                return int(recorder.store.fetch("SELECT count(*) FROM holds")[0][0])
             except Exception:  # noqa: BLE001 -- the file appears with the first request
                 return 0
 

@@ -168,7 +168,7 @@ class Budgets(RuleBasedStateMachine):
     @invariant()
     def agree(self) -> None:
         """Balances are the model's, and within their limits."""
-        rows = self.ledger.fetch("SELECT account, spent, held FROM balances")
+        rows = self.ledger.store.fetch("SELECT account, spent, held FROM balances")
         for account, spent, held in rows:
             assert spent == self.model.spent[account], account
             assert held == self.model.held(account), account

@@ -35,7 +35,7 @@ def _ledger(store: Store, clock: Clock, lease_s: float = 900.0) -> Ledger:
 
 
 def _rows(ledger: Ledger) -> int:
-    count: int = ledger.fetch("SELECT count(*) FROM replays")[0][0]
+    count: int = ledger.store.fetch("SELECT count(*) FROM replays")[0][0]
     return count
 
 

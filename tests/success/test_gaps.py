@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import prompts, score, write_table
+from tests.success.worlds import prompts, score, unpriced_bundle, write_table
 from turnout.evaluation.driver import drive
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.report import Row
@@ -76,7 +76,10 @@ def test_a_pair_that_never_answered_the_same_prompt_has_no_figures(
     found = gaps(0)
     found[::2, 0] = found[1::2, 2] = np.nan
     prefix = write_table(tmp_path, score=found)
-    ran = run(capfd, "eval", "--table", str(prefix), "--pair", "small,large", "--json")
+    bundle = unpriced_bundle(tmp_path)
+    ran = run(
+        capfd, "eval", "--table", str(prefix), "--bundle", bundle, "--pair", "small,large", "--json"
+    )
     assert ran.code == 0
     assert ran.json["curve"]["figures"]["APGR small → large"]["value"] is None
 
@@ -87,7 +90,8 @@ def test_of_what_costs_nothing_nothing_is_saved(
     """All models free: savings are unknown, everything else is told."""
     pytest.importorskip("matplotlib")
     prefix, plot = write_table(tmp_path, cost_usd=np.zeros((240, 3))), tmp_path / "free.png"
-    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--plot", str(plot))
+    told = ("--bundle", unpriced_bundle(tmp_path), "--json", "--plot", str(plot))
+    ran = run(capfd, "eval", "--table", str(prefix), *told)
     assert ran.code == 0
     assert all(row["saving_vs_best"]["value"] is None for row in ran.json["rows"])
     assert ran.json["curve"]["figures"]["saving at 95 % of best single"]["value"] is None
@@ -101,7 +105,8 @@ def test_unknown_costs_among_known_ones_count_as_the_usual_one(
     """One cost in five unknown leaves no mean unknown, and is told."""
     cost = np.tile([0.001, 0.004, 0.01], (240, 1))
     cost[::5] = np.nan
-    ran = run(capfd, "eval", "--table", str(write_table(tmp_path, cost_usd=cost)), "--json")
+    prefix, bundle = write_table(tmp_path, cost_usd=cost), unpriced_bundle(tmp_path)
+    ran = run(capfd, "eval", "--table", str(prefix), "--bundle", bundle, "--json")
     assert "144 of 720 costs are unknown" in ran.err
     usd = {row["name"]: row["usd_per_1000"]["value"] for row in ran.json["rows"]}
     assert usd["strongest"] == pytest.approx(10)
@@ -113,7 +118,8 @@ def test_a_single_priced_model_is_compared_with_nothing(
 ) -> None:
     """It would be both the cheapest and the dearest."""
     cost = np.tile([0.001, np.nan, np.nan], (240, 1))
-    ran = run(capfd, "eval", "--table", str(write_table(tmp_path, cost_usd=cost)), "--json")
+    prefix, bundle = write_table(tmp_path, cost_usd=cost), unpriced_bundle(tmp_path)
+    ran = run(capfd, "eval", "--table", str(prefix), "--bundle", bundle, "--json")
     assert "costs of fewer than two models: none are compared" in ran.err
     assert all(row["usd_per_1000"]["value"] is None for row in ran.json["rows"])
 
@@ -124,7 +130,8 @@ def test_without_costs_none_is_the_cheapest_and_utility_is_quality(
     """The first model of the table is no answer to either; the plot shows the qualities."""
     pytest.importorskip("matplotlib")
     prefix, plot = write_table(tmp_path, cost_usd=None), tmp_path / "quality.svg"
-    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--plot", str(plot))
+    told = ("--bundle", unpriced_bundle(tmp_path), "--json", "--plot", str(plot))
+    ran = run(capfd, "eval", "--table", str(prefix), *told)
     rows = {row["name"]: row for row in ran.json["rows"]}
     assert "cheapest" not in rows
     assert rows["utility:100"]["picks"] == rows["cheapest_above_quality:0.95"]["picks"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.success.worlds import MODELS, prompts, write_table
+from tests.success.worlds import MODELS, learned, prompts, write_table
 from turnout import Router
 from turnout.classifiers.success import open_bundle
 from turnout.classifiers.success.lengths import LEVELS
@@ -15,7 +15,6 @@ from turnout.features.prompt import request_text
 from turnout.ledger.records import pack, unpack
 from turnout.training.bundle import write_bundle
 from turnout.training.lengths import fit_lengths
-from turnout.training.success import train
 
 # Sums are answered at length, names in few words, and the large model talks most.
 LONG, SHORT = 300, 20
@@ -70,7 +69,7 @@ def test_uncounted_answers_teach_nothing(tmp_path: Path) -> None:
 
 def test_expected_costs_count_the_predicted_length(table: OutcomeTable, tmp_path: Path) -> None:
     """Served from a bundle: a dearer quantile costs more, and the record makes it again."""
-    write_bundle(train([table]), [table], tmp_path / "bundle")
+    write_bundle(learned(), [table], tmp_path / "bundle")
     assert open_bundle(tmp_path / "bundle").lengths is not None
     models = {
         name: {"model": name, "provider": "p", "price": {"input": "1", "output": "10"}}
@@ -114,9 +113,8 @@ def test_a_bundle_keeps_its_configuration_without_keys(table: OutcomeTable, tmp_
         },
         {},
     )
-    predictor = train([table])
-    plain = write_bundle(predictor, [table], tmp_path / "plain")
-    full = write_bundle(predictor, [table], tmp_path / "full", config=config)
+    plain = write_bundle(learned(), [table], tmp_path / "plain")
+    full = write_bundle(learned(), [table], tmp_path / "full", config=config)
     assert full != plain
     names = {path.name for path in (tmp_path / "full").iterdir()}
     assert {"config.json", "prices.json", "catalogue.json", "policy.json", "success.zip"} <= names
@@ -124,4 +122,4 @@ def test_a_bundle_keeps_its_configuration_without_keys(table: OutcomeTable, tmp_
         assert "sk-secret" not in path.read_text()
     assert open_bundle(tmp_path / "full").digest == full
     # Trained again without one, the old one is no part of it.
-    assert write_bundle(predictor, [table], tmp_path / "full") == plain
+    assert write_bundle(learned(), [table], tmp_path / "full") == plain

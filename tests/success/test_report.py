@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, write_table
+from tests.success.worlds import MODELS, unpriced_bundle, write_table
 from turnout.evaluation.driver import drive
 from turnout.evaluation.report import Row
 from turnout.evaluation.report_rows import Rows
@@ -64,7 +64,8 @@ def test_of_equally_good_models_the_cheapest_is_the_best_single(
         table, np.tile([0.9, 0.5, 0.8], (len(score), 1)), dict(zip(MODELS, cost[0], strict=True))
     )
     assert found.saving == pytest.approx(0)
-    ran = run(capfd, "eval", "--table", str(prefix), "--policy", "cheapest", "--json")
+    told = ("--bundle", unpriced_bundle(tmp_path), "--policy", "cheapest", "--json")
+    ran = run(capfd, "eval", "--table", str(prefix), *told)
     assert "best single and strongest: large; dearest: small" in ran.json["notes"]
     strongest = next(row for row in ran.json["rows"] if row["name"] == "strongest")
     assert list(strongest["picks"]) == ["large"]
@@ -98,7 +99,8 @@ def test_the_command_prints_json_and_draws(
     """All baselines are in the JSON, with intervals; the plot is a file of its kind."""
     pytest.importorskip("matplotlib")
     plot = tmp_path / f"plot.{kind}"
-    ran = run(capfd, "eval", "--table", str(prefix), "--plot", str(plot), "--json")
+    told = ("--bundle", unpriced_bundle(tmp_path), "--plot", str(plot), "--json")
+    ran = run(capfd, "eval", "--table", str(prefix), *told)
     assert ran.code == 0
     names = [row["name"] for row in ran.json["rows"]]
     wanted = {"random", "cheapest", "strongest", "best single", "zero router at 95%", "oracle"}
@@ -117,8 +119,8 @@ def test_the_command_prints_json_and_draws(
 
 def test_a_table_without_costs_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Quality is compared, costs are unknown and never zero."""
-    prefix = write_table(tmp_path, cost_usd=None)
-    ran = run(capfd, "eval", "--table", str(prefix), "--json")
+    prefix, bundle = write_table(tmp_path, cost_usd=None), unpriced_bundle(tmp_path)
+    ran = run(capfd, "eval", "--table", str(prefix), "--bundle", bundle, "--json")
     assert ran.code == 0
     assert all(row["usd_per_1000"]["value"] is None for row in ran.json["rows"])
     assert any("no prices or costs" in note for note in ran.json["notes"])
@@ -133,9 +135,12 @@ def test_models_without_costs_are_left_out_with_a_note(
 ) -> None:
     """Beside priced ones they would look free, or make sums unknown."""
     cost = np.tile([0.001, np.nan, 0.01], (240, 1))
-    prefix = write_table(tmp_path, cost_usd=cost)
-    ran = run(capfd, "eval", "--table", str(prefix), "--json")
+    command = (
+        "eval", "--table", str(write_table(tmp_path, cost_usd=cost)),
+        "--bundle", unpriced_bundle(tmp_path), "--json",
+    )  # fmt: skip
+    ran = run(capfd, *command)
     assert ran.json["models"] == 2
-    assert "1 models without costs are left out" in ran.err
-    ran = run(capfd, "eval", "--table", str(prefix), "--json", "--unpriced")
+    assert "left out, without costs: 1 model;" in ran.err
+    ran = run(capfd, *command, "--unpriced")
     assert ran.json["models"] == 3

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import MODELS, write_table
+from tests.success.worlds import MODELS, learned, write_table
 from turnout import ConfigError, Constraints, Router
 from turnout.classifiers.success import open_bundle
 from turnout.evaluation.table_files import read_table
 from turnout.training.bundle import write_bundle
-from turnout.training.success import train
 
 SUM = "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
 NAME = "Name a well known bird that starts with letter k (9)."
@@ -23,7 +22,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration of the small world's models that uses its bundle."""
     folder = tmp_path_factory.mktemp("serving")
     table = read_table(write_table(folder))
-    write_bundle(train([table]), [table], folder / "bundle")
+    write_bundle(learned(), [table], folder / "bundle")
     models = "".join(
         f"  {name}: {{model: {name}, provider: p, price: {{input: {usd}, output: {usd}}}}}\n"
         for name, usd in zip(MODELS, (1, 4, 10), strict=True)

@@ -2,9 +2,16 @@
 
 import gzip
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+
+from turnout.classifiers.success import SuccessPredictor
+from turnout.evaluation.table_files import read_table
+from turnout.training.bundle import write_bundle
+from turnout.training.success import train
 
 MODELS = ("small", "coder", "large")
 COSTS = (0.001, 0.004, 0.01)
@@ -51,3 +58,21 @@ def write_table(folder: Path, name: str = "world", count: int = 240, **changes: 
         file.writelines(json.dumps(row) + "\n" for row in rows)
     Path(f"{prefix}.meta.json").write_text(json.dumps({"name": name}))
     return prefix
+
+
+@cache
+def learned(*models: str) -> SuccessPredictor:
+    """What training on the world brings, on some of its models or all: once, for it takes long.
+
+    Costs, tokens and latencies are not learned from.
+    """
+    with TemporaryDirectory() as folder:
+        table = read_table(write_table(Path(folder)))
+    return train([table.columns(models) if models else table])
+
+
+def unpriced_bundle(folder: Path) -> str:
+    """A bundle that has learned the world and knows no costs, so that a table's own are used."""
+    table = read_table(write_table(folder, "unpriced", cost_usd=None))
+    write_bundle(learned(), [table], folder / "unpriced-bundle")
+    return str(folder / "unpriced-bundle")

@@ -1,8 +1,7 @@
 """Learned and asked-for labels: what a request is, and whether it is safe."""
 
 from turnout.classifiers.calibrated import Calibrated
-from turnout.classifiers.calibration import Calibration
-from turnout.classifiers.custom import CustomIntents, IntentSpec
+from turnout.classifiers.custom import IntentSpec
 from turnout.classifiers.hybrid import Band, combine
 from turnout.classifiers.local import LocalClassifier
 from turnout.classifiers.protocol import Classifier
@@ -10,9 +9,7 @@ from turnout.classifiers.protocol import Classifier
 __all__ = [
     "Band",
     "Calibrated",
-    "Calibration",
     "Classifier",
-    "CustomIntents",
     "IntentSpec",
     "LocalClassifier",
     "combine",

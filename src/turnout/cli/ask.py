@@ -8,8 +8,8 @@ import typer
 
 from turnout.cli.asserting import check
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, prompt_text, router
-from turnout.cli.show import err, notice, out, print_json, usd
-from turnout.core import ConfigError, Decision, format_usd
+from turnout.cli.show import err, notice, out, print_json
+from turnout.core import ConfigError, Decision, format_usd, usd
 from turnout.runtime import Reply, Router
 
 BLOCKED_EXIT = 5

@@ -3,7 +3,7 @@
 Nothing is called: prompts are counted and decided, answers are taken as measured or assumed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from turnout.classifiers import Band
 from turnout.cli.asking import label_cost
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import ConfigOption, JsonOption, silent_router
-from turnout.cli.show import err, out, print_json, print_table, usd
-from turnout.core import ConfigError, Decision, RequestError
+from turnout.cli.show import err, out, print_json, print_table
+from turnout.core import ConfigError, Decision, RequestError, usd
+from turnout.core.plural import many
 from turnout.decision import input_tokens
 from turnout.evaluation.row_files import opened
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count
@@ -198,15 +199,12 @@ def _by_intent(r: Router, cases: Sequence[Case], baseline: Deployment) -> list[d
 
 
 def _mix(cases: Sequence[Case]) -> dict[str, int]:
-    mix: dict[str, int] = defaultdict(int)
-    for case in cases:
-        mix[case.decision.model or ""] += 1
-    return dict(sorted(mix.items(), key=lambda item: -item[1]))
+    return dict(Counter(case.decision.model or "" for case in cases).most_common())
 
 
 def _show(report: dict[str, Any]) -> None:
     print_table(
-        f"{report['prompts']} prompts, {report['blocked']} blocked, "
+        f"{many(report['prompts'], 'prompt')}, {report['blocked']} blocked, "
         f"{report['unroutable']} unroutable (neither is in the sums)",
         ("what", "cost", "saving"),
         [(x["what"], _dollars(x["cost_usd"]), _percent(x["saving"])) for x in report["rows"]],

@@ -8,9 +8,9 @@ import typer
 
 from turnout.catalog import Deployment
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router_of
-from turnout.cli.show import out, print_json, print_table, usd, waiting
+from turnout.cli.show import out, print_json, print_table, waiting
 from turnout.config import load
-from turnout.core import format_usd
+from turnout.core import format_usd, usd
 from turnout.runtime import Router
 from turnout.runtime.backends import without_key
 from turnout.runtime.trial import Trial, tried

@@ -14,7 +14,7 @@ from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
 from turnout.cli.show import err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
-from turnout.policies import CheapestAboveQuality, Policy
+from turnout.core.plural import many
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
@@ -71,7 +71,7 @@ def _report(
     from turnout.evaluation.report_rows import Rows
 
     _check_margins(specs, bundle)
-    success, known, opened, notes = _predictions(table, bundle)
+    success, strange, known, opened, notes = _predictions(table, bundle)
     mean_cost = _of(known, "mean_cost_usd")
     if sum(model in mean_cost for model in table.models) < 2:
         mean_cost = {}
@@ -86,6 +86,7 @@ def _report(
     world = _Replay(
         table=table,
         success=success,
+        strange=strange,
         mean_cost=mean_cost,
         latency_ms=_of(known, "latency_ms"),
         bundle=opened,
@@ -120,10 +121,14 @@ def _check_margins(specs: list[str], bundle: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Replay:
-    """What every policy is replayed with; ``best`` is the best single model."""
+    """What every policy is replayed with; ``best`` is the best single model.
+
+    ``strange`` is how strange each prompt is, where a bundle says so.
+    """
 
     table: "OutcomeTable"
     success: np.ndarray
+    strange: "Floats | None"
     mean_cost: Mapping[str, float]
     latency_ms: Mapping[str, float]
     bundle: "Bundle | None"
@@ -156,7 +161,7 @@ class _Replay:
                 self.mean_cost,
                 bundle=self.digest,
                 latency_ms=self.latency_ms,
-                strange=_strange(self.table, rule, self.bundle),
+                strange=self.strange,
             )
 
 
@@ -171,14 +176,18 @@ def _missing(table: "OutcomeTable", whole: int) -> list[str]:
     )
     notes = [note]
     if table.cost_usd is not None:
-        notes.append(f"AIQ and savings of predictions: on {whole:,} prompts that all answered")
+        notes.append(
+            f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"
+        )
     return notes
 
 
 def _predictions(
     table: "OutcomeTable", bundle: Path | None
-) -> tuple[np.ndarray, Mapping[str, Mapping[str, float]], "Bundle | None", list[str]]:
-    """P(success), what is known of each model, and the bundle where one was given."""
+) -> tuple[
+    np.ndarray, "Floats | None", Mapping[str, Mapping[str, float]], "Bundle | None", list[str]
+]:
+    """P(success) and strangeness, what is known of each model, the bundle if any, and notes."""
     from turnout.classifiers.success import open_bundle
     from turnout.features.prompt import request_text
     from turnout.training.bundle import catalogue
@@ -188,7 +197,7 @@ def _predictions(
         err.print("turnout: no bundle given: five grouped folds of the table")
         with waiting("training on five grouped folds"):
             found = grouped_folds([table])[0]
-        return found, catalogue([table]), None, ["predictions are out of fold (5 folds)"]
+        return found, None, catalogue([table]), None, ["predictions are out of fold (5 folds)"]
     opened = open_bundle(bundle)
     predictor = opened.predictor
     missing = [model for model in table.models if model not in predictor.models]
@@ -205,23 +214,13 @@ def _predictions(
             f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
         )
     columns = [predictor.models.index(model) for model in table.models]
-    found = predictor.predict_all(prompts)[:, columns].astype(np.float64)
-    priced = _of(opened.catalogue, "mean_cost_usd")
-    return found, opened.catalogue if priced else catalogue([table]), opened, notes
+    success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
+    known = opened.catalogue if _of(opened.catalogue, "mean_cost_usd") else catalogue([table])
+    return success[:, columns], strange, known, opened, notes
 
 
 def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
     return {model: record[name] for model, record in known.items() if name in record}
-
-
-def _strange(table: "OutcomeTable", rule: Policy, bundle: "Bundle | None") -> "Floats | None":
-    """How strange each prompt is, where the policy reads it."""
-    if bundle is None or not (isinstance(rule, CheapestAboveQuality) and rule.steady):
-        return None
-    from turnout.features.prompt import request_text
-
-    prompts = [request_text(row) for row in table.prompts]
-    return bundle.predictor.judge_all(prompts)[1].astype(np.float64)
 
 
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
@@ -235,7 +234,7 @@ def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
 
 def _show(report: "Report") -> None:
     print_table(
-        f"{report.table}: {report.prompts:,} prompts x {report.models} models",
+        f"{report.table}: {many(report.prompts, 'prompt')} x {report.models} models",
         (
             "policy",
             "quality",

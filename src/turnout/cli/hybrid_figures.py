@@ -16,9 +16,9 @@ from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
 from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
-from turnout.cli.show import err, usd
+from turnout.cli.show import err
 from turnout.config import Config
-from turnout.core import UNSAFE
+from turnout.core import UNSAFE, usd
 from turnout.decision import folding, served_intent
 from turnout.runtime import NoRecorder, Router
 from turnout.runtime.receipt import total

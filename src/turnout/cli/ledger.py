@@ -17,7 +17,7 @@ from turnout.ledger.queries import CALL_COLUMNS
 
 Format = Literal["jsonl", "parquet"]
 
-IdArgument = Annotated[str, typer.Argument(help="A decision's or a request's id.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")]
 
 app = typer.Typer(
     name="ledger",
@@ -49,7 +49,7 @@ def list_(
 
 @app.command()
 def show(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")],
+    id_: IdArgument,
     *,
     ledger: PlaceOption = None,
     config: ConfigOption = None,
@@ -129,7 +129,7 @@ def verify_(
 
 
 def explain(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")],
+    id_: IdArgument,
     *,
     ledger: PlaceOption = None,
     config: ConfigOption = None,

@@ -10,8 +10,6 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from turnout.core import usd_from_pico
-
 if TYPE_CHECKING:
     from turnout.runtime import Router
 
@@ -51,11 +49,6 @@ def waiting(what: str) -> Iterator[None]:
         return
     with err.status(what):
         yield
-
-
-def usd(pico_usd: int | None) -> float | None:
-    """Dollars for a JSON document; None stays None."""
-    return None if pico_usd is None else float(usd_from_pico(pico_usd))
 
 
 def share(part: int | None, whole: int | None) -> str:

@@ -1,7 +1,7 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
 from turnout.config.checks import naming
-from turnout.config.choice import ClassifierSection, KnobSection, PolicySection
+from turnout.config.choice import KnobSection
 from turnout.config.load import (
     config_path,
     digest,
@@ -19,12 +19,10 @@ from turnout.config.supply import DeploymentSection, ModelSection, PriceSection,
 __all__ = [
     "BLOCK",
     "BudgetSection",
-    "ClassifierSection",
     "Config",
     "DeploymentSection",
     "KnobSection",
     "ModelSection",
-    "PolicySection",
     "PriceSection",
     "ProviderSection",
     "config_path",

@@ -24,7 +24,14 @@ from turnout.core.errors import (
 )
 from turnout.core.exclusion import Exclusion, ExclusionKind
 from turnout.core.fault import Fault, FaultKind
-from turnout.core.money import exact_usd, format_usd, pico_from_usd, pico_per_token, usd_from_pico
+from turnout.core.money import (
+    exact_usd,
+    format_usd,
+    pico_from_usd,
+    pico_per_token,
+    usd,
+    usd_from_pico,
+)
 from turnout.core.outcome import Outcome, Usage
 from turnout.core.prediction import (
     CALL_KINDS,
@@ -108,6 +115,7 @@ __all__ = [
     "readable_messages",
     "strings",
     "text_of",
+    "usd",
     "usd_from_pico",
     "window_of",
 ]

@@ -32,6 +32,11 @@ def usd_from_pico(pico_usd: int) -> Decimal:
     return Decimal(pico_usd).scaleb(-12)
 
 
+def usd(pico_usd: int | None) -> float | None:
+    """The amount in USD for a JSON document; None, which is unknown, stays None."""
+    return None if pico_usd is None else float(usd_from_pico(pico_usd))
+
+
 def exact_usd(pico_usd: int) -> str:
     """The amount in USD with all of its twelve places, for machines."""
     whole, rest = divmod(abs(pico_usd), PICO_PER_USD)

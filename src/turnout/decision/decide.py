@@ -113,13 +113,14 @@ def _ranked(
 ) -> Sequence[Score]:
     def rank(found: Sequence[Candidate]) -> Sequence[Score]:
         if balance is None:
-            return policy.rank(found, situation)
-        return balance.rank(policy, found, situation)
+            scores = policy.rank(found, situation)
+        else:
+            scores = balance.rank(policy, found, situation)
+        return sorted(scores, key=_by_value, reverse=True)
 
     open_ones = [c for c in candidates if not c.excluded]
     warm = situation.snapshot.cached_tokens
-    scores = ranked_warm(rank, open_ones) if warm else rank(open_ones)
-    ranked = sorted(scores, key=_by_value, reverse=True)
+    ranked = ranked_warm(rank, open_ones) if warm else rank(open_ones)
     yielding = [c for c in candidates if c.excluded and c.excluded.yields]
     return [*ranked, *_after(ranked, rank, yielding)] if yielding else ranked
 
@@ -127,8 +128,7 @@ def _ranked(
 def _after(ranked: Sequence[Score], rank: Rank, yielding: Sequence[Candidate]) -> Iterable[Score]:
     """Who has spent a rate limit, in the policy's order, after all others."""
     why = {c.deployment: str(c.excluded) for c in yielding}
-    scores = rank([structs.replace(c, excluded=None) for c in yielding])
-    for score in sorted(scores, key=_by_value, reverse=True):
+    for score in rank([structs.replace(c, excluded=None) for c in yielding]):
         reason = why[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
         propensity = 0.0 if ranked else score.propensity
         yield structs.replace(score, reason=reason, propensity=propensity)

@@ -15,21 +15,20 @@ _LATER = "the turns to come will find the prompt in its cache"
 
 
 def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
-    """The ranking, its first reason saying so where what is in a cache made it the first."""
+    """The ranking, its first reason saying so where what is in a cache made it the first.
+
+    ``rank`` puts the best first.
+    """
     scores = rank(candidates)
     if not scores:
         return scores
-    best = _first(scores)
-    if best.deployment == _first(rank([_cold(c) for c in candidates])).deployment:
+    best = scores[0]
+    if best.deployment == rank([_cold(c) for c in candidates])[0].deployment:
         return scores
     read = {c.deployment: c.cache_read_tokens for c in candidates}[best.deployment]
     why = f"{read:,} tokens of the prompt are in its cache" if read else _LATER
     told = structs.replace(best, reason=f"{best.reason}, as {why}")
-    return [told if score is best else score for score in scores]
-
-
-def _first(scores: Sequence[Score]) -> Score:
-    return max(scores, key=lambda score: score.value)
+    return [told, *scores[1:]]
 
 
 def _cold(candidate: Candidate) -> Candidate:

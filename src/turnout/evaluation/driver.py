@@ -81,13 +81,12 @@ def drive(
 
 def catalog(models: Sequence[str], mean_cost: Mapping[str, float]) -> Catalog:
     """The table's models as deployments whose expected cost a call is their known mean cost."""
-    provider = Provider(name="table", base_url="")
     return Catalog(
         deployments={
             model: Deployment(
                 id=model,
                 card=ModelCard(id=model, context_window=1 << 62),
-                provider=Provider(name=f"table:{model}", base_url=provider.base_url),
+                provider=Provider(name=f"table:{model}", base_url=""),
                 price=_price(mean_cost.get(model)),
             )
             for model in models

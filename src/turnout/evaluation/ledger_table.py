@@ -5,7 +5,7 @@ one prompt are one row; a model that answered it more than once has its mean.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -67,11 +67,12 @@ def gather(
     ``x-request-id``. Raises ConfigError naming the decision whose value is outside the scale.
     """
     low, high = scale
+    told = store.fetch(_DRAFTS) if metric == VERIFIED else store.fetch(_FEEDBACK, (metric,))
     texts = {str(row["id"]): row for row in prompts if row.get("id") is not None}
     cells: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
     kept: dict[str, Mapping[str, Any]] = {}
     outcomes = missing = 0
-    for ident, request_id, value_micro, _, model, *facts in _told(store, metric):
+    for ident, request_id, value_micro, _, model, *facts in told:
         outcomes += 1
         prompt = _prompt(store, texts, ident, request_id)
         if prompt is None:
@@ -86,13 +87,8 @@ def gather(
         key = "\n".join(request_text(prompt))
         kept.setdefault(key, {**prompt, "id": ident})
         cells[key, model].append(((value - low) / (high - low), *facts))
-    rows = tuple(_row(kept[key], model, told) for (key, model), told in cells.items())
+    rows = tuple(_row(kept[key], model, cell) for (key, model), cell in cells.items())
     return Gathered(rows=rows, outcomes=outcomes, without_prompt=missing)
-
-
-def _told(store: Store, metric: str) -> Iterator[tuple[Any, ...]]:
-    rows = store.fetch(_DRAFTS) if metric == VERIFIED else store.fetch(_FEEDBACK, (metric,))
-    yield from rows
 
 
 def _prompt(

@@ -13,6 +13,8 @@ Floats = npt.NDArray[np.float64]
 
 _LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-4, 1e7, 240)])
 _QUANTILES = 10
+_KEPT = 0.95
+_BINS = 15
 
 
 def strong_curve(strength: Floats, weak: Floats, strong: Floats) -> tuple[Floats, Floats]:
@@ -141,8 +143,6 @@ class CostQuality:
     zero: float
     saving: float
     saving_zero: float
-    best_quality: float
-    top_quality: float
 
     @property
     def gain(self) -> float:
@@ -150,31 +150,18 @@ class CostQuality:
         return self.aiq - self.zero
 
 
-def cost_quality(
-    success: Floats,
-    score: Floats,
-    cost: Floats,
-    *,
-    mean_cost: Floats | None = None,
-    share: float = 0.95,
-) -> CostQuality:
-    """AIQ and savings of predictions on a complete table.
-
-    ``mean_cost`` is what the router knows of each model's cost, by default the table's own mean.
-    """
+def cost_quality(success: Floats, score: Floats, cost: Floats) -> CostQuality:
+    """AIQ and savings of predictions on a complete table, whose mean costs the router knows."""
     alone = singles(score, cost)
     low, high = min(c for c, _ in alone), max(c for c, _ in alone)
-    known = cost.mean(axis=0) if mean_cost is None else mean_cost
-    routed, mixed = sweep(success, score, cost, known), frontier(alone)
+    routed, mixed = sweep(success, score, cost, cost.mean(axis=0)), frontier(alone)
     best = max(quality for _, quality in alone)
     best_cost = min(c for c, quality in alone if quality == best)
     return CostQuality(
         aiq=routed.area(low, high),
         zero=mixed.area(low, high),
-        saving=float(saving(routed.cost_at(share * best), best_cost)),
-        saving_zero=float(saving(mixed.cost_at(share * best), best_cost)),
-        best_quality=best,
-        top_quality=float(routed.qualities[-1]),
+        saving=float(saving(routed.cost_at(_KEPT * best), best_cost)),
+        saving_zero=float(saving(mixed.cost_at(_KEPT * best), best_cost)),
     )
 
 
@@ -184,38 +171,30 @@ def saving(cost: Floats | float, against: Floats | float) -> Floats:
     return np.asarray(1 - cost / np.where(against > 0, against, np.nan))
 
 
-def calibration_error(probability: Floats, outcome: Floats, bins: int = 15) -> float:
-    """Expected calibration error over equally wide bins; cells without an outcome are left out.
+def calibration_error(probability: Floats, outcome: Floats) -> float:
+    """Expected calibration error over 15 equally wide bins; cells without an outcome are left out.
 
     Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
     """
     known = ~np.isnan(outcome) & ~np.isnan(probability)
     p, y = probability[known], outcome[known]
-    place = np.minimum((p * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gaps = np.abs(
-        np.bincount(place, weights=p, minlength=bins)
-        - np.bincount(place, weights=y, minlength=bins)
-    )
-    return float(gaps[counts > 0].sum() / max(1, len(p)))
+    place = np.minimum((p * _BINS).astype(int), _BINS - 1)
+    # A bin's sum of differences is its size times the gap between its means.
+    gaps = np.abs(np.bincount(place, weights=p - y))
+    return float(gaps.sum() / max(1, len(p)))
 
 
 def bootstrap(
-    figure: Callable[[npt.NDArray[np.int64]], float],
-    rows: int,
-    *,
-    seed: int = 0,
-    draws: int = 200,
-    level: float = 0.95,
+    figure: Callable[[npt.NDArray[np.int64]], float], rows: int, draws: int = 200
 ) -> tuple[float, float]:
-    """The percentile interval of ``figure`` over resampled rows; NaN where it is never known.
+    """The 95 % percentile interval of ``figure`` over resampled rows; NaN where it is not known.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     values = np.array([figure(random.integers(0, rows, rows)) for _ in range(draws)])
     known = values[~np.isnan(values)]
     if not len(known):
         return np.nan, np.nan
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)

@@ -5,13 +5,14 @@ and never a wrong answer. This module does not know predictors or policies.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.core.plural import many
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class OutcomeTable:
         """The table of some models, in the order given."""
         index = [self.models.index(model) for model in models]
         cut = self._cut(prompts=self.prompts, where=(slice(None), index))
-        return _replace(cut, models=tuple(models))
+        return replace(cut, models=tuple(models))
 
     def priced(self) -> "OutcomeTable":
         """Rows and models whose costs and scores are all known: what cost figures are taken on.
@@ -63,10 +64,7 @@ class OutcomeTable:
         """
         if self.cost_usd is None:
             raise ConfigError(f"table {self.name} has no costs: add cost_usd, or tokens and prices")
-        known = [
-            m for m, j in zip(self.models, range(len(self.models)), strict=True)
-            if not np.isnan(self.cost_usd[:, j]).all()
-        ]  # fmt: skip
+        known = self._with_any(~np.isnan(self.cost_usd))
         if len(known) < 2:
             raise ConfigError(f"table {self.name} prices {len(known)} models: at least 2 needed")
         kept = self.columns(known)
@@ -81,12 +79,12 @@ class OutcomeTable:
         left = [model for model in self.models if model not in models]
         empty = len(self.prompts) - len(rows)
         if empty:
-            left.append(f"{empty} prompts")
+            left.append(many(empty, "prompt"))
         if not left:
             return self
         kept = self.rows(rows).columns(models)
         note = f"left out, without any score: {', '.join(left)}"
-        return _replace(kept, notes=(*self.notes, note))
+        return replace(kept, notes=(*self.notes, note))
 
     def costed(self, *, unpriced: bool = False) -> "OutcomeTable":
         """What costs can be compared on, with a note where something is left out or assumed.
@@ -99,13 +97,13 @@ class OutcomeTable:
         models = self._with_any(~np.isnan(self.cost_usd))
         if len(models) < 2:
             note = "costs of fewer than two models: none are compared"
-            return _replace(self, cost_usd=None, notes=(*self.notes, note))
+            return replace(self, cost_usd=None, notes=(*self.notes, note))
         left = len(self.models) - len(models)
         if unpriced or not left:
             return _filled(self)
         kept = self.columns(models)
-        note = f"{left} models without costs are left out; --unpriced keeps them"
-        return _filled(_replace(kept, notes=(*self.notes, note)))
+        note = f"left out, without costs: {many(left, 'model')}; --unpriced keeps what has none"
+        return _filled(replace(kept, notes=(*self.notes, note)))
 
     def _with_any(self, cells: npt.NDArray[np.bool_]) -> list[str]:
         """The models that have any of the cells ``[n, m]``."""
@@ -114,11 +112,11 @@ class OutcomeTable:
     def _cut(
         self, *, prompts: tuple[Mapping[str, Any], ...], where: tuple[Any, Any]
     ) -> "OutcomeTable":
-        grids = {
+        grids: dict[str, Any] = {
             name: None if (grid := getattr(self, name)) is None else grid[where]
             for name in ("score", "input_tokens", "output_tokens", "cost_usd", "latency_ms")
         }
-        return _replace(self, prompts=prompts, **grids)
+        return replace(self, prompts=prompts, **grids)
 
 
 def _filled(table: OutcomeTable) -> OutcomeTable:
@@ -134,7 +132,7 @@ def _filled(table: OutcomeTable) -> OutcomeTable:
         "mean of its model's known ones"
     )
     cost = np.where(unknown, means, cost)
-    return _replace(table, cost_usd=cost, notes=(*table.notes, note))
+    return replace(table, cost_usd=cost, notes=(*table.notes, note))
 
 
 def known_means(grid: Floats) -> Floats:
@@ -142,9 +140,3 @@ def known_means(grid: Floats) -> Floats:
     known = ~np.isnan(grid)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, grid, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-def _replace(table: OutcomeTable, **changes: Any) -> OutcomeTable:
-    from dataclasses import replace
-
-    return replace(table, **changes)

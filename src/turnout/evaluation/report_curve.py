@@ -96,7 +96,7 @@ def _pair_figures(table: OutcomeTable, success: Floats, pair: tuple[str, str]) -
 def _bootstrapped(figure: Any, rows: int, draws: int = DRAWS) -> Figure:
     if not rows:
         return Figure(value=float("nan"))
-    low, high = metrics.bootstrap(figure, rows, draws=draws)
+    low, high = metrics.bootstrap(figure, rows, draws)
     return Figure(value=float(figure(np.arange(rows))), low=low, high=high)
 
 

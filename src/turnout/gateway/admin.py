@@ -5,6 +5,7 @@ is that key's child, so that nobody makes more of himself.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -29,11 +30,7 @@ _FIELDS: Mapping[str, type] = {
 class Admin:
     """The handlers; ``accounts`` gives those of the router that serves now."""
 
-    def __init__(
-        self,
-        accounts: Callable[[], Accounts],
-        read: Reading,
-    ) -> None:
+    def __init__(self, accounts: Callable[[], Accounts], read: Reading) -> None:
         self._accounts = accounts
         self._read = read
 
@@ -166,6 +163,4 @@ def _child_of(caller: Caller, parent: str | None) -> str:
 
 
 def _expiry(seconds: int | None) -> int | None:
-    import time
-
     return None if seconds is None else time.time_ns() // 1_000_000 + seconds * 1000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from turnout.core import Scan, usd_from_pico
+from turnout.core import Scan, usd
 
 if TYPE_CHECKING:
     from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
@@ -77,7 +77,7 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
         "attempts": [o.error.kind if o.error else o.status for o in walk.outcomes],
         "input_tokens": receipt.usage.total_input,
         "output_tokens": receipt.usage.total_output,
-        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "cost_usd": usd(cost),
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]

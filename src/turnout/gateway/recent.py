@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from turnout.core import Decision, Outcome, Scan, usd_from_pico
+from turnout.core import Decision, Outcome, Scan, usd
 from turnout.gateway.log import scan_fields
 
 # A request writes into the memory that the oldest of these leaves, which is the colder the more
@@ -63,7 +63,7 @@ class Recent:
         record = decision.as_dict()
         record["explanation"] = decision.explain()
         record["attempts"] = [_attempt(o) for o in outcomes]
-        record["cost_usd"] = None if paid is None else float(usd_from_pico(paid))
+        record["cost_usd"] = usd(paid)
         record["scans"] = [scan_fields(scan) for scan in scans]
         record["feedback"] = self._feedback.get(decision_id, [])
         return record
@@ -92,7 +92,7 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
         "input_tokens": outcome.usage.total_input,
         "output_tokens": outcome.usage.total_output,
         "estimated": outcome.usage.estimated,
-        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "cost_usd": usd(cost),
         "ttft_ms": outcome.ttft_ms,
         "latency_ms": outcome.latency_ms,
     }

@@ -19,7 +19,7 @@ from msgspec import structs
 
 from turnout import __version__
 from turnout.config import Config
-from turnout.core import ConfigError, Decision, Outcome, Request, usd_from_pico
+from turnout.core import ConfigError, Decision, Outcome, Request, usd
 from turnout.runtime import Walk
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _called(outcome: Outcome, operation: str) -> Attributes:
         "error.type": fault.kind if fault else None,
         "turnout.role": outcome.route.role,
         "turnout.status": outcome.status,
-        "turnout.cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "turnout.cost_usd": usd(cost),
         "turnout.ttft_ms": outcome.ttft_ms,
     }
     return _known({**found, **_usage(outcome)})

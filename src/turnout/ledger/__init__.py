@@ -1,13 +1,12 @@
 """The ledger: what requests decide and cost, durable before it is promised."""
 
 from turnout.ledger.directory import Directory
-from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.place import default_place, place_of, recorder_for, store_at
-from turnout.ledger.queries import Line, decision_of, every, found_id, listed, shown
+from turnout.ledger.place import place_of, recorder_for, store_at
+from turnout.ledger.queries import Line, decision_of, every, listed, shown
 from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
-from turnout.ledger.savings import Savings, savings
+from turnout.ledger.savings import savings
 from turnout.ledger.standings import standings
 from turnout.ledger.store import NoLedgerYet, Store
 from turnout.ledger.ticket import DONE
@@ -21,14 +20,9 @@ __all__ = [
     "NoLedgerYet",
     "NoRecorder",
     "Recorder",
-    "Savings",
     "Store",
     "decision_of",
-    "default_place",
     "every",
-    "export_jsonl",
-    "export_parquet",
-    "found_id",
     "listed",
     "pack",
     "place_of",

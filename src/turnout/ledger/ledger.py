@@ -10,31 +10,17 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec import structs
 
 from turnout.catalog import Catalog, Deployment
-from turnout.core import (
-    Bound,
-    Decision,
-    LedgerError,
-    Outcome,
-    Request,
-    RouterError,
-)
+from turnout.core import Bound, Decision, LedgerError, Outcome, Request, RouterError
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering, settlement
 from turnout.ledger.charges import Limits, dearest, total_of
 from turnout.ledger.directory import RISING, STAYING, Directory
-from turnout.ledger.entries import (
-    Change,
-    Charge,
-    Decided,
-    Entry,
-    Hold,
-    Settlement,
-)
+from turnout.ledger.entries import Change, Charge, Decided, Entry, Hold, Settlement
 from turnout.ledger.feedback import opinion_of
 from turnout.ledger.lapses import Lost, Owners, lapsed, release, release_stored
 from turnout.ledger.pricing import call_of
@@ -223,10 +209,6 @@ class Ledger(Recorder):
         entry = self._open.get(decision_id)
         if entry is not None:
             entry.notes.append((kind, detail))
-
-    def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        return self.store.fetch(sql, row)
 
     async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
         """Write a hold; one that could not be written is forgotten, nothing may be spent."""

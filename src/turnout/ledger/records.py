@@ -143,6 +143,7 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
+# What is rare of features, as most requests have it.
 _USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0)
 
 
@@ -174,23 +175,26 @@ def _features(features: Features) -> list[Any]:
 
 
 def _as_features(fields: list[Any]) -> Features:
+    tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
+    rare += _USUAL[len(rare) :]
+    written, lasting, hosted, paid_by_call, kind, uncounted, marked, answers = rare
     return Features(
-        input_tokens=fields[0],
-        output_tokens=fields[1],
-        turns=fields[2],
-        characters=fields[3],
-        modalities=frozenset(fields[4]),
-        needs_tools=fields[5],
-        needs_json=fields[6],
-        schema=fields[7],
-        written=fields[8] if len(fields) > 8 else {},
-        lasting=len(fields) > 9 and fields[9],
-        hosted=tuple(fields[10]) if len(fields) > 10 else (),
-        paid_by_call=len(fields) > 11 and fields[11],
-        kind=fields[12] if len(fields) > 12 else "turn",
-        uncounted=fields[13] if len(fields) > 13 else 0,
-        marked=len(fields) > 14 and fields[14],
-        answers=fields[15] if len(fields) > 15 else 0,
+        input_tokens=tokens,
+        output_tokens=output,
+        turns=turns,
+        characters=characters,
+        modalities=frozenset(modalities),
+        needs_tools=tools,
+        needs_json=json,
+        schema=schema,
+        written=written,
+        lasting=lasting,
+        hosted=tuple(hosted),
+        paid_by_call=paid_by_call,
+        kind=kind,
+        uncounted=uncounted,
+        marked=marked,
+        answers=answers,
     )
 
 

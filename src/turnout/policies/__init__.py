@@ -4,7 +4,7 @@ from turnout.policies.baselines import Cheapest, Fixed, Random, Strongest
 from turnout.policies.cascade import Cascade
 from turnout.policies.intent_map import IntentMap
 from turnout.policies.predicted import CheapestAboveQuality, Utility
-from turnout.policies.protocol import Policy, Score, Situation, cost_of, draw, in_order
+from turnout.policies.protocol import Policy, Score, Situation, draw, in_order
 from turnout.policies.rules import Rule, Rules
 from turnout.policies.weighted import Weighted
 
@@ -23,7 +23,6 @@ __all__ = [
     "Strongest",
     "Utility",
     "Weighted",
-    "cost_of",
     "draw",
     "in_order",
 ]

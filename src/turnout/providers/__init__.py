@@ -4,7 +4,6 @@ from turnout.providers.embedded import EmbeddedTransport
 from turnout.providers.openai_chat import OpenAIChatCodec
 from turnout.providers.protocol import (
     Codec,
-    StreamDecoder,
     Timeouts,
     Transport,
     TransportError,
@@ -20,7 +19,6 @@ __all__ = [
     "EmbeddedTransport",
     "HttpTransport",
     "OpenAIChatCodec",
-    "StreamDecoder",
     "Timeouts",
     "Transport",
     "TransportError",

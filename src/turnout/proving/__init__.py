@@ -1,5 +1,5 @@
 """Promises with a command each: break things on purpose, and count what was lost."""
 
-from turnout.proving.report import NOT_RUN, Check, Proof
+from turnout.proving.report import Check, Proof
 
 __all__ = ["NOT_RUN", "Check", "Proof"]

@@ -1,17 +1,15 @@
 """The shells around the decision core: they await, they block, they record."""
 
-from turnout.ledger import NoRecorder, Recorder
+from turnout.ledger import NoRecorder
 from turnout.runtime.accounts import Accounts
-from turnout.runtime.assemble import Assembly, assemble
-from turnout.runtime.backends import Backend, Backends
+from turnout.runtime.assemble import assemble
 from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
 from turnout.runtime.engine import Engine
 from turnout.runtime.ids import new_id
 from turnout.runtime.long import worked
-from turnout.runtime.prompt import Prompt
 from turnout.runtime.receipt import Receipt
-from turnout.runtime.replays import Claim, LocalReplays, Prior, Replays, replays_in
+from turnout.runtime.replays import Claim, LocalReplays, Replays, replays_in
 from turnout.runtime.reply import Reply, chunk_body, completion, refusal
 from turnout.runtime.router import Router
 from turnout.runtime.stream import BlockingStream, Stream
@@ -19,18 +17,12 @@ from turnout.runtime.walk import Walk
 
 __all__ = [
     "Accounts",
-    "Assembly",
-    "Backend",
-    "Backends",
     "BlockingStream",
     "Claim",
     "Engine",
     "LocalReplays",
     "NoRecorder",
-    "Prior",
-    "Prompt",
     "Receipt",
-    "Recorder",
     "Replays",
     "Reply",
     "Router",

@@ -41,7 +41,7 @@ class DrainingCall(Call, kw_only=True):
             pump.cancel()
 
     async def _fetch(self) -> Chunk | Fault:
-        fetch = asyncio.create_task(Call._fetch(self))  # noqa: SLF001 -- its parent
+        fetch = asyncio.create_task(super()._fetch())
         try:
             return await asyncio.shield(fetch)
         except asyncio.CancelledError:
@@ -55,7 +55,7 @@ class DrainingCall(Call, kw_only=True):
     async def _pump(self) -> None:
         """Reads the answer to its end, and hands it over as long as somebody takes it."""
         try:
-            async for batch in Call._received(self):  # noqa: SLF001 -- its parent
+            async for batch in super()._received():
                 if not self._left:
                     await self._queue.put(batch)
         except Exception as error:  # noqa: BLE001 -- raised where the answer is read

@@ -64,11 +64,9 @@ class Embedding:
 
     def recorded_by(self, recorder: Recorder) -> Self:
         """The same with another recorder."""
-        return (
-            self
-            if self.means is None
-            else replace(self, means=replace(self.means, recorder=recorder))
-        )
+        if self.means is None:
+            return self
+        return replace(self, means=replace(self.means, recorder=recorder))
 
     async def begin(self, request: Request) -> Walk:
         """The walk of a request for embeddings. Raises RequestError."""

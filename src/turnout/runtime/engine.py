@@ -9,17 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from msgspec import structs
 
-from turnout.core import (
-    Decision,
-    Outcome,
-    Request,
-    RouterError,
-    Snapshot,
-)
+from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
 from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
@@ -52,7 +47,8 @@ class Engine:
         self._accounts = _accounts(assembly, assembly.means.recorder)
         self._reader = Reader(assembly)
         self._embedding = Embedding.of(assembly)
-        self._screening = screening_of(assembly, self._reader.threads)
+        screening = screening_of(assembly, self._reader.threads)
+        self._walk = partial(ScreenedWalk, screening=screening) if screening else Walk
 
     @property
     def parts(self) -> Assembly:
@@ -174,9 +170,8 @@ class Engine:
     def succeed(self, old: "Engine") -> bool:
         """Take over what the replaced engine knows of deployments, and its recorder.
 
-        A file has one writer.
-
-        Whether there was one to take: not when the two record in different places.
+        Returns whether there was one to take, since a file has one writer: not when the two record
+        in different places.
         """
         for mine, its in zip(self._parts.every, old.parts.every, strict=False):
             mine.health.succeed(its.health)
@@ -250,16 +245,7 @@ class Engine:
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, read.labelled)
-        if self._screening is not None:
-            return ScreenedWalk(
-                request=request,
-                decision=decision,
-                means=self._parts.means,
-                outcomes=list(read.labelled),
-                prefix=read.prefix,
-                screening=self._screening,
-            )
-        return Walk(
+        return self._walk(
             request=request,
             decision=decision,
             means=self._parts.means,

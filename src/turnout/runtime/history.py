@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.core import InvalidRequest, usd_from_pico
+from turnout.core import InvalidRequest, usd
 from turnout.core.errors import ConfigError
 from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, shown
 
@@ -57,7 +57,7 @@ def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
         "client_request_id": request.tags.get("client_request_id"),
         "explanation": decision.explain(),
         "attempts": [_attempt(call) for call in found["calls"]],
-        "cost_usd": None if paid is None else float(usd_from_pico(paid)),
+        "cost_usd": usd(paid),
         "events": [{k: e[k] for k in ("kind", "detail")} for e in found["events"]],
         "feedback": [_feedback(row) for row in found["feedback"]],
     }
@@ -75,7 +75,7 @@ def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
         "input_tokens": call["input"] + call["cache_read"] + call["cache_write"],
         "output_tokens": call["output"] + call["reasoning"],
         "estimated": bool(call["estimated"]),
-        "cost_usd": None if cost is None else float(usd_from_pico(cost)),
+        "cost_usd": usd(cost),
         "ttft_ms": call["ttft_ms"],
         "latency_ms": call["latency_ms"],
     }

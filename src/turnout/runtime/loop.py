@@ -5,7 +5,7 @@ Invariant: a coroutine handed over runs on that loop and nowhere else.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ class BackgroundLoop:
             future.cancel()
             raise
 
-    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+    def iterate(self, items: AsyncIterator[T]) -> Generator[T]:
         """The items one by one; leaving early closes the asynchronous side."""
         end = object()
 

@@ -1,6 +1,7 @@
 """From the configuration's policy section to the rule that chooses, and to what verifies drafts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 from turnout.catalog import Catalog, Deployment
@@ -127,13 +128,13 @@ def _function(place: str) -> Check:
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
     """The target of the configuration, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
-    calibrated = success.calibrated(rule.steady) if success else ()
-    usual = success.usual if success and rule.steady else ()
+    chosen = CheapestAboveQuality(
+        calibrated=success.calibrated(rule.steady) if success else (),
+        steady=rule.steady,
+        usual=success.usual if success and rule.steady else (),
+    )
     if rule.lost is None:
-        quality = 0.95 if rule.quality is None else rule.quality
-        return CheapestAboveQuality(
-            quality=quality, calibrated=calibrated, steady=rule.steady, usual=usual
-        )
+        return chosen if rule.quality is None else replace(chosen, quality=rule.quality)
     alike = (p for p in promises if p.steady == rule.steady)
     kept = [p.threshold for p in alike if p.lost is not None and p.lost <= rule.lost]
     if not kept:
@@ -143,6 +144,4 @@ def _above_quality(config: Config, success: Bundle | None) -> Policy:
             f"policy.lost: {rule.lost:g} is not calibrated; run: turnout calibrate --table PATH "
             f"--bundle {place} --lost {rule.lost:g}{margin}"
         )
-    return CheapestAboveQuality(
-        threshold=min(kept), calibrated=calibrated, steady=rule.steady, usual=usual
-    )
+    return replace(chosen, threshold=min(kept))

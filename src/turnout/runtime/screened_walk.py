@@ -37,7 +37,7 @@ class ScreenedWalk(Walk, kw_only=True):
     screen: Screen | None = None
 
     async def _answer(self, call: Call) -> Chunk | None:
-        answer = await Walk._answer(self, call)  # noqa: SLF001 -- see _record
+        answer = await super()._answer(call)
         if answer is None:
             return None
         fresh: dict[str, str] = {}
@@ -59,8 +59,7 @@ class ScreenedWalk(Walk, kw_only=True):
         scanner = Scanner(self.screening.judge)
         screen = self.screen = Screen(scanner=scanner, keep=keep, stride=max(1, keep // 2))
         last = Chunk()
-        # A slotted dataclass has no super().
-        async with aclosing(Walk._batches(self, call)) as batches:  # noqa: SLF001
+        async with aclosing(super()._batches(call)) as batches:
             async for last in screen.through(batches):
                 yield (last,)
         if not screen.stopped and call.outcome is not None and call.outcome.status == "ok":
@@ -76,7 +75,7 @@ class ScreenedWalk(Walk, kw_only=True):
         # What is held back has not left: until then a failure falls over as before a first token.
         if call.outcome is not None and self.screen is not None and not self.screen.released:
             call.outcome = structs.replace(call.outcome, released=False)
-        return await Walk._record(self, call)  # noqa: SLF001 -- a slotted dataclass has no super()
+        return await super()._record(call)
 
     def _note(self, scanner: Scanner) -> None:
         self.scans = tuple(scanner.scans.values())

@@ -66,9 +66,7 @@ class BlockingStream:
 
     def close(self) -> None:
         """Stop the answer and free its connection."""
-        close = getattr(self._items, "close", None)
-        if close is not None:
-            close()
+        self._items.close()
 
     @property
     def reply(self) -> Reply:

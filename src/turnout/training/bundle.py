@@ -21,8 +21,18 @@ from turnout.classifiers.success.lengths import FILE as LENGTHS
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.config import Config, public
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.training.lengths import fit_lengths
+
+# What the catalogue says of a model, by the grid of which it is the mean.
+_MEANS = {
+    "quality": "score",
+    "mean_cost_usd": "cost_usd",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "latency_ms": "latency_ms",
+}
 
 
 def write_bundle(
@@ -74,34 +84,33 @@ def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for model in dict.fromkeys(model for table in tables for model in table.models):
         mine = [table for table in tables if model in table.models]
-        record: dict[str, Any] = {"quality": _mean([_column(t, "score", model) for t in mine])}
-        costs = [_column(t, "cost_usd", model) for t in mine if t.cost_usd is not None]
-        read = [_column(t, "input_tokens", model) for t in mine if t.input_tokens is not None]
-        record["input_tokens"] = _mean(read)
-        lengths = [_column(t, "output_tokens", model) for t in mine if t.output_tokens is not None]
-        record["mean_cost_usd"] = _mean(costs)
-        record["output_tokens"] = _mean(lengths)
+        record: dict[str, Any] = {
+            name: _mean([_column(table, grid, model) for table in mine])
+            for name, grid in _MEANS.items()
+        }
         prices = [t.prices[model] for t in mine if model in t.prices]
-        waits = [_column(t, "latency_ms", model) for t in mine if t.latency_ms is not None]
-        record["latency_ms"] = _mean(waits)
         record["price_per_mtok"] = list(prices[0]) if prices else None
         known[model] = {name: value for name, value in record.items() if value is not None}
     return known
 
 
 def _column(table: OutcomeTable, grid: str, model: str) -> Any:
-    return getattr(table, grid)[:, table.models.index(model)]
+    """The model's cells, none where the table does not know them."""
+    cells = getattr(table, grid)
+    return np.empty(0) if cells is None else cells[:, table.models.index(model)]
 
 
 def _mean(columns: Sequence[Any]) -> float | None:
-    values = np.concatenate([np.empty(0), *columns])
+    values = np.concatenate(columns)
     values = values[~np.isnan(values)]
     return float(f"{values.mean():.9g}") if len(values) else None
 
 
 def _card(predictor: SuccessPredictor, tables: Sequence[OutcomeTable], seed: int) -> str:
     lines = ["# Success predictor", "", "Trained on:", ""]
-    lines += [f"- {t.name}: {len(t.prompts)} prompts x {len(t.models)} models" for t in tables]
+    lines += [
+        f"- {t.name}: {many(len(t.prompts), 'prompt')} x {len(t.models)} models" for t in tables
+    ]
     lines += ["", f"Models: {len(predictor.models)}. Seed: {seed}.", ""]
     lines += ["It reads a prompt's text and tool definitions, nothing else."]
     return "\n".join(lines) + "\n"

@@ -77,12 +77,13 @@ def calibrate(
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
     score, success, margin = _comparable(table.score, single, success, margin)
-    found = None
+    found = one = None
+    before = np.empty(0, np.int64)
     for threshold in map(float, _GRID):
         chosen = choose(success, prices, threshold, margin)
-        one = _measured(
-            score, chosen, single, prices, threshold=threshold, confidence=confidence, seed=seed
-        )
+        if one is None or not np.array_equal(chosen, before):
+            before, one = chosen, _measured(score, chosen, single, prices, confidence, seed)
+        one = replace(one, threshold=threshold)
         kept = one.low >= quality if lost is None else one.lost_high <= lost
         if not kept:
             return found or one
@@ -127,11 +128,10 @@ def _measured(
     chosen: npt.NDArray[np.int64],
     single: int,
     prices: Floats,
-    *,
-    threshold: float,
     confidence: float,
     seed: int,
 ) -> Calibrated:
+    """What the choice brings, at no threshold yet."""
     rows = len(score)
     routed, best = score[np.arange(rows), chosen], score[:, single]
     failures = int((routed < best).sum())
@@ -141,7 +141,7 @@ def _measured(
     kept, asked = np.append(routed, 0.0)[drawn], np.append(best, 1.0)[drawn]
     ratios = kept.mean(axis=1) / np.maximum(asked.mean(axis=1), 1e-9)
     return Calibrated(
-        threshold=threshold,
+        threshold=np.nan,
         quality=float(routed.mean() / max(best.mean(), 1e-9)),
         low=float(np.quantile(ratios, 1 - confidence)),
         lost=failures / rows,

@@ -110,19 +110,22 @@ def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Floats:
 
     What one source alone says gives its style away rather than what is asked.
     """
-    seen = np.asarray((counts > 0).sum(axis=0)).ravel()
-    rarity = np.log((1 + counts.shape[0]) / (1 + seen)) + 1
-    rarity[seen < _MIN_ROWS] = 0.0
+    rarity = _everyones_rarity(counts)
+    rarity[_rows_with(counts) < _MIN_ROWS] = 0.0
     if sources:
         rarity[_spread(counts, sources) < min(_MIN_SOURCES, len(set(sources)))] = 0.0
-    return np.asarray(rarity, dtype=np.float16).astype(np.float64)
+    return rarity
 
 
 def _everyones_rarity(counts: Any) -> Floats:
     """As ``rarity_of``, but a column that no row has is the rarest, not unused."""
-    seen = np.asarray((counts > 0).sum(axis=0)).ravel()
-    rarity = np.log((1 + counts.shape[0]) / (1 + seen)) + 1
+    rarity = np.log((1 + counts.shape[0]) / (1 + _rows_with(counts))) + 1
     return np.asarray(rarity, dtype=np.float16).astype(np.float64)
+
+
+def _rows_with(counts: Any) -> NDArray[np.int64]:
+    """How many rows have each column."""
+    return np.asarray((counts > 0).sum(axis=0)).ravel()
 
 
 def _spread(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:

@@ -25,15 +25,15 @@ def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
     return _split(place, count)
 
 
-def group_folds(places: Floats, seed: int, count: int = _FOLDS) -> Folds:
+def group_folds(places: Floats, seed: int) -> Folds:
     """Folds that keep each of six kinds of prompts (k-means on their places) whole."""
     kind = _kinds(places, min(_KINDS, max(2, len(places) // 10)), seed)
     sizes = np.bincount(kind)
-    load, place = np.zeros(count), np.zeros(len(sizes), np.int64)
+    load, place = np.zeros(_FOLDS), np.zeros(len(sizes), np.int64)
     for number in np.argsort(-sizes):
         place[number] = int(load.argmin())
         load[place[number]] += sizes[number]
-    return _split(place[kind], count)
+    return _split(place[kind], _FOLDS)
 
 
 def _split(place: Ints, count: int) -> Folds:

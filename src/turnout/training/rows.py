@@ -27,7 +27,6 @@ INTENTS = (
     "writing",
 )
 INJECTION = "injection"
-HARM = "harm"
 SWITCH = "switch"
 FOLLOW_UP = "follow_up"
 LABEL_ATTACK = "label_attack"

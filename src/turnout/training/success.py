@@ -6,7 +6,7 @@ training data) and once on folds that leave whole groups of similar prompts out 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -22,6 +22,7 @@ from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, read
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
@@ -51,13 +52,8 @@ class Examples:
 
     def rows(self, chosen: Ints) -> "Examples":
         """The examples of some rows."""
-        return Examples(
-            name=self.name,
-            models=self.models,
-            encoded=self.encoded[chosen],
-            score=self.score[chosen],
-            texts=tuple(self.texts[i] for i in chosen),
-        )
+        texts = tuple(self.texts[i] for i in chosen)
+        return replace(self, encoded=self.encoded[chosen], score=self.score[chosen], texts=texts)
 
 
 def train(
@@ -91,7 +87,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     answered = ~np.isnan(table.score).all(axis=1)
     if answered.sum() < _SMALLEST_TABLE:
         raise ConfigError(
-            f"table {table.name}: {int(answered.sum())} prompts with scores; give at least "
+            f"table {table.name}: {many(int(answered.sum()), 'prompt')} with scores; give at least "
             f"{_SMALLEST_TABLE}"
         )
     tell(f"reading {table.name}", 0.0)
@@ -146,14 +142,7 @@ def _joined(first: Examples, second: Examples) -> Examples:
 
 
 def _with_column(examples: Examples, column: Floats) -> Examples:
-    encoded = np.hstack([column[:, None], examples.encoded])
-    return Examples(
-        name=examples.name,
-        models=examples.models,
-        encoded=encoded,
-        score=examples.score,
-        texts=examples.texts,
-    )
+    return replace(examples, encoded=np.hstack([column[:, None], examples.encoded]))
 
 
 def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Floats]]:
@@ -184,16 +173,8 @@ def _expert(examples: Examples, seed: int) -> Expert:
     known = _out_of_fold(examples, random_folds(examples.texts, seed), seed)
     groups = group_folds(final.smooth.neighbours.places, seed)
     strange = _out_of_fold(examples, groups, seed)
-    blended = blend(known, strange, of_calls=final.smooth.neighbours.of_calls)
-    return Expert(
-        name=examples.name,
-        models=examples.models,
-        prior=means(examples.score),
-        length=final.length,
-        smooth=final.smooth,
-        forest=final.forest,
-        blend=blended,
-    )
+    weighed = blend(known, strange, of_calls=final.smooth.neighbours.of_calls)
+    return replace(final, blend=weighed)
 
 
 def _members(examples: Examples, seed: int, trees: int) -> Expert:

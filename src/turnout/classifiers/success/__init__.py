@@ -2,13 +2,11 @@
 
 from turnout.classifiers.success.artefact import load, save
 from turnout.classifiers.success.bundle import Bundle, open_bundle, seal
-from turnout.classifiers.success.lengths import Lengths
 from turnout.classifiers.success.newcomer import Newcomer, by_prior, by_probes
 from turnout.classifiers.success.predictor import SuccessPredictor
 
 __all__ = [
     "Bundle",
-    "Lengths",
     "Newcomer",
     "SuccessPredictor",
     "by_prior",

@@ -28,7 +28,7 @@ from turnout.classifiers.success.smooth import Smooth
 
 Floats = npt.NDArray[np.float32]
 
-_EDGE = 0.005
+EDGE = 0.005
 PAIR = 2
 # What the longest strange question costs a model far behind the best one, and how many logits
 # count as far. Tuned on left-out tasks of the shared tables.
@@ -182,7 +182,7 @@ class Expert:
         success = self.prior + departed + share[:, None] * moved
         lost = self.blend.drawn * reading.strange[:, None]
         success += lost * (success.mean(axis=1, keepdims=True) - success)
-        return np.asarray(np.clip(success, _EDGE, 1 - _EDGE), dtype=np.float32)
+        return np.asarray(np.clip(success, EDGE, 1 - EDGE), dtype=np.float32)
 
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[2, members, n, m]``, and closeness ``[n]``.
@@ -193,23 +193,12 @@ class Expert:
         other = np.flatnonzero((bare != encoded).any(axis=1))
         read = np.vstack([encoded, bare[other]])
         smooth, closeness = self.smooth.look(read)
-        found = np.stack([self.forest.predict(self._forest_inputs(read, smooth)), *smooth])
+        inputs = forest_inputs(read, smooth, of_calls=self.smooth.neighbours.of_calls)
+        found = np.stack([self.forest.predict(inputs), *smooth])
         known, count = found[:, : len(encoded)], len(encoded)
         strange = known.copy()
         strange[:, other] = found[:, count:]
         return np.stack([known, strange]), closeness[:count]
-
-    def uncertainty(self, encoded: Floats) -> Floats:
-        """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
-        smooth, closeness = self.smooth.look(encoded)
-        spread = self.forest.spread(self._forest_inputs(encoded, smooth))
-        trees = spread / np.sqrt(len(self.forest.roots))
-        strange = self.blend.strangeness(closeness)[:, None]
-        unknown = strange * self.prior * (1 - self.prior) / 4
-        return np.asarray(np.sqrt(trees**2 + unknown), dtype=np.float32)
-
-    def _forest_inputs(self, encoded: Floats, smooth: Floats) -> Floats:
-        return forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
 
 
 def reads_levels(models: int, *, of_calls: bool) -> bool:

@@ -35,11 +35,6 @@ class Forest:
         leaves = self.values.take(self._leaves(encoded), axis=0)
         return np.asarray(leaves.mean(axis=1), dtype=np.float32)
 
-    def spread(self, encoded: Floats) -> Floats:
-        """``[n, outputs]``: how far the trees disagree, as a standard deviation."""
-        leaves = self.values.take(self._leaves(encoded), axis=0)
-        return np.asarray(leaves.std(axis=1), dtype=np.float32)
-
     def _leaves(self, encoded: Floats) -> Ints:
         node = np.repeat(self.roots[None, :], len(encoded), axis=0)
         start = np.arange(len(encoded), dtype=np.intp)[:, None] * encoded.shape[1]

@@ -79,7 +79,8 @@ class Lengths:
     def at(self, level: float, quantile: float) -> Floats:
         """Log tokens of each model ``[m]``; between two known levels on the line between them."""
         place = float(np.interp(quantile, LEVELS, range(len(LEVELS))))
-        below, part = min(int(place), len(LEVELS) - 2), place - min(int(place), len(LEVELS) - 2)
+        below = min(int(place), len(LEVELS) - 2)
+        part = place - below
         residual = (1 - part) * self.residuals[:, below] + part * self.residuals[:, below + 1]
         return np.asarray(self.medians + self.slopes * level + residual)
 

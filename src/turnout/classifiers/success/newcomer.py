@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.success.expert import EDGE
+
 Floats = npt.NDArray[np.float32]
 
-_EDGE = 0.005
+# In probes; tuned over the models of the shared tables.
+_RIDGE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Newcomer:
         """``[n]`` from the known models' ``[n, models]`` in ``order``."""
         columns = [order[name] for name in self.known]
         moved = (success[:, columns] - self.base) @ self.weights
-        return np.clip(self.prior + moved, _EDGE, 1 - _EDGE)
+        return np.clip(self.prior + moved, EDGE, 1 - EDGE)
 
 
 def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
@@ -45,13 +48,11 @@ def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
     )
 
 
-def by_probes(
-    model: str, success: Floats, outcomes: Floats, known: tuple[str, ...], shrink: float = 10.0
-) -> Newcomer:
+def by_probes(model: str, success: Floats, outcomes: Floats, known: tuple[str, ...]) -> Newcomer:
     """A newcomer from the known models' predictions ``[probes, models]`` and its ``outcomes``.
 
     The moves are fitted on the main directions of the predictions, because many models move
-    alike; ``shrink`` is the ridge penalty in probes, tuned over the models of the shared tables.
+    alike.
     """
     base = success.mean(axis=0)
     moves = success - base
@@ -59,7 +60,7 @@ def by_probes(
     inner = moves @ moves.T / (scale**2 * moves.shape[1])
     # Two pseudo-outcomes, as for every model of a table: ten right answers are not all of them.
     prior = float((outcomes.sum() + 2 * base.mean()) / (len(outcomes) + 2))
-    solved = np.linalg.solve(inner + shrink * np.eye(len(inner)), outcomes - prior)
+    solved = np.linalg.solve(inner + _RIDGE * np.eye(len(inner)), outcomes - prior)
     weights = moves.T @ solved / (scale**2 * moves.shape[1])
     return Newcomer(
         model=model,

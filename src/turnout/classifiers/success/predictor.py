@@ -1,4 +1,4 @@
-"""P(success | prompt, model) for every model of a bundle, with its uncertainty.
+"""P(success | prompt, model) for every model of a bundle.
 
 Each outcome table has its expert; a model that occurs in several is answered by all of them,
 weighted by how well each knows such prompts, and moves the models that only one of them has along.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
-from turnout.classifiers.success.expert import PAIR, Expert, Reading, Told
+from turnout.classifiers.success.expert import EDGE, PAIR, Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered
@@ -30,7 +30,6 @@ Floats = npt.NDArray[np.float32]
 # still counts where several know a model, and what "nothing is known of the gain" counts.
 _UNKNOWING = 0.01
 _UNTOLD = 0.1
-_EDGE = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +48,9 @@ class SuccessPredictor:
     _able: tuple[Floats, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Puts the tables on one scale, once."""
+        """Puts the tables on one scale, once; a single one is compared with none."""
         models, priors = [e.models for e in self.experts], [e.prior for e in self.experts]
-        object.__setattr__(self, "_able", abilities(models, priors) if self.experts else ())
+        object.__setattr__(self, "_able", abilities(models, priors) if len(models) > 1 else ())
 
     @property
     def ref(self) -> Ref:
@@ -89,17 +88,6 @@ class SuccessPredictor:
             return np.empty((0, len(self.models)), np.float32), np.empty(0, np.float32)
         success, strange = zip(*parts, strict=True)
         return np.vstack(success), np.concatenate(strange)
-
-    def uncertainty(self, prompt: PromptText) -> Mapping[str, float]:
-        """Standard error of each model's P(success) for one prompt."""
-        encoded = encode(prompt)[None, :]
-        full = extended(encoded, self.shared)
-        found: dict[str, float] = {}
-        for expert in self.experts:
-            errors = expert.uncertainty(full)[0].tolist()
-            for model, error in zip(expert.models, errors, strict=True):
-                found[model] = min(error, found.get(model, error))
-        return {m: found.get(m, 0.5) for m in self.models}
 
     def seen(self, prompts: Sequence[PromptText]) -> float:
         """The share of ``prompts`` that the predictor was trained on."""
@@ -172,7 +160,7 @@ def agreed(
         if common.any():
             moved = (found[:, own[common]] - answer[:, common]).mean(axis=1, keepdims=True)
             found[:, own[~common]] += moved
-    return np.asarray(np.clip(found, _EDGE, 1 - _EDGE), dtype=np.float32)
+    return np.asarray(np.clip(found, EDGE, 1 - EDGE), dtype=np.float32)
 
 
 def extended(encoded: Floats, shared: Forest | None) -> Floats:

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.heads import logistic
+from turnout.classifiers.success.expert import EDGE
 
 Floats = npt.NDArray[np.float32]
 
-_EDGE = 0.005
 # Spreads in logits: of abilities, of tables, and of what is a model's own in a table.
 _ABILITIES, _TABLES, _OWN = 1.2, 3.0, 0.6
 # Chosen on whole tables left out: what "no other table knows the prompt" counts, how many logits
@@ -85,7 +85,7 @@ def _within(level: Floats, apart: Floats) -> Floats:
     """``level [n]`` and differences ``[n, m]``, these smaller where they would pass 0 or 1."""
     above = np.maximum(apart.max(axis=1), 1e-6)
     below = np.maximum(-apart.min(axis=1), 1e-6)
-    room = np.minimum((1 - _EDGE - level) / above, (level - _EDGE) / below)
+    room = np.minimum((1 - EDGE - level) / above, (level - EDGE) / below)
     share = np.clip(room, 0.0, 1.0)
     return np.asarray(level[:, None] + share[:, None] * apart, dtype=np.float32)
 
@@ -95,5 +95,5 @@ def _centred(success: Floats) -> Floats:
 
 
 def _logit(success: Floats) -> Floats:
-    held = np.clip(success, _EDGE, 1 - _EDGE)
+    held = np.clip(success, EDGE, 1 - EDGE)
     return np.asarray(np.log(held / (1 - held)))
