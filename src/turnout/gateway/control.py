@@ -6,7 +6,6 @@ Invariant: nothing here calls a model. This module does not know HTTP.
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.catalog import Deployment
 from turnout.core import AUTO, InvalidRequest
 from turnout.runtime import Engine
 
@@ -24,9 +23,9 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     parts = engine.parts
     rules = parts.means.rules
     every = parts.catalog.deployments.values()
-    mine = [d for d in every if allowed is None or _names(d) & allowed]
+    mine = [d for d in every if allowed is None or d.names & allowed]
     chosen = [AUTO, *sorted(rules.intents), *rules.policies]
-    known = {name.casefold() for name in {*chosen}.union(*map(_names, mine))}
+    known = {name.casefold() for name in {*chosen}.union(*(d.names for d in mine))}
     aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
     listed = [_model(name, "turnout") for name in [AUTO, *aliases, *chosen[1:]]]
     for deployment in mine:
@@ -44,10 +43,6 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
         )
     ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
     return {"object": "list", "data": listed, "has_more": False, **ends}
-
-
-def _names(deployment: Deployment) -> set[str]:
-    return {deployment.id, deployment.model, deployment.group or deployment.id}
 
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
