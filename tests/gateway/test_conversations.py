@@ -61,6 +61,23 @@ def test_a_request_that_names_the_answer_before_it_stands_on_the_whole_conversat
         assert in_order(sent(w), "First", "answers n1", "Second", "answers n2", "Third")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_says_what_it_follows_and_whether_it_is_kept(
+    family: str, *, stream: bool
+) -> None:
+    """Clients read both from the body to know how to go on."""
+    with world(family=family) as w:
+        first = response_of(ask(w, "First, nonce: n1", stream=stream))
+        assert (first["store"], first["previous_response_id"]) == (True, None)
+        after = {"previous_response_id": first["id"], "stream": stream}
+        second = response_of(ask(w, "Second, nonce: n2", **after))
+        assert (second["store"], second["previous_response_id"]) == (True, first["id"])
+        third = response_of(ask(w, "Third, nonce: n3", **after, store=False))
+        assert (third["store"], third["previous_response_id"]) == (False, first["id"])
+        assert ask(w, "Fourth", previous_response_id=third["id"]).status == 400
+
+
 def test_results_of_tools_find_the_calls_that_were_answered_before() -> None:
     """Agents send the result alone and name the answer that held the call."""
     with world() as w:

@@ -59,6 +59,7 @@ def test_no_name_leads_to_a_model_that_the_key_may_not_use(gate: World, allowed:
             answer = gate.post("/v1/chat/completions", chat(model=name, max_tokens=9), key)
             assert (answer.status == 200) == (model in models), name
     chosen = 0
+    listed = {model["id"] for model in gate.get("/v1/models", key).json()["data"]}
     for way in WAYS:
         answer = gate.post("/v1/chat/completions", chat(model=way, max_tokens=9), key)
         if answer.status == 200:
@@ -66,8 +67,25 @@ def test_no_name_leads_to_a_model_that_the_key_may_not_use(gate: World, allowed:
             assert answer.headers["x-turnout-model"].removeprefix("acme/") in models, way
         else:
             assert answer.json()["error"]["code"] == "model_not_allowed", way
+            # What auto leads to depends on the prompt.
+            assert way not in listed or way in ("auto", "any"), way
     assert chosen >= 4
     assert {entry.model.removeprefix("acme/") for entry in gate.upstream.invoice} <= models
+
+
+def test_a_way_that_leads_to_no_allowed_model_is_not_listed(tmp_path: Path) -> None:
+    """Under a fixed policy nothing else answers; who may not use it, may not use auto."""
+    access, ledger = Access(admin=ADMIN["x-api-key"]), str(tmp_path / "ledger.db")
+    with world(access=access, ledger=ledger, aliases=ALIASES, **POLICIES["fixed"]) as w:
+        found = {}
+        for model in ("fast", "strong"):
+            made = w.post("/v1/keys", {"name": model, "models": [model]}, ADMIN).json()
+            key = {"authorization": f"Bearer {made['key']}"}
+            found[model] = [m["id"] for m in w.get("/v1/models", key).json()["data"]]
+        named = ["small", "best", "cheapest", "strongest", "random"]
+        assert sorted(found["fast"]) == sorted([*named, "fast"])
+        assert set(WAYS) < set(found["strong"])
+        assert found["strong"][0] == "auto"
 
 
 def test_a_key_or_budget_for_an_alias_is_told_the_name(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.gateway.test_embeddings import embedders
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
+from turnout.gateway.inbound import READ
 from turnout.gateway.openapi import document
 
 DOCUMENT = document()
@@ -54,10 +55,31 @@ CALLS: list[tuple[str, Any, int]] = [
 
 @pytest.mark.parametrize(("path", "body", "status"), CALLS)
 def test_answers_fit_their_schemas(served: World, path: str, body: Any, status: int) -> None:
-    """Answers, refusals and failures alike."""
+    """Answers, refusals and failures alike, and each header of ours is one that is described."""
     answer = served.post(path, body)
     assert answer.status == status
     check(path, "post", status, answer.json())
+    described = DOCUMENT["paths"][path]["post"]["responses"]["200"]["headers"]
+    assert {name for name in answer.headers if name.startswith("x-turnout-")} <= described.keys()
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    """Generated clients call their methods by it."""
+    operations = [one for path in DOCUMENT["paths"].values() for one in path.values()]
+    names = {operation["operationId"] for operation in operations}
+    assert len(names) == len(operations)
+    assert all(name.isidentifier() for name in names)
+
+
+def test_the_headers_of_requests_are_described(served: World) -> None:
+    """All that the gateway reads, and what is out of their bounds is refused."""
+    told = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["parameters"]
+    found = {one["name"]: one["schema"] for one in told if one["name"].startswith("x-turnout-")}
+    assert {name.encode() for name in found} == set(READ)
+    for name, schema in found.items():
+        wrong = str(schema["maximum"] + 1) if "maximum" in schema else "not one of these"
+        answer = served.post("/v1/chat/completions", chat(CODE), {name: wrong})
+        assert (answer.status, answer.json()["error"]["param"]) == (400, name)
 
 
 def test_what_is_looked_up_fits_its_schema(served: World) -> None:

@@ -149,3 +149,25 @@ def test_its_own_words_in_a_chat_body_are_heard() -> None:
     assert thinks["thinking"] == {"type": "enabled", "budget_tokens": 2048}
     assert "top_k" not in thinks
     assert "thinking" not in sent(thinking={"type": "disabled"})
+
+
+def test_what_chat_says_in_other_words_is_heard() -> None:
+    """A file's name, who asks, what a format is for, and where a cache may end."""
+    mark = {"type": "ephemeral"}
+    file = {"filename": "report.pdf", "file_data": "data:application/pdf;base64,AAAA"}
+    schema = {"type": "object", "properties": {}}
+    wanted = {"name": "a", "description": "A city.", "schema": schema}
+    body = sent(
+        messages=[
+            {"role": "user", "content": [{"type": "file", "file": file}], "cache_control": mark}
+        ],
+        safety_identifier="someone",
+        cache_control=mark,
+        tools=[{"type": "function", "function": {"name": "f"}, "cache_control": mark}],
+        response_format={"type": "json_schema", "json_schema": wanted},
+    )
+    block = body["messages"][0]["content"][0]
+    assert (block["title"], block["cache_control"]) == ("report.pdf", mark)
+    assert body["metadata"] == {"user_id": "someone"}
+    assert (body["cache_control"], body["tools"][0]["cache_control"]) == (mark, mark)
+    assert body["output_config"]["format"]["schema"]["description"] == "A city."

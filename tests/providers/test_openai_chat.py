@@ -292,3 +292,53 @@ def test_google_reads_in_words_what_its_schemas_cannot_say() -> None:
         },
         "description": 'propertyNames: {"pattern":"^[a-z]+$"}',
     }
+
+
+def translated(where: Deployment, **body: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What is sent of a body that came as Messages, and what it leaves out."""
+    asked = Request(id="r", dialect="messages", native={"messages": []}, body=body)
+    wire = CODEC.encode(asked, where, stream=False)
+    return json.loads(wire.body), wire.unsaid
+
+
+OPENROUTER = deployment("https://openrouter.ai/api/v1", "anthropic/claude-x")
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+def test_marks_of_caches_go_to_openrouter_and_to_nobody_else() -> None:
+    """A Claude behind OpenRouter reads from its cache only where it is told to."""
+    content = [{"type": "text", "text": "x", **MARK}]
+    messages = [{"role": "system", "content": content}, {"role": "user", "content": content}]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}, **MARK}]
+    body = {"messages": messages, "tools": tools, "top_k": 5, **MARK}
+    sent, unsaid = translated(OPENROUTER, **body)
+    assert unsaid == ()
+    assert (sent["messages"], sent["top_k"], sent["cache_control"]) == (
+        messages, 5, MARK["cache_control"],
+    )  # fmt: skip
+    assert sent["tools"][0]["cache_control"] == MARK["cache_control"]
+    for other in (KNOWN, UNKNOWN):
+        sent, unsaid = translated(other, **body)
+        assert set(unsaid) == {"cache_control", "top_k"}
+        assert "cache_control" not in json.dumps(sent)
+        assert "top_k" not in sent
+        assert sent["messages"][1] == {"role": "user", "content": "x"}
+
+
+@pytest.mark.parametrize(("where", "most"), [(KNOWN, 4), (AZURE, 4), (UNKNOWN, 9), (LOCAL, 9)])
+def test_more_stops_than_are_taken_go_to_another_model(where: Deployment, most: int) -> None:
+    """OpenAI takes four; to leave one out would let the model write on."""
+    for count in (4, 5, 9):
+        body = {
+            "messages": [{"role": "user", "content": "x"}],
+            "stop": [str(n) for n in range(count)],
+        }
+        if count <= most:
+            sent = CODEC.encode(Request(id="r", body=body), where, stream=False)
+            assert json.loads(sent.body)["stop"] == body["stop"]
+            continue
+        with pytest.raises(
+            InvalidRequest, match=f"stop has {count} texts; .* takes at most 4"
+        ) as e:
+            CODEC.encode(Request(id="r", body=body), where, stream=False)
+        assert e.value.field == "stop"

@@ -57,7 +57,7 @@ def test_nobody_counts_to_zero(tmp_path: Path) -> None:
     assert np.isnan(found[:, 0]).sum() == 15
     assert np.nanmin(found) == 9
     prefix = write_table(tmp_path, out_tokens=np.full((240, 3), -1))
-    with pytest.raises(ConfigError, match=r"row 0 .*: output_tokens of small is -1"):
+    with pytest.raises(ConfigError, match=r"row 1 .*: output_tokens of small is -1"):
         read_table(prefix)
 
 
@@ -81,7 +81,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
             "one model",
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in rows 0 and 2"),
-        ({"score": np.full((240, 3), 7.0)}, r"row 0 \(name-0\): a score outside 0..1"),
+        ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): a score outside 0..1"),
     ],
 )
 def test_unusable_tables_are_refused(
@@ -97,7 +97,7 @@ def test_prompts_in_another_order_are_refused(tmp_path: Path) -> None:
     prefix = write_table(tmp_path)
     ids = np.array([f"other-{n}" for n in range(240)])
     write_table(tmp_path, ids=ids)
-    with pytest.raises(ConfigError, match="row 0: prompt 'name-0' but scores of 'other-0'"):
+    with pytest.raises(ConfigError, match="row 1: prompt 'name-0' but scores of 'other-0'"):
         read_table(prefix)
 
 
@@ -299,7 +299,7 @@ def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> 
     arrays["cost_usd"][3, 1] = wrong
     np.savez(f"{prefix}.npz", **arrays)
     with pytest.raises(
-        ConfigError, match=r"row 3 \(.*\): cost_usd of .* use a number of at least 0"
+        ConfigError, match=r"row 4 \(.*\): cost_usd of .* use a number of at least 0"
     ):
         read_table(prefix)
 

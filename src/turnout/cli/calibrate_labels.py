@@ -25,6 +25,7 @@ from turnout.cli.jsonl import Line, lines
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
+from turnout.core.plural import many
 from turnout.decision import folding
 from turnout.evaluation.row_files import opened
 from turnout.runtime.classifying import classifier_of
@@ -165,7 +166,7 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
         for entry in report["labels"]
     ]
     columns = ["label", "prompts", "precision", "after", "recall", "after"]
-    print_table(f"{options.source}: {report['prompts']} prompts", columns, rows)
+    print_table(f"{options.source}: {many(report['prompts'], 'prompt')}", columns, rows)
     threshold = report["threshold"]
     kept = ", kept: safety.threshold sets it" if fixed is not None else ""
     lines_shown = [f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}{kept}"]

@@ -19,6 +19,7 @@ from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import ConfigOption, JsonOption, silent_router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import ConfigError, Decision, RequestError, usd
+from turnout.core.plural import many
 from turnout.decision import input_tokens
 from turnout.evaluation.row_files import opened
 from turnout.features import EXPECTED_OUTPUT_TOKENS, count
@@ -203,7 +204,7 @@ def _mix(cases: Sequence[Case]) -> dict[str, int]:
 
 def _show(report: dict[str, Any]) -> None:
     print_table(
-        f"{report['prompts']} prompts, {report['blocked']} blocked, "
+        f"{many(report['prompts'], 'prompt')}, {report['blocked']} blocked, "
         f"{report['unroutable']} unroutable (neither is in the sums)",
         ("what", "cost", "saving"),
         [(x["what"], _dollars(x["cost_usd"]), _percent(x["saving"])) for x in report["rows"]],

@@ -14,6 +14,7 @@ from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
 from turnout.cli.show import err, out, print_json, print_table, waiting
 from turnout.core import ConfigError
+from turnout.core.plural import many
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
@@ -175,7 +176,9 @@ def _missing(table: "OutcomeTable", whole: int) -> list[str]:
     )
     notes = [note]
     if table.cost_usd is not None:
-        notes.append(f"AIQ and savings of predictions: on {whole:,} prompts that all answered")
+        notes.append(
+            f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"
+        )
     return notes
 
 
@@ -231,7 +234,7 @@ def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
 
 def _show(report: "Report") -> None:
     print_table(
-        f"{report.table}: {report.prompts:,} prompts x {report.models} models",
+        f"{report.table}: {many(report.prompts, 'prompt')} x {report.models} models",
         (
             "policy",
             "quality",

@@ -10,6 +10,7 @@ from rich.progress import track
 from turnout.cli.files import check_apart, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.show import err, out
+from turnout.core.plural import many
 
 if TYPE_CHECKING:
     from turnout.features.prompt import PromptText
@@ -44,8 +45,8 @@ def predict(
     empty = [line.number for line in rows if not (line.problem or _text(line).text.strip())]
     if empty:
         err.print(
-            f"turnout: {prompts}: {len(empty)} lines without query, prompt or messages (first: "
-            f"{empty[0]}): predicted as empty prompts",
+            f"turnout: {prompts}: {many(len(empty), 'line')} without query, prompt or messages "
+            f"(first: {empty[0]}): predicted as empty prompts",
         )
     starts = range(0, len(rows), _BATCH)
     with written(target) as file:
@@ -55,7 +56,7 @@ def predict(
             for line, values in zip(part, found.tolist(), strict=True):
                 file.write(line_of(_shape(line, predictor.models, values)))
     said = err if str(target) == "-" else out
-    said.print(f"{target}: {len(rows):,} prompts x {len(predictor.models)} models")
+    said.print(f"{target}: {many(len(rows), 'prompt')} x {many(len(predictor.models), 'model')}")
     if problems:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
 from turnout.core import ConfigError
+from turnout.core.plural import many
 
 if TYPE_CHECKING:
     from turnout.evaluation.outcome_table import OutcomeTable
@@ -114,7 +115,9 @@ def success(
         )
         return
     learned = len(predictor.models)
-    out.print(f"{bundle}: {learned} models learned from {rows:,} prompts; {digest[:19]}")
+    out.print(
+        f"{bundle}: {many(learned, 'model')} learned from {many(rows, 'prompt')}; {digest[:19]}"
+    )
     if all(one.cost_usd is None for one in tables):
         err.print(
             "turnout: no table has prices or costs: quality only; policies that weigh cost need "

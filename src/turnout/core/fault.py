@@ -34,7 +34,9 @@ class Fault(Struct, frozen=True, kw_only=True):
     says what else the failure rules out: only this request, this deployment, or its provider.
     ``blame`` says whose fault it was, the caller's, the provider's or ours; ``status`` is the HTTP
     status, None where there was no answer, and ``detail`` one line for people, without secrets.
-    ``setting`` is what the model does not take, where leaving it out would only tune the answer.
+    ``setting`` is what the model does not take, where leaving it out would only tune the answer;
+    ``field`` is the part of the request, in chat's words, for which the provider's API has no word,
+    so that nothing was sent.
     """
 
     kind: FaultKind
@@ -45,3 +47,4 @@ class Fault(Struct, frozen=True, kw_only=True):
     blame: Blame = "provider"
     status: int | None = None
     setting: str | None = None
+    field: str | None = None

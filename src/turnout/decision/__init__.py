@@ -5,6 +5,7 @@ from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.eligible import bound, input_tokens
 from turnout.decision.knobs import Knobs
+from turnout.decision.reach import reaching
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import folding, served_intent
 
@@ -24,5 +25,6 @@ __all__ = [
     "folding",
     "input_tokens",
     "is_pinned",
+    "reaching",
     "served_intent",
 ]

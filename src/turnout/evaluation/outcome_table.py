@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.core.plural import many
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class OutcomeTable:
         left = [model for model in self.models if model not in models]
         empty = len(self.prompts) - len(rows)
         if empty:
-            left.append(f"{empty} prompts")
+            left.append(many(empty, "prompt"))
         if not left:
             return self
         kept = self.rows(rows).columns(models)

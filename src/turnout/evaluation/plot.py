@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.report import Report
 
 # Where a label may stand, in points from its mark: right, left, above, below, and the corners.
@@ -34,7 +35,7 @@ def plot(report: Report, path: Path) -> None:
         _qualities(axes, report)
     else:
         _costs_and_qualities(axes, report, canvas)
-    axes.set_title(f"{report.table}: {report.prompts:,} prompts, {report.models} models")
+    axes.set_title(f"{report.table}: {many(report.prompts, 'prompt')}, {report.models} models")
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import Floats, OutcomeTable
 from turnout.evaluation.row_files import read_jsonl
 from turnout.evaluation.table_checks import counted
@@ -106,10 +107,10 @@ def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats
 def _check_order(prefix: Path, rows: Sequence[Mapping[str, Any]], ids: Sequence[str]) -> None:
     if len(rows) != len(ids):
         raise ConfigError(
-            f"{prefix}: {len(rows)} prompts but {len(ids)} rows of scores; write both from the "
-            "same list"
+            f"{prefix}: {many(len(rows), 'prompt')} but {many(len(ids), 'row')} of scores; "
+            "write both from the same list"
         )
-    for number, (row, wanted) in enumerate(zip(rows, ids, strict=True)):
+    for number, (row, wanted) in enumerate(zip(rows, ids, strict=True), 1):
         if str(row.get("id")) != wanted:
             raise ConfigError(
                 f"{prefix}, row {number}: prompt {row.get('id')!r} but scores of {wanted!r}; "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import Floats, OutcomeTable
 from turnout.features.prompt import request_text
 
@@ -33,7 +34,7 @@ def checked(table: OutcomeTable) -> OutcomeTable:
     if low < 0 or high > 1:
         row = int(np.argwhere((table.score < 0) | (table.score > 1))[0, 0])
         raise ConfigError(
-            f"{where}, row {row} ({table.ids[row]}): a score outside 0..1; rescale the scores"
+            f"{where}, row {row + 1} ({table.ids[row]}): a score outside 0..1; rescale the scores"
         )
     if low == high:
         raise ConfigError(
@@ -56,7 +57,7 @@ def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
         return
     row, column = map(int, wrong[0])
     raise ConfigError(
-        f"{where}, row {row} ({table.ids[row]}): {name} of {table.models[column]} is "
+        f"{where}, row {row + 1} ({table.ids[row]}): {name} of {table.models[column]} is "
         f"{grid[row, column]:g}; use a number of at least 0, or NaN where it is unknown"
     )
 
@@ -93,7 +94,7 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
         for grid in cells.values():
             grid[kept, answered] = grid[row, answered]
     keep = [row for row in range(len(table.prompts)) if row not in halves]
-    note = f"joined {len(halves)} rows with the other half of their outcomes"
+    note = f"joined {many(len(halves), 'row')} with the other half of their outcomes"
     changes: dict[str, Any] = dict(cells)
     joined = replace(table, score=score, notes=(*table.notes, note), **changes)
     return joined.rows(keep)

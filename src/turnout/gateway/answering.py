@@ -13,10 +13,11 @@ from msgspec import Struct, field, structs
 
 from turnout.core import Chunk, Delta, Request, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
+from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.says import attempts_of, decision_headers, printable
+from turnout.gateway.says import attempts_of, decision_headers, left_out_header
 from turnout.runtime import Engine, Walk, failure, refusal
 
 _EVENTS: Headers = [
@@ -150,9 +151,7 @@ class _Answering(Struct, kw_only=True):
         )
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
-        if walk.call is not None and (left := walk.call.left_out):
-            headers.append((b"x-turnout-left-out", printable(", ".join(left))))
-        return headers
+        return headers + left_out_header(walk)
 
     def _expected(self) -> int | None:
         """What the answering deployment is expected to cost."""
@@ -166,7 +165,8 @@ class _Answering(Struct, kw_only=True):
     def _problem(self) -> Problem:
         walk = self.walk
         answers = [o for o in walk.outcomes if o.is_answer]
-        return problem_of(failure(walk.decision, walk.outcomes), answers)
+        problem = problem_of(failure(walk.decision, walk.outcomes), answers)
+        return in_words_of(self.dialect.name, problem)
 
     async def _fail(self, problem: Problem) -> None:
         walk = self.walk

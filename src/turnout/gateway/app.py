@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from turnout.core import Caller, LedgerError, RouterError
 from turnout.core.cooldown import Cooldown
 from turnout.gateway import log
@@ -223,7 +225,8 @@ class Gateway:
             key = None
             if rules.ttl_s:
                 bundle = engine.parts.means.rules.bundle
-                parts = arrival.caller, arrival.path, bundle, arrival.headers, payload
+                said = [payload, arrival.follows]
+                parts = arrival.caller, arrival.path, bundle, arrival.headers, said
                 key = await worked(arrival.body_bytes, key_of, *parts)
                 if (kept := self._cache.get(key)) is not None:
                     self._metrics.hit()
@@ -231,6 +234,8 @@ class Gateway:
                     return
                 out.copy = []
             inbound = await worked(arrival.body_bytes, dialect.read, payload)
+            if arrival.follows:
+                inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
                 walk = await answer(engine, dialect, inbound, request, out)

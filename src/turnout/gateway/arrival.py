@@ -20,7 +20,8 @@ class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
 
     ``model`` is what its address names, which then counts more than what its body names, and
-    ``payload`` what its body of ``body_bytes`` says, once it is read.
+    ``payload`` what its body of ``body_bytes`` says, once it is read. ``follows`` is the answer
+    that the body named, where the payload brings its conversation along.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Arrival(Struct, kw_only=True):
     model: str | None = None
     payload: object = None
     body_bytes: int = 0
+    follows: str | None = None
 
     @property
     def tenant(self) -> str | None:

@@ -15,7 +15,7 @@ import orjson
 
 from turnout.core import Caller
 from turnout.gateway.exchange import Exchange, Headers
-from turnout.gateway.says import attempts_of, decision_headers
+from turnout.gateway.says import attempts_of, decision_headers, left_out_header
 from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 1500
@@ -116,7 +116,7 @@ def _why(walk: Walk, model: str) -> Headers:
     """The headers of the answer that was made, but for its cost."""
     attempts = attempts_of(walk.outcomes)
     headers = decision_headers(walk.decision, model, attempts, None, final=True)
-    return [line for line in headers if line[0] != _COST]
+    return [line for line in headers if line[0] != _COST] + left_out_header(walk)
 
 
 async def replay(kept: Kept, out: Exchange) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import AUTO, InvalidRequest
+from turnout.decision import reaching
 from turnout.runtime import Engine
 
 _METRIC = "metric"
@@ -18,16 +19,18 @@ _SOURCES = ("user", "judge", "label", "test")
 def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     """``GET /v1/models``: auto, aliases, intents, policies, models; none that is not allowed.
 
-    None allows all. The list is in OpenAI's format and in Anthropic's at once.
+    None allows all; a way to choose is listed where it can lead to an allowed model. The
+    list is in OpenAI's format and in Anthropic's at once.
     """
     parts = engine.parts
     rules = parts.means.rules
     every = parts.catalog.deployments.values()
     mine = [d for d in every if allowed is None or d.names & allowed]
-    chosen = [AUTO, *sorted(rules.intents), *rules.policies]
+    chosen = list(reaching([AUTO, *sorted(rules.intents), *rules.policies], allowed, rules))
     known = {name.casefold() for name in {*chosen}.union(*(d.names for d in mine))}
     aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
-    listed = [_model(name, "turnout") for name in [AUTO, *aliases, *chosen[1:]]]
+    ways = sorted([*aliases, *chosen], key=lambda name: name != AUTO)
+    listed = [_model(name, "turnout") for name in ways]
     for deployment in mine:
         card = deployment.card
         listed.append(
@@ -41,7 +44,8 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
                 "json": card.json,
             }
         )
-    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
+    first, last = (listed[0]["id"], listed[-1]["id"]) if listed else (None, None)
+    ends = {"first_id": first, "last_id": last}
     return {"object": "list", "data": listed, "has_more": False, **ends}
 
 

@@ -57,6 +57,7 @@ class Conversations:
             if isinstance(payload, dict):
                 shelf = _Shelf(self._replays(arrival), arrival)
                 arrival.payload, said = await _completed(payload, shelf)
+                arrival.follows = payload.get(_PREVIOUS)
                 if payload.get("store") is not False:
                     before = payload.get(_PREVIOUS)
                     out = Taped(out, partial(_keep, shelf, {"before": before, "input": said}))

@@ -45,8 +45,8 @@ _CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], 
     (b"x-parent-session-id", {}, "sub_agent"),
 )
 _SAYING_CLASS = frozenset(header for header, _, _ in _CLASSES)
-_READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
-_SAID = tuple(name[len(_OURS) :].decode() for name in _READ)
+READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
+_SAID = tuple(name[len(_OURS) :].decode() for name in READ)
 # Who can wait says so; everybody else has the usual priority.
 LOW, _USUAL = b"low", b"normal"
 _ANSWERED = _OURS + b"cost-usd"  # which answers say, and a proxy may hand back

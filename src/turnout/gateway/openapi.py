@@ -8,6 +8,7 @@ from typing import Any
 from turnout import __version__
 from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
 from turnout.gateway.openapi_answers import SCHEMAS, responses
+from turnout.gateway.openapi_headers import parameters
 
 _CHAT_MESSAGE = {
     "type": "object",
@@ -139,38 +140,59 @@ _ONCE = {
         "(idempotent-replayed: true), another one a 422, and while the first is under way a 409"
     ),
 }
-_TABLE: tuple[tuple[str, str, str, dict[str, Any] | None], ...] = (
-    ("post", "/v1/chat/completions", "OpenAI chat completions", _CHAT),
-    ("post", "/v1/responses", "OpenAI Responses, without state", _RESPONSES),
-    ("post", "/v1/messages", "Anthropic Messages", _MESSAGES),
-    ("post", "/v1/messages/count_tokens", "Tokens of a Messages body", _MESSAGES),
-    ("post", "/v1/embeddings", "OpenAI embeddings", _EMBEDDINGS),
-    ("get", "/v1/models", "What can be asked for", None),
-    ("get", "/v1/models/{id}", "One of them", None),
-    ("post", "/v1/route", "The decision on a body; no model is called", _ROUTED),
-    ("get", "/v1/decisions/{id}", "A decision and what came of it", None),
-    ("post", "/v1/feedback", "How good an answer was", _FEEDBACK),
-    ("get", "/v1/keys", "Every key, without its secret; for administrators", None),
-    ("post", "/v1/keys", "A new key, shown once; for administrators", _KEY),
-    ("delete", "/v1/keys/{id}", "Revokes a key and its children; for administrators", None),
-    ("patch", "/v1/keys/{id}", "Renames a key; for administrators", _NAME),
-    ("post", "/v1/keys/{id}/rotate", "A key's new secret, shown once; for administrators", _ROTATE),
-    ("get", "/v1/budgets", "Where the caller's budgets stand; for administrators all", None),
-    ("post", "/v1/budgets", "Sets a budget; for administrators", _BUDGET),
-    ("delete", "/v1/budgets/{id}", "Removes a budget; for administrators", None),
-    ("get", "/healthz", "Whether the process serves", None),
-    ("get", "/readyz", "Whether requests can be taken", None),
-    ("get", "/metrics", "Prometheus metrics", None),
+_Row = tuple[str, str, str, str, dict[str, Any] | None]
+# Method, path, what generated clients call it, what it is for, and its body.
+_TABLE: tuple[_Row, ...] = (
+    ("post", "/v1/chat/completions", "createChatCompletion", "OpenAI chat completions", _CHAT),
+    ("post", "/v1/responses", "createResponse", "OpenAI Responses", _RESPONSES),
+    ("post", "/v1/messages", "createMessage", "Anthropic Messages", _MESSAGES),
+    ("post", "/v1/messages/count_tokens", "countTokens", "Tokens of a Messages body", _MESSAGES),
+    ("post", "/v1/embeddings", "createEmbeddings", "OpenAI embeddings", _EMBEDDINGS),
+    ("get", "/v1/models", "listModels", "What can be asked for", None),
+    ("get", "/v1/models/{id}", "getModel", "One of them", None),
+    ("post", "/v1/route", "route", "The decision on a body; no model is called", _ROUTED),
+    ("get", "/v1/decisions/{id}", "getDecision", "A decision and what came of it", None),
+    ("post", "/v1/feedback", "giveFeedback", "How good an answer was", _FEEDBACK),
+    ("get", "/v1/keys", "listKeys", "Every key, without its secret; for administrators", None),
+    ("post", "/v1/keys", "createKey", "A new key, shown once; for administrators", _KEY),
+    (
+        "delete",
+        "/v1/keys/{id}",
+        "revokeKey",
+        "Revokes a key and its children; for administrators",
+        None,
+    ),
+    ("patch", "/v1/keys/{id}", "renameKey", "Renames a key; for administrators", _NAME),
+    (
+        "post",
+        "/v1/keys/{id}/rotate",
+        "rotateKey",
+        "A key's new secret, shown once; for administrators",
+        _ROTATE,
+    ),
+    (
+        "get",
+        "/v1/budgets",
+        "listBudgets",
+        "Where the caller's budgets stand; for administrators all",
+        None,
+    ),
+    ("post", "/v1/budgets", "setBudget", "Sets a budget; for administrators", _BUDGET),
+    ("delete", "/v1/budgets/{id}", "removeBudget", "Removes a budget; for administrators", None),
+    ("get", "/healthz", "health", "Whether the process serves", None),
+    ("get", "/readyz", "readiness", "Whether requests can be taken", None),
+    ("get", "/metrics", "metrics", "Prometheus metrics", None),
 )
 
 
 def document() -> dict[str, Any]:
     """The document."""
     paths: dict[str, Any] = {}
-    for method, path, summary, body in _TABLE:
-        operation = paths.setdefault(path, {})[method] = _operation(path, summary, body)
+    for method, path, name, summary, body in _TABLE:
+        operation = _operation(path, summary, body)
         if method == "post" and (path in PATHS or path.endswith(ROTATE)):
-            operation["parameters"] = [*operation.get("parameters", ()), _ONCE]
+            operation["parameters"].append(_ONCE)
+        paths.setdefault(path, {})[method] = {"operationId": name, **operation}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Turnout", "version": __version__},
@@ -186,15 +208,18 @@ def document() -> dict[str, Any]:
 
 def paths() -> list[tuple[str, str]]:
     """Every method and path there is."""
-    return [(method.upper(), path) for method, path, _, _ in _TABLE]
+    return [(method.upper(), path) for method, path, *_ in _TABLE]
 
 
 def _operation(path: str, summary: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": summary, "responses": responses(path)}
+    said = parameters(path)
+    if "{id}" in path:
+        said.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+    found: dict[str, Any] = {
+        "summary": summary,
+        "parameters": said,
+        "responses": responses(path),
+    }
     if body is not None:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if "{id}" in path:
-        found["parameters"] = [
-            {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-        ]
     return found

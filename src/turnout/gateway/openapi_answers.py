@@ -6,6 +6,8 @@ tests hold real answers to them. This module does not know requests.
 
 from typing import Any
 
+from turnout.gateway.openapi_headers import headers
+
 Schema = dict[str, Any]
 
 
@@ -196,4 +198,4 @@ def responses(path: str) -> dict[str, Any]:
     }
     if path == "/readyz":
         found["503"] = {"description": "not ready", "content": answer["content"]}
-    return found
+    return {status: {**told, "headers": headers(path)} for status, told in found.items()}

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from turnout.core import Decision, Outcome, exact_usd
 from turnout.gateway.cors import Origins
+from turnout.gateway.dialects.left_out import left_out
 from turnout.gateway.exchange import Headers
 from turnout.gateway.inbound import is_trace
+from turnout.runtime import Walk
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _LONGEST = 256
+_LONGEST_LIST = 1024
 
 
 def decision_headers(
@@ -40,11 +43,17 @@ def decision_headers(
     ]
 
 
-def printable(word: str) -> bytes:
+def left_out_header(walk: Walk) -> Headers:
+    """``x-turnout-left-out``, where the model that answers was not told all that was asked."""
+    names = left_out(walk)
+    return [(b"x-turnout-left-out", printable(", ".join(names), _LONGEST_LIST))] if names else []
+
+
+def printable(word: str, longest: int = _LONGEST) -> bytes:
     """A header's value: a provider may call its model anything, line breaks included."""
     if not (word.isascii() and word.isprintable()):
         word = _NOT_PRINTABLE.sub("?", word)
-    return word[:_LONGEST].encode()
+    return word[:longest].encode()
 
 
 def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Origins) -> Headers:

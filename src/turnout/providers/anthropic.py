@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.core import Body, Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
@@ -23,6 +23,7 @@ from turnout.providers.families import MarkedCodec
 from turnout.providers.instructions import unbooked
 from turnout.providers.protocol import WireRequest
 from turnout.providers.tool_ids import opaque_user
+from turnout.providers.unsaid import unsaid_in_messages, unsaid_natively
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,29 +34,36 @@ class AnthropicCodec(MarkedCodec):
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        body = self._body(request, deployment)
+        native = request.native if request.dialect == "messages" else None
+        try:
+            body = self._body(request, native, deployment)
+            lost = unsaid_natively(native, body) if native else unsaid_in_messages(request, body)
+            unsaid = tuple(lost)
+        except (AttributeError, LookupError, TypeError) as error:
+            message = "a value in messages or tools has another type than the API gives it"
+            raise InvalidRequest(f"{message}: {error}", field="messages") from error
         if stream:
             body["stream"] = True
         return WireRequest(
             url=f"{deployment.provider.base_url.rstrip('/')}/messages",
             body=_dump(body),
             headers=_headers(request, deployment.provider),
+            unsaid=unsaid,
+            translated=request.native is not None and native is None,
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
         return read_answer(body, lambda payload: read_message(payload, self.mark), self.secrets)
 
-    def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
-        try:
-            if request.dialect == "messages" and request.native is not None:
-                names = frozenset({deployment.id, deployment.model})
-                body = native_body(request.native, request, deployment.model, names, self.mark)
-                return body if _is_anthropic(deployment) else _readdressed(body)
+    def _body(
+        self, request: Request, native: Body | None, deployment: Deployment
+    ) -> dict[str, Any]:
+        if native is None:
             return messages_body(request, deployment.card, self.mark)
-        except (AttributeError, LookupError, TypeError) as error:
-            message = "a value in messages or tools has another type than the API gives it"
-            raise InvalidRequest(f"{message}: {error}", field="messages") from error
+        names = frozenset({deployment.id, deployment.model})
+        body = native_body(native, request, deployment.model, names, self.mark)
+        return body if _is_anthropic(deployment) else _readdressed(body)
 
 
 def _is_anthropic(deployment: Deployment) -> bool:

@@ -27,12 +27,25 @@ def native_body(
     body.pop("stream", None)
     said = native["messages"] if takes_anywhere(model) else by_the_user(native["messages"])
     messages = [_turn(message, mark, trust=trust) for message in said]
-    body["messages"] = [message for message in messages if message["content"]]
+    body["messages"] = ended_in_text([message for message in messages if message["content"]])
     budgeted = (body.get("thinking") or {}).get("type") == "enabled"
     if budgeted and _breaks_a_tool_loop(native["messages"], body["messages"]):
         # With a budget, a tool loop that began without thoughts of the model's own must end so.
         body.pop("thinking")
     return body
+
+
+def ended_in_text(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages; an answer begun in the last one ends in no blank, which is refused there."""
+    if not messages or messages[-1].get("role") != "assistant":
+        return messages
+    last = messages[-1]
+    content = last["content"]
+    if isinstance(content, str):
+        content = content.rstrip()
+    elif content[-1].get("type") == "text":
+        content = [*content[:-1], {**content[-1], "text": content[-1]["text"].rstrip()}]
+    return [*messages[:-1], {**last, "content": content}]
 
 
 def _turn(message: Mapping[str, Any], mark: str, *, trust: bool) -> dict[str, Any]:

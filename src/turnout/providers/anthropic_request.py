@@ -6,7 +6,7 @@ another model can be tried.
 Source: platform.claude.com/docs/en/api/messages. This module does not know answers or headers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,6 +16,8 @@ from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
 from turnout.core.effort import BUDGETS, effort_of
 from turnout.core.request import INSTRUCTING
+from turnout.core.unsaid import CACHE_MARK
+from turnout.providers.anthropic_native import ended_in_text
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.chat_calls import read_call
@@ -29,6 +31,7 @@ _UNSAID: tuple[tuple[str, object], ...] = (
     ("n", 1),
     ("logprobs", False),
     ("audio", None),
+    ("modalities", ["text"]),
     ("functions", []),
     ("web_search_options", None),
 )
@@ -43,12 +46,12 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
     _check(chat)
-    turns = _merged(_turns(request.messages, mark))
+    turns = ended_in_text(_merged(_turns(request.messages, mark)))
     system = [
         part
         for message in request.messages
         if message["role"] in INSTRUCTING
-        for part in _parts(message.get("content"))
+        for part in _ended(message, _parts(message.get("content")))
     ]
     if (chat.get("response_format") or {}).get("type") == "json_object":
         system.append({"type": "text", "text": _PLAIN_JSON})
@@ -64,8 +67,12 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         body["system"] = system
     body.update(_sampling(chat))
     body.update(_stops(chat.get("stop")))
-    if isinstance(chat.get("user"), str):
-        body["metadata"] = {"user_id": chat["user"]}
+    # OpenAI's newer word for the same.
+    user = chat.get("user") or chat.get("safety_identifier")
+    if isinstance(user, str):
+        body["metadata"] = {"user_id": user}
+    if chat.get(CACHE_MARK):
+        body[CACHE_MARK] = chat[CACHE_MARK]
     body.update(_tools(chat))
     body.update(_format(chat))
     _think(body, _effort(chat))
@@ -107,11 +114,19 @@ def _stops(stop: Any) -> dict[str, Any]:
 def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
     for message in messages:
         if message["role"] == "assistant":
-            yield {"role": "assistant", "content": list(_said(message, mark))}
+            yield {"role": "assistant", "content": _ended(message, _said(message, mark))}
         elif message["role"] in ("tool", "function"):
-            yield {"role": "user", "content": [_result(message)]}
+            yield {"role": "user", "content": _ended(message, [_result(message)])}
         elif message["role"] == "user":
-            yield {"role": "user", "content": list(_parts(message.get("content")))}
+            yield {"role": "user", "content": _ended(message, _parts(message.get("content")))}
+
+
+def _ended(message: Message, blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The blocks, the last of them marked where a cache may end after the message."""
+    found = list(blocks)
+    if found and message.get(CACHE_MARK):
+        found[-1] = {**found[-1], CACHE_MARK: message[CACHE_MARK]}
+    return found
 
 
 def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,8 +191,8 @@ def _parts(content: object) -> Iterator[dict[str, Any]]:
         block = _part(part)
         if block["type"] != "text" or block["text"].strip():
             # Where a cache may end is said in the same words.
-            cached = part.get("cache_control")
-            yield {**block, "cache_control": cached} if cached else block
+            cached = part.get(CACHE_MARK)
+            yield {**block, CACHE_MARK: cached} if cached else block
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +204,10 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
         url = image.get("url") if isinstance(image, Mapping) else image
         return {"type": "image", "source": _source(url, "image_url")}
     if kind == "file":
-        return {"type": "document", "source": _source(part["file"].get("file_data"), "file_data")}
+        file = part["file"]
+        found = {"type": "document", "source": _source(file.get("file_data"), "file_data")}
+        name = file.get("filename")
+        return {**found, "title": name} if isinstance(name, str) and name else found
     raise InvalidRequest(
         f"a part of type {kind!r} is not taken by Anthropic's API", field="messages"
     )
@@ -245,10 +263,10 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         "name": function.get("name"),
         "input_schema": decodable(schema) if function.get("strict") else schema,
     }
-    for name in ("description", "strict"):
+    for name in ("description", "strict", CACHE_MARK):
         if function.get(name) is not None:
             found[name] = function[name]
-    return found
+    return {**found, CACHE_MARK: tool[CACHE_MARK]} if tool.get(CACHE_MARK) else found
 
 
 def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,8 +274,11 @@ def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
     wanted = chat.get("response_format") or {}
     if wanted.get("type") != "json_schema":
         return {}
-    schema = (wanted.get("json_schema") or {}).get("schema")
-    return {"output_config": {"format": {"type": "json_schema", "schema": decodable(schema)}}}
+    told = wanted.get("json_schema") or {}
+    schema = decodable(told.get("schema"))
+    if told.get("description") and isinstance(schema, dict):
+        schema = {"description": told["description"], **schema}
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
 def _effort(chat: Mapping[str, Any]) -> object:

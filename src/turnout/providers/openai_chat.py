@@ -16,6 +16,7 @@ from msgspec import structs
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
 from turnout.core.request import OBJECT
+from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.calling import calling
 from turnout.providers.families import MarkedCodec
@@ -23,11 +24,12 @@ from turnout.providers.instructions import in_front, unbooked
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
-    CACHE_HINTS,
+    check_stops,
     in_words_of,
     reports_usage,
-    takes_cache_hints,
+    takes_cache_marks,
     takes_late_instructions,
+    unknown_to,
 )
 from turnout.providers.protocol import WireRequest
 from turnout.providers.signatures import apart, unsigned
@@ -35,6 +37,7 @@ from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
 from turnout.providers.tool_schemas import explicit, with_schema
+from turnout.providers.unsaid import without_marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +49,24 @@ class OpenAIChatCodec(MarkedCodec):
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
 
-        Raises InvalidRequest when the body holds a value that JSON has no form for.
+        Raises InvalidRequest when the body holds a value that JSON has no form for, or more stops
+        than the provider takes.
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
         body["messages"] = [_portable(message, self.mark) for message in request.messages]
+        unsaid: list[str] = []
         if request.native is not None:
-            _readdress(body, request, provider)
+            unsaid = _readdress(body, request, provider)
         in_words_of(provider, body)
+        check_stops(provider, body.get("stop"))
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
             url=f"{provider.base_url.rstrip('/')}/chat/completions",
             body=dump(body),
             headers=headers_of(request, provider, stream=stream),
+            unsaid=tuple(unsaid),
+            translated=request.native is not None,
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
@@ -96,8 +104,11 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
-def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> None:
-    """Changes what was written for another API, and not as this provider takes it."""
+def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> list[str]:
+    """Changes what was written for another API, and not as this provider takes it.
+
+    What it does not take at all is left out, and named.
+    """
     first, *rest = body["messages"]
     content = unbooked(first.get("content"))
     body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
@@ -108,9 +119,10 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> No
         body["tools"] = [with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
-    if not takes_cache_hints(provider):
-        for name in CACHE_HINTS:
-            body.pop(name, None)
+    unsaid = [name for name in unknown_to(provider) if body.pop(name, None) is not None]
+    if not takes_cache_marks(provider) and without_marks(body):
+        unsaid.append(CACHE_MARK)
+    return unsaid
 
 
 def _portable(message: Any, mark: str) -> Any:

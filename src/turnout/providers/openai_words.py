@@ -4,7 +4,8 @@ OpenAI's newer models refuse ``max_tokens``; most others know nothing else, and 
 ``max_completion_tokens`` or, worse, ignore it and write as much as they like. The role
 ``developer`` is OpenAI's alone; to others it is the ``system``. Gemini refuses a call that has lost
 the signature of the thought before it, unless it is told that there is none to check.
-Sources: platform.openai.com/docs/api-reference/chat/create; docs.mistral.ai/api and
+Sources: platform.openai.com/docs/api-reference/chat/create; console.groq.com/docs/api-reference;
+openrouter.ai/docs/features/prompt-caching; docs.mistral.ai/api and
 api-docs.deepseek.com/api/create-chat-completion, which know the older words only;
 ai.google.dev/gemini-api/docs/thought-signatures.
 """
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from turnout.catalog import Provider
+from turnout.core import InvalidRequest
 from turnout.core.hosts import LOOPBACK
 from turnout.providers.tool_schemas import in_google_words, with_schema
 
@@ -24,6 +26,7 @@ _NEW_ROLE, _OLD_ROLE = "developer", "system"
 _GOOGLE = "generativelanguage.googleapis.com"
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _OPENAI = "api.openai.com"
+_OPENROUTER = "openrouter.ai"
 _OPENAI_AT_AZURE = ".openai.azure.com"
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
 # take it too. Others may refuse a field they do not know, so they are not sent it.
@@ -35,11 +38,20 @@ _REPORTS_USAGE = LOOPBACK | {
     "api.together.xyz",
     "api.fireworks.ai",
     "api.deepinfra.com",
-    "openrouter.ai",
+    _OPENROUTER,
 }
 # Hosts that refuse a request for its hint to a cache.
 _NO_CACHE_KEY = {"api.groq.com", "api.cerebras.ai", _GOOGLE}
-CACHE_HINTS = ("prompt_cache_key", "prompt_cache_retention")
+_CACHE_HINTS = ("prompt_cache_key", "prompt_cache_retention")
+# Hosts documented to take top_k, beside local servers; others refuse it or look past it.
+_TAKES_TOP_K = LOOPBACK | {
+    _OPENROUTER,
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.deepinfra.com",
+}
+# The most stops that a host takes, where that is documented.
+_MOST_STOPS = {_OPENAI: 4, "api.groq.com": 4}
 
 Words = Literal["new", "old", "both"]
 
@@ -89,9 +101,26 @@ def takes_late_instructions(provider: Provider) -> bool:
     return provider.family != "embedded" and _words(provider.base_url) == "new"
 
 
-def takes_cache_hints(provider: Provider) -> bool:
-    """Whether a request may say what it shares with others for its cache."""
-    return _host(provider.base_url) not in _NO_CACHE_KEY
+def unknown_to(provider: Provider) -> tuple[str, ...]:
+    """The fields of other APIs for which it would refuse a request, or look past them."""
+    host = _host(provider.base_url)
+    hints = _CACHE_HINTS if host in _NO_CACHE_KEY else ()
+    return hints if host in _TAKES_TOP_K or provider.family == "embedded" else (*hints, "top_k")
+
+
+def takes_cache_marks(provider: Provider) -> bool:
+    """Whether a prompt may say where its cache ends, as for Anthropic."""
+    return _host(provider.base_url) == _OPENROUTER
+
+
+def check_stops(provider: Provider, stop: object) -> None:
+    """Raises InvalidRequest for more stops than the provider takes, since none may be left out."""
+    host = _host(provider.base_url)
+    most = _MOST_STOPS.get(_OPENAI if host.endswith(_OPENAI_AT_AZURE) else host)
+    if most is not None and isinstance(stop, list | tuple) and len(stop) > most:
+        raise InvalidRequest(
+            f"stop has {len(stop)} texts; {provider.name} takes at most {most}", field="stop"
+        )
 
 
 def _words(base_url: str) -> Words:

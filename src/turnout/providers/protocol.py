@@ -13,12 +13,18 @@ from turnout.core import Chunk, Fault, Request
 
 
 class WireRequest(Struct, frozen=True, kw_only=True):
-    """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body."""
+    """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body.
+
+    ``unsaid`` names the fields of the request that they have no word for. ``translated`` says that
+    a request of another API was written anew, not passed in its caller's words.
+    """
 
     url: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+    unsaid: tuple[str, ...] = ()
+    translated: bool = False
 
     def __repr__(self) -> str:
         return f"WireRequest(method={self.method!r}, url={self.url!r})"

@@ -20,6 +20,7 @@ from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
 from turnout.providers.responses_stream import ResponsesStreamDecoder
 from turnout.providers.stream_decoder import interrupted
+from turnout.providers.unsaid import unsaid_in_responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,21 @@ class ResponsesCodec(MarkedCodec):
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        body = self._body(request, deployment)
+        native = request.dialect == "responses" and request.native is not None
+        try:
+            body = self._body(request, deployment)
+            unsaid = () if native else tuple(unsaid_in_responses(request))
+        except (AttributeError, LookupError, TypeError) as error:
+            message = "a value in messages or tools has another type than the API gives it"
+            raise InvalidRequest(f"{message}: {error}", field="messages") from error
         if stream:
             body["stream"] = True
         return WireRequest(
             url=f"{deployment.provider.base_url.rstrip('/')}/responses",
             body=dump(body),
             headers=headers_of(request, deployment.provider, stream=stream),
+            unsaid=unsaid,
+            translated=request.native is not None and not native,
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
@@ -58,11 +67,7 @@ class ResponsesCodec(MarkedCodec):
             raise Malformed(str(error)) from error
 
     def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
-        try:
-            if request.dialect == "responses" and request.native is not None:
-                names = frozenset({deployment.id, deployment.model})
-                return native_body(request.native, request, deployment.model, names, self.mark)
-            return responses_body(request, deployment.model, self.mark)
-        except (AttributeError, LookupError, TypeError) as error:
-            message = "a value in messages or tools has another type than the API gives it"
-            raise InvalidRequest(f"{message}: {error}", field="messages") from error
+        if request.dialect == "responses" and request.native is not None:
+            names = frozenset({deployment.id, deployment.model})
+            return native_body(request.native, request, deployment.model, names, self.mark)
+        return responses_body(request, deployment.model, self.mark)

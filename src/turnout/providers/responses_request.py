@@ -13,6 +13,7 @@ from typing import Any
 
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.request import INSTRUCTING
+from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.chat_calls import read_call
 from turnout.providers.instructions import unbooked
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_items
@@ -36,7 +37,7 @@ _OTHERWISE = frozenset(
     {
         *_UNSAID, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
         "response_format", "verbosity", "reasoning_effort", "top_logprobs", "function_call",
-        "stream", "stream_options", "store", "metadata",
+        "stream", "stream_options", "store", "metadata", CACHE_MARK,
     }
 )  # fmt: skip
 _LEAST = 16
@@ -50,6 +51,8 @@ def responses_body(request: Request, model: str, mark: str) -> dict[str, Any]:
     _check(chat)
     body = {name: value for name, value in chat.items() if name not in _OTHERWISE}
     body |= {"model": model, "input": _input(request, mark), "store": False}
+    if request.dialect == "messages":
+        body.pop("top_k", None)  # no word of this API's
     cap = request.max_output_tokens
     if cap is not None:
         body["max_output_tokens"] = cap

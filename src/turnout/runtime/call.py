@@ -20,7 +20,7 @@ from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.core.hosted import is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
-from turnout.providers import Timeouts, TransportError, WireResponse, read_all
+from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.providers.spent import spent_for_s
 from turnout.runtime.backends import Backend
@@ -58,6 +58,7 @@ class Call(Struct, kw_only=True):
     _released: bool = False
     _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
     _free: bool = False  # whether the provider refused the call, or was never reached
+    _wire: WireRequest | None = None  # what was sent last
     _spent_s: float | None = None  # how long its limits have nothing left, by the answer's head
 
     @property
@@ -71,6 +72,16 @@ class Call(Struct, kw_only=True):
         refuses = self._refuses
         found = among(self.request, refuses) if refuses else ()
         return [name for name in found if added(self.request, name)] if self.exact else found
+
+    @property
+    def unsaid(self) -> Sequence[str]:
+        """The fields of the request that the provider's API has no word for, in chat's words."""
+        return self._wire.unsaid if self._wire else ()
+
+    @property
+    def translated(self) -> bool:
+        """Whether the provider got a translation of what the caller wrote in another API."""
+        return self._wire is not None and self._wire.translated
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
@@ -158,6 +169,7 @@ class Call(Struct, kw_only=True):
             asked = self._asks()
             encode = self.backend.codec.encode
             wire = await worked(asked.body_bytes, encode, asked, self.answers, stream=stream)
+            self._wire = wire
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 self._spent_s = spent_for_s(response.headers, time())
@@ -216,7 +228,9 @@ class Call(Struct, kw_only=True):
         if isinstance(error, InvalidRequest):
             # This API cannot say what was asked; another one may. Nothing was sent.
             self._free = True
-            return Fault(kind="invalid_request", detail=str(error), blame="client")
+            return Fault(
+                kind="invalid_request", detail=str(error), blame="client", field=error.field
+            )
         waited = monotonic() - self._started
         where = "between tokens" if self._released else "before the first token"
         return Fault(

@@ -40,7 +40,7 @@ ERROR_OF: Mapping[FaultKind, type[ProviderError]] = {
 def error_of(fault: Fault) -> RouterError:
     """The exception that a fault becomes."""
     if fault.kind == "invalid_request":
-        return InvalidRequest(fault.detail)
+        return InvalidRequest(fault.detail, field=fault.field)
     return ERROR_OF[fault.kind](fault)
 
 
@@ -52,4 +52,17 @@ def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
     last = answers[-1].error if answers else None
     if last is not None and (last.scope == "request" or answers[-1].released):
         return error_of(last)
-    return AllRoutesFailed(answers)
+    return _unsayable(answers) or AllRoutesFailed(answers)
+
+
+def _unsayable(answers: Sequence[Outcome]) -> InvalidRequest | None:
+    """The error of a request that nobody was sent, as no candidate's API can say a part of it."""
+    faults = [outcome.error for outcome in answers]
+    named = [fault for fault in faults if fault is not None and fault.field is not None]
+    if not named or len(named) < len(faults):
+        return None
+    reasons = "; ".join(dict.fromkeys(fault.detail for fault in named))
+    return InvalidRequest(
+        f"{reasons}; change it, leave it out, or let a model answer that takes it",
+        field=named[0].field,
+    )

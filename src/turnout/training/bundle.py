@@ -21,6 +21,7 @@ from turnout.classifiers.success.lengths import FILE as LENGTHS
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.config import Config, public
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.training.lengths import fit_lengths
 
@@ -107,7 +108,9 @@ def _mean(columns: Sequence[Any]) -> float | None:
 
 def _card(predictor: SuccessPredictor, tables: Sequence[OutcomeTable], seed: int) -> str:
     lines = ["# Success predictor", "", "Trained on:", ""]
-    lines += [f"- {t.name}: {len(t.prompts)} prompts x {len(t.models)} models" for t in tables]
+    lines += [
+        f"- {t.name}: {many(len(t.prompts), 'prompt')} x {len(t.models)} models" for t in tables
+    ]
     lines += ["", f"Models: {len(predictor.models)}. Seed: {seed}.", ""]
     lines += ["It reads a prompt's text and tool definitions, nothing else."]
     return "\n".join(lines) + "\n"

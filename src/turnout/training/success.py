@@ -22,6 +22,7 @@ from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, read
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
@@ -86,7 +87,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     answered = ~np.isnan(table.score).all(axis=1)
     if answered.sum() < _SMALLEST_TABLE:
         raise ConfigError(
-            f"table {table.name}: {int(answered.sum())} prompts with scores; give at least "
+            f"table {table.name}: {many(int(answered.sum()), 'prompt')} with scores; give at least "
             f"{_SMALLEST_TABLE}"
         )
     tell(f"reading {table.name}", 0.0)

@@ -12,10 +12,11 @@ import orjson
 
 from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
+from turnout.core.unsaid import CACHE_MARK
 from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.tool_names import shortened
 
-_SAME = ("temperature", "top_p")
+_SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
 # Anthropic's effort for which most other providers have no word.
 _MOST, _USUAL_MOST = "max", "high"
 # Newer models take a system message wherever it comes.
@@ -91,7 +92,8 @@ def _message(message: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]
 
 
 def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    text = "".join(str(b.get("text", "")) for b in blocks if b.get("type") == "text")
+    texts = [b for b in blocks if b.get("type") == "text"]
+    text = "".join(str(b.get("text", "")) for b in texts)
     calls = [
         {
             "id": b.get("id"),
@@ -104,9 +106,16 @@ def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         for b in blocks
         if b.get("type") == "tool_use"
     ]
-    said: dict[str, Any] = {"role": "assistant", "content": text or None, **_thoughts(blocks)}
+    content = _marked_text(text, [b.get(CACHE_MARK) for b in texts])
+    said: dict[str, Any] = {"role": "assistant", "content": content or None, **_thoughts(blocks)}
     if text or calls:
         yield {**said, "tool_calls": calls} if calls else said
+
+
+def _marked_text(text: str, marks: Sequence[object]) -> str | list[dict[str, Any]]:
+    """Plain text, or where a cache may end after it the part that can say so."""
+    mark = next(filter(None, reversed(marks)), None)
+    return [{"type": "text", "text": text, CACHE_MARK: mark}] if text and mark else text
 
 
 def _thoughts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -131,27 +140,39 @@ def _told(role: str, blocks: Sequence[Mapping[str, Any]], where: str) -> Iterato
         else:
             parts += _parts(block, where)
     if parts:
-        only_text = len(parts) == 1 and parts[0]["type"] == "text"
+        only_text = len(parts) == 1 and parts[0].keys() == {"type", "text"}
         yield {"role": role, "content": parts[0]["text"] if only_text else parts}
 
 
-def _tool_result(block: Mapping[str, Any], where: str) -> tuple[str, list[dict[str, Any]]]:
+def _tool_result(
+    block: Mapping[str, Any], where: str
+) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
     """The result's text, and what is no text, which chat takes from the user only."""
     content = block.get("content")
     if content is None or isinstance(content, str):
-        return _flagged(block, content or ""), []
+        return _marked_text(_flagged(block, content or ""), [block.get(CACHE_MARK)]), []
     parts = [p for inner in objects(content, f"{where}.content") for p in _parts(inner, where)]
-    text = "\n".join(part["text"] for part in parts if part["type"] == "text")
-    return _flagged(block, text), [part for part in parts if part["type"] != "text"]
+    texts = [part for part in parts if part["type"] == "text"]
+    marks = [*(part.get(CACHE_MARK) for part in texts), block.get(CACHE_MARK)]
+    text = _flagged(block, "\n".join(part["text"] for part in texts))
+    return _marked_text(text, marks), [part for part in parts if part["type"] != "text"]
 
 
 def _flagged(block: Mapping[str, Any], text: str) -> str:
     return f"Error: {text}" if block.get("is_error") else text
 
 
-def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
-    """A block as chat's parts: a document of text and pictures is several."""
+def _parts(value: object, where: str) -> list[dict[str, Any]]:
+    """A block as chat's parts, the last of them marked where a cache may end after the block."""
     block = mapping(value, where)
+    found = list(_translated(block, where))
+    if found and block.get(CACHE_MARK):
+        found[-1] = {**found[-1], CACHE_MARK: block[CACHE_MARK]}
+    return found
+
+
+def _translated(block: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    """The parts: a document of text and pictures is several."""
     kind = block.get("type")
     if kind in _READABLE:
         yield {"type": "text", "text": "\n".join(_texts(block))}
@@ -171,6 +192,8 @@ def _parts(value: object, where: str) -> Iterator[dict[str, Any]]:
     elif kind == "document" and source.get("type") in ("text", "content"):
         yield from _document(block, source, where)
     elif kind == "document":
+        if isinstance(block.get("context"), str):
+            yield {"type": "text", "text": block["context"]}
         name = str(block.get("title") or "document.pdf")
         yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
     elif isinstance(kind, str) and kind:
@@ -246,7 +269,8 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         function["description"] = tool["description"]
     if tool.get("strict") is not None:
         function["strict"] = tool["strict"]
-    return {"type": "function", "function": function}
+    marked = {CACHE_MARK: tool[CACHE_MARK]} if tool.get(CACHE_MARK) else {}
+    return {"type": "function", "function": function, **marked}
 
 
 def _thinking(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from turnout.gateway.problem import Problem
 class Inbound(Struct, frozen=True, kw_only=True):
     """A request as read: ``body`` in OpenAI's chat shape, ``native`` as it came if that differs.
 
-    ``include_usage`` says that a streamed answer shall end with its usage.
+    ``include_usage`` says that a streamed answer shall end with its usage; ``follows`` is the
+    answer that the request named, whose conversation it brings along by now.
     """
 
     body: Body
@@ -22,6 +23,7 @@ class Inbound(Struct, frozen=True, kw_only=True):
     stream: bool
     native: Body | None = None
     include_usage: bool = True
+    follows: str | None = None
 
 
 class About(Struct, frozen=True, kw_only=True):

@@ -60,10 +60,15 @@ def response_object(
         "incomplete_details": None,
         "model": model,
         "output": output,
-        "previous_response_id": None,
-        "store": False,
         "usage": None if usage is None else usage_body(usage),
+        **_kept_here(about),
     }
+
+
+def _kept_here(about: About) -> dict[str, Any]:
+    """What no provider is told: the answer it follows, and whether it can be followed itself."""
+    store = (about.inbound.native or {}).get("store") is not False
+    return {"previous_response_id": about.inbound.follows, "store": store}
 
 
 def is_native(raw: Mapping[str, Any]) -> bool:
@@ -74,7 +79,7 @@ def is_native(raw: Mapping[str, Any]) -> bool:
 def passed(response: Mapping[str, Any], about: About, model: str) -> dict[str, Any]:
     """A provider's response as its caller sees it: what stayed here is what the caller said."""
     metadata = (about.inbound.native or {}).get("metadata") or {}
-    return {**response, "model": model, "metadata": metadata}
+    return {**response, "model": model, "metadata": metadata, **_kept_here(about)}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

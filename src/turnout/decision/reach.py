@@ -1,0 +1,34 @@
+"""Which ways to choose lead a caller of some models to any of them.
+
+Invariant: decided as a request is, so that what is offered is what is served.
+"""
+
+from collections.abc import Collection, Iterator
+
+from msgspec import structs
+
+from turnout.core import Constraints, Prediction, Ref, Request, Snapshot
+from turnout.decision.decide import Rulebook, decide
+from turnout.features import extract
+
+_BODY = {"messages": [{"role": "user", "content": "?"}]}
+_CALM = Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
+
+
+def reaching(
+    names: Collection[str], allowed: frozenset[str] | None, rules: Rulebook
+) -> Iterator[str]:
+    """Those of ``names`` (auto, intents, policies) that some prompt gets an answer for.
+
+    Only models of ``allowed`` may answer; None allows all.
+    """
+    tokenizers = {d.card.tokenizer for d in rules.catalog.deployments.values()}
+    labels = [None, *sorted(rules.intents)]
+    for name in names:
+        limits = Constraints(allow=allowed)
+        request = Request(id=name, model=name, body=_BODY, constraints=limits)
+        features = extract(request, tokenizers)
+        predictions = (structs.replace(_CALM, label=label) for label in labels)
+        plans = (decide(request, features, one, Snapshot(), rules) for one in predictions)
+        if any(plan.routes for plan in plans):
+            yield name

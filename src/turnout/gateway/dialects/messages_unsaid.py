@@ -1,0 +1,66 @@
+"""What a Messages body says that its translation into chat leaves out.
+
+Invariant: mirrors ``messages_read``; what is in neither counts as left out. Thoughts are not told
+of: they belong to the model that had them. Source: platform.claude.com/docs/en/api/messages.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from turnout.core.unsaid import CACHE_MARK, Heard, objects_in, unheard
+
+_HEARD: Heard = {
+    **dict.fromkeys(
+        (
+            "model", "stream", "messages", "system", "max_tokens", "temperature", "top_p", "top_k",
+            "stop_sequences", "tools", "mcp_servers", "output_format", CACHE_MARK,
+        )
+    ),
+    "tool_choice": ("type", "name", "disable_parallel_tool_use"),
+    "thinking": ("type", "budget_tokens"),
+    "output_config": ("effort", "format"),
+    "metadata": ("user_id",),
+}  # fmt: skip
+_TOOL = dict.fromkeys(
+    ("type", "name", "description", "input_schema", "strict", CACHE_MARK, "defer_loading")
+)
+# Blocks by their type; all others go on as they are, or are the model's own.
+_BLOCKS: Mapping[str, Heard] = {
+    kind: dict.fromkeys(("type", *fields))
+    for kind, fields in {
+        "text": ("text", CACHE_MARK),
+        "image": ("source", CACHE_MARK),
+        "document": ("source", "title", "context", CACHE_MARK),
+        "search_result": ("source", "title", "content", CACHE_MARK),
+        "tool_use": ("id", "name", "input"),
+        "tool_result": ("tool_use_id", "content", "is_error", CACHE_MARK),
+    }.items()
+}
+_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+
+
+def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
+    """The fields, as their caller wrote them; some more than once."""
+    yield from unheard(payload, _HEARD)
+    if (payload.get("thinking") or {}).get("type") == "disabled":
+        yield "thinking"
+    for tool in objects_in(payload.get("tools")):
+        if tool.get("type", "custom") == "custom":
+            yield from unheard(tool, _TOOL, "tools.")
+    for block in objects_in(payload.get("system")):
+        yield from _block(block)
+    for message in objects_in(payload.get("messages")):
+        for block in objects_in(message.get("content")):
+            if message.get("role") == "assistant" and block.get("type") not in _SAID_BY_MODEL:
+                yield f"messages.{block.get('type')}"
+            else:
+                yield from _block(block)
+
+
+def _block(block: Mapping[str, Any]) -> Iterator[str]:
+    heard = _BLOCKS.get(str(block.get("type")))
+    if heard is not None:
+        yield from unheard(block, heard, "messages.")
+    if block.get("type") == "tool_result":
+        for inner in objects_in(block.get("content")):
+            yield from _block(inner)

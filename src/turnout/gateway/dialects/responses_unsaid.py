@@ -1,0 +1,51 @@
+"""What a Responses body says that its translation into chat leaves out.
+
+Invariant: mirrors ``responses_read``; what is in neither counts as left out. What stays at the
+gateway (``store``, ``metadata``) is no loss, and thoughts belong to the model that had them.
+Source: platform.openai.com/docs/api-reference/responses/create.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from turnout.core.unsaid import Heard, objects_in, unheard
+
+_LOGPROBS = "message.output_text.logprobs"
+_INCLUDED = frozenset({_LOGPROBS, "reasoning.encrypted_content"})
+_HEARD: Heard = {
+    **dict.fromkeys(
+        (
+            "model", "stream", "input", "instructions", "max_output_tokens", "temperature", "top_p",
+            "tools", "tool_choice", "parallel_tool_calls", "user", "seed", "service_tier",
+            "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "include",
+            "top_logprobs", "store", "metadata", "background", "previous_response_id",
+        )
+    ),
+    "stream_options": ("include_obfuscation",),
+    # A model's thoughts are shown as they are, which is more than a summary.
+    "reasoning": ("effort", "summary", "generate_summary"),
+    "text": ("format", "verbosity"),
+}  # fmt: skip
+_TOOLS: Mapping[str, Heard] = {
+    # Tools that wait to be found are shown at once.
+    "function": dict.fromkeys(
+        ("type", "name", "description", "parameters", "strict", "defer_loading")
+    ),
+    "custom": dict.fromkeys(("type", "name", "description", "format", "defer_loading")),
+}
+
+
+def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
+    """The fields, as their caller wrote them; some more than once."""
+    yield from unheard(payload, _HEARD)
+    include = set(payload.get("include") or ())
+    if not include <= _INCLUDED:
+        yield "include"
+    if payload.get("top_logprobs") and _LOGPROBS not in include:
+        yield "top_logprobs"
+    for tool in objects_in(payload.get("tools")):
+        inner = objects_in(tool.get("tools")) if tool.get("type") == "namespace" else [tool]
+        for one in inner:
+            heard = _TOOLS.get(str(one.get("type")))
+            if heard is not None:
+                yield from unheard(one, heard, "tools.")

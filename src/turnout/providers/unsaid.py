@@ -1,0 +1,124 @@
+"""What a chat body says that a translation of it for a provider leaves out.
+
+Invariant: mirrors ``anthropic_request`` and ``responses_request``; what they were not written for
+counts as left out, but for what a client repeats of a model's own answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from turnout.core import Body, Message, Request
+from turnout.core.unsaid import CACHE_MARK, Heard, asks, objects_in, unheard
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+_CHAT: Heard = dict.fromkeys(
+    (
+        "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+        "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format", "user",
+        "safety_identifier", "reasoning_effort", "thinking", CACHE_MARK, *_SAMPLING,
+    )
+)  # fmt: skip
+_FUNCTION = ("name", "description", "parameters", "strict")
+_TOOL: Heard = {"type": None, "function": (*_FUNCTION, CACHE_MARK), CACHE_MARK: None}
+_TEXTS = ("text", "input_text", "output_text", "refusal")
+_TEXT = dict.fromkeys(("type", "text", "refusal"))
+_MARKED = {"type": None, CACHE_MARK: None}
+_PARTS: Mapping[str, Heard] = {
+    **{kind: {**_TEXT, **_MARKED} for kind in _TEXTS},
+    "image_url": {**_MARKED, "image_url": ("url",)},
+    "file": {**_MARKED, "file": ("file_data", "filename")},
+}
+# What a chat body may say that a Responses body of ours does not.
+_NOT_AT_RESPONSES = ("metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
+_RESPONSES_TOOL: Heard = {"type": None, "function": _FUNCTION}
+_RESPONSES_PARTS: Mapping[str, Heard] = {
+    **{kind: {**_TEXT} for kind in _TEXTS},
+    "image_url": dict.fromkeys(("type", "image_url")),
+    "file": dict.fromkeys(("type", "file")),
+}
+
+
+def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
+    """What ``body``, for Anthropic's Messages, leaves out of a chat body."""
+    chat = request.body
+    yield from unheard(chat, _CHAT)
+    yield from (n for n in _SAMPLING if asks(n, chat.get(n)) and n not in body)
+    yield from _thinking(chat, body, "reasoning_effort")
+    named = chat.get("safety_identifier")
+    if named and (body.get("metadata") or {}).get("user_id") != named:
+        yield "safety_identifier"
+    yield from _tools(chat, _TOOL)
+    yield from _messages(chat["messages"], _PARTS)
+
+
+def unsaid_natively(native: Body, body: Body) -> Iterator[str]:
+    """What ``body`` leaves out of a Messages body that goes on in its own words."""
+    yield from _thinking(native, body, "")
+    effort = (native.get("output_config") or {}).get("effort")
+    told = "effort" in (body.get("output_config") or {}) or "thinking" in body
+    if effort and not told:
+        yield "output_config.effort"
+
+
+def unsaid_in_responses(request: Request) -> Iterator[str]:
+    """What our Responses bodies leave out of a chat body."""
+    chat = request.body
+    if request.dialect == "messages" and asks("top_k", chat.get("top_k")):
+        yield "top_k"
+    yield from (name for name in _NOT_AT_RESPONSES if asks(name, chat.get(name)))
+    yield from _tools(chat, _RESPONSES_TOOL)
+    yield from _messages(chat["messages"], _RESPONSES_PARTS)
+    if any(message.get(CACHE_MARK) for message in chat["messages"]):
+        yield CACHE_MARK
+
+
+def _thinking(said: Body, body: Body, effort: str) -> Iterator[str]:
+    """That thinking was asked for, and is not there."""
+    if "thinking" in body:
+        return
+    if (said.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+        yield "thinking"
+    if asks(effort, said.get(effort)):
+        yield effort
+
+
+def _tools(chat: Body, heard: Heard) -> Iterator[str]:
+    for tool in objects_in(chat.get("tools")):
+        if isinstance(tool.get("function"), Mapping):
+            yield from unheard(tool, heard, "tools.")
+
+
+def _messages(messages: Sequence[Message], parts: Mapping[str, Heard]) -> Iterator[str]:
+    for message in messages:
+        if message.get("name") and message["role"] not in ("tool", "function"):
+            yield "messages.name"
+        for part in objects_in(message.get("content")):
+            heard = parts.get(str(part.get("type")))
+            if heard is not None:
+                yield from unheard(part, heard, "messages.")
+
+
+def without_marks(body: dict[str, Any]) -> bool:
+    """Takes the marks of caches out of a chat body; whether there were any.
+
+    A text that was a part for its mark alone is plain text again, which every provider takes.
+    """
+    before = body["messages"], body.get("tools"), body.pop(CACHE_MARK, None)
+    body["messages"] = [_unmarked(message) for message in before[0]]
+    if before[1]:
+        body["tools"] = [_bare(tool) for tool in before[1]]
+    return before != (body["messages"], body.get("tools"), None)
+
+
+def _unmarked(message: Message) -> Message:
+    content = message.get("content")
+    parts = objects_in(content)
+    if not any(CACHE_MARK in part for part in parts):
+        return message
+    bare = [_bare(part) for part in parts]
+    alone = len(bare) == 1 and bare[0].get("type") == "text"
+    return {**message, "content": bare[0]["text"] if alone else bare}
+
+
+def _bare(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {k: v for k, v in item.items() if k != CACHE_MARK} if CACHE_MARK in item else item
