@@ -130,7 +130,7 @@ def test_a_dash_is_standard_output(
     source.write_bytes(LINES[0] + b"\n")
     ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
     assert json.loads(ran.out)["id"] == "a"
-    assert "1 prompts" in ran.err
+    assert "1 prompt x" in ran.err
     assert not (tmp_path / "-").exists()
 
 

@@ -141,6 +141,6 @@ def test_models_without_costs_are_left_out_with_a_note(
     )  # fmt: skip
     ran = run(capfd, *command)
     assert ran.json["models"] == 2
-    assert "1 models without costs are left out" in ran.err
+    assert "left out, without costs: 1 model;" in ran.err
     ran = run(capfd, *command, "--unpriced")
     assert ran.json["models"] == 3

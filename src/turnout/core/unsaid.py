@@ -4,7 +4,7 @@ Invariant: what a translation was not written for counts as lost, whether this m
 not; what asks for nothing is no loss. This module does not know APIs.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # The mark that a prompt may be cached up to where it stands.
@@ -27,10 +27,11 @@ _IDLE: Mapping[str, tuple[object, ...]] = {
     "reasoning_effort": ("none",),
     "function_call": ("auto", "none"),
 }
+_NOTHING: frozenset[str] = frozenset()
 _EMPTY: tuple[object, ...] = ("", [], {})
 
 # The fields that are heard, each with those inside of it where they are not heard as a whole.
-Heard = Mapping[str, Collection[str] | None]
+Heard = Mapping[str, frozenset[str] | None]
 
 
 def asks(name: str, value: object) -> bool:
@@ -44,12 +45,14 @@ def unheard(said: Mapping[str, Any], heard: Heard, where: str = "") -> Iterator[
     The mark of a cache has one name, wherever it stands.
     """
     for name, value in said.items():
-        inner = heard.get(name, ())
+        inner = heard.get(name, _NOTHING)
         if inner is None or not asks(name, value):
             continue
         if name == CACHE_MARK:
             yield name
         elif inner and isinstance(value, Mapping):
+            if value.keys() <= inner:
+                continue
             yield from unheard(value, dict.fromkeys(inner), f"{where}{name}.")
         else:
             yield f"{where}{name}"

@@ -102,7 +102,7 @@ class OutcomeTable:
         if unpriced or not left:
             return _filled(self)
         kept = self.columns(models)
-        note = f"{left} models without costs are left out; --unpriced keeps them"
+        note = f"left out, without costs: {many(left, 'model')}; --unpriced keeps what has none"
         return _filled(replace(kept, notes=(*self.notes, note)))
 
     def _with_any(self, cells: npt.NDArray[np.bool_]) -> list[str]:

@@ -18,15 +18,15 @@ _CHAT: Heard = dict.fromkeys(
         "safety_identifier", "reasoning_effort", "thinking", CACHE_MARK, *_SAMPLING,
     )
 )  # fmt: skip
-_FUNCTION = ("name", "description", "parameters", "strict")
-_TOOL: Heard = {"type": None, "function": (*_FUNCTION, CACHE_MARK), CACHE_MARK: None}
+_FUNCTION = frozenset({"name", "description", "parameters", "strict"})
+_TOOL: Heard = {"type": None, "function": _FUNCTION | {CACHE_MARK}, CACHE_MARK: None}
 _TEXTS = ("text", "input_text", "output_text", "refusal")
 _TEXT = dict.fromkeys(("type", "text", "refusal"))
 _MARKED = {"type": None, CACHE_MARK: None}
 _PARTS: Mapping[str, Heard] = {
     **{kind: {**_TEXT, **_MARKED} for kind in _TEXTS},
-    "image_url": {**_MARKED, "image_url": ("url",)},
-    "file": {**_MARKED, "file": ("file_data", "filename")},
+    "image_url": {**_MARKED, "image_url": frozenset({"url"})},
+    "file": {**_MARKED, "file": frozenset({"file_data", "filename"})},
 }
 # What a chat body may say that a Responses body of ours does not.
 _NOT_AT_RESPONSES = ("metadata", "store", "function_call", "top_logprobs", CACHE_MARK)

@@ -16,10 +16,10 @@ _HEARD: Heard = {
             "stop_sequences", "tools", "mcp_servers", "output_format", CACHE_MARK,
         )
     ),
-    "tool_choice": ("type", "name", "disable_parallel_tool_use"),
-    "thinking": ("type", "budget_tokens"),
-    "output_config": ("effort", "format"),
-    "metadata": ("user_id",),
+    "tool_choice": frozenset({"type", "name", "disable_parallel_tool_use"}),
+    "thinking": frozenset({"type", "budget_tokens"}),
+    "output_config": frozenset({"effort", "format"}),
+    "metadata": frozenset({"user_id"}),
 }  # fmt: skip
 _TOOL = dict.fromkeys(
     ("type", "name", "description", "input_schema", "strict", CACHE_MARK, "defer_loading")

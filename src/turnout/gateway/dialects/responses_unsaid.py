@@ -21,10 +21,10 @@ _HEARD: Heard = {
             "top_logprobs", "store", "metadata", "background", "previous_response_id",
         )
     ),
-    "stream_options": ("include_obfuscation",),
+    "stream_options": frozenset({"include_obfuscation"}),
     # A model's thoughts are shown as they are, which is more than a summary.
-    "reasoning": ("effort", "summary", "generate_summary"),
-    "text": ("format", "verbosity"),
+    "reasoning": frozenset({"effort", "summary", "generate_summary"}),
+    "text": frozenset({"format", "verbosity"}),
 }  # fmt: skip
 _TOOLS: Mapping[str, Heard] = {
     # Tools that wait to be found are shown at once.
