@@ -95,7 +95,7 @@ def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limits = asked.request.constraints
     if limits.allow is None and not limits.deny:
         return None
-    names = {deployment.id, deployment.model, deployment.group or deployment.id}
+    names = deployment.names
     if limits.allow is not None and not names & limits.allow:
         return _NOT_ALLOWED
     return _DENIED if names & limits.deny else None
