@@ -30,6 +30,20 @@ def test_clauses_joined_are_the_text(text: str) -> None:
     assert "".join(clauses(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("That's a well-known song, isn't it?", 1),
+        ("a  b -5 c", 1),
+        ("say 'hi' now", 2),
+        ("one - two", 2),
+    ],
+)
+def test_signs_inside_words_end_no_clause(text: str, found: int) -> None:
+    """An apostrophe or a hyphen ends one only where it stands apart."""
+    assert len(clauses(text)) == found
+
+
 def test_a_long_text_is_split_in_linear_time() -> None:
     """A hundred thousand signs that could all end a clause stay one pass."""
     text = "<[{(\"'" * 20_000

@@ -126,7 +126,8 @@ def _limited(**limits: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("world", "kind", "reason"),
     [
-        ({"features": features(tokens=901)}, "window_exceeded", "exceed its window of 1,000"),
+        ({"features": features(tokens=901)}, "window_exceeded", "answer exceed context limit: 901"),
+        ({"features": features(tokens=1000)}, "window_exceeded", "too long: 1000 tokens > 1000"),
         ({"request": request(max_tokens=600)}, "answer_too_short", "answers at most 500"),
         ({"features": features(modalities=frozenset({"text", "image"}))}, "incapable", "image"),
         ({"features": features(needs_tools=True)}, "incapable", "does not call tools"),

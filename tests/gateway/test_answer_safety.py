@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +15,19 @@ from turnout import Router
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.runtime.scanner import Judge, Scanner
 from turnout.runtime.screen import Screen
+from turnout.runtime.screened_walk import screening_of
 from turnout.runtime.written import written
 from turnout.testing import FaultyUpstream
 
 CALM = "The valley was quiet and the trains ran on time that day. "
 SCAN = {"answers": "scan"}
+
+
+def judge_of(router: Router) -> Judge:
+    """What scores the router's answers."""
+    screening = screening_of(router.parts, ThreadPoolExecutor(1))
+    assert screening is not None
+    return screening.judge
 
 
 def responses(text: str, **more: Any) -> dict[str, Any]:
@@ -199,13 +208,12 @@ async def test_every_choice_and_part_is_judged() -> None:
     """An unsafe second choice, thought or tool argument stops the answer as an unsafe text does."""
     with FaultyUpstream() as upstream:
         router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
-        assert router._screening is not None
         for delta in (
             Delta(choice=1, text=UNSAFE),
             Delta(reasoning=UNSAFE),
             Delta(tool_calls=(ToolCallDelta(index=0, id="c", name="f", arguments=UNSAFE),)),
         ):
-            scanner = Scanner(router._screening.judge)
+            scanner = Scanner(judge_of(router))
             calm, bad = Chunk(deltas=(Delta(text=CALM),)), Chunk(deltas=(delta,))
             assert await scanner.scan(dict(written(calm))) is None
             assert await scanner.scan(dict(written(bad)))
@@ -216,8 +224,7 @@ async def test_every_choice_that_began_is_ended_with_a_stopped_answer() -> None:
     """One that had sent no more than its role by then would else stay open."""
     with FaultyUpstream() as upstream:
         router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
-        assert router._screening is not None
-        scanner = Scanner(router._screening.judge)
+        scanner = Scanner(judge_of(router))
         screen = Screen(scanner=scanner, keep=8, stride=4)
 
         async def batches() -> AsyncIterator[list[Chunk]]:
@@ -249,8 +256,7 @@ async def test_a_sentence_is_found_among_others(part: str, text: str) -> None:
     """Whatever ends the ones before it: a sign of another script, none, an escape or a quote."""
     with FaultyUpstream() as upstream:
         router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
-        assert router._screening is not None
-        judge = router._screening.judge
+        judge = judge_of(router)
         calm = text.replace(UNSAFE, CALM)
         assert await Scanner(judge).scan({part: text})
         assert await Scanner(judge).scan({part: calm}) is None

@@ -1,6 +1,7 @@
 """Chat and Messages through the gateway: answers, streams, reasons, errors in the right dialect."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
+from turnout import NoEligibleDeployment
+from turnout.core import Candidate, Exclusion, ExclusionKind
+from turnout.gateway.problem import problem_of
 
 PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
 
@@ -224,6 +228,8 @@ def test_a_path_that_is_nearly_right_is_answered_with_the_right_one(path: str, r
         ("/v1/audio/speech", "call the provider itself"),
         ("/v1/messages/batches", "send the requests one by one"),
         ("/v1/responses/resp_1/cancel", "name an answer as previous_response_id"),
+        ("/v1/responses/input_tokens", "POST /v1/messages/count_tokens"),
+        ("/v1/conversations", "name an answer as previous_response_id"),
     ],
 )
 def test_a_path_that_only_providers_have_says_what_to_do_instead(path: str, instead: str) -> None:
@@ -232,6 +238,57 @@ def test_a_path_that_only_providers_have_says_what_to_do_instead(path: str, inst
         said = w.post(path, chat())
     assert said.status == 404
     assert f"{path} is not offered here; {instead}" in said.json()["error"]["message"]
+
+
+def test_anthropics_clients_read_what_is_not_offered_in_their_own_words() -> None:
+    """Their header says who asks, where the path is nobody's."""
+    with world() as w:
+        said = w.get("/v1/files", {"anthropic-version": "2023-06-01"})
+    assert said.status == 404
+    body = said.json()
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
+    assert body["request_id"] == said.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"max_tokens": None}, "max_tokens is None; use a whole number"),
+        ({"messages": ["Hi"]}, "messages[0] must be an object"),
+        ({"messages": [{"role": "usr", "content": "Hi"}]}, "messages[0].role is 'usr'; use one of"),
+    ],
+)
+def test_what_is_wrong_in_messages_is_named_with_its_value(more: dict[str, Any], why: str) -> None:
+    """A cap that is not there is missing, and no odd value."""
+    with world() as w:
+        said = w.post("/v1/messages", messages(**more))
+        without = w.post("/v1/messages", chat())
+    assert (said.status, without.status) == (400, 400)
+    assert why in error_of(said)["message"]
+    assert "max_tokens is missing" in error_of(without)["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_request_that_fits_no_window_is_told_in_the_words_that_clients_look_for(
+    path: str,
+) -> None:
+    """They shorten it then, whether they read the code or the message."""
+    with world() as w:
+        said = w.post(path, chat(max_tokens=200_000))
+    error = said.json()["error"]
+    assert (said.status, error["code"]) == (400, "context_length_exceeded")
+    assert "longer than the model's context length" in error["message"]
+    limits = r"input length and `max_tokens` exceed context limit: \d+ \+ 200000 > 128000"
+    assert re.search(limits, error["message"])
+
+
+def test_models_that_are_not_the_callers_do_not_hide_that_the_request_is_too_long() -> None:
+    """The caller can do nothing about a key that is missing, and something about the length."""
+    kinds: tuple[ExclusionKind, ...] = ("window_exceeded", "not_allowed", "no_key", "denied")
+    candidates = [Candidate(kind, kind, excluded=Exclusion(kind, kind)) for kind in kinds]
+    assert problem_of(NoEligibleDeployment(candidates)).code == "context_length_exceeded"
+    other = Candidate("x", "x", excluded=Exclusion("incapable", "no tools"))
+    assert problem_of(NoEligibleDeployment([*candidates, other])).code == "no_eligible_model"
 
 
 def test_a_probe_may_ask_without_a_body() -> None:

@@ -49,6 +49,23 @@ async def test_settled_means_written(make_store: MakeStore) -> None:
         assert make_store().fetch("SELECT count(*) FROM holds") == [(0,)]
 
 
+async def test_a_settlement_is_kept_when_its_waiter_is_cancelled(make_store: MakeStore) -> None:
+    """A caller who leaves while the end is written does not undo it."""
+    told = next(traffic(1, 1))
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        await ledger.decided(told.request, told.decision, at_most(USD))
+        for call in told.outcomes:
+            await ledger.attempted(call)
+        waiter = asyncio.ensure_future(ledger.settled(told.decision))
+        await asyncio.sleep(0)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+    (line,) = listed(make_store())
+    assert line.state in {"settled", "estimated"}
+    assert verify(make_store()) == []
+
+
 async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore) -> None:
     """At twice a fresh token, by a price of its own, which the sums are checked against."""
     request = asked(1)

@@ -74,10 +74,10 @@ def test_what_a_killed_guest_held_is_freed(tmp_path: Path) -> None:
             time.sleep(0.05)
         asyncio.run(_hold_for_ever(tmp_path))
     owner, host = _owner(tmp_path)
-    _until(lambda: owner.fetch("SELECT count(*) FROM holds") == [(1,)])
+    _until(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(1,)])
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    _until(lambda: owner.fetch("SELECT count(*) FROM holds") == [(0,)])
+    _until(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(0,)])
     host.close()
     owner.close()
 
@@ -114,7 +114,7 @@ async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_pat
     owner, host = _owner(tmp_path)
     done = "SELECT count(*) FROM settlements WHERE state <> 'released'"
     until = time.monotonic() + 20
-    while owner.fetch(done) != [(1,)]:
+    while owner.store.fetch(done) != [(1,)]:
         assert time.monotonic() < until
         await asyncio.sleep(0.1)
     await asyncio.to_thread(guest.close)

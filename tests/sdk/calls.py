@@ -6,7 +6,7 @@
 import asyncio
 import json
 
-from cases import MESSAGES, PROMPT, SCHEMA, TOOLS, run
+from cases import MESSAGES, PROMPT, SCHEMA, TOO_LONG, TOOLS, raised, run
 
 
 def _openai(root):
@@ -106,6 +106,31 @@ def openai_parse(root):
     return answer.choices[0].message.parsed.model_dump()
 
 
+def openai_nested(root):
+    import enum
+
+    import pydantic
+
+    class Sky(enum.Enum):
+        CLEAR = "clear"
+        GREY = "grey"
+
+    class Day(pydantic.BaseModel):
+        sky: Sky
+        wind: float | None
+
+    class Week(pydantic.BaseModel):
+        days: list[Day]
+
+    asked = {"model": "auto", "messages": MESSAGES, "response_format": Week}
+    whole = _openai(root).chat.completions.parse(**asked).choices[0].message.parsed
+    with _openai(root).chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion().choices[0].message.parsed
+    response = _openai(root).responses.parse(model="auto", input=PROMPT, text_format=Week)
+    assert whole == streamed == response.output_parsed
+    return {"sky": whole.days[0].sky.value, "wind": whole.days[0].wind}
+
+
 def openai_responses(root):
     client = _openai(root)
     whole = client.responses.create(model="auto", input=PROMPT)
@@ -175,6 +200,23 @@ def openai_error(root):
         _openai(root).chat.completions.create(model="nonsense", messages=MESSAGES)
     except openai.NotFoundError as error:
         return {"code": error.code, "status": error.status_code}
+
+
+def openai_overflow(root):
+    import openai
+
+    long, client = [{"role": "user", "content": TOO_LONG}], _openai(root)
+    codes = []
+    for call in (
+        lambda: client.chat.completions.create(model="small", messages=long),
+        lambda: client.chat.completions.create(model="small", messages=long, stream=True),
+        lambda: client.responses.create(model="small", input=TOO_LONG),
+    ):
+        try:
+            call()
+        except openai.BadRequestError as error:
+            codes.append(error.code)
+    return {"codes": codes}
 
 
 def openai_break(root):
@@ -290,7 +332,7 @@ def anthropic_break(root):
         return {"told": bool(str(error))}
 
 
-def _agent(root, model, **more):
+def _agent(root, model, *, name="auto", **more):
     from pydantic_ai import Agent
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
@@ -299,10 +341,15 @@ def _agent(root, model, **more):
 
     if model == "messages":
         provider = AnthropicProvider(base_url=root, api_key="unused-key")
-        return Agent(AnthropicModel("auto", provider=provider), **more)
+        return Agent(AnthropicModel(name, provider=provider), **more)
     kind = {"chat": OpenAIChatModel, "responses": OpenAIResponsesModel}[model]
     provider = OpenAIProvider(base_url=root + "/v1", api_key="unused-key")
-    return Agent(kind("auto", provider=provider), **more)
+    return Agent(kind(name, provider=provider), **more)
+
+
+def pydantic_ai_overflow(root):
+    agents = [_agent(root, kind, name="small") for kind in ("chat", "responses", "messages")]
+    return {"raised": [raised(lambda a=agent: a.run_sync(TOO_LONG)) for agent in agents]}
 
 
 def pydantic_ai_text(root):

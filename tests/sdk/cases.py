@@ -11,10 +11,19 @@ SCHEMA = {
     "required": ["city", "days"],
 }
 MESSAGES = [{"role": "user", "content": PROMPT}]
+TOO_LONG = "word " * 3000
 TOOLS = [
     {"type": "function", "function": {"name": name, "description": "x", "parameters": SCHEMA}}
     for name in ("forecast", "climate")
 ]
+
+
+def raised(call):
+    """The name of what ``call`` raises, else None."""
+    try:
+        call()
+    except Exception as error:
+        return type(error).__name__
 
 
 def run(names):

@@ -44,12 +44,14 @@ CALLS: dict[str, dict[str, Any]] = {
     "openai_parallel_stream": BOTH,
     "openai_loop": SAID,
     "openai_parse": ARGUMENTS,
+    "openai_nested": {"sky": "clear", "wind": 0.5},
     "openai_responses": {"text": TEXT, "status": "completed"},
     "openai_responses_tools": CALL,
     "openai_responses_parse": ARGUMENTS,
     "openai_hosted": {"refused": True},
     "openai_models": {"auto": True},
     "openai_error": {"code": "model_not_found", "status": 404},
+    "openai_overflow": {"codes": ["context_length_exceeded"] * 3},
     "openai_break": {"seen": True, "told": True},
     "openai_held": {"text": SLOW, "answers": True},
     "openai_repeated": {"text": TEXT, "same": True, "marked": "true"},
@@ -64,6 +66,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "anthropic_count": {"counted": True},
     "anthropic_error": {"type": "not_found_error", "status": 404},
     "anthropic_break": {"told": True},
+    "pydantic_ai_overflow": {"raised": ["ModelContextWindowExceededError"] * 3},
     "pydantic_ai_text": SAID,
     "pydantic_ai_stream": SAID,
     "pydantic_ai_output": ARGUMENTS,
@@ -114,11 +117,16 @@ def config(upstream: FaultyUpstream, family: str, models: Mapping[str, str]) -> 
 
 @contextmanager
 def gateway(family: str) -> Iterator[Served]:
-    """A gateway whose ``strong`` breaks off, ``parallel`` calls every tool, ``slow`` waits."""
+    """A gateway whose ``strong`` breaks off, ``parallel`` calls every tool, ``slow`` waits.
+
+    ``small`` takes a short prompt only.
+    """
     models = {"fast": "acme/fast", "strong": "f-reset@4", "coder": "acme/coder"}
     with FaultyUpstream() as upstream:
-        models.update(parallel="f-parallel", slow="f-slow0.6s")
-        with serving(config(upstream, family, models)) as served:
+        models.update(parallel="f-parallel", slow="f-slow0.6s", small="acme/small")
+        settings = config(upstream, family, models)
+        settings["models"]["small"]["context_window"] = 2000
+        with serving(settings) as served:
             yield served
 
 

@@ -5,10 +5,11 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from aiohttp import ClientError, ClientSession
+from pydantic import BaseModel, Field
 
 from turnout.testing import FaultyUpstream
 from turnout.testing.answers import prompt_tokens, tokens_of
@@ -156,6 +157,25 @@ async def test_json_and_reasoning_are_given_when_asked_for(client: ClientSession
     assert json.loads(answer["choices"][0]["message"]["content"]) == {"ok": True}
     assert thought["choices"][0]["message"]["reasoning_content"]
     assert thought["usage"]["completion_tokens_details"]["reasoning_tokens"] > 0
+
+
+class _Node(BaseModel):
+    kind: Literal["leaf", "branch"]
+    weight: float | None
+    label: Annotated[str, Field(description="d")]
+    parts: list["_Node"]
+    above: "_Node | None"
+
+
+async def test_json_fits_the_schemas_that_clients_generate(client: ClientSession) -> None:
+    """References, alternatives, constants and a type that contains itself."""
+    schema = _Node.model_json_schema()
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    async with FaultyUpstream() as upstream:
+        _, answer = await ask(client, upstream, "m", response_format=wanted)
+    node = _Node.model_validate_json(answer["choices"][0]["message"]["content"])
+    assert node.parts[0].kind == "leaf"
+    assert node.above is not None
 
 
 async def test_the_callers_cap_is_kept(client: ClientSession) -> None:

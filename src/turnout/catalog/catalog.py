@@ -103,6 +103,16 @@ class Deployment:
         return self.card.id
 
     @property
+    def configured(self) -> str:
+        """The name of the configured model that it is, alone or as one of several places."""
+        return self.group or self.id
+
+    @property
+    def names(self) -> set[str]:
+        """What it may be called by: its own id, the configured name, the model's id."""
+        return {self.id, self.configured, self.model}
+
+    @property
     def fingerprint(self) -> str:
         """What it goes by in other processes: another one where name, address or key differ."""
         at = self.provider
@@ -159,7 +169,7 @@ class Catalog:
     def _places(self) -> dict[str, tuple[Deployment, ...]]:
         found: dict[str, tuple[Deployment, ...]] = {}
         for deployment in self.deployments.values():
-            name = deployment.group or deployment.id
+            name = deployment.configured
             found[name] = (*found.get(name, ()), deployment)
         return found
 

@@ -39,7 +39,7 @@ _END = re.compile(
     r")"
 )
 # Words, numbers and commas: no sign that ends a clause need be looked for.
-_UNBROKEN = re.compile(r"(?:[A-Za-z0-9,]++(?:['-][A-Za-z0-9])?+ ?)++[.!?]?")
+_UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!?]?")
 # What speaks for the run of clauses in which the request stands: a share for each clause, for its
 # length (up to so many characters), and against what the head takes for an aside. Below the floor
 # log-odds count less, since another task beside the prompt looks like a request as well. Fitted by

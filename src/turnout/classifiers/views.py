@@ -19,10 +19,13 @@ _LAYERS = 2
 # encoded text. What stands across is whole in the next block, that begins so many stretches before.
 _BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**17, 3
 
-# Words of letters with the usual signs around them, and single numbers: no room for a code.
+# Words of letters with the usual signs around them, and single numbers: no room for a code. Runs of
+# words without signs, which is what most prompts are made of, have a shorter way.
+_WORD = r"[A-Za-z][a-z']{1,19}+"
 _WORDS = re.compile(
-    r"""(?>["'(]*+(?:[aAI]|[A-Z]{2,6}|[A-Za-z][a-z']{1,19}|[0-9]{1,9}(?!\W*[0-9]))(?![A-Za-z0-9])"""
-    r"""["'),.;:!?]*+(?:[ \n-]+|\Z))+"""
+    rf"""(?:(?:{_WORD}[ \n-]++)++"""
+    rf"""|["'(]*+(?:{_WORD}|[aAI]|[A-Z]{{2,6}}+|[0-9]{{1,9}}+(?!\W*[0-9]))"""
+    r"""["'),.;:!?]*+(?:[ \n-]++|\Z))++"""
 )
 
 

@@ -174,7 +174,7 @@ def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployme
     deployment = rules.catalog.find(name)
     if deployment is None:
         raise InvalidRequest(f"model {name!r} {_unfit(name, rules.catalog)}", field="model")
-    model = deployment.group or deployment.id
+    model = deployment.configured
     return _fixed(model), rules.catalog.places(model)
 
 

@@ -95,7 +95,7 @@ def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limits = asked.request.constraints
     if limits.allow is None and not limits.deny:
         return None
-    names = {deployment.id, deployment.model, deployment.group or deployment.id}
+    names = deployment.names
     if limits.allow is not None and not names & limits.allow:
         return _NOT_ALLOWED
     return _DENIED if names & limits.deny else None
@@ -104,10 +104,15 @@ def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
 def _fits(asked: Asked, deployment: Deployment) -> Exclusion | None:
     prompt, window = asked.prompt, deployment.card.context_window
     reserve = asked.cap or asked.answer
-    if prompt + reserve > window:
-        detail = f"{prompt:,} prompt + {reserve:,} answer tokens exceed its window of {window:,}"
-        return Exclusion("window_exceeded", detail)
-    return None
+    if prompt + reserve <= window:
+        return None
+    # Anthropic's words, by which its clients know what to do, with the numbers that they read.
+    if prompt >= window:
+        detail = f"prompt is too long: {prompt} tokens > {window} maximum"
+    else:
+        what = "input length and `max_tokens`" if asked.cap else "prompt and answer"
+        detail = f"{what} exceed context limit: {prompt} + {reserve} > {window}"
+    return Exclusion("window_exceeded", detail)
 
 
 def _long_enough(asked: Asked, deployment: Deployment) -> Exclusion | None:

@@ -27,6 +27,7 @@ from turnout.gateway.cache import Cache, kept_of, key_of, replay
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Messages, Responses
+from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Once
 from turnout.gateway.inbound import LOW, PRIORITY
@@ -84,12 +85,13 @@ class Gateway:
         self._once = Once(self._replays, self._json)
         self._conversations = Conversations(self._replays, self._json)
         self._watch = Watch(lambda: self.engine.accounts)
+        self._messages = Messages()
         table = self._table()
         self._routes = {at: table[at] for at in table if not at[1].endswith("/")}
         self._below = {at: table[at] for at in table if at not in self._routes}
 
     def _table(self) -> Table:
-        chat, messages = self._default, Messages()
+        chat, messages = self._default, self._messages
         own = OwnApi(lambda: self.engine, self._json, self._recent, self._metrics, self.readiness)
         admin = Admin(lambda: self.engine.accounts, self._json)
         return {
@@ -202,7 +204,8 @@ class Gateway:
         if found is None:
             path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
             found = self._below.get((method, path))
-        return (path, *found) if found else ("unknown", self._default, self._unknown)
+        dialect = self._messages if ANTHROPIC in arrival.headers else self._default
+        return (path, *found) if found else ("unknown", dialect, self._unknown)
 
     async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
         del out

@@ -9,6 +9,9 @@ _BEFORE = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
 # What OpenAI and Anthropic have and Turnout has not, by its beginning.
 _NOT_OFFERED = {
     "/v1/completions": "use /v1/chat/completions",
+    "/v1/responses/input_tokens": "POST /v1/messages/count_tokens counts a Messages body",
+    "/v1/responses/compact": "send the conversation, shortened by yourself",
+    "/v1/conversations": "name an answer as previous_response_id, or send the whole conversation",
     "/v1/responses/": "name an answer as previous_response_id, or send the whole conversation",
     "/v1/chat/completions/": "answers are not stored; GET /v1/decisions/ID has what became of one",
     "/v1/messages/batches": "send the requests one by one",

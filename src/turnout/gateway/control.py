@@ -6,7 +6,6 @@ Invariant: nothing here calls a model. This module does not know HTTP.
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.catalog import Deployment
 from turnout.core import AUTO, InvalidRequest
 from turnout.decision import reaching
 from turnout.runtime import Engine
@@ -26,9 +25,9 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     parts = engine.parts
     rules = parts.means.rules
     every = parts.catalog.deployments.values()
-    mine = [d for d in every if allowed is None or _names(d) & allowed]
+    mine = [d for d in every if allowed is None or d.names & allowed]
     chosen = list(reaching([AUTO, *sorted(rules.intents), *rules.policies], allowed, rules))
-    known = {name.casefold() for name in {*chosen}.union(*map(_names, mine))}
+    known = {name.casefold() for name in {*chosen}.union(*(d.names for d in mine))}
     aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
     ways = sorted([*aliases, *chosen], key=lambda name: name != AUTO)
     listed = [_model(name, "turnout") for name in ways]
@@ -48,10 +47,6 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     first, last = (listed[0]["id"], listed[-1]["id"]) if listed else (None, None)
     ends = {"first_id": first, "last_id": last}
     return {"object": "list", "data": listed, "has_more": False, **ends}
-
-
-def _names(deployment: Deployment) -> set[str]:
-    return {deployment.id, deployment.model, deployment.group or deployment.id}
 
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ This module does not know what the paths do.
 
 from collections.abc import Iterable, Mapping
 
-Headers = list[tuple[bytes, bytes]]
+from turnout.gateway.exchange import Headers
 
 # Client libraries send headers of their own, and pages read why a model was chosen. Of all that
 # the sign stands for, browsers leave out only what authorises; that has to be named.

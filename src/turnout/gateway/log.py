@@ -6,6 +6,7 @@ Invariant: only the fields named here are written; texts of callers and provider
 import logging
 import sys
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -28,12 +29,10 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
-            trace = record.exc_info[2]
-            frames = []
-            while trace is not None:
-                code = trace.tb_frame.f_code
-                frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
-                trace = trace.tb_next
+            frames = [
+                f"{frame.f_code.co_filename.rpartition('/')[2]}:{number}"
+                for frame, number in walk_tb(record.exc_info[2])
+            ]
             line["at"] = frames[-8:]
         return orjson.dumps(line).decode()
 
@@ -67,7 +66,6 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
     if not _LOG.isEnabledFor(level):
         return
     decision, receipt = walk.decision, account(walk)
-    cost = receipt.cost_pico_usd
     fields: dict[str, Any] = {
         "request": request_id,
         "decision": decision.id,
@@ -77,7 +75,7 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
         "attempts": [o.error.kind if o.error else o.status for o in walk.outcomes],
         "input_tokens": receipt.usage.total_input,
         "output_tokens": receipt.usage.total_output,
-        "cost_usd": usd(cost),
+        "cost_usd": usd(receipt.cost_pico_usd),
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]

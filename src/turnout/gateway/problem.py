@@ -35,6 +35,11 @@ from turnout.core import (
 )
 
 DEFAULT_WAIT_S = 1.0
+_TOO_LONG = "context_length_exceeded"
+# Clients that do not read the code look for these words, so as to shorten what they send.
+_SAYS_TOO_LONG = "the request is longer than the model's context length"
+# Why a model is out that the caller can do nothing about.
+_GIVEN = frozenset({"not_allowed", "denied", "no_key"})
 _LONGEST_WAIT_S = 60.0
 
 
@@ -89,7 +94,7 @@ class Problem:
 _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
     (NotFound, 404, "invalid_request_error", "not_found"),
     (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
-    (ContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"),
+    (ContextLengthExceeded, 400, "invalid_request_error", _TOO_LONG),
     (ContentFiltered, 400, "invalid_request_error", "content_filter"),
     (RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
     # The provider refused the gateway's key, not the caller's: a 401 would blame the wrong one.
@@ -104,6 +109,13 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
 
 def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
     """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it."""
+    problem = _problem_of(error, outcomes)
+    if problem.code == _TOO_LONG:
+        return replace(problem, message=f"{_SAYS_TOO_LONG}: {problem.message}")
+    return problem
+
+
+def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
     if isinstance(error, BudgetExceeded):
         return _over_budget(error)
     if isinstance(error, NoEligibleDeployment):
@@ -178,7 +190,7 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
     return Problem(
         status=400,
         type="invalid_request_error",
-        code="context_length_exceeded" if kinds == {"window_exceeded"} else "no_eligible_model",
+        code=_TOO_LONG if kinds - _GIVEN == {"window_exceeded"} else "no_eligible_model",
         message=str(error),
     )
 
@@ -200,7 +212,7 @@ def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Pr
 _OF_ALL: Mapping[FaultKind, tuple[int, str, str]] = {
     "rate_limited": (429, "rate_limit_error", "rate_limit_exceeded"),
     "timeout": (504, "api_error", "timeout"),
-    "context_length_exceeded": (400, "invalid_request_error", "context_length_exceeded"),
+    "context_length_exceeded": (400, "invalid_request_error", _TOO_LONG),
     "invalid_request": (400, "invalid_request_error", "invalid_request"),
 }
 

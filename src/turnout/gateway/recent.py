@@ -80,7 +80,6 @@ def merged(recent: dict[str, Any] | None, stored: dict[str, Any] | None) -> dict
 
 
 def _attempt(outcome: Outcome) -> dict[str, Any]:
-    cost = outcome.cost_pico_usd
     return {
         "model": outcome.route.model,
         "served_model": outcome.model,
@@ -92,7 +91,7 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
         "input_tokens": outcome.usage.total_input,
         "output_tokens": outcome.usage.total_output,
         "estimated": outcome.usage.estimated,
-        "cost_usd": usd(cost),
+        "cost_usd": usd(outcome.cost_pico_usd),
         "ttft_ms": outcome.ttft_ms,
         "latency_ms": outcome.latency_ms,
     }

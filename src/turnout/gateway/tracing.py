@@ -235,7 +235,6 @@ def _answered(walk: Walk) -> Attributes:
 
 def _called(outcome: Outcome, operation: str) -> Attributes:
     fault = outcome.error
-    cost = outcome.cost_pico_usd
     found: Attributes = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": outcome.route.provider,
@@ -245,7 +244,7 @@ def _called(outcome: Outcome, operation: str) -> Attributes:
         "error.type": fault.kind if fault else None,
         "turnout.role": outcome.route.role,
         "turnout.status": outcome.status,
-        "turnout.cost_usd": usd(cost),
+        "turnout.cost_usd": usd(outcome.cost_pico_usd),
         "turnout.ttft_ms": outcome.ttft_ms,
     }
     return _known({**found, **_usage(outcome)})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Decision, Outcome, Usage
-from turnout.ledger.entries import Call, Event, Settlement, Twin
+from turnout.ledger.entries import Call, Event, Settlement, Sums
 from turnout.ledger.twins import Answer, quality_ppm, twins
 
 Recorded = tuple[Outcome, Call]
@@ -62,7 +62,7 @@ def settlement(
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
         # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
-        twins=() if stand_in else _twins(decision, final, total, catalog, marks, reusable),
+        twins={} if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
 
 
@@ -101,13 +101,13 @@ def _twins(
     catalog: Catalog,
     marks: Mapping[str, str],
     reusable: int,
-) -> tuple[Twin, ...]:
+) -> dict[str, Sums]:
     if final is None:
-        return ()
+        return {}
     outcome, call = final
     deployment = catalog.deployments.get(outcome.route.deployment)
     if deployment is None:
-        return ()
+        return {}
     answer = Answer(
         deployment=deployment,
         usage=outcome.usage,
@@ -115,7 +115,7 @@ def _twins(
         request_pico_usd=total,
         reusable=reusable,
     )
-    return tuple(twins(decision, answer, catalog, marks))
+    return twins(decision, answer, catalog, marks)
 
 
 def _events(

@@ -4,7 +4,7 @@ Invariant: amounts are whole pico-dollars, times are milliseconds since the epoc
 holds a text of the caller or of a model. This module does not know SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ State = Literal["held", "settled", "estimated", "released"]
 
 HOUR_MS = 3_600_000
 UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
+
+Sums = tuple[int, ...]  # what a request adds to the columns of a table of sums
 
 
 class Charge(Struct, frozen=True):
@@ -118,27 +120,14 @@ class Event(Struct, frozen=True):
     detail: str
 
 
-class Twin(Struct, frozen=True):
-    """What the same answer would have cost at another model.
-
-    ``actual_pico_usd`` is what the request did cost, present where both are known, so that the two
-    can be compared; ``quality_ppm`` is the expected quality in millionths.
-    """
-
-    name: str
-    cost_pico_usd: int | None
-    actual_pico_usd: int | None
-    unfit: bool
-    quality_ppm: int | None
-
-
 class Settlement(Struct, frozen=True):
     """The end of a request: what it cost, in all its calls.
 
     One that corrects an earlier one has ``n`` above 0, and its amounts are differences.
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
     ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
-    given where no decision was recorded.
+    given where no decision was recorded. ``twins`` has for each of their names what is added to
+    the sums of ``schema.TWINS``.
     """
 
     id: str
@@ -163,7 +152,7 @@ class Settlement(Struct, frozen=True):
     request_id: str = ""
     calls: tuple[Call, ...] = ()
     events: tuple[Event, ...] = ()
-    twins: tuple[Twin, ...] = ()
+    twins: Mapping[str, Sums] = {}
     uses: tuple[Use, ...] = ()
     n: int = 0
 

@@ -6,8 +6,7 @@ the same for both databases. This module does not know connections.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from operator import add
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from turnout.ledger.entries import (
@@ -20,7 +19,7 @@ from turnout.ledger.entries import (
     Hold,
     Opinion,
     Settlement,
-    Twin,
+    Sums,
 )
 from turnout.ledger.schema import HOURLY, TWINS
 
@@ -89,8 +88,8 @@ class Batch:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._rows: dict[str, list[Row]] = defaultdict(list)
-        self._hours: dict[Row, Sequence[int]] = {}
-        self._twins: dict[Row, Sequence[int]] = {}
+        self._hours: dict[Row, list[Sums]] = defaultdict(list)
+        self._twins: dict[Row, list[Sums]] = defaultdict(list)
         self._changes: Statements = []
         self._prices: set[str] = set()
         for entry in entries:
@@ -99,9 +98,7 @@ class Batch:
     def statements(self) -> Statements:
         """The statements with their rows, in the order to run them."""
         rows = dict(self._rows)
-        # Sorted, so that processes that share a database lock the sums in one order.
-        rows[HOUR] = [(*key, *sums) for key, sums in sorted(self._hours.items())]
-        rows[TWIN] = [(*key, *sums) for key, sums in sorted(self._twins.items())]
+        rows[HOUR], rows[TWIN] = _summed(self._hours), _summed(self._twins)
         return [*self._changes, *((sql, rows[sql]) for sql in ORDER if rows.get(sql))]
 
     def add(self, entry: Entry) -> None:
@@ -176,10 +173,10 @@ class Batch:
             )
         )  # fmt: skip
         self._rows[FREE].append((end.id,))
-        _add(self._hours, (end.hour, end.intent, end.model), _hourly(end, n))
         hour, intent, model = end.hour, end.intent, end.model
-        for twin in end.twins:
-            _add(self._twins, (hour, intent, model, twin.name), _compared(twin))
+        self._hours[hour, intent, model].append(_hourly(end, n))
+        for name, sums in end.twins.items():
+            self._twins[hour, intent, model, name].append(sums)
 
     def _opinion(self, entry: Opinion) -> None:
         self._rows[FEEDBACK].append(
@@ -196,26 +193,16 @@ def _hold(hold: Hold) -> Row:
     )  # fmt: skip
 
 
-def _hourly(end: Settlement, n: int) -> tuple[int, ...]:
+def _summed(found: Mapping[Row, Sequence[Sums]]) -> list[Row]:
+    """Each key with its sums; sorted, so that processes that share a database lock in one order."""
+    return [(*key, *map(sum, zip(*every, strict=True))) for key, every in sorted(found.items())]
+
+
+def _hourly(end: Settlement, n: int) -> Sums:
     # A correction changes amounts, but is not one more request.
     return (
-        int(n == 0), int(end.answered), int(end.blocked), int(end.state == "estimated"),
-        int(end.state == "released"), int(end.stand_in), end.cost_pico_usd, end.extra_pico_usd,
+        n == 0, end.answered, end.blocked, end.state == "estimated",
+        end.state == "released", end.stand_in, end.cost_pico_usd, end.extra_pico_usd,
         end.extra_calls, end.unknown_calls, end.input, end.cache_read, end.cache_write, end.output,
-        end.reasoning, int(end.quality_ppm is not None), end.quality_ppm or 0,
+        end.reasoning, end.quality_ppm is not None, end.quality_ppm or 0,
     )  # fmt: skip
-
-
-def _compared(twin: Twin) -> tuple[int, ...]:
-    cost, actual, quality = twin.cost_pico_usd, twin.actual_pico_usd, twin.quality_ppm
-    known = cost is not None and actual is not None
-    return (
-        1, int(not known), int(twin.unfit),
-        (cost or 0) if known else 0, (actual or 0) if known else 0,
-        int(quality is not None), quality or 0,
-    )  # fmt: skip
-
-
-def _add(sums: dict[Row, Sequence[int]], key: Row, values: Sequence[int]) -> None:
-    known = sums.get(key)
-    sums[key] = values if known is None else tuple(map(add, known, values))

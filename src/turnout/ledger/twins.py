@@ -8,13 +8,13 @@ Invariant: the answering model's own twin costs what its answer did cost. This m
 storage.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Candidate, Decision, Exclusion, Usage
-from turnout.ledger.entries import Twin
+from turnout.ledger.entries import Sums
 
 STRONGEST, CHEAPEST = "@strongest", "@cheapest"
 MILLION = 1_000_000
@@ -35,20 +35,31 @@ class Answer(Struct, frozen=True):
 
 def twins(
     decision: Decision, answer: Answer, catalog: Catalog, marks: Mapping[str, str]
-) -> Iterator[Twin]:
-    """A twin for each deployment, and one each for the strongest and the cheapest (``marks``)."""
+) -> dict[str, Sums]:
+    """What the twins add to their sums: one for each deployment, and one each for ``marks``.
+
+    The actual cost is added where the twin's is known as well, so that the two can be compared.
+    """
     candidates = {c.deployment: c for c in decision.candidates}
-    theirs = counted(decision, answer.deployment)
-    total = answer.request_pico_usd
-    of = {}
+    theirs, actual = counted(decision, answer.deployment), answer.request_pico_usd
+    used = answer.usage
+    read = max(used.cache_read, answer.reusable)
+    tokens = used.total_input, used.total_output, read, used.cache_write
+    found: dict[str, Sums] = {}
     for id_, deployment in catalog.deployments.items():
         candidate = candidates.get(id_) or _candidate(deployment, decision)
-        cost = _cost(deployment, decision, answer, theirs)
-        unfit = candidate.excluded is not None
-        of[id_] = Twin(id_, cost, total, unfit, quality_ppm(candidate.quality))
-    yield from of.values()
-    for name, deployment_id in marks.items():
-        yield structs.replace(of[deployment_id], name=name)
+        if deployment.id == answer.deployment.id:
+            cost = answer.cost_pico_usd
+        else:
+            mine = counted(decision, deployment)
+            cost = _cost(deployment, answer, _scaled(tokens, mine, theirs))
+        unfit, quality = candidate.excluded is not None, quality_ppm(candidate.quality)
+        rated = (0, 0) if quality is None else (1, quality)
+        if cost is None or actual is None:
+            found[id_] = (1, 1, unfit, 0, 0, *rated)
+        else:
+            found[id_] = (1, 0, unfit, cost, actual, *rated)
+    return found | {name: found[deployment] for name, deployment in marks.items()}
 
 
 def extremes(catalog: Catalog) -> Mapping[str, str]:
@@ -69,24 +80,22 @@ def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     return Candidate(deployment.id, card.id, quality=quality, excluded=excluded)
 
 
-def _cost(deployment: Deployment, decision: Decision, answer: Answer, theirs: int) -> int | None:
+def _scaled(tokens: Sequence[int], mine: int, theirs: int) -> Sequence[int]:
+    """Tokens as another model counts them, by what each of the two counts of the prompt."""
+    if mine == theirs or not theirs:
+        return tokens
+    return [-(-count * mine // theirs) for count in tokens]
+
+
+def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int | None:
     """Pico-dollars of the same answer at ``deployment``; None when its price is unknown.
 
-    ``theirs`` is the prompt as the answering model counts it; the answer's usage is scaled by it.
+    ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
     """
-    if deployment.id == answer.deployment.id:
-        return answer.cost_pico_usd
-    used = answer.usage
-    price = deployment.billing(lasting=used.lasting)
+    price = deployment.billing(lasting=answer.usage.lasting)
     if price is None:
         return None
-    prompt, output = used.total_input, used.total_output
-    read, written = max(used.cache_read, answer.reusable), used.cache_write
-    mine = counted(decision, deployment)
-    if mine != theirs and theirs:
-        prompt, output, read, written = (
-            -(-tokens * mine // theirs) for tokens in (prompt, output, read, written)
-        )
+    prompt, output, read, written = tokens
     read = min(prompt, read)
     written = min(prompt - read, written)
     return price.expected_cost(prompt, output, cache_read=read, cache_write=written)

@@ -64,7 +64,7 @@ def _refuses(full: Standing, first: Bound) -> bool:
 
 def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The places of a model that do not fit its budget by themselves."""
-    mine = {id_ for id_ in most if (catalog.deployments[id_].group or id_) == full.subject}
+    mine = {id_ for id_ in most if catalog.deployments[id_].configured == full.subject}
     asked = {id_: _asking(full, most[id_]).asked for id_ in mine}
     return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
 

@@ -64,7 +64,6 @@ def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
 
 
 def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
-    cost = call["cost"]
     return {
         "deployment": call["deployment"],
         "model": call["model"],
@@ -75,7 +74,7 @@ def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
         "input_tokens": call["input"] + call["cache_read"] + call["cache_write"],
         "output_tokens": call["output"] + call["reasoning"],
         "estimated": bool(call["estimated"]),
-        "cost_usd": usd(cost),
+        "cost_usd": usd(call["cost"]),
         "ttft_ms": call["ttft_ms"],
         "latency_ms": call["latency_ms"],
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.core import strings
+from turnout.testing.samples import sample
 
 _TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+")
 _NONCE = re.compile(r"nonce[:= ]+([\w.-]+)", re.IGNORECASE)
@@ -114,7 +115,7 @@ def answer(
 def _text(body: Mapping[str, Any], nonce: str, length: int | None) -> str:
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
-        return json.dumps(_sample((wanted.get("json_schema") or {}).get("schema") or {}, nonce))
+        return json.dumps(sample((wanted.get("json_schema") or {}).get("schema") or {}, nonce))
     if wanted.get("type") == "json_object":
         return json.dumps({"model": body.get("model"), "nonce": nonce})
     opening = f"{body.get('model')} answers {nonce}:"
@@ -140,7 +141,7 @@ def _calls(
 
 
 def _call(function: Mapping[str, Any], place: int, nonce: str) -> tuple[Delta, ...]:
-    arguments = json.dumps(_sample(function.get("parameters") or {}, nonce))
+    arguments = json.dumps(sample(function.get("parameters") or {}, nonce))
     head = {
         "index": place,
         "id": f"call_{nonce}_{place}" if place else f"call_{nonce}",
@@ -149,19 +150,6 @@ def _call(function: Mapping[str, Any], place: int, nonce: str) -> tuple[Delta, .
     }
     rest = [{"index": place, "function": {"arguments": piece}} for piece in tokens_of(arguments)]
     return tuple({"tool_calls": [call]} for call in [head, *rest])
-
-
-def _sample(schema: Mapping[str, Any], nonce: str) -> Any:
-    """A value that fits a JSON schema of the plain kind."""
-    if schema.get("enum"):
-        return schema["enum"][0]
-    kind = schema.get("type", "object")
-    if kind == "object":
-        fields = schema.get("properties") or {"nonce": {"type": "string"}}
-        return {name: _sample(field, nonce) for name, field in fields.items()}
-    if kind == "array":
-        return [_sample(schema.get("items") or {"type": "string"}, nonce)]
-    return {"integer": 1, "number": 0.5, "boolean": True, "null": None}.get(kind, nonce)
 
 
 def _has_tool_result(body: Mapping[str, Any]) -> bool:

@@ -35,8 +35,8 @@ def chat_shape(body: Payload) -> dict[str, Any]:
     found["reasoning_effort"] = None if effort == "none" else effort
     found["max_completion_tokens"] = body.get("max_output_tokens")
     wanted = (body.get("text") or {}).get("format") or {}
-    if wanted.get("type") == "json_schema":
-        found["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    if wanted:
+        found["response_format"] = {"type": wanted["type"], "json_schema": wanted}
     return found
 
 

@@ -10,6 +10,7 @@ from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.protocol import ApiDialect
 from turnout.gateway.dialects.responses import Responses
 
+ANTHROPIC = b"anthropic-version"  # a header that clients of Messages always send
 _CHAT, _MESSAGES, _RESPONSES = Chat(), Messages(), Responses()
 
 
@@ -23,6 +24,6 @@ def dialect_of(payload: object, headers: Mapping[bytes, bytes]) -> ApiDialect:
     own = isinstance(tools, list) and any(
         isinstance(t, Mapping) and "input_schema" in t for t in tools
     )
-    if b"anthropic-version" in headers or "system" in payload or own:
+    if ANTHROPIC in headers or "system" in payload or own:
         return _MESSAGES
     return _CHAT

@@ -44,7 +44,9 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _max_tokens(payload: Mapping[str, Any]) -> int:
-    cap = payload.get("max_tokens")
+    if "max_tokens" not in payload:
+        raise InvalidRequest("max_tokens is missing; use a whole number", field="max_tokens")
+    cap = payload["max_tokens"]
     if isinstance(cap, bool) or not isinstance(cap, int) or cap < 1:
         raise InvalidRequest(
             f"max_tokens is {cap!r}; use a whole number of at least 1", field="max_tokens"
@@ -69,9 +71,11 @@ def _messages(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
-        if not isinstance(message, Mapping) or message.get("role") not in _ROLES:
+        if not isinstance(message, Mapping):
+            raise InvalidRequest(f"{where} must be an object", field=where)
+        if message.get("role") not in _ROLES:
             raise InvalidRequest(
-                f"{where}.role must be {', '.join(_ROLES[:-1])} or {_ROLES[-1]}",
+                f"{where}.role is {message.get('role')!r}; use one of {', '.join(_ROLES)}",
                 field=f"{where}.role",
             )
         yield from _message(message, where)

@@ -35,7 +35,13 @@ _SAME = (
     "safety_identifier",
 )
 _LOGPROBS = "message.output_text.logprobs"
-_STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+# What is not kept here, or no more by now, and what does instead.
+_STATEFUL = {
+    "previous_response_id": "send the whole input",
+    "conversation": "name an answer as previous_response_id, or send the whole input",
+    "prompt": "send what it says as instructions and input",
+    "background": "wait for the answer, or stream it",
+}
 # What a part must bring, any of them.
 _WANTED = {
     "input_image": "image_url or file_id",
@@ -49,12 +55,9 @@ _THOUGHT_ID = "rs_"
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The chat body that ``payload`` amounts to. Raises InvalidRequest."""
-    for name in _STATEFUL:
+    for name, instead in _STATEFUL.items():
         if payload.get(name):
-            raise InvalidRequest(
-                f"{name} needs answers kept by the gateway, which keeps none; send the whole input",
-                field=name,
-            )
+            raise InvalidRequest(f"{name} is not offered here; {instead}", field=name)
     messages = _merged([*_instructions(payload), *_input(payload)])
     body: dict[str, Any] = {"messages": beside_their_calls(messages)}
     body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
