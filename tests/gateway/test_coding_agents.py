@@ -223,6 +223,32 @@ def test_instructions_between_a_call_and_its_result_wait() -> None:
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "system"]
 
 
+def test_calls_of_several_turns_under_one_id_keep_their_results() -> None:
+    """Some servers begin anew with ``call_0`` each turn, and tools often say the same."""
+    call = {"type": "tool_use", "id": "call_0", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "call_0", "content": "done"}
+    turn = [
+        {"role": "user", "content": CODE},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+    said = {"role": "assistant", "content": "It is done."}
+    messages = told(OPENAI, agent(messages=[*turn, said, *turn]))["messages"]
+    roles = ["user", "assistant", "tool"]
+    assert [m["role"] for m in messages] == ["system", *roles, "assistant", *roles]
+
+
+def test_a_thread_is_refused_in_the_words_by_which_clients_go_on_without_one() -> None:
+    """Its later requests hold only what is new: answered, they would have lost the rest."""
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    with world() as w:
+        said = w.post("/v1/messages", agent(thread=thread))
+    error = said.json()["error"]
+    assert (said.status, error["type"]) == (400, "invalid_request_error")
+    assert error["details"]["error_code"] == "thread_unsupported_request"
+    assert "send the whole conversation" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("where", "kept"), [(OPENAI, True), (OTHER, True), ("https://api.groq.com/openai/v1", False)]
 )

@@ -306,6 +306,27 @@ def anthropic_parallel(root):
     return _uses(root, "parallel")
 
 
+def anthropic_loop(root):
+    """The client's own tool runner, whole and streamed."""
+    from anthropic import beta_tool
+
+    seen = []
+
+    @beta_tool
+    def forecast(city: str, days: int) -> str:
+        """The weather."""
+        seen.append({"city": city, "days": days})
+        return "sunny, nonce: n3"
+
+    asked = {"model": "auto", "max_tokens": 200, "messages": MESSAGES, "tools": [forecast]}
+    runner = _anthropic(root).beta.messages.tool_runner
+    whole = runner(**asked).until_done()
+    for stream in runner(**asked, stream=True):
+        final = stream.get_final_message()
+    assert (len(seen), final.content[0].text) == (2, whole.content[0].text)
+    return {"text": final.content[0].text, **seen[0]}
+
+
 def anthropic_count(root):
     counted = _anthropic(root).messages.count_tokens(model="auto", messages=MESSAGES)
     return {"counted": counted.input_tokens > 5}
@@ -393,6 +414,24 @@ def pydantic_ai_tools(root):
 
     text = agent.run_sync(PROMPT).output
     return {"text": text, **seen[0]}
+
+
+def pydantic_ai_turns(root):
+    """Three turns with a tool each, on the history of those before."""
+    texts = []
+    for kind in ("chat", "responses", "messages"):
+        agent, history = _agent(root, kind), None
+
+        @agent.tool_plain
+        def forecast(city: str, days: int) -> str:
+            return f"sunny for {days}, nonce: {city}"
+
+        for turn in ("first", "second", "third"):
+            result = agent.run_sync(f"{PROMPT} {turn}, nonce: n3", message_history=history)
+            history = result.all_messages()
+        texts.append(result.output.partition(":")[0] + ":")
+    assert len(set(texts)) == 1, texts
+    return {"text": texts[0]}
 
 
 def _agents(root, *, responses):

@@ -5,7 +5,7 @@
 
 import json
 
-from cases import MESSAGES, PROMPT, TOOLS, run
+from cases import MESSAGES, PROMPT, TOO_LONG, TOOLS, raised, run
 
 
 def openai2_chat(root):
@@ -56,6 +56,20 @@ def litellm_messages(root):
     return {"text": answer.choices[0].message.content}
 
 
+def litellm_overflow(root):
+    import litellm
+
+    places = ("openai", root + "/v1"), ("anthropic", root), ("openai/responses", root + "/v1")
+    asked = {"api_key": "unused-key", "messages": [{"role": "user", "content": TOO_LONG}]}
+    asked |= {"num_retries": 0, "max_tokens": 100}
+    return {
+        "raised": [
+            raised(lambda k=kind, b=base: litellm.completion(f"{k}/small", api_base=b, **asked))
+            for kind, base in places
+        ]
+    }
+
+
 def langchain_chat(root):
     return {"text": _langchain(root).invoke(PROMPT).content}
 
@@ -78,6 +92,11 @@ def langchain_parallel(root):
 
 def langchain_output(root):
     return _langchain(root).with_structured_output(_weather()).invoke(PROMPT).model_dump()
+
+
+def langchain_overflow(root):
+    llms = [_langchain(root, "small", use_responses_api=own) for own in (False, True)]
+    return {"raised": [raised(lambda m=llm: m.invoke(TOO_LONG)) for llm in llms]}
 
 
 def instructor_tools(root):
@@ -123,10 +142,11 @@ def _litellm(root, model, **more):
     )
 
 
-def _langchain(root, model="auto"):
+def _langchain(root, model="auto", **more):
     from langchain_openai import ChatOpenAI
 
-    return ChatOpenAI(model=model, base_url=root + "/v1", api_key="unused-key", max_retries=0)
+    more |= {"base_url": root + "/v1", "api_key": "unused-key", "max_retries": 0}
+    return ChatOpenAI(model=model, **more)
 
 
 def _instructed(root, mode):

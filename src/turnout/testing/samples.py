@@ -5,17 +5,19 @@ This module knows what clients generate: types, enumerations, references, altern
 """
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import Any
 
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 _DEEPEST = 4
+# References and alternatives that lead to one another end after so many.
+_HOPS = 32
+_TEXT: Mapping[str, Any] = {"type": "string"}
 
 Schema = Mapping[str, Any]
 
 
 def sample(schema: Schema, text: str) -> Any:
-    """A value with ``text`` for every free string. Raises KeyError for a reference to nowhere."""
+    """A value with ``text`` for every free string, and where a reference leads nowhere."""
     return _value(schema, text, schema, 0)
 
 
@@ -38,12 +40,20 @@ def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
 
 def _resolved(schema: Schema, root: Schema, depth: int) -> Schema:
     """What a reference or the first alternative stands for; deep down the last one, often null."""
-    while True:
+    for _ in range(_HOPS):
         either = next((schema[name] for name in _ALTERNATIVES if schema.get(name)), None)
         if "$ref" in schema:
-            steps = [step for step in str(schema["$ref"]).split("/") if step not in ("", "#")]
-            schema = reduce(lambda at, step: at[step], steps, root)
+            schema = _within(root, str(schema["$ref"]))
         elif either:
             schema = either[0] if depth < _DEEPEST else either[-1]
         else:
             return schema
+    return _TEXT
+
+
+def _within(root: Schema, reference: str) -> Schema:
+    """What a reference into the schema itself names; a text for any other."""
+    at: Any = root if reference.startswith("#") else _TEXT
+    for step in reference.removeprefix("#").split("/")[1:] if at is root else ():
+        at = at.get(step) if isinstance(at, Mapping) else None
+    return at if isinstance(at, Mapping) else _TEXT

@@ -13,6 +13,7 @@ import orjson
 from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
 from turnout.core.unsaid import CACHE_MARK
+from turnout.gateway.dialects.messages_words import THREAD
 from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.tool_names import shortened
 
@@ -27,6 +28,10 @@ _READABLE = frozenset({"search_result", "tool_reference"})
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The chat body that ``payload`` amounts to. Raises InvalidRequest."""
+    if payload.get(THREAD):
+        raise InvalidRequest(
+            "thread is not offered here; send the whole conversation", field=THREAD
+        )
     body: dict[str, Any] = {
         "messages": beside_their_calls([*_system(payload.get("system")), *_messages(payload)]),
         "max_tokens": _max_tokens(payload),

@@ -29,6 +29,7 @@ _STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+THREAD = "thread"  # a conversation that the server keeps
 _THINKING = ("enabled", "adaptive")
 
 
@@ -73,6 +74,9 @@ def error_body(problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         **problem.more(),
     }
+    if problem.param == THREAD:
+        # Clients that begin with a thread go on without one when they are told so in these words.
+        error["details"] = {"error_code": "thread_unsupported_request", "unsupported": [THREAD]}
     return {"type": "error", "error": error}
 
 

@@ -60,8 +60,9 @@ def beside_their_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any
             found.append(message)
             waiting = (results.get(call["id"]) for call in message.get("tool_calls", ()))
             found += [answers.pop(0) for answers in waiting if answers]
-        elif message in results[message["tool_call_id"]]:
+            continue
+        left = results[message["tool_call_id"]]
+        if left and left[0] is message:
             # Nothing before it asked for this.
-            results[message["tool_call_id"]].remove(message)
-            found.append(message)
+            found.append(left.pop(0))
     return found
