@@ -207,12 +207,14 @@ def _unless_unsure(
     least = _kept(text, parts, scores, told)
     if talk > _TALKS:
         raise Unsure(least, None)
-    opened = math.inf
+    likely, opened = least, math.inf
     if talk > _MAY_TALK:
         scores, opened = _wary(parts, scores), _OPENED
-    likely = _kept(text, parts, scores, told, opened)
-    told[doubtful] = _CERTAIN
-    most = _kept(text, parts, scores, told, opened)
+        likely = _kept(text, parts, scores, told, opened)
+    most = likely
+    if len(doubtful):
+        told[doubtful] = _CERTAIN
+        most = _kept(text, parts, scores, told, opened)
     if not least == likely == most:
         raise Unsure(least, (likely, most))
     return least

@@ -28,6 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+EveryLicence = Annotated[
+    bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
+]
 TableOption = Annotated[
     list[Path],
     typer.Option(
@@ -43,9 +46,7 @@ def intents(
     paths: Annotated[list[Path], typer.Argument(help="JSONL of {text|messages, intent, source}.")],
     out: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
     *,
-    every_licence: Annotated[
-        bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
-    ] = False,
+    every_licence: EveryLicence = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Measure what those rows would bring.")
     ] = False,
@@ -78,9 +79,7 @@ def asides(
     base: Annotated[
         Path | None, typer.Option("--artefact", help="What is refitted; the shipped one without.")
     ] = None,
-    every_licence: Annotated[
-        bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
-    ] = False,
+    every_licence: EveryLicence = False,
     json: JsonOption = False,
 ) -> None:
     """Fit anew what finds talk to the classifier.

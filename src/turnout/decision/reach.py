@@ -23,12 +23,11 @@ def reaching(
     Only models of ``allowed`` may answer; None allows all.
     """
     tokenizers = {d.card.tokenizer for d in rules.catalog.deployments.values()}
-    labels = [None, *sorted(rules.intents)]
+    asked = Request(id="", body=_BODY, constraints=Constraints(allow=allowed))
+    features = extract(asked, tokenizers)
+    predictions = [structs.replace(_CALM, label=label) for label in (None, *sorted(rules.intents))]
     for name in names:
-        limits = Constraints(allow=allowed)
-        request = Request(id=name, model=name, body=_BODY, constraints=limits)
-        features = extract(request, tokenizers)
-        predictions = (structs.replace(_CALM, label=label) for label in labels)
+        request = structs.replace(asked, id=name, model=name)
         plans = (decide(request, features, one, Snapshot(), rules) for one in predictions)
         if any(plan.routes for plan in plans):
             yield name

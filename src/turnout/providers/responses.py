@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
-from turnout.core import Chunk, Fault, InvalidRequest, Request
+from turnout.core import Body, Chunk, Fault, InvalidRequest, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import MarkedCodec
 from turnout.providers.openai_chat import dump, headers_of
@@ -31,10 +31,10 @@ class ResponsesCodec(MarkedCodec):
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        native = request.dialect == "responses" and request.native is not None
+        native = request.native if request.dialect == "responses" else None
         try:
-            body = self._body(request, deployment)
-            unsaid = () if native else tuple(unsaid_in_responses(request))
+            body = self._body(request, native, deployment)
+            unsaid = () if native is not None else tuple(unsaid_in_responses(request))
         except (AttributeError, LookupError, TypeError) as error:
             message = "a value in messages or tools has another type than the API gives it"
             raise InvalidRequest(f"{message}: {error}", field="messages") from error
@@ -45,7 +45,7 @@ class ResponsesCodec(MarkedCodec):
             body=dump(body),
             headers=headers_of(request, deployment.provider, stream=stream),
             unsaid=unsaid,
-            translated=request.native is not None and not native,
+            translated=request.native is not None and native is None,
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
@@ -66,8 +66,10 @@ class ResponsesCodec(MarkedCodec):
         except (AttributeError, LookupError, TypeError) as error:
             raise Malformed(str(error)) from error
 
-    def _body(self, request: Request, deployment: Deployment) -> dict[str, Any]:
-        if request.dialect == "responses" and request.native is not None:
-            names = frozenset({deployment.id, deployment.model})
-            return native_body(request.native, request, deployment.model, names, self.mark)
-        return responses_body(request, deployment.model, self.mark)
+    def _body(
+        self, request: Request, native: Body | None, deployment: Deployment
+    ) -> dict[str, Any]:
+        if native is None:
+            return responses_body(request, deployment.model, self.mark)
+        names = frozenset({deployment.id, deployment.model})
+        return native_body(native, request, deployment.model, names, self.mark)

@@ -53,7 +53,9 @@ def _resolved(schema: Schema, root: Schema, depth: int) -> Schema:
 
 def _within(root: Schema, reference: str) -> Schema:
     """What a reference into the schema itself names; a text for any other."""
-    at: Any = root if reference.startswith("#") else _TEXT
-    for step in reference.removeprefix("#").split("/")[1:] if at is root else ():
+    if not reference.startswith("#"):
+        return _TEXT
+    at: Any = root
+    for step in reference.split("/")[1:]:
         at = at.get(step) if isinstance(at, Mapping) else None
     return at if isinstance(at, Mapping) else _TEXT
