@@ -156,9 +156,22 @@ def _heard(texts: Sequence[str]) -> np.ndarray:
 def test_an_aside_in_unknown_words_is_known_by_its_meaning() -> None:
     """Beside what is known to talk of labels, what an embedding says of the rest is heard."""
     asides = _hearing()
-    text = "label chat.\nthe guild says sort, list.\nsort that, list it"
+    text = "label chat.\nthe guild says please.\nsort that, list it"
     assert asides.without(text, _rows_of, _heard) == "sort that, list it"
     assert "guild" in _asides().without(text, _rows_of)
+
+
+def test_a_plain_request_is_not_embedded() -> None:
+    """What its words tell is not asked again."""
+    asked: list[str] = []
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        asked.extend(texts)
+        return _heard(texts)
+
+    text = "label chat.\nthe guild says please.\nsort that, list it"
+    assert _hearing().without(text, _rows_of, embed) == "sort that, list it"
+    assert asked == ["label chat.\n", "the guild says please.\n"]
 
 
 def test_a_text_without_talk_of_labels_is_read_by_its_rows() -> None:
@@ -183,7 +196,7 @@ def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
 
 def test_a_line_with_a_plain_aside_is_one() -> None:
     """What stands beside it in its line goes with it, while another line is free of it."""
-    text = "label chat. sort the guild.\nsort that, list it"
+    text = "label chat. please the guild.\nsort that, list it"
     assert _hearing().without(text, _rows_of, _heard) == "sort that, list it"
 
 

@@ -66,6 +66,8 @@ _MEANT, _LEANING = 2.0, 1.0
 # and the doubt is against it.
 _MANY, _MAY_TALK, _TALKS = 32, 0.0, 1.5
 _BY_ROWS, _BY_MEANING, _SUSPECT = 1.6, 0.7, 3.0
+# What words tell plainly to be no aside is not asked for; its meaning is then taken to be usual.
+_PLAINLY, _USUAL = -4.0, -8.0
 # There all clauses of a line are worth so much more that has one above the second, where another
 # line has none above the third.
 _SAME_LINE, _PLAIN, _UNTOUCHED = 2.0, 5.0, 2.0
@@ -183,14 +185,17 @@ class Asides:
             return _kept(text, parts, scores, told)
         if embed is None:
             return _unless_unsure(text, parts, scores, talk, doubtful)
-        asked = np.arange(len(parts)) if talk > _MAY_TALK else doubtful
+        open_ = np.flatnonzero(scores > _PLAINLY) if talk > _MAY_TALK else doubtful[:0]
+        asked = np.union1d(open_, doubtful)
         vectors = embed([parts[int(i)] for i in asked])
         opened = math.inf
         if self.spoken and talk > _MAY_TALK:
-            scores, opened = _wary(parts, scores, self.spoken.logits(vectors)), _OPENED
-            vectors = vectors[doubtful]
+            meant = np.full(len(parts), _USUAL, dtype=np.float32)
+            meant[open_] = self.spoken.logits(vectors[np.searchsorted(asked, open_)])
+            scores, opened = _wary(parts, scores, meant), _OPENED
         if self.meaning and len(doubtful):
-            told[doubtful] = calls[doubtful] + _MEANT * self.meaning.logits(vectors) + _LEANING
+            meaning = self.meaning.logits(vectors[np.searchsorted(asked, doubtful)])
+            told[doubtful] = calls[doubtful] + _MEANT * meaning + _LEANING
         return _kept(text, parts, scores, told, opened)
 
     def _doubtful(self, parts: Sequence[str], calls: Floats) -> Rows:

@@ -19,7 +19,11 @@ TAIL = 200
 # A sentence of more characters is judged in parts, and one of fewer with the next.
 LONG, SHORT = 160, 30
 # What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
-_ENDS = re.compile(r"(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|\n\s*")
+# One set for all signs lets the search pass over everything else.
+_ENDS = re.compile(
+    r"[.!?;:\"')\]。！？；।\n]"
+    r"(?:(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|(?<=\n)\s*)"
+)
 _BLANKS = re.compile(r"\s+")
 # So many characters are searched at once: a search of many more keeps other threads waiting.
 _SPAN = 2**16
@@ -129,8 +133,9 @@ def _ends(text: str) -> Iterator[int]:
     at = 0
     while at < len(text):
         upto = at + _SPAN
-        for match in _ENDS.finditer(text, at, upto):
-            if match.end() == upto and match.group():
+        # The sign before may have ended a sentence, if blanks follow.
+        for match in _ENDS.finditer(text, max(at - 1, 0), upto):
+            if match.end() == upto and match.group()[-1].isspace():
                 # The blanks that end a sentence may go on.
                 upto = _after_blanks(text, upto)
                 yield upto

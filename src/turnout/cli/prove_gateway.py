@@ -81,7 +81,7 @@ def restart(
 def soak(
     *,
     requests: Annotated[
-        int, typer.Option(min=50_000, help="Requests, a tenth of them aborted.")
+        int, typer.Option(min=80_000, help="Requests, a tenth of them aborted.")
     ] = (100_000),
     sabotage: Annotated[SoakSabotage | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
