@@ -1,6 +1,7 @@
 """A key's life by commands, and what the list says of it."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -60,15 +61,24 @@ def test_a_budget_says_under_which_name_it_is_kept(
     assert run(capfd, "budgets", "list", *settings).out.count("model fast: $5") == 1
 
 
+def test_a_new_key_is_all_that_standard_output_has(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """So that a script takes it as it is; what a person should know is said beside it."""
+    said = run(capfd, "keys", "create", "ci", "--config", _settings(tmp_path))
+    assert re.fullmatch(r"tnk_\S+\n", said.out)
+    assert "keep it now" in said.err
+
+
 def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The new secret is shown once, with the time that the old one ends."""
     settings = ("--config", _settings(tmp_path))
     made = json.loads(run(capfd, "keys", "create", "ci", "--json", *settings).out)
-    shown = run(capfd, "keys", "rotate", made["id"], "--overlap-hours", "1.5", *settings).out
-    secret, said = shown.splitlines()
+    shown = run(capfd, "keys", "rotate", made["id"], "--overlap-hours", "1.5", *settings)
+    (secret,) = shown.out.splitlines()
     assert secret.startswith("tnk_")
     assert secret != made["key"]
-    assert said.startswith(f"{made['id']}: the old secret opens until 20")
+    assert shown.err.startswith(f"{made['id']}: the old secret opens until 20")
     told = run(capfd, "keys", "rotate", made["id"], "--json", *settings).out
     assert json.loads(told)["key"] not in (secret, made["key"])
     renamed = run(capfd, "keys", "rename", made["id"], "nightly", *settings)

@@ -115,3 +115,22 @@ def _rests(w: World) -> bool:
     made = w.upstream.invoice[0].completion_tokens
     time.sleep(1)
     return w.upstream.invoice[0].completion_tokens == made
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_a_caller_who_left_has_cost_is_counted(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture, *, stream: bool
+) -> None:
+    """In the metrics and in the log, as in the ledger."""
+    caplog.set_level("INFO", "turnout")
+    script = {"coder": "f-drip20ms-tokens60" if stream else "f-slow1s-tokens60"}
+    with world(models=script, ledger=str(tmp_path / "ledger.db")) as w:
+        leave(w, "/v1/chat/completions", stream=stream)
+        assert soon(lambda: settled(w))
+        assert soon(lambda: [r for r in caplog.records if r.msg == "left"])
+        counted = w.get("/metrics").body.decode()
+    assert 'end="cancelled"' in counted
+    assert "turnout_cost_usd_total{" in counted
+    (line,) = (vars(r)["fields"] for r in caplog.records if r.msg == "left")
+    assert line["attempts"] == ["cancelled"]
+    assert line["cost_usd"] > 0

@@ -18,6 +18,7 @@ from tests.runtime.world import config
 from turnout import Router
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
+from turnout.ledger import store_at
 from turnout.runtime import NoRecorder
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -44,11 +45,14 @@ async def test_a_broken_configuration_is_not_taken() -> None:
         await gateway.engine.aclose()
 
 
-async def test_a_stream_outlives_a_reload_that_removes_its_model() -> None:
-    """It ends as it would have, however long its configuration let it take."""
+async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path) -> None:
+    """It ends as it would have, at the price it began with, however long it may take."""
     with FaultyUpstream() as upstream:
-        settings = config(upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20})
-        gateway = Gateway(Router.from_config(settings, environ={}, recorder=NoRecorder()))
+        settings = config(
+            upstream, models={"coder": "acme/f-drip20ms"}, timeouts={"total_s": 20},
+            ledger=str(tmp_path / "ledger.db"),
+        )  # fmt: skip
+        gateway = Gateway(Router.from_config(settings, environ={}))
         old = gateway.engine
         reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
         stream = await old.achat("Tell me something", model="coder", stream=True)
@@ -62,6 +66,9 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model() -> None:
         assert len(upstream.invoice) == 1
         await old.retire(recording=True)
         await gateway.engine.aclose()
+    rows = store_at(tmp_path / "ledger.db").fetch("SELECT cost FROM calls")
+    assert len(rows) == 1
+    assert rows[0][0] > 0
 
 
 def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:

@@ -11,6 +11,7 @@ from tests.gateway.world import Answer, World, chat, world
 from tests.ledger.conftest import running_postgres
 from turnout.gateway.access import Access
 from turnout.ledger import listed, store_at, verify
+from turnout.ledger.sqlite import SqliteStore
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}
 
@@ -73,3 +74,38 @@ def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
         said = w.get("/readyz").json()
         assert said["status"] == "the ledger cannot record"
         assert said["models"]
+
+
+def test_a_lost_file_opens_nothing_to_everybody(tmp_path: Path) -> None:
+    """Once there was a key, nobody passes without one, though another file has none."""
+    file = tmp_path / "ledger.db"
+    with world(access=Access(admin=ADMIN["x-api-key"]), ledger=str(file)) as w:
+        key = w.post("/v1/keys", {"name": "test"}, ADMIN).json()["key"]
+        assert _ask(w, key).status == 200
+        for name in ("", "-wal", "-shm"):
+            Path(f"{file}{name}").unlink()
+        assert _ask(w, key).status == 503
+        assert _ask(w, "").status in (401, 503)
+        other = SqliteStore(tmp_path / "other.db")
+        other.open()
+        other.close()
+        (tmp_path / "other.db").rename(file)
+        _eventually(lambda: w.get("/readyz").status == 200)
+        assert _ask(w, "").status == 401
+        assert _ask(w, key).status == 401
+
+
+def test_only_the_log_says_where_the_ledger_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller gets a code and a time to come back; one line is written for many requests."""
+    file = tmp_path / "ledger.db"
+    with world(ledger=str(file)) as w:
+        assert _ask(w, "").status == 200
+        file.unlink()
+        refused = [_ask(w, "") for _ in range(5)]
+    assert {(answer.status, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+    assert not any(str(tmp_path) in answer.body.decode() for answer in refused)
+    said = [vars(r)["fields"] for r in caplog.records if r.msg == "the ledger cannot be used"]
+    assert len(said) == 1
+    assert str(file) in said[0]["problem"]

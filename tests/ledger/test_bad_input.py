@@ -1,5 +1,6 @@
 """Every bad file, folder, disk and clock gets one clear line, and loses nothing."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.ledger.money import CATALOG, Told, tell, traffic
 from turnout.core import ConfigError, InvalidRequest, LedgerError
 from turnout.ledger import Ledger, listed, shown, verify
 from turnout.ledger.sqlite import SqliteStore
+from turnout.ledger.writer import RECOVERY_PAUSE_S
 
 
 def _file(path: Path) -> SqliteStore:
@@ -54,6 +56,26 @@ async def test_a_damaged_file_is_found(tmp_path: Path) -> None:
         found = [str(error)]
     assert found
     assert all("\n" not in line for line in found)
+
+
+async def test_a_file_that_is_lost_while_it_is_written(tmp_path: Path) -> None:
+    """Nothing more is promised, and no new one begins in its place; put back, it goes on."""
+    path, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
+    first, second, third = traffic(3, 1)
+    with Ledger(_file(path), catalog=CATALOG) as ledger:
+        await tell(ledger, first)
+        path.rename(aside)
+        with pytest.raises(LedgerError, match="removed or replaced while it was written"):
+            await tell(ledger, second)
+        await asyncio.sleep(RECOVERY_PAUSE_S)
+        with pytest.raises(LedgerError, match="is gone, with its keys and budgets; put it back"):
+            await tell(ledger, third)
+        assert not path.exists()
+        aside.rename(path)
+        await asyncio.sleep(RECOVERY_PAUSE_S)
+        await tell(ledger, third)
+    settled = [line.id for line in listed(_file(path)) if line.state == "settled"]
+    assert sorted(settled) == [first.decision.id, third.decision.id]
 
 
 async def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:

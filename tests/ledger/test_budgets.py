@@ -141,5 +141,22 @@ def test_a_session_of_the_same_name_is_each_tenants_own() -> None:
     assert len(accounts) == 2
 
 
+async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: MakeStore) -> None:
+    """Each tenant's session of that name has all of it, another session has no such budget."""
+    budget = Budget(per="session", name="s", window="total", unit="requests", limit=1)
+    limits = Limits([budget])
+    in_it = [limits.charges(_in_session(t), {}, Bound(0, 0), 0) for t in ("team:a", "key:k/1")]
+    assert [[c.subject for c in charges] for charges in in_it] == [["team:a/s"], ["key:k/1/s"]]
+    assert not limits.charges(asked(1, session="t", tenant="team:a"), {}, Bound(0, 0), 0)
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(limits)
+        assert [s.subject for s in standings(ledger.store, [budget], 0)] == ["s"]
+        request = _in_session("team:a")
+        await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
+        assert [(s.subject, s.held) for s in standings(ledger.store, [budget], 0)] == [
+            ("team:a/s", 1)
+        ]
+
+
 def _in_session(tenant: str) -> Request:
     return asked(1, session="s", tenant=tenant)

@@ -76,7 +76,8 @@ def create(
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
-        out.print(f"{secret}\n{key.id}: keep it now, it is stored as a hash only")
+        out.print(secret)
+        err.print(f"{key.id}: keep it now, it is stored as a hash only")
 
 
 @keys.command("list")
@@ -122,7 +123,8 @@ def rotate(
     if json:
         print_json({**key.as_dict(), "key": secret})
     else:
-        out.print(f"{secret}\n{key.id}: the old secret opens until {_day(key.old_until_ms)} UTC")
+        out.print(secret)
+        err.print(f"{key.id}: the old secret opens until {_day(key.old_until_ms)} UTC")
 
 
 @keys.command()

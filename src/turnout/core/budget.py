@@ -5,7 +5,7 @@ whatever its time zone, and a clock that is set back opens no second window.
 This module does not know clocks, storage or who is asking.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -98,6 +98,12 @@ class Standing:
             "resets_at": None if self.resets_ms is None else _instant(self.resets_ms),
         }
 
+    def _asked(self, show: Callable[[int], str]) -> str:
+        """What a request would have needed, where that is not plain."""
+        if self.asked is None or self.budget.unit == "requests":
+            return ""
+        return f", asked for {show(self.asked)}"
+
     def line(self) -> str:
         """The numbers in one line."""
         show = _shown_usd if self.budget.unit == "usd" else _shown_count
@@ -108,7 +114,7 @@ class Standing:
         reset = "" if self.resets_ms is None else f", resets at {_instant(self.resets_ms)}"
         return (
             f"{self.budget.per} {self.subject}: {limit}{unit} {_EACH[self.budget.window]}, "
-            f"spent {spent}, held {held}, left {left}{reset}"
+            f"spent {spent}, held {held}, left {left}{self._asked(show)}{reset}"
         )
 
 

@@ -11,14 +11,14 @@ from contextlib import aclosing
 
 from msgspec import Struct, field, structs
 
-from turnout.core import Chunk, Delta, Request, RouterError, Usage
+from turnout.core import Chunk, Delta, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
 from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import attempts_of, decision_headers, left_out_header
-from turnout.runtime import Engine, Walk, failure, refusal
+from turnout.runtime import Walk, failure, refusal
 
 _EVENTS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -31,16 +31,14 @@ _KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reas
 
 
 async def answer(
-    engine: Engine, dialect: ApiDialect, inbound: Inbound, request: Request, out: Exchange
-) -> Walk:
-    """Decides, calls and answers; returns the walk once all is settled. Raises RequestError."""
-    walk = await engine.begin(request)
+    walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
+) -> None:
+    """Calls and answers; all is settled when this returns. Raises RequestError."""
     answering = _Answering(
-        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=request.id,
-        hold_s=engine.parts.config.timeouts.hold_s,
+        dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=walk.request.id,
+        hold_s=hold_s,
     )  # fmt: skip
     await (answering.stream() if inbound.stream else answering.whole())
-    return walk
 
 
 class _Answering(Struct, kw_only=True):

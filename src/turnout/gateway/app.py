@@ -26,7 +26,7 @@ from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, kept_of, key_of, replay
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
-from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Messages, Responses
+from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
 from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Once
@@ -37,9 +37,9 @@ from turnout.gateway.problem import Problem, bad_request, internal, problem_of, 
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
-from turnout.gateway.tracing import traces_of
+from turnout.gateway.tracing import Traced, traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, new_id, replays_in, worked
+from turnout.runtime import Engine, Replays, Walk, new_id, replays_in, worked
 
 _LOG = logging.getLogger("turnout.gateway")
 _LEFT = 499
@@ -81,6 +81,7 @@ class Gateway:
         self._cache = Cache()
         self._others: Callable[[Cooldown], object] = lambda _: None
         self._in_flight = 0
+        self._outage = log.Outage()
         self._default = Chat()
         self._once = Once(self._replays, self._json)
         self._conversations = Conversations(self._replays, self._json)
@@ -179,6 +180,8 @@ class Gateway:
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
             problem = problem_of(error)
+            if isinstance(error, LedgerError):
+                self._outage.tell(str(error))
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
@@ -241,22 +244,31 @@ class Gateway:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)
             if self._traces is None:
-                walk = await answer(engine, dialect, inbound, request, out)
+                walk = await self._answered(engine, dialect, inbound, Traced(request), out)
             else:
                 with self._traces.request(request) as traced:
-                    walk = await answer(engine, dialect, inbound, traced.request, out)
-                    traced.walk = walk
+                    walk = await self._answered(engine, dialect, inbound, traced, out)
             if key is not None:
                 kept = kept_of(walk, out, rules.ttl_s, stream=inbound.stream)
                 if kept is not None:
                     self._cache.put(key, kept, rules.most_bytes)
-            self._recent.keep(
-                request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
-            )
-            self._metrics.walk(walk)
-            log.answered(arrival.id, walk, engine.receipt)
 
         return handle
+
+    async def _answered(
+        self, engine: Engine, dialect: ApiDialect, inbound: Inbound, traced: Traced, out: Exchange
+    ) -> Walk:
+        """The walk of a request, all of it settled; it is told of however it ended."""
+        walk = traced.walk = await engine.begin(traced.request)
+        try:
+            await answer(walk, dialect, inbound, out, engine.parts.config.timeouts.hold_s)
+        finally:
+            self._recent.keep(
+                walk.request.tenant, walk.decision, walk.outcomes, walk.cost_pico_usd, walk.scans
+            )
+            self._metrics.walk(walk)
+            log.answered(walk.request.id, walk, engine.receipt)
+        return walk
 
     async def _json(self, arrival: Arrival) -> object:
         if arrival.payload is None:

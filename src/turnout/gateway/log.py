@@ -5,6 +5,7 @@ Invariant: only the fields named here are written; texts of callers and provider
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from turnout.core import Scan, usd
 if TYPE_CHECKING:
     from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
 
+_OWN = logging.getLogger("turnout.gateway")
 _LOG = logging.getLogger("turnout.gateway.access")
+_SELDOM_S = 10.0
 
 
 class JsonLines(logging.Formatter):
@@ -58,11 +61,10 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
 def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]") -> None:
     """A decision that was carried out; its ``account`` is taken only where the line is written.
 
-    What no model answered is a ``failed`` one, unless the caller left or it was blocked.
+    What no model answered is a ``failed`` one, unless the caller ``left`` or it was blocked.
     """
-    last = walk.outcomes[-1] if walk.outcomes else None
-    failed = last is not None and last.error is not None and walk.decision.blocked is None
-    level = logging.WARNING if failed else logging.INFO
+    event = "answered" if walk.decision.blocked or walk.stopped else _end_of(walk)
+    level = logging.WARNING if event == "failed" else logging.INFO
     if not _LOG.isEnabledFor(level):
         return
     decision, receipt = walk.decision, account(walk)
@@ -79,7 +81,28 @@ def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]"
     }
     if walk.scans:
         fields["scans"] = [scan_fields(scan) for scan in walk.scans]
-    _LOG.log(level, "failed" if failed else "answered", extra={"fields": fields})
+    _LOG.log(level, event, extra={"fields": fields})
+
+
+def _end_of(walk: "Walk") -> str:
+    last = walk.outcomes[-1] if walk.outcomes else None
+    if last is None or last.status == "cancelled":
+        return "left"
+    return "failed" if last.error is not None else "answered"
+
+
+class Outage:
+    """Says that the ledger cannot be used, but not of each request that it fails."""
+
+    def __init__(self) -> None:
+        self._said_s = -_SELDOM_S
+
+    def tell(self, problem: str) -> None:
+        """A request failed by it."""
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _SELDOM_S:
+            self._said_s = now_s
+            _OWN.error("the ledger cannot be used", extra={"fields": {"problem": problem}})
 
 
 def scan_fields(scan: Scan) -> dict[str, Any]:

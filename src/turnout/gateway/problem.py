@@ -103,7 +103,15 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
     (Unavailable, 502, "api_error", "provider_unavailable"),
     (BadResponse, 502, "api_error", "bad_provider_response"),
     (ConfigError, 500, "api_error", "configuration"),
-    (LedgerError, 503, "api_error", "ledger_unavailable"),
+)
+
+
+_UNRECORDED = Problem(
+    status=503,
+    type="api_error",
+    code="ledger_unavailable",
+    message="the ledger cannot be used now, so nothing may be spent; the gateway's log says why",
+    retry_after_s=DEFAULT_WAIT_S,
 )
 
 
@@ -130,6 +138,9 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
             message=str(error),
             param="model",
         )
+    if isinstance(error, LedgerError):
+        # Where it is, and what its server says, is no caller's to know.
+        return _UNRECORDED
     status, kind, code = next(
         (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "api_error", "internal")
     )

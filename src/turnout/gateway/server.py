@@ -5,6 +5,7 @@ drain's deadline. This module does not know what is served.
 """
 
 import asyncio
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from turnout.gateway.http1 import Bounds, Handler, ServerConnection
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+_LOG = logging.getLogger("turnout.gateway")
 _BACKLOG = 2048
 _LOOK_EVERY_S = 0.1
 
@@ -55,6 +57,7 @@ class HttpServer:
         if self._watch is not None:
             self._watch.cancel()
         if tasks:
+            _LOG.warning("answers were cut short by the end", extra={"fields": {"n": len(tasks)}})
             # Cancelled handlers settle what they have used.
             await asyncio.wait(tasks, timeout=10)
 

@@ -4,7 +4,6 @@ Pure: the rules, the time and the calls come in as arguments.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
 
 from turnout.core import Bound, Budget, Request, window_of
 from turnout.ledger.entries import Call, Charge, Use
@@ -28,9 +27,9 @@ class Limits:
     def __bool__(self) -> bool:
         return bool(self.budgets)
 
-    def of(self, per: str, subject: str) -> Iterable[Budget]:
-        """The budgets that apply to one subject."""
-        general, own = self._named.get((per, None)), self._named.get((per, subject))
+    def of(self, per: str, subject: str, name: str | None = None) -> Iterable[Budget]:
+        """The budgets that apply to one subject; ``name`` is what it is called in them."""
+        general, own = self._named.get((per, None)), self._named.get((per, name or subject))
         if own is None:
             return () if general is None else general.values()
         return own.values() if general is None else {**general, **own}.values()
@@ -47,8 +46,8 @@ class Limits:
         most = _most(bounds.values(), spent)
         found = [
             _charge(budget, subject, most, at_ms)
-            for per, subject in _subjects(request)
-            for budget in self.of(per, subject)
+            for per, subject, name in _subjects(request)
+            for budget in self.of(per, subject, name)
         ]
         by_model: dict[str, list[Bound]] = {}
         for deployment, bound in bounds.items():
@@ -59,19 +58,18 @@ class Limits:
         return tuple(found)
 
 
-def _subjects(request: Request) -> Iterable[tuple[str, str]]:
-    yield "all", "all"
+def _subjects(request: Request) -> Iterable[tuple[str, str, str]]:
+    """What it counts for: of which kind, what is counted, what that is called in a budget."""
+    yield "all", "all", "all"
     caller = request.caller
     if caller is not None:
-        yield from product(("key",), caller.keys or (caller.key,))
+        yield from (("key", key, key) for key in caller.keys or (caller.key,))
         if caller.team is not None:
-            yield "team", caller.team
+            yield "team", caller.team, caller.team
     if request.session is not None:
         # A session's name is the caller's own: two tenants may use the same.
-        yield (
-            "session",
-            f"{request.tenant}/{request.session}" if request.tenant else request.session,
-        )
+        session = f"{request.tenant}/{request.session}" if request.tenant else request.session
+        yield "session", session, request.session
 
 
 def _model(deployment: str) -> str:

@@ -95,7 +95,8 @@ class Directory:
             keys = stored_keys(self._store)
             self._stored = tuple(stored_budgets(self._store))
             self._callers = callers_of(keys)
-            self._any = bool(keys)
+            # A file that was lost, or came back older, opens nothing to everybody.
+            self._any = self._any or bool(keys)
             self._revision = revision
             self._changed(Limits(self.budgets))
         self._read_s = at_s

@@ -30,8 +30,7 @@ from turnout.ledger.replays import outdated
 from turnout.ledger.sessions import Sessions
 from turnout.ledger.store import Store
 from turnout.ledger.ticket import DONE, Ticket
-from turnout.ledger.twins import extremes
-from turnout.ledger.under_way import UnderWay
+from turnout.ledger.under_way import Models, UnderWay
 from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
@@ -102,11 +101,8 @@ class Ledger(Recorder):
         return self
 
     def price_by(self, catalog: Catalog) -> None:
-        """From now on calls are priced by another catalogue."""
-        self._catalog = catalog
-        # Vectors are compared with no other model's answer, and no stand-in gives them.
-        self._chat = catalog.only("chat")
-        self._marks = extremes(self._chat)
+        """Requests that begin from now on are priced by another catalogue."""
+        self._models = Models.of(catalog)
 
     def limit_by(self, limits: Limits) -> None:
         """From now on holds must fit these budgets."""
@@ -270,7 +266,8 @@ class Ledger(Recorder):
             charges=charges,
             replaces=known.granted.charges if known and known.granted else (),
         )
-        entry = known or self._open.setdefault(decision_id, UnderWay(request=request, hold=hold))
+        begun = UnderWay(request=request, hold=hold, models=self._models)
+        entry = known or self._open.setdefault(decision_id, begun)
         entry.hold, entry.bounds = hold, bounds
         entry.lease_until = time.monotonic() + self._lease_s
         return entry
@@ -279,7 +276,9 @@ class Ledger(Recorder):
         entry = self._open.get(outcome.decision_id)
         if entry is None:
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
-        call = call_of(outcome, len(entry.recorded), self._catalog, self._stand_in_for(outcome))
+        stand_in = self._stand_in_for(entry, outcome.route.deployment)
+        priced_as = stand_in if outcome.is_answer else None
+        call = call_of(outcome, len(entry.recorded), entry.models.every, priced_as)
         entry.recorded.append((outcome, call))
         verified = outcome.route.role == "verifier"
         if not verified and (outcome.status != "failed" or outcome.released):
@@ -293,12 +292,8 @@ class Ledger(Recorder):
         more.asking = self._inbox.submit(more.hold, _loop())
         return more.asking
 
-    def _stand_in_for(self, outcome: Outcome) -> Deployment | None:
-        chat = self._is_chat(outcome.route.deployment)
-        return self._stand_in if outcome.is_answer and chat else None
-
-    def _is_chat(self, deployment: str | None) -> bool:
-        return deployment is None or deployment in self._chat.deployments
+    def _stand_in_for(self, entry: UnderWay, deployment: str | None) -> Deployment | None:
+        return self._stand_in if entry.models.is_chat(deployment) else None
 
     def _settle(self, decision: Decision) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
@@ -309,9 +304,9 @@ class Ledger(Recorder):
             decision,
             entry.recorded,
             unwritten=entry.unwritten(),
-            catalog=self._chat,
-            marks=self._marks,
-            stand_in=self._stand_in if self._is_chat(decision.deployment) else None,
+            catalog=entry.models.chat,
+            marks=entry.models.marks,
+            stand_in=self._stand_in_for(entry, decision.deployment),
             at_ms=self.now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),

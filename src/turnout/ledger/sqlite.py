@@ -57,6 +57,7 @@ class SqliteStore:
         self._synchronous = synchronous
         self._connection: apsw.Connection | None = None
         self._lock: int | None = None
+        self._file: tuple[int, int] | None = None  # which one was open last
 
     def open(self) -> None:
         """As Store.open; also refuses a file that another process is writing."""
@@ -88,6 +89,7 @@ class SqliteStore:
             for sql, rows in then(balances):
                 cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
+            self._look_for_file()
         except (apsw.ConstraintError, OverflowError, TypeError, ValueError) as error:
             cursor.execute("ROLLBACK")
             raise Conflict(_words(error)) from error
@@ -116,6 +118,12 @@ class SqliteStore:
             finally:
                 connection.close()
 
+    def _look_for_file(self) -> None:
+        """Raises StoreFailure where what was just written is in no file that anybody will find."""
+        if not self._vfs and _which(self.path) != self._file:
+            self.close()
+            raise StoreFailure(f"{self.where} was removed or replaced while it was written")
+
     def close(self) -> None:
         """As Store.close."""
         connection, self._connection = self._connection, None
@@ -127,7 +135,9 @@ class SqliteStore:
             os.close(lock)
 
     def _connect(self) -> None:
-        fresh = not self.path.exists()
+        fresh = not self._vfs and not self.path.exists()
+        if fresh:
+            self._make_file()
         connection = apsw.Connection(self.where, vfs=self._vfs)
         self._connection = connection
         connection.set_busy_timeout(BUSY_MS)
@@ -141,8 +151,19 @@ class SqliteStore:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         for migration in missing(_applied(connection), self.where):
             _run(connection, migration.__name__, list(migration("sqlite")))
-        if fresh and not self._vfs:
+        if fresh:
             _sync_folder(self.path.parent)
+        self._file = _which(self.path)
+
+    def _make_file(self) -> None:
+        """An empty one that only its owner reads. Raises ConfigError where one was lost."""
+        if self._file is not None:
+            raise ConfigError(
+                f"{self.where} is gone, with its keys and budgets; put it back, or restart to "
+                "begin a new one"
+            )
+        with suppress(OSError):  # said better by SQLite, which tries it again
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _guard_wal(self, connection: apsw.Connection) -> None:
         """Shrink a log that readers kept from being written back, when it has grown too long."""
@@ -201,6 +222,15 @@ def check_file(path: Path) -> list[str]:
         finally:
             connection.close()
     return [" ".join(str(row[0]).split()) for row in rows if row[0] != "ok"]
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """The file that is at a path now, however it is called."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _locked(lock: int) -> bool:

@@ -20,9 +20,7 @@ def _of(store: Store, budget: Budget, at_ms: int) -> Iterator[Standing]:
         for account, spent, held in rows_if_any(store, sql, (window,))
         if account.startswith(start) and account.endswith(end)
     }
-    named = budget.name or ("all" if budget.per == "all" else None)
-    subjects = [named] if named is not None else list(used)
-    for subject in subjects:
+    for subject in _subjects(budget, used):
         spent, held = used.get(subject, (0, 0))
         yield Standing(
             budget=budget,
@@ -32,3 +30,13 @@ def _of(store: Store, budget: Budget, at_ms: int) -> Iterator[Standing]:
             spent=spent,
             held=held,
         )
+
+
+def _subjects(budget: Budget, used: Iterable[str]) -> Iterable[str]:
+    """Whom it counts for: the one it names, else all that have used it."""
+    if budget.per == "session" and budget.name is not None:
+        own = [who for who in used if f"/{who}".endswith(f"/{budget.name}")]
+        return own or [budget.name]
+    if budget.name is not None:
+        return [budget.name]
+    return ["all"] if budget.per == "all" else used

@@ -1,5 +1,7 @@
 """A request under way, as the ledger knows it: what is asked for, granted, called and written.
 
+It is priced to its end by the models of the configuration that it began with.
+
 Invariant: a hold counts as granted only once it is known to be in the ledger. This module does not
 know the writer or SQL.
 """
@@ -8,11 +10,31 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field, structs
 
+from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
 from turnout.ledger.account import Recorded
 from turnout.ledger.charges import Spent, spent_of, uses
 from turnout.ledger.entries import Call, Hold, Settlement
 from turnout.ledger.ticket import Ticket
+from turnout.ledger.twins import extremes
+
+
+class Models(Struct, frozen=True, kw_only=True):
+    """What calls are priced by, and what answers are compared with."""
+
+    every: Catalog
+    chat: Catalog  # vectors are compared with no other model's answer, and no stand-in gives them
+    marks: Mapping[str, str]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> "Models":
+        """Those of a catalogue."""
+        chat = catalog.only("chat")
+        return cls(every=catalog, chat=chat, marks=extremes(chat))
+
+    def is_chat(self, deployment: str | None) -> bool:
+        """Whether a deployment answers, or none was chosen."""
+        return deployment is None or deployment in self.chat.deployments
 
 
 class UnderWay(Struct, kw_only=True):
@@ -20,6 +42,7 @@ class UnderWay(Struct, kw_only=True):
 
     request: Request
     hold: Hold
+    models: Models
     lease_until: float = 0.0
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     granted: Hold | None = None  # the hold as it is known to be in the ledger

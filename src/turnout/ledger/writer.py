@@ -45,7 +45,7 @@ class Writer:
         self._idle_s = idle_s
         self.inbox = Inbox(store.where, self._work)
         self._owed: deque[Settlement] = deque()
-        self._is_open = False
+        self._is_open = self._was_open = False
         self._retry_at = 0.0
         self._swept_at = 0.0
         self._failure: RouterError | None = None
@@ -111,11 +111,12 @@ class Writer:
             self._store.open()
         except ConfigError as error:
             self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
-            self._failure = error
+            # What has worked may work again, so that callers are told to come back.
+            self._failure = _unrecorded(error) if self._was_open else error
         except StoreFailure as error:
             self._down(error)
         else:
-            self._is_open = True
+            self._is_open = self._was_open = True
             self._failure = None
             self._sweep(opening=True)
         return self._is_open
@@ -124,7 +125,7 @@ class Writer:
         self._is_open = False
         self._store.close()
         self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
-        self._failure = LedgerError(f"the ledger cannot record: {error}")
+        self._failure = _unrecorded(error)
 
     def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
@@ -201,3 +202,7 @@ class Writer:
             return
         except StoreFailure as error:
             self._down(error)
+
+
+def _unrecorded(error: RouterError) -> LedgerError:
+    return LedgerError(f"the ledger cannot record: {error}")

@@ -44,7 +44,7 @@ class Walk(Struct, kw_only=True):
         """Whether the answer came to an end of its own, a refusal's included."""
         if self.decision.blocked or self.stopped:
             return True
-        return self.outcomes[-1].status == "ok"
+        return bool(self.outcomes) and self.outcomes[-1].status == "ok"
 
     @property
     def cost_pico_usd(self) -> int | None:
