@@ -87,8 +87,8 @@ _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>«»“”「」『』（）【】", ")(][}{><»«”“」「』『）（】【", strict=True))
 _FENCES = ("```", '"""', "'''", "---", "===", "###")
-# Signs at the ends that stand alone; what ends a sentence may, behind a blank. An arrow in front and
-# a full stop behind the end of a sentence came with what stood around.
+# Signs at the ends that stand alone; what ends a sentence may, behind a blank. An arrow in front,
+# and a full stop behind the end of a sentence, came with what stood around.
 _ALONE = re.compile(r"^(?:[^\w\s]+\s+|[-=]+>)+(?=\S)|(?:\s+[^\w\s.!?]+)+$|(?<=[!?。！？])\.$")
 # So few characters are no request that others could have stood around.
 _LEAST = 5
