@@ -123,7 +123,7 @@ def _without(data: tuple[Path, ...], language: str) -> dict[str, Any]:
     found: dict[str, Any] = {f"{language}: rows": len(kept_rows)}
     if benign.any():
         name = f"{language}: intents, macro-F1 where present"
-        found[name] = _present_f1(kept_rows, labels, benign)
+        found[name] = four_way(kept_rows, labels, benign)
         right = [
             {"writing": "creative"}.get(str(row.intent), row.intent) == label
             for row, label, take in zip(kept_rows, labels, benign, strict=True)
@@ -182,8 +182,3 @@ def _floor(data: tuple[Path, ...]) -> dict[str, Figure]:
 def _three(both: Any) -> Any:
     creative = np.maximum(both[:, 1], both[:, 8])
     return np.stack([both[:, 0], creative, both[:, 2]], axis=1).argmax(axis=1)
-
-
-def _present_f1(rows: Sequence[Row], labels: Sequence[str], chosen: Any) -> float:
-    present = {r.intent for r, c in zip(rows, chosen, strict=True) if c} & set(FOUR)
-    return four_way(rows, labels, chosen) * len(FOUR) / max(1, len(present))

@@ -55,6 +55,17 @@ def test_every_line_has_its_line(
     assert found[0]["success"] == found[5]["success"]
 
 
+def test_what_is_called_gzip_is_gzip(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever opens it by its name can read it."""
+    source, target = tmp_path / "p.jsonl", tmp_path / "out.jsonl.gz"
+    source.write_bytes(LINES[0])
+    told = ("--prompts", str(source), "--bundle", str(bundle), "--out", str(target))
+    assert run(capfd, "predict", *told).code == 0
+    assert json.loads(gzip.decompress(target.read_bytes()))["id"] == "a"
+
+
 ODD = [
     b'{"id": 12345678901234567890123, "query": "An id of many bits."}',
     b'{"id": "\\ud800", "query": "An id that is half of a character."}',

@@ -94,6 +94,7 @@ def test_added_by_probes_and_by_a_prior_it_is_predicted_evaluated_and_served(
     assert after.predictor.models == ("small", "large", "coder", "other")
     assert after.catalogue["other"]["mean_cost_usd"] == pytest.approx(0.0003)
     assert after.catalogue["coder"]["mean_cost_usd"] == 0.004
+    assert after.catalogue["other"]["quality"] == pytest.approx(0.3)
 
     source, target = bundle.parent / "ask.jsonl", bundle.parent / "out.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in prompts(40, seed=4)))
@@ -158,3 +159,21 @@ def test_what_cannot_be_added_is_one_line(
         assert ran.code == 2
         assert words in ran.err
     assert open_bundle(bundle).digest == digest
+
+
+def test_the_mean_of_hard_probes_is_not_taken_for_its_own(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of the sums it gets half; on all prompts it is expected to do better, as the others do."""
+    rows = [row for row in prompts(240) if row["task"] == "sums"]
+    source = bundle.parent / "hard.jsonl"
+    probes = [{**row, "score": n % 2} for n, row in enumerate(rows)]
+    mixed = [{**row, "score": 1} for row in prompts(24) if row["task"] == "names"]
+    source.write_text("".join(json.dumps(row) + "\n" for row in [*probes, *mixed]))
+    added = run(capfd, "probe", "coder", "--bundle", str(bundle), "--outcomes", str(source))
+    assert added.code == 0
+    opened = open_bundle(bundle)
+    quality, (newcomer,) = opened.catalogue["coder"]["quality"], opened.predictor.newcomers
+    assert f"mean quality {quality:.3f}" in added.out
+    assert newcomer.prior == pytest.approx((len(rows) / 2 + 12) / (len(rows) + 12), abs=0.01)
+    assert quality > newcomer.prior + 0.1

@@ -188,6 +188,23 @@ def test_calibration_counts_no_missing_outcome_as_lost() -> None:
     assert found.threshold == 0
 
 
+def test_the_saving_is_by_the_costs_of_the_table() -> None:
+    """A long prompt costs more with every model; by means a quarter would be saved."""
+    score = np.ones((200, 2))
+    score[::2, 0] = 0
+    cost = np.tile([1.0, 2.0], (200, 1))
+    cost[::2] *= 10
+    table = OutcomeTable(
+        name="long", prompts=tuple({"id": n} for n in range(200)), models=("a", "b"),
+        score=score, cost_usd=cost,
+    )  # fmt: skip
+    found = calibrate(table, np.where(score == 1, 0.9, 0.1), {"a": 5.5, "b": 11.0}, quality=0.95)
+    assert found.saving == pytest.approx(1 / 22)
+    cost[:, 0] = np.nan
+    found = calibrate(table, np.where(score == 1, 0.9, 0.1), {"a": 1.0, "b": 11.0}, quality=0.95)
+    assert found.saving == pytest.approx(1 / 22)
+
+
 def test_the_saving_of_unknown_prices_is_unknown() -> None:
     """Neither a warning nor a number."""
     table, success = world(400, 0.0)

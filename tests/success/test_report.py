@@ -9,7 +9,7 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import MODELS, unpriced_bundle, write_table
 from turnout.evaluation.driver import drive
-from turnout.evaluation.report import Row
+from turnout.evaluation.report import Curve, Row
 from turnout.evaluation.report_rows import Rows
 from turnout.evaluation.table_files import read_table
 from turnout.policies import Cheapest, Strongest
@@ -117,13 +117,29 @@ def test_the_command_prints_json_and_draws(
     assert json.loads(ran.out)["prompts"] == 240
 
 
+def test_the_curves_of_the_plot_are_mixes() -> None:
+    """A mix of two models costs what its parts cost, which is no straight line among decades."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure as Canvas
+
+    from turnout.evaluation.plot import draw_curves
+
+    curve = Curve(figures={}, mixed=((0.001, 0.6), (1.0, 0.8)), routed=((0.0, 0.5),))
+    axes = Canvas().subplots()
+    draw_curves(axes, curve)
+    mixed, routed = (line.get_xydata() for line in axes.lines)
+    assert routed.tolist() == [[0.0, 0.5]]
+    assert mixed[:, 1] == pytest.approx(0.6 + 0.2 * (mixed[:, 0] - 1) / 999)
+    assert np.diff(np.log10(mixed[:, 0])).max() < 0.5
+
+
 def test_a_table_without_costs_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Quality is compared, costs are unknown and never zero."""
     prefix, bundle = write_table(tmp_path, cost_usd=None), unpriced_bundle(tmp_path)
     ran = run(capfd, "eval", "--table", str(prefix), "--bundle", bundle, "--json")
     assert ran.code == 0
     assert all(row["usd_per_1000"]["value"] is None for row in ran.json["rows"])
-    assert any("no prices or costs" in note for note in ran.json["notes"])
+    assert any("no costs, nor prices and token counts" in note for note in ran.json["notes"])
     assert (
         run(capfd, "train", "success", "--table", str(prefix), "--out", str(tmp_path / "b")).code
         == 0

@@ -80,8 +80,8 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
             {"models": np.array(["small"]), "score": np.eye(240)[:, :1], "cost_usd": None},
             "one model",
         ),
-        ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in rows 0 and 2"),
-        ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): a score outside 0..1"),
+        ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
+        ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
 def test_unusable_tables_are_refused(
@@ -90,6 +90,33 @@ def test_unusable_tables_are_refused(
     """Each problem is one line that names it and where it is."""
     with pytest.raises(ConfigError, match=words):
         read_table(write_table(tmp_path, **changes))
+
+
+def test_a_prompt_without_text_is_told(tmp_path: Path) -> None:
+    """It is read as empty, and a note names the first."""
+    prefix = write_table(tmp_path)
+    table = read_table(prefix)
+    assert not table.notes
+    lines = [dict(row) for row in table.prompts]
+    del lines[3]["prompt"]
+    lines[5]["prompt"] = " "
+    _rewrite(prefix, lines, table.score.astype(np.float32))
+    (note,) = read_table(prefix).notes
+    assert note.startswith("2 prompts without query, prompt or messages (first: row 4 (sum-3))")
+
+
+def test_one_cost_beside_scores_by_model_is_refused(tmp_path: Path) -> None:
+    """Whose cost would it be? One that is not known is nobody's."""
+    place = tmp_path / "t.jsonl"
+    rows = [{"id": n, "prompt": f"p {n}", "score": {"a": n % 2, "b": 1}} for n in range(4)]
+    rows[2]["cost_usd"] = 0.5
+    place.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match=r"row 3: cost_usd is 0\.5, .*write it by model"):
+        read_table(place)
+    place.write_text("".join(json.dumps({**row, "cost_usd": None}) + "\n" for row in rows))
+    assert read_table(place).cost_usd is None
+    place.write_text("".join(json.dumps({**row, "cost_usd": np.nan}) + "\n" for row in rows))
+    assert read_table(place).cost_usd is None
 
 
 def test_prompts_in_another_order_are_refused(tmp_path: Path) -> None:
@@ -115,7 +142,7 @@ def test_a_row_told_in_two_halves_is_joined(tmp_path: Path) -> None:
     assert len(joined.prompts) == 239
     score[1, 0] = 0
     _rewrite(prefix, lines, score)
-    with pytest.raises(ConfigError, match="duplicate id 'name-0' in rows 0 and 1"):
+    with pytest.raises(ConfigError, match="duplicate id 'name-0' in rows 1 and 2"):
         read_table(prefix)
 
 

@@ -10,7 +10,9 @@ from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by,
 from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
 from turnout.training.augment import attacked, fillings, tasks
+from turnout.training.calibration import Calibration as Cuts
 from turnout.training.calibration import calibrate
+from turnout.training.figures import figures
 from turnout.training.fitting import INJECTION, _heads
 from turnout.training.folds import by_source, weights
 from turnout.training.leftovers import leftovers
@@ -402,3 +404,17 @@ def test_no_score_blocks() -> None:
     empty = Prediction(classifier=Ref(name="x"), intents=(("code", 1.0),))
     sample = Sample([(empty, "code")], {})
     assert labels_by(sample, Calibration(threshold=1.0)) == ["unsafe"]
+
+
+def test_figures_of_what_no_row_tells_are_unknown() -> None:
+    """A language or a label without rows is neither 0 nor part of a mean."""
+    rows = [_row(intent=i, language="en") for i in ("code", "simple_qa") for _ in range(20)]
+    both = np.full((40, len(INTENTS) + 2), -5.0)
+    for place, row in enumerate(rows):
+        both[place, INTENTS.index(str(row.intent))] = 5.0
+    cuts = Cuts(temperature=1.0, harm_cut=0.0, injection_cut=0.0, gate={}, settled=1.0)
+    found = figures(rows, both, cuts)
+    assert (found.four_way_f1, found.nine_way_f1, found.over_block) == (1.0, 1.0, 0.0)
+    assert np.isnan([found.four_way_f1_not_english, found.recall_at_1, found.scary_blocked]).all()
+    assert found.shown()["rows"] == "40"
+    assert found.shown()["recall at 1"] == "-"

@@ -79,8 +79,8 @@ def _report(
     if not mean_cost:
         plain.remove("cheapest")
         notes.append(
-            "no prices or costs: none is the cheapest, and policies that weigh cost rank by "
-            "quality only"
+            "no costs, nor prices and token counts: none is the cheapest, and policies that weigh "
+            "cost rank by quality only"
         )
     maker = Rows(table)
     world = _Replay(

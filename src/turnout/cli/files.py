@@ -1,10 +1,11 @@
 """Files that commands write: never over what is read, and one line where it cannot be done."""
 
+import gzip
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from turnout.core import ConfigError
 
@@ -17,18 +18,28 @@ def check_apart(source: Path, target: Path, what: str) -> None:
 
 @contextmanager
 def written(target: Path) -> Iterator[BinaryIO]:
-    """The file to write, or standard output for ``-``. Raises ConfigError."""
+    """The file to write, gzipped where it is called so, or standard output for ``-``.
+
+    Raises ConfigError.
+    """
     try:
         if str(target) == "-":
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
-            with target.open("wb") as file:
+            with _opened(target) as file:
                 yield file
     except BrokenPipeError:
         raise  # who reads has seen enough, which is no error of theirs
     except OSError as error:
         raise _unwritten(target, error) from error
+
+
+def _opened(target: Path) -> BinaryIO:
+    """The file, gzipped where its name says so."""
+    if target.suffix == ".gz":
+        return cast("BinaryIO", gzip.open(target, "wb"))
+    return target.open("wb")
 
 
 def store(target: Path, data: bytes) -> None:

@@ -104,7 +104,8 @@ def _add(
     else:
         rows = []
         newcomer = _from_prior(bundle, model, float(prior or 0.0))
-    record: dict[str, Any] = {"quality": newcomer.prior}
+    quality = newcomer.usual(_qualities(bundle))
+    record: dict[str, Any] = {"quality": quality}
     if price is not None:
         record["price_per_mtok"] = list(price)
     cost = _mean_cost(bundle, rows, price) if cost is None else cost
@@ -112,7 +113,7 @@ def _add(
         record["mean_cost_usd"] = cost
     how = f"{len(rows)} probes" if rows else "a prior"
     digest = _kept(bundle, newcomer, record, f"Added without training: {model}, by {how}.")
-    out.print(f"{model}: added with mean quality {newcomer.prior:.3f}; {digest[:19]}")
+    out.print(f"{model}: added with mean quality {quality:.3f}; {digest[:19]}")
     if bundle.promises:
         err.print("turnout: what was promised without it holds no longer: turnout calibrate again")
 
@@ -135,13 +136,13 @@ def _kept(bundle: "Bundle", newcomer: "Newcomer", record: Mapping[str, Any], not
 def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
     from turnout.classifiers.success import by_prior
 
-    known = bundle.catalogue
-    means = {
-        name: float(known[name]["quality"])
-        for name in _trained(bundle)
-        if "quality" in known.get(name, {})
-    }
-    return by_prior(model, prior, means)
+    return by_prior(model, prior, _qualities(bundle))
+
+
+def _qualities(bundle: "Bundle") -> dict[str, float]:
+    """The mean quality of each model that was trained on, where known."""
+    usual, trained = dict(bundle.usual), _trained(bundle)
+    return {model: usual[model] for model in trained if model in usual}
 
 
 def _trained(bundle: "Bundle") -> tuple[str, ...]:
@@ -188,7 +189,7 @@ def _wrong(row: Mapping[str, Any], model: str) -> str:
 
     score = row.get("score")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        return f"score is {score!r}; use a number in 0..1"
+        return f"score is {score!r}; use a number in 0..1, and leave out a probe that has none"
     if row.get("model", model) != model:
         return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
     if not request_text(row).text:

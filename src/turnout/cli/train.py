@@ -147,23 +147,20 @@ def success(
     )
     if all(one.cost_usd is None for one in tables):
         err.print(
-            "turnout: no table has prices or costs: quality only; policies that weigh cost need "
-            "prices in turnout.yaml"
+            "turnout: no table has costs, nor prices and token counts: quality only; policies "
+            "that weigh cost need prices in turnout.yaml"
         )
 
 
 def _show(place: Path, trained: "Trained", *, json: bool) -> None:
     """The figures of an artefact on sources held out, beside those with rows of every licence."""
-    digest, measured = trained.artefact.digest, trained.figures.as_dict()
-    others = trained.every_licence.as_dict() if trained.every_licence else None
+    digest, measured, others = trained.artefact.digest, trained.figures, trained.every_licence
     if json:
-        found = {"artefact": str(place), "digest": digest}
-        print_json({**found, "figures": measured, "every_licence": others})
+        found = {"artefact": str(place), "digest": digest, "figures": measured.as_dict()}
+        print_json({**found, "every_licence": others.as_dict() if others else None})
         return
-    rows = [
-        [name.replace("_", " "), f"{value:.3f}", f"{others[name]:.3f}" if others else "-"]
-        for name, value in measured.items()
-    ]
+    beside = others.shown() if others else {}
+    rows = [[name, shown, beside.get(name, "-")] for name, shown in measured.shown().items()]
     columns = ["figure on unseen sources", "this artefact", "all rows"]
     print_table(f"{place} {digest[:19]}", columns, rows)
 

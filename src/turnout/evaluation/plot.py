@@ -1,7 +1,6 @@
 """The cost-quality plot of a report: policies, single models, and the curves between them."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ import numpy as np
 
 from turnout.core import ConfigError
 from turnout.core.plural import many
-from turnout.evaluation.report import Report
+from turnout.evaluation.outcome_table import Floats
+from turnout.evaluation.report import Curve, Report
 
 # Where a label may stand, in points from its mark: right, left, above, below, and the corners.
 _PLACES = ((6, -3), (-6, -3), (0, 7), (0, -13), (6, 6), (-6, 6), (6, -12), (-6, -12))
@@ -54,14 +54,7 @@ def _qualities(axes: Any, report: Report) -> None:
 
 
 def _costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
-    for points, style, colour, name in (
-        (report.curve.task_oracle, ":", "tab:green", "task oracle"),
-        (report.curve.mixed, "--", "0.55", "mixing single models (zero router)"),
-        (report.curve.routed, "-", "tab:blue", "routed by predicted success"),
-    ):
-        if points:
-            costs, qualities = zip(*points, strict=True)
-            axes.plot([1000 * c for c in costs], qualities, style, color=colour, label=name)
+    draw_curves(axes, report.curve)
     labels = [*_policies(axes, report), *_models(axes, report)]
     axes.set(xlabel="USD a thousand requests", ylabel="mean quality")
     _scale(axes)
@@ -71,6 +64,31 @@ def _costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
         axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
     canvas.draw()
     _place(axes, labels, canvas.get_renderer())
+
+
+def draw_curves(axes: Any, curve: Curve) -> None:
+    """The curves between cost and quality."""
+    for points, style, colour, name in (
+        (curve.task_oracle, ":", "tab:green", "task oracle"),
+        (curve.mixed, "--", "0.55", "mixing single models (zero router)"),
+        (curve.routed, "-", "tab:blue", "routed by predicted success"),
+    ):
+        if points:
+            costs, qualities = _mixes(np.array(points))
+            axes.plot(1000 * costs, qualities, style, color=colour, label=name)
+
+
+def _mixes(corners: Floats) -> tuple[Floats, Floats]:
+    """What lies between the corners ``[n, 2]``: a mix of both, which costs what its parts cost.
+
+    On a scale of decades that is no straight line.
+    """
+    steps = np.linspace(0.0, 1.0, 60) ** 3  # close together at the left, where decades are wide
+    costs = corners[:, 0]
+    between = np.unique(
+        np.concatenate([costs, *(costs[:-1, None] + np.diff(costs)[:, None] * steps)])
+    )
+    return between, np.interp(between, costs, corners[:, 1])
 
 
 def _scale(axes: Any) -> None:
@@ -131,7 +149,8 @@ def _place(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
     marks = axes.transData.transform(
         [[line.get_xdata()[0], line.get_ydata()[0]] for line in axes.lines if _is_mark(line)]
     )
-    curves = [p for line in axes.lines if not _is_mark(line) for p in _along(axes, line)]
+    drawn = [line.get_xydata() for line in axes.lines if not _is_mark(line)]
+    curves = axes.transData.transform(np.concatenate(drawn)) if drawn else ()
     frame = axes.get_window_extent(renderer)
     legend = axes.get_legend()
     taken = [legend.get_window_extent(renderer)] if legend is not None else []
@@ -150,14 +169,6 @@ def _place(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
                 taken.append(box)
                 break
             note.remove()
-
-
-def _along(axes: Any, line: Any) -> list[tuple[float, float]]:
-    """Points on a curve, in pixels, close enough that no label slips between them."""
-    corners = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
-    steps = np.linspace(0.0, 1.0, 40)[:, None]
-    found = [a + steps * (b - a) for a, b in pairwise(corners)]
-    return [(float(x), float(y)) for part in found for x, y in part]
 
 
 def _is_mark(line: Any) -> bool:

@@ -28,13 +28,14 @@ def checked(table: OutcomeTable) -> OutcomeTable:
         raise ConfigError(
             f"{where}: one model ({table.models[0]}); a choice needs outcomes of at least 2"
         )
-    _check_unique(table.ids, f"{where}: duplicate id", "give every prompt its own id")
-    _check_unique(table.models, f"{where}: duplicate model", "name every column once")
+    _check_unique(table.ids, f"{where}: duplicate id", "rows", "give every prompt its own id")
+    _check_unique(table.models, f"{where}: duplicate model", "columns", "name every column once")
     low, high = float(np.nanmin(table.score)), float(np.nanmax(table.score))
     if low < 0 or high > 1:
-        row = int(np.argwhere((table.score < 0) | (table.score > 1))[0, 0])
+        row, column = map(int, np.argwhere((table.score < 0) | (table.score > 1))[0])
         raise ConfigError(
-            f"{where}, row {row + 1} ({table.ids[row]}): a score outside 0..1; rescale the scores"
+            f"{where}, row {row + 1} ({table.ids[row]}): the score of {table.models[column]} is "
+            f"{table.score[row, column]:g}; rescale the scores to 0..1"
         )
     if low == high:
         raise ConfigError(
@@ -43,9 +44,18 @@ def checked(table: OutcomeTable) -> OutcomeTable:
     for name in CELLS:
         _check_amounts(where, table, name)
     # A column of which nothing is known is none.
-    unknown = {n: None for n, grid in _cells(table).items() if np.isnan(grid).all()}
-    changes: dict[str, Any] = unknown
-    return replace(table, **changes) if unknown else table
+    changes: dict[str, Any] = {n: None for n, g in _cells(table).items() if np.isnan(g).all()}
+    return replace(table, notes=(*table.notes, *_empty(table)), **changes)
+
+
+def _empty(table: OutcomeTable) -> list[str]:
+    """Says how many rows have nothing to read, and which is the first."""
+    empty = [n for n, row in enumerate(table.prompts, 1) if not request_text(row).text.strip()]
+    if not empty:
+        return []
+    named = f"row {empty[0]} ({table.ids[empty[0] - 1]})"
+    what = f"{many(len(empty), 'prompt')} without query, prompt or messages"
+    return [f"{what} (first: {named}): read as empty"]
 
 
 def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
@@ -86,8 +96,8 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
             table.prompts[kept]
         ):
             raise ConfigError(
-                f"table {table.name}: duplicate id {table.ids[row]!r} in rows {kept} and {row}; "
-                "give every prompt its own id"
+                f"table {table.name}: duplicate id {table.ids[row]!r} in rows {kept + 1} and "
+                f"{row + 1}; give every prompt its own id"
             )
         answered = ~np.isnan(score[row])
         score[kept, answered] = score[row, answered]
@@ -105,9 +115,9 @@ def _cells(table: OutcomeTable) -> dict[str, Floats]:
     return {name: grid.copy() for name, grid in grids.items() if grid is not None}
 
 
-def _check_unique(names: Sequence[str], problem: str, fix: str) -> None:
+def _check_unique(names: Sequence[str], problem: str, places: str, fix: str) -> None:
     seen: dict[str, int] = {}
-    for row, name in enumerate(names):
+    for place, name in enumerate(names, 1):
         if name in seen:
-            raise ConfigError(f"{problem} {name!r} in rows {seen[name]} and {row}; {fix}")
-        seen[name] = row
+            raise ConfigError(f"{problem} {name!r} in {places} {seen[name]} and {place}; {fix}")
+        seen[name] = place

@@ -138,6 +138,13 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
     name, value = told[0], row[told[0]]
     cells = {n: row.get(n, row.get(_SHORT.get(n, n))) for n in CELLS}
     if isinstance(value, Mapping):
+        for column, cell in cells.items():
+            alone = not isinstance(cell, Mapping | None)
+            if alone and not np.isnan(_number(where, column, cell)):
+                raise ConfigError(
+                    f"{where}: {column} is {cell!r}, but the scores are by model; write it by "
+                    "model, too: {model: value}"
+                )
         for model in value:
             own = {n: cell.get(model) for n, cell in cells.items() if isinstance(cell, Mapping)}
             yield model, {"score": _scaled(where, name, value[model]), **own}

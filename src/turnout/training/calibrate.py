@@ -39,9 +39,9 @@ class Calibrated:
 
     ``quality`` is the mean over the best single model's, ``low`` its lower confidence bound;
     ``lost`` is the share of requests that the best single model would have answered and the
-    router's choice did not, ``lost_high`` its upper bound; ``saving`` is NaN where a price that
-    it takes is unknown. ``promised`` is False where the data is too small, and then the threshold
-    is the strictest.
+    router's choice did not, ``lost_high`` its upper bound; ``saving`` is by the table's own costs,
+    a model's mean where one is missing, and NaN where a price that it takes is unknown.
+    ``promised`` is False where the data is too small, and then the threshold is the strictest.
     """
 
     threshold: float
@@ -76,13 +76,17 @@ def calibrate(
             raise ConfigError(f"{name} is {value:g}; use a share between 0 and 1")
     prices = np.array([mean_cost.get(model, np.inf) for model in table.models])
     single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
-    score, success, margin = _comparable(table.score, single, success, margin)
+    answered = ~np.isnan(table.score[:, single])
+    score, paid = table.score[answered], _paid(table, prices)[answered]
+    # A model that did not answer is none to choose; no threshold lets it pass.
+    success = np.where(np.isnan(score), -1.0, success[answered])
+    margin = margin and replace(margin, wide=margin.wide[answered])
     found = one = None
     before = np.empty(0, np.int64)
     for threshold in map(float, _GRID):
         chosen = choose(success, prices, threshold, margin)
         if one is None or not np.array_equal(chosen, before):
-            before, one = chosen, _measured(score, chosen, single, prices, confidence, seed)
+            before, one = chosen, _measured(score, paid, chosen, single, confidence, seed)
         one = replace(one, threshold=threshold)
         kept = one.low >= quality if lost is None else one.lost_high <= lost
         if not kept:
@@ -93,15 +97,10 @@ def calibrate(
     return found
 
 
-def _comparable(
-    score: Floats, single: int, success: Floats, margin: Margin | None
-) -> tuple[Floats, Floats, Margin | None]:
-    """The rows that the best single model answered."""
-    answered = ~np.isnan(score[:, single])
-    score = score[answered]
-    # A model that did not answer is none to choose; no threshold lets it pass.
-    success = np.where(np.isnan(score), -1.0, success[answered])
-    return score, success, margin and replace(margin, wide=margin.wide[answered])
+def _paid(table: OutcomeTable, prices: Floats) -> Floats:
+    """USD of each call ``[n, m]``: the table's own, else the model's mean; infinite if unknown."""
+    cost = np.full(table.score.shape, np.nan) if table.cost_usd is None else table.cost_usd
+    return np.where(np.isnan(cost), prices, cost)
 
 
 def choose(
@@ -125,9 +124,9 @@ def choose(
 
 def _measured(
     score: Floats,
+    paid: Floats,
     chosen: npt.NDArray[np.int64],
     single: int,
-    prices: Floats,
     confidence: float,
     seed: int,
 ) -> Calibrated:
@@ -146,7 +145,7 @@ def _measured(
         low=float(np.quantile(ratios, 1 - confidence)),
         lost=failures / rows,
         lost_high=upper_bound(failures, rows, confidence),
-        saving=_saving(prices[chosen].mean(), prices[single]),
+        saving=_saving(paid[np.arange(rows), chosen].mean(), paid[:, single].mean()),
         promised=False,
         rows=rows,
     )

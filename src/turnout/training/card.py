@@ -73,16 +73,9 @@ def refitted(used: Sequence[Row], date: str) -> str:
 
 
 def _figures(shipped: Figures, others: Figures | None) -> str:
-    columns = [shipped.as_dict(), *([others.as_dict()] if others else [])]
-    lines = []
-    for name in columns[0]:
-        cells = " | ".join(_cell(column[name]) for column in columns)
-        lines.append(f"| {name.replace('_', ' ')} | {cells} |")
+    columns = [shipped.shown(), *([others.shown()] if others else [])]
+    lines = [f"| {name} | {' | '.join(c[name] for c in columns)} |" for name in columns[0]]
     return "\n".join(lines) + "\n"
-
-
-def _cell(value: float) -> str:
-    return f"{value:.3f}"
 
 
 def _sources(rows: Sequence[Row], usable: NDArray[np.bool_]) -> str:

@@ -10,15 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
-from turnout.training.success import train
+from turnout.training.success import SMALLEST_TABLE, train
 
 Floats = npt.NDArray[np.float64]
 
 
 def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:
-    """``[n, m]`` for each table, from predictors trained on all tables' other folds."""
+    """``[n, m]`` for each table, from predictors trained on all tables' other folds.
+
+    Raises ConfigError where a fold leaves too few prompts of a table to learn from.
+    """
     return [success for success, _ in judged_folds(tables, folds=folds, seed=seed)]
 
 
@@ -27,6 +32,8 @@ def judged_folds(
 ) -> list[tuple[Floats, Floats]]:
     """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
     places = [fold_of(table, folds) for table in tables]
+    for table, place in zip(tables, places, strict=True):
+        _check_size(table, place)
     found = [(np.zeros(table.score.shape), np.zeros(len(table.prompts))) for table in tables]
     for fold in range(folds):
         kept = [t.rows(p != fold) for t, p in zip(tables, places, strict=True)]
@@ -38,6 +45,17 @@ def judged_folds(
             judged, strange[rows] = predictor.judge_all(prompts)
             success[rows] = judged[:, columns]
     return found
+
+
+def _check_size(table: OutcomeTable, place: npt.NDArray[np.int64]) -> None:
+    answered = place[~np.isnan(table.score).all(axis=1)]
+    left = len(answered) - int(np.bincount(answered).max(initial=0))
+    if 0 < left < SMALLEST_TABLE:  # of one text for all rows the training says more
+        raise ConfigError(
+            f"table {table.name}: too small for folds, one of which leaves "
+            f"{many(left, 'prompt')} with scores to learn from; at least {SMALLEST_TABLE} are "
+            "needed: give more rows, or a bundle that was trained on others"
+        )
 
 
 def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Floats:

@@ -28,7 +28,8 @@ class Figures:
     """Shares in [0, 1], over public rows unless the name says ``own``.
 
     ``recall_at_N`` is the share of unsafe prompts caught where N percent of the benign ones are
-    blocked; ``over_block`` is the share of benign ones blocked at the shipped threshold.
+    blocked; ``over_block`` is the share of benign ones blocked at the shipped threshold. F1 is the
+    mean over the labels that the rows have. What no row tells is NaN.
     """
 
     rows: int
@@ -49,6 +50,14 @@ class Figures:
     def as_dict(self) -> dict[str, float]:
         """The figures by name."""
         return asdict(self)
+
+    def shown(self) -> dict[str, str]:
+        """The figures in words, by name."""
+        figures = {n.replace("_", " "): value for n, value in self.as_dict().items()}
+        return {
+            name: f"{value:,}" if isinstance(value, int) else _written(value)
+            for name, value in figures.items()
+        }
 
 
 def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figures:
@@ -99,7 +108,7 @@ def served(both: Floats, blocked: Mask) -> list[str]:
 
 
 def four_way(rows: Sequence[Row], labels: Sequence[str], chosen: Mask) -> float:
-    """Macro-F1 over the recipe's four labels."""
+    """Macro-F1 over those of the recipe's four labels that the rows have."""
     pairs = [
         (_FOLDED.get(row.intent or "", row.intent or ""), label)
         for row, label, take in zip(rows, labels, chosen, strict=True)
@@ -109,7 +118,7 @@ def four_way(rows: Sequence[Row], labels: Sequence[str], chosen: Mask) -> float:
 
 
 def nine_way(rows: Sequence[Row], both: Floats, chosen: Mask) -> float:
-    """Macro-F1 over all benign intents."""
+    """Macro-F1 over the benign intents that the rows have."""
     best = both[:, : len(INTENTS)].argmax(axis=1)
     pairs = [
         (row.intent, INTENTS[i])
@@ -120,13 +129,16 @@ def nine_way(rows: Sequence[Row], both: Floats, chosen: Mask) -> float:
 
 
 def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
-    """Mean F1 over the labels, each as important as the next; pairs are (true, given)."""
+    """Mean F1 over the labels that are true of any, each as important as the next; NaN without.
+
+    Pairs are (true, given).
+    """
     scores = []
-    for label in labels:
+    for label in {true for true, _ in pairs} & set(labels):
         hits = sum(true == given == label for true, given in pairs)
         named = sum((true == label) + (given == label) for true, given in pairs)
-        scores.append(2 * hits / named if named else 0.0)
-    return float(np.mean(scores))
+        scores.append(2 * hits / named)
+    return float(np.mean(sorted(scores))) if scores else float("nan")
 
 
 def recall_at(scores: Floats, bad: Mask, good: Mask, share: float) -> float:
@@ -140,4 +152,8 @@ def _above(scores: Floats, share: float) -> float:
 
 
 def _share(hit: Mask, among: Mask) -> float:
-    return float(hit[among].mean()) if among.any() else 0.0
+    return float(hit[among].mean()) if among.any() else float("nan")
+
+
+def _written(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"

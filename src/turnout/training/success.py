@@ -36,7 +36,7 @@ Progress = Callable[[str, float], None]
 
 _TREES = 100
 _TREES_OUT_OF_FOLD = 40
-_SMALLEST_TABLE = 20
+SMALLEST_TABLE = 20
 _SHARED_MODELS = 0.25
 
 
@@ -85,10 +85,10 @@ def train(
 
 def _examples(table: OutcomeTable, tell: Progress) -> Examples:
     answered = ~np.isnan(table.score).all(axis=1)
-    if answered.sum() < _SMALLEST_TABLE:
+    if answered.sum() < SMALLEST_TABLE:
         raise ConfigError(
             f"table {table.name}: {many(int(answered.sum()), 'prompt')} with scores; give at least "
-            f"{_SMALLEST_TABLE}"
+            f"{SMALLEST_TABLE}"
         )
     tell(f"reading {table.name}", 0.0)
     kept = table.rows(np.flatnonzero(answered))

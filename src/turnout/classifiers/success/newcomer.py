@@ -35,6 +35,11 @@ class Newcomer:
         moved = (success[:, columns] - self.base) @ self.weights
         return np.clip(self.prior + moved, EDGE, 1 - EDGE)
 
+    def usual(self, means: Mapping[str, float]) -> float:
+        """Its mean where the known models have theirs; its probes may have been harder."""
+        known = np.array([means.get(m, b) for m, b in zip(self.known, self.base, strict=True)])
+        return float(np.clip(self.prior + (known - self.base) @ self.weights, EDGE, 1 - EDGE))
+
 
 def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
     """A newcomer of which only a mean quality is known; ``known`` maps the others to theirs."""
