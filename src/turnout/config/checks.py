@@ -53,7 +53,7 @@ def _budgets(config: Config) -> Iterator[Problem]:
     seen = set()
     for place, budget in enumerate(config.budgets):
         path, what = ("budgets", str(place)), (budget.per, budget.name, budget.window)
-        if budget.per == "model" and budget.name not in (None, *config.models):
+        if budget.per == "model" and budget.name and budget.name not in config.models:
             fix = did_you_mean(budget.name, list(config.models))
             yield (*path, "name"), f"{budget.name!r} is not in models; {fix}"
         if (*what, budget.amount[0]) in seen:
