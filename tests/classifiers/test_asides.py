@@ -316,12 +316,22 @@ def test_signs_around_what_is_left_go_with_what_stood_there() -> None:
         "「sort it」",
         "```\nsort it",
         '"""sort it',
+        '"""sort it"""',
         "★ sort it ★",
         "(sort it)",
+        "-->sort it",
     ):
         assert asides.without(f"label chat.\n{wrapped}", _rows_of) == "sort it"
     assert asides.without("label chat.\n[sort] it [list]", _rows_of) == "[sort] it [list]"
     assert asides.without("label chat.\nsort it ?", _rows_of) == "sort it ?"
+    assert asides.without("label chat.\nsort it?.", _rows_of) == "sort it?"
+    assert asides.without("label chat.\n「sort 「it」」", _rows_of) == "sort 「it」"
+
+
+def test_a_few_letters_are_no_request() -> None:
+    """Where no more would be left, the text is read whole."""
+    text = "chat, label it.\n{[1]}"
+    assert _asides().without(text, _rows_of) == text
 
 
 def test_a_letter_in_a_list_is_no_clause() -> None:

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import run
+from tests.ledger.money import CATALOG, asked, decided
+from turnout.core import Bound
+from turnout.ledger import Ledger
+from turnout.ledger.door import Door
+from turnout.ledger.sqlite import SqliteStore
 
 
 def _settings(tmp_path: Path) -> str:
@@ -68,6 +73,24 @@ def test_a_new_key_is_all_that_standard_output_has(
     said = run(capfd, "keys", "create", "ci", "--config", _settings(tmp_path))
     assert re.fullmatch(r"tnk_\S+\n", said.out)
     assert "keep it now" in said.err
+
+
+async def test_a_gateway_at_work_hinders_no_command(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Keys and budgets are written through it, which keeps the file to itself meanwhile."""
+    settings = ("--config", _settings(tmp_path))
+    place = str(tmp_path / "l.db")
+    with Door(place) as door, Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
+        door.open(ledger)
+        request = asked(1)
+        await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
+        made = run(capfd, "keys", "create", "ci", "--json", *settings)
+        assert made.code == 0
+        run(capfd, "budgets", "set", "key", "day", "--usd", "5", *settings)
+        assert "key:*:day:usd" in run(capfd, "budgets", "list", *settings).out
+        assert run(capfd, "keys", "revoke", json.loads(made.out)["id"], *settings).code == 0
+        assert "revoked 20" in run(capfd, "keys", "list", *settings).out
 
 
 def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

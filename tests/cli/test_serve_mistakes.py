@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.run import run
 from turnout.gateway.listening import Address, bind
+from turnout.ledger.door import Door
 
 CONFIG = """
 providers:
@@ -72,6 +73,19 @@ def test_a_wrong_configuration_does_not_start(
     assert len(ran.err.splitlines()) == 1
     for part in said:
         assert part in ran.err
+
+
+def test_a_second_gateway_on_one_file_does_not_start(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whichever of the two were at rest, the other would fail its callers."""
+    ledger = tmp_path / "ledger.db"
+    (tmp_path / "c.yaml").write_text(CONFIG.format(**{**GOOD, "ledger": ledger}))
+    for more in ((), ("--workers", "2")):
+        with Door(str(ledger)):
+            ran = run(capfd, "serve", "--config", str(tmp_path / "c.yaml"), "--port", "0", *more)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"{ledger} has a gateway already (pid {os.getpid()})" in ran.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")

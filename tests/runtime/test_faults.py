@@ -83,6 +83,7 @@ def test_no_credit_takes_the_whole_provider_down() -> None:
             r.chat(CODE)
     assert [entry.model for entry in upstream.invoice] == ["f-402"]
     assert caught.value.outcomes[0].error.kind == "no_credit"  # type: ignore[union-attr]
+    assert str(caught.value).startswith("the model failed (coder: ")
 
 
 @pytest.mark.parametrize(("fault", "due_ms"), [("f-idle@0", 1500), ("f-idle@4", 1000)])
@@ -123,6 +124,7 @@ def test_when_all_fail_every_attempt_is_told() -> None:
         with pytest.raises(AllRoutesFailed) as caught:
             r.chat(CODE)
     text = str(caught.value)
+    assert text.startswith("every model failed (")
     assert all(name in text for name in ("coder", "fast"))
     assert "k3y-acme" not in text
 

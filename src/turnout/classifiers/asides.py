@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,11 @@ _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
 _PARTNERS = dict(zip("()[]{}<>«»“”「」『』（）【】", ")(][}{><»«”“」「』『）（】【", strict=True))
 _FENCES = ("```", '"""', "'''", "---", "===", "###")
-# Signs at the ends that stand alone; what ends a sentence may, behind a blank.
-_ALONE = re.compile(r"^(?:[^\w\s]+\s+)+(?=\w)|(?:\s+[^\w\s.!?]+)+$")
+# Signs at the ends that stand alone; what ends a sentence may, behind a blank. An arrow in front,
+# and a full stop behind the end of a sentence, came with what stood around.
+_ALONE = re.compile(r"^(?:[^\w\s]+\s+|[-=]+>)+(?=\S)|(?:\s+[^\w\s.!?]+)+$|(?<=[!?。！？])\.$")
+# So few characters are no request that others could have stood around.
+_LEAST = 5
 _LETTER = re.compile(r"\w")
 
 
@@ -272,7 +276,8 @@ def kept_of(text: str, parts: Sequence[str], run: tuple[int, int], asked: NDArra
     kept[int(opens(parts[0])) : run[0]] = False
     kept[run[1] :] = False
     left = "".join(part for part, keep in zip(parts, kept, strict=True) if keep)
-    return text if left == text else _unwrapped(left) or text
+    found = text if left == text else _unwrapped(left)
+    return found if len(found) >= _LEAST else text
 
 
 def _run(parts: Sequence[str], scores: Sequence[float], calls: Sequence[float]) -> tuple[int, int]:
@@ -307,7 +312,7 @@ def _unwrapped(text: str) -> str:
     """The text without signs at its ends that belong to what stood around it."""
     text = text.strip()
     for fence in _FENCES:
-        if text.count(fence) == 1:
+        if text.count(fence) == 1 or (text.count(fence) == 2 and text.endswith(fence)):
             text = text.removeprefix(fence).removesuffix(fence)
     text = _ALONE.sub("", text.strip())
     while text:
@@ -324,10 +329,13 @@ def _unwrapped(text: str) -> str:
 
 
 def _paired(text: str, first: str, last: str) -> bool:
-    """Whether quotes or brackets hold all of the text, and no others are in it."""
+    """Whether one pair of quotes or brackets holds all of the text."""
     if first in _QUOTES:
         return first == last and text.count(first) == 2
-    return _PARTNERS.get(first) == last and text.count(first) == text.count(last) == 1
+    if _PARTNERS.get(first) != last:
+        return False
+    depth = accumulate((sign == first) - (sign == last) for sign in text)
+    return 0 not in islice(depth, len(text) - 1)
 
 
 def _unpaired(text: str, sign: str) -> bool:

@@ -10,8 +10,9 @@ import typer
 
 from turnout.config import Config, config_path, load, load_file
 from turnout.core import ConfigError, InvalidRequest
-from turnout.ledger import NoRecorder, Store, store_at
-from turnout.ledger.place import OFF, default_place
+from turnout.ledger import NoRecorder, Store, place_of, store_at
+from turnout.ledger.door import through
+from turnout.ledger.place import OFF, default_place, written_through
 
 if TYPE_CHECKING:
     from turnout.runtime import Router
@@ -32,7 +33,10 @@ LedgerOption = Annotated[
 
 
 def router(config: Path | None, *, ledger: bool = True) -> "Router":
-    """The router that the options and the environment describe. Raises ConfigError."""
+    """The router that the options and the environment describe. Raises ConfigError.
+
+    It writes through the gateway that keeps its ledger's file, where one does.
+    """
     return router_of(load(config), ledger=ledger)
 
 
@@ -40,7 +44,18 @@ def router_of(config: Config, *, ledger: bool) -> "Router":
     """The router of a configuration. Raises ConfigError."""
     from turnout.runtime import Router
 
-    return Router.from_config(config, recorder=None if ledger else NoRecorder())
+    place = place_of(config, os.environ) if ledger else None
+    address = None if place is None else through(place)
+    more = {} if place is None or address is None else written_through(address, place)
+    recorder = None if ledger else NoRecorder()
+    return Router.from_config(config, environ={**os.environ, **more}, recorder=recorder)
+
+
+def own_router(config: Path | None) -> "Router":
+    """As ``router``, for who keeps the ledger's file himself. Raises ConfigError."""
+    from turnout.runtime import Router
+
+    return Router.from_config(load(config))
 
 
 def silent_router(config: Path | None) -> "Router":

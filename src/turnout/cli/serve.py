@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from turnout.cli.extras import need
-from turnout.cli.options import ConfigOption, router
+from turnout.cli.options import ConfigOption, own_router
 from turnout.cli.supervise import supervise
 from turnout.config import Config, config_path, load
 from turnout.core import ConfigError
@@ -24,8 +24,12 @@ from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import Parent
-from turnout.ledger import place_of, store_at
+from turnout.ledger import Ledger, place_of, store_at
+from turnout.ledger.door import Door
 from turnout.ledger.keys import stored_keys
+
+if TYPE_CHECKING:
+    from turnout.runtime import Engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
@@ -85,11 +89,12 @@ def serve(
     bound = listener.getsockname()[1]
     serving = partial(typer.echo, f"serving on {_url(address, bound)}", err=True)
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    with listener, Handover(handover_path(state, bound), listener, stop):
+    door = Door(place_of(settings, os.environ))
+    with listener, Handover(handover_path(state, bound), listener, stop), door:
         if workers > 1:
             log.configure(log_level)
-            sys.exit(supervise(settings, listener, workers, serving, ready))
-        run.one(listener, lambda: (serving(), ready()))
+            sys.exit(supervise(settings, listener, workers, serving, ready, door))
+        run.one(listener, lambda: (serving(), ready()), began=_opened_by(door))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +112,22 @@ class _Run:
         listener: socket.socket,
         ready: Callable[[], object],
         parent: Parent | None = None,
+        began: Callable[["Engine"], object] | None = None,
     ) -> None:
-        """Serves in this process until it is told to stop."""
+        """Serves in this process until it is told to stop; ``began`` is given its engine."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
         try:
-            self._serve(listener, ready, parent)
+            self._serve(listener, ready, parent, began or _nothing)
         finally:
             gc.enable()
 
     def _serve(
-        self, listener: socket.socket, ready: Callable[[], object], parent: Parent | None
+        self,
+        listener: socket.socket,
+        ready: Callable[[], object],
+        parent: Parent | None,
+        began: Callable[["Engine"], object],
     ) -> None:
         import uvloop
 
@@ -127,7 +137,7 @@ class _Run:
         log.configure(self.log_level)
         uvloop.run(
             serve_on(
-                lambda: router(self.config),
+                lambda: own_router(self.config),
                 listener,
                 access=self.access,
                 address=self.address,
@@ -135,6 +145,7 @@ class _Run:
                 config_path=config_path(self.config),
                 ready=ready,
                 parent=parent,
+                began=began,
             )
         )
 
@@ -146,8 +157,19 @@ def _bound_to(descriptor: int | None) -> Parent | None:
     return Parent(socket.socket(fileno=descriptor), partial(os.kill, os.getpid(), signal.SIGTERM))
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Nobody waits to be told."""
+
+
+def _opened_by(door: Door) -> Callable[["Engine"], object]:
+    """Has ``door`` lead to the ledger of an engine, where it is a file."""
+
+    def began(engine: "Engine") -> None:
+        recorder = engine.parts.means.recorder
+        if isinstance(recorder, Ledger) and recorder.store.exclusive:
+            door.open(recorder)
+
+    return began
 
 
 def _url(address: Address, port: int) -> str:

@@ -4,7 +4,6 @@ Invariant: what only answers need, models above all, is loaded by workers and ne
 """
 
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from turnout.cli.metrics_folder import metrics_folder
 from turnout.config import Config
 from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
-from turnout.ledger.place import FILE, SECRET, SOCKET, place_of
-from turnout.ledger.shared import LedgerHost
+from turnout.ledger.door import Door
+from turnout.ledger.place import place_of, written_through
+from turnout.ledger.shared import GRACE_S
 
 
 def supervise(
@@ -24,11 +24,12 @@ def supervise(
     workers: int,
     serving: Callable[[], object],
     ready: Callable[[], object],
+    door: Door,
 ) -> int:
     """Runs ``workers`` on the socket until told to stop; the exit code.
 
-    ``serving`` is called once the first of them serves, ``ready`` once all do. Raises ConfigError
-    or LedgerError where the ledger cannot be opened.
+    ``serving`` is called once the first of them serves, ``ready`` once all do; they write a ledger
+    file through ``door``. Raises ConfigError or LedgerError where it cannot be opened.
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
@@ -38,16 +39,10 @@ def supervise(
         running = Workers(command, workers, [listener.fileno()])
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
             return running.run(serving, ready)
-        secret = secrets.token_bytes(32)
-        address = f"{metrics}/ledger"
         with ledger:
-            host = LedgerHost(ledger, address, secret)
-            os.environ[SOCKET], os.environ[SECRET] = address, secret.hex()
-            os.environ[FILE] = str(place_of(config, os.environ))
-            try:
-                return running.run(serving, ready)
-            finally:
-                host.close()
+            address = door.open(ledger, GRACE_S)
+            os.environ |= written_through(address, str(place_of(config, os.environ)))
+            return running.run(serving, ready)
 
 
 def _without_workers(arguments: list[str]) -> list[str]:

@@ -116,10 +116,12 @@ class AllRoutesFailed(RouterError):
     """Every route of the plan failed; ``outcomes`` holds each attempt in order."""
 
     def __init__(self, outcomes: Sequence["Outcome"]) -> None:
-        attempts = "; ".join(
+        attempts = [
             f"{o.route.deployment}: {o.error.detail if o.error else o.status}" for o in outcomes
-        )
-        super().__init__(f"every model failed ({attempts})")
+        ]
+        several = len({o.route.deployment for o in outcomes}) != 1
+        failed = "every model" if several else "the model"
+        super().__init__(f"{failed} failed ({'; '.join(attempts)})")
         self.outcomes = tuple(outcomes)
 
 

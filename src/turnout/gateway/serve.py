@@ -54,11 +54,13 @@ async def serve(
     config_path: Path | None = None,
     ready: Callable[[], object] = lambda: None,
     parent: Parent | None = None,
+    began: Callable[[Engine], object] = lambda _: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
-    ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn. A
-    second SIGINT ends without waiting for answers under way.
+    ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn;
+    ``began`` is given the engine that it begins with. A second SIGINT ends without waiting for
+    answers under way.
     """
     limits, patience = Limits(), patience or Patience()
     access.local = is_local(listener)
@@ -68,6 +70,7 @@ async def serve(
     _open_many()
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
+    began(gateway.engine)
     _settle_memory()
     files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(

@@ -18,6 +18,7 @@ from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.store import Store
 
 OFF = "off"
+_SERVERS = ("postgresql://", "postgres://")
 # What a process that writes for others tells them: where it listens, the secret, and its file.
 SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
 FILE = "TURNOUT_LEDGER_FILE"
@@ -54,6 +55,12 @@ def recorder_for(
     )
 
 
+def written_through(address: tuple[str, bytes], place: str) -> dict[str, str]:
+    """The variables by which another process writes ``place`` through a gateway's ``address``."""
+    socket, secret = address
+    return {SOCKET: socket, SECRET: secret.hex(), FILE: place}
+
+
 def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
     """The socket and the secret of the process that writes for this one, if there is one.
 
@@ -70,9 +77,14 @@ def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | N
     return address, bytes.fromhex(secret)
 
 
+def path_of(place: str) -> Path | None:
+    """The file that a place names; None where it is a server."""
+    return None if place.startswith(_SERVERS) else Path(place).expanduser()
+
+
 def store_at(where: str | Path, **more: Any) -> Store:
     """The store that a path or a ``postgresql://`` URL names. Raises ConfigError."""
-    if str(where).startswith(("postgresql://", "postgres://")):
+    if path_of(str(where)) is None:
         from turnout.ledger.postgres import PostgresStore
 
         return PostgresStore(str(where), **more)

@@ -2,7 +2,8 @@
 
 Invariant: a commit returns after the server has its log on disk (``synchronous_commit = on``; a
 fail-over to an asynchronous replica may still lose it). Holds of other processes are freed by
-their leases only. This module does not know entries.
+their leases only. Whoever reads or writes hears how it ended, also when the store closes meanwhile.
+This module does not know entries.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ class PostgresStore:
         self._writing: Any = None
         self._reading: Any = None
         self._one_reads = asyncio.Lock()
+        self._ending = False
 
     def open(self) -> None:
         """As Store.open."""
@@ -60,17 +62,15 @@ class PostgresStore:
 
     def close(self) -> None:
         """As Store.close."""
-        loop = self._loop
-        if loop is None:
-            return
-        with suppress(StoreFailure, ConfigError):
-            self._run(self._close())
-        with self._starting:
-            self._loop, thread = None, self._thread
-        loop.call_soon_threadsafe(loop.stop)
-        if thread is not None:
+        with self._starting:  # nothing begins on a loop that ends
+            loop, thread = self._loop, self._thread
+            if loop is None or thread is None:
+                return
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
             thread.join()
-        loop.close()
+            loop.close()
+            self._loop = self._thread = None
 
     async def _open(self) -> None:
         await self._close()
@@ -107,8 +107,10 @@ class PostgresStore:
 
     async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._one_reads:  # a connection takes one query at a time
-            if self._reading is None or self._reading.is_closed():
+            if not self._ending and (self._reading is None or self._reading.is_closed()):
                 self._reading = await self._connect()
+            if self._ending:
+                raise StoreFailure(f"{self.where} is being closed")
             return [tuple(found) for found in await self._reading.fetch(sql, *_storable(row))]
 
     async def _connect(self) -> Any:
@@ -116,6 +118,15 @@ class PostgresStore:
         return await self._asyncpg.connect(
             self.url, timeout=CONNECT_S, command_timeout=DEADLINE_S, server_settings=settings
         )
+
+    async def _end(self) -> None:
+        """Disconnect, once everybody has heard how their reads ended."""
+        self._ending = True
+        if self._one_reads.locked() and self._reading is not None:
+            self._reading.terminate()  # a farewell would wait for the answer
+        if under_way := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(under_way)  # at most as long as connecting may take
+        await self._close()
 
     async def _close(self) -> None:
         for connection in (self._writing, self._reading):
@@ -127,7 +138,8 @@ class PostgresStore:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result, from the store's own loop, with errors explained."""
         errors = self._asyncpg
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        with self._starting:
+            future = asyncio.run_coroutine_threadsafe(work, self._running())
         try:
             return future.result()
         except (errors.UniqueViolationError, errors.DataError) as error:
@@ -142,14 +154,14 @@ class PostgresStore:
             raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                self._loop, self._one_reads = asyncio.new_event_loop(), asyncio.Lock()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="ledger-postgres", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+        if self._loop is None:
+            self._loop, self._one_reads = asyncio.new_event_loop(), asyncio.Lock()
+            self._ending = False
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="ledger-postgres", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
 
 def _storable(row: Sequence[Any]) -> list[Any]:

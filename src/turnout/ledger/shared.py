@@ -22,16 +22,21 @@ from turnout.ledger.ledger import Ledger
 from turnout.ledger.remote import LOST
 from turnout.ledger.ticket import Ticket
 
-GRACE_S = 3.0  # how long an owner that starts waits for the processes of the last one
+GRACE_S = 3.0
 Passed = Sequence[tuple[int, Ticket]]
 
 
 class LedgerHost:
-    """Lets other processes write to ``ledger``; ``address`` is the socket's path."""
+    """Lets other processes write to ``ledger``; ``address`` is the socket's path.
 
-    def __init__(self, ledger: Ledger, address: str, secret: bytes) -> None:
+    ``grace_s`` is how long an owner that starts waits for the processes of the last one.
+    """
+
+    def __init__(
+        self, ledger: Ledger, address: str, secret: bytes, grace_s: float = GRACE_S
+    ) -> None:
         self._ledger = ledger
-        ledger.owners.grace_s = GRACE_S
+        ledger.owners.grace_s = grace_s
         self._listener = Listener(address, "AF_UNIX", backlog=64, authkey=secret)
         self.guests: set[Connection] = set()
         self._closed = False

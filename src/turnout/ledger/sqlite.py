@@ -7,7 +7,6 @@ https://www.sqlite.org/atomiccommit.html and Rebello et al., "Can Applications R
 Failures?", USENIX ATC 2020). This module does not know entries.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import apsw
 
 from turnout.core import ConfigError
 from turnout.ledger.balances import Account
+from turnout.ledger.lock import Held, say, take
 from turnout.ledger.rows import READ_BALANCE, Statements
 from turnout.ledger.schema import missing
 from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
@@ -190,7 +190,12 @@ class SqliteStore:
     def _take_lock(self) -> None:
         side = f"{self.where}.lock"
         try:
-            lock = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = take(side, self._lock_wait_s)
+        except Held as held:
+            raise ConfigError(
+                f"{self.where} is being written by another process ({held}); end it, name another "
+                "file with ledger:, or share one ledger: postgresql://…"
+            ) from held
         except OSError as error:
             if error.errno == 28:  # ENOSPC
                 raise StoreFailure(f"{side} cannot be written ({error.strerror})") from error
@@ -198,19 +203,8 @@ class SqliteStore:
                 f"{side} cannot be written ({error.strerror}); set ledger to a path that can, "
                 "or to off"
             ) from error
-        until = time.monotonic() + self._lock_wait_s
-        while not _locked(lock):
-            if time.monotonic() >= until:
-                holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-                os.close(lock)
-                raise ConfigError(
-                    f"{self.where} is being written by another process ({holder or 'unknown'}); "
-                    "end it, name another file with ledger:, or share one ledger: postgresql://…"
-                )
-            time.sleep(0.02)
         with suppress(OSError):  # the number is only for the message above
-            os.pwrite(lock, f"{f'pid {os.getpid()}':<32}".encode(), 0)
-        self._lock = lock
+            say(self._lock, f"pid {os.getpid()}")
 
 
 def check_file(path: Path) -> list[str]:
@@ -231,14 +225,6 @@ def _which(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _applied(connection: apsw.Connection) -> list[str]:

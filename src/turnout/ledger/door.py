@@ -1,0 +1,122 @@
+"""The one gateway of a ledger file, and how commands write through it.
+
+A gateway keeps the file to itself while it works, and commands that make keys or set budgets cannot
+wait for its rest. So it says, in a file beside the ledger that only its owner reads, where it takes
+what they would write (see ``shared``).
+
+Invariant: a file has one gateway at a time. This module does not know what is written.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from turnout.core import ConfigError
+from turnout.ledger.ledger import Ledger
+from turnout.ledger.lock import Held, said, say, take
+from turnout.ledger.place import path_of
+from turnout.ledger.shared import LedgerHost
+
+_PREFIX = "turnout-ledger-"
+_WAIT_S = 1.0  # a command that looks who has it has it for a moment
+Address = tuple[str, bytes]  # a socket's path, and the secret that opens it
+
+
+class Door:
+    """Makes this process the gateway of the ledger at ``place``, until the context ends.
+
+    A place that is no file may have any number. Entering raises ConfigError.
+    """
+
+    def __init__(self, place: str | None) -> None:
+        self._path = None if place is None else path_of(place)
+        self._lock: int | None = None
+        self._folder: TemporaryDirectory[str] | None = None
+        self._host: LedgerHost | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._take(self._path)
+        return self
+
+    def _take(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = take(_side(path), _WAIT_S)
+            _remove_left(said(self._lock))
+            say(self._lock, f"pid {os.getpid()}")
+        except Held as held:
+            raise ConfigError(
+                f"{path} has a gateway already ({held}); use that one, end it, name another "
+                "file with ledger:, or share one ledger: postgresql://…"
+            ) from held
+        except OSError:
+            return  # the ledger itself cannot be written either, and says so better
+
+    def open(self, ledger: Ledger, grace_s: float = 0.0) -> Address:
+        """Let other processes write to the ledger of this place; where they do.
+
+        ``grace_s`` is how long those of the last gateway are waited for.
+        """
+        self._folder = TemporaryDirectory(prefix=_PREFIX)
+        address, secret = f"{self._folder.name}/socket", secrets.token_bytes(32)
+        self._host = LedgerHost(ledger, address, secret, grace_s)
+        if self._lock is not None:
+            with suppress(OSError):  # a full disk; commands are not told then
+                say(self._lock, f"pid {os.getpid()}", address, secret.hex())
+        return address, secret
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._host is not None:
+            self._host.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+        if self._lock is not None:
+            with suppress(OSError):
+                say(self._lock)
+            os.close(self._lock)
+
+
+def through(place: str) -> Address | None:
+    """Where the gateway that has the ledger at ``place`` takes entries; None without one."""
+    path = path_of(place)
+    if path is None or not _side(path).exists():
+        return None
+    try:
+        os.close(take(_side(path)))
+    except Held as held:
+        return _address(held.said)
+    except OSError:
+        pass
+    return None
+
+
+def _address(lines: Sequence[str]) -> Address | None:
+    """None where a gateway has not come so far."""
+    match lines:
+        case [_, address, secret]:
+            return address, bytes.fromhex(secret)
+        case _:
+            return None
+
+
+def _remove_left(lines: Sequence[str]) -> None:
+    """Removes the folder that a gateway has left which was killed."""
+    address = _address(lines)
+    if address is not None and (folder := Path(address[0]).parent).name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _side(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gateway")

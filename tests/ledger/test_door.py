@@ -1,0 +1,57 @@
+"""A ledger file's one gateway, and commands that write through it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.money import CATALOG, asked, decided
+from turnout.core import Bound, ConfigError
+from turnout.ledger import Ledger
+from turnout.ledger.door import Door, through
+from turnout.ledger.keys import making, new_key, stored_keys
+from turnout.ledger.lock import say, take
+from turnout.ledger.sqlite import SqliteStore
+
+
+def test_a_file_has_one_gateway(tmp_path: Path) -> None:
+    """A second one is told which; when it has ended, another may begin."""
+    place = str(tmp_path / "new" / "ledger.db")
+    with Door(place):
+        with pytest.raises(ConfigError, match=rf"has a gateway already \(pid {os.getpid()}\)"):
+            Door(place).__enter__()
+    with Door(place), Door(str(tmp_path / "other.db")), Door("postgresql://x"), Door(None):
+        pass
+
+
+async def test_a_command_writes_while_a_gateway_keeps_the_file(tmp_path: Path) -> None:
+    """Though a request is under way in it, and nobody waits for its end."""
+    place = str(tmp_path / "ledger.db")
+    assert through(place) is None
+    with Door(place) as door, Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
+        assert through(place) is None  # it does not take anything yet
+        address = door.open(ledger)
+        assert Path(address[0]).parent.stat().st_mode & 0o077 == 0
+        request = asked(1)
+        await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
+        assert through(place) == address
+        _, key = new_key(name="ci", now_ms=1)
+        with Ledger(SqliteStore(place), catalog=CATALOG, shared=through(place)) as command:
+            command.change(making(key))
+        assert [stored.id for stored in stored_keys(ledger.store)] == [key.id]
+    assert through(place) is None
+    assert not Path(address[0]).parent.exists()
+
+
+def test_what_a_killed_gateway_left_is_removed(tmp_path: Path) -> None:
+    """Its socket's folder, and nothing that is none."""
+    place = str(tmp_path / "ledger.db")
+    for name, stays in (("turnout-ledger-1", False), ("other", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        lock = take(f"{place}.gateway")
+        say(lock, "pid 1", str(folder / "socket"), "00")
+        os.close(lock)
+        assert through(place) is None
+        with Door(place):
+            assert folder.exists() is stays

@@ -1,0 +1,79 @@
+"""What only the shared store does: reads of other threads while it closes."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+
+import pytest
+
+from turnout.ledger.postgres import PostgresStore
+from turnout.ledger.store import StoreFailure
+
+READS = 4
+Rows = list[tuple[object, ...]]
+
+
+@pytest.mark.apt
+def test_reads_under_way_hear_that_the_store_closes(postgres_url: str) -> None:
+    """The one that runs and those that wait for its connection; the store can be used again."""
+    store = PostgresStore(f"{postgres_url}/postgres")
+    store.fetch("SELECT 1")
+    with ThreadPoolExecutor(READS) as threads:
+        reads = [threads.submit(store.fetch, "SELECT pg_sleep(60)") for _ in range(READS)]
+        _until(lambda: all(read.running() for read in reads))
+        time.sleep(0.1)  # so that one of them is at the server
+        assert _took_s(store.close) < 10
+        assert [type(read.exception(timeout=10)) for read in reads] == [StoreFailure] * READS
+    assert store.fetch("SELECT 1") == [(1,)]
+    store.close()
+
+
+def test_a_read_that_still_connects_hears_it_too() -> None:
+    """A server that takes connections and says nothing holds nobody longer than connecting may."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = PostgresStore(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        with ThreadPoolExecutor(1) as threads:
+            read: Future[Rows] = threads.submit(store.fetch, "SELECT 1")
+            with closing(silent.accept()[0]):
+                assert _took_s(store.close) < 10
+                assert isinstance(read.exception(timeout=10), StoreFailure)
+
+
+@pytest.mark.apt
+def test_reads_never_wait_for_a_loop_that_has_ended(postgres_url: str) -> None:
+    """However often it closes beneath them, each read has rows or a failure."""
+    store = PostgresStore(f"{postgres_url}/postgres")
+    stop = threading.Event()
+
+    def read() -> int:
+        count = 0
+        while not stop.is_set():
+            with suppress(StoreFailure):
+                assert store.fetch("SELECT 1") == [(1,)]
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(READS) as threads:
+        reads = [threads.submit(read) for _ in range(READS)]
+        for _ in range(20):
+            time.sleep(0.02)
+            store.close()
+        stop.set()
+        assert all(found.result(timeout=10) for found in reads)
+    store.close()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _took_s(work: Callable[[], None]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
