@@ -6,16 +6,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import typer
 import yaml
 from pydantic import BaseModel
 
 from tests.runtime.world import PATIENT, config
+from tests.success.worlds import learned, write_table
 from turnout.catalog.presets import presets
 from turnout.cli.app import app
 from turnout.config import Config, load_text
+from turnout.evaluation import read_table
 from turnout.testing import FaultyUpstream
+from turnout.training.bundle import write_bundle
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,6 +116,27 @@ def test_examples_of_the_library_run(
                 exec(block, names)  # noqa: S102 -- our own page
     assert "answers" in capsys.readouterr().out
     assert names["reply"].receipt.cost_pico_usd > 0
+
+
+def test_the_example_of_evaluation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands on the page, on a table and a bundle of the names that it gives."""
+    pytest.importorskip("matplotlib")
+    (tmp_path / "mine").mkdir()
+    table = read_table(write_table(tmp_path / "mine", "held-out"))
+    write_bundle(learned(), [table], tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "routing.md").read_text(encoding="utf-8")
+    (example,) = [block for kind, block in _BLOCK.findall(page) if kind == "python"]
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102 -- our own page
+    rows = {row.name: row for row in names["report"].rows}
+    assert {"mine", "0.95", "random", "cheapest", "strongest", "oracle"} <= set(rows)
+    mine = [row for row in names["chosen"] if row["policy"] == "mine"]
+    assert [row["id"] for row in mine] == table.ids
+    assert np.mean([row["score"] for row in mine]) == pytest.approx(rows["mine"].quality.value)
+    assert sum(row["cost_usd"] for row in mine) / 0.24 == pytest.approx(
+        rows["mine"].usd_per_1000.value
+    )
 
 
 def _sections(annotation: Any) -> set[type[BaseModel]]:

@@ -157,3 +157,21 @@ def test_a_table_too_small_for_folds_says_so(
     assert ran.code == 2
     assert "too small for folds, one of which leaves 16 prompts with scores" in ran.err
     assert "give more rows, or a bundle" in ran.err
+
+
+def test_picks_are_a_row_for_each_prompt_and_policy(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the table's order; shares of them are those of the report."""
+    target = tmp_path / "picks.jsonl"
+    told = ("--table", str(place / "world"), "--bundle", str(place / "bundle"), "--json")
+    ran = run(capfd, "eval", *told, "--policy", "utility:100", "--picks", str(target))
+    assert ran.code == 0
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    mine = [row for row in rows if row["policy"] == "utility:100"]
+    assert [row["id"] for row in mine] == read_table(place / "world").ids
+    (shares,) = [row["picks"] for row in ran.json["rows"] if row["name"] == "utility:100"]
+    for model, share in shares.items():
+        picked = [row["model"] == model for row in mine]
+        assert np.mean(picked) == pytest.approx(share["value"])
+    assert all(row["cost_usd"] > 0 and row["latency_ms"] > 0 for row in mine)

@@ -122,7 +122,7 @@ def test_the_curves_of_the_plot_are_mixes() -> None:
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure as Canvas
 
-    from turnout.evaluation.plot import draw_curves
+    from turnout.evaluation.plotting import draw_curves
 
     curve = Curve(figures={}, mixed=((0.001, 0.6), (1.0, 0.8)), routed=((0.0, 0.5),))
     axes = Canvas().subplots()

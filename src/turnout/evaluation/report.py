@@ -1,10 +1,12 @@
 """The values of an evaluation: what is said of policies, predictions and baselines."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from turnout.evaluation.driver import Replayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +22,16 @@ class Figure:
 class Row:
     """One line of the report.
 
-    Mean quality and USD a thousand requests; ``saving_vs_best`` is against the best single model,
-    ``saving_vs_dearest`` against the dearest one; ``over_mixing`` is the quality above that of
-    mixing single models (the zero router) at the same cost, ``oracle_gap`` what the oracle has
-    more.
+    Mean quality, USD a thousand requests and milliseconds a request; ``saving_vs_best`` is against
+    the best single model, ``saving_vs_dearest`` against the dearest one; ``over_mixing`` is the
+    quality above that of mixing single models (the zero router) at the same cost, ``oracle_gap``
+    what the oracle has more; ``picks`` is each model's share of the answers.
     """
 
     name: str
     quality: Figure
     usd_per_1000: Figure
+    latency_ms: Figure
     saving_vs_best: Figure
     saving_vs_dearest: Figure
     over_mixing: Figure
@@ -53,7 +56,10 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A whole evaluation; ``notes`` says what qualifies its figures."""
+    """A whole evaluation; ``notes`` says what qualifies its figures.
+
+    ``replays`` has each policy's choices row by row; JSON leaves them out.
+    """
 
     table: str
     prompts: int
@@ -62,10 +68,13 @@ class Report:
     rows: tuple[Row, ...]
     curve: Curve
     notes: tuple[str, ...]
+    replays: Mapping[str, Replayed] = field(default_factory=dict, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values; an unknown figure is null."""
-        return _plain(asdict(self))  # type: ignore[no-any-return]
+        told: dict[str, Any] = _plain(asdict(replace(self, replays={})))
+        del told["replays"]
+        return told
 
 
 def _plain(value: Any) -> Any:

@@ -28,9 +28,9 @@ class Rows:
         # The rows as they are come first, so that a figure and its interval are made alike.
         self._draws = np.concatenate([every, drawn])
         self._qualities = np.stack([known_means(table.score[i]) for i in self._draws])
-        cost = table.cost_usd
-        self._prices = (
-            None if cost is None else np.stack([known_means(cost[i]) for i in self._draws])
+        self._prices, self._waits = (
+            None if grid is None else np.stack([known_means(grid[i]) for i in self._draws])
+            for grid in (table.cost_usd, table.latency_ms)
         )
         self._best = metrics.best_single(
             self._qualities[0], None if self._prices is None else self._prices[0]
@@ -51,7 +51,8 @@ class Rows:
 
     def of(self, name: str, replayed: Replayed) -> Row:
         """A replayed policy as a line."""
-        return self._row(name, replayed.score, replayed.cost_usd, replayed.chosen)
+        paid, waited = replayed.cost_usd, replayed.latency_ms
+        return self._row(name, replayed.score, paid, waited, replayed.chosen)
 
     def baselines(self, tasks: Sequence[object] | None) -> list[Row]:
         """Best single, zero router, task oracle and oracle: what bounds a router on both sides."""
@@ -65,17 +66,23 @@ class Rows:
 
     def _best_single(self) -> Row:
         """The model with the best mean, on the prompts that it answered."""
-        known = self._prices
-        paid = np.full(len(self._draws), np.nan) if known is None else known[:, self._best]
+        paid, waited = map(self._alone, (self._prices, self._waits))
         picks = {self._table.models[self._best]: Figure(value=1.0, low=1.0, high=1.0)}
-        return self._line("best single", self._qualities[:, self._best], paid, picks)
+        return self._line("best single", self._qualities[:, self._best], paid, waited, picks)
+
+    def _alone(self, means: Floats | None) -> Floats:
+        """What the best single model takes in each draw."""
+        return np.full(len(self._draws), np.nan) if means is None else means[:, self._best]
 
     def _told(self, name: str, values: Floats) -> Row:
         """An oracle: each row goes to the cheapest of those with its highest value."""
-        table, cost = self._table, self._table.cost_usd
+        table = self._table
         chosen, rows = self._cheapest_best(values), np.arange(len(table.prompts))
-        paid = np.full(len(rows), np.nan) if cost is None else cost[rows, chosen]
-        return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, chosen)
+        paid, waited = (
+            np.full(len(rows), np.nan) if grid is None else grid[rows, chosen]
+            for grid in (table.cost_usd, table.latency_ms)
+        )
+        return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, waited, chosen)
 
     def _cheapest_best(self, values: Floats) -> Ints:
         count = len(self._table.models)
@@ -87,15 +94,15 @@ class Rows:
         top = values >= values.max(axis=1, keepdims=True) - 1e-9
         return np.asarray(np.where(top, price, np.inf).argmin(axis=1), dtype=np.int64)
 
-    def _row(self, name: str, score: Floats, cost: Floats, chosen: Ints) -> Row:
-        quality, paid = score[self._draws].mean(axis=1), cost[self._draws].mean(axis=1)
+    def _row(self, name: str, score: Floats, cost: Floats, latency: Floats, chosen: Ints) -> Row:
+        quality, paid, waited = (v[self._draws].mean(axis=1) for v in (score, cost, latency))
         picked = np.bincount(chosen[chosen >= 0], minlength=len(self._table.models))
         picks = {
             self._table.models[m]: figure_of((chosen[self._draws] == m).mean(axis=1))
             for m in np.argsort(-picked)
             if picked[m] > 0
         }
-        return self._line(name, quality, paid, picks)
+        return self._line(name, quality, paid, waited, picks)
 
     def _zero_router(self, prices: Floats) -> Row:
         """The cheapest mix of single models with 95 % of the best one's quality."""
@@ -107,9 +114,17 @@ class Rows:
             # Where the cheapest model alone has more, so has the mix.
             reached.append(max(wanted, mixed.qualities[0]))
         name = f"zero router at {_KEPT:.0%}"
-        return self._line(name, np.array(reached), np.array(costs), {})
+        unknown = np.full(len(costs), np.nan)
+        return self._line(name, np.array(reached), np.array(costs), unknown, {})
 
-    def _line(self, name: str, quality: Floats, paid: Floats, picks: Mapping[str, Figure]) -> Row:
+    def _line(
+        self,
+        name: str,
+        quality: Floats,
+        paid: Floats,
+        waited: Floats,
+        picks: Mapping[str, Figure],
+    ) -> Row:
         gap = self._top[self._draws].mean(axis=1) - quality
         unknown = np.full(len(quality), np.nan)
         saved, saved_most, over = unknown, unknown, unknown
@@ -121,6 +136,7 @@ class Rows:
             name=name,
             quality=figure_of(quality),
             usd_per_1000=figure_of(1000 * paid),
+            latency_ms=figure_of(waited),
             saving_vs_best=figure_of(saved),
             saving_vs_dearest=figure_of(saved_most),
             over_mixing=figure_of(over),

@@ -18,7 +18,7 @@ _TRIES = [(place, over) for over in (False, True) for place in _PLACES]
 _LABELLED_MODELS = 14
 
 
-def plot(report: Report, path: Path) -> None:
+def plot(report: Report, path: str | Path) -> None:
     """Draws the report as PNG or SVG, by the file's name.
 
     Raises ConfigError where matplotlib is missing or the file cannot be written.

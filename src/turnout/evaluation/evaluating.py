@@ -1,0 +1,207 @@
+"""Evaluates policies on an outcome table: replayed beside the baselines, with intervals.
+
+Predictions come from a bundle, or from whoever has some: nothing is trained here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from turnout.classifiers.success import Bundle
+from turnout.core import ConfigError
+from turnout.core.plural import many
+from turnout.evaluation.driver import drive
+from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
+from turnout.evaluation.report import Report
+from turnout.evaluation.report_curve import curve_of
+from turnout.evaluation.report_rows import Rows
+from turnout.features.prompt import request_text
+from turnout.policies import Cheapest, Policy, Random, Strongest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What is known of a table's outcomes before any call.
+
+    ``success [n, m]`` is P(success) in the table's order of prompts and models. ``mean_cost_usd``
+    and ``latency_ms`` say what a call of a model takes; without them the table's own means do.
+    ``strange [n]`` is how strange each prompt is to the predictor, 0 to 1, where it tells;
+    ``bundle`` is the hash of what predicted, ``notes`` what qualifies it.
+    """
+
+    success: Floats
+    mean_cost_usd: Mapping[str, float] | None = None
+    latency_ms: Mapping[str, float] | None = None
+    strange: Floats | None = None
+    bundle: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
+    """What the bundle predicts of the table's prompts and models.
+
+    Raises ConfigError where it does not know one of the models.
+    """
+    predictor = bundle.predictor
+    missing = [model for model in table.models if model not in predictor.models]
+    if missing:
+        raise ConfigError(
+            f"{bundle.folder} does not know {', '.join(missing[:3])}"
+            f"{' …' if len(missing) > 3 else ''} of table {table.name}; train on a table that has "
+            "them, or add them with turnout probe"
+        )
+    prompts = [request_text(row) for row in table.prompts]
+    seen = predictor.seen(prompts)
+    note = f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+    columns = [predictor.models.index(model) for model in table.models]
+    success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
+    costs = _of(bundle.catalogue, "mean_cost_usd")
+    return Predictions(
+        success=success[:, columns],
+        mean_cost_usd=costs or None,
+        latency_ms=_of(bundle.catalogue, "latency_ms") if costs else None,
+        strange=strange,
+        bundle=bundle.digest,
+        notes=(note,) if seen else (),
+    )
+
+
+def best_first(table: OutcomeTable) -> tuple[str, ...]:
+    """The models by their mean scores on the table, of equals the best single model first."""
+    mean = dict(zip(table.models, known_means(table.score).tolist(), strict=True))
+    best = Rows(table).best
+    return tuple(sorted(mean, key=lambda model: (-mean[model], model != best)))
+
+
+def evaluate(
+    table: OutcomeTable,
+    policies: Mapping[str, Policy],
+    known: Predictions,
+    *,
+    pair: tuple[str, str] | None = None,
+) -> Report:
+    """The report of named policies, beside random, cheapest, strongest and what bounds them.
+
+    Take the table as ``read_table(path).answered().costed()``. ``pair`` names the weak and the
+    strong model of APGR and CPT, else they are the weakest and the best. Raises ConfigError where
+    the predictions are not those of the table.
+    """
+    _check(table, known)
+    costs = _means(table, table.cost_usd, known.mean_cost_usd)
+    notes = list(known.notes)
+    if len(costs) < 2:
+        costs = {}
+        notes.append(
+            "no costs, nor prices and token counts: none is the cheapest, and policies that weigh "
+            "cost rank by quality only"
+        )
+    plain: dict[str, Policy] = {
+        "random": Random(),
+        "cheapest": Cheapest(),
+        "strongest": Strongest(order=best_first(table)),
+    }
+    if not costs:
+        del plain["cheapest"]
+    replays = {
+        name: drive(
+            table,
+            policy,
+            known.success,
+            costs,
+            bundle=known.bundle,
+            latency_ms=_means(table, table.latency_ms, known.latency_ms),
+            strange=known.strange,
+        )
+        for name, policy in {**plain, **policies}.items()
+    }
+    if any(replay.policy.name == "cascade" for replay in replays.values()):
+        notes.append("cascade: a draft is verified by the table's own score, as a test would")
+    maker = Rows(table)
+    notes.append(f"best single and strongest: {maker.best}{maker.dearest}")
+    curve = curve_of(table, known.success, pair)
+    return Report(
+        table=table.name,
+        prompts=len(table.prompts),
+        models=len(table.models),
+        bundle=known.bundle,
+        rows=(
+            *(maker.of(name, replay) for name, replay in replays.items()),
+            *maker.baselines(table.column("task")),
+        ),
+        curve=curve,
+        notes=(*notes, *_missing(table, curve.whole)),
+        replays=replays,
+    )
+
+
+def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
+    """A row for each prompt and policy: id, policy, model, score, cost_usd, latency_ms, calls.
+
+    Cost and latency are those of the whole walk, fallbacks and drafts included. None is unknown,
+    and as the model that none answered.
+    """
+    for row, key in enumerate(table.ids):
+        for name, replay in report.replays.items():
+            chosen = int(replay.chosen[row])
+            yield {
+                "id": key,
+                "policy": name,
+                "model": table.models[chosen] if chosen >= 0 else None,
+                "score": float(replay.score[row]),
+                "cost_usd": _known(replay.cost_usd[row]),
+                "latency_ms": _known(replay.latency_ms[row]),
+                "calls": int(replay.calls[row]),
+            }
+
+
+def _check(table: OutcomeTable, known: Predictions) -> None:
+    shape, wanted = np.shape(known.success), table.score.shape
+    if shape != wanted:
+        raise ConfigError(
+            f"success has shape {shape}, table {table.name} {wanted}: give one row a prompt and "
+            "one column a model, in the table's order"
+        )
+    wrong = np.argwhere(~np.isfinite(known.success))
+    if len(wrong):
+        row, column = map(int, wrong[0])
+        raise ConfigError(
+            f"success, row {row + 1} ({table.ids[row]}): {table.models[column]} has "
+            f"{known.success[row, column]}; give a number for each"
+        )
+
+
+def _means(
+    table: OutcomeTable, grid: Floats | None, told: Mapping[str, float] | None
+) -> dict[str, float]:
+    """What is told of the table's models, else the means of its own cells; without unknown ones."""
+    if told is None:
+        means = np.empty(0) if grid is None else known_means(grid)
+        told = dict(zip(table.models, means.tolist(), strict=False))
+    return {m: told[m] for m in table.models if m in told and not np.isnan(told[m])}
+
+
+def _missing(table: OutcomeTable, whole: int) -> list[str]:
+    """What missing outcomes do to the figures; ``whole`` prompts were answered by every model."""
+    share = np.isnan(table.score).mean()
+    if not share:
+        return []
+    note = (
+        f"{share:.0%} of the outcomes are missing: a single model has its mean over the prompts "
+        "that it answered, a policy falls back to the next model"
+    )
+    notes = [note]
+    if table.cost_usd is not None:
+        notes.append(
+            f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"
+        )
+    return notes
+
+
+def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
+    return {model: record[name] for model, record in known.items() if name in record}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
