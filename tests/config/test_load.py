@@ -27,6 +27,15 @@ MODEL = "models:\n  fast: {model: m, price: unknown}\ndefault: fast\n"
         (MODEL + "intents: {code: fst}\n", "line 4: intents.code: 'fst' is not in models; did you"),
         (MODEL + "intents: {code: block}\n", "only unsafe can be blocked"),
         (MODEL + "fallbacks: {fast: [slow]}\n", "fallbacks.fast: 'slow' is not in models"),
+        (
+            MODEL + "budgets:\n  - {per: key, window: day, usd: 1}\n"
+            "  - {per: key, window: day, usd: 2}\n",
+            "line 6: budgets.1: is for the same, in the same day, as another; keep one",
+        ),
+        (
+            MODEL + "budgets:\n  - {per: model, name: fats, window: day, usd: 1}\n",
+            "line 5: budgets.0.name: 'fats' is not in models; did you mean 'fast'?",
+        ),
         (MODEL + "policy: fixd\n", "line 4: policy.name: 'fixd': input should be 'intent_map'"),
         (MODEL + "policy: fixed\n", "policy fixed needs model"),
         (

@@ -189,6 +189,7 @@ def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate:
     key, _ = _key(gate, budgets=[budget])
     answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=500), key)
     assert (answer.status, answer.json()["model"]) == (200, "acme/coder")
+    assert answer.headers["x-turnout-reason"].endswith(" (a budget has no room for acme/strong)")
 
 
 def test_a_models_budget_leaves_the_others(gate: World) -> None:
@@ -198,6 +199,7 @@ def test_a_models_budget_leaves_the_others(gate: World) -> None:
     answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=20), ADMIN)
     assert answer.status == 200
     assert answer.json()["model"] != "acme/strong"
+    assert answer.headers["x-turnout-reason"].endswith(" (a budget has no room for acme/strong)")
 
 
 def test_a_models_budget_leaves_out_the_place_that_is_too_dear_alone(tmp_path: Path) -> None:

@@ -1,17 +1,30 @@
 """Budgets, keys and windows in both databases."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.ledger.conftest import MakeStore
-from tests.ledger.money import CATALOG, asked, decided, outcome
-from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, Usage, window_of
+from tests.ledger.money import CATALOG, asked, decided, failed, outcome
+from turnout.core import (
+    Bound,
+    Budget,
+    BudgetExceeded,
+    Caller,
+    LedgerError,
+    Request,
+    Usage,
+    window_of,
+)
 from turnout.ledger import Ledger, standings
+from turnout.ledger.balances import Account
 from turnout.ledger.charges import Limits
 from turnout.ledger.directory import removing, setting
 from turnout.ledger.keys import making, new_key, revoking
+from turnout.ledger.store import StoreFailure, Then
+from turnout.ledger.writer import RECOVERY_PAUSE_S
 
 MOST = 1_000_000_000  # pico-dollars of one call
 BUDGETS = (
@@ -160,3 +173,33 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
 
 def _in_session(tenant: str) -> Request:
     return asked(1, session="s", tenant=tenant)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """Whatever was written, nothing stays held, and what was spent is what the calls cost."""
+    store = make_store()
+    commit = store.commit_on
+
+    def commits_and_is_not_heard(accounts: Sequence[Account], then: Then) -> None:
+        commit(accounts, then)
+        monkeypatch.undo()
+        store.close()
+        raise StoreFailure("the answer was lost")
+
+    with Ledger(store, catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits(BUDGETS))
+        request = asked(1, caller=Caller(key="a", keys=("a",)))
+        decision = decided(request)
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
+        for _ in range(lost):
+            monkeypatch.setattr(store, "commit_on", commits_and_is_not_heard)
+            with pytest.raises(LedgerError):
+                await ledger.attempted(failed(decision, Usage(input=10)))
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        await ledger.settled(decision)
+        rows = store.fetch("SELECT account, spent, held FROM balances WHERE account LIKE '%usd'")
+        spent = store.fetch("SELECT sum(cost) FROM calls")[0][0]
+    assert sorted(rows) == [("all:all:usd", spent, 0), ("key:a:usd", spent, 0)]

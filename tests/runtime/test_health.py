@@ -281,6 +281,33 @@ def test_what_one_process_learns_holds_in_the_other() -> None:
     assert one.cooling() == two.cooling() == {"a": False, "b": True}
 
 
+def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
+    """Told once for a hundred answers that say so, and once when there is something left again."""
+    clock, said = Clock(), list[Cooldown]()
+    one, two = _two_that_tell(clock, said)
+
+    def answered(what: Health, spent_s: float) -> None:
+        what.began("a")
+        what.ended(structs.replace(outcome("a", None), spent_s=spent_s))
+
+    for _ in range(50):
+        answered(one, 30.0)
+        answered(two, 30.0)
+    for what in (one, two):
+        assert what.unavailable()["a"].yields
+        assert what.cooling()["a"] is False
+    assert len(said) == 1
+    call(one, "a", "rate_limited", retry_after_s=60.0)
+    clock.now += 5
+    assert two.unavailable()["a"].kind == "cooling_down"
+    clock.now += 56
+    answered(one, 30.0)
+    assert two.unavailable()["a"].yields
+    answered(two, 0.0)
+    assert not one.unavailable()
+    assert len(said) == 4
+
+
 def test_a_breaker_that_two_processes_open_doubles_once() -> None:
     """Both try when its time is over, both fail: the next one is twice as long, not four times."""
     clock, said = Clock(), list[Cooldown]()

@@ -34,6 +34,7 @@ def problems(config: Config) -> Iterator[Problem]:
     """Every problem with its path, the first one first."""
     yield from _unknown_models(config)
     yield from _like_labels(config)
+    yield from _budgets(config)
     for label in config.knobs.intents if config.knobs else ():
         if label not in config.intents:
             known = ", ".join(config.intents)
@@ -46,6 +47,18 @@ def problems(config: Config) -> Iterator[Problem]:
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:
             yield from _own_intent(label, intent, seen)
+
+
+def _budgets(config: Config) -> Iterator[Problem]:
+    seen = set()
+    for place, budget in enumerate(config.budgets):
+        path, what = ("budgets", str(place)), (budget.per, budget.name, budget.window)
+        if budget.per == "model" and budget.name and budget.name not in config.models:
+            fix = did_you_mean(budget.name, list(config.models))
+            yield (*path, "name"), f"{budget.name!r} is not in models; {fix}"
+        if (*what, budget.amount[0]) in seen:
+            yield path, f"is for the same, in the same {budget.window}, as another; keep one"
+        seen.add((*what, budget.amount[0]))
 
 
 def _embeddings(config: Config, name: str) -> Iterator[Problem]:

@@ -12,7 +12,8 @@ class Cooldown(Struct, frozen=True, kw_only=True):
     """A deployment takes no call until ``until_s`` of the machine's monotonic clock.
 
     ``deployment`` is its fingerprint, ``why`` the kind of the fault, ``stated`` whether its
-    provider named the time, ``openings`` how often in a row it was closed.
+    provider named the time, ``openings`` how often in a row it was closed. With ``yields`` it takes
+    calls, but after all others, since nothing is left of its rate limit.
     """
 
     deployment: str
@@ -20,3 +21,4 @@ class Cooldown(Struct, frozen=True, kw_only=True):
     why: FaultKind
     stated: bool
     openings: int
+    yields: bool = False

@@ -145,8 +145,9 @@ class _Answering(Struct, kw_only=True):
         attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
         paid = walk.cost_pico_usd if final else self._expected()
         headers = decision_headers(
-            walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped
-        )
+            walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped,
+            unfit=walk.unfit,
+        )  # fmt: skip
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers + left_out_header(walk)
@@ -174,6 +175,7 @@ class _Answering(Struct, kw_only=True):
             attempts_of(walk.outcomes),
             walk.cost_pico_usd,
             final=True,
+            unfit=walk.unfit,
         )
         body = self.dialect.error(problem, self.request_id)
         await self.out.whole(problem.status, [JSON, *says, *problem.headers()], body)

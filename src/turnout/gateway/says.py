@@ -26,13 +26,17 @@ def decision_headers(
     *,
     final: bool,
     stopped: str | None = None,
+    unfit: str | None = None,
 ) -> Headers:
     """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected.
 
-    ``stopped`` is why the answer was stopped, which is then the reason that counts.
+    ``stopped`` is why the answer was stopped, which is then the reason that counts; ``unfit`` the
+    model that would have been chosen had a budget had room for it.
     """
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     reason = f"answer stopped: {stopped}" if stopped else decision.reason
+    if unfit is not None:
+        reason = f"{reason} (a budget has no room for {unfit})"
     return [
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),

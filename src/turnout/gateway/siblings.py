@@ -46,22 +46,23 @@ class Kept:
     """What a worker that starts later has to know, a thousand deployments at most."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, tuple[float, bytes]] = {}
+        self._lines: dict[tuple[str, bool], tuple[float, bytes]] = {}
 
     def keep(self, line: bytes) -> None:
         """Keep what a worker has told, but for what a reload may have mended by then."""
         with suppress(msgspec.DecodeError):
             told = _decode(line)
             if told.why not in MENDED:
-                self._lines.pop(told.deployment, None)
-                self._lines[told.deployment] = told.until_s, line
+                of = told.deployment, told.yields
+                self._lines.pop(of, None)
+                self._lines[of] = told.until_s, line
                 if len(self._lines) > _MOST_KEPT:
                     del self._lines[next(iter(self._lines))]
 
     def lines(self) -> list[bytes]:
         """Those that hold now."""
         now = time.monotonic()
-        self._lines = {name: kept for name, kept in self._lines.items() if kept[0] > now}
+        self._lines = {of: kept for of, kept in self._lines.items() if kept[0] > now}
         return [line for _, line in self._lines.values()]
 
 

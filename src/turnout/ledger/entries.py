@@ -43,7 +43,8 @@ class Hold(Struct, frozen=True):
     """Money set aside before anything can be spent; ``amount_pico_usd`` is None without a bound.
 
     It frees itself when ``lease_until_ms`` has passed without a settlement. ``charges`` are what it
-    takes of budgets, in place of what it took before (``replaces``).
+    takes of budgets, in place of what it took before (``replaces``). Where it is ``unsure`` whether
+    an earlier change was written, the store says how much that was.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Hold(Struct, frozen=True):
     owner: str
     charges: tuple[Charge, ...] = ()
     replaces: tuple[Charge, ...] = ()
+    unsure: bool = False
 
 
 class Decided(Struct, frozen=True):
@@ -127,7 +129,7 @@ class Settlement(Struct, frozen=True):
     ``cost_pico_usd`` sums the calls of known price, of which ``extra_pico_usd`` did not answer;
     ``unknown_calls`` counts the others. ``calls`` are those not yet written. ``request_id`` is
     given where no decision was recorded. ``twins`` has for each of their names what is added to
-    the sums of ``schema.TWINS``.
+    the sums of ``schema.TWINS``. ``unsure`` is as for a hold.
     """
 
     id: str
@@ -155,6 +157,7 @@ class Settlement(Struct, frozen=True):
     twins: Mapping[str, Sums] = {}
     uses: tuple[Use, ...] = ()
     n: int = 0
+    unsure: bool = False
 
     @property
     def hour(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import structs
 
 from turnout.ledger.charges import uses
-from turnout.ledger.entries import UNDECIDED, Hold, Settlement
+from turnout.ledger.entries import UNDECIDED, Decided, Entry, Hold, Settlement
 from turnout.ledger.store import Store
 
 Lost = Callable[[str], bool]
@@ -113,3 +113,20 @@ def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
         reasoning=0,
         quality_ppm=None,
     )
+
+
+def as_stored(store: Store, entry: Entry) -> Entry:
+    """An unsure entry with the amounts that the store has of its hold; any other as it is."""
+    if isinstance(entry, Decided):
+        return structs.replace(entry, hold=as_stored(store, entry.hold))
+    if not isinstance(entry, Hold | Settlement):
+        return entry
+    rows = store.fetch("SELECT charges FROM holds WHERE id = $1", (entry.id,))
+    held = {(a, w): n or 0 for a, w, n in json.loads((rows[0][0] if rows else None) or "[]")}
+    if isinstance(entry, Hold):
+        before = (
+            structs.replace(c, amount=held.get((c.account, c.window), 0)) for c in entry.replaces
+        )
+        return structs.replace(entry, replaces=tuple(before), unsure=False)
+    uses = (structs.replace(u, held=held.get((u.account, u.window), 0)) for u in entry.uses)
+    return structs.replace(entry, uses=tuple(uses), unsure=False)

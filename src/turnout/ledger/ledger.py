@@ -264,7 +264,8 @@ class Ledger(Recorder):
             lease_until_ms=now + self.lease_ms,
             owner=self.owners.own,
             charges=charges,
-            replaces=known.granted.charges if known and known.granted else (),
+            replaces=known.held() if known else (),
+            unsure=bool(known and known.maybe),
         )
         begun = UnderWay(request=request, hold=hold, models=self._models)
         entry = known or self._open.setdefault(decision_id, begun)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog
-from turnout.core import Bound, Decision, Request
+from turnout.core import Bound, BudgetExceeded, Decision, Request
 from turnout.ledger.account import Recorded
 from turnout.ledger.charges import Spent, spent_of, uses
-from turnout.ledger.entries import Call, Hold, Settlement
+from turnout.ledger.entries import Call, Charge, Hold, Settlement
 from turnout.ledger.ticket import Ticket
 from turnout.ledger.twins import extremes
 
@@ -46,6 +46,7 @@ class UnderWay(Struct, kw_only=True):
     lease_until: float = 0.0
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     granted: Hold | None = None  # the hold as it is known to be in the ledger
+    maybe: tuple[Charge, ...] = ()  # of changes of which nobody heard what became
     asking: Ticket | None = None  # its latest change, until it is known what became of that
     decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
@@ -66,10 +67,17 @@ class UnderWay(Struct, kw_only=True):
         """Take in what became of the hold's latest change; whether there is a hold at all."""
         ticket, self.asking = self.asking, None
         if ticket is not None and ticket.error is None:
-            self.granted = self.hold
+            self.granted, self.maybe = self.hold, ()
         elif self.granted is not None:
+            if ticket is not None and not isinstance(ticket.error, BudgetExceeded):
+                self.maybe += self.hold.charges
             self.hold = self.granted
         return self.granted is not None
+
+    def held(self) -> tuple[Charge, ...]:
+        """What the ledger has of it, each account once; all it may have, where that is unsure."""
+        known = self.granted.charges if self.granted is not None else ()
+        return tuple({(c.account, c.window): c for c in (*self.maybe, *known)}.values())
 
     def unwritten(self) -> list[Call]:
         """The calls whose own entries were not written, or not yet."""
@@ -78,5 +86,7 @@ class UnderWay(Struct, kw_only=True):
 
     def ended(self, end: Settlement) -> Settlement:
         """The settlement with what became of the hold's charges; most requests have none."""
-        held = [(c.account, c.window, c.amount or 0) for c in self.hold.charges]
-        return structs.replace(end, uses=uses(held, self.spent)) if held else end
+        held = [(c.account, c.window, c.amount or 0) for c in self.held()]
+        if not held:
+            return end
+        return structs.replace(end, uses=uses(held, self.spent), unsure=bool(self.maybe))

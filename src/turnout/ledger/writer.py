@@ -14,8 +14,9 @@ from msgspec import structs
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.balances import Account, Balance, Balances, accounts_of
 from turnout.ledger.correct import correction
-from turnout.ledger.entries import Entry, Settlement
+from turnout.ledger.entries import Decided, Entry, Hold, Settlement
 from turnout.ledger.inbox import Inbox
+from turnout.ledger.lapses import as_stored
 from turnout.ledger.rows import BALANCE, Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
 from turnout.ledger.ticket import Refused, Ticket, tell, tell_each
@@ -91,7 +92,7 @@ class Writer:
         entries = [t.entry for t in tickets if t.entry is not None]
         try:
             refused = self._commit(entries)
-        except Conflict:
+        except (Conflict, _Unsure):
             self._one_by_one(tickets)
         except StoreFailure as error:
             self._down(error)
@@ -134,6 +135,8 @@ class Writer:
     def _commit(self, entries: Sequence[Entry]) -> Refused:
         """Write a batch in one step with the budgets it counts for; those that did not fit."""
         accounts = accounts_of(entries)
+        if accounts and any(map(_is_unsure, entries)):
+            raise _Unsure
         if not accounts:
             if entries:
                 self._store.commit(Batch(entries).statements())
@@ -151,7 +154,7 @@ class Writer:
         return refused
 
     def _one_by_one(self, tickets: list[Ticket]) -> None:
-        """Some row of the batch is there already: find whose, and write the others."""
+        """Some row of the batch is there already, or may be: find whose, and write the others."""
         for place, ticket in enumerate(tickets):
             if ticket.entry is None:
                 continue
@@ -167,6 +170,8 @@ class Writer:
                 tell_each([ticket], refused)
 
     def _alone(self, entry: Entry) -> Refused:
+        if _is_unsure(entry):
+            entry = as_stored(self._store, entry)
         if not isinstance(entry, Settlement):
             return self._commit([entry])
         corrected, n = self._again(entry)
@@ -202,6 +207,16 @@ class Writer:
             return
         except StoreFailure as error:
             self._down(error)
+
+
+class _Unsure(Exception):
+    """A batch has an entry of which the store says first what it changes."""
+
+
+def _is_unsure(entry: Entry) -> bool:
+    if type(entry) is Decided:
+        return entry.hold.unsure
+    return isinstance(entry, Hold | Settlement) and entry.unsure
 
 
 def _unrecorded(error: RouterError) -> LedgerError:

@@ -3,21 +3,12 @@
 from pydantic import ValidationError
 
 from turnout.config import BudgetSection, Config, first_problem
-from turnout.core import Budget, ConfigError, InvalidRequest, pico_from_usd
+from turnout.core import Budget, InvalidRequest, pico_from_usd
 
 
 def budgets_of(config: Config) -> tuple[Budget, ...]:
-    """The configuration's budgets. Raises ConfigError for two of the same kind."""
-    found: dict[str, Budget] = {}
-    for section in config.budgets:
-        budget = budget_of(section)
-        if budget.id in found:
-            raise ConfigError(f"budgets: {budget.id} is given twice; keep one")
-        if budget.per == "model" and budget.name not in (None, *config.models):
-            known = ", ".join(config.models)
-            raise ConfigError(f"budgets: {budget.name!r} is not in models; use one of {known}")
-        found[budget.id] = budget
-    return tuple(found.values())
+    """The configuration's budgets."""
+    return tuple(budget_of(section) for section in config.budgets)
 
 
 def read_budget(fields: object) -> Budget:

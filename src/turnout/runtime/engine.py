@@ -236,11 +236,9 @@ class Engine:
     async def _admit(self, request: Request, read: Read) -> Walk:
         """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
         recorder = self._parts.means.recorder
+        chosen = self._decide(request, read)
         request, decision = await admitted(
-            request,
-            self._decide(request, read),
-            lambda narrower: self._decide(narrower, read),
-            self._parts.means,
+            request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
         )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
@@ -251,6 +249,7 @@ class Engine:
             means=self._parts.means,
             outcomes=list(read.labelled),
             prefix=read.prefix,
+            unfit=None if decision.deployment == chosen.deployment else chosen.model,
         )
 
 

@@ -55,7 +55,8 @@ class _State:
     ``why`` counts while ``until`` is to come; ``window`` is how many calls it may have at a time
     while it recovers.
     ``told`` is until when other processes know it to be closed, ``probed`` whether its latest call
-    began while it was. Until ``spent`` its provider has nothing left for it, as it says.
+    began while it was. Until ``spent`` its provider has nothing left for it, as it says; others
+    know of ``spent_told``.
     """
 
     in_flight: int = 0
@@ -69,6 +70,7 @@ class _State:
     window: int = _FULL_WINDOW
     retry_tokens: float = 0.0
     spent: float = 0.0
+    spent_told: float = 0.0
 
 
 class Health:
@@ -166,9 +168,15 @@ class Health:
     def heard(self, cooldown: Cooldown) -> None:
         """Another process has met a failure that closes a deployment here as well."""
         name = self._named.get(cooldown.deployment)
-        if name is None or cooldown.until_s <= self._clock():
+        if name is None:
             return
         state = self._states[name]
+        if cooldown.yields:
+            state.spent = state.spent_told = cooldown.until_s
+            self._quiet = False
+            return
+        if cooldown.until_s <= self._clock():
+            return
         state.told = max(state.told, cooldown.until_s)
         if cooldown.until_s > state.until:
             state.until, state.why = cooldown.until_s, cooldown.why
@@ -251,7 +259,11 @@ class Health:
         until = self._clock() + wait_s if wait_s else 0.0
         for other, deployment in self._deployments.items():
             if _quota(deployment) == mine:
-                self._states[other].spent = until
+                state = self._states[other]
+                state.spent = until
+                if abs(until - state.spent_told) > _TOLD_AGAIN_S:
+                    state.spent_told = until
+                    self._tell(deployment, state, until, yields=True)
         self._quiet = self._quiet and not wait_s
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
@@ -274,15 +286,21 @@ class Health:
         """Other processes hear of it, unless they know it to be closed for about as long."""
         if state.until > state.told + _TOLD_AGAIN_S:
             state.told = state.until
-            self.tell(
-                Cooldown(
-                    deployment=deployment.fingerprint,
-                    until_s=state.until,
-                    why=state.why,
-                    stated=state.stated,
-                    openings=state.openings,
-                )
+            self._tell(deployment, state, state.until)
+
+    def _tell(
+        self, deployment: Deployment, state: _State, until: float, *, yields: bool = False
+    ) -> None:
+        self.tell(
+            Cooldown(
+                deployment=deployment.fingerprint,
+                until_s=until,
+                why="rate_limited" if yields else state.why,
+                stated=yields or state.stated,
+                openings=state.openings,
+                yields=yields,
             )
+        )
 
 
 def _spent(wait_s: float) -> Exclusion:

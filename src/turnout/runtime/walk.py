@@ -27,7 +27,7 @@ class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
     ``prefix`` are the prompt's beginnings where they were made, ``scans`` what the answer's scanner
-    read, ``stopped`` why it stopped the answer.
+    read, ``stopped`` why it stopped the answer, ``unfit`` the model that a budget had no room for.
     """
 
     request: Request
@@ -38,6 +38,7 @@ class Walk(Struct, kw_only=True):
     prefix: Prefix | None = None
     scans: tuple[Scan, ...] = ()
     stopped: str | None = None
+    unfit: str | None = None
 
     @property
     def complete(self) -> bool:
