@@ -192,10 +192,10 @@ def _missing(table: OutcomeTable, whole: int) -> list[str]:
         "that it answered, a policy falls back to the next model"
     )
     notes = [note]
-    if single := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
+    if alone := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
         notes.append(
-            f"{many(single, 'prompt')} of {len(table.prompts):,} were answered by one model alone: there "
-            "every policy has its answer, which tells nothing of the policy"
+            f"{many(alone, 'prompt')} of {len(table.prompts):,} were answered by one model alone: "
+            "there every policy has its answer, which tells nothing of the policy"
         )
     if table.cost_usd is not None:
         notes.append(
