@@ -45,6 +45,25 @@ def test_a_hard_prompt_goes_up_and_an_easy_one_does_not(config: Path) -> None:
     assert hard.prediction.success["large"] > hard.prediction.success["small"]
 
 
+def test_a_saving_is_told_with_its_predicted_quality(
+    config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same prompts, by the predictions that chose; each alone has the interval's ends."""
+    file = tmp_path / "asked.jsonl"
+    file.write_text("".join(f'{{"text": "{text}"}}\n' for text in (SUM, NAME)))
+    ran = run(capfd, "compare", str(file), "-c", str(config), "--baseline", "large", "--json")
+    assert ran.code == 0
+    with Router.from_file(config) as router:
+        hard, easy = (router.route(text).prediction.success for text in (SUM, NAME))
+    found, large = ran.json["predicted_quality"], hard["large"] + easy["large"]
+    assert found["share"] == pytest.approx((hard["large"] + easy["small"]) / large)
+    assert found["baseline"] == pytest.approx(large / 2)
+    ends = sorted((1.0, easy["small"] / easy["large"]))
+    assert [found["low"], found["high"]] == pytest.approx(ends)
+    shown = run(capfd, "compare", str(file), "-c", str(config), "--baseline", "large")
+    assert f"quality predicted: {100 * found['share']:.1f}% of large's" in shown.out
+
+
 def test_a_caller_may_ask_for_less(config: Path) -> None:
     """A request's own quality wins over the configuration's."""
     with Router.from_file(config) as router:

@@ -15,6 +15,7 @@ from rich.progress import track
 from turnout.catalog import Deployment, Price
 from turnout.classifiers import Band
 from turnout.cli.asking import label_cost
+from turnout.cli.compare_quality import predicted_quality
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import ConfigOption, JsonOption, silent_router
 from turnout.cli.show import err, out, print_json, print_table
@@ -110,6 +111,8 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
     catalog = r.parts.means.rules.catalog
     served = [c for c in cases if c.decision.routes]
     blocked = [c for c in cases if c.decision.blocked]
+    chosen = _chosen(r, served)
+    likely = predicted_quality([c.decision for c in served], chosen, baseline)
     routed = _routed(r, served)
     inside = _inside(r, cases)
     rows = {
@@ -138,7 +141,8 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
         },
         "intents": _by_intent(r, cases, baseline),
         "models": _mix(served),
-        "quality": "not measured",
+        "quality": "predicted" if likely else "not measured",
+        "predicted_quality": likely,
         "recipe_claim": RECIPE_CLAIM,
     }
 
@@ -169,9 +173,14 @@ def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -
     )
 
 
-def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+def _chosen(r: Router, cases: Sequence[Case]) -> list[Deployment]:
     deployments = r.parts.means.rules.catalog.deployments
-    return total([_fixed(deployments[c.decision.routes[0].deployment], [c], factor) for c in cases])
+    return [deployments[c.decision.routes[0].deployment] for c in cases]
+
+
+def _routed(r: Router, cases: Sequence[Case], factor: float = 1.0) -> int | None:
+    chosen = _chosen(r, cases)
+    return total([_fixed(d, [c], factor) for d, c in zip(chosen, cases, strict=True)])
 
 
 def _saving(pico: int | None, against: int | None) -> float | None:
@@ -227,8 +236,16 @@ def _show(report: dict[str, Any]) -> None:
     out.print(
         f"outputs: {report['measured_outputs']} measured, {report['assumed_outputs']} assumed; "
         f"saving {spread}; the recipe promises {report['recipe_claim']}; "
-        f"quality {report['quality']}",
+        f"quality {_quality(report)}",
     )
+
+
+def _quality(report: dict[str, Any]) -> str:
+    likely = report["predicted_quality"]
+    if likely is None:
+        return f"{report['quality']}"
+    share, low, high = (_percent(likely[name]) for name in ("share", "low", "high"))
+    return f"predicted: {share} of {report['baseline']}'s (95 %: {low} to {high})"
 
 
 def _dollars(amount: float | None) -> str:

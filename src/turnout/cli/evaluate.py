@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import typer
 
+from turnout.cli.as_served import as_served
 from turnout.cli.files import store, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
@@ -19,6 +20,8 @@ from turnout.core.plural import many
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
     from turnout.evaluation import Figure, OutcomeTable, Predictions, Report
+    from turnout.evaluation.driver import Replayed
+    from turnout.policies import Policy
 
 _NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
@@ -31,6 +34,10 @@ def evaluate(
     bundle: Annotated[
         Path | None,
         typer.Option(help="Predictions to evaluate; without one, five grouped folds of the table."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A turnout.yaml: also replay what it serves."),
     ] = None,
     pair: Annotated[
         str | None, typer.Option(help="WEAK,STRONG models for APGR; else weakest and best.")
@@ -60,7 +67,11 @@ def evaluate(
     _check_margins(specs, bundle)
     opened = None if bundle is None else open_bundle(bundle)
     order = best_first(outcomes)
-    policies = {spec: policy_of(spec, order, outcomes, opened) for spec in specs}
+    policies: dict[str, Policy | Replayed] = {
+        spec: policy_of(spec, order, outcomes, opened) for spec in specs
+    }
+    if config is not None:
+        policies["served"] = as_served(outcomes, config)
     known = _predictions(outcomes, opened)
     with waiting("replaying, and drawing intervals"):
         report = run(outcomes, policies, known, pair=ends)

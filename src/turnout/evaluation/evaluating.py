@@ -12,7 +12,7 @@ import numpy as np
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
 from turnout.core.plural import many
-from turnout.evaluation.driver import drive
+from turnout.evaluation.driver import Replayed, drive
 from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
@@ -77,14 +77,15 @@ def best_first(table: OutcomeTable) -> tuple[str, ...]:
 
 def evaluate(
     table: OutcomeTable,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, Policy | Replayed],
     known: Predictions,
     *,
     pair: tuple[str, str] | None = None,
 ) -> Report:
     """The report of named policies, beside random, cheapest, strongest and what bounds them.
 
-    Take the table as ``read_table(path).answered().costed()``. ``pair`` names the weak and the
+    Take the table as ``read_table(path).answered().costed()``. What was ``replayed`` already, such
+    as decisions of a ``Router``, may stand in place of a policy. ``pair`` names the weak and the
     strong model of APGR and CPT, else they are the weakest and the best. Raises ConfigError where
     the predictions are not those of the table.
     """
@@ -105,7 +106,9 @@ def evaluate(
     if not costs:
         del plain["cheapest"]
     replays = {
-        name: drive(
+        name: policy
+        if isinstance(policy, Replayed)
+        else drive(
             table,
             policy,
             known.success,
@@ -192,6 +195,11 @@ def _missing(table: OutcomeTable, whole: int) -> list[str]:
         "that it answered, a policy falls back to the next model"
     )
     notes = [note]
+    if alone := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
+        notes.append(
+            f"{many(alone, 'prompt')} of {len(table.prompts):,} were answered by one model alone: "
+            "there every policy has its answer, which tells nothing of the policy"
+        )
     if table.cost_usd is not None:
         notes.append(
             f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"
