@@ -175,3 +175,20 @@ def test_picks_are_a_row_for_each_prompt_and_policy(
         picked = [row["model"] == model for row in mine]
         assert np.mean(picked) == pytest.approx(share["value"])
     assert all(row["cost_usd"] > 0 and row["latency_ms"] > 0 for row in mine)
+
+
+def test_what_cannot_be_written_is_told_before_any_training(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No fold is trained for a report that has no place to go; a folder that is new is made."""
+    (tmp_path / "file").touch()
+    for option in ("--plot", "--picks", "--out"):
+        for target, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "x", "is a file")):
+            ran = run(capfd, "eval", "--table", str(place / "world"), option, str(target))
+            assert ran.code == 2
+            assert words in ran.err
+            assert "five grouped folds" not in ran.err
+    target = tmp_path / "new" / "report.json"
+    told = ("--table", str(place / "world"), "--bundle", str(place / "bundle"))
+    assert run(capfd, "eval", *told, "--out", str(target)).code == 0
+    assert json.loads(target.read_text())["prompts"] == 240

@@ -9,7 +9,8 @@ import orjson
 import typer
 
 from turnout.cli.as_served import as_served
-from turnout.cli.files import store, written
+from turnout.cli.extras import need
+from turnout.cli.files import check_file, store, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
@@ -60,6 +61,9 @@ def evaluate(
     from turnout.evaluation import evaluate as run
     from turnout.evaluation import picks as picked
 
+    _check_places(drawn, picks, save)
+    if drawn is not None:
+        need("plot", "--plot")
     outcomes = read_table(table).answered().costed(unpriced=unpriced)
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}")
@@ -86,6 +90,14 @@ def evaluate(
         print_json(report.as_dict())
     else:
         _show(report)
+
+
+def _check_places(*places: Path | None) -> None:
+    """Makes the folders of what will be written, before training takes its time."""
+    for place in places:
+        if place is not None and str(place) != "-":
+            check_file(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _check_margins(specs: list[str], bundle: Path | None) -> None:
