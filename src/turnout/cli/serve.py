@@ -24,7 +24,7 @@ from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import Parent
-from turnout.ledger import Ledger, place_of, store_at
+from turnout.ledger import place_of, store_at
 from turnout.ledger.door import Door
 from turnout.ledger.keys import stored_keys
 
@@ -120,7 +120,7 @@ class _Run:
         parent: Parent | None = None,
         began: Callable[["Engine"], object] | None = None,
     ) -> None:
-        """Serves in this process until it is told to stop; ``began`` is given its engine."""
+        """Serves in this process until it is told to stop; ``began`` is given each engine."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
         try:
@@ -169,14 +169,8 @@ def _nothing(*_: object) -> None:
 
 
 def _opened_by(door: Door) -> Callable[["Engine"], object]:
-    """Has ``door`` lead to the ledger of an engine, where it is a file."""
-
-    def began(engine: "Engine") -> None:
-        recorder = engine.parts.means.recorder
-        if isinstance(recorder, Ledger) and recorder.store.exclusive:
-            door.open(recorder)
-
-    return began
+    """Has ``door`` lead to the ledger of the engine that serves."""
+    return lambda engine: door.follow(engine.parts.means.recorder)
 
 
 def _url(address: Address, port: int) -> str:

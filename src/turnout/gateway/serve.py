@@ -60,7 +60,7 @@ async def serve(
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
     ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn;
-    ``began`` is given the engine that it begins with; ``warm`` has all loaded before it serves. A
+    ``began`` is given each engine that it serves by; ``warm`` has all loaded before it serves. A
     second SIGINT ends without waiting for answers under way.
     """
     limits, patience = Limits(), patience or Patience()
@@ -81,6 +81,7 @@ async def serve(
         build,
         [path for path in files if path is not None],
         renew=lambda: renew(tls, address),
+        began=began,
     )
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
