@@ -145,6 +145,35 @@ def test_a_dash_is_standard_output(
     assert not (tmp_path / "-").exists()
 
 
+def test_many_lines_are_written_as_they_are_read(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In order over batches, each line as if it were alone; a late bad one is told, too."""
+    rows = [json.dumps({"id": n, "prompt": f"Name a bird ({n})."}) for n in range(700)]
+    rows[650] = "{"
+    source = tmp_path / "p.jsonl"
+    source.write_text("\n".join(rows))
+    ran = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    found = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 1
+    assert "line 651: not JSON" in ran.err
+    assert [row["id"] for row in found if "error" not in row] == [*range(650), *range(651, 700)]
+    source.write_text(rows[600])
+    alone = run(capfd, "predict", "--prompts", str(source), "--bundle", str(bundle), "--out", "-")
+    assert json.loads(alone.out) == found[600]
+
+
+def test_what_cannot_be_read_leaves_no_file(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does it empty one that is there."""
+    target = tmp_path / "out.jsonl"
+    target.write_text("kept")
+    told = ("--prompts", str(tmp_path / "no.jsonl"), "--bundle", str(bundle), "--out", str(target))
+    assert run(capfd, "predict", *told).code == 2
+    assert target.read_text() == "kept"
+
+
 def test_a_broken_gzip_is_one_line(
     bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,7 +136,7 @@ def _limited(**limits: Any) -> dict[str, Any]:
         (_limited(most_pico_usd=1), "over_budget", "price is unknown"),
         (_limited(most_tokens=1), "over_budget", "more tokens than the budget"),
         (_limited(allow=frozenset({"big"})), "not_allowed", "allow list"),
-        (_limited(deny=frozenset({"small"})), "denied", "deny list"),
+        (_limited(deny=frozenset({"small"})), "denied", "denied by the request"),
         ({"snapshot": Snapshot(unavailable={"small": _COOLING})}, "cooling_down", "after timeout"),
         (
             {"snapshot": Snapshot(latency_ms={"small": 900.0}), **_limited(max_latency_ms=100)},

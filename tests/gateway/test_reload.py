@@ -19,6 +19,7 @@ from turnout import Router
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
 from turnout.ledger import store_at
+from turnout.ledger.door import Door, through
 from turnout.runtime import NoRecorder
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -102,6 +103,7 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
             found = {_status(served)}
+            assert through(str(tmp_path / "one.db")) is not None
             path, said = served.config_path, served.log().count("reloaded")
             path.write_text(path.read_text().replace("one.db", "two.db"))
             until = time.monotonic() + 20
@@ -110,6 +112,10 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
             found |= {_status(served) for _ in range(10)}
             assert found == {200}
             assert (tmp_path / "two.db").exists()
+            # Commands write to the first one themselves again, which another gateway may have.
+            assert through(str(tmp_path / "one.db")) is None
+            with Door(str(tmp_path / "one.db")):
+                pass
 
 
 @pytest.mark.parametrize("place", ["file/ledger.db", "postgresql://nobody@127.0.0.1:1/none"])

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from tests.gateway.test_leaving import leave, soon
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
 from turnout.config import load_mapping
@@ -106,3 +107,17 @@ def test_without_it_nothing_of_opentelemetry_is_needed(monkeypatch: pytest.Monke
     asked = load_mapping({**base, "telemetry": {"traces": "otlp"}})
     with pytest.raises(ConfigError, match=r"pip install 'turnout\[otel\]'"):
         traces_of(asked)
+
+
+def test_a_caller_who_left_has_spans_of_his_calls() -> None:
+    """With what they have cost until then."""
+    with world(models={"coder": "f-drip20ms-tokens60"}) as w:
+        kept = traced(w)
+        leave(w, "/v1/chat/completions", stream=True)
+        assert soon(lambda: "chat auto" in spans(kept))
+    found = spans(kept)
+    ((request,), (call,)) = found["chat auto"], found["chat f-drip20ms-tokens60"]
+    assert len(found["decide"]) == 1
+    assert request.status.status_code is StatusCode.ERROR
+    assert call.attributes["turnout.status"] == "cancelled"
+    assert call.attributes["turnout.cost_usd"] > 0

@@ -39,6 +39,22 @@ def test_a_worker_that_dies_is_replaced() -> None:
         _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
 
 
+def test_a_worker_that_starts_beside_others_lets_nobody_wait_for_what_it_loads() -> None:
+    """It has all of it before its first request; the first of all serves as soon as it can."""
+    with _two_workers() as served:
+        _until(lambda: len(_workers(served)) == 2)
+        first, second = sorted(_workers(served))
+        assert (_is_warm(first), _is_warm(second)) == (False, True)
+        served.process.send_signal(signal.SIGUSR2)
+        _until(lambda: len(_workers(served)) == 2 and not {first, second} & _workers(served))
+        assert all(map(_is_warm, _workers(served)))
+
+
+def _is_warm(pid: int) -> bool:
+    """Whether it was told to load all first."""
+    return b"--warm" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 def test_what_a_killed_worker_had_under_way_is_not_counted_for_ever() -> None:
     """The gauges are those of who lives; the counters keep what the dead ones had counted."""
     with _two_workers(models={"fast": "f-hang"}) as served:

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from turnout.ledger import postgres
 from turnout.ledger.postgres import PostgresStore
 from turnout.ledger.store import StoreFailure
 
@@ -63,6 +64,25 @@ def test_reads_never_wait_for_a_loop_that_has_ended(postgres_url: str) -> None:
             store.close()
         stop.set()
         assert all(found.result(timeout=10) for found in reads)
+    store.close()
+
+
+@pytest.mark.apt
+def test_a_server_that_does_not_answer_holds_no_commit_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is given up, which is not asked to take anything back."""
+    monkeypatch.setattr(postgres, "COMMIT_S", 0.2)
+    store = PostgresStore(f"{postgres_url}/postgres")
+    store.open()
+
+    def wait() -> None:
+        with pytest.raises(StoreFailure, match="cannot be used now"):
+            store.commit([("SELECT pg_sleep($1)", [(60,)])])
+
+    assert _took_s(wait) < 10
+    store.open()
+    store.commit([("SELECT pg_sleep($1)", [(0,)])])
     store.close()
 
 

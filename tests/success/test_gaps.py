@@ -188,6 +188,29 @@ def test_calibration_counts_no_missing_outcome_as_lost() -> None:
     assert found.threshold == 0
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.5, 0.9])
+def test_what_is_not_known_does_not_pass_for_what_is_not_lost(missing: float) -> None:
+    """The cheap model loses one in ten, however seldom it was asked."""
+    table, success = world(4000, 0.1, missing=missing)
+    found = calibrate(table, success, {"cheap": 0.1, "dear": 1.0}, quality=0.8)
+    assert found.threshold == 0
+    assert found.lost == pytest.approx(0.1, abs=0.04)
+    assert found.lost < found.lost_high < 0.15
+    assert found.saving == pytest.approx(0.9)
+    assert found.rows == np.isfinite(table.score).all(axis=1).sum()
+
+
+def test_of_one_answer_a_prompt_nothing_is_promised() -> None:
+    """Logs of a split: nobody knows what the other model would have answered."""
+    table, success = world(400, 0.1)
+    table.score[::2, 0] = table.score[1::2, 1] = np.nan
+    costs = {"cheap": 0.1, "dear": 1.0}
+    found = calibrate(table, success, costs, quality=0.8)
+    assert (found.threshold, found.quality, found.saving) == (0.95, 1.0, 0.0)
+    found = calibrate(table, success[:, ::-1], costs, quality=0.8)
+    assert (found.promised, found.rows) == (False, 0)
+
+
 def test_the_saving_is_by_the_costs_of_the_table() -> None:
     """A long prompt costs more with every model; by means a quarter would be saved."""
     score = np.ones((200, 2))

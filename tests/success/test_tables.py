@@ -92,6 +92,20 @@ def test_unusable_tables_are_refused(
         read_table(write_table(tmp_path, **changes))
 
 
+def test_python_objects_and_missing_ids_are_named(tmp_path: Path) -> None:
+    """Which array, or which row; nothing is unpickled."""
+    prefix = write_table(tmp_path, models=np.array(MODELS, dtype=object))
+    with pytest.raises(ConfigError, match=r"models holds Python objects.*astype\(str\)"):
+        read_table(prefix)
+    prefix = write_table(tmp_path)
+    lines = [dict(row) for row in read_table(prefix).prompts]
+    del lines[3]["id"]
+    with gzip.open(f"{prefix}.prompts.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    with pytest.raises(ConfigError, match="row 4: no id; give it the scores', 'sum-3'"):
+        read_table(prefix)
+
+
 def test_a_prompt_without_text_is_told(tmp_path: Path) -> None:
     """It is read as empty, and a note names the first."""
     prefix = write_table(tmp_path)

@@ -100,6 +100,11 @@ def _promise(found: "Calibrated", confidence: float, digest: str) -> str:
 
 
 def _no_promise(found: "Calibrated", quality: float, lost: float | None, confidence: float) -> str:
+    if not found.rows:
+        return (
+            "nothing can be promised: no prompt was answered by both the best single model and the "
+            "one that would be chosen; nothing changed: put the same prompts to several models"
+        )
     target = f"{quality:.1%} quality" if lost is None else f"at most {lost:.1%} lost"
     missed = found.quality < quality if lost is None else found.lost > lost
     return (

@@ -8,7 +8,9 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.files import store, written
+from turnout.cli.as_served import as_served
+from turnout.cli.extras import need
+from turnout.cli.files import check_file, store, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
@@ -19,6 +21,8 @@ from turnout.core.plural import many
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
     from turnout.evaluation import Figure, OutcomeTable, Predictions, Report
+    from turnout.evaluation.driver import Replayed
+    from turnout.policies import Policy
 
 _NAMED = 6
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
@@ -31,6 +35,10 @@ def evaluate(
     bundle: Annotated[
         Path | None,
         typer.Option(help="Predictions to evaluate; without one, five grouped folds of the table."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A turnout.yaml: also replay what it serves."),
     ] = None,
     pair: Annotated[
         str | None, typer.Option(help="WEAK,STRONG models for APGR; else weakest and best.")
@@ -52,7 +60,11 @@ def evaluate(
     from turnout.evaluation import best_first, plot, read_table
     from turnout.evaluation import evaluate as run
     from turnout.evaluation import picks as picked
+    from turnout.policies import CheapestAboveQuality
 
+    _check_places(drawn, picks, save)
+    if drawn is not None:
+        need("plot", "--plot")
     outcomes = read_table(table).answered().costed(unpriced=unpriced)
     for note in outcomes.notes:
         err.print(f"turnout: {outcomes.name}: {note}")
@@ -60,7 +72,14 @@ def evaluate(
     _check_margins(specs, bundle)
     opened = None if bundle is None else open_bundle(bundle)
     order = best_first(outcomes)
-    policies = {spec: policy_of(spec, order, outcomes, opened) for spec in specs}
+    policies: dict[str, Policy | Replayed] = {
+        spec: policy_of(spec, order, outcomes, opened) for spec in specs
+    }
+    for spec, rule in policies.items():
+        if isinstance(rule, CheapestAboveQuality) and rule.share(None) != rule.quality:
+            err.print(f"turnout: {spec}: calibrated, so the share is {rule.share(None):g}")
+    if config is not None:
+        policies["served"] = as_served(outcomes, config)
     known = _predictions(outcomes, opened)
     with waiting("replaying, and drawing intervals"):
         report = run(outcomes, policies, known, pair=ends)
@@ -75,6 +94,14 @@ def evaluate(
         print_json(report.as_dict())
     else:
         _show(report)
+
+
+def _check_places(*places: Path | None) -> None:
+    """Makes the folders of what will be written, before training takes its time."""
+    for place in places:
+        if place is not None and str(place) != "-":
+            check_file(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _check_margins(specs: list[str], bundle: Path | None) -> None:

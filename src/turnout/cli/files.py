@@ -1,6 +1,7 @@
 """Files that commands write: never over what is read, and one line where it cannot be done."""
 
 import gzip
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,22 @@ def check_apart(source: Path, target: Path, what: str) -> None:
     """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
     if source.exists() and target.exists() and source.samefile(target):
         raise ConfigError(f"--out {target} is the file to read; write the {what} elsewhere")
+
+
+def check_file(place: Path) -> None:
+    """Whether the file can be written, before what fills it takes its time. Raises ConfigError."""
+    if place.is_dir():
+        raise ConfigError(f"{place} is a folder; name the file to write")
+    check_folder(place.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Whether the folder is there or can be made, and be written. Raises ConfigError."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there} is a file; name another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{there}: cannot be written; name another place")
 
 
 @contextmanager

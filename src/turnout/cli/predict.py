@@ -1,6 +1,7 @@
 """``turnout predict``: P(success) of every model for a file of prompts."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -38,26 +39,32 @@ def predict(
 
     check_apart(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
-    rows = [_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts)]
-    problems = [line for line in rows if line.problem]
-    for line in problems:
-        err.print(f"turnout: {prompts}: line {line.number}: {line.problem}")
-    empty = [line.number for line in rows if not (line.problem or _text(line).text.strip())]
+    lines = (_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts))
+    batches = iter(lambda: list(islice(lines, _BATCH)), [])
+    first = next(batches, [])  # a source that cannot be read is told before a file is made
+    count, bad, empty = 0, 0, list[int]()
+    with written(target) as file:
+        for part in track(
+            chain([first], batches), "predicting", console=err, disable=not err.is_terminal
+        ):
+            texts = [_text(line) for line in part]
+            found = predictor.predict_all(texts).tolist()
+            for line, text, values in zip(part, texts, found, strict=True):
+                file.write(line_of(_shape(line, predictor.models, values)))
+                if line.problem:
+                    bad += 1
+                    err.print(f"turnout: {prompts}: line {line.number}: {line.problem}")
+                elif not text.text.strip():
+                    empty.append(line.number)
+            count += len(part)
     if empty:
         err.print(
             f"turnout: {prompts}: {many(len(empty), 'line')} without query, prompt or messages "
             f"(first: {empty[0]}): predicted as empty prompts",
         )
-    starts = range(0, len(rows), _BATCH)
-    with written(target) as file:
-        for start in track(starts, "predicting", console=err, disable=not err.is_terminal):
-            part = rows[start : start + _BATCH]
-            found = predictor.predict_all([_text(line) for line in part])
-            for line, values in zip(part, found.tolist(), strict=True):
-                file.write(line_of(_shape(line, predictor.models, values)))
     said = err if str(target) == "-" else out
-    said.print(f"{target}: {many(len(rows), 'prompt')} x {many(len(predictor.models), 'model')}")
-    if problems:
+    said.print(f"{target}: {many(count, 'prompt')} x {many(len(predictor.models), 'model')}")
+    if bad:
         raise typer.Exit(1)
 
 

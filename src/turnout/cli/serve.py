@@ -24,7 +24,7 @@ from turnout.gateway.admin_token import admin_token, state_dir
 from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import Parent
-from turnout.ledger import Ledger, place_of, store_at
+from turnout.ledger import place_of, store_at
 from turnout.ledger.door import Door
 from turnout.ledger.keys import stored_keys
 
@@ -42,6 +42,7 @@ LevelOption = Annotated[
     typer.Option(case_sensitive=False, help="What is logged: this and worse."),
 ]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
+WarmOption = Annotated[bool, typer.Option("--warm", hidden=True)]
 TakeOverOption = Annotated[
     bool,
     typer.Option("--take-over", help="Replace the gateway on this port without losing a request."),
@@ -61,6 +62,7 @@ def serve(
     take_over: TakeOverOption = False,
     fd: FdOption = None,
     parent_fd: FdOption = None,
+    warm: WarmOption = False,
 ) -> None:
     """Serve OpenAI's and Anthropic's APIs on one address.
 
@@ -72,7 +74,10 @@ def serve(
     token, fresh = admin_token(state)
     access = Access(_static_keys(os.environ), token)
     address = Address(host=host, port=port, certificate=tls_cert, key=tls_key)
-    run = _Run(config=config, access=access, address=address, drain_s=drain_s, log_level=log_level)
+    run = _Run(
+        config=config, access=access, address=address, drain_s=drain_s, log_level=log_level,
+        warm=warm or take_over,
+    )  # fmt: skip
     if fd is not None:
         parent = _bound_to(parent_fd)
         run.one(socket.socket(fileno=fd), parent.serves if parent else _nothing, parent)
@@ -106,6 +111,7 @@ class _Run:
     address: Address
     drain_s: float
     log_level: str
+    warm: bool
 
     def one(
         self,
@@ -114,7 +120,7 @@ class _Run:
         parent: Parent | None = None,
         began: Callable[["Engine"], object] | None = None,
     ) -> None:
-        """Serves in this process until it is told to stop; ``began`` is given its engine."""
+        """Serves in this process until it is told to stop; ``began`` is given each engine."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
         try:
@@ -146,6 +152,7 @@ class _Run:
                 ready=ready,
                 parent=parent,
                 began=began,
+                warm=self.warm,
             )
         )
 
@@ -162,14 +169,8 @@ def _nothing(*_: object) -> None:
 
 
 def _opened_by(door: Door) -> Callable[["Engine"], object]:
-    """Has ``door`` lead to the ledger of an engine, where it is a file."""
-
-    def began(engine: "Engine") -> None:
-        recorder = engine.parts.means.recorder
-        if isinstance(recorder, Ledger) and recorder.store.exclusive:
-            door.open(recorder)
-
-    return began
+    """Has ``door`` lead to the ledger of the engine that serves."""
+    return lambda engine: door.follow(engine.parts.means.recorder)
 
 
 def _url(address: Address, port: int) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from turnout.cli.files import check_file, check_folder
 from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
-from turnout.core import ConfigError
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def intents(
     """
     from turnout.training.intents import train as run
 
-    _check_file(out)
+    check_file(out)
     with _bar() as bar:
         trained = run(
             paths,
@@ -88,7 +88,7 @@ def asides(
     """
     from turnout.training.intents import refit_asides as run
 
-    _check_file(place)
+    check_file(place)
     with _bar() as bar:
         fitted = run(
             paths,
@@ -124,7 +124,7 @@ def success(
     from turnout.training.success import train as fit
 
     kept = load_file(config) if config else None
-    _check_place(bundle)
+    check_folder(bundle)
     tables = [read_table(path) for path in table]
     _tell_gaps(tables)
     with _bar() as progress:
@@ -177,22 +177,6 @@ def _steps(bar: Progress) -> Callable[[str, int, int], None]:
         bar.update(task, description=step, completed=done, total=total)
 
     return shown
-
-
-def _check_file(place: Path) -> None:
-    """Whether the file can be written. Raises ConfigError."""
-    if place.is_dir():
-        raise ConfigError(f"{place} is a folder; name the file to write with --out")
-    _check_place(place.parent)
-
-
-def _check_place(folder: Path) -> None:
-    """Whether the folder can be written, before training takes its time. Raises ConfigError."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise ConfigError(f"{there} is a file; name another place with --out")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{there}: cannot be written; name another place with --out")
 
 
 def _tell_gaps(tables: "Sequence[OutcomeTable]") -> None:

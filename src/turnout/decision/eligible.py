@@ -27,7 +27,7 @@ _MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 _TEXT = frozenset({"text"})
 
 _NOT_ALLOWED = Exclusion("not_allowed", "not in the request's allow list")
-_DENIED = Exclusion("denied", "in the request's deny list")
+_DENIED = Exclusion("denied", "denied by the request, or by a full budget")
 _OVER_LIMIT = Exclusion("over_cost_limit", "costs more than the request's limit")
 _LIMIT_UNPRICED = Exclusion(
     "over_cost_limit", "its price is unknown and the request has a cost limit"

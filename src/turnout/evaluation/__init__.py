@@ -18,6 +18,7 @@ _HOME_OF = {
     "plot": "plotting",
     "predictions": "evaluating",
     "read_table": "table_files",
+    "replayed": "driver",
 }
 
 # Written out for type checkers, which run nothing.
@@ -33,9 +34,11 @@ __all__ = [
     "plot",
     "predictions",
     "read_table",
+    "replayed",
 ]
 
 if TYPE_CHECKING:
+    from turnout.evaluation.driver import replayed
     from turnout.evaluation.evaluating import (
         Predictions,
         best_first,

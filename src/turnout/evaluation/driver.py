@@ -6,14 +6,24 @@ by its score, and the walk escalates as it would when serving; the draft's cost 
 A table has no conversations: no prompt cache is known of, and costs are those with a cold one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
-from turnout.core import Constraints, Fault, Features, Outcome, Prediction, Ref, Request, Snapshot
+from turnout.core import (
+    Constraints,
+    Decision,
+    Fault,
+    Features,
+    Outcome,
+    Prediction,
+    Ref,
+    Request,
+    Snapshot,
+)
 from turnout.decision import Attempt, RetryRules, Rulebook, SafetyRule, decide
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.replay import replay
@@ -64,13 +74,36 @@ def drive(
     )
     limits, now = constraints or Constraints(), Snapshot(latency_ms=latency_ms or {})
     odd = [None] * len(table.prompts) if strange is None else strange.tolist()
+    decisions = (
+        decide(
+            Request(
+                id=f"{table.name}/{prompt['id']}",
+                body={"messages": [{"role": "user", "content": request_text(prompt).text}]},
+                constraints=limits,
+            ),
+            _ONE_CALL,
+            _predicted(table, success[row], odd[row]),
+            now,
+            rules,
+        )
+        for row, prompt in enumerate(table.prompts)
+    )
+    return replayed(table, policy.ref, decisions)
+
+
+def replayed(table: OutcomeTable, policy: Ref, decisions: Iterable[Decision | None]) -> Replayed:
+    """What the decisions on the table's prompts, in its order, would have brought.
+
+    None stands for a request that was refused; like a blocked one it has no answer. Each model of a
+    plan must be one of the table's.
+    """
     walks = [
-        _walk(table, row, _predicted(table, success[row], odd[row]), rules, limits, now)
-        for row in range(len(table.prompts))
+        _summed(table, row, _walk(table, row, decision) if decision else ())
+        for row, decision in enumerate(decisions)
     ]
     chosen, score, cost, latency, calls = (np.array(column) for column in zip(*walks, strict=True))
     return Replayed(
-        policy=policy.ref,
+        policy=policy,
         chosen=chosen.astype(np.int64),
         score=score.astype(np.float64),
         cost_usd=cost.astype(np.float64),
@@ -110,26 +143,11 @@ def _predicted(table: OutcomeTable, success: Floats, strange: float | None) -> P
     )
 
 
-def _walk(
-    table: OutcomeTable,
-    row: int,
-    prediction: Prediction,
-    rules: Rulebook,
-    limits: Constraints,
-    now: Snapshot,
-) -> tuple[int, float, float, float, int]:
-    prompt = table.prompts[row]
-    message = {"role": "user", "content": request_text(prompt).text}
-    request = Request(
-        id=f"{table.name}/{prompt['id']}", body={"messages": [message]}, constraints=limits
-    )
-    decision = decide(request, _ONE_CALL, prediction, now, rules)
-
+def _walk(table: OutcomeTable, row: int, decision: Decision) -> tuple[Outcome, ...]:
     def look_up(attempt: Attempt) -> Outcome:
         return _outcome(table, row, attempt, decision.id)
 
-    walk = replay(decision, RetryRules(retries=0), look_up)
-    return _summed(table, row, walk)
+    return replay(decision, RetryRules(retries=0), look_up)
 
 
 def _outcome(table: OutcomeTable, row: int, attempt: Attempt, decision_id: str) -> Outcome:

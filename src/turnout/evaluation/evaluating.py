@@ -12,7 +12,7 @@ import numpy as np
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
 from turnout.core.plural import many
-from turnout.evaluation.driver import drive
+from turnout.evaluation.driver import Replayed, drive
 from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
@@ -53,8 +53,16 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
             "them, or add them with turnout probe"
         )
     prompts = [request_text(row) for row in table.prompts]
-    seen = predictor.seen(prompts)
-    note = f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+    notes = []
+    if seen := predictor.seen(prompts):
+        notes.append(
+            f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+        )
+    if any(one.get("table") == table.name for one in bundle.policy.get("promises", ())):
+        notes.append(
+            "the bundle was calibrated on a table of this name: that its promise is kept here is "
+            "no evidence"
+        )
     columns = [predictor.models.index(model) for model in table.models]
     success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
     costs = _of(bundle.catalogue, "mean_cost_usd")
@@ -64,7 +72,7 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
         latency_ms=_of(bundle.catalogue, "latency_ms") if costs else None,
         strange=strange,
         bundle=bundle.digest,
-        notes=(note,) if seen else (),
+        notes=tuple(notes),
     )
 
 
@@ -77,14 +85,15 @@ def best_first(table: OutcomeTable) -> tuple[str, ...]:
 
 def evaluate(
     table: OutcomeTable,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, Policy | Replayed],
     known: Predictions,
     *,
     pair: tuple[str, str] | None = None,
 ) -> Report:
     """The report of named policies, beside random, cheapest, strongest and what bounds them.
 
-    Take the table as ``read_table(path).answered().costed()``. ``pair`` names the weak and the
+    Take the table as ``read_table(path).answered().costed()``. What was ``replayed`` already, such
+    as decisions of a ``Router``, may stand in place of a policy. ``pair`` names the weak and the
     strong model of APGR and CPT, else they are the weakest and the best. Raises ConfigError where
     the predictions are not those of the table.
     """
@@ -105,7 +114,9 @@ def evaluate(
     if not costs:
         del plain["cheapest"]
     replays = {
-        name: drive(
+        name: policy
+        if isinstance(policy, Replayed)
+        else drive(
             table,
             policy,
             known.success,
@@ -192,6 +203,11 @@ def _missing(table: OutcomeTable, whole: int) -> list[str]:
         "that it answered, a policy falls back to the next model"
     )
     notes = [note]
+    if alone := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
+        notes.append(
+            f"{many(alone, 'prompt')} of {len(table.prompts):,} were answered by one model alone: "
+            "there every policy has its answer, which tells nothing of the policy"
+        )
     if table.cost_usd is not None:
         notes.append(
             f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"

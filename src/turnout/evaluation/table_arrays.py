@@ -58,13 +58,23 @@ def read_arrays(prefix: Path) -> OutcomeTable:
 def _arrays(path: Path) -> Mapping[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = {name: _plain(path, stored, name) for name in stored.files}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a plain .npz file: {error}") from error
     for name in ("ids", "models", "score"):
         if name not in arrays:
             raise ConfigError(f"{path}: no {name}; it must hold ids, models and score")
     return arrays
+
+
+def _plain(path: Path, stored: Mapping[str, Any], name: str) -> Any:
+    try:
+        return stored[name]
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: {name} holds Python objects, or is damaged; save it as plain text or "
+            "numbers, as astype(str) and astype(float) make them"
+        ) from error
 
 
 def _prices(path: Path) -> dict[str, tuple[float, float]]:
@@ -111,9 +121,11 @@ def _check_order(prefix: Path, rows: Sequence[Mapping[str, Any]], ids: Sequence[
             "write both from the same list"
         )
     for number, (row, wanted) in enumerate(zip(rows, ids, strict=True), 1):
-        if str(row.get("id")) != wanted:
+        if row.get("id") is None:
+            raise ConfigError(f"{prefix}, row {number}: no id; give it the scores', {wanted!r}")
+        if str(row["id"]) != wanted:
             raise ConfigError(
-                f"{prefix}, row {number}: prompt {row.get('id')!r} but scores of {wanted!r}; "
+                f"{prefix}, row {number}: prompt {row['id']!r} but scores of {wanted!r}; "
                 "write both in the same order"
             )
 

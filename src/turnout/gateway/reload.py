@@ -23,8 +23,8 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    A replaced engine's connections are kept for requests under way: as long as its configuration
-    lets an answer take, and ``linger_s`` more.
+    ``began`` is given each engine that is taken. A replaced engine's connections are kept for
+    requests under way: as long as its configuration lets an answer take, and ``linger_s`` more.
     """
 
     def __init__(
@@ -34,12 +34,14 @@ class Reloader:
         paths: Sequence[Path] = (),
         *,
         renew: Callable[[], None] = lambda: None,
+        began: Callable[[Engine], object] = lambda _: None,
         linger_s: float = 60.0,
     ) -> None:
         self._gateway = gateway
         self._build = build
         self._paths = tuple(paths)
         self._renew = renew
+        self._began = began
         self._linger_s = linger_s
         self._seen: Stamps = {}
         self._seen = self._stamps()
@@ -69,6 +71,7 @@ class Reloader:
                 self._refused(repr(error))
                 return False
             old = self._gateway.take(engine)
+            self._began(engine)
             _LOG.info("configuration reloaded")
             task = asyncio.create_task(self._end(old, recording=shared))
             self._ending.add(task)

@@ -55,12 +55,13 @@ async def serve(
     ready: Callable[[], object] = lambda: None,
     parent: Parent | None = None,
     began: Callable[[Engine], object] = lambda _: None,
+    warm: bool = False,
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
     ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn;
-    ``began`` is given the engine that it begins with. A second SIGINT ends without waiting for
-    answers under way.
+    ``began`` is given each engine that it serves by; ``warm`` has all loaded before it serves. A
+    second SIGINT ends without waiting for answers under way.
     """
     limits, patience = Limits(), patience or Patience()
     access.local = is_local(listener)
@@ -71,6 +72,8 @@ async def serve(
     gateway = Gateway(build(), limits, access)
     gateway.prepare()
     began(gateway.engine)
+    if warm:
+        await _load_rest(gateway.engine)
     _settle_memory()
     files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(
@@ -78,6 +81,7 @@ async def serve(
         build,
         [path for path in files if path is not None],
         renew=lambda: renew(tls, address),
+        began=began,
     )
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
@@ -90,7 +94,7 @@ async def serve(
             async with _attended(reloader.run(), gateway.attend()):
                 await server.start(listener, tls)
                 ready()
-                warming = asyncio.create_task(_warm_rest(gateway.engine))
+                warming = asyncio.create_task(_warm_rest(gateway.engine, already=warm))
                 await stopping.gently.wait()
                 gateway.readiness.draining = True
                 await _first(server.stop(patience.drain_s), stopping.at_once.wait())
@@ -144,15 +148,20 @@ def _heard(gateway: Gateway, told: Cooldown) -> None:
     gateway.engine.heard(told)
 
 
-async def _warm_rest(engine: Engine) -> None:
+async def _warm_rest(engine: Engine, *, already: bool) -> None:
     """Loads what the first answers can do without, and gives back what only loading took."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
+    if not already:
+        await _load_rest(engine)
+    _settle_memory()
+
+
+async def _load_rest(engine: Engine) -> None:
     try:
         await asyncio.to_thread(engine.prepare_rest)
     except ConfigError as error:
         problem = {"problem": str(error)}
         _LOG.error("some prompts cannot be classified", extra={"fields": problem})
-    _settle_memory()
 
 
 def _share_one_heap() -> None:

@@ -53,7 +53,7 @@ class Workers:
         """
         for number, handler in self._handlers().items():
             signal.signal(number, handler)
-        first = self._places[0].worker = self._start()
+        first = self._places[0].worker = self._start(alone=True)
         if not self._waited(first):
             return 0 if self._stopping else first.end()
         serving()
@@ -91,10 +91,13 @@ class Workers:
             signal.SIGUSR2: replace,
         }
 
-    def _start(self) -> "_Worker":
+    def _start(self, *, alone: bool = False) -> "_Worker":
         """Raises OSError where the machine gives no process."""
         ours, theirs = socket.socketpair()
         command = [*self._command, "--parent-fd", str(theirs.fileno())]
+        if not alone:
+            # While others serve, nobody has to wait for what it loads beside its first answers.
+            command.append("--warm")
         # A process keeps the mask it is started with: until it can reload, a SIGHUP waits for it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:

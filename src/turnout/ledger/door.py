@@ -21,6 +21,7 @@ from turnout.core import ConfigError
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.lock import Held, said, say, take
 from turnout.ledger.place import path_of
+from turnout.ledger.recorder import Recorder
 from turnout.ledger.shared import LedgerHost
 
 _PREFIX = "turnout-ledger-"
@@ -39,6 +40,7 @@ class Door:
         self._lock: int | None = None
         self._folder: TemporaryDirectory[str] | None = None
         self._host: LedgerHost | None = None
+        self._ledger: Ledger | None = None
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -66,11 +68,32 @@ class Door:
         """
         self._folder = TemporaryDirectory(prefix=_PREFIX)
         address, secret = f"{self._folder.name}/socket", secrets.token_bytes(32)
-        self._host = LedgerHost(ledger, address, secret, grace_s)
+        self._host, self._ledger = LedgerHost(ledger, address, secret, grace_s), ledger
         if self._lock is not None:
             with suppress(OSError):  # a full disk; commands are not told then
                 say(self._lock, f"pid {os.getpid()}", address, secret.hex())
         return address, secret
+
+    def follow(self, recorder: Recorder) -> None:
+        """Lead to the gateway's recorder; nowhere any more once that is another place's."""
+        if recorder is self._ledger:
+            return
+        if self._ledger is not None:
+            self.close()
+        elif isinstance(recorder, Ledger) and recorder.store.exclusive:
+            self.open(recorder)
+
+    def close(self) -> None:
+        """Take nothing more, and leave the file to another gateway."""
+        if self._host is not None:
+            self._host.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            with suppress(OSError):
+                say(lock)
+            os.close(lock)
 
     def __exit__(
         self,
@@ -78,14 +101,7 @@ class Door:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._host is not None:
-            self._host.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-        if self._lock is not None:
-            with suppress(OSError):
-                say(self._lock)
-            os.close(self._lock)
+        self.close()
 
 
 def through(place: str) -> Address | None:

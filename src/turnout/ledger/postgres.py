@@ -21,6 +21,7 @@ from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
 T = TypeVar("T")
 
 DEADLINE_S = 30.0
+COMMIT_S = 10.0  # all callers wait meanwhile
 CONNECT_S = 5.0
 # One migration at a time, whichever process comes first: any number that others do not use.
 _MIGRATING = 7_407_001
@@ -95,6 +96,14 @@ class PostgresStore:
         writing = self._writing
         if writing is None or writing.is_closed():
             raise StoreFailure(f"{self.where} is not connected")
+        # Cancelled, it would wait again for a server that does not answer to take it back.
+        late = asyncio.get_running_loop().call_later(COMMIT_S, writing.terminate)
+        try:
+            await self._write(writing, accounts, then)
+        finally:
+            late.cancel()
+
+    async def _write(self, writing: Any, accounts: Sequence[Account], then: Then) -> None:
         async with writing.transaction():
             # A row has to be there to be locked; all processes lock in the same order.
             await writing.executemany(FIRST_BALANCE, [_storable(account) for account in accounts])

@@ -42,6 +42,7 @@ class Calibrated:
     router's choice did not, ``lost_high`` its upper bound; ``saving`` is by the table's own costs,
     a model's mean where one is missing, and NaN where a price that it takes is unknown.
     ``promised`` is False where the data is too small, and then the threshold is the strictest.
+    ``rows`` is how many prompts told it; of none, nothing is known.
     """
 
     threshold: float
@@ -52,6 +53,18 @@ class Calibrated:
     saving: float
     promised: bool
     rows: int
+
+
+_UNTOLD = Calibrated(
+    threshold=np.nan,
+    quality=np.nan,
+    low=0.0,
+    lost=np.nan,
+    lost_high=1.0,
+    saving=np.nan,
+    promised=False,
+    rows=0,
+)
 
 
 def calibrate(
@@ -67,9 +80,9 @@ def calibrate(
 ) -> Calibrated:
     """The lowest threshold that keeps the mean quality, or loses at most ``lost`` of the requests.
 
-    ``success [n, m]`` and the ``margin``, if any, must be out of sample. Only prompts that the best
-    single model answered count, and on each only the models that did. Raises ConfigError where a
-    figure is not a share.
+    ``success [n, m]`` and the ``margin``, if any, must be out of sample. A prompt counts where both
+    the best single model and the chosen one answered it, whatever was answered by others. Raises
+    ConfigError where a figure is not a share.
     """
     for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
         if value is not None and not 0 < value < 1:
@@ -78,8 +91,7 @@ def calibrate(
     single = metrics.best_single(np.nanmean(table.score, axis=0), prices)
     answered = ~np.isnan(table.score[:, single])
     score, paid = table.score[answered], _paid(table, prices)[answered]
-    # A model that did not answer is none to choose; no threshold lets it pass.
-    success = np.where(np.isnan(score), -1.0, success[answered])
+    success = success[answered]
     margin = margin and replace(margin, wide=margin.wide[answered])
     found = one = None
     before = np.empty(0, np.int64)
@@ -90,11 +102,9 @@ def calibrate(
         one = replace(one, threshold=threshold)
         kept = one.low >= quality if lost is None else one.lost_high <= lost
         if not kept:
-            return found or one
+            break
         found = replace(one, promised=True)
-    if found is None:
-        raise ConfigError(f"table {table.name}: no rows to calibrate on")
-    return found
+    return found or one or _UNTOLD
 
 
 def _paid(table: OutcomeTable, prices: Floats) -> Floats:
@@ -122,6 +132,20 @@ def choose(
     return np.take_along_axis(order, first[:, None], axis=1)[:, 0]
 
 
+def _told(score: Floats, chosen: npt.NDArray[np.int64], single: int) -> npt.NDArray[np.intp]:
+    """The rows that tell what the choice brings: where the chosen model answered.
+
+    The best single model answered all; of the rows where it is chosen as large a part counts,
+    evenly, as of the others, or what is not known would pass for what is not lost.
+    """
+    other = chosen != single
+    known = other & ~np.isnan(score[np.arange(len(score)), chosen])
+    part = known.sum() / other.sum() if other.any() else 1.0
+    place = np.cumsum(~other) * part
+    same = ~other & (np.floor(place) > np.floor(place - part))
+    return np.flatnonzero(known | same)
+
+
 def _measured(
     score: Floats,
     paid: Floats,
@@ -131,7 +155,10 @@ def _measured(
     seed: int,
 ) -> Calibrated:
     """What the choice brings, at no threshold yet."""
-    rows = len(score)
+    told = _told(score, chosen, single)
+    rows, score, paid, chosen = len(told), score[told], paid[told], chosen[told]
+    if not rows:
+        return _UNTOLD
     routed, best = score[np.arange(rows), chosen], score[:, single]
     failures = int((routed < best).sum())
     # One lost request more is drawn along: where none was lost yet, resampling would promise that

@@ -1,0 +1,78 @@
+"""What a configuration decides on an outcome table: the same router as serves, no model called."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turnout.cli.options import silent_router
+from turnout.cli.show import err, waiting
+from turnout.core import ConfigError, Decision, RequestError
+from turnout.core.plural import many
+
+if TYPE_CHECKING:
+    from turnout.evaluation.driver import Replayed
+    from turnout.evaluation.outcome_table import OutcomeTable
+    from turnout.runtime import Router
+
+
+def as_served(table: "OutcomeTable", config: Path) -> "Replayed":
+    """The table under what ``config`` serves: its policy, intents, safety, prices and knobs.
+
+    A prompt that is blocked or refused has no answer, which counts as a score of 0. Raises
+    ConfigError where a model that it serves has no outcomes.
+    """
+    from turnout.evaluation import replayed
+
+    with silent_router(config) as router, waiting(f"deciding as {config} serves"):
+        rules = router.parts.means.rules
+        served = rules.catalog.only("chat").deployments.values()
+        unknown = sorted({d.model for d in served} - set(table.models))
+        if unknown:
+            raise ConfigError(
+                f"table {table.name} has no outcomes with costs of {', '.join(unknown[:3])}"
+                f"{' …' if len(unknown) > 3 else ''}, which {config} serves; add them, keep models "
+                "without costs with --unpriced, or serve others"
+            )
+        return replayed(table, rules.policy.ref, _decisions(router, table))
+
+
+def _decisions(router: "Router", table: "OutcomeTable") -> Iterator[Decision | None]:
+    blocked, refused = 0, []
+    for number, row in enumerate(table.prompts, 1):
+        try:
+            decision = router.route(_body(row))
+        except RequestError as error:
+            refused.append(f"row {number} ({row['id']}): {error}")
+            yield None
+        else:
+            blocked += bool(decision.blocked)
+            yield decision
+    if blocked:
+        err.print(f"turnout: served: {many(blocked, 'prompt')} blocked as unsafe: no answer")
+    if refused:
+        count = many(len(refused), "prompt")
+        err.print(f"turnout: served: {count} refused: no answer; the first is {refused[0]}")
+
+
+def _body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as a request: its question or conversation, and its tools."""
+    from turnout.features.prompt import request_text
+
+    messages = row.get("messages")
+    if row.get("query") or row.get("prompt") or not messages:
+        messages = [{"role": "user", "content": request_text(row).text}]
+    tools = [{"type": "function", "function": tool} for tool in _functions(row.get("functions"))]
+    return {"messages": messages, **({"tools": tools} if tools else {})}
+
+
+def _functions(told: Any) -> list[Any]:
+    """A table's tool definitions, which may be one or several and written as text."""
+    if isinstance(told, str):
+        try:
+            told = json.loads(told)
+        except ValueError:
+            return []
+    if isinstance(told, Mapping):
+        told = [told]
+    return list(told or ())
