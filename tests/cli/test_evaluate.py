@@ -1,6 +1,7 @@
 """``turnout eval``: policies by name, as they would be served."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,20 @@ def test_what_cannot_be_written_is_told_before_any_training(
     told = ("--table", str(place / "world"), "--bundle", str(place / "bundle"))
     assert run(capfd, "eval", *told, "--out", str(target)).code == 0
     assert json.loads(target.read_text())["prompts"] == 240
+
+
+def test_a_calibrated_share_is_told_and_so_is_its_table(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Which share stands behind a quality; that it holds where it was found is no evidence."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(place / "bundle", bundle)
+    promise = {"quality": 0.9, "threshold": 0.7, "lost": None, "table": "world"}
+    write_json(bundle / POLICY, {"promises": [promise]})
+    seal(bundle)
+    told = ("--bundle", str(bundle), "--policy", "cheapest_above_quality:0.9", "--json")
+    ran = run(capfd, "eval", "--table", str(place / "world"), *told)
+    assert "cheapest_above_quality:0.9: calibrated, so the share is 0.7" in ran.err
+    assert any("calibrated on a table of this name" in note for note in ran.json["notes"])
+    other = run(capfd, "eval", "--table", str(write_table(tmp_path, "other")), *told)
+    assert not any("calibrated on" in note for note in other.json["notes"])

@@ -60,6 +60,7 @@ def evaluate(
     from turnout.evaluation import best_first, plot, read_table
     from turnout.evaluation import evaluate as run
     from turnout.evaluation import picks as picked
+    from turnout.policies import CheapestAboveQuality
 
     _check_places(drawn, picks, save)
     if drawn is not None:
@@ -74,6 +75,9 @@ def evaluate(
     policies: dict[str, Policy | Replayed] = {
         spec: policy_of(spec, order, outcomes, opened) for spec in specs
     }
+    for spec, rule in policies.items():
+        if isinstance(rule, CheapestAboveQuality) and rule.share(None) != rule.quality:
+            err.print(f"turnout: {spec}: calibrated, so the share is {rule.share(None):g}")
     if config is not None:
         policies["served"] = as_served(outcomes, config)
     known = _predictions(outcomes, opened)

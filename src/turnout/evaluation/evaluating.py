@@ -53,8 +53,16 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
             "them, or add them with turnout probe"
         )
     prompts = [request_text(row) for row in table.prompts]
-    seen = predictor.seen(prompts)
-    note = f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+    notes = []
+    if seen := predictor.seen(prompts):
+        notes.append(
+            f"{100 * seen:.0f} % of these prompts were trained on: figures on them are no evidence"
+        )
+    if any(one.get("table") == table.name for one in bundle.policy.get("promises", ())):
+        notes.append(
+            "the bundle was calibrated on a table of this name: that its promise is kept here is "
+            "no evidence"
+        )
     columns = [predictor.models.index(model) for model in table.models]
     success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
     costs = _of(bundle.catalogue, "mean_cost_usd")
@@ -64,7 +72,7 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
         latency_ms=_of(bundle.catalogue, "latency_ms") if costs else None,
         strange=strange,
         bundle=bundle.digest,
-        notes=(note,) if seen else (),
+        notes=tuple(notes),
     )
 
 
