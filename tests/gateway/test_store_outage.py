@@ -56,7 +56,8 @@ def test_postgres_dies_and_comes_back() -> None:
             _eventually(lambda: w.get("/readyz").status == 200)
             assert sent == 2
             assert _ask(w, key).status == 200
-            assert _ask(w, "tnk_unknown").status == 401
+            # Until keys were read anew, which is done every 0.4 s, nobody can say.
+            _eventually(lambda: _ask(w, "tnk_unknown").status == 401)
             calls = len(w.upstream.invoice)
         store = store_at(place)
         assert verify(store) == []
