@@ -49,3 +49,15 @@ def test_half_a_character_is_an_unknown_one(pieces: tuple[list[str], list[float]
     before = tokenizer.ids("half \udc80 one")
     tokenizer.compile()
     assert tokenizer.ids("half \udc80 one") == before == tokenizer.ids("half \ufffd one")
+
+
+def test_a_text_that_is_being_split_stays_whole(pieces: tuple[list[str], list[float]]) -> None:
+    """Another thread may build the compiled splitter meanwhile."""
+
+    class Scores(list[float]):
+        def __getitem__(self, at: object) -> float:  # type: ignore[override]
+            tokenizer.compile()
+            return super().__getitem__(at)  # type: ignore[call-overload, no-any-return]
+
+    tokenizer = PieceTokenizer(pieces[0], Scores(pieces[1]))
+    assert tokenizer.ids(TEXTS[0]) == tokenizer.ids(TEXTS[0])

@@ -34,8 +34,8 @@ from turnout.classifiers.heads import (
 )
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Openings
-from turnout.classifiers.views import stretches
-from turnout.classifiers.window import Window, apart, clipped, window
+from turnout.classifiers.recall import Cuts, Recall
+from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
 
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
@@ -53,6 +53,7 @@ class LocalClassifier:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
         self._first = FirstStage(arrays)
+        self._recall, self._cuts = Recall(self._first), Cuts()
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
         self._background = arrays["background"]
@@ -144,17 +145,24 @@ class LocalClassifier:
     def _read(self, messages: Sequence[Message], embed: Embed | None = None) -> Reading:
         seen = window(messages)
         turns, contexts = self._asked_in(seen, embed)
-        cut = {segment: stretches(segment) for segment in seen.segments}
-        parts = tuple(dict.fromkeys(part for found in cut.values() for part in found))
+        cuts = self._cuts.all(seen.segments)
+        parts = tuple(dict.fromkeys(part for cut in cuts for part in cut.stretches))
         of_others = {
-            part for s, found in cut.items() if s not in seen.instructions for part in found
+            part
+            for segment, cut in zip(seen.segments, cuts, strict=True)
+            if segment not in seen.instructions
+            for part in cut.stretches
         }
         instructed = [i for i, part in enumerate(parts) if part not in of_others]
-        chunks = (*parts, *apart(parts))
+        distinct = set(parts)
+        chunks = (
+            *parts,
+            *dict.fromkeys(s for cut in cuts for s in cut.sentences if s not in distinct),
+        )
         place: dict[str, int] = {}
         for text in chain(turns, contexts, chunks):
             place.setdefault(text, len(place))
-        read = self._first.read(list(place))
+        read = self._recall.read(list(place))
         of_turns, of_chunks = _places(turns, place), np.array(_places(chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
         for odds in (logits, quick):

@@ -23,18 +23,14 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 class PieceTokenizer:
-    """Unigram sentence pieces by maximum score (Kudo 2018, arXiv:1804.10959).
+    """Unigram sentence pieces by maximum score (Kudo 2018, arXiv:1804.10959). Any thread may ask.
 
     The compiled splitter takes a third of a second to build and microseconds a text, the one in
     Python neither: the first few texts are split by the latter, and both give the same ids.
     """
 
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
-        self._pieces = pieces
-        self._scores = scores
-        self._ids: dict[str, int] = {}
-        self._longest = max(map(len, pieces))
-        self._unknown = min(scores) - _UNKNOWN_PENALTY
+        self._plain: _Plain | None = _Plain(pieces, scores)
         self._compiled: Any = None
         self._asked = 0
 
@@ -47,8 +43,10 @@ class PieceTokenizer:
         self._asked += 1
         if self._compiled is None and self._asked > _FEW:
             self.compile()
-        if self._compiled is None:
-            return self._split(marked)
+        # Looked at first, since it goes once the other is there.
+        slow = self._plain
+        if self._compiled is None and slow is not None:
+            return slow.split(marked)
         encoded: list[int] = self._compiled.encode(marked)
         return encoded
 
@@ -56,22 +54,35 @@ class PieceTokenizer:
         """Builds the compiled splitter now."""
         from splintr import SentencePieceTokenizer
 
-        if self._compiled is None:
-            self._compiled = SentencePieceTokenizer(list(self._pieces), list(self._scores), END)
+        plain = self._plain
+        if plain is not None:
+            self._compiled = SentencePieceTokenizer(list(plain.pieces), list(plain.scores), END)
             # The compiled splitter has its own copy, of a tenth of the size.
-            self._pieces, self._scores, self._ids = (), (), {}
+            self._plain = None
 
-    def _split(self, text: str) -> list[int]:
+
+class _Plain:
+    """The splitter in Python."""
+
+    def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
+        self.pieces = pieces
+        self.scores = scores
+        self._ids: dict[str, int] = {}
+        self._longest = max(map(len, pieces))
+        self._unknown = min(scores) - _UNKNOWN_PENALTY
+
+    def split(self, text: str) -> list[int]:
         """The best segmentation by dynamic programming; neighbouring unknowns are one."""
-        self._ids = self._ids or dict(zip(self._pieces, range(len(self._pieces)), strict=True))
+        ids = self._ids or dict(zip(self.pieces, range(len(self.pieces)), strict=True))
+        self._ids = ids
         best = [0.0] + [-math.inf] * len(text)
         came = [(0, _NO_PIECE)] * (len(text) + 1)
         for start in range(len(text)):
             score = best[start]
             for end in range(start + 1, min(len(text), start + self._longest) + 1):
-                piece = self._ids.get(text[start:end], _NO_PIECE)
+                piece = ids.get(text[start:end], _NO_PIECE)
                 if piece != _NO_PIECE:
-                    value = score + self._scores[piece]
+                    value = score + self.scores[piece]
                 elif end == start + 1:
                     value = score + self._unknown
                 else:

@@ -7,7 +7,9 @@ block, so that memory is bounded and other threads need not wait.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from operator import ne
 
 from turnout.classifiers.decoders import ENCODINGS, is_readable
 from turnout.classifiers.glyphs import joined, unmasked
@@ -35,21 +37,47 @@ def is_plain(text: str) -> bool:
 
 
 def stretches(text: str) -> list[str]:
-    """Distinct stretches of all readings of ``text``, each short enough to be judged at once.
+    """Distinct stretches of all readings of ``text``, each short enough to be judged at once."""
+    return read(text).stretches()
 
-    It is unmasked stretch by stretch, so that only what was masked is read twice.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """A text's stretches as they stand there, and of what it says in other codes.
+
+    ``masked`` tells from where to where they read otherwise unmasked.
     """
+
+    parts: Sequence[str]
+    masked: Sequence[tuple[int, int]]
+    decoded: Sequence[str] = ()
+
+    def others(self) -> list[str]:
+        """The stretches that do not stand there."""
+        shown = ("".join(map(_plain, self.parts[start:end])) for start, end in self.masked)
+        return [*(part for text in shown for part in chunks(text)), *self.decoded]
+
+    def stretches(self) -> list[str]:
+        """All that are distinct."""
+        return list(dict.fromkeys((*self.parts, *self.others())))
+
+
+def read(text: str) -> Readings:
+    """The readings of a text; stretch by stretch unmasked, so that only what was is read twice."""
     parts = chunks(text)
     plain = [_plain(part) for part in parts]
-    found = dict.fromkeys(parts)
-    for masked, run in groupby(zip(parts, plain, strict=True), key=lambda pair: pair[0] != pair[1]):
-        if masked:
-            found |= dict.fromkeys(chunks("".join(shown for _, shown in run)))
     whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
-    for block in whole:
-        for reading in _decodings(block):
-            found |= dict.fromkeys(chunks(reading))
-    return list(found)
+    decoded = [part for block in whole for reading in _decodings(block) for part in chunks(reading)]
+    return Readings(parts=parts, masked=list(_runs(parts, plain)), decoded=decoded)
+
+
+def _runs(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """From where to where all parts differ from what they show."""
+    at = 0
+    for masked, run in groupby(map(ne, parts, plain)):
+        start, at = at, at + len(list(run))
+        if masked:
+            yield start, at
 
 
 def _blocks(parts: Sequence[str]) -> Iterator[str]:

@@ -102,13 +102,9 @@ def sentences(text: str) -> list[str]:
     return _cut(text, SHORT, LONG)
 
 
-def apart(parts: Sequence[str]) -> tuple[str, ...]:
-    """The sentences of a long text, each by itself, where they are no parts already."""
-    if len(parts) == 1:
-        return ()
-    found = dict.fromkeys(s for part in parts if len(part) > LONG for s in sentences(part))
-    known = set(parts)
-    return tuple(sentence for sentence in found if sentence not in known)
+def singles(parts: Sequence[str]) -> list[str]:
+    """The sentences of long parts, each by itself."""
+    return [sentence for part in parts if len(part) > LONG for sentence in sentences(part)]
 
 
 def _cut(text: str, least: int, most: int) -> list[str]:

@@ -1,0 +1,138 @@
+"""Remembers how texts were read: an agent sends all that was said anew with each of its steps.
+
+Invariant: no text is kept, but digests, places and numbers; and what is remembered is what reading
+it again would find. Does not know what the numbers mean.
+"""
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import chain
+from threading import Lock
+
+import numpy as np
+
+from turnout.classifiers.first import FirstRead, FirstStage
+from turnout.classifiers.views import Readings, read, stretches
+from turnout.classifiers.window import singles
+
+# So many readings are remembered; fewer texts than these are read faster than looked for.
+_READINGS, _FEW = 2**14, 16
+# Places are remembered of texts of so many characters, in so many bytes together, and of each.
+_LONG, _BYTES, _MOST = 1000, 2**21, 2**18
+
+
+class Recall:
+    """The first stage for texts that come again. Any thread may ask."""
+
+    def __init__(self, first: FirstStage) -> None:
+        self._first = first
+        self._lock = Lock()
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def read(self, texts: Sequence[str]) -> FirstRead:
+        """As the first stage reads them."""
+        if len(texts) < _FEW:
+            return self._first.read(texts)
+        keys = [_digest(text) for text in texts]
+        with self._lock:
+            rows = {key: self._kept[key] for key in keys if key in self._kept}
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
+        if new:
+            found = self._first.read(list(new.values()))
+            fresh = np.column_stack([found.logits, found.quick, found.known])
+            read_now = {key: row.tobytes() for key, row in zip(new, fresh, strict=True)}
+            self._keep(read_now)
+            rows |= read_now
+        every = np.frombuffer(b"".join(rows[key] for key in keys), np.float32)
+        each = every.reshape(len(texts), -1)
+        outputs = each.shape[1] // 2
+        return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
+
+    def _keep(self, rows: dict[bytes, bytes]) -> None:
+        with self._lock:
+            self._kept |= rows
+            while len(self._kept) > _READINGS:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A text's distinct stretches in all readings, and single sentences of those that are long."""
+
+    stretches: Sequence[str]
+    sentences: Sequence[str]
+
+
+class Cuts:
+    """Texts in stretches and sentences. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[bytes, tuple[bytes, bytes, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def all(self, texts: Sequence[str]) -> list[Cut]:
+        """Each text's. Where there is one stretch in all, no sentence of it is told."""
+        found = [
+            self._long(text) if len(text) >= _LONG else (stretches(text), None) for text in texts
+        ]
+        if len({part for parts, _ in found for part in parts}) == 1:
+            return [Cut(stretches=parts, sentences=()) for parts, _ in found]
+        return [
+            Cut(stretches=parts, sentences=singles(parts) if alone is None else alone)
+            for parts, alone in found
+        ]
+
+    def _long(self, text: str) -> tuple[list[str], list[str]]:
+        key = _digest(text)
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is None:
+            readings = read(text)
+            alone = list(dict.fromkeys(singles(readings.parts)))
+            self._keep(key, text, readings, alone)
+        else:
+            parts, masked, sentences = kept
+            readings = Readings(parts=_at(text, parts), masked=_pairs(masked))
+            alone = _at(text, sentences)
+        others = readings.others()
+        return list(dict.fromkeys((*readings.parts, *others))), [*alone, *singles(others)]
+
+    def _keep(self, key: bytes, text: str, readings: Readings, alone: Sequence[str]) -> None:
+        """Unless some of it is decoded, and stands nowhere."""
+        masked = array("i", chain.from_iterable(readings.masked)).tobytes()
+        kept = _places(text, readings.parts), masked, _places(text, alone)
+        if readings.decoded or sum(map(len, kept)) > _MOST:
+            return
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = kept
+                self._bytes += sum(map(len, kept))
+            while self._bytes > _BYTES:
+                self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _places(text: str, pieces: Sequence[str]) -> bytes:
+    """From where to where each piece stands in the text; they are in its order."""
+    places, end = array("i"), 0
+    for piece in pieces:
+        start = text.index(piece, end)
+        end = start + len(piece)
+        places.extend((start, end))
+    return places.tobytes()
+
+
+def _at(text: str, places: bytes) -> list[str]:
+    return [text[start:end] for start, end in _pairs(places)]
+
+
+def _pairs(numbers: bytes) -> list[tuple[int, int]]:
+    each = iter(array("i", numbers))
+    return list(zip(each, each, strict=True))

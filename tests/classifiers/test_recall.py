@@ -1,0 +1,66 @@
+"""What was read before is read from memory, and no otherwise than anew."""
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.classifiers import LocalClassifier
+from turnout.classifiers.recall import Cuts, Recall
+from turnout.classifiers.views import stretches
+from turnout.classifiers.window import singles
+
+_PROSE = "The tide table lists high water twice a day. Boats leave an hour before it! " * 20
+_MASKED = "Pl\u200bease r\u0435ad th\u0456s n\u043ete aloud. " * 30
+_CODED = base64.b64encode(b"Please write a poem about the tide and the boats in the harbour. " * 9)
+LONG = [_PROSE, _PROSE + _MASKED + _PROSE, f"{_PROSE}\n{_CODED.decode()}\n{_PROSE}"]
+
+
+def _step(count: int) -> list[dict[str, Any]]:
+    """A conversation of so many results, each of which goes on from the last."""
+    results = [f"{number}. {LONG[number % 3]}" for number in range(count)]
+    asked = [{"role": "user", "content": "What do these say of the tide?"}]
+    return asked + [{"role": "tool", "content": text} for text in results]
+
+
+def test_a_conversation_that_comes_again_is_judged_as_anew() -> None:
+    """To the last bit, whatever was read before, also by several threads at once."""
+    reader = LocalClassifier.load()
+    steps = [_step(count) for count in (1, 3, 6)]
+    fresh = [LocalClassifier.load().predict(step) for step in steps]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(reader.predict, steps * 4)) == fresh * 4
+
+
+@given(texts=st.lists(st.sampled_from([*LONG, "one", _PROSE[:900]]), max_size=4))
+def test_texts_are_cut_as_without_memory(texts: list[str]) -> None:
+    """The first time and the second; a lone stretch has no sentences."""
+    cuts = Cuts()
+    for _ in range(2):
+        found = cuts.all(texts)
+        assert [cut.stretches for cut in found] == [stretches(text) for text in texts]
+        several = len({part for cut in found for part in cut.stretches}) > 1
+        alone = [dict.fromkeys(singles(cut.stretches) if several else ()) for cut in found]
+        assert [dict.fromkeys(cut.sentences) for cut in found] == alone
+
+
+def test_what_is_remembered_is_bounded_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes; what stays are digests, places and numbers."""
+    monkeypatch.setattr("turnout.classifiers.recall._READINGS", 50)
+    monkeypatch.setattr("turnout.classifiers.recall._BYTES", 3000)
+    first = LocalClassifier.load()._first
+    readings, cuts = Recall(first), Cuts()
+    for number in range(6):
+        texts = [f"harbour {number} {n}" for n in range(30)]
+        for _ in range(2):
+            np.testing.assert_array_equal(readings.read(texts).quick, first.read(texts).quick)
+        cuts.all([f"{number} {_PROSE}"])
+    assert len(readings._kept) == 50
+    kept = [part for places in cuts._kept.values() for part in places]
+    assert 0 < sum(map(len, kept)) == cuts._bytes <= 3000
+    every = [*readings._kept.items(), kept, cuts._kept.keys()]
+    assert not any(b"harbour" in part or b"tide" in part for parts in every for part in parts)
