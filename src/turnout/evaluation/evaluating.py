@@ -198,12 +198,12 @@ def _means(
 
 def _missing(table: OutcomeTable, whole: int) -> list[str]:
     """What missing outcomes do to the figures; ``whole`` prompts were answered by every model."""
-    share = np.isnan(table.score).mean()
-    if not share:
+    missing = int(np.isnan(table.score).sum())
+    if not missing:
         return []
     note = (
-        f"{share:.0%} of the outcomes are missing: a single model has its mean over the prompts "
-        "that it answered, a policy falls back to the next model"
+        f"{missing:,} of {table.score.size:,} outcomes are missing: a single model has its mean "
+        "over the prompts that it answered, a policy falls back to the next model"
     )
     notes = [note]
     if alone := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
