@@ -417,3 +417,22 @@ def test_a_key_is_compared_by_its_hash_alone(given: str) -> None:
     kept = repr(vars(access))
     assert "static-key-0123456789" not in kept
     assert ADMIN["x-api-key"] not in kept
+
+
+def test_a_refusal_is_logged_with_its_budgets_and_no_text_of_the_caller(
+    gate: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who looks for a 402 or 429 by its request's id finds whose budget it was."""
+    caplog.set_level("INFO", "turnout")
+    key, id_ = _key(gate, budgets=[{"window": "day", "requests": 0}])
+    gate.post("/v1/budgets", {"per": "session", "window": "total", "usd": 0}, ADMIN)
+    refused = gate.post(
+        "/v1/chat/completions", chat(max_tokens=20), {**key, "x-turnout-session": "canary-7781"}
+    )
+    assert refused.status == 402
+    (line,) = (vars(r)["fields"] for r in caplog.records if r.msg == "refused")
+    assert line["request"] == refused.headers["x-request-id"]
+    found = {budget["budget"]: budget["subject"] for budget in line["budgets"]}
+    assert found == {f"key:{id_}:day:requests": id_, "session:*:total:usd": None}
+    assert "canary-7781" in refused.body.decode()
+    assert "canary-7781" not in str(line)

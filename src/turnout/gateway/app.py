@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from turnout.core import Caller, LedgerError, RouterError
+from turnout.core import BudgetExceeded, Caller, LedgerError, RouterError
 from turnout.core.cooldown import Cooldown
 from turnout.gateway import log
 from turnout.gateway.access import Access
@@ -179,14 +179,20 @@ class Gateway:
             self._metrics.refused(refused.problem.code)
             await _refuse(refused.problem, dialect, arrival, out)
         except RouterError as error:
+            self._told(error, arrival)
             problem = problem_of(error)
-            if isinstance(error, LedgerError):
-                self._outage.tell(str(error))
             self._metrics.refused(problem.code)
             await _refuse(problem, dialect, arrival, out)
         except Exception:  # noqa: BLE001 -- the border where nothing escapes
             _LOG.exception("request %s failed", arrival.id)
             await _refuse(internal(), dialect, arrival, out)
+
+    def _told(self, error: RouterError, arrival: Arrival) -> None:
+        """Logs what an operator may be asked about."""
+        if isinstance(error, LedgerError):
+            self._outage.tell(str(error))
+        elif isinstance(error, BudgetExceeded):
+            log.over_budget(arrival.id, error.standings)
 
     def _caller(self, arrival: Arrival) -> Caller | Problem:
         return self.access.caller(

@@ -6,13 +6,13 @@ Invariant: only the fields named here are written; texts of callers and provider
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from turnout.core import Scan, usd
+from turnout.core import Scan, Standing, usd
 
 if TYPE_CHECKING:
     from turnout.runtime import Receipt, Walk  # a parent of workers logs without it
@@ -89,6 +89,15 @@ def _end_of(walk: "Walk") -> str:
     if last is None or last.status == "cancelled":
         return "left"
     return "failed" if last.error is not None else "answered"
+
+
+def over_budget(request_id: str, full: Sequence[Standing]) -> None:
+    """A request that budgets had no room for, with these; a session's name is its caller's text."""
+    budgets = [
+        {"budget": s.budget.id, "subject": None if s.budget.per == "session" else s.subject}
+        for s in full
+    ]
+    _LOG.info("refused", extra={"fields": {"request": request_id, "budgets": budgets}})
 
 
 class Outage:
