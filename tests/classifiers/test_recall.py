@@ -1,6 +1,7 @@
 """What was read before is read from memory, and no otherwise than anew."""
 
 import base64
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.classifiers import LocalClassifier
+from turnout.classifiers.encoder import shared_encoder
+from turnout.classifiers.heads import Floats
 from turnout.classifiers.recall import Cuts, Recall
 from turnout.classifiers.views import stretches
 from turnout.classifiers.window import singles
@@ -28,12 +31,34 @@ def _step(count: int) -> list[dict[str, Any]]:
 
 
 def test_a_conversation_that_comes_again_is_judged_as_anew() -> None:
-    """To the last bit, whatever was read before, also by several threads at once."""
+    """But for rounding, whatever was read before, also by several threads at once."""
     reader = LocalClassifier.load()
     steps = [_step(count) for count in (1, 3, 6)]
     fresh = [LocalClassifier.load().predict(step) for step in steps]
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(reader.predict, steps * 4)) == fresh * 4
+        again = list(threads.map(reader.predict, steps * 4))
+    for found, expected in zip(again, fresh * 4, strict=True):
+        assert (found.intent, found.language) == (expected.intent, expected.language)
+        scores = [(p.harm, p.injection, *dict(p.intents).values()) for p in (found, expected)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+
+
+def test_what_is_embedded_again_is_not_embedded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of an agent embeds what it adds."""
+    encoder, embedded = shared_encoder(), []
+    encode = encoder.encode
+
+    def noted(excerpts: Sequence[Sequence[int]]) -> Floats:
+        embedded.extend(excerpts)
+        return encode(excerpts)
+
+    monkeypatch.setattr(encoder, "encode", noted)
+    reader = LocalClassifier.load()
+    first = reader.predict(_step(4))
+    count = len(embedded)
+    assert count > 0
+    assert reader.predict(_step(4)) == first
+    assert len(embedded) == count
 
 
 @given(texts=st.lists(st.sampled_from([*LONG, "one", _PROSE[:900]]), max_size=4))
@@ -53,14 +78,15 @@ def test_what_is_remembered_is_bounded_and_no_text(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("turnout.classifiers.recall._READINGS", 50)
     monkeypatch.setattr("turnout.classifiers.recall._BYTES", 3000)
     first = LocalClassifier.load()._first
-    readings, cuts = Recall(first), Cuts()
+    recall, cuts = Recall(first), Cuts()
     for number in range(6):
         texts = [f"harbour {number} {n}" for n in range(30)]
         for _ in range(2):
-            np.testing.assert_array_equal(readings.read(texts).quick, first.read(texts).quick)
+            np.testing.assert_array_equal(recall.read(texts).quick, first.read(texts).quick)
         cuts.all([f"{number} {_PROSE}"])
-    assert len(readings._kept) == 50
+    readings = recall._readings._kept
+    assert len(readings) == 50
     kept = [part for places in cuts._kept.values() for part in places]
     assert 0 < sum(map(len, kept)) == cuts._bytes <= 3000
-    every = [*readings._kept.items(), kept, cuts._kept.keys()]
+    every = [*readings.items(), kept, cuts._kept.keys()]
     assert not any(b"harbour" in part or b"tide" in part for parts in every for part in parts)

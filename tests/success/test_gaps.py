@@ -66,7 +66,7 @@ def test_where_no_prompt_was_answered_by_all_the_rest_is_told(
     assert ran.code == 0
     assert "AIQ" not in ran.json["curve"]["figures"]
     assert any("on 0 prompts that all answered" in note for note in ran.json["notes"])
-    assert any("33% of the outcomes are missing" in note for note in ran.json["notes"])
+    assert any("240 of 720 outcomes are missing" in note for note in ran.json["notes"])
 
 
 def test_a_pair_that_never_answered_the_same_prompt_has_no_figures(

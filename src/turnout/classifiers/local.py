@@ -6,7 +6,7 @@ embedded. Does not know what is done with a prediction.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -118,7 +118,7 @@ class LocalClassifier:
         """The predictions for what ``begin_batch`` gave; what that has settled stays as it is."""
         begun = [self._understood(each) for each in readings]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
-        vectors = _embedded(pieces for excerpts in unsure.values() for pieces in excerpts.all)
+        vectors = self._recall.embedded(p for excerpts in unsure.values() for p in excerpts.all)
         return [
             self._examined(first, unsure[i], vectors) if isinstance(first, Reading) else first
             for i, first in enumerate(begun)
@@ -258,12 +258,6 @@ class LocalClassifier:
             for own, answered, follow in zip(each[1:], seen, follows, strict=True):
                 held = follow * joined(held, answered) + (1.0 - follow) * own
         return self._glance.ranked(held.tolist())
-
-
-def _embedded(excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
-    # Of like length together, so that a batch holds little padding.
-    unique = sorted(dict.fromkeys(excerpts), key=len)
-    return dict(zip(unique, shared_encoder().encode(unique), strict=True)) if unique else {}
 
 
 def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:

@@ -6,7 +6,7 @@ it again would find. Does not know what the numbers mean.
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -14,48 +14,78 @@ from threading import Lock
 
 import numpy as np
 
+from turnout.classifiers.encoder import shared_encoder
+from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
+from turnout.classifiers.heads import Floats
 from turnout.classifiers.views import Readings, read, stretches
 from turnout.classifiers.window import singles
 
-# So many readings are remembered; fewer texts than these are read faster than looked for.
-_READINGS, _FEW = 2**14, 16
+_DIGEST = 16
+# So many readings and vectors are remembered; fewer texts are read faster than looked for.
+_READINGS, _VECTORS, _FEW = 2**14, 2**9, 16
 # Places are remembered of texts of so many characters, in so many bytes together, and of each.
 _LONG, _BYTES, _MOST = 1000, 2**21, 2**18
 
 
+class Rows:
+    """Rows of numbers by their keys, the last ``room`` of them. Any thread may ask."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._lock = Lock()
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def of(self, keys: Sequence[bytes], missing: Callable[[Sequence[int]], Floats]) -> Floats:
+        """A row for each key; ``missing`` has those that are not known, by their places."""
+        with self._lock:
+            rows = {key: self._kept[key] for key in keys if key in self._kept}
+        new = {key: place for place, key in enumerate(keys) if key not in rows}
+        if new:
+            found = missing(list(new.values()))
+            rows |= {key: row.tobytes() for key, row in zip(new, found, strict=True)}
+            self._keep({key: rows[key] for key in new})
+        every = np.frombuffer(b"".join(rows[key] for key in keys), np.float32)
+        return every.reshape(len(keys), -1)
+
+    def _keep(self, rows: dict[bytes, bytes]) -> None:
+        with self._lock:
+            self._kept |= rows
+            while len(self._kept) > self._room:
+                self._kept.popitem(last=False)
+
+
 class Recall:
-    """The first stage for texts that come again. Any thread may ask."""
+    """Both stages for texts that come again."""
 
     def __init__(self, first: FirstStage) -> None:
         self._first = first
-        self._lock = Lock()
-        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self._readings, self._vectors = Rows(_READINGS), Rows(_VECTORS)
 
     def read(self, texts: Sequence[str]) -> FirstRead:
         """As the first stage reads them."""
         if len(texts) < _FEW:
             return self._first.read(texts)
-        keys = [_digest(text) for text in texts]
-        with self._lock:
-            rows = {key: self._kept[key] for key in keys if key in self._kept}
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
-        if new:
-            found = self._first.read(list(new.values()))
-            fresh = np.column_stack([found.logits, found.quick, found.known])
-            read_now = {key: row.tobytes() for key, row in zip(new, fresh, strict=True)}
-            self._keep(read_now)
-            rows |= read_now
-        every = np.frombuffer(b"".join(rows[key] for key in keys), np.float32)
-        each = every.reshape(len(texts), -1)
+
+        def missing(places: Sequence[int]) -> Floats:
+            found = self._first.read([texts[i] for i in places])
+            return np.column_stack([found.logits, found.quick, found.known])
+
+        each = self._readings.of([_digest(text) for text in texts], missing)
         outputs = each.shape[1] // 2
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
 
-    def _keep(self, rows: dict[bytes, bytes]) -> None:
-        with self._lock:
-            self._kept |= rows
-            while len(self._kept) > _READINGS:
-                self._kept.popitem(last=False)
+    def embedded(self, excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
+        """The vectors of distinct excerpts."""
+        # Of like length together, so that a batch holds little padding.
+        unique = sorted(dict.fromkeys(excerpts), key=len)
+        if not unique:
+            return {}
+        keys = [blake2b(array("i", pieces), digest_size=_DIGEST).digest() for pieces in unique]
+        vectors = self._vectors.of(
+            keys, lambda places: shared_encoder().encode([unique[i] for i in places])
+        )
+        return dict(zip(unique, vectors, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +146,7 @@ class Cuts:
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()
 
 
 def _places(text: str, pieces: Sequence[str]) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
 from turnout.core.plural import many
+from turnout.evaluation import metrics
 from turnout.evaluation.driver import Replayed, drive
 from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
 from turnout.evaluation.report import Report
@@ -78,9 +79,11 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
 
 def best_first(table: OutcomeTable) -> tuple[str, ...]:
     """The models by their mean scores on the table, of equals the best single model first."""
-    mean = dict(zip(table.models, known_means(table.score).tolist(), strict=True))
-    best = Rows(table).best
-    return tuple(sorted(mean, key=lambda model: (-mean[model], model != best)))
+    means = known_means(table.score)
+    costs = None if table.cost_usd is None else known_means(table.cost_usd)
+    best = metrics.best_single(means, costs)
+    order = sorted(range(len(means)), key=lambda place: (-means[place], place != best))
+    return tuple(table.models[place] for place in order)
 
 
 def evaluate(
@@ -195,12 +198,12 @@ def _means(
 
 def _missing(table: OutcomeTable, whole: int) -> list[str]:
     """What missing outcomes do to the figures; ``whole`` prompts were answered by every model."""
-    share = np.isnan(table.score).mean()
-    if not share:
+    missing = int(np.isnan(table.score).sum())
+    if not missing:
         return []
     note = (
-        f"{share:.0%} of the outcomes are missing: a single model has its mean over the prompts "
-        "that it answered, a policy falls back to the next model"
+        f"{missing:,} of {table.score.size:,} outcomes are missing: a single model has its mean "
+        "over the prompts that it answered, a policy falls back to the next model"
     )
     notes = [note]
     if alone := int((np.isfinite(table.score).sum(axis=1) == 1).sum()):
