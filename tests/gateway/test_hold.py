@@ -149,5 +149,6 @@ def test_a_ledger_that_fails_at_the_end_is_an_error_event(
         status, _, _, body = timed(w, path)
         monkeypatch.undo()
     assert status == 200
-    assert b"the disk is gone" in body
+    assert b"ledger_unavailable" in body
+    assert b"the disk is gone" not in body  # said in the log
     assert ENDS[path] not in body.decode()
