@@ -118,7 +118,8 @@ class LocalClassifier:
         """The predictions for what ``begin_batch`` gave; what that has settled stays as it is."""
         begun = [self._understood(each) for each in readings]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
-        vectors = self._recall.embedded(p for excerpts in unsure.values() for p in excerpts.all)
+        needed = [pieces for excerpts in unsure.values() for pieces in excerpts.all]
+        vectors = self._recall.embedded(needed) if needed else {}
         return [
             self._examined(first, unsure[i], vectors) if isinstance(first, Reading) else first
             for i, first in enumerate(begun)

@@ -76,11 +76,9 @@ class Recall:
         return FirstRead(logits=each[:, :outputs], quick=each[:, outputs:-1], known=each[:, -1])
 
     def embedded(self, excerpts: Iterable[Pieces]) -> dict[Pieces, Floats]:
-        """The vectors of distinct excerpts."""
+        """The vectors of at least one excerpt."""
         # Of like length together, so that a batch holds little padding.
         unique = sorted(dict.fromkeys(excerpts), key=len)
-        if not unique:
-            return {}
         keys = [blake2b(array("i", pieces), digest_size=_DIGEST).digest() for pieces in unique]
         vectors = self._vectors.of(
             keys, lambda places: shared_encoder().encode([unique[i] for i in places])
