@@ -158,6 +158,9 @@ class PostgresStore:
             raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
         except errors.UndefinedTableError as error:
             raise NoLedgerYet(self.where) from error
+        except AttributeError as error:
+            # So the driver ends where its connection was terminated between two of its steps.
+            raise StoreFailure(f"{self.where} cannot be used now (disconnected)") from error
         except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
             words = str(error) or type(error).__name__
             raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
