@@ -131,14 +131,17 @@ class Cuts:
 
     def _keep(self, key: bytes, text: str, readings: Readings, alone: Sequence[str]) -> None:
         """Unless some of it is decoded, and stands nowhere."""
+        if readings.decoded:
+            return
         masked = array("i", chain.from_iterable(readings.masked)).tobytes()
         kept = _places(text, readings.parts), masked, _places(text, alone)
-        if readings.decoded or sum(map(len, kept)) > _MOST:
+        size = sum(map(len, kept))
+        if size > _MOST:
             return
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = kept
-                self._bytes += sum(map(len, kept))
+                self._bytes += size
             while self._bytes > _BYTES:
                 self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
 

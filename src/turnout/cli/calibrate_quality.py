@@ -139,20 +139,14 @@ def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin"
 
 def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Floats", "Floats"]:
     """Predictions and strangeness of the table by predictors that did not see its prompts."""
+    from turnout.evaluation.evaluating import columns_of
     from turnout.features.prompt import request_text
     from turnout.training.crossfit import judged_folds
 
     prompts = [request_text(row) for row in table.prompts]
-    predictor = bundle.predictor
-    unknown = [model for model in table.models if model not in predictor.models]
-    if unknown:
-        raise ConfigError(
-            f"the bundle does not know {unknown[0]!r} of table {table.name}; train on it, or add "
-            f"it: turnout probe {unknown[0]}"
-        )
+    columns, predictor = columns_of(table, bundle), bundle.predictor
     if predictor.seen(prompts) > _SEEN:
         with waiting("training on five grouped folds"):
             return judged_folds([table])[0]
-    columns = [predictor.models.index(model) for model in table.models]
     success, strange = predictor.judge_all(prompts)
     return success[:, columns].astype(np.float64), strange.astype(np.float64)

@@ -243,7 +243,7 @@ def _show(report: dict[str, Any]) -> None:
 def _quality(report: dict[str, Any]) -> str:
     likely = report["predicted_quality"]
     if likely is None:
-        return f"{report['quality']}"
+        return str(report["quality"])
     share, low, high = (_percent(likely[name]) for name in ("share", "low", "high"))
     return f"predicted: {share} of {report['baseline']}'s (95 %: {low} to {high})"
 

@@ -45,14 +45,7 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
 
     Raises ConfigError where it does not know one of the models.
     """
-    predictor = bundle.predictor
-    missing = [model for model in table.models if model not in predictor.models]
-    if missing:
-        raise ConfigError(
-            f"{bundle.folder} does not know {', '.join(missing[:3])}"
-            f"{' …' if len(missing) > 3 else ''} of table {table.name}; train on a table that has "
-            "them, or add them with turnout probe"
-        )
+    columns, predictor = columns_of(table, bundle), bundle.predictor
     prompts = [request_text(row) for row in table.prompts]
     notes = []
     if seen := predictor.seen(prompts):
@@ -64,7 +57,6 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
             "the bundle was calibrated on a table of this name: that its promise is kept here is "
             "no evidence"
         )
-    columns = [predictor.models.index(model) for model in table.models]
     success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
     costs = _of(bundle.catalogue, "mean_cost_usd")
     return Predictions(
@@ -75,6 +67,22 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
         bundle=bundle.digest,
         notes=tuple(notes),
     )
+
+
+def columns_of(table: OutcomeTable, bundle: Bundle) -> list[int]:
+    """Where the bundle's predictions have the table's models, in their order.
+
+    Raises ConfigError where it does not know one of them.
+    """
+    known = bundle.predictor.models
+    missing = [model for model in table.models if model not in known]
+    if missing:
+        raise ConfigError(
+            f"{bundle.folder} does not know {', '.join(missing[:3])}"
+            f"{' …' if len(missing) > 3 else ''} of table {table.name}; train on a table that has "
+            "them, or add them with turnout probe"
+        )
+    return [known.index(model) for model in table.models]
 
 
 def best_first(table: OutcomeTable) -> tuple[str, ...]:
