@@ -83,6 +83,9 @@ def test_growth_is_found() -> None:
     assert judge(_samples(0, tasks=1), fine).result == "FAIL"
     assert judge(_samples(0, descriptors=1), fine).result == "FAIL"
     assert judge(_samples(0), fine | {500: 1}).result == "FAIL"
+    grown = _samples(4.0)
+    warmed = [replace(s, rss_bytes=min(s.rss_bytes, grown[8].rss_bytes)) for s in grown]
+    assert judge(warmed, fine).result == "PASS", "what has warmed up in the first half stays"
     busy = [*_samples(0)[:-1], replace(_samples(0)[-1], descriptors=40)]
     assert judge(busy, fine).result == "PASS", (
         "a pool has more connections in one moment than another"

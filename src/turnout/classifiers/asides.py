@@ -22,19 +22,28 @@ RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
 # Unit vectors of texts.
 Embed = Callable[[Sequence[str]], Floats]
 
+# Pictures and arrows, which part texts where nothing else does; brackets and quotes of all scripts.
+_PICTURES = (
+    r"\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
+    r"\U0001f000-\U0001faff\ufe0f\u200d"
+)
+_OPEN, _CLOSE = "⟦⟨⟪【〔〖《〈", "⟧⟩⟫】〕〗》〉"
+_QUOTING = "„“”«»‹›「」『』"
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 # The first look spares letters all the others.
 _END = re.compile(
-    r"(?=[\s.!?;:,。！？；：،؟।>}\])\"`<&])(?:"
+    rf"(?=[\s.!?;:,。！？；：،؟।>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
     r"\s*\n\s*"
     r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
     r"|[。！？；：،؟।]+[\"'」』）]*\s*"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
     r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
     r"|[>}\])]+\s*(?=\S)"
-    r"|\s+(?=[\[({<\"'`#@])"
+    rf"|\s+(?=[\[({{<\"'`#@{_PICTURES}{_OPEN}{_QUOTING}])"
+    rf"|[{_PICTURES}{_CLOSE}]+\s*"
+    rf"|(?<=\w)(?=[{_PICTURES}{_OPEN}])"
     r"|(?<=\S)(?=</|<[a-z|!])"
-    r"|[\"`]+\s*[:,;)]?\s*(?=\S)"
+    rf"|[\"`{_QUOTING}]+\s*[:,;)]?\s*(?=\S)"
     r"|[?&;]\w+="
     r"|\s+[A-Za-z_]{3,}=(?=[^\s=])"
     r")"

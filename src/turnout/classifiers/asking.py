@@ -32,10 +32,16 @@ class Asking:
         return self.without(text, embed, whole=whole) if self.asides.suspected(rows) else text
 
     def without(self, text: str, embed: Embed | None = None, *, whole: bool = True) -> str:
-        """The text without what talks to the classifier.
+        """The text without what talks to the classifier, read as if nothing had stood around it.
 
         Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
         """
+        asked = self._once(text, embed, whole=whole)
+        if asked == text or not self.asides.suspected(self._first.rows(asked)):
+            return asked
+        return self._once(asked, embed, whole=whole)
+
+    def _once(self, text: str, embed: Embed | None, *, whole: bool) -> str:
         try:
             return self.asides.without(text, self._first.rows_of)
         except Unsure as unsure:
