@@ -125,7 +125,7 @@ def test_one_cost_beside_scores_by_model_is_refused(tmp_path: Path) -> None:
     rows = [{"id": n, "prompt": f"p {n}", "score": {"a": n % 2, "b": 1}} for n in range(4)]
     rows[2]["cost_usd"] = 0.5
     place.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(ConfigError, match=r"row 3: cost_usd is 0\.5, .*write it by model"):
+    with pytest.raises(ConfigError, match=r"line 3: cost_usd is 0\.5, .*write it by model"):
         read_table(place)
     place.write_text("".join(json.dumps({**row, "cost_usd": None}) + "\n" for row in rows))
     assert read_table(place).cost_usd is None
@@ -188,11 +188,11 @@ def outcome(number: int, **more: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"score": 2}, "row 4: score is 2; use 0 to 1"),
-        ({"score": -0.5}, "row 4: score is -0.5; use 0 to 1"),
-        ({"score": "good"}, "row 4: score is 'good'; use a number"),
-        ({"id": "other", "prompt": None}, "row 4: id 'other' has no prompt in any row"),
-        ({"prompt": "another"}, "row 4: duplicate id '1' with another prompt"),
+        ({"score": 2}, "line 4: score is 2; use 0 to 1"),
+        ({"score": -0.5}, "line 4: score is -0.5; use 0 to 1"),
+        ({"score": "good"}, "line 4: score is 'good'; use a number"),
+        ({"id": "other", "prompt": None}, "line 4: id 'other' has no prompt in any row"),
+        ({"prompt": "another"}, "line 4: duplicate id '1' with another prompt"),
     ],
 )
 def test_a_mistake_is_found_in_the_row_that_has_it(
@@ -263,21 +263,21 @@ def test_tests_users_and_judges_may_have_scored(
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"id": "1", "prompt": "other", "model": "b", "score": 1}, "row 2: duplicate id '1' with"),
-        ({"id": "1", "prompt": "x", "model": "a", "score": 1}, "row 2: duplicate outcome of a"),
-        ({"model": "b", "score": 1}, "row 2: neither id nor prompt"),
-        ({"id": "1", "prompt": "x", "model": "b"}, "row 2: no score; give score, passed"),
-        ({"id": "1", "prompt": "x", "score": 1}, "row 2: a score without a model"),
-        ({"id": "1", "prompt": "x", "model": "", "score": 1}, "row 2: a score without a model"),
+        ({"id": "1", "prompt": "other", "model": "b", "score": 1}, "line 2: duplicate id '1' with"),
+        ({"id": "1", "prompt": "x", "model": "a", "score": 1}, "line 2: duplicate outcome of a"),
+        ({"model": "b", "score": 1}, "line 2: neither id nor prompt"),
+        ({"id": "1", "prompt": "x", "model": "b"}, "line 2: no score; give score, passed"),
+        ({"id": "1", "prompt": "x", "score": 1}, "line 2: a score without a model"),
+        ({"id": "1", "prompt": "x", "model": "", "score": 1}, "line 2: a score without a model"),
         (
             {"id": "1", "prompt": "x", "model": "b", "score": 1, "cost_usd": -1},
-            "row 2: cost_usd is -1; use a number of at least 0",
+            "line 2: cost_usd is -1; use a number of at least 0",
         ),
-        ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "row 2: score is 'good'"),
-        ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "row 2: rating is 9; use 1 to 5"),
+        ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "line 2: score is 'good'"),
+        ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "line 2: rating is 9; use 1 to 5"),
         (
             {"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "c"},
-            "row 2: winner 'c'; use model_a, model_b or tie",
+            "line 2: winner 'c'; use model_a, model_b or tie",
         ),
     ],
 )
@@ -329,6 +329,17 @@ def test_costs_of_which_none_is_known_are_none(tmp_path: Path) -> None:
     """A column of NaN is no column: the table is of quality only, and says so."""
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, OUTCOMES)))
     assert read_table(tmp_path / "t.jsonl").cost_usd is None
+
+
+def test_a_line_is_named_by_its_number(tmp_path: Path) -> None:
+    """Blank lines count, as an editor counts them; a score belongs to a model with a name."""
+    place = tmp_path / "t.jsonl"
+    place.write_text('{"id": 1, "prompt": "p", "score": {"a": 1, "b": 0}}\n\n{"id": 2}\n')
+    with pytest.raises(ConfigError, match="t, line 3: no score"):
+        read_table(place)
+    place.write_text('\n{"id": 1, "prompt": "p", "score": {"a": 1, " ": 0}}\n')
+    with pytest.raises(ConfigError, match="t, line 2: a score of a model without a name"):
+        read_table(place)
 
 
 @pytest.mark.parametrize("wrong", [-0.5, np.inf])

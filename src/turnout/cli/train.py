@@ -13,6 +13,7 @@ from turnout.cli.files import check_file, check_folder
 from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.config import load_file
+from turnout.core import ConfigError
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
@@ -125,6 +126,9 @@ def success(
 
     kept = load_file(config) if config else None
     check_folder(bundle)
+    twice = [str(path) for path in table if table.count(path) > 1]
+    if twice:
+        raise ConfigError(f"--table {twice[0]} is given twice; its rows would count double")
     tables = [read_table(path) for path in table]
     _tell_gaps(tables)
     with _bar() as progress:

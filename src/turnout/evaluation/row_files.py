@@ -25,12 +25,15 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
     Raises ConfigError naming the line that is not a JSON object.
     """
-    found = []
+    return [row for _, row in rows_by_line(path)]
+
+
+def rows_by_line(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As ``read_jsonl``, each object with the number of its line."""
     for number, row, problem in numbered_rows(path):
         if row is None:
             raise ConfigError(f"{path}, line {number}: {problem}")
-        found.append(row)
-    return found
+        yield number, row
 
 
 def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from turnout.core import ConfigError
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.evaluation.row_files import read_jsonl, read_parquet
+from turnout.evaluation.row_files import read_parquet, rows_by_line
 from turnout.evaluation.table_arrays import read_arrays
 from turnout.evaluation.table_checks import checked, join_halves
 from turnout.evaluation.table_rows import table_of
@@ -24,9 +24,11 @@ def read_table(path: str | Path) -> OutcomeTable:
     if Path(f"{path}.npz").is_file():
         return checked(join_halves(read_arrays(path)))
     if path.suffix == ".parquet":
-        return checked(table_of(path.stem, read_parquet(path)))
+        told = ((f"row {n}", row) for n, row in enumerate(read_parquet(path), 1))
+        return checked(table_of(path.stem, told))
     if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return checked(table_of(path.name.split(".")[0], read_jsonl(path)))
+        told = ((f"line {n}", row) for n, row in rows_by_line(path))
+        return checked(table_of(path.name.split(".")[0], told))
     raise ConfigError(
         f"{path}: no table here; give the common prefix of .npz, .prompts.jsonl.gz and .meta.json, "
         "or one .parquet or .jsonl file"

@@ -31,11 +31,14 @@ _LONG = {"model", "score", *CELLS, *_SCALES, *_SHORT.values()}
 _PAIR = {"model_a", "model_b", "winner"}
 
 
-def table_of(name: str, records: Iterable[Mapping[str, Any]]) -> OutcomeTable:
-    """The table called ``name`` of all that the records tell. Raises ConfigError."""
+def table_of(name: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> OutcomeTable:
+    """The table called ``name`` of all that the records tell, each with where it stands.
+
+    Raises ConfigError.
+    """
     builder = _Builder(name)
-    for number, row in enumerate(records, 1):
-        where = f"{name}, row {number}"
+    for place, row in records:
+        where = f"{name}, {place}"
         if set(row) >= _PAIR:
             for model, score in _comparison(where, row):
                 builder.compare(where, row, model, score)
@@ -84,6 +87,8 @@ class _Builder:
 
     def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
+        if not str(model).strip():
+            raise ConfigError(f"{where}: a score of a model without a name; name the model")
         key = self.key(where, row)
         self.models.setdefault(str(model), len(self.models))
         self.extra |= set(row) - set(FIELDS) - _LONG - _PAIR
