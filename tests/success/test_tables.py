@@ -340,6 +340,9 @@ def test_a_line_is_named_by_its_number(tmp_path: Path) -> None:
     place.write_text('\n{"id": 1, "prompt": "p", "score": {"a": 1, " ": 0}}\n')
     with pytest.raises(ConfigError, match="t, line 2: a score of a model without a name"):
         read_table(place)
+    place.write_text('{"id": 1, "prompt": "p", "model_a": "a", "model_b": "", "winner": "a"}\n')
+    with pytest.raises(ConfigError, match="t, line 1: a score of a model without a name"):
+        read_table(place)
 
 
 @pytest.mark.parametrize("wrong", [-0.5, np.inf])

@@ -81,16 +81,14 @@ class _Builder:
     def compare(self, where: str, row: Mapping[str, Any], model: str, score: float) -> None:
         """One side of a comparison; a model that was compared more than once has its mean."""
         key = self.key(where, row)
-        self.models.setdefault(str(model), len(self.models))
+        self._know(where, model)
         self.extra |= set(row) - set(FIELDS) - _PAIR
         self.compared.setdefault((key, str(model)), []).append(score)
 
     def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
-        if not str(model).strip():
-            raise ConfigError(f"{where}: a score of a model without a name; name the model")
         key = self.key(where, row)
-        self.models.setdefault(str(model), len(self.models))
+        self._know(where, model)
         self.extra |= set(row) - set(FIELDS) - _LONG - _PAIR
         for name, value in values.items():
             if value is None:
@@ -104,6 +102,12 @@ class _Builder:
             cells[key, str(model)] = _number(where, name, value)
             if name in CELLS and cells[key, str(model)] < 0:
                 raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
+
+    def _know(self, where: str, model: str) -> None:
+        """The model has a column from now on."""
+        if not str(model).strip():
+            raise ConfigError(f"{where}: a score of a model without a name; name the model")
+        self.models.setdefault(str(model), len(self.models))
 
     def table(self) -> OutcomeTable:
         """The table of all that was told."""
