@@ -23,8 +23,9 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine's connections are kept for
-    requests under way: as long as its configuration lets an answer take, and ``linger_s`` more.
+    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine's
+    connections are kept for requests under way: as long as its configuration lets an answer take,
+    and ``linger_s`` more.
     """
 
     def __init__(
