@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
+from tests.runtime.world import UNSAFE
 from turnout.core import Caller
 from turnout.gateway.access import OPEN_PATHS, Access
 from turnout.gateway.openapi import paths
@@ -181,6 +182,28 @@ def test_a_rate_limit_is_a_429_that_says_when(gate: World) -> None:
     assert refused
     assert 0 < int(refused[0].headers["retry-after"]) <= 60
     assert refused[0].headers["x-should-retry"] == "true"
+
+
+def test_what_is_not_carried_out_counts_as_no_request(gate: World) -> None:
+    """Neither what cannot be read nor what no model may take; a refusal for safety is an answer.
+
+    Nor does a full limit hide why such a request fails.
+    """
+    rate = {"per": "key", "window": "day", "requests": 1}
+    key, _ = _key(gate, models=["fast"], budgets=[rate])
+    for body, status, spent in [
+        (b"{", 400, 0),
+        (chat(model="nobody"), 404, 0),
+        (chat(model="strong"), 403, 0),
+        (chat(max_tokens=10**7), 400, 0),
+        (chat(UNSAFE), 200, 1),
+        (chat(model="strong"), 403, 1),
+        (chat(UNSAFE), 429, 1),
+    ]:
+        assert gate.post("/v1/chat/completions", body, key).status == status
+        (shown,) = gate.get("/v1/budgets", key).json()["data"]
+        assert (shown["spent"], shown["held"]) == (spent, 0)
+    assert gate.upstream.invoice == []
 
 
 def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate: World) -> None:
