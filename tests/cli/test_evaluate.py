@@ -58,6 +58,24 @@ def test_seconds_dollars_and_shares_have_their_effect(
     assert found["fixed:coder"] == {"coder": 1}
 
 
+def test_names_with_commas_are_models_like_others(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In weights and in pairs, whatever else is at a comma."""
+    models = np.array(["acme/small, v2", "acme/small", "large=1,b"])
+    prefix = write_table(tmp_path, models=models)
+    names = ("weighted:acme/small, v2=1,large=1,b=3", "weighted:large=1,b=1,acme/small=0")
+    command = ("eval", "--table", str(prefix), "--json", "--pair", "acme/small, v2,large=1,b")
+    ran = run(capfd, *command, "--policy", names[0], "--policy", names[1])
+    assert ran.code == 0
+    found = {row["name"]: row["picks"] for row in ran.json["rows"]}
+    assert found[names[0]]["large=1,b"]["value"] == pytest.approx(0.75, abs=0.1)
+    assert list(found[names[0]]) == ["large=1,b", "acme/small, v2"]
+    assert list(found[names[1]]) == ["large=1,b"]
+    refused = run(capfd, *command[:-1], "acme/small, v2")
+    assert (refused.code, "two of the table's models" in refused.err) == (2, True)
+
+
 def test_a_calibrated_share_is_evaluated_as_it_is_served(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +104,8 @@ def test_a_calibrated_share_is_evaluated_as_it_is_served(
         ("utility:-5", "'-5' is not what it takes"),
         ("cheapest:0.9", "use one of"),
         ("weighted:nobody=1", "use MODEL=SHARE"),
+        ("weighted:small=1,nobody=1", "use MODEL=SHARE"),
+        ("weighted:small=1,large=much", "is not what it takes"),
     ],
 )
 def test_a_policy_that_cannot_be_made_is_one_line(

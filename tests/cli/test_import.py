@@ -1,5 +1,6 @@
-"""``turnout import``: another gateway's file becomes one that serves, and what is lost is said."""
+"""``turnout import``: another tool's file becomes one that serves, and what is lost is said."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,95 @@ def test_a_section_of_another_kind_is_passed_over(
     """It holds nothing that could be carried over."""
     ran, made = _imported(tmp_path, capfd, f"{_GOOD}\nlitellm_settings: 3\n")
     assert (ran.code, made["default"]) == (0, "a")
+
+
+_THEIRS: dict[str, Any] = {
+    "encoder_type": "openai",
+    "encoder_name": "text-embedding-3-small",
+    "routes": [
+        {
+            "name": "refunds",
+            "utterances": ["I want my money back \U0001f600", "Refund me", "Undo my purchase"],
+            "description": "money back",
+            "function_schemas": None,
+            "llm": None,
+            "score_threshold": 0.3,
+            "metadata": {},
+        },
+        {
+            "name": "small talk",
+            "utterances": ["How are you?", "How are you?", "Nice day", "What's up?", "refund  me"],
+        },
+        {
+            "name": "code",
+            "utterances": ["Write a loop", "Fix this bug", "Rename my class"],
+            "llm": {"module": "m", "class": "C", "model": "gpt-4o"},
+        },
+        {"name": "time", "utterances": ["What time is it?"]},
+    ],
+}
+
+
+def _routes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> tuple[Ran, dict[str, Any]]:
+    path = tmp_path / "router.json"
+    path.write_text(text, encoding="utf-8")
+    ran = run(capfd, "import", "semantic-router", str(path))
+    return ran, yaml.safe_load(ran.out) if ran.code == 0 else {}
+
+
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
+def test_routes_become_intents_of_ones_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], write: Any
+) -> None:
+    """From both formats; a name that is no label, or taken by a label, gets another one."""
+    ran, made = _routes(tmp_path, capfd, write(_THEIRS))
+    assert ran.code == 0
+    intents = made["intents"]
+    assert list(intents) == ["refunds", "small_talk", "code_route", "unsafe"]
+    assert intents["refunds"]["description"] == "money back"
+    assert intents["refunds"]["examples"] == _THEIRS["routes"][0]["utterances"]
+    assert intents["small_talk"]["examples"] == ["How are you?", "Nice day", "What's up?"]
+    assert {intents[name]["model"] for name in ("refunds", "code_route")} == {made["default"]}
+    for lost in (
+        "small talk is called small_talk",
+        "code is called code_route",
+        "'refund  me' is one of refunds's",
+        "llm not carried over",
+        "time has 1 utterance to",
+        "encoder_type, encoder_name: not needed",
+        "thresholds of refunds: likeness",
+        "refunds, small_talk, code_route: answered by",
+    ):
+        assert len([line for line in ran.err.splitlines() if lost in line]) == 1, lost
+    assert "metadata" not in ran.err
+
+
+def test_a_route_that_was_imported_is_found(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By a prompt that is none of its utterances; one like none of them goes elsewhere."""
+    path, made = tmp_path / "router.json", tmp_path / "turnout.yaml"
+    path.write_text(json.dumps(_THEIRS["routes"]), encoding="utf-8")  # the routes alone will do
+    assert run(capfd, "import", "semantic-router", str(path), "--out", str(made)).code == 0
+    asked = ("Please refund my purchase", "Translate 'good morning' into French")
+    ran = [run(capfd, "route", "-c", str(made), "--json", text) for text in asked]
+    assert [one.json["intent"] for one in ran] == ["refunds", "translation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "no routes; give the file that to_json or to_yaml wrote"),
+        ("router_type: chain\nrouters: [a]\n", "no routes; give"),
+        ('{"routes": [{"utterances": []}]}', "routes[0] needs a name"),
+        ('{"routes": [{"name": "a", "utterances": ["b", 3]}]}', "no route that can be learned"),
+    ],
+)
+def test_routes_that_are_none_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """Naming the place and what is missing there."""
+    ran, _ = _routes(tmp_path, capfd, text)
+    assert (ran.code, said in ran.err, ran.out) == (2, True, "")

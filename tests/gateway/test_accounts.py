@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
+from tests.runtime.world import UNSAFE
 from turnout.core import Caller
 from turnout.gateway.access import OPEN_PATHS, Access
 from turnout.gateway.openapi import paths
@@ -183,6 +184,28 @@ def test_a_rate_limit_is_a_429_that_says_when(gate: World) -> None:
     assert refused[0].headers["x-should-retry"] == "true"
 
 
+def test_what_is_not_carried_out_counts_as_no_request(gate: World) -> None:
+    """Neither what cannot be read nor what no model may take; a refusal for safety is an answer.
+
+    Nor does a full limit hide why such a request fails.
+    """
+    rate = {"per": "key", "window": "day", "requests": 1}
+    key, _ = _key(gate, models=["fast"], budgets=[rate])
+    for body, status, spent in [
+        (b"{", 400, 0),
+        (chat(model="nobody"), 404, 0),
+        (chat(model="strong"), 403, 0),
+        (chat(max_tokens=10**7), 400, 0),
+        (chat(UNSAFE), 200, 1),
+        (chat(model="strong"), 403, 1),
+        (chat(UNSAFE), 429, 1),
+    ]:
+        assert gate.post("/v1/chat/completions", body, key).status == status
+        (shown,) = gate.get("/v1/budgets", key).json()["data"]
+        assert (shown["spent"], shown["held"]) == (spent, 0)
+    assert gate.upstream.invoice == []
+
+
 def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate: World) -> None:
     """The strong model's most does not fit; the next strongest one's does."""
     budget = {"per": "key", "window": "day", "usd": "0.002", "when_full": "cheaper"}
@@ -190,6 +213,21 @@ def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate:
     answer = gate.post("/v1/chat/completions", chat(model="strongest", max_tokens=500), key)
     assert (answer.status, answer.json()["model"]) == (200, "acme/coder")
     assert answer.headers["x-turnout-reason"].endswith(" (a budget has no room for acme/strong)")
+
+
+def test_a_time_is_told_where_the_cheapest_model_fits_by_then(gate: World) -> None:
+    """What is more than the whole budget at the cheapest, too, is told none; both say how much."""
+    budget = {"per": "key", "window": "day", "usd": "0.0002", "when_full": "cheaper"}
+    key, _ = _key(gate, budgets=[budget])
+    path, short = "/v1/chat/completions", chat(model="strongest", max_tokens=50)
+    never = gate.post(path, {**short, "max_tokens": 10_000}, key)
+    assert (never.status, never.headers.get("retry-after")) == (402, None)
+    answers = [gate.post(path, short, key) for _ in range(30)]
+    assert {a.status for a in answers} == {200, 402}
+    later = answers[-1]
+    assert 0 < int(later.headers["retry-after"]) <= 86_400
+    asked = [a.json()["error"]["message"].partition("asked for $")[2] for a in (never, later)]
+    assert [float(text.partition(",")[0]) > 0.0002 for text in asked] == [True, False]
 
 
 def test_a_models_budget_leaves_the_others(gate: World) -> None:

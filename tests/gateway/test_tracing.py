@@ -92,12 +92,32 @@ def test_a_refused_and_a_blocked_request_are_traced_too() -> None:
         w.post("/v1/chat/completions", chat(model="nobody"))
         w.post("/v1/chat/completions", chat(UNSAFE))
     found = spans(kept)
-    (refused,) = found["chat nobody"]
+    (refused,) = found["chat"]
     assert refused.status.status_code is StatusCode.ERROR
     assert refused.attributes["error.type"] == "InvalidRequest"
     (blocked,) = found["chat auto"]
     assert blocked.attributes["turnout.blocked"] is True
-    assert set(found) == {"chat nobody", "chat auto", "decide"}
+    assert set(found) == {"chat", "chat auto", "decide"}
+
+
+def test_names_that_callers_make_up_are_in_no_spans_name_and_no_label() -> None:
+    """There are as many of them as callers like, and each would be kept; an attribute tells one."""
+    made_up = [f"made-up-{n}" for n in range(5)]
+    with world() as w:
+        kept = traced(w)
+        for path in ("/v1/chat/completions", "/v1/embeddings"):
+            for name in made_up:
+                assert w.post(path, chat(model=name, input="?")).status == 404
+        for name in ("strong", "STRONG", "sTrOnG"):
+            assert w.post("/v1/chat/completions", chat(model=name)).status == 200
+        w.post("/v1/chat/completions", chat(model="long" * 10_000))
+        metrics = w.get("/metrics").body.decode()
+    found = spans(kept)
+    assert set(found) == {"chat", "embeddings", "chat strong", "chat acme/strong", "decide"}
+    asked = {span.attributes["gen_ai.request.model"] for span in found["chat"]}
+    assert asked == {*made_up, ("long" * 10_000)[:128]}
+    assert "made-up" not in metrics
+    assert "STRONG" not in metrics
 
 
 def test_without_it_nothing_of_opentelemetry_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

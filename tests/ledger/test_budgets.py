@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.ledger.conftest import MakeStore
-from tests.ledger.money import CATALOG, asked, decided, failed, outcome
+from tests.ledger.money import CATALOG, asked, decided, failed, label_call, outcome
 from turnout.core import (
     Bound,
     Budget,
@@ -148,7 +148,7 @@ def test_a_session_of_the_same_name_is_each_tenants_own() -> None:
     """What one spends in it, the other one still has."""
     limits = Limits([Budget(per="session", window="total", unit="usd", limit=1)])
     accounts = {
-        limits.charges(_in_session(tenant), {"m": Bound(1, 1)}, Bound(0, 0), 0)[0].account
+        limits.charges(_in_session(tenant), {"m": Bound(1, 1)}, (), 0)[0].account
         for tenant in ("team:a", "team:b")
     }
     assert len(accounts) == 2
@@ -158,9 +158,9 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
     """Each tenant's session of that name has all of it, another session has no such budget."""
     budget = Budget(per="session", name="s", window="total", unit="requests", limit=1)
     limits = Limits([budget])
-    in_it = [limits.charges(_in_session(t), {}, Bound(0, 0), 0) for t in ("team:a", "key:k/1")]
+    in_it = [limits.charges(_in_session(t), {}, (), 0) for t in ("team:a", "key:k/1")]
     assert [[c.subject for c in charges] for charges in in_it] == [["team:a/s"], ["key:k/1/s"]]
-    assert not limits.charges(asked(1, session="t", tenant="team:a"), {}, Bound(0, 0), 0)
+    assert not limits.charges(asked(1, session="t", tenant="team:a"), {}, (), 0)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         ledger.limit_by(limits)
         assert [s.subject for s in standings(ledger.store, [budget], 0)] == ["s"]
@@ -169,6 +169,41 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
         assert [(s.subject, s.held) for s in standings(ledger.store, [budget], 0)] == [
             ("team:a/s", 1)
         ]
+
+
+async def test_a_models_requests_are_those_that_it_was_called_for(make_store: MakeStore) -> None:
+    """What only stood in the plan as a fallback had none, though one was held for it."""
+    limits = [Budget(per="model", window="total", unit="requests", limit=1)]
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits(limits))
+        request = asked(1)
+        decision = decided(request)
+        await ledger.decided(request, decision, {"large": Bound(1, 1), "mid": Bound(1, 1)})
+        assert _balances(ledger) == {"model:large:requests": (0, 1), "model:mid:requests": (0, 1)}
+        await ledger.attempted(outcome(decision, Usage(input=1)))
+        await ledger.settled(decision)
+        assert _balances(ledger) == {"model:large:requests": (1, 0), "model:mid:requests": (0, 0)}
+
+
+async def test_a_label_counts_for_its_model_that_may_not_answer(make_store: MakeStore) -> None:
+    """What was asked for the label is spent, whether or not its model is in the plan."""
+    limits = [Budget(per="model", window="total", unit="usd", limit=MOST)]
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits(limits))
+        request = asked(1)
+        decision = decided(request)
+        await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
+        await ledger.attempted(label_call(decision, Usage(input=10)))
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
+        cost = 10 * CATALOG.deployments["small"].price.rates.input  # type: ignore[union-attr]
+        assert _balances(ledger) == {"model:large:usd": (0, MOST), "model:small:usd": (0, cost)}
+        await ledger.settled(decision)
+        assert _balances(ledger) == {"model:large:usd": (0, 0), "model:small:usd": (cost, 0)}
+
+
+def _balances(ledger: Ledger) -> dict[str, tuple[int, int]]:
+    rows = ledger.store.fetch("SELECT account, spent, held FROM balances")
+    return {account: (spent, held) for account, spent, held in rows}
 
 
 def _in_session(tenant: str) -> Request:

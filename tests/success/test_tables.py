@@ -37,6 +37,21 @@ def test_token_zero_is_unknown_and_prices_make_costs(tmp_path: Path) -> None:
     assert np.isnan(cost[:, 1]).all()
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.jsonl.gz", "t.parquet"])
+def test_one_file_has_its_prices_beside_it(tmp_path: Path, name: str) -> None:
+    """In the shared format's file; what a row says it cost counts before them."""
+    rows = [{**row, "in_tokens": 1000, "out_tokens": 1000, "cost_usd": None} for row in OUTCOMES]
+    rows[0]["cost_usd"] = 0.5
+    _write_rows(tmp_path / name, rows)
+    assert read_table(tmp_path / name).costed().cost_usd is None
+    (tmp_path / "t.meta.json").write_text('{"price_per_mtok": {"a": [1, 2], "b": [3, 4]}}')
+    table = read_table(tmp_path / name)
+    assert table.prices == {"a": (1.0, 2.0), "b": (3.0, 4.0)}
+    assert table.cost_usd is not None
+    assert table.cost_usd[0].tolist() == pytest.approx([0.5, 0.007])
+    assert table.cost_usd[1].tolist() == pytest.approx([0.003, 0.007])
+
+
 def test_extra_columns_are_ignored_with_one_note(tmp_path: Path) -> None:
     """What the format does not know, in arrays or prompts, is named once and left alone."""
     prefix = write_table(tmp_path, mood=np.zeros(3))
@@ -415,6 +430,17 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     columns = {"id": ["1", "1"], "prompt": ["x", "x"], "model": ["a", "b"], "score": [0.0, 1.0]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet").models == ("a", "b")
+
+
+def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:
+    if path.suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        return
+    text = "\n".join(map(json.dumps, rows)).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
 
 
 def _rewrite(prefix: Path, lines: list[dict[str, object]], score: np.ndarray) -> None:

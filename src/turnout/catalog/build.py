@@ -24,8 +24,11 @@ from turnout.config import (
     ModelSection,
     PriceSection,
     ProviderSection,
+    naming,
 )
 from turnout.core import ConfigError
+
+Path = tuple[str, ...]  # of a setting
 
 DEFAULT_PRESET = "runcrate"
 _NO_WINDOW = 10**9
@@ -40,18 +43,20 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     deployments = {}
     usual = config.provider or next(iter(config.providers), DEFAULT_PRESET)
     for name, section in config.models.items():
-        for ident, place, at in _places(name, section):
+        for ident, place, at, path in _places(name, section):
             chosen = at.provider or usual
             own = ident if place.api_key or place.base_url else None
             if (own or chosen) not in providers:
                 known = _at(config.providers.get(chosen), place)
-                found, facts = _provider(chosen, known, environ)
+                with naming(config, *_named(config, chosen, at, path)):
+                    found, facts = _provider(chosen, known, environ)
                 providers[own or chosen] = replace(found, name=own or found.name), facts
-            deployment = _deployment(ident, at, *providers[own or chosen])
+            with naming(config, *path):
+                deployment = _deployment(ident, at, *providers[own or chosen])
             if deployment.card.kind == "embedding" and deployment.provider.family == "anthropic":
                 raise ConfigError(
-                    f"models.{name}.kind: {chosen} speaks Anthropic's API, which has no embeddings;"
-                    " name a provider of family openai"
+                    f"{config.at('models', name, 'kind')} {chosen} speaks Anthropic's API, which "
+                    "has no embeddings; name a provider of family openai"
                 )
             if section.deployments:
                 deployment = replace(deployment, group=name, weight=place.weight, quota=place.quota)
@@ -61,18 +66,27 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
 
 def _places(
     name: str, section: ModelSection
-) -> Iterator[tuple[str, DeploymentSection, ModelSection]]:
-    """Each deployment's id with what is said of it, and the model as it is called there."""
+) -> Iterator[tuple[str, DeploymentSection, ModelSection, Path]]:
+    """Each deployment's id, what is said of it, the model as it is called there, and its path."""
     for number, place in enumerate(section.deployments or (DeploymentSection(),), start=1):
         said = place.model_dump(include={"provider", "model", "price"}, exclude_none=True)
         own = {key: getattr(place, key) for key in said}
-        yield name if number == 1 else f"{name}#{number}", place, section.model_copy(update=own)
+        ident = name if number == 1 else f"{name}#{number}"
+        path = ("deployments", str(number - 1)) if section.deployments else ()
+        yield ident, place, section.model_copy(update=own), ("models", name, *path)
 
 
 def _at(section: ProviderSection | None, place: DeploymentSection) -> ProviderSection | None:
     """The provider as this deployment calls it: with its own key and address where it has any."""
     own = {key: value for key in ("api_key", "base_url") if (value := getattr(place, key))}
     return (section or ProviderSection()).model_copy(update=own) if own else section
+
+
+def _named(config: Config, provider: str, at: ModelSection, path: Path) -> Path:
+    """The path of the provider's section, else of who names it."""
+    if provider in config.providers:
+        return "providers", provider
+    return (*path, "provider") if at.provider else ("provider",)
 
 
 def _provider(
@@ -82,14 +96,12 @@ def _provider(
     section = section or ProviderSection()
     preset = section.preset or (name if name in presets() else None)
     if preset is not None and preset not in presets():
-        raise ConfigError(
-            f"providers.{name}.preset: {preset!r} is unknown; use one of {', '.join(presets())}"
-        )
+        raise ConfigError(f"preset {preset!r} is unknown; use one of {', '.join(presets())}")
     facts = presets()[preset] if preset else {}
     base_url = section.base_url or facts.get("base_url")
     if not base_url:
         raise ConfigError(
-            f"providers.{name}: unknown provider; give it a base_url or use a preset "
+            f"{name!r} is an unknown provider; give it a base_url in providers, or use a preset "
             f"({', '.join(presets())})"
         )
     env = facts.get("api_key_env")

@@ -75,7 +75,7 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
     if not any(model in costs for model in table.models):
         raise ConfigError(
             f"table {table.name} and {bundle.folder} have no prices or costs: nothing can be "
-            "saved; add cost_usd, or tokens and price_per_mtok"
+            f"saved; add cost_usd, or tokens and price_per_mtok in {table.name}.meta.json"
         )
     return costs
 

@@ -129,10 +129,13 @@ def _predictions(table: "OutcomeTable", bundle: "Bundle | None") -> "Predictions
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
     if pair is None:
         return None
-    names = [name.strip() for name in pair.split(",")]
-    if len(names) != 2 or any(name not in table.models for name in names):
+    known = {model.strip(): model for model in table.models}
+    parts = pair.split(",")
+    halves = [(",".join(parts[:n]).strip(), ",".join(parts[n:]).strip()) for n in range(len(parts))]
+    found = [(known[weak], known[strong]) for weak, strong in halves if {weak, strong} <= {*known}]
+    if len(found) != 1:
         raise ConfigError(f"--pair {pair!r}: give two of the table's models, WEAK,STRONG")
-    return names[0], names[1]
+    return found[0]
 
 
 def _show(report: "Report") -> None:

@@ -1,5 +1,7 @@
-"""``turnout import``: another gateway's configuration as a ``turnout.yaml``."""
+"""``turnout import``: another tool's configuration as a ``turnout.yaml``."""
 
+import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,28 +10,31 @@ import typer
 import yaml
 
 from turnout.catalog import build
+from turnout.cli.init import first_settings
 from turnout.cli.show import err
-from turnout.config import load_mapping
-from turnout.config.litellm import Imported, imported
+from turnout.config import litellm, load_mapping, semantic_router
+from turnout.config.imported import Imported
 from turnout.config.plain import plain
 from turnout.core import ConfigError
 
 
 def import_(
-    kind: Annotated[Literal["litellm"], typer.Argument(help="Whose configuration it is.")],
+    kind: Annotated[
+        Literal["litellm", "semantic-router"], typer.Argument(help="Whose configuration it is.")
+    ],
     path: Annotated[Path, typer.Argument(help="Its file.")],
     *,
     to: Annotated[
         Path | None, typer.Option("--out", help="A new file; else standard output.")
     ] = None,
 ) -> None:
-    """Write another gateway's configuration as a turnout.yaml.
+    """Write another tool's configuration as a turnout.yaml.
 
-    What has no counterpart is told on standard error, a line each.
+    A LiteLLM proxy's, or the routes of aurelio's semantic-router: these name no models, which are
+    then chosen as turnout init does. What has no counterpart is told on standard error, a line
+    each.
     """
-    del kind  # there is one
-    found = _read(path)
-    _price(found)
+    found = (_of_litellm if kind == "litellm" else _of_semantic_router)(_text(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
     load_mapping(found.settings, _Anything(), name="what was made of it")
     for line in found.left:
@@ -44,14 +49,31 @@ def import_(
         raise ConfigError(f"{to}: is there already; name a new file") from error
 
 
-def _read(path: Path) -> Imported:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from error
-    return imported(plain(text, str(path))[0], str(path))
+
+
+def _of_litellm(text: str, name: str) -> Imported:
+    found = litellm.imported(plain(text, name)[0], name)
+    _price(found)
+    return found
+
+
+def _of_semantic_router(text: str, name: str) -> Imported:
+    from turnout.classifiers import LocalClassifier
+
+    try:
+        document = json.loads(text)  # YAML would read the halves of an escaped sign apart
+    except ValueError:
+        document = plain(text, name)[0]
+    routes = {"routes": document} if isinstance(document, list) else document
+    base = first_settings(os.environ)
+    return semantic_router.imported(routes, name, base, LocalClassifier.load(None).intents)
 
 
 def _price(found: Imported) -> None:

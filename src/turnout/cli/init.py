@@ -15,6 +15,7 @@ from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
 from turnout.cli.show import out, print_json
 from turnout.config import load_text
 from turnout.config.load import recipe
+from turnout.config.plain import plain
 from turnout.core import ConfigError
 from turnout.providers.weights import bundled
 
@@ -74,6 +75,11 @@ def init(
     else:
         _show(first)
         out.print(f"wrote {target}; next: {_next(first)}")
+
+
+def first_settings(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What would be written here without asking anybody, as settings. Raises ConfigError."""
+    return plain(_first(environ, ask=False, local=False).text, "turnout init")[0]
 
 
 def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _First:

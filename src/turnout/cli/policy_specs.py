@@ -80,8 +80,13 @@ def _utility(value: str) -> Policy:
 
 
 def _weighted(value: str, table: "OutcomeTable") -> Policy:
-    parts = [part.rpartition("=") for part in value.split(",")]
-    weights = {model: _number(share) for model, _, share in parts}
-    if not set(weights) <= set(table.models) or not sum(weights.values()) > 0:
+    weights, begun = {}, ""
+    for part in value.split(","):
+        model, _, share = f"{begun}{part}".rpartition("=")
+        if model in table.models:
+            weights[model], begun = _number(share), ""
+        else:  # a model's name may hold commas
+            begun += f"{part},"
+    if begun or not sum(weights.values()) > 0:
         raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
     return Weighted(weights=weights)

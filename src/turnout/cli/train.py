@@ -151,8 +151,8 @@ def success(
     )
     if all(one.cost_usd is None for one in tables):
         err.print(
-            "turnout: no table has costs, nor prices and token counts: quality only; policies "
-            "that weigh cost need prices in turnout.yaml"
+            "turnout: no table has costs, nor prices and token counts: quality only; add cost_usd, "
+            "or tokens and price_per_mtok in the .meta.json beside the table"
         )
 
 

@@ -22,12 +22,12 @@ _TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 
 @contextmanager
-def naming(field: str) -> Iterator[None]:
-    """Puts the field before what is wrong with the file that it names."""
+def naming(config: Config, *path: str) -> Iterator[None]:
+    """Puts the setting's place before what is wrong with what it names."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(f"{field}: {error}") from error
+        raise ConfigError(f"{config.at(*path)} {error}") from error
 
 
 def problems(config: Config) -> Iterator[Problem]:

@@ -6,10 +6,10 @@ and does not know prices.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
+from turnout.config.imported import Imported
 from turnout.core import ConfigError
 
 # LiteLLM's prefixes of providers that have a preset here.
@@ -69,14 +69,6 @@ _ELSEWHERE = {
 }
 
 
-@dataclass(slots=True)
-class Imported:
-    """Settings for ``turnout.yaml``, and a line for all that they do not hold."""
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)
-
-
 def imported(document: Mapping[str, Any], name: str) -> Imported:
     """The settings that mean the same as a LiteLLM configuration.
 
@@ -118,8 +110,8 @@ def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[s
     if "*" in name or (provider not in {*_PRESETS, *_ADDRESSES} and not base):
         done.left.append(f"{where}: {name} ({params['model']}) cannot be called from here")
         return
-    _leave(done, where, params, _READ_PARAMS)
-    _leave(done, f"{where}.model_info", info, _READ_INFO)
+    done.leave(where, params, _READ_PARAMS)
+    done.leave(f"{where}.model_info", info, _READ_INFO)
     place: dict[str, Any] = {"provider": _provider(done, provider, base), "model": model}
     if base:
         place["base_url"] = _address(provider, str(base))
@@ -268,9 +260,3 @@ def _tiers(done: Imported, alias: str, params: Mapping[str, Any]) -> None:
     if usual in done.settings["models"]:
         done.settings["default"] = usual
     done.settings.setdefault("aliases", {})[alias] = "auto"
-
-
-def _leave(done: Imported, where: str, said: Mapping[str, Any], read: Iterable[str]) -> None:
-    unread = sorted(set(said) - set(read))
-    if unread:
-        done.left.append(f"{where}: {', '.join(unread)} not carried over")

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.config.checks import problems as problems_in
+from turnout.config.places import Places
 from turnout.config.plain import ENV, Lines, plain
 from turnout.config.schema import Config
 from turnout.core import ConfigError
@@ -88,14 +89,14 @@ def load_mapping(
     lines: Lines | None = None,
 ) -> Config:
     """The configuration in ``data``, with ``${NAME}`` replaced from ``environ``."""
-    lines = lines or {}
+    places = Places(name, lines or {})
     try:
-        config = Config.model_validate(_resolve(dict(data), environ, (), name, lines))
+        config = Config.model_validate(_resolve(dict(data), environ, (), places), context=places)
     except ValidationError as error:
-        problems = [_explain(e, name, lines) for e in _worth_telling(error.errors())]
+        problems = [_explain(e, places) for e in _worth_telling(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from error
     for path, problem in problems_in(config):
-        raise ConfigError(f"{_at(path, name, lines)} {problem}")
+        raise ConfigError(f"{config.at(*path)} {problem}")
     return config
 
 
@@ -129,37 +130,26 @@ def public(config: Config) -> dict[str, Any]:
     )
 
 
-def _resolve(
-    value: Any, environ: Mapping[str, str], path: tuple[str, ...], name: str, lines: Lines
-) -> Any:
+def _resolve(value: Any, environ: Mapping[str, str], path: tuple[str, ...], places: Places) -> Any:
     if isinstance(value, dict):
-        return {k: _resolve(v, environ, (*path, str(k)), name, lines) for k, v in value.items()}
+        return {k: _resolve(v, environ, (*path, str(k)), places) for k, v in value.items()}
     if isinstance(value, list):
-        return [_resolve(v, environ, (*path, str(i)), name, lines) for i, v in enumerate(value)]
+        return [_resolve(v, environ, (*path, str(i)), places) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
     for variable in ENV.findall(value):
         if not environ.get(variable):
             raise ConfigError(
-                f"{_at(path, name, lines)} environment variable {variable} is not set; export it"
+                f"{places.at(*path)} environment variable {variable} is not set; export it"
             )
     if not _TEXTS.intersection(path):
         rest = ENV.sub("", value)
         if "${" in rest or (_is_secret(path) and rest.startswith("$")):
             raise ConfigError(
-                f"{_at(path, name, lines)} holds a '$' that names no variable; "
+                f"{places.at(*path)} holds a '$' that names no variable; "
                 'write "${NAME}", of letters, digits and _'
             )
     return ENV.sub(lambda match: environ[match[1]], value)
-
-
-def _at(path: tuple[str, ...], name: str, lines: Lines) -> str:
-    """``file: line N: a.b:`` for the closest place that is in the file."""
-    known = path
-    while known and known not in lines:
-        known = known[:-1]
-    line = f" line {lines[known]}:" if known in lines else ""
-    return f"{name}:{line} {'.'.join(path) or 'configuration'}:"
 
 
 def _worth_telling(errors: Sequence[Any]) -> list[Any]:
@@ -169,9 +159,9 @@ def _worth_telling(errors: Sequence[Any]) -> list[Any]:
     return [e for e in errors if other not in e["loc"]]
 
 
-def _explain(error: Any, name: str, lines: Lines) -> str:
+def _explain(error: Any, places: Places) -> str:
     path = tuple(str(part) for part in error["loc"] if part not in (_PRICE, _UNKNOWN, _KEY))
-    at = _at(path, name, lines)
+    at = places.at(*path)
     if error["type"] == "extra_forbidden":
         return f"{at} unknown key {path[-1]!r}; {_did_you_mean(path)}"
     return f"{at} {_said(error, path)}"

@@ -5,7 +5,7 @@ This module does not know files, the environment, presets or classes of other ro
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from turnout.config.choice import (
     ClassifierSection,
@@ -14,6 +14,7 @@ from turnout.config.choice import (
     PolicySection,
     SafetySection,
 )
+from turnout.config.places import Places
 from turnout.config.section import Name, Section, off
 from turnout.config.service import (
     BudgetSection,
@@ -56,6 +57,16 @@ class Config(Section):
     budgets: tuple[BudgetSection, ...] = ()
     cache: CacheSection = CacheSection()
     ledger: Annotated[Name | None, BeforeValidator(off)] = None
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def model_post_init(self, context: Any) -> None:
+        """Keeps where its settings stand, which the context of the validation says."""
+        if isinstance(context, Places):
+            self._places = context
+
+    def at(self, *path: str) -> str:
+        """``file: line N: a.b:``, to stand before what is wrong with a setting."""
+        return self._places.at(*path)
 
     @model_validator(mode="before")
     @classmethod

@@ -63,7 +63,10 @@ class OutcomeTable:
         Raises ConfigError where that leaves fewer than two models.
         """
         if self.cost_usd is None:
-            raise ConfigError(f"table {self.name} has no costs: add cost_usd, or tokens and prices")
+            raise ConfigError(
+                f"table {self.name} has no costs: add cost_usd, or tokens and price_per_mtok in "
+                f"{self.name}.meta.json"
+            )
         known = self._with_any(~np.isnan(self.cost_usd))
         if len(known) < 2:
             raise ConfigError(f"table {self.name} prices {len(known)} models: at least 2 needed")

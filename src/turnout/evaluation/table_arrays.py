@@ -1,13 +1,11 @@
-"""Reads the shared format of outcome tables: arrays, prompts and prices in three files.
+"""Reads the shared format of outcome tables: arrays and prompts in two files.
 
 They have a common prefix: ``.npz`` (ids, models, score and, where known, in_tokens, out_tokens,
-cost_usd, latency_ms), ``.prompts.jsonl.gz`` (one object a row, in the order of ids) and
-``.meta.json`` (price_per_mtok). Every problem is a ConfigError.
+cost_usd, latency_ms) and ``.prompts.jsonl.gz`` (one object a row, in the order of ids). Every
+problem is a ConfigError.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ _ARRAYS = {
 
 
 def read_arrays(prefix: Path) -> OutcomeTable:
-    """The table of the files with this prefix. Raises ConfigError."""
+    """The table of the files with this prefix, without prices. Raises ConfigError."""
     rows = read_jsonl(f"{prefix}.prompts.jsonl.gz")
     arrays = _arrays(Path(f"{prefix}.npz"))
     models = tuple(str(model) for model in arrays["models"])
@@ -44,15 +42,13 @@ def read_arrays(prefix: Path) -> OutcomeTable:
             grids[name] = counted(grids[name])
     extra = sorted(set(arrays) - {"ids", "models", "score", *_ARRAYS})
     extra += sorted(set().union(*rows).difference(FIELDS))
-    table = OutcomeTable(
+    return OutcomeTable(
         name=prefix.name,
         prompts=tuple(rows),
         models=models,
-        prices=_prices(Path(f"{prefix}.meta.json")),
         notes=(f"ignored columns: {', '.join(extra)}",) if extra else (),
         **grids,
     )
-    return _with_costs(table)
 
 
 def _arrays(path: Path) -> Mapping[str, Any]:
@@ -75,31 +71,6 @@ def _plain(path: Path, stored: Mapping[str, Any], name: str) -> Any:
             f"{path}: {name} holds Python objects, or is damaged; save it as plain text or "
             "numbers, as astype(str) and astype(float) make them"
         ) from error
-
-
-def _prices(path: Path) -> dict[str, tuple[float, float]]:
-    """Each model's price in USD per million tokens, read and written; null is unknown."""
-    if not path.is_file():
-        return {}
-    try:
-        told = json.loads(path.read_text(encoding="utf-8")).get("price_per_mtok") or {}
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: not a JSON object: {error}") from error
-    if not isinstance(told, dict):
-        raise ConfigError(f"{path}: price_per_mtok is no object; write {{model: [in, out]}}")
-    return {model: _price(path, model, price) for model, price in told.items() if price}
-
-
-def _price(path: Path, model: str, price: Any) -> tuple[float, float]:
-    try:
-        read, written = (float(usd) for usd in price)
-    except (TypeError, ValueError):
-        read = written = -1.0
-    if not 0 <= min(read, written) <= max(read, written) < np.inf:
-        raise ConfigError(
-            f"{path}: the price of {model} is {price!r}; write [in, out] in USD per million tokens"
-        )
-    return read, written
 
 
 def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats:
@@ -128,15 +99,3 @@ def _check_order(prefix: Path, rows: Sequence[Mapping[str, Any]], ids: Sequence[
                 f"{prefix}, row {number}: prompt {row['id']!r} but scores of {wanted!r}; "
                 "write both in the same order"
             )
-
-
-def _with_costs(table: OutcomeTable) -> OutcomeTable:
-    """Costs from list prices and tokens, where the table has both and no costs of its own."""
-    if table.cost_usd is not None or table.input_tokens is None or table.output_tokens is None:
-        return table
-    if not table.prices:
-        return table
-    nothing = (np.nan, np.nan)
-    prices = np.array([table.prices.get(m, nothing) for m in table.models]) / 1e6
-    cost = table.input_tokens * prices[:, 0] + table.output_tokens * prices[:, 1]
-    return replace(table, cost_usd=cost)

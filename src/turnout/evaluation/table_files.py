@@ -10,26 +10,31 @@ from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.row_files import read_parquet, rows_by_line
 from turnout.evaluation.table_arrays import read_arrays
 from turnout.evaluation.table_checks import checked, join_halves
+from turnout.evaluation.table_prices import with_prices
 from turnout.evaluation.table_rows import table_of
 
 
 def read_table(path: str | Path) -> OutcomeTable:
     """The table at ``path``: a common prefix, or one ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
 
-    Raises ConfigError where the table cannot be used, naming the row and the fix.
+    Prices are those of the ``.meta.json`` beside it. Raises ConfigError where the table cannot be
+    used, naming the row and the fix.
     """
     path = Path(path)
     if path.suffix == ".npz":
         path = path.with_suffix("")
     if Path(f"{path}.npz").is_file():
-        return checked(join_halves(read_arrays(path)))
-    if path.suffix == ".parquet":
+        table, prefix = join_halves(read_arrays(path)), str(path)
+    elif path.suffix == ".parquet":
         told = ((f"row {n}", row) for n, row in enumerate(read_parquet(path), 1))
-        return checked(table_of(path.stem, told))
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        table, prefix = table_of(path.stem, told), str(path.with_suffix(""))
+    elif path.name.endswith((".jsonl", ".jsonl.gz")):
         told = ((f"line {n}", row) for n, row in rows_by_line(path))
-        return checked(table_of(path.name.split(".")[0], told))
-    raise ConfigError(
-        f"{path}: no table here; give the common prefix of .npz, .prompts.jsonl.gz and .meta.json, "
-        "or one .parquet or .jsonl file"
-    )
+        table = table_of(path.name.split(".")[0], told)
+        prefix = str(path).removesuffix(".gz").removesuffix(".jsonl")
+    else:
+        raise ConfigError(
+            f"{path}: no table here; give the common prefix of .npz, .prompts.jsonl.gz and "
+            ".meta.json, or one .parquet or .jsonl file"
+        )
+    return checked(with_prices(table, Path(f"{prefix}.meta.json")))

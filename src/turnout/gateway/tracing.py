@@ -34,6 +34,7 @@ _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 _PROTOCOL = "http/protobuf"
 _LOG = logging.getLogger("turnout.gateway")
 _OPERATIONS = {"embeddings": "embeddings"}
+_LONGEST_NAME = 128
 
 Attributes = dict[str, Any]
 
@@ -120,7 +121,7 @@ class Traces:
         began_ns = time.time_ns()
         operation = _OPERATIONS.get(request.dialect, "chat")
         span = self._tracer.start_span(
-            f"{operation} {request.model}",
+            operation,
             context=carrier.extract(request.tags),
             kind=SpanKind.SERVER,
             start_time=began_ns,
@@ -137,7 +138,7 @@ class Traces:
             raise
         finally:
             if traced.walk is not None:
-                self._walk(span, traced.walk, began_ns, operation)
+                self._walk(span, traced.walk, began_ns, operation, request.model)
             span.end()
 
     def close(self) -> None:
@@ -146,9 +147,11 @@ class Traces:
         ending.start()
         ending.join(LAST_S)
 
-    def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str) -> None:
+    def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str, asked: str) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
+        # Names of spans are to be few: only a model that there is has a walk, however spelled.
+        span.update_name(f"{operation} {asked.casefold()}")
         span.set_attributes(_answered(walk))
         if not walk.complete:
             span.set_status(Status(StatusCode.ERROR))
@@ -190,7 +193,7 @@ def _asked(request: Request, operation: str) -> Attributes:
     body = request.body
     found: Attributes = {
         "gen_ai.operation.name": operation,
-        "gen_ai.request.model": request.model,
+        "gen_ai.request.model": request.model[:_LONGEST_NAME],
         "gen_ai.request.max_tokens": request.max_output_tokens,
         "gen_ai.conversation.id": request.session,
         "turnout.request.id": request.id,

@@ -35,26 +35,34 @@ class Limits:
         return own.values() if general is None else {**general, **own}.values()
 
     def charges(
-        self, request: Request, bounds: Mapping[str, Bound], spent: Bound, at_ms: int
+        self,
+        request: Request,
+        bounds: Mapping[str, Bound],
+        spent: Sequence[Spent],
+        at_ms: int,
+        *,
+        requests: int = 1,
     ) -> tuple[Charge, ...]:
         """What a hold takes of every budget: the most of any one call, and what is ``spent``.
 
-        ``bounds`` has the most that a call of each deployment in the plan may use.
+        ``bounds`` has the most that a call of each deployment in the plan may use; ``requests`` is
+        0 for one that is not carried out.
         """
         if not self._named:
             return ()
         most = _most(bounds.values(), spent)
         found = [
-            _charge(budget, subject, most, at_ms)
+            _charge(budget, subject, most, requests, at_ms)
             for per, subject, name in _subjects(request)
             for budget in self.of(per, subject, name)
         ]
-        by_model: dict[str, list[Bound]] = {}
-        for deployment, bound in bounds.items():
-            by_model.setdefault(_model(deployment), []).append(bound)
-        for model, own in by_model.items():
-            most = _most(own, spent)
-            found += [_charge(budget, model, most, at_ms) for budget in self.of("model", model)]
+        called = (deployment for deployment, _, _ in spent)
+        for model in dict.fromkeys(map(_model, (*bounds, *called))):
+            own = (bound for deployment, bound in bounds.items() if _model(deployment) == model)
+            most = _most(own, _of_model(model, spent))
+            found += [
+                _charge(budget, model, most, requests, at_ms) for budget in self.of("model", model)
+            ]
         return tuple(found)
 
 
@@ -77,7 +85,12 @@ def _model(deployment: str) -> str:
     return deployment.partition("#")[0]
 
 
-def _most(bounds: Iterable[Bound], spent: Bound) -> Bound:
+def _of_model(model: str, calls: Iterable[Spent]) -> list[Spent]:
+    return [call for call in calls if _model(call[0]) == model]
+
+
+def _most(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:
+    spent = _total_of(calls)
     cost: int | None = spent.cost_pico_usd
     tokens, dearest = 0, 0
     for bound in bounds:
@@ -99,10 +112,10 @@ def dearest(bounds: Iterable[Bound]) -> int | None:
     return most
 
 
-def _charge(budget: Budget, subject: str, most: Bound, at_ms: int) -> Charge:
+def _charge(budget: Budget, subject: str, most: Bound, requests: int, at_ms: int) -> Charge:
     window, resets_ms = window_of(budget.window, at_ms)
     if budget.unit == "requests":
-        amount: int | None = 1
+        amount: int | None = requests
     else:
         amount = most.cost_pico_usd if budget.unit == "usd" else most.tokens
     account = f"{budget.per}:{subject}:{budget.unit}"
@@ -126,7 +139,7 @@ def spent_of(calls: Iterable[Call]) -> list[Spent]:
     ]  # fmt: skip
 
 
-def total_of(calls: Iterable[Spent]) -> Bound:
+def _total_of(calls: Iterable[Spent]) -> Bound:
     """What calls have used together; an unknown cost makes the sum unknown."""
     cost: int | None = 0
     tokens = 0
@@ -138,10 +151,11 @@ def total_of(calls: Iterable[Spent]) -> Bound:
 
 def _used(account: str, held: int, calls: Sequence[Spent]) -> int:
     rest, _, unit = account.rpartition(":")
-    if unit == "requests":
-        return 1
     per, _, subject = rest.partition(":")
-    mine = [c for c in calls if _model(c[0]) == subject] if per == "model" else calls
+    mine = _of_model(subject, calls) if per == "model" else calls
+    if unit == "requests":
+        # A model in the plan that was not called had no request.
+        return held if mine or per != "model" else 0
     if unit == "tokens":
         return sum(tokens for _, _, tokens in mine)
     known = [cost for _, cost, _ in mine if cost is not None]

@@ -17,7 +17,7 @@ from turnout.catalog import Catalog, Deployment
 from turnout.core import Bound, Decision, LedgerError, Outcome, Request, RouterError
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering, settlement
-from turnout.ledger.charges import Limits, dearest, total_of
+from turnout.ledger.charges import Limits, dearest
 from turnout.ledger.directory import RISING, STAYING, Directory
 from turnout.ledger.entries import Change, Charge, Decided, Entry, Hold, Settlement
 from turnout.ledger.feedback import opinion_of
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from turnout.ledger.remote import RemoteWriter
 
 LEASE_S = 900.0
-NOTHING_SPENT = Bound(0, 0)
-NO_CALL = {"": NOTHING_SPENT}
 
 
 class Ledger(Recorder):
@@ -148,7 +146,8 @@ class Ledger(Recorder):
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
         """Record a decision, and the hold on the most that an attempt of it can cost."""
-        entry = self._begin(request, decision.id, bounds)
+        carried_out = bool(decision.routes or decision.blocked)
+        entry = self._begin(request, decision.id, bounds, requests=int(carried_out))
         entry.decision = decision
         told = Decided(
             hold=entry.hold,
@@ -240,7 +239,14 @@ class Ledger(Recorder):
         if ticket is not None:
             await ticket.written()
 
-    def _begin(self, request: Request, decision_id: str, bounds: Mapping[str, Bound]) -> UnderWay:
+    def _begin(
+        self,
+        request: Request,
+        decision_id: str,
+        bounds: Mapping[str, Bound],
+        *,
+        requests: int = 1,
+    ) -> UnderWay:
         now = self.now_ms()
         known = self._open.get(decision_id)
         if known is not None:
@@ -248,8 +254,8 @@ class Ledger(Recorder):
         at_ms = known.hold.at_ms if known else now
         charges: tuple[Charge, ...] = ()
         if self.limits:
-            spent = total_of(known.spent) if known else NOTHING_SPENT
-            charges = self.limits.charges(request, bounds or NO_CALL, spent, at_ms)
+            spent = known.spent if known else ()
+            charges = self.limits.charges(request, bounds, spent, at_ms, requests=requests)
         hold = Hold(
             id=decision_id,
             request_id=request.id,

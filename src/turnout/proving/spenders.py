@@ -5,14 +5,14 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterError
 from turnout.ledger import Ledger, store_at
-from turnout.ledger.charges import Limits
+from turnout.ledger.charges import Limits, Spent
 from turnout.ledger.entries import Charge, Settlement
 from turnout.ledger.shared import LedgerHost
 from turnout.proving.sabotages import Budget as Sabotage
@@ -139,12 +139,18 @@ class _NoLimits(Limits):
     """Looks at budgets and holds nothing of them, as a sabotage."""
 
     def charges(
-        self, request: Request, bounds: "dict[str, Bound] | object", spent: Bound, at_ms: int
+        self,
+        request: Request,
+        bounds: Mapping[str, Bound],
+        spent: Sequence[Spent],
+        at_ms: int,
+        *,
+        requests: int = 1,
     ) -> tuple[Charge, ...]:
         """What is left must be more than nothing; two at a time may both find so."""
         del bounds
         least = {"": Bound(1, 1)}
-        return super().charges(request, least, spent, at_ms)
+        return super().charges(request, least, spent, at_ms, requests=requests)
 
 
 class _HoldsNothing(Ledger):

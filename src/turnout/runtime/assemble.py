@@ -13,6 +13,7 @@ from turnout.classifiers.success.bundle import Bundle, open_bundle
 from turnout.config import BLOCK, Config, digest, naming
 from turnout.core import UNSAFE, ConfigError, Exclusion
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
+from turnout.features.tokens import tokenizer
 from turnout.ledger import Recorder, recorder_for
 from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
@@ -60,10 +61,11 @@ def assemble(
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
     every = build(config, environ)
+    _check_tokenizers(config)
     catalog = every.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
-    with naming("policy.bundle"):
+    with naming(config, "policy", "bundle"):
         success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
@@ -88,6 +90,14 @@ def assemble(
     )
 
 
+def _check_tokenizers(config: Config) -> None:
+    """Raises ConfigError where there is no tokenizer of a name that the configuration has."""
+    for name, model in config.models.items():
+        if model.tokenizer:
+            with naming(config, "models", name, "tokenizer"):
+                tokenizer(model.tokenizer)
+
+
 def _recorder(
     config: Config,
     environ: Mapping[str, str],
@@ -101,7 +111,9 @@ def _recorder(
     if recorder.directory is not None:
         recorder.directory.configure(budgets)
     elif budgets:
-        raise ConfigError("budgets need a ledger; remove 'ledger: off' or the budgets")
+        raise ConfigError(
+            f"{config.at('budgets')} budgets need a ledger; remove 'ledger: off' or the budgets"
+        )
     return recorder
 
 

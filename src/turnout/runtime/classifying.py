@@ -38,14 +38,14 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
     Raises ConfigError where an intent or the calibration does not fit.
     """
     section = config.classifier
-    with naming("classifier.artefact"):
+    with naming(config, "classifier", "artefact"):
         local = LocalClassifier.load(Path(section.artefact) if section.artefact else None)
     own = own_intents(config)
     for spec in own:
         if spec.name in local.intents:
             raise ConfigError(
-                f"intents.{spec.name}.examples: {spec.name} is built in and knows its prompts; "
-                "give your own intent another name, or leave the examples out"
+                f"{config.at('intents', spec.name, 'examples')} {spec.name} is built in and "
+                "knows its prompts; give your own intent another name, or leave the examples out"
             )
     if own:
         local = local.with_intents(own)
@@ -53,7 +53,7 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
         _check_reach(config, local.intents)
     if section.calibration is None or not calibrated:
         return local
-    with naming("classifier.calibration"):
+    with naming(config, "classifier", "calibration"):
         return Calibrated(local, load(Path(section.calibration), local))
 
 
@@ -66,9 +66,9 @@ def _check_reach(config: Config, known: Sequence[str]) -> None:
         near = nearest(label, known, MISSPELLED)
         if near and label not in (*known, UNSAFE):
             raise ConfigError(
-                f"intents.{label}: the local classifier knows no such label; did you mean "
-                f"{near!r}? or give it 3 to 10 examples, or have a model label: "
-                "classifier: {kind: hybrid, model: ...}"
+                f"{config.at('intents', label)} the local classifier knows no such "
+                f"label; did you mean {near!r}? or give it 3 to 10 examples, or have a model "
+                "label: classifier: {kind: hybrid, model: ...}"
             )
 
 

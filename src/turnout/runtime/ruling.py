@@ -6,7 +6,7 @@ from importlib import import_module
 
 from turnout.catalog import Catalog, Deployment
 from turnout.classifiers.success.bundle import Bundle
-from turnout.config import BLOCK, Config, KnobSection, digest
+from turnout.config import BLOCK, Config, KnobSection, digest, naming
 from turnout.core import ConfigError, Constraints, pico_from_usd
 from turnout.decision import Knobs
 from turnout.policies import (
@@ -88,11 +88,13 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
     if section is None or stand_in is not None or "cascade" not in config.policy.used:
         return None
     if section.kind == "schema":
-        return BySchema(section.json_schema)
+        with naming(config, "policy", "verify", "schema"):
+            return BySchema(section.json_schema)
     if section.kind == "logprobs":
         return ByLogprobs(section.at_least)
     if section.kind == "function":
-        return ByFunction(_function(section.function or ""), section.deadline_s)
+        with naming(config, "policy", "verify", "function"):
+            return ByFunction(_function(section.function or ""), section.deadline_s)
     return ByModel(
         deployment=catalog.configured(section.model or ""), deadline_s=section.deadline_s
     )
@@ -119,8 +121,7 @@ def _function(place: str) -> Check:
         found: Check = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"policy.verify.function: {place!r} cannot be imported ({error}); "
-            "install the module, or set PYTHONPATH"
+            f"{place!r} cannot be imported ({error}); install the module, or set PYTHONPATH"
         ) from error
     return found
 
@@ -141,7 +142,7 @@ def _above_quality(config: Config, success: Bundle | None) -> Policy:
         place = rule.bundle or "BUNDLE"
         margin = f" --steady {rule.steady:g}" if rule.steady else ""
         raise ConfigError(
-            f"policy.lost: {rule.lost:g} is not calibrated; run: turnout calibrate --table PATH "
-            f"--bundle {place} --lost {rule.lost:g}{margin}"
+            f"{config.at('policy', 'lost')} {rule.lost:g} is not calibrated; run: turnout "
+            f"calibrate --table PATH --bundle {place} --lost {rule.lost:g}{margin}"
         )
     return replace(chosen, threshold=min(kept))

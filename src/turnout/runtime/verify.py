@@ -50,7 +50,7 @@ class BySchema(_Free):
             try:
                 self._library.validator_for(schema, offline=True)
             except (ValueError, self._library.ReferencingError) as error:
-                raise ConfigError(f"policy.verify.schema: {_first_line(error)}") from error
+                raise ConfigError(_first_line(error)) from error
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """The first thing that does not fit."""

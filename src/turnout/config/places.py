@@ -1,0 +1,32 @@
+"""Where the settings of a configuration stand: its file, and each setting's line."""
+
+from dataclasses import dataclass, field
+
+from turnout.config.plain import Lines
+
+# A section's other names, under which a file may have it.
+_ALSO = {"intents": ("intents", "MODEL_MAP", "routes")}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A file's name and its settings' lines, which are no part of what the settings are.
+
+    So all places are equal, lest the same settings of two files differ.
+    """
+
+    name: str = field(default="configuration", compare=False)
+    lines: Lines = field(default_factory=dict, compare=False)
+
+    def at(self, *path: str) -> str:
+        """``file: line N: a.b:`` for the closest place that is in the file."""
+        found = self._line(path)
+        line = "" if found is None else f" line {found}:"
+        return f"{self.name}:{line} {'.'.join(path) or 'configuration'}:"
+
+    def _line(self, path: tuple[str, ...]) -> int | None:
+        for end in range(len(path), 0, -1):
+            for first in _ALSO.get(path[0], path[:1]):
+                if (first, *path[1:end]) in self.lines:
+                    return self.lines[first, *path[1:end]]
+        return None
