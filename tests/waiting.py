@@ -8,14 +8,14 @@ from collections.abc import Callable
 def soon(holds: Callable[[], object], within_s: float = 30) -> bool:
     """Whether it comes to hold in time."""
     until = time.monotonic() + within_s
-    while not holds() and time.monotonic() < until:
+    while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.02)
-    return bool(holds())
+    return bool(held)
 
 
 async def soon_here(holds: Callable[[], object], within_s: float = 30) -> bool:
     """As ``soon``, while the running loop goes on."""
     until = time.monotonic() + within_s
-    while not holds() and time.monotonic() < until:  # noqa: ASYNC110 -- there is no event
+    while not (held := holds()) and time.monotonic() < until:  # noqa: ASYNC110 -- no event
         await asyncio.sleep(0.01)
-    return bool(holds())
+    return bool(held)
