@@ -8,10 +8,10 @@ This module does not know connections, clocks or prices.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Body, Chunk, Fault, Request
+from turnout.core.hosts import host_of
 from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
@@ -41,8 +41,8 @@ class AnthropicCodec(NativeCodec):
         if native is None:
             body = messages_body(request, deployment.card, self.mark)
             return body, unsaid_in_messages(request, body)
-        names = frozenset({deployment.id, deployment.model})
-        body = native_body(native, request, deployment.model, names, self.mark)
+        trust = request.model in (deployment.id, deployment.model)
+        body = native_body(native, deployment.model, self.mark, trust=trust)
         body = body if _is_anthropic(deployment) else _readdressed(body)
         return body, unsaid_natively(native, body)
 
@@ -56,7 +56,7 @@ class AnthropicCodec(NativeCodec):
 
 
 def _is_anthropic(deployment: Deployment) -> bool:
-    host = urlsplit(deployment.provider.base_url).hostname or ""
+    host = host_of(deployment.provider.base_url)
     return host == "anthropic.com" or host.endswith(".anthropic.com")
 
 

@@ -18,7 +18,7 @@ from turnout.core.request import OBJECT
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import MarkedCodec, dump, headers_of
-from turnout.providers.instructions import in_front, unbooked
+from turnout.providers.instructions import in_front, opened
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
@@ -107,10 +107,7 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> li
 
     What it does not take at all is left out, and named.
     """
-    first, *rest = body["messages"]
-    content = unbooked(first.get("content"))
-    body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
-    body["messages"] = as_texts(body["messages"])
+    body["messages"] = as_texts(opened(body["messages"]))
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
     if request.dialect == "messages" and body.get("tools"):

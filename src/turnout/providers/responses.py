@@ -53,5 +53,6 @@ class ResponsesCodec(NativeCodec):
         if native is None:
             body = responses_body(request, deployment.model, self.mark)
             return body, unsaid_in_responses(request)
-        names = frozenset({deployment.id, deployment.model})
-        return native_body(native, request, deployment.model, names, self.mark), ()
+        trust = request.model in (deployment.id, deployment.model)
+        left_out = request.left_out
+        return native_body(native, deployment.model, self.mark, left_out, trust=trust), ()
