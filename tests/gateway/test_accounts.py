@@ -215,6 +215,21 @@ def test_where_it_says_so_a_cheaper_model_answers_before_anyone_is_refused(gate:
     assert answer.headers["x-turnout-reason"].endswith(" (a budget has no room for acme/strong)")
 
 
+def test_a_time_is_told_where_the_cheapest_model_fits_by_then(gate: World) -> None:
+    """What is more than the whole budget at the cheapest, too, is told none; both say how much."""
+    budget = {"per": "key", "window": "day", "usd": "0.0002", "when_full": "cheaper"}
+    key, _ = _key(gate, budgets=[budget])
+    path, short = "/v1/chat/completions", chat(model="strongest", max_tokens=50)
+    never = gate.post(path, {**short, "max_tokens": 10_000}, key)
+    assert (never.status, never.headers.get("retry-after")) == (402, None)
+    answers = [gate.post(path, short, key) for _ in range(30)]
+    assert {a.status for a in answers} == {200, 402}
+    later = answers[-1]
+    assert 0 < int(later.headers["retry-after"]) <= 86_400
+    asked = [a.json()["error"]["message"].partition("asked for $")[2] for a in (never, later)]
+    assert [float(text.partition(",")[0]) > 0.0002 for text in asked] == [True, False]
+
+
 def test_a_models_budget_leaves_the_others(gate: World) -> None:
     """The plan goes round it; asked for by name it is refused."""
     gate.post("/v1/budgets", {"per": "model", "name": "strong", "window": "day", "usd": 0}, ADMIN)

@@ -16,6 +16,7 @@ from tests.gateway.world import chat
 from tests.providers.test_tls import certificate
 from tests.runtime.world import config
 from turnout import Router
+from turnout.core import ConfigError
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
 from turnout.ledger import store_at
@@ -116,6 +117,24 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
             assert through(str(tmp_path / "one.db")) is None
             with Door(str(tmp_path / "one.db")):
                 pass
+            # And the second one has its gateway, through which they write.
+            assert through(str(tmp_path / "two.db")) is not None
+            with pytest.raises(ConfigError, match="has a gateway already"):
+                Door(str(tmp_path / "two.db")).__enter__()
+
+
+def test_a_ledger_that_another_gateway_has_is_not_taken(tmp_path: Path) -> None:
+    """Though that one rests just now; the old one serves on, and keeps its own file."""
+    with FaultyUpstream() as upstream:
+        with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
+            with Door(str(tmp_path / "two.db")):
+                _change(served, config(upstream, ledger=str(tmp_path / "two.db")), "is not taken")
+                assert "has a gateway already" in served.log()
+                assert _status(served) == 200
+                assert through(str(tmp_path / "one.db")) is not None
+            _change(served, config(upstream, ledger=str(tmp_path / "two.db"), default="coder"))
+            assert _status(served) == 200
+            assert through(str(tmp_path / "two.db")) is not None
 
 
 @pytest.mark.parametrize("place", ["file/ledger.db", "postgresql://nobody@127.0.0.1:1/none"])

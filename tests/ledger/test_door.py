@@ -24,6 +24,17 @@ def test_a_file_has_one_gateway(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_has_one_gateway_and_one_writer_by_whatever_name(tmp_path: Path) -> None:
+    """A link to it is no second file."""
+    place, link = str(tmp_path / "ledger.db"), tmp_path / "link.db"
+    link.symlink_to(place)
+    with Door(place), Ledger(SqliteStore(place), catalog=CATALOG):
+        with pytest.raises(ConfigError, match="has a gateway already"):
+            Door(str(link)).__enter__()
+        with pytest.raises(ConfigError, match="is being written by another process"):
+            SqliteStore(link, lock_wait_s=0).open()
+
+
 async def test_a_command_writes_while_a_gateway_keeps_the_file(tmp_path: Path) -> None:
     """Though a request is under way in it, and nobody waits for its end."""
     place = str(tmp_path / "ledger.db")

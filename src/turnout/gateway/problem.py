@@ -176,9 +176,7 @@ def _over_budget(error: BudgetExceeded) -> Problem:
 
 def _never(full: Standing) -> bool:
     """Whether no later window takes it: more than the whole budget, or nothing to be counted."""
-    if full.asked is None:
-        return True
-    return full.asked > full.budget.limit and full.budget.when_full == "refuse"
+    return full.asked is None or full.asked > full.budget.limit
 
 
 def _nobody(error: NoEligibleDeployment) -> Problem:

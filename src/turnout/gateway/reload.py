@@ -23,8 +23,9 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    ``began`` is given each engine that is taken. A replaced engine's connections are kept for
-    requests under way: as long as its configuration lets an answer take, and ``linger_s`` more.
+    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine's
+    connections are kept for requests under way: as long as its configuration lets an answer take,
+    and ``linger_s`` more.
     """
 
     def __init__(
@@ -71,7 +72,6 @@ class Reloader:
                 self._refused(repr(error))
                 return False
             old = self._gateway.take(engine)
-            self._began(engine)
             _LOG.info("configuration reloaded")
             task = asyncio.create_task(self._end(old, recording=shared))
             self._ending.add(task)
@@ -89,6 +89,7 @@ class Reloader:
             shared = engine.succeed(self._gateway.engine)
             if not shared:
                 await asyncio.to_thread(engine.accounts.open)
+            await asyncio.to_thread(self._began, engine)
         except BaseException:
             await engine.retire(recording=False)
             raise

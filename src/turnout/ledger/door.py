@@ -19,7 +19,7 @@ from typing import Self
 
 from turnout.core import ConfigError
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.lock import Held, said, say, take
+from turnout.ledger.lock import Held, beside, said, say, take
 from turnout.ledger.place import path_of
 from turnout.ledger.recorder import Recorder
 from turnout.ledger.shared import LedgerHost
@@ -43,23 +43,8 @@ class Door:
         self._ledger: Ledger | None = None
 
     def __enter__(self) -> Self:
-        if self._path is not None:
-            self._take(self._path)
+        self._lock = _taken(self._path)
         return self
-
-    def _take(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = take(_side(path), _WAIT_S)
-            _remove_left(said(self._lock))
-            say(self._lock, f"pid {os.getpid()}")
-        except Held as held:
-            raise ConfigError(
-                f"{path} has a gateway already ({held}); use that one, end it, name another "
-                "file with ledger:, or share one ledger: postgresql://…"
-            ) from held
-        except OSError:
-            return  # the ledger itself cannot be written either, and says so better
 
     def open(self, ledger: Ledger, grace_s: float = 0.0) -> Address:
         """Let other processes write to the ledger of this place; where they do.
@@ -75,20 +60,34 @@ class Door:
         return address, secret
 
     def follow(self, recorder: Recorder) -> None:
-        """Lead to the gateway's recorder; nowhere any more once that is another place's."""
+        """Lead to the gateway's recorder, from another place where it is there.
+
+        Raises ConfigError where that place has another gateway; all is then as it was.
+        """
         if recorder is self._ledger:
             return
-        if self._ledger is not None:
+        ledger = recorder if isinstance(recorder, Ledger) and recorder.store.exclusive else None
+        path = None if ledger is None else path_of(ledger.store.where)
+        if _real(path) != _real(self._path):
+            lock = _taken(path)
             self.close()
-        elif isinstance(recorder, Ledger) and recorder.store.exclusive:
-            self.open(recorder)
+            self._path, self._lock = path, lock
+        self._leave()
+        if ledger is not None:
+            self.open(ledger)
+
+    def _leave(self) -> None:
+        """Take nothing more."""
+        host, folder = self._host, self._folder
+        self._host = self._folder = self._ledger = None
+        if host is not None:
+            host.close()
+        if folder is not None:
+            folder.cleanup()
 
     def close(self) -> None:
         """Take nothing more, and leave the file to another gateway."""
-        if self._host is not None:
-            self._host.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._leave()
         lock, self._lock = self._lock, None
         if lock is not None:
             with suppress(OSError):
@@ -102,6 +101,26 @@ class Door:
         at: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _taken(path: Path | None) -> int | None:
+    """The lock of a file's gateway; None where there is none to have. Raises ConfigError."""
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = take(_side(path), _WAIT_S)
+    except Held as held:
+        raise ConfigError(
+            f"{path} has a gateway already ({held}); use that one, end it, name another "
+            "file with ledger:, or share one ledger: postgresql://…"
+        ) from held
+    except OSError:
+        return None  # the ledger itself cannot be written either, and says so better
+    with suppress(OSError):  # a full disk
+        _remove_left(said(lock))
+        say(lock, f"pid {os.getpid()}")
+    return lock
 
 
 def through(place: str) -> Address | None:
@@ -135,4 +154,8 @@ def _remove_left(lines: Sequence[str]) -> None:
 
 
 def _side(path: Path) -> Path:
-    return path.with_name(f"{path.name}.gateway")
+    return beside(path, ".gateway")
+
+
+def _real(path: Path | None) -> Path | None:
+    return None if path is None else path.resolve()

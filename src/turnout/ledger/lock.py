@@ -22,6 +22,12 @@ class Held(Exception):
         self.said = said
 
 
+def beside(path: str | Path, ending: str) -> Path:
+    """The file with this ending beside the one that a path leads to, however that is spelled."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}{ending}")
+
+
 def take(path: str | Path, wait_s: float = 0.0) -> int:
     """The file's descriptor, once it is this process's; closing it gives it back.
 

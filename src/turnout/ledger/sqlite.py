@@ -18,7 +18,7 @@ import apsw
 
 from turnout.core import ConfigError
 from turnout.ledger.balances import Account
-from turnout.ledger.lock import Held, say, take
+from turnout.ledger.lock import Held, beside, say, take
 from turnout.ledger.rows import READ_BALANCE, Statements
 from turnout.ledger.schema import missing
 from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
@@ -168,7 +168,7 @@ class SqliteStore:
     def _guard_wal(self, connection: apsw.Connection) -> None:
         """Shrink a log that readers kept from being written back, when it has grown too long."""
         try:
-            if Path(f"{self.where}-wal").stat().st_size > MOST_WAL_BYTES:
+            if beside(self.path, "-wal").stat().st_size > MOST_WAL_BYTES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except FileNotFoundError:
             return
@@ -188,7 +188,7 @@ class SqliteStore:
             ) from error
 
     def _take_lock(self) -> None:
-        side = f"{self.where}.lock"
+        side = beside(self.path, ".lock")
         try:
             self._lock = take(side, self._lock_wait_s)
         except Held as held:

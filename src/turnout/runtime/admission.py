@@ -11,6 +11,7 @@ from msgspec import structs
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.decision import bound
 from turnout.ledger.balances import refusal
 from turnout.runtime.ceiling import bounds
 from turnout.runtime.means import Means
@@ -43,7 +44,8 @@ async def admitted(
             request = structs.replace(request, constraints=limits)
             decision = again(request)
             if not decision.routes:
-                raise
+                least = [_asking_least(s, request, decision, catalog) for s in full.standings]
+                raise refusal(least) from full
         else:
             return request, decision
     raise BudgetExceeded("no model fits the budgets that are left")
@@ -73,6 +75,18 @@ def _asking(full: Standing, first: Bound) -> Standing:
     """The budget with what the chosen model may use of it, whatever the others in the plan may."""
     asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
     return replace(full, asked=asked[full.budget.unit])
+
+
+def _asking_least(
+    full: Standing, request: Request, decision: Decision, catalog: Catalog
+) -> Standing:
+    """The budget with the least that a model may use of it, of those it had no room for."""
+    refused = [c for c in decision.candidates if c.excluded and c.excluded.kind == "over_budget"]
+    if full.budget.per == "model" or not refused:
+        return full
+    most = [bound(request, decision.features, catalog.deployments[c.deployment]) for c in refused]
+    asked = [a for one in most if (a := _asking(full, one).asked) is not None]
+    return replace(full, asked=min(asked, default=None))
 
 
 def narrowed(
