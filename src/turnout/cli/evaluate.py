@@ -56,9 +56,10 @@ def evaluate(
     save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Replay policies on outcome tables, by the code that serves, with a report for each.
+    """Replay policies on outcome tables, by the code that serves.
 
-    Without a bundle, predictions are those of training on all of these tables' other folds.
+    Each table has a report. Without a bundle, predictions come from training on all the tables'
+    other folds.
     """
     from turnout.classifiers.success import open_bundle
     from turnout.evaluation import evaluate as run
