@@ -53,12 +53,31 @@ def test_a_stream_adds_up_to_the_answer(client: OpenAI) -> None:
         _ = whole.choices[0].message.contents
 
 
+def test_a_stream_is_a_context_with_its_account(client: OpenAI) -> None:
+    """As OpenAI's is; one that is left early is settled, and ends."""
+    asked = {"model": "auto", "messages": ASKED, "stream": True}
+    with client.chat.completions.create(**asked) as stream:
+        assert stream.decision.intent == "code"
+        for chunk in stream:
+            assert chunk.choices
+    assert stream.reply.receipt.cost_pico_usd > 0
+    with client.chat.completions.create(**asked) as left:
+        next(left)
+    assert list(left) == []
+    assert left.reply.outcomes[-1].status == "cancelled"
+
+
 async def test_the_asynchronous_client_does_the_same(aclient: AsyncOpenAI) -> None:
     """Awaited and streamed."""
     whole = await aclient.chat.completions.create(model="auto", messages=ASKED)
     stream = await aclient.chat.completions.create(model="auto", messages=ASKED, stream=True)
     text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
-    assert text == whole.choices[0].message.content
+    assert text == whole.choices[0].message.content == stream.reply.text
+    async with await aclient.chat.completions.create(
+        model="auto", messages=ASKED, stream=True
+    ) as left:
+        assert (await anext(left)).choices
+    assert left.reply.outcomes[-1].status == "cancelled"
 
 
 def test_a_model_can_be_named(client: OpenAI) -> None:

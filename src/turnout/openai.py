@@ -3,7 +3,7 @@
 Only ``chat.completions.create`` exists here; anything else fails with an error that says so.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -116,10 +116,11 @@ class _Completions(_Lacking):
     def create(self, **body: Any) -> Any:
         """A chat completion, or an iterator of its chunks with ``stream=True``.
 
-        A completion has ``decision`` and ``receipt`` beside OpenAI's fields. Raises RouterError.
+        A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
+        ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
         if _streamed(body):
-            return _chunks(self._router.chat(_without_stream(body), stream=True))
+            return Chunks(self._router.chat(_without_stream(body), stream=True))
         return _completion(self._router.chat(_without_stream(body)))
 
 
@@ -132,11 +133,71 @@ class _AsyncCompletions(_Lacking):
     async def create(self, **body: Any) -> Any:
         """A chat completion, or an asynchronous iterator of its chunks with ``stream=True``.
 
-        A completion has ``decision`` and ``receipt`` beside OpenAI's fields. Raises RouterError.
+        A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
+        ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
         if _streamed(body):
-            return _achunks(await self._router.achat(_without_stream(body), stream=True))
+            return AsyncChunks(await self._router.achat(_without_stream(body), stream=True))
         return _completion(await self._router.achat(_without_stream(body)))
+
+
+class Chunks:
+    """A streamed answer: its chunks, or a context in which to read them, that ends the stream."""
+
+    def __init__(self, stream: BlockingStream) -> None:
+        self.decision = stream.decision
+        self._stream = stream
+        self._items = iter(stream)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return _record(next(self._items))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the answer and free its connection."""
+        self._stream.close()
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer and its account, complete once the stream is over."""
+        return self._stream.reply
+
+
+class AsyncChunks:
+    """``Chunks`` for ``await``."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.decision = stream.decision
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        return _record(await anext(self._stream))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the answer and free its connection."""
+        await self._stream.aclose()
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer and its account, complete once the stream is over."""
+        return self._stream.reply
 
 
 def _router(
@@ -162,17 +223,8 @@ def _without_stream(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completion(reply: Reply) -> Any:
-    return _record({**reply.body, "decision": reply.decision, "receipt": reply.receipt})
-
-
-def _chunks(stream: BlockingStream) -> Iterator[Any]:
-    for chunk in stream:
-        yield _record(chunk)
-
-
-async def _achunks(stream: Stream) -> AsyncIterator[Any]:
-    async for chunk in stream:
-        yield _record(chunk)
+    beside = {"decision": reply.decision, "receipt": reply.receipt, "left_out": reply.left_out}
+    return _record({**reply.body, **beside})
 
 
 def _record(value: Any) -> Any:

@@ -10,8 +10,9 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import learned, write_table
 from turnout.classifiers.success.bundle import POLICY, seal, write_json
-from turnout.evaluation.table_files import read_table
+from turnout.evaluation import Predictions, evaluate, read_table
 from turnout.training.bundle import write_bundle
+from turnout.training.crossfit import grouped_folds
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,53 @@ def test_seconds_dollars_and_shares_have_their_effect(
     assert "large" not in found["utility:0,10"]
     assert found["weighted:small=1,large=3"]["large"] == pytest.approx(0.75, abs=0.1)
     assert found["fixed:coder"] == {"coder": 1}
+
+
+def test_several_tables_have_a_report_each(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And are trained on together where there is no bundle, as they would be to serve."""
+    paths = [write_table(tmp_path, "one", 60), write_table(tmp_path, "two", 100)]
+    both = [part for path in paths for part in ("--table", str(path))]
+    command = ("eval", *both, "--policy", "strongest", "--policy", "cheapest_above_quality:0.9")
+    picked = tmp_path / "picks.jsonl"
+    ran = run(capfd, *command, "--json", "--picks", str(picked))
+    assert ran.code == 0
+    assert [(one["table"], one["prompts"]) for one in ran.json["tables"]] == [
+        ("one", 60),
+        ("two", 100),
+    ]
+    rows = [json.loads(line) for line in picked.read_text().splitlines()]
+    assert {row["table"] for row in rows} == {"one", "two"}
+    tables = [read_table(path) for path in paths]
+    known = Predictions(success=grouped_folds(tables)[1])
+    figures = evaluate(tables[1], {}, known).curve.figures
+    told = ran.json["tables"][1]["curve"]["figures"]
+    for name, figure in figures.items():
+        assert told[name]["value"] == pytest.approx(figure.value), name
+    shown = run(capfd, *command, "--bundle", str(place / "bundle"))
+    assert (shown.code, "one: 60 prompts" in shown.out, "two: 100 prompts" in shown.out) == (
+        0,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--plot", "curve.svg", "--table", "TWO"), "give one --table"),
+        (("--table", "ONE"), "is given twice"),
+    ],
+)
+def test_what_several_tables_cannot_have_is_said(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    """One plot for both, and one table twice."""
+    names = {"ONE": str(place / "world"), "TWO": str(write_table(tmp_path, "two"))}
+    told = [names.get(part, part) for part in more]
+    ran = run(capfd, "eval", "--table", names["ONE"], *told)
+    assert (ran.code, said in ran.err) == (2, True)
 
 
 def test_names_with_commas_are_models_like_others(

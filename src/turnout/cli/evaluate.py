@@ -1,6 +1,6 @@
-"""``turnout eval``: policies replayed on an outcome table, beside the baselines, with intervals."""
+"""``turnout eval``: policies replayed on outcome tables, beside the baselines, with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
 from turnout.cli.show import err, out, print_json, print_table, waiting
+from turnout.cli.tables import TableOption, read_tables
 from turnout.core import ConfigError
 from turnout.core.plural import many
 
@@ -30,7 +31,7 @@ _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 
 def evaluate(
     *,
-    table: Annotated[Path, typer.Option(help="The outcome table to replay.")],
+    table: TableOption,
     policy: Annotated[list[str] | None, typer.Option(help=f"Repeat: {POLICIES}.")] = None,
     bundle: Annotated[
         Path | None,
@@ -55,45 +56,73 @@ def evaluate(
     save: Annotated[Path | None, typer.Option("--out", help="Also write the JSON here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Replay policies on an outcome table, by the code that serves."""
+    """Replay policies on outcome tables, by the code that serves.
+
+    Each table has a report. Without a bundle, predictions come from training on all the tables'
+    other folds.
+    """
     from turnout.classifiers.success import open_bundle
-    from turnout.evaluation import best_first, plot, read_table
     from turnout.evaluation import evaluate as run
-    from turnout.evaluation import picks as picked
-    from turnout.policies import CheapestAboveQuality
+    from turnout.evaluation import plot
 
     _check_places(drawn, picks, save)
     if drawn is not None:
         need("plot", "--plot")
-    outcomes = read_table(table).answered().costed(unpriced=unpriced)
-    for note in outcomes.notes:
-        err.print(f"turnout: {outcomes.name}: {note}")
-    specs, ends = policy or list(_DEFAULT), _pair(pair, outcomes)
+        if len(table) > 1:
+            raise ConfigError("--plot: has one table's costs and qualities; give one --table")
+    tables = [one.answered().costed(unpriced=unpriced) for one in read_tables(table)]
+    for name, note in ((one.name, note) for one in tables for note in one.notes):
+        err.print(f"turnout: {name}: {note}")
+    specs, ends = policy or list(_DEFAULT), [_pair(pair, one) for one in tables]
     _check_margins(specs, bundle)
     opened = None if bundle is None else open_bundle(bundle)
-    order = best_first(outcomes)
-    policies: dict[str, Policy | Replayed] = {
-        spec: policy_of(spec, order, outcomes, opened) for spec in specs
+    policies = [_policies(specs, one, opened, config) for one in tables]
+    known = _predictions(tables, opened)
+    with waiting("replaying, and drawing intervals"):
+        each = zip(tables, policies, known, ends, strict=True)
+        reports = [run(one, rules, told, pair=two) for one, rules, told, two in each]
+    if drawn is not None:
+        plot(reports[0], drawn)
+    if picks is not None:
+        _write_picks(picks, tables, reports)
+    records = [report.as_dict() for report in reports]
+    record = records[0] if len(records) == 1 else {"tables": records}
+    if save is not None:
+        store(save, orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
+    if json:
+        print_json(record)
+    else:
+        for report in reports:
+            _show(report)
+
+
+def _write_picks(
+    place: Path, tables: "Sequence[OutcomeTable]", reports: "Sequence[Report]"
+) -> None:
+    from turnout.evaluation import picks
+
+    with written(place) as file:
+        for table, report in zip(tables, reports, strict=True):
+            file.writelines(map(line_of, picks(table, report)))
+
+
+def _policies(
+    specs: Sequence[str], table: "OutcomeTable", bundle: "Bundle | None", config: Path | None
+) -> "dict[str, Policy | Replayed]":
+    """The policies by name, what the configuration serves among them."""
+    from turnout.evaluation import best_first
+    from turnout.policies import CheapestAboveQuality
+
+    order = best_first(table)
+    found: dict[str, Policy | Replayed] = {
+        spec: policy_of(spec, order, table, bundle) for spec in specs
     }
-    for spec, rule in policies.items():
+    for spec, rule in found.items():
         if isinstance(rule, CheapestAboveQuality) and rule.share(None) != rule.quality:
             err.print(f"turnout: {spec}: calibrated, so the share is {rule.share(None):g}")
     if config is not None:
-        policies["served"] = as_served(outcomes, config)
-    known = _predictions(outcomes, opened)
-    with waiting("replaying, and drawing intervals"):
-        report = run(outcomes, policies, known, pair=ends)
-    if drawn is not None:
-        plot(report, drawn)
-    if picks is not None:
-        with written(picks) as file:
-            file.writelines(map(line_of, picked(outcomes, report)))
-    if save is not None:
-        store(save, orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
-    if json:
-        print_json(report.as_dict())
-    else:
-        _show(report)
+        found["served"] = as_served(table, config)
+    return found
 
 
 def _check_places(*places: Path | None) -> None:
@@ -113,17 +142,19 @@ def _check_margins(specs: list[str], bundle: Path | None) -> None:
             )
 
 
-def _predictions(table: "OutcomeTable", bundle: "Bundle | None") -> "Predictions":
-    """Those of the bundle, else out of fold."""
+def _predictions(tables: "Sequence[OutcomeTable]", bundle: "Bundle | None") -> "list[Predictions]":
+    """Those of the bundle, else out of fold, for each table."""
     from turnout.evaluation import Predictions, predictions
     from turnout.training.crossfit import grouped_folds
 
     if bundle is not None:
-        return predictions(table, bundle)
-    err.print("turnout: no bundle given: five grouped folds of the table")
+        return [predictions(table, bundle) for table in tables]
+    whose = "the table" if len(tables) == 1 else "the tables"
+    err.print(f"turnout: no bundle given: five grouped folds of {whose}")
     with waiting("training on five grouped folds"):
-        found = grouped_folds([table])[0]
-    return Predictions(success=found, notes=("predictions are out of fold (5 folds)",))
+        found = grouped_folds(tables)
+    notes = ("predictions are out of fold (5 folds)",)
+    return [Predictions(success=success, notes=notes) for success in found]
 
 
 def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:

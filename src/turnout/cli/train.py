@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from turnout.cli.files import check_file, check_folder
 from turnout.cli.options import JsonOption
 from turnout.cli.show import err, out, print_json, print_table
+from turnout.cli.tables import TableOption, read_tables
 from turnout.config import load_file
-from turnout.core import ConfigError
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ app = typer.Typer(
 
 EveryLicence = Annotated[
     bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
-]
-TableOption = Annotated[
-    list[Path],
-    typer.Option(
-        "--table",
-        help="An outcome table: the common prefix of .npz, .prompts.jsonl.gz and .meta.json, or "
-        "one .parquet or .jsonl file. Repeat for several.",
-    ),
 ]
 
 
@@ -120,16 +112,12 @@ def success(
     json: JsonOption = False,
 ) -> None:
     """Learn each model's P(success) from tables, as a bundle."""
-    from turnout.evaluation.table_files import read_table
     from turnout.training.bundle import write_bundle
     from turnout.training.success import train as fit
 
     kept = load_file(config) if config else None
     check_folder(bundle)
-    twice = [str(path) for path in table if table.count(path) > 1]
-    if twice:
-        raise ConfigError(f"--table {twice[0]} is given twice; its rows would count double")
-    tables = [read_table(path) for path in table]
+    tables = read_tables(table)
     _tell_gaps(tables)
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)

@@ -159,7 +159,9 @@ def evaluate(
 
 
 def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
-    """A row for each prompt and policy: id, policy, model, score, cost_usd, latency_ms, calls.
+    """A row for each prompt and policy.
+
+    It has table, id, policy, model, score, cost_usd, latency_ms and calls.
 
     Cost and latency are those of the whole walk, fallbacks and drafts included. None is unknown,
     and as the model that none answered.
@@ -168,6 +170,7 @@ def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
         for name, replay in report.replays.items():
             chosen = int(replay.chosen[row])
             yield {
+                "table": table.name,
                 "id": key,
                 "policy": name,
                 "model": table.models[chosen] if chosen >= 0 else None,

@@ -15,14 +15,16 @@ from turnout.runtime.receipt import Receipt
 class Reply:
     """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost.
 
-    ``outcomes`` are all calls in order, labels, drafts and failures included. A blocked prompt's
-    answer is the refusal, with ``finish_reason`` ``content_filter`` and none of them answered.
+    ``outcomes`` are all calls in order, labels, drafts and failures included. ``left_out`` names
+    the fields of the request that the model which answered was not told. A blocked prompt's answer
+    is the refusal, with ``finish_reason`` ``content_filter`` and none of them answered.
     """
 
     body: Mapping[str, Any]
     decision: Decision
     outcomes: tuple[Outcome, ...]
     receipt: Receipt
+    left_out: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -234,4 +234,5 @@ class Router(Engine):
             decision=walk.decision,
             outcomes=tuple(walk.outcomes),
             receipt=self.receipt(walk),
+            left_out=walk.left_out,
         )

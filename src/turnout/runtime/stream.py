@@ -47,6 +47,12 @@ class Stream:
             await self._chunks.aclose()
             await self._free()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
     @property
     def reply(self) -> Reply:
         """The whole answer and its account, complete once the stream is over."""
@@ -67,6 +73,12 @@ class BlockingStream:
     def close(self) -> None:
         """Stop the answer and free its connection."""
         self._items.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @property
     def reply(self) -> Reply:

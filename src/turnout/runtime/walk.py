@@ -52,6 +52,12 @@ class Walk(Struct, kw_only=True):
         """What all calls so far cost; None when one of them has no known price."""
         return total([outcome.cost_pico_usd for outcome in self.outcomes])
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The fields, in chat's words, that the model which answers, or was to, did not hear of."""
+        call = self.call
+        return tuple(sorted({*call.left_out, *call.unsaid})) if call else ()
+
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, else None."""
         plan, attempt = self._begin()

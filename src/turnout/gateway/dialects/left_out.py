@@ -18,9 +18,6 @@ _UNSAID: dict[str, Callable[[Body], Iterable[str]]] = {
 def left_out(walk: Walk) -> Sequence[str]:
     """The fields that the model which answers, or was to answer, did not hear of."""
     call, request = walk.call, walk.request
-    if call is None:
-        return ()
-    found = [*call.left_out, *call.unsaid]
-    if call.translated and request.native is not None:
-        found += _UNSAID[request.dialect](request.native)
-    return sorted(set(found))
+    if call is None or not call.translated or request.native is None:
+        return walk.left_out
+    return sorted({*walk.left_out, *_UNSAID[request.dialect](request.native)})

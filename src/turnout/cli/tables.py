@@ -1,0 +1,31 @@
+"""Outcome tables as options name them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from turnout.core import ConfigError
+
+if TYPE_CHECKING:
+    from turnout.evaluation import OutcomeTable
+
+TableOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--table",
+        help="An outcome table: the common prefix of .npz, .prompts.jsonl.gz and .meta.json, or "
+        "one .parquet or .jsonl file. Repeat for several.",
+    ),
+]
+
+
+def read_tables(paths: Sequence[Path]) -> "list[OutcomeTable]":
+    """The tables, in order. Raises ConfigError where one cannot be used or is given twice."""
+    from turnout.evaluation import read_table
+
+    twice = [str(path) for path in paths if paths.count(path) > 1]
+    if twice:
+        raise ConfigError(f"--table {twice[0]} is given twice; its rows would count double")
+    return [read_table(path) for path in paths]
