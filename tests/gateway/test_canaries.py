@@ -16,7 +16,7 @@ from tests.runtime.world import UNSAFE
 from turnout.gateway.access import Access
 from turnout.gateway.log import JsonLines
 from turnout.gateway.tracing import Traces
-from turnout.testing.faults import FAULTS
+from turnout.testing.faults import ALWAYS_ASKED, FAULTS
 
 CALLER_KEY = "caller-canary-4471-0123456789"
 PROVIDER_KEY = "k3y-acme"
@@ -46,20 +46,12 @@ def logged() -> Any:
 def test_after_all_faults_no_canary_is_anywhere(logged: io.StringIO, tmp_path: Path) -> None:
     """Every fault, whole and streamed, in two dialects; then every place is searched."""
     ledger = tmp_path / "ledger.db"
-    limits = {
-        "failures": 10**6,
-        "cooldown_s": 1e-6,
-        "longest_s": 1e-6,
-        "rate_limit_s": 1e-6,
-        "lasting_s": 1e-6,
-    }
-    health = {**limits, "spend_limit_s": 1e-6}
     kept = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     told: list[str] = []
     access = Access([CALLER_KEY], "admin-canary-0123456789")
-    with world(ledger=str(ledger), health=health, retries={"retries": 0}, access=access) as w:
+    with world(ledger=str(ledger), health=ALWAYS_ASKED, retries={"retries": 0}, access=access) as w:
         w.gateway._traces = Traces(provider)
         key = {"authorization": f"Bearer {CALLER_KEY}"}
         scripts = [f.script for f in FAULTS if f.script and quick(f.script)]

@@ -9,18 +9,10 @@ import pytest
 from tests.gateway.test_golden_matrix import body_of
 from tests.gateway.world import Answer, World, world
 from turnout.testing.answers import tokens_of
-from turnout.testing.faults import FAULTS, Fault, Outcome, document
+from turnout.testing.faults import ALWAYS_ASKED, FAULTS, Fault, Outcome, document
 from turnout.testing.outcomes import PATHS, Dialect, Got, outcome_of, text_of
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-HEALTH = {
-    "failures": 10**6,
-    "cooldown_s": 1e-6,
-    "longest_s": 1e-6,
-    "rate_limit_s": 1e-6,
-    "lasting_s": 1e-6,
-    "spend_limit_s": 1e-6,
-}
 PATIENT = {"connect_s": 5, "first_token_s": 10, "inter_token_s": 10, "total_s": 15}
 QUICK = {"connect_s": 5, "first_token_s": 1, "inter_token_s": 1, "total_s": 2}
 FAMILIES = [
@@ -33,7 +25,7 @@ FAMILIES = [
 @pytest.fixture(scope="module", params=FAMILIES)
 def served(request: pytest.FixtureRequest) -> Iterator[dict[bool, World]]:
     """A patient gateway, and a quick one for silence; models never cool down between cells."""
-    more: dict[str, Any] = {"health": HEALTH, "retries": {"retries": 0}, "proxied": True}
+    more: dict[str, Any] = {"health": ALWAYS_ASKED, "retries": {"retries": 0}, "proxied": True}
     with world(family=request.param, timeouts=PATIENT, **more) as patient:
         with world(family=request.param, timeouts=QUICK, **more) as quick:
             yield {False: patient, True: quick}
@@ -76,7 +68,7 @@ def test_the_documentation_is_the_table() -> None:
 def test_without_another_provider_an_account_that_is_out_is_a_502() -> None:
     """It is never the caller's 401, clients are not to try again, and every attempt is listed."""
     out = [fault for fault in FAULTS if fault.whole == Outcome.PROVIDER]
-    with world(health=HEALTH, timeouts=PATIENT, retries={"retries": 0}) as w:
+    with world(health=ALWAYS_ASKED, timeouts=PATIENT, retries={"retries": 0}) as w:
         for fault in out:
             for dialect in DIALECTS:
                 answer = ask(w, dialect, fault, stream=fault.name < "f-5")
@@ -88,7 +80,7 @@ def test_without_another_provider_an_account_that_is_out_is_a_502() -> None:
 
 def test_a_second_answer_on_a_connection_is_nobodys() -> None:
     """What an upstream sends unasked never answers the next request."""
-    with world(health=HEALTH, retries={"retries": 0}) as w:
+    with world(health=ALWAYS_ASKED, retries={"retries": 0}) as w:
         for number in range(20):
             w.upstream.scripts["acme/coder"] = "f-extrabytes" if number % 2 == 0 else "honest"
             answer = w.post(PATHS["chat"], body_of("chat", "text") | {"model": "code"})

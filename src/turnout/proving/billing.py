@@ -28,6 +28,7 @@ from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.sabotages import Billing as Sabotage
 from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
+from turnout.testing.faults import ALWAYS_ASKED
 
 # What goes wrong, for an answer in one piece and for a streamed one.
 FAULTS = (
@@ -170,17 +171,8 @@ def _config(upstream: FaultyUpstream) -> dict[str, Any]:
         "fallbacks": {name: ["fast"] for name in faulty},
         "timeouts": {"connect_s": 2, "first_token_s": 0.5, "inter_token_s": 0.4, "total_s": 3},
         "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 0.05},
-        # Models that always fail must go on being asked here: no cooldown, and retries without end.
-        "health": {
-            "failures": 10**9,
-            "cooldown_s": 0.001,
-            "longest_s": 0.001,
-            "rate_limit_s": 0.001,
-            "lasting_s": 0.001,
-            "spend_limit_s": 0.001,
-            "retry_share": 1,
-            "retry_reserve": 10**9,
-        },
+        # With retries without end.
+        "health": {**ALWAYS_ASKED, "retry_share": 1, "retry_reserve": 10**9},
     }
 
 

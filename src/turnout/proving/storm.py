@@ -20,6 +20,7 @@ from turnout.proving.report import Check
 from turnout.proving.sabotages import Storm as Sabotage
 from turnout.testing import FaultyUpstream, InvoiceEntry, Served, serving
 from turnout.testing.caller import ask, body_of
+from turnout.testing.faults import ALWAYS_ASKED
 from turnout.testing.script import HONEST, Script
 
 GRACE_S = 0.25
@@ -166,8 +167,7 @@ def _config(upstream: FaultyUpstream, sabotage: Sabotage | None, *, spare: bool)
     health = {"cooldown_s": _COOLDOWN_S, "longest_s": 2 * _COOLDOWN_S}
     if sabotage:
         # No breaker, and retries without end.
-        health = {"failures": 10**9, "cooldown_s": 1e-3, "longest_s": 1e-3, "lasting_s": 1e-3}
-        health |= {"rate_limit_s": 1e-3, "retry_share": 1, "retry_reserve": 10**9}
+        health = {**ALWAYS_ASKED, "retry_share": 1, "retry_reserve": 10**9}
     return {
         "providers": {"acme": direct, "spare": {**direct, "api_key": "k3y-2"}},
         "models": models,

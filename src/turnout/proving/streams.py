@@ -21,7 +21,7 @@ from turnout.proving.sabotages import Streams as Sabotage
 from turnout.testing import FaultProxy, FaultyUpstream, serving
 from turnout.testing.answers import tokens_of
 from turnout.testing.caller import ask, body_of
-from turnout.testing.faults import FAULTS, Fault, Outcome
+from turnout.testing.faults import ALWAYS_ASKED, FAULTS, Fault, Outcome
 from turnout.testing.outcomes import Dialect, Got, outcome_of, text_of
 
 TASKS = 24
@@ -190,12 +190,5 @@ def _config(
         "fallbacks": {name: ["spare"] if spare else [] for name in models},
         "timeouts": {"connect_s": 5, "first_token_s": 5, "inter_token_s": 5, "total_s": 8},
         "retries": {"retries": 0},
-        "health": {
-            "failures": 10**6,
-            "cooldown_s": 1e-6,
-            "longest_s": 1e-6,
-            "rate_limit_s": 1e-6,
-            "lasting_s": 1e-6,
-            "spend_limit_s": 1e-6,
-        },
+        "health": ALWAYS_ASKED,
     }

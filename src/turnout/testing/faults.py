@@ -55,6 +55,14 @@ class Fault:
         return self.name if self.name.startswith("f-") else "honest"
 
 
+# For ``health`` in a configuration: a model that always fails goes on being asked.
+ALWAYS_ASKED = {
+    "failures": 10**9,
+    **dict.fromkeys(
+        ("cooldown_s", "longest_s", "rate_limit_s", "lasting_s", "spend_limit_s"), 1e-6
+    ),
+}
+
 _A, _N, _P, _R, _T = (
     Outcome.ANSWER,
     Outcome.NEXT,
