@@ -7,7 +7,6 @@ from typing import Any
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
 from turnout.core import (
     Bound,
-    Constraints,
     Decision,
     Fault,
     Features,
@@ -158,6 +157,3 @@ def _calls(decision: Decision, number: int) -> Sequence[Outcome]:
         calls.append(failed(decision, Usage(input=50, output=number % 3, estimated=True)))
         return [*calls, outcome(decision, used, route=1)]
     return [*calls, outcome(decision, used)]
-
-
-NO_LIMITS = Constraints()

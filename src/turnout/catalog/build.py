@@ -38,6 +38,7 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     """Every configured model as a deployment, keyed by its name in the configuration.
 
     Where a model has several, the first has its name and the others ``name#2``, ``name#3``, ….
+    Raises ConfigError for a model whose provider or price is not known.
     """
     providers: dict[str, tuple[Provider, Mapping[str, Any]]] = {}
     deployments = {}

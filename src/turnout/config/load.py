@@ -88,7 +88,10 @@ def load_mapping(
     name: str = "configuration",
     lines: Lines | None = None,
 ) -> Config:
-    """The configuration in ``data``, with ``${NAME}`` replaced from ``environ``."""
+    """The configuration in ``data``, with ``${NAME}`` replaced from ``environ``.
+
+    Raises ConfigError in one line a problem.
+    """
     places = Places(name, lines or {})
     try:
         config = Config.model_validate(_resolve(dict(data), environ, (), places), context=places)

@@ -29,7 +29,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
 
 def rows_by_line(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """As ``read_jsonl``, each object with the number of its line."""
+    """As ``read_jsonl``, errors too, each object with the number of its line."""
     for number, row, problem in numbered_rows(path):
         if row is None:
             raise ConfigError(f"{path}, line {number}: {problem}")

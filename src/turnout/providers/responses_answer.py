@@ -74,7 +74,10 @@ def told_item(item: Item, mark: str) -> Item:
 
 
 def text_of(item: Item, kind: str = "text") -> str:
-    """What a message says, or why it says no more (``refusal``); empty for other items."""
+    """What a message says, or why it says no more (``refusal``); empty for other items.
+
+    Raises Malformed.
+    """
     if item.get("type") != "message":
         return ""
     parts = item.get("content") or ()

@@ -30,7 +30,10 @@ def always_reasons(model: str) -> bool:
 
 
 def thought_of(item: Item) -> str:
-    """What a reasoning item says: its summary, else what an open model thought itself."""
+    """What a reasoning item says: its summary, else what an open model thought itself.
+
+    Raises Malformed.
+    """
     for name in ("summary", "content"):
         parts = item.get(name) or ()
         if not isinstance(parts, list | tuple) or not all(isinstance(p, Mapping) for p in parts):

@@ -24,7 +24,7 @@ class CallsInTurn:
         self._told: set[int] = set()
 
     def take(self, call: ToolCallDelta) -> Iterator[ToolCallDelta]:
-        """The pieces that may be told now."""
+        """The pieces that may be told now. Raises OutOfTurn."""
         if call.index == self._now:
             yield self._tell(call)
         elif call.index not in self._told:
