@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.extras import needing
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import Floats
 from turnout.evaluation.report import Curve, Report
@@ -23,11 +24,9 @@ def plot(report: Report, path: str | Path) -> None:
 
     Raises ConfigError where matplotlib is missing or the file cannot be written.
     """
-    try:
+    with needing("plot", "plots need matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError("plots need matplotlib: pip install 'turnout[plot]'") from error
     figure: Any = Figure(figsize=(10, 6.2), dpi=130, layout="constrained")
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.subplots()

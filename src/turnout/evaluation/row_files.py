@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from turnout.core import ConfigError
+from turnout.core.extras import needing
 
 _GZIP = b"\x1f\x8b"
 
@@ -83,10 +84,8 @@ def _marked_off(file: BinaryIO) -> BinaryIO:
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:
     """The rows of a ``.parquet`` file, in order. Raises ConfigError."""
-    try:
+    with needing("parquet", "reading Parquet needs pyarrow"):
         from pyarrow import parquet
-    except ImportError as error:
-        raise ConfigError("reading Parquet needs: pip install 'turnout[parquet]'") from error
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from turnout.core import ConfigError
+from turnout.core.extras import needing
 from turnout.gateway.exchange import Headers
 
 if TYPE_CHECKING:
@@ -66,10 +66,6 @@ def unseal(sealed: bytes, key: bytes) -> Answer | None:
 
 
 def _cipher(key: bytes) -> "AESGCM":
-    try:
+    with needing("serve", "Idempotency-Key needs cryptography"):
         from cryptography.hazmat.primitives.ciphers import aead
-    except ImportError as error:
-        raise ConfigError(
-            "Idempotency-Key needs more packages: pip install 'turnout[serve]'"
-        ) from error
     return aead.AESGCM(key)

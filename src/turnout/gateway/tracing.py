@@ -20,13 +20,13 @@ from msgspec import structs
 from turnout import __version__
 from turnout.config import Config
 from turnout.core import ConfigError, Decision, Outcome, Request, usd
+from turnout.core.extras import needing
 from turnout.runtime import Walk
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-INSTALL = "pip install 'turnout[otel]'"
 LAST_S = 3.0
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -73,13 +73,11 @@ def asked_by(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
-    try:
+    with needing("otel", "telemetry.traces: otlp needs an extra"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError as error:
-        raise ConfigError(f"telemetry.traces: otlp needs an extra: {INSTALL}") from error
     protocol = next(filter(None, (environ.get(name, "").strip() for name in _PROTOCOLS)), _PROTOCOL)
     if endpoint is None and protocol != _PROTOCOL:
         raise ConfigError(

@@ -1,7 +1,7 @@
 """What one model for all would have cost, beside what routing did, for a group of requests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from turnout.ledger.twins import CHEAPEST, MILLION, STRONGEST
@@ -123,8 +123,5 @@ def group_dict(group: Group) -> dict[str, Any]:
 def _baseline_dict(baseline: Baseline | None) -> dict[str, Any] | None:
     if baseline is None:
         return None
-    found = {name: getattr(baseline, name) for name in baseline.__slots__}
-    found["quality"] = baseline.quality
-    found["saved_pico_usd"] = baseline.saved_pico_usd
-    found["saved_share"] = baseline.saved_share
-    return found
+    derived = ("quality", "saved_pico_usd", "saved_share")
+    return {**asdict(baseline), **{name: getattr(baseline, name) for name in derived}}

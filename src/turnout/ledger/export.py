@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import orjson
 
-from turnout.core import ConfigError
+from turnout.core.extras import needing
 from turnout.ledger.queries import Line, every
 from turnout.ledger.store import Store
 
@@ -64,11 +64,7 @@ def _in_groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
+    with needing("parquet", "a Parquet file needs pyarrow"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ConfigError(
-            "a Parquet file needs pyarrow; run pip install 'turnout[parquet]'"
-        ) from error
     return pa, pq

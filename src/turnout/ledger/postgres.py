@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from turnout.core import ConfigError
+from turnout.core.extras import needing
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
 from turnout.ledger.schema import missing
@@ -182,12 +183,8 @@ def _storable(row: Sequence[Any]) -> list[Any]:
 
 
 def _asyncpg() -> Any:
-    try:
+    with needing("postgres", "ledger: postgresql needs asyncpg"):
         import asyncpg
-    except ImportError as error:
-        raise ConfigError(
-            "ledger: postgresql needs asyncpg; run pip install 'turnout[postgres]'"
-        ) from error
     return asyncpg
 
 

@@ -3,7 +3,7 @@
 Invariant: reading never changes anything. This module does not know how rows came about.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ CALL_COLUMNS = (
     "output", "reasoning", "estimated", "cost", "price", "ttft_ms", "latency_ms", "finish_reason",
     "fault", "http_status",
 )  # fmt: skip
+_PRICE_COLUMNS = ("id", "model", "provider", "rates", "source", "date", "assumed")
+_PAID = "id IN (SELECT price FROM calls WHERE id = $1)"
 _PAGE = 10_000
 
 
@@ -92,7 +94,7 @@ def shown(store: Store, id_: str) -> dict[str, Any]:
         ),
         "events": _dicts(store, ("n", "at_ms", "kind", "detail"), "events", full),
         "feedback": _dicts(store, ("at_ms", "metric", "source", "value_micro"), "feedback", full),
-        "prices": _prices(store, full),
+        "prices": _dicts(store, _PRICE_COLUMNS, "prices", full, _PAID),
     }
 
 
@@ -142,17 +144,9 @@ def _line(row: Sequence[Any]) -> Line:
     )
 
 
-def _dicts(store: Store, columns: Sequence[str], table: str, id_: str) -> list[dict[str, Any]]:
+def _dicts(
+    store: Store, columns: Sequence[str], table: str, id_: str, where: str = "id = $1"
+) -> list[dict[str, Any]]:
     names = ", ".join(columns)
-    rows = store.fetch(f"SELECT {names} FROM {table} WHERE id = $1 ORDER BY 1", (id_,))  # noqa: S608 -- constants
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _prices(store: Store, id_: str) -> list[Mapping[str, Any]]:
-    columns = ("id", "model", "provider", "rates", "source", "date", "assumed")
-    rows = store.fetch(
-        f"SELECT {', '.join(columns)} FROM prices "  # noqa: S608 -- constants
-        "WHERE id IN (SELECT price FROM calls WHERE id = $1)",
-        (id_,),
-    )
+    rows = store.fetch(f"SELECT {names} FROM {table} WHERE {where} ORDER BY 1", (id_,))  # noqa: S608 -- constants
     return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -8,7 +8,7 @@ Invariant: only sums kept with the rows are read, so that a report is quick at a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -44,9 +44,7 @@ class Savings:
             "since_ms": self.since_ms,
             "total": group_dict(self.total),
             "groups": [group_dict(g) for g in self.groups],
-            "forecast": None
-            if self.forecast is None
-            else {name: getattr(self.forecast, name) for name in self.forecast.__slots__},
+            "forecast": self.forecast and asdict(self.forecast),
         }
 
     def sentence(self) -> str:

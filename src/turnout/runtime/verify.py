@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import structs
 
 from turnout.core import Chunk, ConfigError, Message, Request
+from turnout.core.extras import needing
 from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 
 # Whoever verifies a draft gets its conversation and its text, and says whether it may be served.
@@ -40,10 +41,8 @@ class BySchema(_Free):
     """
 
     def __init__(self, schema: Mapping[str, Any] | None = None) -> None:
-        try:
+        with needing("schema", "verifying by schema needs jsonschema-rs"):
             import jsonschema_rs
-        except ImportError as error:
-            raise ConfigError("verifying by schema needs: pip install 'turnout[schema]'") from error
         self._library: Any = jsonschema_rs
         self._schema = schema
         if schema is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.forest import Forest
-from turnout.core import ConfigError
+from turnout.core.extras import needing
 
 Floats = npt.NDArray[Any]
 
@@ -28,11 +28,12 @@ _PAIR_TREES = 6
 def grow(
     encoded: Floats, target: Floats, seed: int, trees: int, weight: Floats | None = None
 ) -> Forest:
-    """A forest that predicts ``target [n, outputs]`` from ``encoded [n, width]``."""
-    try:
+    """A forest that predicts ``target [n, outputs]`` from ``encoded [n, width]``.
+
+    Raises ConfigError without scikit-learn.
+    """
+    with needing("train", "training needs scikit-learn"):
         from sklearn.ensemble import ExtraTreesRegressor
-    except ImportError as error:
-        raise ConfigError("training needs scikit-learn: pip install 'turnout[train]'") from error
     model = ExtraTreesRegressor(
         n_estimators=trees,
         max_depth=_DEPTH,
