@@ -24,7 +24,7 @@ def body(dialect: str, question: str = FACT, **more: Any) -> dict[str, Any]:
 
 def sent(w: World, since: int = 0) -> list[dict[str, Any]]:
     """The bodies that the provider got."""
-    return [json.loads(request.body) for request in w.upstream.requests[since:]]
+    return [request.json() for request in w.upstream.requests[since:]]
 
 
 @pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])

@@ -75,7 +75,7 @@ class World:
 
     def sent(self) -> Any:
         """What went to the provider last, decoded."""
-        return json.loads(self.upstream.requests[-1].body)
+        return self.upstream.requests[-1].json()
 
 
 @contextmanager

@@ -35,7 +35,6 @@ class InvoiceEntry:
     usage_sent: bool = False
     finished: bool = False
     peer_closed_after: int | None = None
-    peer_closed_s: float | None = None
     ended_s: float | None = None
 
 

@@ -90,7 +90,6 @@ class Playback:
             return await self._play()
         except PeerGone:
             self._entry.peer_closed_after = self._entry.completion_tokens
-            self._entry.peer_closed_s = time.monotonic()
             if "billall" in self._script:
                 for _ in self._work():
                     pass

@@ -34,11 +34,10 @@ _CLUSTERS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Rows with the log-odds of heads that saw nothing of their source; ``usable`` may train."""
+    """Rows with the log-odds of heads that saw nothing of their source."""
 
     rows: Sequence[Row]
     features: Features
-    usable: NDArray[np.bool_]
     first: Floats
     second: Floats
     static: Floats
@@ -203,13 +202,7 @@ def judge(
         static[test] = heads.static(held)
         known[test] = _known(held, heads)
     return Judged(
-        rows=rows,
-        features=features,
-        usable=usable,
-        first=first,
-        second=second,
-        static=static,
-        known=known,
+        rows=rows, features=features, first=first, second=second, static=static, known=known
     )
 
 
