@@ -46,7 +46,6 @@ class ResponsesWire:
     def __init__(self, reads: Payload) -> None:
         self._reads = reads
         self._response: dict[str, Any] = {}
-        self._message: dict[str, Any] = {"role": "assistant", "content": ""}
         self._open: str | None = None
         self._items: list[dict[str, Any]] = []
         self._sequence = 0
