@@ -39,6 +39,10 @@ def request_of(
         return prompt
     if kind not in (None, *CALL_KINDS):
         raise InvalidRequest(f"kind is {kind!r}; use one of {', '.join(CALL_KINDS)}", field="kind")
+    if not isinstance(constraints, Constraints | None):
+        raise InvalidRequest(
+            f"constraints is {constraints!r}; give turnout.Constraints(...)", field="constraints"
+        )
     if isinstance(prompt, str):
         body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
     elif isinstance(prompt, Mapping):
