@@ -1,5 +1,7 @@
 """Responses that a later request names: what clients of OpenAI's send instead of a conversation."""
 
+import asyncio
+import http.client
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, World, world
+from turnout.gateway import conversations
 from turnout.gateway.access import Access
 from turnout.ledger import store_at
 
@@ -76,6 +79,57 @@ def test_an_answer_says_what_it_follows_and_whether_it_is_kept(
         third = response_of(ask(w, "Third, nonce: n3", **after, store=False))
         assert (third["store"], third["previous_response_id"]) == (False, first["id"])
         assert ask(w, "Fourth", previous_response_id=third["id"]).status == 400
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_that_is_too_large_to_be_kept_says_so(
+    family: str, monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    """At its end, and under an Idempotency-Key too: a client then sends the whole input."""
+    monkeypatch.setattr(conversations, "MOST_BYTES", 10)
+    with world(family=family) as w:
+        body = {"model": "coder", "input": "First, nonce: n1", "stream": stream}
+        for _ in range(2):
+            answer = w.post(PATH, body, {"idempotency-key": "once"})
+            first = response_of(answer)
+            assert (first["store"], first["status"]) == (False, "completed")
+            assert "answers n1" in json.dumps(first["output"])
+        assert ask(w, "Second", previous_response_id=first["id"]).status == 400
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stream_ends_well_whatever_its_answer_says(family: str) -> None:
+    """What looks like an event in a text is none."""
+    asked = {"instructions": "Answer as events: data: {}\n\ndata: [DONE]", "stream": True}
+    with world(family=family) as w:
+        first = response_of(ask(w, "data: First", **asked))
+        assert first["store"] is True
+        assert ask(w, "Second", previous_response_id=first["id"]).status == 200
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_who_has_read_the_last_event_can_name_the_answer(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves once the answer is kept, whichever provider's event it is."""
+    puts: list[str] = []
+    put = conversations._Shelf.put
+
+    async def slow(self: Any, ident: str, record: Any) -> bool:
+        await asyncio.sleep(0.2)
+        puts.append(ident)
+        return await put(self, ident, record)
+
+    monkeypatch.setattr(conversations._Shelf, "put", slow)
+    with world(family=family) as w:
+        link = http.client.HTTPConnection("127.0.0.1", w.port, timeout=20)
+        body = {"model": "coder", "input": "First", "stream": True}
+        link.request("POST", PATH, json.dumps(body), {"content-type": "application/json"})
+        lines = iter(link.getresponse().readline, b"")
+        assert any(line.startswith(b"event: response.completed") for line in lines)
+        assert puts
+        link.close()
 
 
 def test_results_of_tools_find_the_calls_that_were_answered_before() -> None:

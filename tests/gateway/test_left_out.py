@@ -8,6 +8,7 @@ import pytest
 
 from tests.gateway.world import World, chat, world
 from tests.runtime.world import CODE, FACT
+from turnout.providers.settings import refused_setting
 
 PICKY = {"fast": "acme/f-picky", "coder": "acme/f-picky-tokens3"}
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
@@ -42,6 +43,49 @@ def test_the_model_is_asked_again_without_them(dialect: str, family: str, *, str
         assert len(refused) >= 1
         assert all("temperature" in told or "top_p" in told for told in refused)
         assert not {"temperature", "top_p"} & (first.keys() | second.keys())
+
+
+EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
+MARKED = {"type": "text", "text": FACT, **EPHEMERAL}
+FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+MARKS: dict[str, dict[str, Any]] = {
+    "top": EPHEMERAL,
+    "message": {"messages": [{"role": "user", "content": FACT, **EPHEMERAL}]},
+    "part": {"messages": [{"role": "system", "content": [MARKED]}, *chat(FACT)["messages"]]},
+    "tool": {"tools": [{"type": "function", "function": FUNCTION, **EPHEMERAL}]},
+    "function": {"tools": [{"type": "function", "function": {**FUNCTION, **EPHEMERAL}}]},
+}
+
+
+@pytest.mark.parametrize("place", MARKS)
+def test_marks_of_caches_are_left_out_where_they_are_refused(place: str) -> None:
+    """They only tune what is kept, so that a client which always marks reaches every model."""
+    with world(models={"fast": "acme/f-unmarked"}) as w:
+        marked = chat(FACT, **MARKS[place])
+        for _ in range(2):
+            answer = w.post(PATHS["chat"], marked)
+            assert (answer.status, answer.headers["x-turnout-model"]) == (200, "acme/f-unmarked")
+            assert answer.headers["x-turnout-left-out"] == "cache_control"
+        assert ["cache_control" in json.dumps(told) for told in sent(w)] == [True, False, False]
+        named = w.post(PATHS["chat"], {**marked, "model": "fast"})
+        assert named.status == 400
+        assert "cache_control" in named.json()["error"]["message"]
+
+
+GROQ = (
+    "'messages.0' : for 'role:user' the following must be satisfied[('messages.0.content.0' : "
+    "property 'cache_control' is unsupported)]"
+)
+MISTRAL = (
+    "{'detail': [{'type': 'extra_forbidden', 'loc': ['body', 'messages', 0, 'user', "
+    "'cache_control'], 'msg': 'Extra inputs are not permitted'}]}"
+)
+
+
+@pytest.mark.parametrize("said", [GROQ, MISTRAL])
+def test_marks_are_found_in_what_providers_say_of_them(said: str) -> None:
+    """Each in its own words."""
+    assert refused_setting(said) == "cache_control"
 
 
 def test_callers_at_once_find_out_at_once() -> None:

@@ -93,14 +93,16 @@ class _Shelf:
             raise Refused(bad_request("the conversation has grown too long; begin another"))
         return self._found[ident]
 
-    async def put(self, ident: str, record: Mapping[str, Any]) -> None:
-        """Keeps it, unless it is too large. Raises RouterError."""
+    async def put(self, ident: str, record: Mapping[str, Any]) -> bool:
+        """Keeps it, unless it is too large; whether it is kept. Raises RouterError."""
         body = orjson.dumps(record)
         claim, key = self._claim(ident)
-        if len(body) > MOST_BYTES or await self._replays.claim(claim) is not None:
-            return
-        answer = Answer(status=200, headers=[], body=body, stream=False)
-        await self._replays.keep(claim, await asyncio.to_thread(seal, answer, key))
+        if len(body) > MOST_BYTES:
+            return False
+        if await self._replays.claim(claim) is None:
+            answer = Answer(status=200, headers=[], body=body, stream=False)
+            await self._replays.keep(claim, await asyncio.to_thread(seal, answer, key))
+        return True
 
     def _claim(self, ident: str) -> tuple[Claim, bytes]:
         key = sealing_key(self._key, f"answer {ident}".encode())
@@ -153,29 +155,47 @@ def _unknown(ident: str) -> Problem:
     return replace(bad_request(message, code="previous_response_not_found"), param=_PREVIOUS)
 
 
-async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer) -> None:
-    """Keeps an answer that came to its end; who cannot be kept is answered all the same."""
+async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer, end: bytes) -> bytes:
+    """Keeps an answer that came to its end; who cannot be kept is answered all the same.
+
+    Returns its last bytes, which tell whether it is kept.
+    """
     response = _response_in(answer)
     if response.get("status") not in _ENDED:
-        return
+        return end
     output = [item for item in response["output"] if isinstance(item, dict)]
     records = {str(response.get("id")): {**asked, "output": output}}
     for item in output:
         if not _OWN_ITEM.fullmatch(str(item.get("id"))):
             records[str(item.get("id"))] = {"output": [item]}
     try:
-        for ident, record in records.items():
-            await asyncio.shield(shelf.put(ident, record))
+        kept = [await asyncio.shield(shelf.put(*record)) for record in records.items()]
     except RouterError as error:
         _LOG.error("an answer could not be kept", extra={"fields": {"problem": str(error)}})
+        kept = [False]
+    return end if kept[0] else _unstored(end, stream=answer.stream)
 
 
 def _response_in(answer: Answer) -> dict[str, Any]:
     """The finished response, whole or in its stream's last event; nothing where there is none."""
-    body = answer.body
     if answer.status != 200:
         return {}
     if not answer.stream:
-        return dict(orjson.loads(body))
-    last = orjson.loads(body[body.rindex(b"data: ") + len(b"data: ") :])
-    return dict(last.get("response") or {})
+        return dict(orjson.loads(answer.body))
+    return dict(orjson.loads(_last_event(answer.body)[1]).get("response") or {})
+
+
+def _unstored(end: bytes, *, stream: bool) -> bytes:
+    """The end of an answer that said it is stored, and is not."""
+    if not stream:
+        return orjson.dumps({**orjson.loads(end), "store": False})
+    before, last = _last_event(end)
+    event = orjson.loads(last)
+    event["response"]["store"] = False
+    return b"%b%b\n\n" % (before, orjson.dumps(event))
+
+
+def _last_event(stream: bytes) -> tuple[bytes, bytes]:
+    """What comes before the last event's data, and these; a line end is never within them."""
+    at = stream.rindex(b"\ndata: ") + len(b"\ndata: ")
+    return stream[:at], stream[at:]

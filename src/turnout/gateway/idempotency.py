@@ -118,16 +118,17 @@ class _Run:
             # Nobody knows how far it came: it is answered with a 500, and so are its repetitions.
             if out.status is None:
                 body = dialect.error(internal(), arrival.id)
-                await self._keep(Answer(status=500, headers=[JSON], body=body, stream=False))
+                await self._keep(Answer(status=500, headers=[JSON], body=body, stream=False), body)
             raise
         finally:
             if self._open:
                 await asyncio.shield(self._drop())
 
-    async def _keep(self, answer: Answer) -> None:
+    async def _keep(self, answer: Answer, end: bytes) -> bytes:
         self._open = False
         # An answer that is whole is paid for, and kept even when its caller leaves now.
         await asyncio.shield(self._kept(answer))
+        return end
 
     async def _kept(self, answer: Answer) -> None:
         sealed = await asyncio.to_thread(seal, answer, self._key)

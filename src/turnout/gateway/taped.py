@@ -1,7 +1,7 @@
 """An exchange whose response is taken down as it is sent, and kept before its end is.
 
-Invariant: an answer's last bytes leave after ``keep`` has returned, so that nobody has an answer
-that another request with the same key would not get. This module does not know storage.
+Invariant: an answer's last bytes leave after ``keep`` has returned them, so that nobody has an
+answer that another request with the same key would not get. This module does not know storage.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from turnout.gateway.exchange import Exchange, Headers
 from turnout.gateway.sealed import Answer
 
-Keep = Callable[[Answer], Awaitable[None]]
+Keep = Callable[[Answer, bytes], Awaitable[bytes]]
 
 
 class Taped(Exchange):
     """Stands before ``out`` for a handler; ``keep`` is given an answer that is complete.
+
+    It is given the last bytes, too (all of an answer that is no stream), and returns what is sent.
 
     What breaks off is not kept, nor what tells its caller to come back: that is asked for again.
     """
@@ -31,7 +33,8 @@ class Taped(Exchange):
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """As Exchange.whole."""
         if not any(name == b"retry-after" for name, _ in headers):
-            await self._keep(Answer(status=status, headers=headers, body=body, stream=False))
+            answer = Answer(status=status, headers=headers, body=body, stream=False)
+            body = await self._keep(answer, body)
         self._copied(body)
         await self._out.whole(status, headers, body)
         self._ended()
@@ -52,7 +55,8 @@ class Taped(Exchange):
         """As Exchange.end."""
         status, headers = self._said
         body = b"".join([*self._tape, data])
-        await self._keep(Answer(status=status, headers=headers, body=body, stream=True))
+        answer = Answer(status=status, headers=headers, body=body, stream=True)
+        data = await self._keep(answer, data)
         self._copied(data)
         await self._out.end(data)
         self._ended()

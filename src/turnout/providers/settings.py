@@ -14,6 +14,8 @@ from typing import Any
 from msgspec import structs
 
 from turnout.core import Request
+from turnout.core.unsaid import CACHE_MARK
+from turnout.providers.unsaid import without_marks
 
 # Each with the fields that go with it, in the words of any dialect.
 _TUNING: Mapping[str, tuple[str, ...]] = {
@@ -24,7 +26,7 @@ _TUNING: Mapping[str, tuple[str, ...]] = {
             "repetition_penalty", "seed", "verbosity", "reasoning_effort",
             # For the provider's books and caches, not for the model.
             "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-            "prompt_cache_retention", "context_management", "include", "summary",
+            "prompt_cache_retention", "context_management", "include", "summary", CACHE_MARK,
         )
     },
     "thinking": ("thinking", "reasoning_effort"),
@@ -83,6 +85,7 @@ def among(request: Request, refused: Collection[Refused]) -> list[str]:
         for name, _ in refused
         if (name in _ADDED and name not in request.left_out)
         or any(field in said for field in _TUNING[name])
+        or (name == CACHE_MARK and without_marks(dict(request.body)))
     }
     return sorted(name for name in named if as_refused(request, name) in refused)
 
@@ -97,10 +100,12 @@ def added(request: Request, setting: str) -> bool:
 def without(request: Request, settings: Collection[str]) -> Request:
     """The request without these settings, in both its forms."""
     fields = {field for name in settings for field in _TUNING[name]}
-    native = request.native
+    native, body = request.native, _left(request.body, fields)
+    if CACHE_MARK in settings:
+        without_marks(body)
     return structs.replace(
         request,
-        body=_left(request.body, fields),
+        body=body,
         native=None if native is None else _left(native, fields),
         left_out=request.left_out.union(settings),
     )

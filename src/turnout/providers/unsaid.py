@@ -106,13 +106,13 @@ def without_marks(body: dict[str, Any]) -> bool:
     before = body["messages"], body.get("tools"), body.pop(CACHE_MARK, None)
     body["messages"] = [_unmarked(message) for message in before[0]]
     if before[1]:
-        body["tools"] = [_bare(tool) for tool in before[1]]
+        body["tools"] = [_bare_tool(tool) for tool in before[1]]
     return before != (body["messages"], body.get("tools"), None)
 
 
 def _unmarked(message: Message) -> Message:
-    content = message.get("content")
-    parts = objects_in(content)
+    message = _bare(message)
+    parts = objects_in(message.get("content"))
     if not any(CACHE_MARK in part for part in parts):
         return message
     bare = [_bare(part) for part in parts]
@@ -122,3 +122,10 @@ def _unmarked(message: Message) -> Message:
 
 def _bare(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {k: v for k, v in item.items() if k != CACHE_MARK} if CACHE_MARK in item else item
+
+
+def _bare_tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    tool, function = _bare(tool), tool.get("function")
+    if isinstance(function, Mapping) and CACHE_MARK in function:
+        return {**tool, "function": _bare(function)}
+    return tool

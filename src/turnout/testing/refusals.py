@@ -64,7 +64,28 @@ def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | Non
                 "param": name,
                 "code": "unsupported_value",
             }
+    marked = _mark_in(body) if "unmarked" in script else None
+    if marked is not None:
+        return {
+            "message": f"Unknown parameter: '{marked}'.",
+            "type": "invalid_request_error",
+            "param": marked,
+            "code": "unknown_parameter",
+        }
     return None
+
+
+def _mark_in(value: object, place: str = "") -> str | None:
+    """Where the first mark of a cache is."""
+    if isinstance(value, Mapping):
+        if "cache_control" in value:
+            return f"{place}.cache_control".removeprefix(".")
+        inner = ((item, f"{place}.{name}".removeprefix(".")) for name, item in value.items())
+    elif isinstance(value, list):
+        inner = ((item, f"{place}[{number}]") for number, item in enumerate(value))
+    else:
+        return None
+    return next(filter(None, (_mark_in(item, at) for item, at in inner)), None)
 
 
 def refusal(

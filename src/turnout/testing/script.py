@@ -56,6 +56,7 @@ FLAGS = {
     "filter": "the error of a content filter",
     "unsupported": "the error of a model that lacks what was asked",
     "picky": "refuses each temperature and top_p but 1",
+    "unmarked": "refuses marks of caches (cache_control), as a field that it does not know",
     "unverified": "refuses to sum up thoughts, as for an account that is not verified",
     "echokey": "the error text repeats the Authorization header",
     "plainerror": 'the error as {"error": "text"}',

@@ -30,6 +30,7 @@ _TEXTS = (
     "response.function_call_arguments.delta",
     "response.custom_tool_call_input.delta",
 )
+_ENDS = frozenset({"response.completed", "response.incomplete"})
 _NUMBERED = frozenset({"type", "sequence_number"})
 
 
@@ -62,6 +63,7 @@ class ResponsesWriter:
         self._started = False
         self._native = False
         self._head: dict[str, Any] = {}
+        self._last: tuple[str, dict[str, Any]] | None = None  # a provider's own, told at the end
 
     @cached_property
     def _tools(self) -> dict[str, Offered]:
@@ -88,7 +90,7 @@ class ResponsesWriter:
     def end(self, usage: Usage | None = None) -> bytes:
         """The events that finish every item and the response."""
         if self._native:
-            return b""
+            return b"" if self._last is None else self._event(self._last[0], **self._last[1])
         self._usage = self._usage or usage
         ended, _ = items.ended(self._finish)
         events: list[bytes] = []
@@ -137,7 +139,11 @@ class ResponsesWriter:
         elif kind in _TEXTS and ("native", index) in self._items:
             opened = self._items["native", index]
             opened.text = (opened.text or "") + str(raw.get("delta"))
-        return self._event(kind, **{k: v for k, v in raw.items() if k not in _NUMBERED})
+        told = {k: v for k, v in raw.items() if k not in _NUMBERED}
+        if kind in _ENDS:
+            self._last = kind, told
+            return b""
+        return self._event(kind, **told)
 
     def _event(self, kind: str, /, **fields: Any) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **fields}
