@@ -1,7 +1,7 @@
 """Measures Turnout's gateway beside the upstream asked directly.
 
 ``python -m benchmarks.gateway [--seconds 2] [--rounds 3] [--case WORD]... [--peers all]
-[--out FILE] [--plot FILE] [--soak N] [--no-pin] [--json]``. The gateway has one core, the upstream
+[--out FILE] [--plot FILE] [--no-pin] [--json]``. The gateway has one core, the upstream
 and the load another; rounds of all cases are interleaved, and medians over rounds are reported with
 the lowest and the highest CPU time. ``--peers`` adds other gateways, which it installs into the
 user's cache folder at first; those that cannot be had are named with NOT RUN.
@@ -79,20 +79,9 @@ def _row(case: str, gateway: str, found: Sequence[dict[str, Any]]) -> dict[str, 
     return {"case": case, "gateway": gateway, **middle, **spread}
 
 
-def soak(gateway: Started, requests: int, core: int | None) -> dict[str, float]:
-    """Growth of memory over many requests of which a tenth is aborted, after as many to warm up."""
-    grown = []
-    for count in (min(requests, 20_000), requests):
-        load = {"connections": 32, "count": count, "abort": 0.1}
-        spec = Case(name="soak", model="routed", load=load).spec(gateway, 3600)
-        measure.run(spec, gateway.pid, core)
-        grown.append(measure.rss_mb(measure.family(gateway.pid)))
-    return {"requests": requests, "before_mb": grown[0], "after_mb": grown[1]}
-
-
 def show(report: dict[str, Any]) -> None:
     """The tables."""
-    for name in ("machine", "started", "soak", "peers"):
+    for name in ("machine", "started", "peers"):
         if name in report:
             print(f"{name}: {report[name]}")
     for name, why in report.get("not_run", {}).items():
@@ -122,16 +111,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             for g in served
             if g.pid
         }
-        report: dict[str, Any] = {
+        return {
             "machine": describe("uvloop", "httptools", "orjson"),
             "started": started,
             "peers": {p.name: f"{p.version} {p.note}".strip() for p in PEERS},
             "not_run": missing,
             "rows": rounds(served, cases, given.rounds, given.seconds, theirs),
         }
-        if given.soak:
-            report["soak"] = soak(served[1], given.soak, theirs)
-    return report
 
 
 def main() -> None:
@@ -140,7 +126,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--case", action="append", help="only cases whose name holds this")
-    parser.add_argument("--soak", type=int, default=0, help="requests of a memory run")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peers", help="other gateways: all, or names with commas between")

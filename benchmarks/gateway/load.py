@@ -2,8 +2,7 @@
 
 ``python -m benchmarks.gateway.load SPEC`` prints one JSON object. SPEC is a ``Spec`` as JSON.
 Closed loop: each connection asks again as soon as it is answered. Open loop: requests are due at a
-fixed rate and their latency counts from the moment they were due, so that queueing shows. A share
-of the requests may be aborted: their connection is closed instead of waiting for the answer.
+fixed rate and their latency counts from the moment they were due, so that queueing shows.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ _MOMENT = re.compile(rb'"content":" (\d+\.\d+)"')
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What to ask. ``rate`` (requests a second) makes it an open loop; ``count`` ends it early."""
+    """What to ask. ``rate`` (requests a second) makes it an open loop."""
 
     port: int
     body: str
@@ -31,8 +30,6 @@ class Spec:
     connections: int = 1
     seconds: float = 2.0
     rate: float = 0.0
-    count: int = 0
-    abort: float = 0.0
 
     def wire(self) -> bytes:
         """The request's bytes."""
@@ -51,22 +48,20 @@ class Tally:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.until = time.perf_counter() + spec.seconds
-        self.asked = self.failed = self.aborted = self.events = 0
+        self.failed = self.events = 0
         self.latencies: list[float] = []
         self.firsts: list[float] = []
         self.transits: list[float] = []
 
     def more(self) -> bool:
         """Whether another request is to be sent."""
-        over = self.spec.count and self.asked >= self.spec.count
-        return not over and time.perf_counter() < self.until
+        return time.perf_counter() < self.until
 
     def report(self, took: float) -> dict[str, Any]:
         """All figures; times in milliseconds."""
         return {
             "answers": len(self.latencies),
             "failed": self.failed,
-            "aborted": self.aborted,
             "events": self.events,
             "seconds": took,
             **_cuts("", self.latencies),
@@ -107,19 +102,8 @@ class Client(asyncio.Protocol):
 
     def ask(self, due: float) -> None:
         """Sends the request; its latency counts from ``due``."""
-        tally = self._tally
-        tally.asked += 1
         self._due, self._busy, self._first = due, True, True
         self._transport.write(self._wire)
-        share = tally.spec.abort
-        if share and int(tally.asked * share) > int((tally.asked - 1) * share):
-            asyncio.get_running_loop().call_later(0.001, self._abort)
-
-    def _abort(self) -> None:
-        if self._busy:
-            self._tally.aborted += 1
-        self._busy = False
-        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Notes events and whole answers."""
@@ -161,7 +145,7 @@ class Client(asyncio.Protocol):
 
 
 async def closed(spec: Spec, tally: Tally) -> None:
-    """Each of the connections asks for as long as there is time; aborted ones are made anew."""
+    """Each of the connections asks for as long as there is time; one that breaks is made anew."""
     loop = asyncio.get_running_loop()
 
     async def one() -> None:

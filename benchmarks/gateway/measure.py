@@ -79,8 +79,7 @@ def run(spec: Spec, pid: int | None, core: int | None = None) -> dict[str, Any]:
     found["rps"] = found["answers"] / found["seconds"]
     found["events_s"] = found["events"] / found["seconds"]
     if pids:
-        asked = found["answers"] + found["aborted"] or 1
-        found["cpu_us"] = used / asked * 1e6
+        found["cpu_us"] = used / (found["answers"] or 1) * 1e6
         if found["events"]:
             found["cpu_us_event"] = used / found["events"] * 1e6
     return found

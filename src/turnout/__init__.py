@@ -9,29 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# What has its home outside of ``turnout.core``.
 _HOME_OF = {
-    "AllRoutesFailed": "turnout.core",
     "AsyncOpenAI": "turnout.openai",
-    "BudgetExceeded": "turnout.core",
-    "Candidate": "turnout.core",
-    "ConfigError": "turnout.core",
-    "Constraints": "turnout.core",
-    "Decision": "turnout.core",
-    "Exclusion": "turnout.core",
-    "Fault": "turnout.core",
-    "InvalidRequest": "turnout.core",
-    "NoEligibleDeployment": "turnout.core",
     "OpenAI": "turnout.openai",
-    "Outcome": "turnout.core",
-    "ProviderError": "turnout.core",
     "Receipt": "turnout.runtime",
     "Reply": "turnout.runtime",
-    "Request": "turnout.core",
-    "RequestError": "turnout.core",
-    "Route": "turnout.core",
     "Router": "turnout.runtime",
-    "RouterError": "turnout.core",
-    "Usage": "turnout.core",
 }
 
 # Written out for type checkers, which run nothing.
@@ -86,9 +70,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'turnout' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(_HOME_OF.get(name, "turnout.core")), name)
 
 
 def __dir__() -> list[str]:

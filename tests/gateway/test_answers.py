@@ -3,14 +3,13 @@
 import json
 import re
 import socket
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
+from tests.waiting import soon
 from turnout import NoEligibleDeployment
 from turnout.core import Candidate, Exclusion, ExclusionKind
 from turnout.gateway.problem import problem_of
@@ -152,21 +151,15 @@ def _leave_after_first_bytes(w: World, path: str) -> None:
         link.recv(100)
 
 
-def _soon(holds: Callable[[], object]) -> bool:
-    """Whether it comes to hold within three seconds."""
-    until = time.monotonic() + 3
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.01)
-    return bool(holds())
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_a_caller_who_leaves_stops_the_upstream_at_once(path: str) -> None:
     """Few tokens are produced after the caller is gone, and the call's connection is closed."""
     with world(models={"coder": "f-drip20ms-tokens200"}) as w:
         _leave_after_first_bytes(w, path)
-        assert _soon(lambda: w.upstream.invoice and w.upstream.invoice[0].ended_s is not None)
-        assert _soon(lambda: w.upstream.open_connections == 0)
+        assert soon(
+            lambda: w.upstream.invoice and w.upstream.invoice[0].ended_s is not None, within_s=3
+        )
+        assert soon(lambda: w.upstream.open_connections == 0)
         entry = w.upstream.invoice[0]
         assert entry.peer_closed_after is not None
         assert entry.peer_closed_after < 50

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import World, chat, world
+from tests.gateway.world import chat, world
 from tests.providers.worlds import deployment
 from tests.runtime.world import CODE
 from turnout.core import Request
@@ -37,11 +37,6 @@ def agent(**more: Any) -> dict[str, Any]:
         "metadata": {"user_id": USER},
         **more,
     }
-
-
-def sent(w: World) -> Any:
-    """What went to the provider last."""
-    return json.loads(w.upstream.requests[-1].body)
 
 
 def told(where: str, body: dict[str, Any], model: str = "m", *, responses: bool = False) -> Any:
@@ -162,7 +157,7 @@ def test_an_agents_request_is_answered(family: str) -> None:
     with world(family=family) as w:
         answer = w.post("/v1/messages?beta=true", agent(), {"anthropic-beta": "a-2026-01-01"})
         assert answer.status == 200, answer.body
-        assert "billing" not in json.dumps(sent(w))
+        assert "billing" not in json.dumps(w.sent())
 
 
 LONG = "mcp__4e9e25f1-b480-40f3-ba8d-a792f8f6ff07__" + "update_project_deployment_protection"
@@ -189,7 +184,7 @@ def test_long_names_of_tools_are_shortened_and_come_back_whole(*, stream: bool) 
         body = agent(messages=turns, tools=[TOOL], tool_choice=choice, stream=stream)
         answer = w.post("/v1/messages", body)
         assert answer.status == 200, answer.body
-        up = sent(w)
+        up = w.sent()
     name = up["tools"][0]["function"]["name"]
     assert len(name) == 64
     assert up["messages"][2]["tool_calls"][0]["function"]["name"] == name
@@ -205,7 +200,7 @@ def test_an_anthropic_model_gets_them_as_they_are() -> None:
     """It takes 128 characters."""
     with world(family="anthropic") as w:
         answer = w.post("/v1/messages", agent(tools=[TOOL]))
-        assert sent(w)["tools"] == [TOOL]
+        assert w.sent()["tools"] == [TOOL]
     assert answer.json()["content"][-1]["name"] == LONG
 
 

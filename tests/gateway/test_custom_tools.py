@@ -22,16 +22,11 @@ def asked(w: World, **more: Any) -> Answer:
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [PATCH], **more})
 
 
-def sent(w: World) -> Any:
-    """What went to the provider last."""
-    return json.loads(w.upstream.requests[-1].body)
-
-
 def test_the_model_gets_a_function_and_the_caller_its_text() -> None:
     """The grammar is told in words; the one argument is the call's input."""
     with world() as w:
         response = asked(w).json()
-        (tool,) = sent(w)["tools"]
+        (tool,) = w.sent()["tools"]
     assert tool["function"]["name"] == "apply_patch"
     assert tool["function"]["description"].startswith("Changes files.")
     assert PATCH["format"]["definition"] in tool["function"]["description"]
@@ -66,7 +61,7 @@ def test_calls_and_results_of_before_go_up() -> None:
     ]
     with world() as w:
         assert asked(w, input=items).status == 200
-        _, call, result = sent(w)["messages"]
+        _, call, result = w.sent()["messages"]
     (function,) = call["tool_calls"]
     assert json.loads(function["function"]["arguments"]) == {"input": TEXT}
     assert (result["tool_call_id"], result["content"]) == ("c1", "done")
@@ -116,7 +111,7 @@ def test_what_a_search_found_is_read_as_text() -> None:
     with world() as w:
         answer = w.post("/v1/messages", {"model": "auto", "max_tokens": 9, "messages": asks})
         assert answer.status == 200
-        *_, result, user = sent(w)["messages"]
+        *_, result, user = w.sent()["messages"]
     words = "Notes\nnotes.md\nThe yard opens at six."
     assert result["content"] == words
     assert [part["text"] for part in user["content"]] == [words, "Closed on Sunday.", CODE]

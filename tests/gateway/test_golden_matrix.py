@@ -199,7 +199,7 @@ def test_nothing_is_lost(served: World, dialect: str, feature: str, *, stream: b
     answer = served.post(PATHS[dialect], {**body_of(dialect, feature), "stream": stream})
     assert answer.status == 200, answer.body
     said = read(dialect, answer)
-    sent = json.loads(served.upstream.requests[-1].body)
+    sent = served.sent()
     if feature == "tools":
         assert said["calls"] == {"forecast": ARGUMENTS["forecast"]}
         assert said["ids"] == ["call_n7"]
@@ -257,7 +257,7 @@ def test_tool_ids_of_any_form_stay_with_their_results(served: World, dialect: st
     ids = ["functions.forecast:0|" + "x" * 60, "call ü"]
     answer = served.post(PATHS[dialect], _loop(dialect, ids))
     assert answer.status == 200, answer.body
-    sent = json.loads(served.upstream.requests[-1].body)
+    sent = served.sent()
     called, returned = _ids_sent(sent.get("messages") or sent["input"])
     assert called == returned
     assert len(set(called)) == 2
@@ -303,7 +303,7 @@ def test_thoughts_go_back_only_to_the_model_that_signed_them(
         ]
         answer = w.post(PATHS["messages"], body)
         assert answer.status == 200, answer.body
-        sent = json.loads(w.upstream.requests[-1].body)["messages"][1]["content"]
+        sent = w.sent()["messages"][1]["content"]
     assert [b["type"] for b in sent] == (["thinking", "text"] if kept else ["text"])
     if kept:
         assert sent[0]["signature"] == "signed+by+acme/coder=="
@@ -324,7 +324,7 @@ def test_thoughts_of_responses_go_back_as_well(
         more = [*first["output"], {"role": "user", "content": "go on, nonce: n8"}]
         body = asked | {"model": next_model, "input": [QUESTION_ITEM, *more], "stream": False}
         assert w.post(PATHS["responses"], body).status == 200
-        sent = json.loads(w.upstream.requests[-1].body)["messages"][1]["content"]
+        sent = w.sent()["messages"][1]["content"]
     assert [b["type"] for b in sent] == (["thinking", "text"] if kept else ["text"])
     if kept:
         assert sent[0]["signature"] == "signed+by+acme/coder=="

@@ -9,6 +9,7 @@ import pytest
 
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE
+from tests.waiting import soon
 from turnout.core import LedgerError
 
 HOLD_S = 0.15
@@ -129,10 +130,8 @@ def test_a_caller_who_leaves_while_held_ends_it_all() -> None:
         link.request("POST", "/v1/chat/completions", json.dumps(CALLS["/v1/chat/completions"]))
         link.getresponse().read(10)
         link.close()
-        until = time.monotonic() + 10
-        while w.upstream.open_connections or w.gateway._in_flight:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        assert soon(lambda: not w.upstream.open_connections)
+        assert soon(lambda: "turnout_requests_in_flight 1.0" in w.get("/metrics").body.decode())
 
 
 @pytest.mark.parametrize("path", CALLS)

@@ -25,19 +25,14 @@ def asked(w: World, **more: Any) -> Answer:
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [SEARCH], **more})
 
 
-def sent(w: World) -> Any:
-    """What went to the provider last."""
-    return json.loads(w.upstream.requests[-1].body)
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_it_goes_up_as_it_is_and_its_items_come_back_in_order(*, stream: bool) -> None:
     """Before the text, with every event; functions beside it are called as ever."""
     with world(family="openai-responses") as w:
         answer = asked(w, stream=stream, tool_choice={"type": "web_search"})
         assert answer.status == 200, answer.body
-        assert sent(w)["tools"] == [SEARCH]
-        assert sent(w)["tool_choice"] == {"type": "web_search"}
+        assert w.sent()["tools"] == [SEARCH]
+        assert w.sent()["tool_choice"] == {"type": "web_search"}
         events = [json.loads(data) for _, data in answer.events()] if stream else []
         output = (events[-1]["response"] if stream else answer.json())["output"]
         assert [item["type"] for item in output] == ["web_search_call", "message"]
@@ -61,10 +56,10 @@ def test_what_came_back_goes_up_again() -> None:
         first = asked(w).json()["output"]
         again = [{"role": "user", "content": CODE}, *first, {"role": "user", "content": "More"}]
         assert asked(w, input=again).status == 200
-        assert [item.get("type") for item in sent(w)["input"]][1] == "web_search_call"
+        assert [item.get("type") for item in w.sent()["input"]][1] == "web_search_call"
     with world() as w:
         assert asked(w, input=again, tools=[]).status == 200
-        assert [m["role"] for m in sent(w)["messages"]] == ["user", "assistant", "user"]
+        assert [m["role"] for m in w.sent()["messages"]] == ["user", "assistant", "user"]
 
 
 @pytest.mark.parametrize("family", ["openai", "anthropic"])

@@ -14,6 +14,7 @@ import pytest
 
 from tests.gateway.world import Answer, World, chat, messages, world
 from tests.runtime.world import CODE, PATIENT, UNSAFE, config
+from tests.waiting import soon
 from turnout.gateway.access import Access
 from turnout.gateway.openapi import document
 from turnout.ledger import every, store_at, verify
@@ -158,11 +159,11 @@ def test_a_request_whose_caller_leaves_is_not_kept(gate: World) -> None:
     body = json.dumps(CALLS["/v1/chat/completions"]).encode()
     link = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     link.request("POST", "/v1/chat/completions", body, {**KEYED, "idempotency-key": "k"})
-    _until(lambda: len(gate.upstream.invoice) == 1)
+    assert soon(lambda: len(gate.upstream.invoice) == 1)
     assert ask(gate, "k").status == 409
     link.close()
     gate.upstream.scripts.clear()
-    _until(lambda: ask(gate, "k").status == 200)
+    assert soon(lambda: ask(gate, "k").status == 200)
 
 
 def test_a_refusal_is_kept_like_any_answer(gate: World) -> None:
@@ -254,7 +255,7 @@ def test_an_answer_is_there_after_a_restart(tmp_path: Path) -> None:
             first = _call(served, "kept")
             upstream.scripts["acme/coder"] = "f-slow30s"
             link = _send(served, "lost")
-            _until(lambda: len(upstream.invoice) == 2)
+            assert soon(lambda: len(upstream.invoice) == 2)
             served.process.kill()
             served.process.wait()
             link.close()
@@ -273,7 +274,7 @@ def test_two_workers_carry_it_out_once(tmp_path: Path) -> None:
     with FaultyUpstream(scripts={"acme/coder": "f-slow0.3s"}) as upstream:
         settings = config(upstream, ledger=str(ledger), timeouts=PATIENT)
         with serving(settings, options=["--workers", "2"]) as served:
-            _until(lambda: len({_worker(served) for _ in range(10)}) == 2)
+            assert soon(lambda: len({_worker(served) for _ in range(10)}) == 2)
             with ThreadPoolExecutor(50) as pool:
                 answers = list(pool.map(lambda _: _call(served, "same"), range(50)))
             statuses = Counter(status for status, _, _ in answers)
@@ -342,11 +343,3 @@ def _holder(port: int, served_port: int) -> str:
                 except OSError:
                     continue
     raise AssertionError("nobody holds the connection")
-
-
-def _until(done: Any) -> None:
-    """Waits until it is so. Raises AssertionError."""
-    until = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.05)

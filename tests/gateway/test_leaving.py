@@ -3,13 +3,13 @@
 import json
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE
+from tests.waiting import soon
 
 PATHS = {"/v1/chat/completions": chat, "/v1/messages": messages}
 DRAIN = {"on_disconnect": "drain", "drain_s": 10}
@@ -25,14 +25,6 @@ def leave(w: World, path: str, *, stream: bool) -> None:
             link.recv(100)
         else:
             assert soon(lambda: w.upstream.invoice)
-
-
-def soon(holds: Callable[[], Any], within_s: float = 8) -> bool:
-    """Whether it comes to hold in time."""
-    until = time.monotonic() + within_s
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.02)
-    return bool(holds())
 
 
 def settled(w: World) -> list[Any]:

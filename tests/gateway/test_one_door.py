@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import World, chat, messages, world
+from tests.waiting import soon
 from turnout.gateway.access import Access
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}
@@ -228,15 +229,8 @@ def test_a_caller_who_leaves_early_leaves_no_hold(
                 return 0
 
         with _leaving(w, json.dumps(chat(model=model, stream=True)).encode()):
-            _until(lambda: bool(w.upstream.requests) and held() > 0)
-        _until(lambda: held() == 0)
+            assert soon(lambda: bool(w.upstream.requests) and held() > 0)
+        assert soon(lambda: held() == 0)
         calls = len(w.upstream.requests)
         time.sleep(0.5)
         assert len(w.upstream.requests) == calls
-
-
-def _until(holds: Any, within_s: float = 8.0) -> None:
-    until = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)

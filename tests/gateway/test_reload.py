@@ -15,6 +15,7 @@ import yaml
 from tests.gateway.world import chat
 from tests.providers.test_tls import certificate
 from tests.runtime.world import config
+from tests.waiting import soon, soon_here
 from turnout import Router
 from turnout.core import ConfigError
 from turnout.gateway.app import Gateway
@@ -77,7 +78,7 @@ def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") ->
     """Writes the file, and waits until the log says what became of it."""
     before = served.log().count(says)
     served.config_path.write_text(yaml.safe_dump({"ledger": "off", **settings}))
-    asyncio.run(_until(lambda: served.log().count(says) > before))
+    assert soon(lambda: served.log().count(says) > before)
 
 
 def _status(served: Served, headers: dict[str, str] | None = None) -> int:
@@ -167,19 +168,12 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
         with caplog.at_level(logging.ERROR, "turnout.gateway"):
             watching = asyncio.create_task(Reloader(gateway, build, [path], linger_s=0).run())
             path.write_text("two")
-            await _until(lambda: "is not taken" in caplog.text)
+            assert await soon_here(lambda: "is not taken" in caplog.text)
             assert gateway.engine is first
             path.write_text("three")
-            await _until(lambda: gateway.engine is not first)
+            assert await soon_here(lambda: gateway.engine is not first)
         watching.cancel()
         await gateway.engine.aclose()
-
-
-async def _until(true: Any) -> None:
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until
-        await asyncio.sleep(0.05)
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
@@ -194,10 +188,10 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> Non
             assert ssl.get_server_certificate(place) == cert.read_text()
             old = cert.read_text()
             next_key.replace(key)
-            asyncio.run(_until(lambda: "is not taken" in served.log()))
+            assert soon(lambda: "is not taken" in served.log())
             assert ssl.get_server_certificate(place) == old
             next_cert.replace(cert)
-            asyncio.run(_until(lambda: ssl.get_server_certificate(place) == cert.read_text()))
+            assert soon(lambda: ssl.get_server_certificate(place) == cert.read_text())
             assert "--tls-key" in served.log()
 
 

@@ -6,17 +6,12 @@ from typing import Any
 import pytest
 
 from tests.gateway.test_golden_matrix import DIALECTS, PATHS, body_of
-from tests.gateway.world import Answer, World, world
+from tests.gateway.world import Answer, world
 from tests.runtime.world import CODE
 
 FAMILY = "openai-responses"
 SECRET = "encrypted+by+acme/coder=="
 NEXT = "go on, nonce: n8"
-
-
-def sent(w: World) -> Any:
-    """What went to the provider last."""
-    return json.loads(w.upstream.requests[-1].body)
 
 
 def ended(dialect: str, answer: Answer) -> Any:
@@ -72,10 +67,10 @@ def test_thoughts_go_back_to_the_model_that_had_them(dialect: str, *, stream: bo
         for model, kept in (("coder", True), ("strong", False)):
             answer = w.post(PATHS[dialect], more | {"model": model, "stream": False})
             assert answer.status == 200, answer.body
-            thoughts = [item for item in sent(w)["input"] if item.get("type") == "reasoning"]
+            thoughts = [item for item in w.sent()["input"] if item.get("type") == "reasoning"]
             assert [item["encrypted_content"] for item in thoughts] == ([SECRET] if kept else [])
             assert all("id" not in item for item in thoughts)
-            texts = [item for item in sent(w)["input"] if item.get("role") == "assistant"]
+            texts = [item for item in w.sent()["input"] if item.get("role") == "assistant"]
             assert len(texts) == 1
 
 
@@ -89,7 +84,7 @@ def test_an_account_without_summaries_is_asked_without(dialect: str, model: str)
             assert answer.status == 200, answer.body
             assert answer.headers["x-turnout-left-out"] == "summary"
             assert len(w.upstream.requests) == calls
-        assert "summary" not in sent(w)["reasoning"]
+        assert "summary" not in w.sent()["reasoning"]
 
 
 def test_who_asks_for_summaries_and_names_the_model_hears_why_there_are_none() -> None:
@@ -113,7 +108,7 @@ def test_an_answer_of_its_own_kind_passes(*, stream: bool) -> None:
     }
     with world(family=FAMILY, models={"coder": "acme/f-othermodel"}) as w:
         answer = w.post(PATHS["responses"], asked)
-        assert "metadata" not in sent(w)
+        assert "metadata" not in w.sent()
     events = [json.loads(data) for _, data in answer.events()] if stream else []
     body = events[-1]["response"] if stream else answer.json()
     assert body["id"].startswith("resp_r_")

@@ -25,11 +25,6 @@ def asked(w: World, **more: Any) -> Answer:
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [CRM], **more})
 
 
-def sent(w: World) -> Any:
-    """What went to the provider last."""
-    return json.loads(w.upstream.requests[-1].body)
-
-
 def names(body: Any) -> list[str]:
     """The tools that a provider of either family was shown."""
     return [tool.get("function", tool)["name"] for tool in body["tools"]]
@@ -41,7 +36,7 @@ def test_a_namespace_comes_back_apart(family: str, *, stream: bool) -> None:
     """Each of its tools is a function for the model, and its calls name both for the caller."""
     with world(family=family, models=PARALLEL) as w:
         answer = asked(w, stream=stream)
-        assert names(sent(w)) == ["crm__find", "crm__patch"]
+        assert names(w.sent()) == ["crm__find", "crm__patch"]
     if stream:
         events = [json.loads(data) for _, data in answer.events()]
         output = events[-1]["response"]["output"]
@@ -72,7 +67,7 @@ def test_its_calls_of_before_go_up_under_the_same_name() -> None:
     ]
     with world() as w:
         assert asked(w, input=items, tools=[{**CRM, "tools": [long]}]).status == 200
-        body = sent(w)
+        body = w.sent()
     (name,) = names(body)
     assert len(name) == 64
     assert body["messages"][1]["tool_calls"][0]["function"]["name"] == name
@@ -83,10 +78,10 @@ def test_one_of_a_namespace_can_be_demanded_or_allowed() -> None:
     one = {"type": "function", "name": "find", "namespace": "crm"}
     with world() as w:
         assert asked(w, tool_choice=one).status == 200
-        assert sent(w)["tool_choice"]["function"]["name"] == "crm__find"
+        assert w.sent()["tool_choice"]["function"]["name"] == "crm__find"
         allowed = {"type": "allowed_tools", "mode": "auto", "tools": [one]}
         assert asked(w, tool_choice=allowed).status == 200
-        assert names(sent(w)) == ["crm__find"]
+        assert names(w.sent()) == ["crm__find"]
 
 
 def test_a_callers_search_for_tools_is_a_function() -> None:
@@ -103,7 +98,7 @@ def test_a_callers_search_for_tools_is_a_function() -> None:
         }
         items = [{"role": "user", "content": CODE}, call, found, {"role": "user", "content": CODE}]
         again = asked(w, tools=[SEARCH], input=items)
-        body = sent(w)
+        body = w.sent()
     assert names(body) == ["tool_search", "crm__find", "crm__patch"]
     _, before, result, _ = body["messages"]
     assert json.loads(before["tool_calls"][0]["function"]["arguments"]) == call["arguments"]
@@ -116,7 +111,7 @@ def test_a_providers_search_has_nothing_left_to_find() -> None:
     with world() as w:
         later = {**FIND, "defer_loading": True}
         assert asked(w, tools=[later, {"type": "tool_search"}]).status == 200
-        assert names(sent(w)) == ["find"]
+        assert names(w.sent()) == ["find"]
 
 
 def test_tools_may_come_with_the_input() -> None:
@@ -124,8 +119,8 @@ def test_tools_may_come_with_the_input() -> None:
     items = [{"type": "additional_tools", "tools": [CRM]}, {"role": "user", "content": CODE}]
     with world() as w:
         assert asked(w, input=items, tools=[]).status == 200
-        assert names(sent(w)) == ["crm__find", "crm__patch"]
-        assert len(sent(w)["messages"]) == 1
+        assert names(w.sent()) == ["crm__find", "crm__patch"]
+        assert len(w.sent()["messages"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -165,7 +160,7 @@ def test_results_follow_their_calls(family: str) -> None:
     ]
     with world(family=family) as w:
         assert asked(w, input=items, tools=[FIND]).status == 200
-        told = sent(w)["messages"]
+        told = w.sent()["messages"]
     if family == "openai":
         roles = ["user", "assistant", "tool", "assistant", "tool", "user"]
         assert [m["role"] for m in told] == roles
@@ -185,6 +180,6 @@ def test_a_tool_may_tell_something_uncalled() -> None:
     }
     with world() as w:
         assert asked(w, input=[{"role": "user", "content": CODE}, told]).status == 200
-        *_, last = sent(w)["messages"]
+        *_, last = w.sent()["messages"]
     assert last["role"] == "user"
     assert [part["text"] for part in last["content"]] == ["agent__goal:", "Build a yard."]

@@ -11,6 +11,7 @@ import orjson
 
 from tests.gateway.world import Answer, chat, world
 from tests.runtime.world import PATIENT, config
+from tests.waiting import soon
 from turnout.gateway.app import Limits
 from turnout.testing import FaultyUpstream, serving
 
@@ -55,10 +56,7 @@ def test_a_process_without_free_descriptors_lives_and_recovers(tmp_path: Path) -
             assert served.process.poll() is None
             for link in many:
                 link.close()
-            until = time.monotonic() + 20
-            while _asked(served.port) != 200:
-                assert time.monotonic() < until
-                time.sleep(0.1)
+            assert soon(lambda: _asked(served.port) == 200)
             assert served.process.poll() is None
 
 

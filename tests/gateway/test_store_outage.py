@@ -1,14 +1,13 @@
 """A store that dies and comes back: nothing is lost or doubled, nobody is told a wrong 401."""
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.world import Answer, World, chat, world
 from tests.ledger.conftest import running_postgres
+from tests.waiting import soon
 from turnout.gateway.access import Access
 from turnout.ledger import listed, store_at, verify
 from turnout.ledger.sqlite import SqliteStore
@@ -18,13 +17,6 @@ ADMIN = {"x-api-key": "admin-key-0123456789"}
 
 def _ask(w: World, key: str) -> Answer:
     return w.post("/v1/chat/completions", chat(max_tokens=20), {"x-api-key": key})
-
-
-def _eventually(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 @pytest.mark.apt
@@ -40,24 +32,24 @@ def test_postgres_dies_and_comes_back() -> None:
             answers: list[Answer] = []
             under_way = threading.Thread(target=lambda: answers.append(_ask(w, key)))
             under_way.start()
-            _eventually(lambda: len(w.upstream.requests) == 2)
+            assert soon(lambda: len(w.upstream.requests) == 2)
             server.stop()
             under_way.join()
             del w.upstream.scripts["acme/fast"]
             refused = _ask(w, key)
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
             assert refused.json()["error"]["code"] == "ledger_unavailable"
-            _eventually(lambda: w.get("/readyz").json()["status"] == "the ledger cannot record")
+            assert soon(lambda: w.get("/readyz").json()["status"] == "the ledger cannot record")
             # It may have been made elsewhere just before: nobody can say that it is wrong.
-            _eventually(lambda: _ask(w, "tnk_unknown").status == 503)
+            assert soon(lambda: _ask(w, "tnk_unknown").status == 503)
             assert w.get("/healthz").status == 200
             sent = len(w.upstream.requests)
             server.start()
-            _eventually(lambda: w.get("/readyz").status == 200)
+            assert soon(lambda: w.get("/readyz").status == 200)
             assert sent == 2
             assert _ask(w, key).status == 200
             # Until keys were read anew, which is done every 0.4 s, nobody can say.
-            _eventually(lambda: _ask(w, "tnk_unknown").status == 401)
+            assert soon(lambda: _ask(w, "tnk_unknown").status == 401)
             calls = len(w.upstream.invoice)
         store = store_at(place)
         assert verify(store) == []
@@ -71,7 +63,7 @@ def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
     with world(ledger=str(tmp_path / "ledger.db")) as w:
         assert w.get("/readyz").json()["status"] == "ok"
         w.gateway.engine.parts.means.recorder.close()
-        _eventually(lambda: w.get("/readyz").status == 503)
+        assert soon(lambda: w.get("/readyz").status == 503)
         said = w.get("/readyz").json()
         assert said["status"] == "the ledger cannot record"
         assert said["models"]
@@ -91,7 +83,7 @@ def test_a_lost_file_opens_nothing_to_everybody(tmp_path: Path) -> None:
         other.open()
         other.close()
         (tmp_path / "other.db").rename(file)
-        _eventually(lambda: w.get("/readyz").status == 200)
+        assert soon(lambda: w.get("/readyz").status == 200)
         assert _ask(w, "").status == 401
         assert _ask(w, key).status == 401
 

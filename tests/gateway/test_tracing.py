@@ -9,9 +9,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.gateway.test_leaving import leave, soon
+from tests.gateway.test_leaving import leave
 from tests.gateway.world import World, chat, messages, world
 from tests.runtime.world import CODE, UNSAFE
+from tests.waiting import soon
 from turnout.config import load_mapping
 from turnout.core import ConfigError
 from turnout.gateway.tracing import Traces, traces_of

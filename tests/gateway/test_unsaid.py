@@ -136,7 +136,7 @@ def asked(w: World, dialect: str, body: dict[str, Any]) -> tuple[Answer, dict[st
     """The answer, and the last body that a provider got for it."""
     w.upstream.requests.clear()
     answer = w.post(PATHS[dialect], body)
-    return answer, json.loads(w.upstream.requests[-1].body) if w.upstream.requests else {}
+    return answer, w.sent() if w.upstream.requests else {}
 
 
 def told(answer: Answer) -> list[str]:

@@ -4,7 +4,7 @@ import http.client
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import orjson
 
 from tests.gateway.world import chat
 from tests.runtime.world import PATIENT, config
+from tests.waiting import soon
 from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -24,7 +25,7 @@ def test_a_reload_while_workers_start_ends_none() -> None:
             served.process.send_signal(signal.SIGHUP)
             time.sleep(0.05)
         first = _workers(served)
-        _until(lambda: served.log().count("configuration reloaded") >= 2)
+        assert soon(lambda: served.log().count("configuration reloaded") >= 2)
         assert len(_workers(served)) == 2
         assert first <= _workers(served)
         assert served.process.poll() is None
@@ -33,20 +34,20 @@ def test_a_reload_while_workers_start_ends_none() -> None:
 def test_a_worker_that_dies_is_replaced() -> None:
     """Killed, it comes back; the other one goes on."""
     with _two_workers() as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         gone = min(_workers(served))
         os.kill(gone, signal.SIGKILL)
-        _until(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
+        assert soon(lambda: len(_workers(served)) == 2 and gone not in _workers(served))
 
 
 def test_a_worker_that_starts_beside_others_lets_nobody_wait_for_what_it_loads() -> None:
     """It has all of it before its first request; the first of all serves as soon as it can."""
     with _two_workers() as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         first, second = sorted(_workers(served))
         assert (_is_warm(first), _is_warm(second)) == (False, True)
         served.process.send_signal(signal.SIGUSR2)
-        _until(lambda: len(_workers(served)) == 2 and not {first, second} & _workers(served))
+        assert soon(lambda: len(_workers(served)) == 2 and not {first, second} & _workers(served))
         assert all(map(_is_warm, _workers(served)))
 
 
@@ -58,14 +59,14 @@ def _is_warm(pid: int) -> bool:
 def test_what_a_killed_worker_had_under_way_is_not_counted_for_ever() -> None:
     """The gauges are those of who lives; the counters keep what the dead ones had counted."""
     with _two_workers(models={"fast": "f-hang"}) as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         links = [_asked(served.port, chat(model="fast")) for _ in range(4)]
-        _until(lambda: _figure(served.port, "turnout_requests_in_flight") == 5)
+        assert soon(lambda: _figure(served.port, "turnout_requests_in_flight") == 5)
         for pid in _workers(served):
             os.kill(pid, signal.SIGKILL)
         for link in links:
             link.close()
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         assert _figure(served.port, "turnout_requests_in_flight") == 1
         assert _figure(served.port, 'turnout_requests_total{path="/healthz",status="200"}') == 1
 
@@ -73,14 +74,14 @@ def test_what_a_killed_worker_had_under_way_is_not_counted_for_ever() -> None:
 def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
     """Killed again and again as they start, they do not stop the gateway: the other one serves."""
     with _two_workers() as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         stays = min(_workers(served))
         for deaths in (1, 2, 3):
-            _until(lambda: len(_workers(served)) == 2)
+            assert soon(lambda: len(_workers(served)) == 2)
             (young,) = _workers(served) - {stays}
             os.kill(young, signal.SIGKILL)
-            _until(lambda n=deaths: served.log().count("a worker ended") == n)
-        _until(lambda: len(_workers(served)) == 2)
+            assert soon(lambda n=deaths: served.log().count("a worker ended") == n)
+        assert soon(lambda: len(_workers(served)) == 2)
         assert stays in _workers(served)
         waits = [orjson.loads(line)["in_s"] for line in _lines(served, "a worker ended")]
         assert waits == [0.5, 1.0, 2.0]
@@ -89,15 +90,15 @@ def test_workers_that_die_at_their_start_are_replaced_later_each_time() -> None:
 def test_a_worker_that_cannot_start_again_leaves_the_others_serving() -> None:
     """The file is broken by then: it is said, tried again, and it comes back when it is mended."""
     with _two_workers() as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         good = served.config_path.read_text()
         served.config_path.write_text(good + "polcy: {}\n")
         os.kill(max(_workers(served)), signal.SIGKILL)
-        _until(lambda: "exit code 2" in served.log())
+        assert soon(lambda: "exit code 2" in served.log())
         assert "unknown key 'polcy'" in served.log()
         assert _answered(served.port)
         served.config_path.write_text(good)
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         time.sleep(3)
         assert len(_workers(served)) == 2
 
@@ -108,12 +109,12 @@ def test_workers_do_not_leave_the_ledger_that_is_written_for_them(tmp_path: Path
         _both_serve(served)
         text = served.config_path.read_text()
         served.config_path.write_text(text.replace("one.db", "two.db"))
-        _until(lambda: served.log().count("which is written for all workers") == 2)
+        assert soon(lambda: served.log().count("which is written for all workers") == 2)
         assert _answered(served.port)
         before = _workers(served)
         served.process.send_signal(signal.SIGUSR2)
-        _until(lambda: "turnout: ledger: " in served.log())
-        _until(lambda: _workers(served) == before)
+        assert soon(lambda: "turnout: ledger: " in served.log())
+        assert soon(lambda: _workers(served) == before)
     assert not (tmp_path / "two.db").exists()
 
 
@@ -131,7 +132,7 @@ def test_a_rate_limit_that_one_worker_met_is_known_to_all() -> None:
                 if step == "replaced":
                     before = _workers(served)
                     served.process.send_signal(signal.SIGUSR2)
-                    _until(lambda old=before: not old & _workers(served))
+                    assert soon(lambda old=before: not old & _workers(served))
                     _both_serve(served)
                 assert {_status(served.port, chat(model="fast")) for _ in range(30)} == {429}
                 assert len(upstream.entries("f-429-ra60")) == 1, step
@@ -141,11 +142,11 @@ def test_a_rate_limit_that_one_worker_met_is_known_to_all() -> None:
 def test_no_worker_outlives_its_parent() -> None:
     """Killed, the parent cannot tell them: they see it, and leave the address to the next one."""
     with _two_workers() as served:
-        _until(lambda: len(_workers(served)) == 2)
+        assert soon(lambda: len(_workers(served)) == 2)
         workers = _workers(served)
         served.process.kill()
         served.process.wait()
-        _until(lambda: not any(_alive(pid) for pid in workers))
+        assert soon(lambda: not any(_alive(pid) for pid in workers))
 
 
 def test_the_door_for_a_successor_is_gone_with_its_gateway() -> None:
@@ -192,8 +193,8 @@ def _two_workers(
 
 def _both_serve(served: Served) -> None:
     """Waits until they do: only who serves answers a SIGHUP, so that it is asked again."""
-    _until(lambda: len(_workers(served)) == 2)
-    _until(lambda: _reloads(served) == 2)
+    assert soon(lambda: len(_workers(served)) == 2)
+    assert soon(lambda: _reloads(served) == 2)
 
 
 def _reloads(served: Served) -> int:
@@ -256,14 +257,6 @@ def _workers(served: Served) -> set[int]:
     pid = served.process.pid
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return {int(child) for child in text.split()}
-
-
-def _until(done: Callable[[], bool]) -> None:
-    """Waits until it is so. Raises AssertionError."""
-    until = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_a_new_key_is_known_to_every_worker_at_once(tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ class World:
         link.close()
         return answer
 
+    def sent(self) -> Any:
+        """What went to the provider last, decoded."""
+        return json.loads(self.upstream.requests[-1].body)
+
 
 @contextmanager
 def world(

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from tests.waiting import soon
 from turnout.ledger import postgres
 from turnout.ledger.postgres import PostgresStore
 from turnout.ledger.store import StoreFailure
@@ -24,7 +25,7 @@ def test_reads_under_way_hear_that_the_store_closes(postgres_url: str) -> None:
     store.fetch("SELECT 1")
     with ThreadPoolExecutor(READS) as threads:
         reads = [threads.submit(store.fetch, "SELECT pg_sleep(60)") for _ in range(READS)]
-        _until(lambda: all(read.running() for read in reads))
+        assert soon(lambda: all(read.running() for read in reads))
         time.sleep(0.1)  # so that one of them is at the server
         assert _took_s(store.close) < 10
         assert [type(read.exception(timeout=10)) for read in reads] == [StoreFailure] * READS
@@ -84,13 +85,6 @@ def test_a_server_that_does_not_answer_holds_no_commit_for_long(
     store.open()
     store.commit([("SELECT pg_sleep($1)", [(0,)])])
     store.close()
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def _took_s(work: Callable[[], None]) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.money import CATALOG, USD, Told, asked, at_most, decided, outcome, tell, traffic
+from tests.waiting import soon, soon_here
 from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
 from turnout.ledger import Ledger, every, store_at, verify
 from turnout.ledger.charges import Limits
@@ -74,10 +75,10 @@ def test_what_a_killed_guest_held_is_freed(tmp_path: Path) -> None:
             time.sleep(0.05)
         asyncio.run(_hold_for_ever(tmp_path))
     owner, host = _owner(tmp_path)
-    _until(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(1,)])
+    assert soon(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(1,)])
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    _until(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(0,)])
+    assert soon(lambda: owner.store.fetch("SELECT count(*) FROM holds") == [(0,)])
     host.close()
     owner.close()
 
@@ -86,13 +87,6 @@ async def _hold_for_ever(folder: Path) -> None:
     request = asked(1)
     await _guest(folder).decided(request, decided(request), at_most(USD))
     signal.pause()
-
-
-def _until(true: object) -> None:
-    until = time.monotonic() + 20
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -113,10 +107,7 @@ async def test_without_its_owner_nothing_is_promised_and_nothing_is_lost(tmp_pat
         await guest.settled(told.decision)
     owner, host = _owner(tmp_path)
     done = "SELECT count(*) FROM settlements WHERE state <> 'released'"
-    until = time.monotonic() + 20
-    while owner.store.fetch(done) != [(1,)]:
-        assert time.monotonic() < until
-        await asyncio.sleep(0.1)
+    assert await soon_here(lambda: owner.store.fetch(done) == [(1,)])
     await asyncio.to_thread(guest.close)
     host.close()
     await asyncio.to_thread(owner.close)
@@ -153,10 +144,7 @@ async def test_a_clock_set_forward_frees_no_hold_of_a_living_guest(tmp_path: Pat
     ahead_ms = 3_600_000
     assert owner._lapsed(None) == []
     assert store.fetch("SELECT count(*) FROM holds") == [(1,)]
-    until = time.monotonic() + 30
-    while store.fetch("SELECT count(*) FROM holds") != [(0,)]:
-        assert time.monotonic() < until
-        await asyncio.sleep(0.1)
+    assert await soon_here(lambda: store.fetch("SELECT count(*) FROM holds") == [(0,)])
     await asyncio.to_thread(guest.close)
     host.close()
     await asyncio.to_thread(owner.close)

@@ -1,12 +1,13 @@
 """The connection's framing against raw answers: what ends it, what does not, what is reused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from tests.providers.worlds import PATIENT
+from tests.waiting import soon_here
 from turnout.providers import HttpTransport, TransportError, WireRequest, read_all
 from turnout.providers.target import NotAnAddress, target_of
 
@@ -161,7 +162,7 @@ async def test_an_idle_connection_ends_after_its_time() -> None:
         await ask(transport, server)
         (pool,) = transport._pools.values()
         assert pool.standing
-        await _until(lambda: not pool.standing)
+        assert await soon_here(lambda: not pool.standing)
         await ask(transport, server)
         assert server.connections == 2
     await transport.aclose()
@@ -175,7 +176,7 @@ async def test_a_slow_reader_stops_the_reading(transport: HttpTransport) -> None
         response = await transport.send(wire, PATIENT)
         connection = response._connection
         assert connection is not None
-        await _until(lambda: connection._paused)
+        assert await soon_here(lambda: connection._paused)
         await asyncio.sleep(0.05)
         assert connection._waiting_bytes < 2 * 2**20
         found = 0
@@ -221,9 +222,3 @@ def test_urls_that_are_none_are_refused(url: str) -> None:
     assert "\r" not in path
     assert "\n" not in path
     assert " " not in path
-
-
-async def _until(holds: Callable[[], bool], within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110 -- what is waited for has no event
-            await asyncio.sleep(0.01)

@@ -3,8 +3,7 @@
 import asyncio
 import gzip
 import socket
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.providers.worlds import (
     text_of,
     usage_of,
 )
+from tests.waiting import soon_here
 from turnout.core import Fault
 from turnout.providers import HttpTransport, OpenAIChatCodec, Timeouts, TransportError, WireRequest
 from turnout.testing import FaultyUpstream
@@ -352,8 +352,8 @@ async def test_cancelled_calls_leak_nothing(
     for number, answer in enumerate(found):
         assert f"answers n{number}:" in text_of(answer)
     await transport.aclose()
-    await _until(lambda: upstream.open_connections == 0)
-    await _until(lambda: open_files() <= sockets)
+    assert await soon_here(lambda: upstream.open_connections == 0)
+    assert await soon_here(lambda: open_files() <= sockets)
     cancelled = upstream.entries(slow.model)
     assert cancelled
     assert all(entry.completion_tokens < 100 for entry in cancelled)
@@ -451,13 +451,6 @@ async def test_answers_never_meet_in_a_soak(
     before = open_files()
     assert await mixed_calls(upstream, transport, 20_000) >= 14_000
     assert open_files() <= before + 110
-
-
-async def _until(holds: Callable[[], bool], within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_small_writes_are_sent_at_once(

@@ -5,13 +5,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import soon
 from turnout.cli.prove_isolation import Sabotage, isolation
 from turnout.ledger import Ledger
 from turnout.proving import Check, Proof
@@ -142,24 +141,17 @@ def test_an_interrupted_proof_leaves_no_process(proof: tuple[str, ...], processe
     command = [sys.executable, "-m", "turnout", "prove", *proof]
     running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        _until(lambda: len(_group(running.pid)) >= processes)
+        assert soon(lambda: len(_group(running.pid)) >= processes)
         while running.poll() is None:
             running.send_signal(signal.SIGINT)  # one that meets a fork or a query is lost
             with suppress(subprocess.TimeoutExpired):
                 running.wait(2)
         assert running.returncode == 130
-        _until(lambda: not _group(running.pid))
+        assert soon(lambda: not _group(running.pid))
     finally:
         for process in _group(running.pid):
             os.kill(process, signal.SIGKILL)
         running.wait()
-
-
-def _until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def _group(leader: int) -> list[int]:

@@ -8,17 +8,14 @@ taken to do as OpenAI does where the price book has a price for what they read f
 This module does not know what is in a cache.
 """
 
-from functools import lru_cache
-from urllib.parse import urlsplit
-
 from turnout.catalog.catalog import Deployment
 from turnout.catalog.price import Price
+from turnout.core.hosts import is_openai
 
 # No provider keeps a shorter prompt.
 LEAST_TOKENS = 1024
 LIFE_S, LASTING_S = 300.0, 3600.0
 _STEP = 128
-_OPENAI, _OPENAI_AT_AZURE = "api.openai.com", ".openai.azure.com"
 
 
 def is_discounted(price: Price | None, prompt: int) -> bool:
@@ -46,10 +43,4 @@ def bills_writing(deployment: Deployment, price: Price, prompt: int, *, marked: 
     """Whether what is not read of a prompt is written, at a price of its own."""
     if prompt < LEAST_TOKENS or price.rates_for(prompt).cache_write is None:
         return False
-    return marked or _is_openai(deployment.provider.base_url)
-
-
-@lru_cache(maxsize=256)
-def _is_openai(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    return host == _OPENAI or host.endswith(_OPENAI_AT_AZURE)
+    return marked or is_openai(deployment.provider.base_url)

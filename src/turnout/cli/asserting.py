@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import router_of
-from turnout.cli.show import err, out, print_json
+from turnout.cli.show import out, print_json, tell_line
 from turnout.config import load
 from turnout.core import ConfigError, Decision, RequestError, usd_from_pico
 from turnout.core.nearest import did_you_mean
@@ -111,7 +111,7 @@ def _show(file: Path, checked: list[Checked]) -> None:
     for one in checked:
         at = f"{file}: line {one.line.number}"
         if one.error is not None:
-            err.print(f"turnout: {at}: {one.error}")
+            tell_line(file, one.line.number, one.error)
         for name, (expected, found) in one.differs.items():
             out.print(f"{at}: {name}: expected {_said(expected)}, is {_said(found)} ({one.reason})")
     out.print(f"{sum(one.holds for one in checked)} of {len(checked)} lines hold")

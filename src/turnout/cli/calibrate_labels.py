@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import track
 
 from turnout.classifiers import Band, Classifier, LocalClassifier
 from turnout.classifiers.calibrated import encoded
@@ -22,7 +21,7 @@ from turnout.classifiers.calibration import (
 from turnout.cli.files import store
 from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines
-from turnout.cli.show import err, out, print_json, print_table
+from turnout.cli.show import out, print_json, print_table, tell_line, tracked
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
@@ -109,7 +108,7 @@ def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:
                 good.append(line)
             else:
                 bad += 1
-                err.print(f"turnout: {source}: line {line.number}: {why}")
+                tell_line(source, line.number, why)
     return good, bad
 
 
@@ -125,7 +124,7 @@ def _unlabelled(line: Line, known: set[str]) -> str | None:
 def _predicted(good: Sequence[Line], classifier: Classifier) -> list[Labelled]:
     starts = range(0, len(good), _BATCH)
     rows: list[Labelled] = []
-    for start in track(starts, description="classify", console=err, disable=not err.is_terminal):
+    for start in tracked(starts, "classify"):
         part = good[start : start + _BATCH]
         found = classifier.predict_batch([line.messages for line in part])
         rows += [(p, str(line.row["intent"])) for p, line in zip(found, part, strict=True)]

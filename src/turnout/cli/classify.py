@@ -11,14 +11,13 @@ from threading import Thread
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import track
 
 from turnout.classifiers import Classifier, LocalClassifier
 from turnout.cli.asking import Verdict, asked_verdicts
 from turnout.cli.files import check_apart, written
 from turnout.cli.jsonl import Line, line_of, lines
 from turnout.cli.options import LedgerOption, router
-from turnout.cli.show import err
+from turnout.cli.show import err, tell_line, tracked
 from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, Prediction
 from turnout.decision import SafetyRule, served_intent
@@ -54,7 +53,8 @@ def classify(
     bad, missing = 0, Counter[str]()
     check_apart(source, target, "verdicts")
     with opened(source) as file, written(target) as sink, _reader(config, ledger=ledger) as read:
-        for batch in _batches(_shown(lines(file), source), live=_is_live(file)):
+        shown = tracked(lines(file), "classify", _count(source))
+        for batch in _batches(shown, live=_is_live(file)):
             good = [line for line in batch if line.error is None]
             found = read(good)
             missing.update(p.label_failure for _, p in found if p.label_failure)
@@ -64,7 +64,7 @@ def classify(
                     sink.write(line_of(_shape(line, next(verdicts))))
                 else:
                     bad += 1
-                    err.print(f"turnout: {source}: line {line.number}: {line.error}")
+                    tell_line(source, line.number, line.error)
             sink.flush()
     _leave(bad, missing)
 
@@ -178,13 +178,9 @@ def _is_live(file: BinaryIO) -> bool:
         return False
 
 
-def _shown(items: Iterator[Line], source: Path) -> Iterable[Line]:
-    if not err.is_terminal:
-        return items
-    count = None if str(source) == "-" else _count(source)
-    return track(items, description="classify", total=count, console=err)
-
-
-def _count(source: Path) -> int:
+def _count(source: Path) -> int | None:
+    """How many lines there are to show progress by; None where they can be read but once."""
+    if str(source) == "-" or not err.is_terminal:
+        return None
     with opened(source) as file:
         return sum(1 for raw in file if raw.strip())

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Literal, get_args
 
 import typer
@@ -90,8 +89,7 @@ def _signals() -> Iterator[list["subprocess.Popen[bytes]"]]:
     processes: list[subprocess.Popen[bytes]] = []
     at_terminal = any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        del frame
+    def pass_on(number: int, _: object) -> None:
         if not (at_terminal and number == signal.SIGINT):
             for process in processes:
                 process.send_signal(number)

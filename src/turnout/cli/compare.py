@@ -4,13 +4,12 @@ Nothing is called: prompts are counted and decided, answers are taken as measure
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
 
 from turnout.catalog import Deployment, Price
 from turnout.classifiers import Band
@@ -18,7 +17,7 @@ from turnout.cli.asking import label_cost
 from turnout.cli.compare_quality import predicted_quality
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.options import ConfigOption, JsonOption, silent_router
-from turnout.cli.show import err, out, print_json, print_table
+from turnout.cli.show import out, print_json, print_table, tell_line, tracked
 from turnout.core import ConfigError, Decision, RequestError, usd
 from turnout.core.plural import many
 from turnout.decision import input_tokens
@@ -79,7 +78,7 @@ def _baseline(r: Router, name: str | None) -> Deployment:
 def _decided(r: Router, file: Path, assumed: int) -> tuple[list[Case], int]:
     cases, bad = [], 0
     with opened(file) as source:
-        for line in _shown(lines(source)):
+        for line in tracked(lines(source), "compare"):
             problem = line.error
             if problem is None:
                 try:
@@ -88,12 +87,8 @@ def _decided(r: Router, file: Path, assumed: int) -> tuple[list[Case], int]:
                     problem = str(error)
             if problem is not None:
                 bad += 1
-                err.print(f"turnout: {file}: line {line.number}: {problem}")
+                tell_line(file, line.number, problem)
     return cases, bad
-
-
-def _shown(items: Iterable[Line]) -> Iterable[Line]:
-    return track(items, description="compare", console=err) if err.is_terminal else items
 
 
 def _case(line: Line, decision: Decision, assumed: int) -> Case:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
-from rich.progress import track
-
 from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
 from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
-from turnout.cli.show import err
+from turnout.cli.show import tracked
 from turnout.config import Config
 from turnout.core import UNSAFE, usd
 from turnout.decision import folding, served_intent
@@ -103,9 +101,8 @@ def _router(config: Config, *, ledger: bool) -> Router:
 
 def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:
     with asking(r) as ask:
-        answers = ask([case.line for case in inside])
-        count, quiet = len(inside), not err.is_terminal
-        decided = list(track(answers, "ask", total=count, console=err, disable=quiet))
+        count = len(inside)
+        decided = list(tracked(ask([case.line for case in inside]), "ask", count))
     pairs = list(zip(inside, decided, strict=True))
     right = sum(decision.intent == case.wanted for case, (decision, _) in pairs)
     before = sum(case.local == case.wanted for case in inside)

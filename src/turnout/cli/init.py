@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from turnout.cli.options import JsonOption
 from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
 from turnout.cli.show import out, print_json
 from turnout.config import load_text
+from turnout.config.load import recipe
 from turnout.config.plain import plain
 from turnout.core import ConfigError
 from turnout.providers.weights import bundled
@@ -97,8 +97,7 @@ def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _Fir
             "as docs/configuration.md shows"
         )
     if not roles:
-        recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
-        return _First(text=_RECIPE + recipe, found=found, roles={})
+        return _First(text=_RECIPE + recipe(), found=found, roles={})
     return _First(text=text(roles), found=found, roles=roles)
 
 

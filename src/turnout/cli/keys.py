@@ -73,11 +73,7 @@ def create(
             expires_ms=None if expires_days is None else int((now_s + expires_days * 86400) * 1000),
             budgets=own,
         )
-    if json:
-        print_json({**key.as_dict(), "key": secret})
-    else:
-        out.print(secret)
-        err.print(f"{key.id}: keep it now, it is stored as a hash only")
+    _show_secret(key, secret, "keep it now, it is stored as a hash only", json=json)
 
 
 @keys.command("list")
@@ -120,11 +116,8 @@ def rotate(
     """Give a key a new secret; its id, budgets and team stay. It is shown now and never again."""
     with router(config) as found:
         secret, key = found.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
-    if json:
-        print_json({**key.as_dict(), "key": secret})
-    else:
-        out.print(secret)
-        err.print(f"{key.id}: the old secret opens until {_day(key.old_until_ms)} UTC")
+    told = f"the old secret opens until {_day(key.old_until_ms)} UTC"
+    _show_secret(key, secret, told, json=json)
 
 
 @keys.command()
@@ -197,6 +190,15 @@ def remove(id_: IdArgument, *, config: ConfigOption = None) -> None:
     with router(config) as found:
         found.accounts.remove_budget(id_)
     out.print(f"{id_} is removed")
+
+
+def _show_secret(key: Key, secret: str, told: str, *, json: bool) -> None:
+    """The secret alone on standard output, for scripts."""
+    if json:
+        print_json({**key.as_dict(), "key": secret})
+    else:
+        out.print(secret)
+        err.print(f"{key.id}: {told}")
 
 
 def _budget(fields: dict[str, Any]) -> Budget:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.progress import track
 
 from turnout.cli.files import check_apart, written
 from turnout.cli.jsonl import line_of
-from turnout.cli.show import err, out
+from turnout.cli.show import err, out, tell_line, tracked
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
@@ -44,16 +43,14 @@ def predict(
     first = next(batches, [])  # a source that cannot be read is told before a file is made
     count, bad, empty = 0, 0, list[int]()
     with written(target) as file:
-        for part in track(
-            chain([first], batches), "predicting", console=err, disable=not err.is_terminal
-        ):
+        for part in tracked(chain([first], batches), "predicting"):
             texts = [_text(line) for line in part]
             found = predictor.predict_all(texts).tolist()
             for line, text, values in zip(part, texts, found, strict=True):
                 file.write(line_of(_shape(line, predictor.models, values)))
                 if line.problem:
                     bad += 1
-                    err.print(f"turnout: {prompts}: line {line.number}: {line.problem}")
+                    tell_line(prompts, line.number, line.problem)
                 elif not text.text.strip():
                     empty.append(line.number)
             count += len(part)

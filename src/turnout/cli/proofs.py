@@ -11,8 +11,8 @@ import typer
 
 from turnout.cli.show import err, out, print_json
 from turnout.proving import Check, Proof
+from turnout.proving.report import Shown
 
-Shown = Callable[[int], None]
 Test = Callable[[Path, Shown, int], Check | Iterable[Check]]
 
 SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new one is drawn.")]

@@ -1,18 +1,14 @@
 """``turnout prove``: break things on purpose, print what was lost, exit 1 when anything was."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from turnout.cli.options import JsonOption
-from turnout.cli.proofs import SeedOption, Shown, Test, percent, prove
+from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
-from turnout.proving import Check
-
-LedgerSabotage = Literal["durability", "hold"]
-BudgetSabotage = Literal["no-hold", "no-release"]
-IsolationSabotage = Literal["foreign-ids", "crossed-replies"]
-BillingSabotage = Literal["extra-calls", "wrong-price"]
+from turnout.proving import Check, sabotages
+from turnout.proving.report import Shown
 
 app = typer.Typer(
     name="prove", help="Prove a promise: PASS or FAIL, figures and the seed.", no_args_is_help=True,
@@ -29,7 +25,7 @@ def ledger(
     enospc: Annotated[bool, typer.Option(help="Fill a small disk.")] = True,
     eio: Annotated[bool, typer.Option(help="Let fsync fail.")] = True,
     sabotage: Annotated[
-        LedgerSabotage | None, typer.Option(help="Break the ledger; this must then fail.")
+        sabotages.Ledger | None, typer.Option(help="Break the ledger; this must then fail.")
     ] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
@@ -69,7 +65,7 @@ def billing(
     *,
     requests: Annotated[int, typer.Option(min=1, help="Requests through all faults.")] = 1000,
     sabotage: Annotated[
-        BillingSabotage | None, typer.Option(help="Break the account; this must then fail.")
+        sabotages.Billing | None, typer.Option(help="Break the account; this must then fail.")
     ] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
@@ -97,7 +93,7 @@ def budget(
         str | None, typer.Option(help="A postgresql:// URL of an empty database; else SQLite.")
     ] = None,
     sabotage: Annotated[
-        BudgetSabotage | None, typer.Option(help="Break the budgets; this must then fail.")
+        sabotages.Budget | None, typer.Option(help="Break the budgets; this must then fail.")
     ] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
@@ -125,7 +121,7 @@ def isolation(
     requests: Annotated[int, typer.Option(min=1, help="Of all tenants.")] = 10_000,
     cancel: Annotated[str, typer.Option(help="Share that leaves early, as 30%.")] = "30%",
     sabotage: Annotated[
-        IsolationSabotage | None, typer.Option(help="Break the gateway; this must then fail.")
+        sabotages.Isolation | None, typer.Option(help="Break the gateway; this must then fail.")
     ] = None,
     seed: SeedOption = None,
     json: JsonOption = False,

@@ -1,24 +1,21 @@
 """``turnout prove streams|storm|restart``, and ``turnout soak``: the gateway's promises."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from turnout.cli.extras import need
 from turnout.cli.options import JsonOption
 from turnout.cli.proofs import SeedOption, Test, percent, prove
+from turnout.proving import sabotages
 
-StreamsSabotage = Literal["clean-end", "no-fallback"]
-StormSabotage = Literal["no-budget"]
-RestartSabotage = Literal["abrupt", "taken"]
-SoakSabotage = Literal["leak"]
 _BREAK = "Break the gateway; this must then fail."
 
 
 def streams(
     *,
     requests: Annotated[int, typer.Option(min=1, help="Requests through all faults.")] = 10_000,
-    sabotage: Annotated[StreamsSabotage | None, typer.Option(help=_BREAK)] = None,
+    sabotage: Annotated[sabotages.Streams | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -40,7 +37,7 @@ def storm(
     fail: Annotated[str, typer.Option(help="Share of calls that fail, in percent.")] = "100%",
     rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 25.0,
     phase_s: Annotated[float, typer.Option(min=1, help="Seconds of each phase.")] = 12.0,
-    sabotage: Annotated[StormSabotage | None, typer.Option(help=_BREAK)] = None,
+    sabotage: Annotated[sabotages.Storm | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -61,7 +58,7 @@ def restart(
     times: Annotated[int, typer.Option(min=0, help="Restarts, every other one of all.")] = 50,
     streams: Annotated[int, typer.Option(min=1, help="Streams under way at any time.")] = 200,
     configs: Annotated[int, typer.Option(min=0, help="Broken configurations.")] = 200,
-    sabotage: Annotated[RestartSabotage | None, typer.Option(help=_BREAK)] = None,
+    sabotage: Annotated[sabotages.Restart | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -83,7 +80,7 @@ def soak(
     requests: Annotated[
         int, typer.Option(min=80_000, help="Requests, a tenth of them aborted.")
     ] = (100_000),
-    sabotage: Annotated[SoakSabotage | None, typer.Option(help=_BREAK)] = None,
+    sabotage: Annotated[sabotages.Soak | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from turnout.core import ConfigError
 from turnout.gateway.recent import Recent
 from turnout.ledger import Ledger
 from turnout.proving import Check
 from turnout.proving.isolation import meet, settings
+from turnout.proving.report import Shown, unseen
+from turnout.proving.sabotages import Isolation as Sabotage
 from turnout.runtime import Router
 from turnout.testing import FaultyUpstream
-
-Sabotage = Literal["foreign-ids", "crossed-replies"]
 
 
 def isolation(
@@ -28,7 +28,7 @@ def isolation(
     folder: Path,
     *,
     sabotage: Sabotage | None = None,
-    shown: Callable[[int], None] = lambda _: None,
+    shown: Shown = unseen,
 ) -> Check:
     """``requests`` of ``tenants`` through a real gateway and a real upstream."""
     import uvloop

@@ -2,9 +2,10 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from turnout.runtime import Router
+
+T = TypeVar("T")
 
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± [\d.]+)?")
 _NOTHING = frozenset({"", "-", "unknown"})
@@ -49,6 +52,20 @@ def waiting(what: str) -> Iterator[None]:
         return
     with err.status(what):
         yield
+
+
+def tracked(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """The items, counted on a terminal as they are taken."""
+    if not err.is_terminal:
+        return items
+    from rich.progress import track
+
+    return track(items, what, total, console=err)
+
+
+def tell_line(source: Path, number: int, problem: str) -> None:
+    """Says what is wrong with a line of a file that is read on."""
+    err.print(f"turnout: {source}: line {number}: {problem}")
 
 
 def share(part: int | None, whole: int | None) -> str:

@@ -54,8 +54,12 @@ def load(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> 
     path = config_path(given, environ)
     if path is not None:
         return load_file(path, environ)
-    recipe = files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
-    return load_text(recipe, environ)
+    return load_text(recipe(), environ)
+
+
+def recipe() -> str:
+    """The shipped configuration, as YAML."""
+    return files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
 
 
 def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:

@@ -1,3 +1,20 @@
-"""The names and addresses by which a machine calls itself."""
+"""Hosts by their names: this machine itself, and OpenAI's."""
+
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+OPENAI = "api.openai.com"
+_AT_AZURE = ".openai.azure.com"
+
+
+@lru_cache(maxsize=256)
+def host_of(base_url: str) -> str:
+    """The host of an address; empty without one."""
+    return urlsplit(base_url).hostname or ""
+
+
+def is_openai(base_url: str) -> bool:
+    """Whether OpenAI's models are there, its own or Azure's."""
+    host = host_of(base_url)
+    return host == OPENAI or host.endswith(_AT_AZURE)

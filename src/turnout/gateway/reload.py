@@ -6,9 +6,10 @@ and requests under way end on the engine they began with.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from turnout.core import RouterError
 from turnout.gateway.app import Gateway
@@ -47,7 +48,7 @@ class Reloader:
         self._seen: Stamps = {}
         self._seen = self._stamps()
         self._reloading = asyncio.Lock()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
         """Looks for changes until it is cancelled."""
@@ -73,10 +74,18 @@ class Reloader:
                 return False
             old = self._gateway.take(engine)
             _LOG.info("configuration reloaded")
-            task = asyncio.create_task(self._end(old, recording=shared))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._begin(self._end(old, recording=shared))
             return True
+
+    def reload_soon(self) -> None:
+        """As ``reload``, for who cannot wait for it."""
+        self._begin(self.reload())
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Has the loop do it; a task that nobody holds may vanish on the way."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _succeeds(self, engine: Engine) -> bool:
         """Whether it goes on with the recorder of the one that serves; else its own is open.

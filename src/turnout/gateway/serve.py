@@ -109,7 +109,7 @@ async def serve(
 def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
     """What signals ask for is done meanwhile."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, _reload_soon, reloader)
+    loop.add_signal_handler(signal.SIGHUP, reloader.reload_soon)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
     loop.add_signal_handler(signal.SIGTERM, stopping.gently.set)
     loop.add_signal_handler(signal.SIGINT, stopping.interrupt)
@@ -209,15 +209,6 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
-
-
-_reloads: "set[asyncio.Task[bool]]" = set()
-
-
-def _reload_soon(reloader: Reloader) -> None:
-    task = asyncio.ensure_future(reloader.reload())
-    _reloads.add(task)
-    task.add_done_callback(_reloads.discard)
 
 
 def bounds(limits: Limits, patience: Patience) -> Bounds:

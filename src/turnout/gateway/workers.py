@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
 
 from turnout.gateway.siblings import SERVES, Kept, Lines, put
 
@@ -69,19 +68,16 @@ class Workers:
             self._await_word()
         return self._end()
 
-    def _handlers(self) -> "dict[signal.Signals, Callable[[int, FrameType | None], None]]":
-        def stop(number: int, frame: FrameType | None) -> None:
-            del number, frame
+    def _handlers(self) -> dict[signal.Signals, Callable[..., None]]:
+        def stop(*_: object) -> None:
             self._stopping = True
 
-        def reload(number: int, frame: FrameType | None) -> None:
-            del number, frame
+        def reload(*_: object) -> None:
             for place in self._places:
                 if place.worker is not None:
                     place.worker.process.send_signal(signal.SIGHUP)
 
-        def replace(number: int, frame: FrameType | None) -> None:
-            del number, frame
+        def replace(*_: object) -> None:
             self._replacing = True
 
         return {

@@ -5,69 +5,58 @@ Source: platform.claude.com/docs/en/api/messages.
 This module does not know connections, clocks or prices.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
-
-import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Body, Chunk, Fault, InvalidRequest, Request
+from turnout.core import Body, Chunk, Fault, Request
+from turnout.core.hosts import host_of
 from turnout.providers.answer_body import read_answer
 from turnout.providers.anthropic_answer import read_message
 from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.calling import calling
-from turnout.providers.families import MarkedCodec
+from turnout.providers.families import NativeCodec
 from turnout.providers.instructions import unbooked
-from turnout.providers.protocol import WireRequest
 from turnout.providers.tool_ids import opaque_user
 from turnout.providers.unsaid import unsaid_in_messages, unsaid_natively
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnthropicCodec(MarkedCodec):
+class AnthropicCodec(NativeCodec):
     """The codec for one deployment."""
 
     _streams = AnthropicStreamDecoder
-
-    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        native = request.native if request.dialect == "messages" else None
-        try:
-            body = self._body(request, native, deployment)
-            lost = unsaid_natively(native, body) if native else unsaid_in_messages(request, body)
-            unsaid = tuple(lost)
-        except (AttributeError, LookupError, TypeError) as error:
-            message = "a value in messages or tools has another type than the API gives it"
-            raise InvalidRequest(f"{message}: {error}", field="messages") from error
-        if stream:
-            body["stream"] = True
-        return WireRequest(
-            url=f"{deployment.provider.base_url.rstrip('/')}/messages",
-            body=_dump(body),
-            headers=_headers(request, deployment.provider),
-            unsaid=unsaid,
-            translated=request.native is not None and native is None,
-        )
+    _dialect = "messages"
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
         return read_answer(body, lambda payload: read_message(payload, self.mark), self.secrets)
 
-    def _body(
+    def _said(
         self, request: Request, native: Body | None, deployment: Deployment
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Iterable[str]]:
         if native is None:
-            return messages_body(request, deployment.card, self.mark)
-        names = frozenset({deployment.id, deployment.model})
-        body = native_body(native, request, deployment.model, names, self.mark)
-        return body if _is_anthropic(deployment) else _readdressed(body)
+            body = messages_body(request, deployment.card, self.mark)
+            return body, unsaid_in_messages(request, body)
+        trust = request.model in (deployment.id, deployment.model)
+        body = native_body(native, deployment.model, self.mark, trust=trust)
+        body = body if _is_anthropic(deployment) else _readdressed(body)
+        return body, unsaid_natively(native, body)
+
+    def _headers(self, request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+        del stream
+        headers = {"content-type": "application/json", "x-request-id": request.id}
+        for name in ("anthropic-beta", "traceparent"):
+            if name in request.tags:
+                headers[name] = request.tags[name]
+        return calling(provider, headers)
 
 
 def _is_anthropic(deployment: Deployment) -> bool:
-    host = urlsplit(deployment.provider.base_url).hostname or ""
+    host = host_of(deployment.provider.base_url)
     return host == "anthropic.com" or host.endswith(".anthropic.com")
 
 
@@ -78,21 +67,3 @@ def _readdressed(body: dict[str, Any]) -> dict[str, Any]:
     if "user_id" in told:
         found["metadata"] = {**told, "user_id": opaque_user(told["user_id"])}
     return found
-
-
-def _headers(request: Request, provider: Provider) -> dict[str, str]:
-    headers = {"content-type": "application/json", "x-request-id": request.id}
-    for name in ("anthropic-beta", "traceparent"):
-        if name in request.tags:
-            headers[name] = request.tags[name]
-    return calling(provider, headers)
-
-
-def _dump(body: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body)
-    except orjson.JSONEncodeError as error:
-        raise InvalidRequest(
-            f"the request body cannot be written as JSON ({error}); use plain JSON values",
-            field="body",
-        ) from error

@@ -7,7 +7,6 @@ Source: platform.claude.com/docs/en/build-with-claude/extended-thinking.
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.core import Request
 from turnout.providers.anthropic_thinking import in_words_of
 from turnout.providers.instructions import by_the_user, takes_anywhere
 from turnout.providers.signatures import unmarked
@@ -16,11 +15,8 @@ from turnout.providers.tool_ids import portable
 Block = Mapping[str, Any]
 
 
-def native_body(
-    native: Mapping[str, Any], request: Request, model: str, names: frozenset[str], mark: str
-) -> dict[str, Any]:
-    """The body for ``model``; asking for one of ``names`` means that the caller chose it."""
-    trust = request.model in names
+def native_body(native: Mapping[str, Any], model: str, mark: str, *, trust: bool) -> dict[str, Any]:
+    """The body for ``model``; ``trust`` says that the caller chose it."""
     # Who chose the model knows its words; others wrote for whichever model is theirs.
     told = native if trust else in_words_of(model, native)
     body = {**told, "model": model}

@@ -8,14 +8,11 @@ This module does not know requests or transports.
 
 from typing import Any, Unpack
 
-import orjson
-
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
-from turnout.providers.errors import ErrorText, classify, error_in
+from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import a_text, an_index, an_object, text_or_none
-from turnout.providers.openai_chunks import Malformed
 from turnout.providers.signatures import marked, told
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
@@ -32,21 +29,13 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._usage: list[object] = []
         self._stopped = False
 
-    def _read(self, event: Event) -> Chunk | Fault | None:
-        try:
-            payload = orjson.loads(event.data)
-            if not isinstance(payload, dict):
-                raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
-            if payload.get("type") == "error" or event.type == "error":
-                error = error_in(payload) or ErrorText(message=event.data)
-                return self._fail(classify(None, error, secrets=self._secrets))
-            chunk = self._chunk(payload)
-        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
-            return self._skip(str(problem))
-        self._malformed = None
-        return chunk
+    def _error(self, payload: dict[str, Any], event: Event) -> ErrorText | None:
+        if payload.get("type") == "error" or event.type == "error":
+            return error_in(payload) or ErrorText(message=event.data)
+        return None
 
-    def _chunk(self, payload: dict[str, Any]) -> Chunk | Fault | None:
+    def _chunk(self, payload: dict[str, Any], event: Event) -> Chunk | Fault | None:
+        del event
         kind = payload.get("type")
         if kind == "message_start":
             message = an_object(payload["message"])

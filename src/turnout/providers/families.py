@@ -1,15 +1,19 @@
-"""What the codecs of all families do alike: marks, secrets, and what an error answer means.
+"""What the codecs of all families do alike: marks, secrets, bytes, and what an error answer means.
 
-This module does not know bodies.
+This module does not know what a body says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from turnout.catalog import Deployment
-from turnout.core import Fault
+import orjson
+
+from turnout.catalog import Deployment, Provider
+from turnout.core import Body, Dialect, Fault, InvalidRequest, Request
+from turnout.providers.calling import calling
 from turnout.providers.errors import classify, read_error
+from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
@@ -47,3 +51,67 @@ class MarkedCodec(DiscreetCodec):
         return self._streams(
             mark=self.mark, secrets=self.secrets, max_event_bytes=self.max_event_bytes
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeCodec(MarkedCodec):
+    """A codec that passes on what came in its own dialect, and translates the rest."""
+
+    _dialect: ClassVar[Dialect]
+
+    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
+        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
+        native = request.native if request.dialect == self._dialect else None
+        try:
+            body, lost = self._said(request, native, deployment)
+            unsaid = tuple(lost)
+        except (AttributeError, LookupError, TypeError) as error:
+            message = "a value in messages or tools has another type than the API gives it"
+            raise InvalidRequest(f"{message}: {error}", field="messages") from error
+        if stream:
+            body["stream"] = True
+        return WireRequest(
+            url=f"{deployment.provider.base_url.rstrip('/')}/{self._dialect}",
+            body=dump(body),
+            headers=self._headers(request, deployment.provider, stream=stream),
+            unsaid=unsaid,
+            translated=request.native is not None and native is None,
+        )
+
+    def _said(
+        self, request: Request, native: Body | None, deployment: Deployment
+    ) -> tuple[dict[str, Any], Iterable[str]]:
+        """The body, and what of the request it leaves out."""
+        raise NotImplementedError
+
+    def _headers(self, request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+        return headers_of(request, provider, stream=stream)
+
+
+def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
+    """The headers of a call; the provider's own ones win."""
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream" if stream else "application/json",
+        "X-Request-Id": request.id,
+    }
+    if "traceparent" in request.tags:
+        headers["traceparent"] = request.tags["traceparent"]
+    return calling(provider, headers)
+
+
+def dump(body: dict[str, Any]) -> bytes:
+    """The body as JSON. Raises InvalidRequest for a value that JSON has no form for."""
+    try:
+        return orjson.dumps(body, default=_plain)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(
+            f"the request body cannot be written as JSON ({error}); use plain JSON values",
+            field="body",
+        ) from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"type {type(value).__name__} is not JSON")

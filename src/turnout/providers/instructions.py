@@ -71,6 +71,13 @@ def unbooked(system: object) -> Any:
     return system
 
 
+def opened(messages: Sequence[Item]) -> Sequence[Item]:
+    """Chat messages without that line in the first, which goes where it says nothing else."""
+    first, *rest = messages
+    content = unbooked(first.get("content"))
+    return [{**first, "content": content}, *rest] if content or not rest else rest
+
+
 def _is_booked(part: object) -> bool:
     text = part.get("text") if isinstance(part, Mapping) else None
     return isinstance(text, str) and _BOOKED.fullmatch(text) is not None

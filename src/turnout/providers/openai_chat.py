@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from msgspec import structs
 
 from turnout.catalog import Deployment, Provider
-from turnout.core import Chunk, Delta, Fault, InvalidRequest, Request
+from turnout.core import Chunk, Delta, Fault, Request
 from turnout.core.request import OBJECT
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.calling import calling
-from turnout.providers.families import MarkedCodec
-from turnout.providers.instructions import in_front, unbooked
+from turnout.providers.families import MarkedCodec, dump, headers_of
+from turnout.providers.instructions import in_front, opened
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
@@ -109,10 +107,7 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> li
 
     What it does not take at all is left out, and named.
     """
-    first, *rest = body["messages"]
-    content = unbooked(first.get("content"))
-    body["messages"] = [{**first, "content": content}, *rest] if content or not rest else rest
-    body["messages"] = as_texts(body["messages"])
+    body["messages"] = as_texts(opened(body["messages"]))
     if not takes_late_instructions(provider):
         body["messages"] = in_front(body["messages"])
     if request.dialect == "messages" and body.get("tools"):
@@ -147,32 +142,3 @@ def _portable(message: Any, mark: str) -> Any:
 def _portable_call(call: Any) -> Any:
     ident = call.get("id") if isinstance(call, Mapping) else None
     return {**call, "id": portable(ident)} if isinstance(ident, str) else call
-
-
-def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
-    """The headers of a call; the provider's own ones win."""
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "text/event-stream" if stream else "application/json",
-        "X-Request-Id": request.id,
-    }
-    if "traceparent" in request.tags:
-        headers["traceparent"] = request.tags["traceparent"]
-    return calling(provider, headers)
-
-
-def dump(body: dict[str, Any]) -> bytes:
-    """The body as JSON. Raises InvalidRequest for a value that JSON has no form for."""
-    try:
-        return orjson.dumps(body, default=_plain)
-    except orjson.JSONEncodeError as error:
-        raise InvalidRequest(
-            f"the request body cannot be written as JSON ({error}); use plain JSON values",
-            field="body",
-        ) from error
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"type {type(value).__name__} is not JSON")

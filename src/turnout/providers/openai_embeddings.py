@@ -12,8 +12,7 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
 from turnout.providers.answer_body import read_answer
-from turnout.providers.families import DiscreetCodec
-from turnout.providers.openai_chat import dump, headers_of
+from turnout.providers.families import DiscreetCodec, dump, headers_of
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest

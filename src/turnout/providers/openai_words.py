@@ -11,13 +11,11 @@ ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from turnout.catalog import Provider
 from turnout.core import InvalidRequest
-from turnout.core.hosts import LOOPBACK
+from turnout.core.hosts import LOOPBACK, OPENAI, host_of, is_openai
 from turnout.providers.tool_schemas import in_google_words, with_schema
 
 _OLD_CAP, _NEW_CAP = "max_tokens", "max_completion_tokens"
@@ -25,13 +23,11 @@ _NEW_ROLE, _OLD_ROLE = "developer", "system"
 
 _GOOGLE = "generativelanguage.googleapis.com"
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-_OPENAI = "api.openai.com"
 _OPENROUTER = "openrouter.ai"
-_OPENAI_AT_AZURE = ".openai.azure.com"
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
 # take it too. Others may refuse a field they do not know, so they are not sent it.
 _REPORTS_USAGE = LOOPBACK | {
-    _OPENAI,
+    OPENAI,
     "api.deepseek.com",
     "api.x.ai",
     "api.groq.com",
@@ -51,7 +47,7 @@ _TAKES_TOP_K = LOOPBACK | {
     "api.deepinfra.com",
 }
 # The most stops that a host takes, where that is documented.
-_MOST_STOPS = {_OPENAI: 4, "api.groq.com": 4}
+_MOST_STOPS = {OPENAI: 4, "api.groq.com": 4}
 
 Words = Literal["new", "old", "both"]
 
@@ -74,7 +70,7 @@ def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
             {**message, "role": _OLD_ROLE} if message.get("role") == _NEW_ROLE else message
             for message in body["messages"]
         ]
-    if _host(provider.base_url) == _GOOGLE:
+    if host_of(provider.base_url) == _GOOGLE:
         body["messages"] = [_without_signature(message) for message in body["messages"]]
         if body.get("tools"):
             body["tools"] = [with_schema(tool, in_google_words) for tool in body["tools"]]
@@ -93,7 +89,7 @@ def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def reports_usage(provider: Provider) -> bool:
     """Whether a stream's usage can be asked for there."""
-    return provider.family == "embedded" or _host(provider.base_url) in _REPORTS_USAGE
+    return provider.family == "embedded" or host_of(provider.base_url) in _REPORTS_USAGE
 
 
 def takes_late_instructions(provider: Provider) -> bool:
@@ -103,20 +99,20 @@ def takes_late_instructions(provider: Provider) -> bool:
 
 def unknown_to(provider: Provider) -> tuple[str, ...]:
     """The fields of other APIs for which it would refuse a request, or look past them."""
-    host = _host(provider.base_url)
+    host = host_of(provider.base_url)
     hints = _CACHE_HINTS if host in _NO_CACHE_KEY else ()
     return hints if host in _TAKES_TOP_K or provider.family == "embedded" else (*hints, "top_k")
 
 
 def takes_cache_marks(provider: Provider) -> bool:
     """Whether a prompt may say where its cache ends, as for Anthropic."""
-    return _host(provider.base_url) == _OPENROUTER
+    return host_of(provider.base_url) == _OPENROUTER
 
 
 def check_stops(provider: Provider, stop: object) -> None:
     """Raises InvalidRequest for more stops than the provider takes, since none may be left out."""
-    host = _host(provider.base_url)
-    most = _MOST_STOPS.get(_OPENAI if host.endswith(_OPENAI_AT_AZURE) else host)
+    host = host_of(provider.base_url)
+    most = _MOST_STOPS.get(OPENAI if is_openai(provider.base_url) else host)
     if most is not None and isinstance(stop, list | tuple) and len(stop) > most:
         raise InvalidRequest(
             f"stop has {len(stop)} texts; {provider.name} takes at most {most}", field="stop"
@@ -124,12 +120,6 @@ def check_stops(provider: Provider, stop: object) -> None:
 
 
 def _words(base_url: str) -> Words:
-    host = _host(base_url)
-    if host in LOOPBACK:
+    if host_of(base_url) in LOOPBACK:
         return "both"  # local servers take either word for the cap
-    return "new" if host == _OPENAI or host.endswith(_OPENAI_AT_AZURE) else "old"
-
-
-@lru_cache(maxsize=256)
-def _host(base_url: str) -> str:
-    return urlsplit(base_url).hostname or ""
+    return "new" if is_openai(base_url) else "old"

@@ -5,16 +5,15 @@ Source: platform.openai.com/docs/api-reference/responses.
 This module does not know connections, clocks or prices.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
-from turnout.core import Body, Chunk, Fault, InvalidRequest, Request
+from turnout.core import Body, Chunk, Fault, Request
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import MarkedCodec
-from turnout.providers.openai_chat import dump, headers_of
+from turnout.providers.families import NativeCodec
 from turnout.providers.openai_chunks import Malformed
-from turnout.providers.protocol import WireRequest
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
@@ -24,29 +23,11 @@ from turnout.providers.unsaid import unsaid_in_responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResponsesCodec(MarkedCodec):
+class ResponsesCodec(NativeCodec):
     """The codec for one deployment."""
 
     _streams = ResponsesStreamDecoder
-
-    def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
-        native = request.native if request.dialect == "responses" else None
-        try:
-            body = self._body(request, native, deployment)
-            unsaid = () if native is not None else tuple(unsaid_in_responses(request))
-        except (AttributeError, LookupError, TypeError) as error:
-            message = "a value in messages or tools has another type than the API gives it"
-            raise InvalidRequest(f"{message}: {error}", field="messages") from error
-        if stream:
-            body["stream"] = True
-        return WireRequest(
-            url=f"{deployment.provider.base_url.rstrip('/')}/responses",
-            body=dump(body),
-            headers=headers_of(request, deployment.provider, stream=stream),
-            unsaid=unsaid,
-            translated=request.native is not None and native is None,
-        )
+    _dialect = "responses"
 
     def decode(self, body: bytes) -> Chunk | Fault:
         """A whole answer, or the fault of a body that is none."""
@@ -66,10 +47,12 @@ class ResponsesCodec(MarkedCodec):
         except (AttributeError, LookupError, TypeError) as error:
             raise Malformed(str(error)) from error
 
-    def _body(
+    def _said(
         self, request: Request, native: Body | None, deployment: Deployment
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Iterable[str]]:
         if native is None:
-            return responses_body(request, deployment.model, self.mark)
-        names = frozenset({deployment.id, deployment.model})
-        return native_body(native, request, deployment.model, names, self.mark)
+            body = responses_body(request, deployment.model, self.mark)
+            return body, unsaid_in_responses(request)
+        trust = request.model in (deployment.id, deployment.model)
+        left_out = request.left_out
+        return native_body(native, deployment.model, self.mark, left_out, trust=trust), ()

@@ -9,7 +9,6 @@ Source: platform.openai.com/docs/api-reference/responses/create.
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.core import Request
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_item
 from turnout.providers.tool_ids import opaque_user, portable
 
@@ -27,21 +26,20 @@ Item = Mapping[str, Any]
 
 
 def native_body(
-    native: Mapping[str, Any], request: Request, model: str, names: frozenset[str], mark: str
+    native: Mapping[str, Any], model: str, mark: str, left_out: frozenset[str], *, trust: bool
 ) -> dict[str, Any]:
-    """The body for ``model``; asking for one of ``names`` means that the caller chose it."""
+    """The body for ``model`` without ``left_out``; ``trust`` says that the caller chose it."""
     body = {name: value for name, value in native.items() if name not in _KEPT_HERE}
     body |= {"model": model, "store": False}
     if isinstance(native["input"], list):
-        trust = request.model in names
         items = (_item(item, mark, trust=trust) for item in native["input"])
         body["input"] = [item for item in items if item is not None]
     if "user" in body:
         body["user"] = opaque_user(body["user"])
-    _leave_out(body, request.left_out)
+    _leave_out(body, left_out)
     include = list(body.get("include") or ())
     asked = body.get("reasoning") or always_reasons(model)
-    if asked and ENCRYPTED not in include and "include" not in request.left_out:
+    if asked and ENCRYPTED not in include and "include" not in left_out:
         body["include"] = [*include, ENCRYPTED]
     return body
 

@@ -15,7 +15,7 @@ from turnout.core import InvalidRequest, Message, Request
 from turnout.core.request import INSTRUCTING
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.chat_calls import read_call
-from turnout.providers.instructions import unbooked
+from turnout.providers.instructions import opened
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_items
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_schemas import explicit
@@ -87,10 +87,8 @@ def _reasoning(effort: object, model: str, left_out: frozenset[str]) -> dict[str
 
 def _input(request: Request, mark: str) -> list[dict[str, Any]]:
     messages = request.messages
-    first, *rest = messages
-    if request.dialect == "messages" and first["role"] in INSTRUCTING:
-        content = unbooked(first.get("content"))
-        messages = [{**first, "content": content}, *rest] if content or not rest else rest
+    if request.dialect == "messages" and messages[0]["role"] in INSTRUCTING:
+        messages = opened(messages)
     return [item for message in messages for item in _items(message, mark)]
 
 

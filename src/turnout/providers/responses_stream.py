@@ -10,14 +10,11 @@ This module does not know requests or transports.
 from collections.abc import Iterator
 from typing import Any, Unpack
 
-import orjson
-
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta
 from turnout.core.hosted import is_hosted
 from turnout.providers.answer_body import bad_answer
-from turnout.providers.errors import ErrorText, classify, error_in
+from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import an_index, an_object, any_text
-from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_answer import (
     SAID,
     call_of,
@@ -56,25 +53,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._told: set[int] = set()
         self._hosted: dict[int, str] = {}
 
-    def _read(self, event: Event) -> Chunk | Fault | None:
-        try:
-            payload = orjson.loads(event.data)
-            if not isinstance(payload, dict):
-                raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
-            kind = any_text(payload.get("type")) or event.type
-            error = self._error(kind, payload, event)
-            if error is not None:
-                return self._fail(classify(None, error, secrets=self._secrets))
-            if payload.get("output_index") is not None:
-                an_index(payload["output_index"])
-            # What is not of the response, such as a sign of life, is nobody else's.
-            chunk = self._chunk(kind, payload) if kind.startswith("response.") else None
-        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
-            return self._skip(str(problem))
-        self._malformed = None
-        return chunk
-
-    def _error(self, kind: str, payload: Payload, event: Event) -> ErrorText | None:
+    def _error(self, payload: Payload, event: Event) -> ErrorText | None:
+        kind = _kind(payload, event)
         if kind == _FAILED:
             failed = an_object(payload["response"])
             return error_in(failed) or ErrorText(message="the response failed")
@@ -82,7 +62,12 @@ class ResponsesStreamDecoder(StreamDecoder):
             return error_in(payload) or ErrorText(message=event.data)
         return None
 
-    def _chunk(self, kind: str, payload: Payload) -> Chunk | Fault:
+    def _chunk(self, payload: Payload, event: Event) -> Chunk | Fault | None:
+        if payload.get("output_index") is not None:
+            an_index(payload["output_index"])
+        kind = _kind(payload, event)
+        if not kind.startswith("response."):
+            return None  # such as a sign of life
         if kind in _BEGINS:
             return self._with_response(payload)
         if kind in _ENDS:
@@ -178,3 +163,7 @@ class ResponsesStreamDecoder(StreamDecoder):
             signature = signature_of(item, self._mark, self._thought.get(index, 0))
             found += [Delta(signature=signature)] if signature else []
         return found
+
+
+def _kind(payload: Payload, event: Event) -> str:
+    return any_text(payload.get("type")) or event.type

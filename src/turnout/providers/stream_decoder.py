@@ -5,11 +5,14 @@ the stream's end. This module does not know what events mean.
 """
 
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
+
+import orjson
 
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
-from turnout.providers.errors import classify, read_error
+from turnout.providers.errors import ErrorText, classify, read_error
+from turnout.providers.openai_chunks import Malformed
 from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
 
@@ -77,6 +80,25 @@ class StreamDecoder:
         return self._fail(interrupted("the stream ended before it was finished"))
 
     def _read(self, event: Event) -> Chunk | Fault | None:
+        try:
+            payload = orjson.loads(event.data)
+            if not isinstance(payload, dict):
+                raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
+            error = self._error(payload, event)
+            if error is not None:
+                return self._fail(classify(None, error, secrets=self._secrets))
+            chunk = self._chunk(payload, event)
+        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
+            return self._skip(str(problem))
+        self._malformed = None
+        return chunk
+
+    def _error(self, payload: dict[str, Any], event: Event) -> ErrorText | None:
+        """What the event says went wrong, if anything did."""
+        raise NotImplementedError
+
+    def _chunk(self, payload: dict[str, Any], event: Event) -> Chunk | Fault | None:
+        """What the event adds to the answer."""
         raise NotImplementedError
 
     def _over(self) -> bool:

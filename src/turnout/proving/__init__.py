@@ -2,4 +2,4 @@
 
 from turnout.proving.report import Check, Proof
 
-__all__ = ["NOT_RUN", "Check", "Proof"]
+__all__ = ["Check", "Proof"]

@@ -7,11 +7,11 @@ equal to the token and the pico-dollar. Where it could not, the ledger has to sa
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import structs
 
@@ -23,11 +23,12 @@ from turnout.core import Message, Outcome, Prediction, Ref, Request, RouterError
 from turnout.ledger import DONE, Ledger, Store, verify
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.bill import PRICES, Bill, settle_up
-from turnout.proving.report import Check, judged
+from turnout.proving.crowd import share
+from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.sabotages import Billing as Sabotage
 from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
 
-Sabotage = Literal["extra-calls", "wrong-price"]
 # What goes wrong, for an answer in one piece and for a streamed one.
 FAULTS = (
     "f-tokens20", "f-reason", "f-cached", "f-deepseek-cached", "f-xai-reason", "f-othermodel",
@@ -47,12 +48,7 @@ _LEAVES = 0.05
 
 
 def billing(
-    count: int,
-    seed: int,
-    folder: Path,
-    *,
-    sabotage: Sabotage | None = None,
-    shown: Callable[[int], None] = lambda _: None,
+    count: int, seed: int, folder: Path, *, sabotage: Sabotage | None = None, shown: Shown = unseen
 ) -> Check:
     """``count`` requests through every fault, and the two accounts side by side."""
     store = SqliteStore(folder / "ledger.db")
@@ -83,11 +79,7 @@ def billing(
 
 
 async def _compared(
-    store: Store,
-    count: int,
-    chance: random.Random,
-    sabotage: Sabotage | None,
-    shown: Callable[[int], None],
+    store: Store, count: int, chance: random.Random, sabotage: Sabotage | None, shown: Shown
 ) -> Bill:
     bill, faults = Bill(requests=count), {}
     async with FaultyUpstream() as upstream:
@@ -96,19 +88,17 @@ async def _compared(
         catalog = build(load_mapping(plain, {}), {})
         ledger = _LEDGERS[sabotage](store, catalog=catalog)
         routers = [_router(config, ledger) for config in (plain, asking)]
-        jobs = iter(range(count))
 
-        async def task() -> None:
-            for number in jobs:
-                fault = chance.choice(FAULTS)
-                if fault in RARE and chance.random() < 0.98:
-                    fault = "f-tokens20"
-                request = _request(number, FAULTS.index(fault))
-                faults[request.id] = fault
-                await _ask(routers[chance.random() < 0.1], request, chance)
-                shown(number + 1)
+        async def one(number: int) -> None:
+            fault = chance.choice(FAULTS)
+            if fault in RARE and chance.random() < 0.98:
+                fault = "f-tokens20"
+            request = _request(number, FAULTS.index(fault))
+            faults[request.id] = fault
+            await _ask(routers[chance.random() < 0.1], request, chance)
+            shown(number + 1)
 
-        await asyncio.gather(*(task() for _ in range(TASKS)))
+        await share(range(count), one, TASKS)
         await _quiet(upstream)
         for router in routers:
             await router.parts.means.backends.aclose()

@@ -9,26 +9,20 @@ from contextlib import ExitStack
 import yaml
 
 from turnout.proving.callers import Callers, settings
-from turnout.proving.report import Check, judged
+from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.testing import FaultyUpstream, Served, serving
 
 _LOAD = 8
 
 
 def broken_configurations(
-    count: int,
-    seed: int,
-    *,
-    taken: bool = False,
-    shown: Callable[[int], None] = lambda _: None,
+    count: int, seed: int, *, taken: bool = False, shown: Shown = unseen
 ) -> Check:
     """``count`` broken files in place of a good one; ``taken`` slips one in that is not broken."""
     return asyncio.run(_broken(count, random.Random(seed), taken=taken, shown=shown))
 
 
-async def _broken(
-    count: int, chance: random.Random, *, taken: bool, shown: Callable[[int], None]
-) -> Check:
+async def _broken(count: int, chance: random.Random, *, taken: bool, shown: Shown) -> Check:
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         good = settings(upstream)

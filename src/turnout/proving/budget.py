@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -19,8 +18,9 @@ from pathlib import Path
 from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
 from turnout.proving.processes import fork, kill, wait
-from turnout.proving.report import Check, judged
-from turnout.proving.spenders import LEASE_S, LIMIT, Run, Sabotage, look_once, own, spend
+from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.sabotages import Budget as Sabotage
+from turnout.proving.spenders import LEASE_S, LIMIT, Run, look_once, own, spend
 from turnout.proving.workload import request
 
 LONGEST_RUN_S = 60.0
@@ -35,7 +35,7 @@ def budget(
     kills: int = 8,
     place: str | None = None,
     sabotage: Sabotage | None = None,
-    shown: Callable[[int], None] = lambda _: None,
+    shown: Shown = unseen,
 ) -> Check:
     """``concurrency`` requests at a time from ``processes``, of which ``kills`` die.
 
@@ -62,9 +62,7 @@ def budget(
                 kill(process)
 
 
-def _spent(
-    run: Run, living: list[int], processes: int, kills: int, shown: Callable[[int], None]
-) -> int:
+def _spent(run: Run, living: list[int], processes: int, kills: int, shown: Shown) -> int:
     """Has ``processes`` spend, which are in ``living`` meanwhile; the most that was booked."""
     chance, life, peak = random.Random(run.seed), count(), 0
     living += [fork(spend, run, next(life)) for _ in range(processes)]

@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.kills import parsed
-from turnout.proving.report import NOT_RUN, Check, judged
+from turnout.proving.report import NOT_RUN, Check, Shown, judged, unseen
 from turnout.proving.workload import RULES, Heard, Tally
 
 CALLS = ("fdatasync", "pwrite64", "ftruncate", "unlink")
@@ -24,9 +24,7 @@ _SMALL = "1500k"
 _DEADLINE_S = 120
 
 
-def syscall_kills(
-    points: int, seed: int, folder: Path, *, shown: Callable[[int], None] = lambda _: None
-) -> Check:
+def syscall_kills(points: int, seed: int, folder: Path, *, shown: Shown = unseen) -> Check:
     """A process killed as it enters its k-th write, sync, truncation or deletion, for each k."""
     if shutil.which("strace") is None:
         return Check(name="kill at each syscall", result=NOT_RUN, detail="needs strace (apt)")

@@ -11,16 +11,16 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import aiohttp
 
 from turnout.ledger import Store
-from turnout.proving.report import Check, judged
+from turnout.proving.crowd import share
+from turnout.proving.report import Check, Shown, judged, unseen
 
 TASKS = 64
 LONGEST_STAY_S = 0.02
@@ -77,22 +77,20 @@ async def meet(
     requests: int,
     cancelled: float,
     seed: int,
-    shown: Callable[[int], None] = lambda _: None,
+    shown: Shown = unseen,
 ) -> Meeting:
     """``requests`` by the owners of ``keys``, of which the share ``cancelled`` leaves early."""
-    meeting, numbers = Meeting(), count()
+    meeting = Meeting()
     connector = aiohttp.TCPConnector(limit=2 * TASKS)
     async with aiohttp.ClientSession(base_url, connector=connector) as session:
 
-        async def task() -> None:
-            while (number := next(numbers)) < requests:
-                chance = random.Random(f"{seed} {number}")
-                await _one(
-                    session, keys, number, chance, meeting, leaves=chance.random() < cancelled
-                )
-                shown(number)
+        async def one(number: int) -> None:
+            chance = random.Random(f"{seed} {number}")
+            leaves = chance.random() < cancelled
+            await _one(session, keys, number, chance, meeting, leaves=leaves)
+            shown(number)
 
-        await asyncio.gather(*(task() for _ in range(TASKS)))
+        await share(range(requests), one, TASKS)
     return meeting
 
 

@@ -8,13 +8,13 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from turnout.ledger import Ledger
 from turnout.ledger.sqlite import SqliteStore
 from turnout.proving.processes import fork, kill
-from turnout.proving.report import Check, judged
+from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.workload import RULES, Heard, Tally, idents, work
 
 LIFE_S = (0.05, 0.25)
@@ -22,9 +22,7 @@ VERIFY_EACH = 50
 _MANY = 1_000_000
 
 
-def kills(
-    count: int, seed: int, folder: Path, *, shown: Callable[[int], None] = lambda _: None
-) -> Check:
+def kills(count: int, seed: int, folder: Path, *, shown: Shown = unseen) -> Check:
     """``count`` processes on one file, each killed at a random moment of its work."""
     chance, tally, path = random.Random(seed), Tally(), folder / "ledger.db"
     for run in range(count):

@@ -4,7 +4,6 @@ import asyncio
 import copy
 import random
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.under_way import UnderWay
 from turnout.proving.crash_vfs import CrashDisk, Image
-from turnout.proving.report import Check, judged
+from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.workload import RULES, Heard, Tally, idents, work
 
 CUTS_A_RUN = 10
@@ -36,7 +35,7 @@ def power_losses(
     synchronous: str = "FULL",
     kind: type[Ledger] = Ledger,
     failing_syncs: bool = False,
-    shown: Callable[[int], None] = lambda _: None,
+    shown: Shown = unseen,
 ) -> Check:
     """``count`` power losses; with ``failing_syncs`` after some syncs have failed, too."""
     tally, done, run = Tally(), 0, 0

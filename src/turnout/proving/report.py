@@ -3,12 +3,19 @@
 Invariant: a proof passes only when no check failed and at least one was run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Result = Literal["PASS", "FAIL", "NOT RUN"]
 NOT_RUN: Result = "NOT RUN"
+
+# Is told how much is done.
+Shown = Callable[[int], None]
+
+
+def unseen(done: int) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

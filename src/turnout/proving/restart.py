@@ -17,24 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from turnout.proving.callers import PATIENCE_S, Callers, settings
-from turnout.proving.report import Check, judged
+from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.testing import FaultyUpstream, Served, serving
 
 _WORKERS = 2
 
 
-def restarts(
-    times: int,
-    count: int,
-    *,
-    abrupt: bool = False,
-    shown: Callable[[int], None] = lambda _: None,
-) -> Check:
+def restarts(times: int, count: int, *, abrupt: bool = False, shown: Shown = unseen) -> Check:
     """``times`` restarts under ``count`` streams; ``abrupt`` ends the old ones with SIGKILL."""
     return asyncio.run(_restarts(times, count, abrupt=abrupt, shown=shown))
 
 
-async def _restarts(times: int, count: int, *, abrupt: bool, shown: Callable[[int], None]) -> Check:
+async def _restarts(times: int, count: int, *, abrupt: bool, shown: Shown) -> Check:
     with ExitStack() as stack:
         upstream = stack.enter_context(FaultyUpstream())
         options = ["--workers", str(_WORKERS), "--log-level", "WARNING"]

@@ -11,13 +11,14 @@ import random
 import re
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import get_args
 
-from turnout.proving.report import Check
+from turnout.proving.crowd import share
+from turnout.proving.report import Check, Shown, unseen
 from turnout.testing import FaultyUpstream, Served, serving
 from turnout.testing.caller import ask, body_of
 from turnout.testing.outcomes import Dialect
@@ -41,20 +42,12 @@ class Sample:
     tasks: int
 
 
-def soak(
-    count: int,
-    seed: int,
-    *,
-    leak: bool = False,
-    shown: Callable[[int], None] = lambda _: None,
-) -> Check:
+def soak(count: int, seed: int, *, leak: bool = False, shown: Shown = unseen) -> Check:
     """``count`` requests in all dialects, half of them streamed."""
     return asyncio.run(_soak(count, random.Random(seed), leak=leak, shown=shown))
 
 
-async def _soak(
-    count: int, chance: random.Random, *, leak: bool, shown: Callable[[int], None]
-) -> Check:
+async def _soak(count: int, chance: random.Random, *, leak: bool, shown: Shown) -> Check:
     samples: list[Sample] = []
     statuses: Counter[int] = Counter()
     async with AsyncExitStack() as stack:
@@ -64,19 +57,18 @@ async def _soak(
             stack.enter_context,
             serving(_config(upstream), program=program, options=["--log-level", "ERROR"]),
         )
+
+        async def one(number: int) -> None:
+            statuses[await _one(served, number, chance)] += 1
+
         step = max(1, count // _SAMPLES)
         for first in range(0, count, step):
-            jobs = iter(range(first, min(count, first + step)))
-
-            async def task(jobs: Iterator[int] = jobs) -> None:
-                for number in jobs:
-                    statuses[await _one(served, number, chance)] += 1
-
-            await asyncio.gather(*(task() for _ in range(_TASKS)))
+            done = min(count, first + step)
+            await share(range(first, done), one, _TASKS)
             upstream.invoice.clear()
             upstream.requests.clear()
-            samples.append(await asyncio.to_thread(_sample, served, min(count, first + step)))
-            shown(min(count, first + step))
+            samples.append(await asyncio.to_thread(_sample, served, done))
+            shown(done)
     return judge(samples, statuses)
 
 

@@ -9,16 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterError
 from turnout.ledger import Ledger, store_at
 from turnout.ledger.charges import Limits, Spent
 from turnout.ledger.entries import Charge, Settlement
 from turnout.ledger.shared import LedgerHost
+from turnout.proving.sabotages import Budget as Sabotage
 from turnout.proving.workload import RULES, request
 
-Sabotage = Literal["no-hold", "no-release"]
 LIMIT = 4 * 10**12  # 4 dollars: some hundred requests at once, of the thousand that ask
 LEASE_S = 6.0
 LONGEST_S = 0.05

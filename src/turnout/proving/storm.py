@@ -14,14 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from turnout.proving.report import Check
+from turnout.proving.sabotages import Storm as Sabotage
 from turnout.testing import FaultyUpstream, InvoiceEntry, Served, serving
 from turnout.testing.caller import ask, body_of
 from turnout.testing.script import HONEST, Script
 
-Sabotage = Literal["no-budget"]
 GRACE_S = 0.25
 WINDOW_S = 2.0
 MOST_AMPLIFICATION = 1.10

@@ -10,19 +10,20 @@ Invariant: what is complete is judged by the upstream's own count of tokens, not
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from turnout.proving.report import Check, judged
+from turnout.proving.crowd import share
+from turnout.proving.report import Check, Shown, judged, unseen
+from turnout.proving.sabotages import Streams as Sabotage
 from turnout.testing import FaultProxy, FaultyUpstream, serving
 from turnout.testing.answers import tokens_of
 from turnout.testing.caller import ask, body_of
 from turnout.testing.faults import FAULTS, Fault, Outcome
 from turnout.testing.outcomes import Dialect, Got, outcome_of, text_of
 
-Sabotage = Literal["clean-end", "no-fallback"]
 TASKS = 24
 _WHOLE = 0.1
 _TOKENS = 24
@@ -44,18 +45,14 @@ _OFTEN = 10
 
 
 def streams(
-    count: int,
-    seed: int,
-    *,
-    sabotage: Sabotage | None = None,
-    shown: Callable[[int], None] = lambda _: None,
+    count: int, seed: int, *, sabotage: Sabotage | None = None, shown: Shown = unseen
 ) -> Check:
     """``count`` requests, nine of ten streamed, each with a fault drawn by ``seed``."""
     return asyncio.run(_streams(count, random.Random(seed), sabotage, shown))
 
 
 async def _streams(
-    count: int, chance: random.Random, sabotage: Sabotage | None, shown: Callable[[int], None]
+    count: int, chance: random.Random, sabotage: Sabotage | None, shown: Shown
 ) -> Check:
     met = _Met()
     async with AsyncExitStack() as stack:
@@ -71,16 +68,14 @@ async def _streams(
         config = _config(upstream, proxies, spare=sabotage != "no-fallback")
         start = ["turnout.testing.sabotaged", sabotage] if sabotage == "clean-end" else ["turnout"]
         served = await asyncio.to_thread(stack.enter_context, serving(config, program=start))
-        jobs = iter(range(count))
 
-        async def task() -> None:
-            for number in jobs:
-                fault, nonce = _drawn(chance), f"n{number}"
-                met.add(fault, await _asked(served.port, fault, nonce, chance), nonce)
-                upstream.requests.clear()
-                shown(number + 1)
+        async def one(number: int) -> None:
+            fault, nonce = _drawn(chance), f"n{number}"
+            met.add(fault, await _asked(served.port, fault, nonce, chance), nonce)
+            upstream.requests.clear()
+            shown(number + 1)
 
-        await asyncio.gather(*(task() for _ in range(TASKS)))
+        await share(range(count), one, TASKS)
         return met.check(count, tracebacks=served.log().count("Traceback"))
 
 

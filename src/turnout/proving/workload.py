@@ -27,6 +27,7 @@ from turnout.core import (
 from turnout.decision import Rulebook, SafetyRule, decide
 from turnout.ledger import Ledger, Store, verify
 from turnout.policies import IntentMap
+from turnout.proving.crowd import share
 
 TASKS = 16
 BOUNDS = {"small": Bound(10**12, 4000)}
@@ -104,22 +105,21 @@ def cost_of(calls: Sequence[Outcome]) -> int:
 async def work(ledger: Ledger, idents: Iterator[str], seed: int, hear: Hear) -> None:
     """Tell requests by several tasks; ``hear`` gets held and settled as they are acknowledged."""
 
-    async def task() -> None:
-        for ident in idents:
-            asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
-            try:
-                await ledger.decided(asked, decision, BOUNDS)
-                hear("held", decision.id, 0)
-                for call in calls:
-                    await ledger.attempted(call)
-                await ledger.settled(decision)
-            except RouterError:
-                hear("refused", decision.id, 0)
-                await asyncio.sleep(0.01)
-            else:
-                hear("settled", decision.id, cost_of(calls))
+    async def one(ident: str) -> None:
+        asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
+        try:
+            await ledger.decided(asked, decision, BOUNDS)
+            hear("held", decision.id, 0)
+            for call in calls:
+                await ledger.attempted(call)
+            await ledger.settled(decision)
+        except RouterError:
+            hear("refused", decision.id, 0)
+            await asyncio.sleep(0.01)
+        else:
+            hear("settled", decision.id, cost_of(calls))
 
-    await asyncio.gather(*(task() for _ in range(TASKS)))
+    await share(idents, one, TASKS)
 
 
 def idents(run: int, count: int) -> Iterator[str]:

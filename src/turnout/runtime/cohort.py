@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from types import TracebackType, coroutine
+from types import coroutine
 from typing import Generic, Self, TypeVar
 
 # So many have most of the gain; the loop looks at its sockets before it goes on with more.
@@ -39,12 +39,7 @@ class Cohort:
         self._inside += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._inside -= 1
 
     @property

@@ -8,7 +8,6 @@ import asyncio
 import socket
 import struct
 import threading
-from types import TracebackType
 from typing import Self
 
 _CLOSE_WITH_RST = struct.pack("ii", 1, 0)
@@ -49,12 +48,7 @@ class LocalServer:
         await self._open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._close()
 
     def __enter__(self) -> Self:
@@ -65,12 +59,7 @@ class LocalServer:
         ready.wait()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._loop is None or self._thread is None:
             return
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()

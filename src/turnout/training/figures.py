@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.core import UNSAFE
+from turnout.decision.served import PARENTS
 from turnout.training.calibration import Calibration
 from turnout.training.fitting import HARM, INJECTION
 from turnout.training.rows import INTENTS, Row
@@ -20,7 +21,6 @@ Mask = NDArray[np.bool_]
 
 FOUR = ("simple_qa", "creative", "code", UNSAFE)
 SCARY_SOURCES = frozenset({"cyberseceval_frr", "notinject"})
-_FOLDED = {"writing": "creative"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def served(both: Floats, blocked: Mask) -> list[str]:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     folded = np.stack(
         [
-            sum(raised[:, i] for i, name in enumerate(INTENTS) if _FOLDED.get(name, name) == label)
+            sum(raised[:, i] for i, name in enumerate(INTENTS) if PARENTS.get(name, name) == label)
             for label in FOUR[:3]
         ],
         axis=1,
@@ -110,7 +110,7 @@ def served(both: Floats, blocked: Mask) -> list[str]:
 def four_way(rows: Sequence[Row], labels: Sequence[str], chosen: Mask) -> float:
     """Macro-F1 over those of the recipe's four labels that the rows have."""
     pairs = [
-        (_FOLDED.get(row.intent or "", row.intent or ""), label)
+        (PARENTS.get(row.intent or "", row.intent or ""), label)
         for row, label, take in zip(rows, labels, chosen, strict=True)
         if take
     ]

@@ -16,7 +16,16 @@ from turnout.gateway.problem import Problem
 from turnout.runtime import chunk_body, completion
 
 
-class Chat:
+class OpenAIDialect:
+    """What OpenAI's APIs have in common."""
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """``{"error": {...}}``."""
+        del request_id
+        return orjson.dumps({"error": error_object(problem)})
+
+
+class Chat(OpenAIDialect):
     """``POST /v1/chat/completions``."""
 
     name: Dialect = "chat"
@@ -42,11 +51,6 @@ class Chat:
     def writer(self, about: About) -> "ChatWriter":
         """A writer of ``chat.completion.chunk`` events."""
         return ChatWriter(about)
-
-    def error(self, problem: Problem, request_id: str) -> bytes:
-        """``{"error": {...}}``."""
-        del request_id
-        return orjson.dumps({"error": error_object(problem)})
 
 
 class ChatWriter:

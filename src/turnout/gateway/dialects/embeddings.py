@@ -11,15 +11,14 @@ import orjson
 
 from turnout.core import Chunk, Dialect, InvalidRequest
 from turnout.core.vectors import in_form
-from turnout.gateway.dialects.chat import asked_model, error_object
+from turnout.gateway.dialects.chat import OpenAIDialect, asked_model
 from turnout.gateway.dialects.protocol import About, Inbound, StreamWriter
-from turnout.gateway.problem import Problem
 
 MOST_INPUTS = 2048
 _FORMS = ("float", "base64")
 
 
-class Embeddings:
+class Embeddings(OpenAIDialect):
     """``POST /v1/embeddings``."""
 
     name: Dialect = "embeddings"
@@ -53,11 +52,6 @@ class Embeddings:
     def writer(self, about: About) -> StreamWriter:
         """Embeddings are never streamed."""
         raise NotImplementedError
-
-    def error(self, problem: Problem, request_id: str) -> bytes:
-        """``{"error": {...}}``."""
-        del request_id
-        return orjson.dumps({"error": error_object(problem)})
 
 
 def _check_input(value: object) -> None:

@@ -9,15 +9,14 @@ import orjson
 
 from turnout.core import Chunk, Dialect
 from turnout.gateway.dialects import responses_items as items
-from turnout.gateway.dialects.chat import error_object
+from turnout.gateway.dialects.chat import OpenAIDialect
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.dialects.reading import inbound
 from turnout.gateway.dialects.responses_read import chat_body
 from turnout.gateway.dialects.responses_stream import ResponsesWriter
-from turnout.gateway.problem import Problem
 
 
-class Responses:
+class Responses(OpenAIDialect):
     """``POST /v1/responses``, without state: what names earlier answers was completed before."""
 
     name: Dialect = "responses"
@@ -38,8 +37,3 @@ class Responses:
     def writer(self, about: About) -> ResponsesWriter:
         """A writer of ``response.created`` … ``response.completed``."""
         return ResponsesWriter(about)
-
-    def error(self, problem: Problem, request_id: str) -> bytes:
-        """``{"error": {...}}``."""
-        del request_id
-        return orjson.dumps({"error": error_object(problem)})
