@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cli.run import run
-from tests.success.worlds import learned, write_table
+from tests.success.worlds import learned, unpriced_bundle, write_table
 from turnout.classifiers.success.bundle import POLICY, seal, write_json
 from turnout.evaluation import Predictions, evaluate, read_table
 from turnout.training.bundle import write_bundle
@@ -278,3 +278,14 @@ def test_a_calibrated_share_is_told_and_so_is_its_table(
     assert any("calibrated on a table of this name" in note for note in ran.json["notes"])
     other = run(capfd, "eval", "--table", str(write_table(tmp_path, "other")), *told)
     assert not any("calibrated on" in note for note in other.json["notes"])
+
+
+def test_a_promise_counts_the_tables_costs_where_the_bundle_knows_none(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It was refused: the bundle's models without costs hid the table's."""
+    table, bundle = write_table(tmp_path), unpriced_bundle(tmp_path)
+    asked = ("--quality", "0.8", "--confidence", "0.5", "--json")
+    ran = run(capfd, "calibrate", "--table", str(table), "--bundle", bundle, *asked)
+    assert (ran.code, ran.json["promised"]) == (0, True)
+    assert ran.json["saving"] > 0

@@ -142,6 +142,8 @@ def test_what_cannot_be_added_is_one_line(
         (("new", "--outcomes", str(few)), "give at least 10"),
         (("new", "--outcomes", str(unset)), "line 1: score is None"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
+        (("new", "--prior", "0.5", "--price", "1:nan"), "give IN:OUT"),
+        (("new", "--prior", "0.5", "--cost", "inf"), "give mean USD a call"),
         ((" ", "--prior", "0.5"), "the model has no name"),
     ]
     odd = {

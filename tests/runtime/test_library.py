@@ -1,5 +1,6 @@
 """The library where programs do more than call it: they fork, copy, close."""
 
+import asyncio
 import copy
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.world import config, router
-from turnout import InvalidRequest
+from turnout import ConfigError, InvalidRequest
 from turnout.testing import FaultyUpstream
 
 # Its first argument is the configuration, its second what to do before and after the fork.
@@ -87,3 +88,22 @@ def test_bytes_are_no_prompt() -> None:
     with FaultyUpstream() as upstream, router(upstream) as one:
         with pytest.raises(InvalidRequest, match="a prompt cannot be bytes"):
             one.chat(b"Hello")  # type: ignore[call-overload]
+
+
+def test_a_closed_router_says_so() -> None:
+    """In place of what its threads and its ledger would say; closing it again is harmless."""
+    with FaultyUpstream() as upstream:
+        with router(upstream) as one:
+            one.chat("Hello")
+        one.close()
+        with pytest.raises(ConfigError, match="this router is closed"):
+            one.chat("Hello")
+        with pytest.raises(ConfigError, match="this router is closed"):
+            asyncio.run(one.achat("Hello", stream=True))
+
+
+def test_limits_of_another_type_are_refused() -> None:
+    """A dictionary has the same words, and none of them would hold."""
+    with FaultyUpstream() as upstream, router(upstream) as one:
+        with pytest.raises(InvalidRequest, match=r"give turnout\.Constraints"):
+            one.route("Hello", constraints={"quality": 0.9})

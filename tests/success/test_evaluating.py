@@ -84,3 +84,18 @@ def test_predictions_of_another_shape_are_refused(
     """In one line that says what is wanted."""
     with pytest.raises(ConfigError, match=words):
         evaluate(table, {}, Predictions(success=success))
+
+
+def test_a_pair_is_the_weaker_and_the_stronger_model(table: OutcomeTable) -> None:
+    """Two of the table's; the other way round its figures mean nothing, which is said."""
+    known, said = Predictions(success=np.full((240, 3), 0.5)), "APGR and CPT tell nothing"
+    right, wrong = (
+        evaluate(table, {}, known, pair=pair).notes
+        for pair in (("small", "large"), ("large", "small"))
+    )
+    assert (any(said in note for note in right), any(said in note for note in wrong)) == (0, 1)
+    for pair in (("small", "small"), ("small", "nobody")):
+        with pytest.raises(ConfigError, match=r"give two of table world's models"):
+            evaluate(table, {}, known, pair=pair)
+    with pytest.raises(ConfigError, match="has no nobody; it has small, coder, large"):
+        table.columns(["small", "nobody"])

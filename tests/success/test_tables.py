@@ -380,6 +380,7 @@ def test_an_impossible_cost_in_arrays_is_named(tmp_path: Path, wrong: float) -> 
         ({"small": "cheap"}, "price of small is 'cheap'; write [in, out]"),
         ({"small": [1]}, "price of small is [1]; write [in, out]"),
         ({"small": [1, -2]}, "price of small is [1, -2]; write [in, out]"),
+        ({"small": [1, float("nan")]}, "price of small is [1, nan]; write [in, out]"),
         ([1, 2], "price_per_mtok is no object"),
     ],
 )

@@ -67,11 +67,14 @@ def calibrate_quality(
 
 
 def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
-    """Mean USD a call of the models whose cost is known. Raises ConfigError where none is."""
+    """Mean USD a call of the models whose cost is known, by the bundle before the table.
+
+    Raises ConfigError where none is.
+    """
     from turnout.training.bundle import catalogue
 
-    known = {**catalogue([table]), **bundle.catalogue}
-    costs = {m: r["mean_cost_usd"] for m, r in known.items() if "mean_cost_usd" in r}
+    told = (*catalogue([table]).items(), *bundle.catalogue.items())
+    costs = {model: known["mean_cost_usd"] for model, known in told if "mean_cost_usd" in known}
     if not any(model in costs for model in table.models):
         raise ConfigError(
             f"table {table.name} and {bundle.folder} have no prices or costs: nothing can be "

@@ -51,6 +51,8 @@ def probe(
 
     if not model.strip():
         raise ConfigError("the model has no name; give the one that its provider knows")
+    if mean_cost_usd == inf:
+        raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
     opened = open_bundle(bundle)
     if model in opened.predictor.models:
         raise ConfigError(f"{bundle} knows {model!r} already; train again to renew it")
@@ -85,7 +87,7 @@ def _price(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
         low = high = -1.0
-    if min(low, high) < 0:
+    if not all(0 <= usd < inf for usd in (low, high)):
         raise ConfigError(f"--price {text!r}: give IN:OUT in USD per million tokens, as in 0.3:1.2")
     return low, high
 

@@ -106,9 +106,10 @@ def evaluate(
     Take the table as ``read_table(path).answered().costed()``. What was ``replayed`` already, such
     as decisions of a ``Router``, may stand in place of a policy. ``pair`` names the weak and the
     strong model of APGR and CPT, else they are the weakest and the best. Raises ConfigError where
-    the predictions are not those of the table.
+    the predictions are not those of the table, or the pair is none of its.
     """
     _check(table, known)
+    swapped = [] if pair is None else _swapped(table, pair)
     costs = _means(table, table.cost_usd, known.mean_cost_usd)
     notes = list(known.notes)
     if len(costs) < 2:
@@ -142,6 +143,7 @@ def evaluate(
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     maker = Rows(table)
     notes.append(f"best single and strongest: {maker.best}{maker.dearest}")
+    notes += swapped
     curve = curve_of(table, known.success, pair)
     return Report(
         table=table.name,
@@ -195,6 +197,19 @@ def _check(table: OutcomeTable, known: Predictions) -> None:
             f"success, row {row + 1} ({table.ids[row]}): {table.models[column]} has "
             f"{known.success[row, column]}; give a number for each"
         )
+
+
+def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
+    """A note where the weak model of a pair is not the weaker one. Raises ConfigError."""
+    if len(set(pair)) < 2 or not set(pair) <= set(table.models):
+        raise ConfigError(
+            f"pair: {' and '.join(pair)}; give two of table {table.name}'s models, the weak one "
+            "first"
+        )
+    weak, strong = table.columns(pair).score.T
+    if np.nansum(strong - weak) > 0:
+        return []
+    return [f"{pair[1]} answers no better than {pair[0]} here: APGR and CPT tell nothing"]
 
 
 def _means(

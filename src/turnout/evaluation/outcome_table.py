@@ -52,7 +52,10 @@ class OutcomeTable:
         return self._cut(prompts=tuple(self.prompts[i] for i in index), where=(index, slice(None)))
 
     def columns(self, models: Sequence[str]) -> "OutcomeTable":
-        """The table of some models, in the order given."""
+        """The table of some models, in the order given. Raises ConfigError for one it has not."""
+        if missing := [model for model in models if model not in self.models]:
+            known = ", ".join(self.models)
+            raise ConfigError(f"table {self.name} has no {', '.join(missing)}; it has {known}")
         index = [self.models.index(model) for model in models]
         cut = self._cut(prompts=self.prompts, where=(slice(None), index))
         return replace(cut, models=tuple(models))

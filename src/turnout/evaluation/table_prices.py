@@ -50,7 +50,7 @@ def _price(path: Path, model: str, price: Any) -> tuple[float, float]:
         read, written = (float(usd) for usd in price)
     except (TypeError, ValueError):
         read = written = -1.0
-    if not 0 <= min(read, written) <= max(read, written) < np.inf:
+    if not all(0 <= usd < np.inf for usd in (read, written)):
         raise ConfigError(
             f"{path}: the price of {model} is {price!r}; write [in, out] in USD per million tokens"
         )

@@ -59,9 +59,10 @@ class Limits:
         called = (deployment for deployment, _, _ in spent)
         for model in dict.fromkeys(map(_model, (*bounds, *called))):
             own = (bound for deployment, bound in bounds.items() if _model(deployment) == model)
-            most = _most(own, _of_model(model, spent))
+            calls = _of_model(model, spent)
+            most, asked = _most(own, calls), 1 if calls else requests
             found += [
-                _charge(budget, model, most, requests, at_ms) for budget in self.of("model", model)
+                _charge(budget, model, most, asked, at_ms) for budget in self.of("model", model)
             ]
         return tuple(found)
 

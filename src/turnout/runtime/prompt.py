@@ -39,6 +39,10 @@ def request_of(
         return prompt
     if kind not in (None, *CALL_KINDS):
         raise InvalidRequest(f"kind is {kind!r}; use one of {', '.join(CALL_KINDS)}", field="kind")
+    if not isinstance(constraints, Constraints | None):
+        raise InvalidRequest(
+            f"constraints is {constraints!r}; give turnout.Constraints(...)", field="constraints"
+        )
     if isinstance(prompt, str):
         body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
     elif isinstance(prompt, Mapping):
@@ -46,6 +50,8 @@ def request_of(
     else:
         body = {"messages": _listed(prompt)}
     body.update(params)
+    if isinstance(bias := body.get("logit_bias"), Mapping):
+        body["logit_bias"] = {str(token): value for token, value in bias.items()}
     check_body(body)
     asked = model or body.get("model") or AUTO
     body.pop("model", None)

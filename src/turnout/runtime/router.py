@@ -38,6 +38,7 @@ class Router(Engine):
         self._loop = BackgroundLoop()
         self._streams: WeakSet[Stream] = WeakSet()
         self._worked_in: int | None = None  # a process's id
+        self._closed = False
 
     @classmethod
     def from_config(
@@ -173,6 +174,7 @@ class Router(Engine):
 
     async def aclose(self) -> None:
         """Stop the streams that were left early, and close every connection."""
+        self._closed = True
         for stream in list(self._streams):
             await stream.aclose()
         await super().aclose()
@@ -208,10 +210,12 @@ class Router(Engine):
         return self._worked_in not in (None, os.getpid())
 
     def _begin_work(self) -> None:
-        """Raises ConfigError in a fork of the process that this router has worked in.
+        """Raises ConfigError where the router is closed, or was forked after it has worked.
 
         Threads are not forked, and connections would be shared: its calls would wait for ever.
         """
+        if self._closed:
+            raise ConfigError("this router is closed; make another one, or close it later")
         if self._is_forked:
             raise ConfigError(
                 "this router has worked in the process that this one was forked from; make one "
