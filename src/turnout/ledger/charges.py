@@ -56,10 +56,11 @@ class Limits:
             for per, subject, name in _subjects(request)
             for budget in self.of(per, subject, name)
         ]
-        called = (deployment for deployment, _, _ in spent)
-        for model in dict.fromkeys(map(_model, (*bounds, *called))):
-            own = (bound for deployment, bound in bounds.items() if _model(deployment) == model)
-            most = _most(own, _of_model(model, spent))
+        own: dict[str, list[Bound]] = {_model(deployment): [] for deployment, _, _ in spent}
+        for deployment, bound in bounds.items():
+            own.setdefault(_model(deployment), []).append(bound)
+        for model, mine in own.items():
+            most = _most(mine, _of_model(model, spent))
             found += [
                 _charge(budget, model, most, requests, at_ms) for budget in self.of("model", model)
             ]
