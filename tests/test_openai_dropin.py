@@ -1,5 +1,6 @@
 """Changing one import is enough: chat.completions.create works, and nothing else pretends to."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from operator import attrgetter
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.runtime.world import CODE, MODELS, STORY, router
 from turnout import AsyncOpenAI, ConfigError, InvalidRequest, OpenAI
+from turnout.openai import Record
 from turnout.testing import FaultyUpstream
 
 ASKED = [{"role": "user", "content": f"{CODE} (nonce: n1)"}]
@@ -103,6 +105,35 @@ def test_what_the_provider_is_told_is_not_taken(client: OpenAI) -> None:
         OpenAI(router=client.router, api_key="k", base_url="http://h")
     with OpenAI(router=client.router) as same:
         assert same.chat.completions.create(model="fast", messages=ASKED).choices
+
+
+def test_an_answer_can_be_written_and_sent_back(client: OpenAI) -> None:
+    """As JSON without what is known of it here; its message is one of the next request's."""
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    answer = client.chat.completions.create(model="fast", messages=ASKED, tools=tools)
+    message = answer.choices[0].message
+    assert json.loads(answer.model_dump_json(indent=2)) == json.loads(json.dumps(answer))
+    assert "decision" not in answer.model_dump(mode="json", exclude_unset=True)
+    assert type(answer.model_dump()["choices"][0]["message"]) is dict
+    assert Record(content=None, refusal=None, role="user").model_dump(exclude_none=True) == {
+        "role": "user"
+    }
+    for said in (message, message.model_dump(exclude_none=True)):
+        result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "done"}
+        again = client.chat.completions.create(model="fast", messages=[*ASKED, said, result])
+        assert again.choices[0].message.content
+
+
+def test_what_a_call_says_to_the_client_is_not_sent(client: OpenAI) -> None:
+    """``extra_body`` is part of the body; numbers of tokens are names in JSON."""
+    body = {"model": "fast", "messages": ASKED, "logit_bias": {50256: -100}}
+    with FaultyUpstream() as upstream, OpenAI(router=router(upstream)) as other:
+        other.chat.completions.create(**body, extra_body={"top_k": 5}, timeout=None)
+        sent = json.loads(upstream.requests[-1].body)
+    assert (sent["top_k"], sent["logit_bias"]) == (5, {"50256": -100})
+    assert not {"extra_body", "timeout"} & set(sent)
+    with pytest.raises(InvalidRequest, match="timeout, extra_headers: not taken here"):
+        client.chat.completions.create(**body, timeout=30, extra_headers={"x": "y"})
 
 
 def test_bad_arguments_are_refused(client: OpenAI) -> None:

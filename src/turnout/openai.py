@@ -3,12 +3,13 @@
 Only ``chat.completions.create`` exists here; anything else fails with an error that says so.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from turnout.core import ConfigError, InvalidRequest
-from turnout.runtime import BlockingStream, Reply, Router, Stream
+from turnout.core import ConfigError, Decision, InvalidRequest
+from turnout.runtime import BlockingStream, Receipt, Reply, Router, Stream
 
 # What the OpenAI client's objects have as None where the answer leaves it out.
 # Source: platform.openai.com/docs/api-reference/chat (object, streaming).
@@ -20,6 +21,9 @@ _OPTIONAL = frozenset({
     "rejected_prediction_tokens", "id", "type", "function", "name", "arguments",
 })  # fmt: skip
 
+
+# What a call of theirs says to the client.
+_OF_THE_CLIENT = ("timeout", "extra_headers", "extra_query")
 
 C = TypeVar("C")
 
@@ -35,9 +39,25 @@ class Record(dict[str, Any]):
                 return None
             raise AttributeError(f"the answer has no field {name!r}") from None
 
-    def model_dump(self) -> dict[str, Any]:
-        """The plain JSON object."""
-        return dict(self)
+    def model_dump(
+        self, *, mode: str = "python", exclude_none: bool = False, exclude_unset: bool = False
+    ) -> dict[str, Any]:
+        """The plain JSON object, which is that of either mode and holds nothing unset."""
+        del mode, exclude_unset
+        found: dict[str, Any] = _plain(self, exclude_none=exclude_none)
+        return found
+
+    def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
+        """The same as text."""
+        return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent)
+
+
+class Completion(Record):
+    """A chat completion, with what is known of it here as attributes that are no part of it."""
+
+    decision: Decision
+    receipt: Receipt
+    left_out: tuple[str, ...]
 
 
 class _Lacking:
@@ -120,8 +140,8 @@ class _Completions(_Lacking):
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
         if _streamed(body):
-            return Chunks(self._router.chat(_without_stream(body), stream=True))
-        return _completion(self._router.chat(_without_stream(body)))
+            return Chunks(self._router.chat(_body(body), stream=True))
+        return _completion(self._router.chat(_body(body)))
 
 
 class _AsyncCompletions(_Lacking):
@@ -137,8 +157,8 @@ class _AsyncCompletions(_Lacking):
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
         if _streamed(body):
-            return AsyncChunks(await self._router.achat(_without_stream(body), stream=True))
-        return _completion(await self._router.achat(_without_stream(body)))
+            return AsyncChunks(await self._router.achat(_body(body), stream=True))
+        return _completion(await self._router.achat(_body(body)))
 
 
 class Chunks:
@@ -218,13 +238,32 @@ def _streamed(body: Mapping[str, Any]) -> bool:
     return bool(stream)
 
 
-def _without_stream(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in body.items() if k != "stream"}
+def _body(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said for the body; what OpenAI's client would not send there is refused."""
+    if strays := [name for name in _OF_THE_CLIENT if said.get(name) is not None]:
+        raise InvalidRequest(
+            f"{', '.join(strays)}: not taken here, since deadlines and headers are those of "
+            "turnout.yaml; leave it out",
+            field=strays[0],
+        )
+    apart = {"stream", "extra_body", *_OF_THE_CLIENT}
+    body = {name: value for name, value in said.items() if name not in apart}
+    return body | dict(said.get("extra_body") or {})
 
 
-def _completion(reply: Reply) -> Any:
-    beside = {"decision": reply.decision, "receipt": reply.receipt, "left_out": reply.left_out}
-    return _record({**reply.body, **beside})
+def _completion(reply: Reply) -> Completion:
+    found = Completion({name: _record(value) for name, value in reply.body.items()})
+    found.decision, found.receipt, found.left_out = reply.decision, reply.receipt, reply.left_out
+    return found
+
+
+def _plain(value: Any, *, exclude_none: bool) -> Any:
+    if isinstance(value, Mapping):
+        kept = {k: v for k, v in value.items() if v is not None or not exclude_none}
+        return {k: _plain(v, exclude_none=exclude_none) for k, v in kept.items()}
+    if isinstance(value, list):
+        return [_plain(one, exclude_none=exclude_none) for one in value]
+    return value
 
 
 def _record(value: Any) -> Any:

@@ -60,9 +60,10 @@ class Limits:
         for deployment, bound in bounds.items():
             own.setdefault(_model(deployment), []).append(bound)
         for model, mine in own.items():
-            most = _most(mine, _of_model(model, spent))
+            calls = _of_model(model, spent)
+            most, asked = _most(mine, calls), 1 if calls else requests
             found += [
-                _charge(budget, model, most, requests, at_ms) for budget in self.of("model", model)
+                _charge(budget, model, most, asked, at_ms) for budget in self.of("model", model)
             ]
         return tuple(found)
 

@@ -50,6 +50,8 @@ def request_of(
     else:
         body = {"messages": _listed(prompt)}
     body.update(params)
+    if isinstance(bias := body.get("logit_bias"), Mapping):
+        body["logit_bias"] = {str(token): value for token, value in bias.items()}
     check_body(body)
     asked = model or body.get("model") or AUTO
     body.pop("model", None)
