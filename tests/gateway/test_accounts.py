@@ -148,6 +148,36 @@ def test_a_full_budget_is_a_402_with_the_numbers_of_the_api(gate: World) -> None
     assert said["error"]["budgets"] == [shown]
 
 
+WORDS = "word " * 1000
+SEARCHED = {"type": "web_search_result", "title": "t", "url": "u", "encrypted_content": WORDS}
+RAN_THERE: dict[str, tuple[str, dict[str, Any]]] = {
+    "mcp_tool_result": ("anthropic", {"content": [{"type": "text", "text": WORDS}]}),
+    "web_search_tool_result": ("anthropic", {"content": [SEARCHED]}),
+    "mcp_call": ("openai-responses", {"output": WORDS, "name": "n", "arguments": "{}"}),
+    "computer_call_output": ("openai-responses", {"call_id": "c", "output": {"image_url": "u"}}),
+}
+
+
+@pytest.mark.parametrize("kind", RAN_THERE)
+def test_what_tools_of_a_provider_gave_back_is_held_too(tmp_path: Path, kind: str) -> None:
+    """It goes back to that provider alone, which counts it; more is never spent than is left."""
+    family, result = RAN_THERE[kind]
+    item = {"type": kind, "id": "i", "tool_use_id": "s", **result}
+    with _gate(tmp_path, family=family) as gate:
+        key, _ = _key(gate, budgets=[{"per": "key", "window": "day", "tokens": 800}])
+        for turn, status in (({"role": "assistant", "content": "Well."}, 200), (item, 429)):
+            if family == "anthropic":
+                said = {"role": "assistant", "content": [turn]} if turn is item else turn
+                user = {"role": "user", "content": "Go on"}
+                body = {"model": "strong", "max_tokens": 50, "messages": [user, said, user]}
+                answer = gate.post("/v1/messages", body, key)
+            else:
+                body = {"model": "strong", "max_output_tokens": 50, "input": [turn]}
+                body["input"].append({"role": "user", "content": "Go on"})
+                answer = gate.post("/v1/responses", body, key)
+            assert answer.status == status, answer.body
+
+
 def test_a_hundred_at_once_do_not_pass_the_wall(gate: World) -> None:
     """Every one is held before it is sent; what is spent stays below the limit."""
     key, id_ = _key(gate, budgets=[{"per": "key", "window": "total", "usd": "0.0003"}])

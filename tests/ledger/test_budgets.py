@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG, asked, decided, failed, label_call, outcome
@@ -199,6 +200,22 @@ async def test_a_label_counts_for_its_model_that_may_not_answer(make_store: Make
         assert _balances(ledger) == {"model:large:usd": (0, MOST), "model:small:usd": (0, cost)}
         await ledger.settled(decision)
         assert _balances(ledger) == {"model:large:usd": (0, 0), "model:small:usd": (cost, 0)}
+
+
+async def test_a_label_is_a_request_of_its_model_though_nobody_may_answer(
+    make_store: MakeStore,
+) -> None:
+    """Its key had none: what it asked for was not carried out."""
+    limits = [Budget(per=per, window="total", unit="requests", limit=5) for per in ("all", "model")]
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits(limits))
+        request = asked(1)
+        decision = structs.replace(decided(request), routes=())
+        await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
+        await ledger.attempted(label_call(decision, Usage(input=10)))
+        await ledger.decided(request, decision)
+        await ledger.settled(decision)
+        assert _balances(ledger) == {"all:all:requests": (0, 0), "model:small:requests": (1, 0)}
 
 
 def _balances(ledger: Ledger) -> dict[str, tuple[int, int]]:

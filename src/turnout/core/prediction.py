@@ -33,9 +33,10 @@ class Features(Struct, frozen=True, kw_only=True):
     ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
     to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
     Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
-    ``kind`` is what the call is for. ``uncounted`` are tokens that files and sound may take beyond
-    what is counted for them, None where nobody can say. ``marked`` says that the prompt marks what
-    its provider shall keep in its cache; ``answers`` counts the conversation's answers so far.
+    ``kind`` is what the call is for. ``uncounted`` are tokens that files, sound and the work of
+    tools at one provider may take beyond what is counted for them, None where nobody can say.
+    ``marked`` says that the prompt marks what its provider shall keep in its cache; ``answers``
+    counts the conversation's answers so far.
     """
 
     input_tokens: Mapping[str, int]

@@ -11,6 +11,7 @@ from turnout.core.hosted import hosted, paid_by_call
 from turnout.features.files import text_of_file, weighed
 from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
+from turnout.features.untold import untold_tokens
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
 EXPECTED_OUTPUT_TOKENS = 400
@@ -49,6 +50,7 @@ def extract(
     own = (request.dialect == "responses" and request.native) or {}
     said = strings(request.native or (parted and messages))
     roles = [message["role"] for message in messages]
+    untold = untold_tokens(request, tokenizers)
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
@@ -61,7 +63,7 @@ def extract(
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
         kind=call_kind(request),
-        uncounted=files.more,
+        uncounted=None if files.more is None else files.more + untold,
         marked=MARK in said,
         answers=roles.count("assistant"),
     )

@@ -1,0 +1,64 @@
+"""What a conversation holds of tools that ran at its provider, which goes back there alone.
+
+Invariant: it counts for no window, since other providers are not told of it; where it goes it is
+billed, so that it is held. Sources: platform.claude.com/docs (server tools, MCP connector) and
+platform.openai.com/docs/guides/tools. This module does not know models.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from turnout.core import Request
+from turnout.core.hosted import TOLD
+from turnout.core.readable import readable
+from turnout.core.unsaid import objects_in
+from turnout.features.tokens import count
+
+_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+_PICTURED = frozenset({"computer_call_output", "image_generation_call"})
+_PICTURE_TOKENS = 1_680
+_SEALED = "encrypted_content"
+# Three bytes stand behind four characters of base64, and more than two behind most tokens.
+_SEALED_CHARACTERS_PER_TOKEN = 3
+
+
+def untold_tokens(request: Request, tokenizers: Collection[str]) -> int:
+    """The most that it usually takes; sealed pages by their length."""
+    blocks = _untold(request)
+    if not blocks:
+        return 0
+    texts = readable(blocks)
+    pictures = sum(block.get("type") in _PICTURED for block in blocks)
+    sealed = sum(map(len, _sealed(blocks))) // _SEALED_CHARACTERS_PER_TOKEN
+    counted = max(count(texts, name) for name in tokenizers)
+    # As a Claude counts, a fifth more than the tokenizer at hand, with a hold's usual margin.
+    return counted + counted * 2 // 5 + sealed + pictures * _PICTURE_TOKENS
+
+
+def _untold(request: Request) -> Sequence[Mapping[str, Any]]:
+    native = request.native
+    if native is None:
+        return ()
+    if request.dialect == "responses":
+        items = objects_in(native.get("input"))
+        return [item for item in items if item.get("type", "message") not in TOLD]
+    return [
+        block
+        for message in objects_in(native.get("messages"))
+        if message.get("role") == "assistant"
+        for block in objects_in(message.get("content"))
+        if block.get("type") not in _SAID_BY_MODEL
+    ]
+
+
+def _sealed(value: object) -> Iterator[str]:
+    """The texts that only the provider can read."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == _SEALED and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _sealed(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _sealed(inner)
