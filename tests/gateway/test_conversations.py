@@ -132,6 +132,24 @@ def test_who_has_read_the_last_event_can_name_the_answer(
         link.close()
 
 
+def test_a_decision_alone_is_made_on_the_whole_conversation_too() -> None:
+    """As the same request would be answered; nothing is kept of it."""
+    with world() as w:
+        first = response_of(ask(w, "word " * 500))
+        for more in (
+            {"input": "Second", "previous_response_id": first["id"]},
+            {"input": [{"type": "item_reference", "id": first["output"][0]["id"]}]},
+        ):
+            body = {"model": "coder", **more}
+            told = w.post("/v1/route", body)
+            assert told.status == 200, told.body
+            served = w.post(PATH, body).headers["x-turnout-decision"]
+            made = w.get(f"/v1/decisions/{served}").json()
+            assert told.json()["features"] == made["features"]
+        missing = {"model": "coder", "input": "Second", "previous_response_id": "resp_nonsense"}
+        assert w.post("/v1/route", missing).json()["error"]["code"] == "previous_response_not_found"
+
+
 def test_results_of_tools_find_the_calls_that_were_answered_before() -> None:
     """Agents send the result alone and name the answer that held the call."""
     with world() as w:

@@ -9,6 +9,7 @@ from tests.gateway.world import chat, messages, world
 from tests.runtime.world import CODE
 from turnout import Router
 from turnout.core import ConfigError
+from turnout.ledger import store_at
 
 
 def test_a_decision_outlives_the_process_that_made_it(tmp_path: Path) -> None:
@@ -138,3 +139,15 @@ def test_metrics_tell_what_was_blocked_retried_refused_and_cools() -> None:
     assert 'turnout_cooling{deployment="strong"} 1.0' in text
     assert 'turnout_cooling{deployment="fast"} 0.0' in text
     assert 'turnout_refused_total{code="model_not_found"} 1.0' in text
+
+
+def test_what_a_decision_alone_costs_is_in_the_metrics(tmp_path: Path) -> None:
+    """A label is asked for and paid, though no model answers; the ledger has the same."""
+    place = tmp_path / "ledger.db"
+    labelled = {"classifier": {"kind": "llm", "model": "coder", "deadline_s": 20}}
+    with world(ledger=str(place), **labelled) as w:
+        assert w.post("/v1/route", chat()).status == 200
+        counted = w.get("/metrics").body.decode()
+        ((paid,),) = store_at(place).fetch("SELECT sum(cost) FROM calls")
+    line = 'turnout_cost_usd_total{model="acme/coder"} '
+    assert float(counted.partition(line)[2].split()[0]) == pytest.approx(paid / 1e12)

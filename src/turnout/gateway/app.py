@@ -103,7 +103,7 @@ class Gateway:
                 self._conversations.around(self._answering(Responses())),
             ),
             ("POST", "/v1/embeddings"): (chat, self._answering(Embeddings())),
-            **own.table(chat),
+            **own.table(chat, self._conversations),
             **admin.table(chat),
         }
 

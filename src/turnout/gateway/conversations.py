@@ -49,8 +49,8 @@ class Conversations:
         self._read = read
         self._local = LocalReplays(_LOCAL_BYTES, _LOCAL_ANSWERS)
 
-    def around(self, handler: Handler) -> Handler:
-        """The handler of a request that may name answers and whose own may be named."""
+    def around(self, handler: Handler, *, keeps: bool = True) -> Handler:
+        """The handler of a request that may name answers and, where it ``keeps``, be named."""
 
         async def handle(arrival: Arrival, out: Exchange) -> None:
             payload = await self._read(arrival)
@@ -58,7 +58,7 @@ class Conversations:
                 shelf = _Shelf(self._replays(arrival), arrival)
                 arrival.payload, said = await _completed(payload, shelf)
                 arrival.follows = payload.get(_PREVIOUS)
-                if payload.get("store") is not False:
+                if keeps and payload.get("store") is not False:
                     before = payload.get(_PREVIOUS)
                     out = Taped(out, partial(_keep, shelf, {"before": before, "input": said}))
             await handler(arrival, out)

@@ -6,7 +6,7 @@ Invariant: labels come from the configuration and from fixed sets, never from a 
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,9 +81,13 @@ class Metrics:
         """What a request's calls used and cost."""
         if walk.decision.blocked or walk.stopped:
             self._child(self._blocked, "answer" if walk.stopped else "request").inc()
+        self.calls(walk.outcomes)
+
+    def calls(self, outcomes: Sequence[Outcome]) -> None:
+        """What calls for one decision used and cost."""
         tried: set[str] = set()
-        for outcome in walk.outcomes:
-            if len(walk.outcomes) > 1:
+        for outcome in outcomes:
+            if len(outcomes) > 1:
                 self._again(outcome, tried)
             if outcome.cost_pico_usd is None:
                 self._child(self._unknown, outcome.route.model).inc()

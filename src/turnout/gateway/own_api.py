@@ -8,6 +8,7 @@ from collections.abc import Callable
 from turnout.gateway import control
 from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
+from turnout.gateway.conversations import Conversations
 from turnout.gateway.dialects import ApiDialect, Messages, dialect_of
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.metrics import Metrics
@@ -39,13 +40,14 @@ class OwnApi:
         self._metrics = metrics
         self._readiness = readiness
 
-    def table(self, dialect: ApiDialect) -> Table:
+    def table(self, dialect: ApiDialect, conversations: Conversations) -> Table:
         """The paths and what answers them; a path that ends in a slash is a beginning."""
+        route = conversations.around(self._route, keeps=False)
         return {
             ("POST", "/v1/messages/count_tokens"): (Messages(), self._count_tokens),
             ("GET", "/v1/models"): (dialect, self._models),
             ("GET", _MODEL): (dialect, self._model),
-            ("POST", "/v1/route"): (dialect, self._route),
+            ("POST", "/v1/route"): (dialect, route),
             ("GET", _DECISIONS): (dialect, self._decision),
             ("POST", "/v1/feedback"): (dialect, self._feedback),
             ("GET", "/healthz"): (dialect, self._health),
@@ -78,7 +80,8 @@ class OwnApi:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
         request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
-        decision, _ = await self._engine().decided(request)
+        decision, labelled = await self._engine().decided(request)
+        self._metrics.calls(labelled)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})
 

@@ -56,11 +56,12 @@ class Limits:
             for per, subject, name in _subjects(request)
             for budget in self.of(per, subject, name)
         ]
-        called = (deployment for deployment, _, _ in spent)
-        for model in dict.fromkeys(map(_model, (*bounds, *called))):
-            own = (bound for deployment, bound in bounds.items() if _model(deployment) == model)
+        own: dict[str, list[Bound]] = {_model(deployment): [] for deployment, _, _ in spent}
+        for deployment, bound in bounds.items():
+            own.setdefault(_model(deployment), []).append(bound)
+        for model, mine in own.items():
             calls = _of_model(model, spent)
-            most, asked = _most(own, calls), 1 if calls else requests
+            most, asked = _most(mine, calls), 1 if calls else requests
             found += [
                 _charge(budget, model, most, asked, at_ms) for budget in self.of("model", model)
             ]
