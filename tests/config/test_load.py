@@ -162,7 +162,7 @@ def test_a_value_that_cannot_be_meant_says_what_can(more: str, said: str) -> Non
     ("text", "said"),
     [
         ("models: &a\n  fast: *a\n", "line 1: is nested more than 64 levels deep"),
-        ("a: " + "[" * 5000, "is nested more than 64 levels deep"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is nested more than 64 levels deep"),
         (
             "a0: &a0 [1]\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n},' * 9}]\n" for n in range(9)),
             "holds more than 100,000 values",

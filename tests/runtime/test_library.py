@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.world import config, router
-from turnout import ConfigError, InvalidRequest
+from tests.runtime.world import MODELS, config, router
+from turnout import ConfigError, Constraints, InvalidRequest, Router
 from turnout.testing import FaultyUpstream
 
 # Its first argument is the configuration, its second what to do before and after the fork.
@@ -107,3 +107,25 @@ def test_limits_of_another_type_are_refused() -> None:
     with FaultyUpstream() as upstream, router(upstream) as one:
         with pytest.raises(InvalidRequest, match=r"give turnout\.Constraints"):
             one.route("Hello", constraints={"quality": 0.9})
+        for limits, said in (
+            ({"quality": 95}, "quality is 95; give a share from 0 to 1"),
+            ({"quality": float("nan")}, "quality is nan"),
+            ({"max_cost_pico_usd": -1}, "max_cost_pico_usd is -1; give a number"),
+            ({"max_latency_ms": "5"}, "max_latency_ms is '5'"),
+            ({"allow": "fast"}, "allow is 'fast'; give a set of models"),
+        ):
+            with pytest.raises(InvalidRequest, match=said):
+                one.route("Hello", constraints=Constraints(**limits))  # type: ignore[arg-type]
+        assert one.route("Hello", constraints=Constraints(deny={"fast"})).model != MODELS["fast"]
+
+
+def test_a_path_is_taken_where_one_is_meant(tmp_path: Path) -> None:
+    """As a value; a file's name in place of settings says where it belongs."""
+    with FaultyUpstream() as upstream:
+        place = tmp_path / "l.db"
+        with Router.from_config(config(upstream, ledger=place), environ={}) as one:
+            one.chat("Hello")
+        assert place.exists()
+    for name in ("turnout.yaml", tmp_path / "turnout.yml", tmp_path):
+        with pytest.raises(ConfigError, match=r"give it to Router\.from_file"):
+            Router.from_config(name)  # type: ignore[arg-type]

@@ -95,13 +95,23 @@ def test_feedback_to_the_gateway_is_in_the_ledger(tmp_path: Path) -> None:
 
 
 def test_feedback_on_an_unknown_decision_is_refused(tmp_path: Path) -> None:
-    """The message names the field's value and where to look."""
+    """The message names the field's value and where to look; so is what is no metric or value."""
     with FaultyUpstream() as upstream:
         settings = config(upstream, ledger=str(tmp_path / "l.db"))
         with Router.from_config(settings, environ={}) as r:
-            r.chat("Hello there")
+            ident = r.chat("Hello there").decision.id
             with pytest.raises(InvalidRequest, match="'d_nothing' is not in the ledger"):
                 r.feedback("d_nothing", "stars", 1)
+            for metric, value, said in (
+                ("", 1, "metric is ''; use a name"),
+                (None, 1, "metric is None"),
+                ("stars", "five", "value is 'five'; use a number"),
+                ("stars", None, "value is None"),
+                ("stars", float("nan"), "value is nan"),
+            ):
+                with pytest.raises(InvalidRequest, match=said):
+                    r.feedback(ident, metric, value)  # type: ignore[arg-type]
+            r.feedback(ident, "passed", value=True)
 
 
 def test_without_feedback_the_command_says_where_it_goes(

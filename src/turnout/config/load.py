@@ -133,6 +133,8 @@ def public(config: Config) -> dict[str, Any]:
 def _resolve(value: Any, environ: Mapping[str, str], path: tuple[str, ...], places: Places) -> Any:
     if isinstance(value, dict):
         return {k: _resolve(v, environ, (*path, str(k)), places) for k, v in value.items()}
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, list):
         return [_resolve(v, environ, (*path, str(i)), places) for i, v in enumerate(value)]
     if not isinstance(value, str):

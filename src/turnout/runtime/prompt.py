@@ -4,6 +4,9 @@ This module does not know models or how a request is answered.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from math import inf
+from numbers import Real
 from typing import Any
 
 from turnout.core import (
@@ -39,10 +42,6 @@ def request_of(
         return prompt
     if kind not in (None, *CALL_KINDS):
         raise InvalidRequest(f"kind is {kind!r}; use one of {', '.join(CALL_KINDS)}", field="kind")
-    if not isinstance(constraints, Constraints | None):
-        raise InvalidRequest(
-            f"constraints is {constraints!r}; give turnout.Constraints(...)", field="constraints"
-        )
     if isinstance(prompt, str):
         body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
     elif isinstance(prompt, Mapping):
@@ -55,8 +54,26 @@ def request_of(
     check_body(body)
     asked = model or body.get("model") or AUTO
     body.pop("model", None)
-    limits = constraints or Constraints()
-    return Request(id=new_id(), body=body, model=asked, constraints=limits, kind=kind)
+    return Request(id=new_id(), body=body, model=asked, constraints=_limits(constraints), kind=kind)
+
+
+def _limits(said: Constraints | None) -> Constraints:
+    """The constraints, once each can hold. Raises InvalidRequest."""
+    if said is None:
+        return Constraints()
+    if not isinstance(said, Constraints):
+        raise InvalidRequest(
+            f"constraints is {said!r}; give turnout.Constraints(...)", field="constraints"
+        )
+    for name in ("allow", "deny"):
+        if not isinstance(names := getattr(said, name), AbstractSet | None):
+            raise InvalidRequest(f"{name} is {names!r}; give a set of models", field=name)
+    for name, most in (("quality", 1.0), ("max_cost_pico_usd", inf), ("max_latency_ms", inf)):
+        limit = getattr(said, name)
+        if limit is not None and not (isinstance(limit, Real) and 0 <= float(limit) <= most):
+            fix = "a share from 0 to 1" if most == 1 else "a number of at least 0"
+            raise InvalidRequest(f"{name} is {limit!r}; give {fix}", field=name)
+    return said
 
 
 def _listed(messages: object) -> list[Any]:

@@ -52,6 +52,8 @@ class Router(Engine):
 
         Raises ConfigError with line, field, value and fix.
         """
+        if isinstance(config, os.PathLike) or _is_name(config):
+            raise ConfigError(f"{config} is a file's name; give it to Router.from_file")
         if isinstance(config, str):
             config = load_text(config, environ)
         elif not isinstance(config, Config):
@@ -240,3 +242,8 @@ class Router(Engine):
             receipt=self.receipt(walk),
             left_out=walk.left_out,
         )
+
+
+def _is_name(config: object) -> bool:
+    """Whether what should be YAML text is the name of a file."""
+    return isinstance(config, str) and config.endswith((".yaml", ".yml")) and "\n" not in config
