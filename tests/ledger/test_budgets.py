@@ -16,6 +16,7 @@ from turnout.core import (
     Caller,
     LedgerError,
     Request,
+    Route,
     Usage,
     window_of,
 )
@@ -200,6 +201,28 @@ async def test_a_label_counts_for_its_model_that_may_not_answer(make_store: Make
         assert _balances(ledger) == {"model:large:usd": (0, MOST), "model:small:usd": (0, cost)}
         await ledger.settled(decision)
         assert _balances(ledger) == {"model:large:usd": (0, 0), "model:small:usd": (cost, 0)}
+
+
+async def test_a_verdict_of_a_model_whose_budget_is_full_stops_no_request(
+    make_store: MakeStore,
+) -> None:
+    """It is paid already; the plan that goes on is another model's."""
+    budgets = [
+        Budget(per="model", name=name, window="total", unit="usd", limit=limit)
+        for name, limit in (("mid", 0), ("large", 10 * MOST))
+    ]
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        ledger.limit_by(Limits(budgets))
+        request = asked(1)
+        decision = decided(request)
+        await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
+        judge = Route("mid", "acme/mid", "acme", "verifier", 0)
+        verdict = outcome(decision, Usage(input=10))
+        await ledger.attempted(structs.replace(verdict, route=judge))
+        await ledger.attempted(outcome(decision, Usage(input=10)))
+        await ledger.settled(decision)
+        spent = {account: spent for account, (spent, _) in _balances(ledger).items()}
+        assert spent["model:large:usd"] > 0
 
 
 async def test_a_label_is_a_request_of_its_model_though_nobody_may_answer(

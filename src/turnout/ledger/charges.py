@@ -3,7 +3,7 @@
 Pure: the rules, the time and the calls come in as arguments.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from turnout.core import Bound, Budget, Request, window_of
 from turnout.ledger.entries import Call, Charge, Use
@@ -42,11 +42,13 @@ class Limits:
         at_ms: int,
         *,
         requests: int = 1,
+        before: Collection[Charge] = (),
     ) -> tuple[Charge, ...]:
         """What a hold takes of every budget: the most of any one call, and what is ``spent``.
 
         ``bounds`` has the most that a call of each deployment in the plan may use; ``requests`` is
-        0 for one that is not carried out.
+        0 for one that is not carried out. ``before`` is what was held until now, of which a model
+        keeps what it has spent though it is in the plan no more.
         """
         if not self._named:
             return ()
@@ -56,7 +58,8 @@ class Limits:
             for per, subject, name in _subjects(request)
             for budget in self.of(per, subject, name)
         ]
-        own: dict[str, list[Bound]] = {_model(deployment): [] for deployment, _, _ in spent}
+        held = (charge.subject for charge in before if charge.budget.per == "model")
+        own: dict[str, list[Bound]] = {model: [] for model in held if _of_model(model, spent)}
         for deployment, bound in bounds.items():
             own.setdefault(_model(deployment), []).append(bound)
         for model, mine in own.items():

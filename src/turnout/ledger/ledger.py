@@ -253,9 +253,12 @@ class Ledger(Recorder):
             known.look()
         at_ms = known.hold.at_ms if known else now
         charges: tuple[Charge, ...] = ()
+        before = known.held() if known else ()
         if self.limits:
             spent = known.spent if known else ()
-            charges = self.limits.charges(request, bounds, spent, at_ms, requests=requests)
+            charges = self.limits.charges(
+                request, bounds, spent, at_ms, requests=requests, before=before
+            )
         hold = Hold(
             id=decision_id,
             request_id=request.id,
@@ -264,7 +267,7 @@ class Ledger(Recorder):
             lease_until_ms=now + self.lease_ms,
             owner=self.owners.own,
             charges=charges,
-            replaces=known.held() if known else (),
+            replaces=before,
             unsure=bool(known and known.maybe),
         )
         begun = UnderWay(request=request, hold=hold, models=self._models)

@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -146,11 +146,12 @@ class _NoLimits(Limits):
         at_ms: int,
         *,
         requests: int = 1,
+        before: Collection[Charge] = (),
     ) -> tuple[Charge, ...]:
         """What is left must be more than nothing; two at a time may both find so."""
         del bounds
         least = {"": Bound(1, 1)}
-        return super().charges(request, least, spent, at_ms, requests=requests)
+        return super().charges(request, least, spent, at_ms, requests=requests, before=before)
 
 
 class _HoldsNothing(Ledger):
