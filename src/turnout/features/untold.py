@@ -28,7 +28,7 @@ def untold_tokens(request: Request, tokenizers: Collection[str]) -> int:
     if not blocks:
         return 0
     texts = readable(blocks)
-    pictures = sum(block.get("type") in _PICTURED for block in blocks)
+    pictures = sum(_kind(block) in _PICTURED for block in blocks)
     sealed = sum(map(len, _sealed(blocks))) // _SEALED_CHARACTERS_PER_TOKEN
     counted = max(count(texts, name) for name in tokenizers)
     # As a Claude counts, a fifth more than the tokenizer at hand, with a hold's usual margin.
@@ -41,14 +41,19 @@ def _untold(request: Request) -> Sequence[Mapping[str, Any]]:
         return ()
     if request.dialect == "responses":
         items = objects_in(native.get("input"))
-        return [item for item in items if item.get("type", "message") not in TOLD]
+        return [item for item in items if _kind(item, "message") not in TOLD]
     return [
         block
         for message in objects_in(native.get("messages"))
         if message.get("role") == "assistant"
         for block in objects_in(message.get("content"))
-        if block.get("type") not in _SAID_BY_MODEL
+        if _kind(block) not in _SAID_BY_MODEL
     ]
+
+
+def _kind(block: Mapping[str, Any], usual: str = "") -> str:
+    """What it calls itself; callers may write anything there."""
+    return str(block.get("type", usual))
 
 
 def _sealed(value: object) -> Iterator[str]:
