@@ -9,8 +9,9 @@ from typing import Any
 
 from turnout import Router
 from turnout.config import load_mapping
-from turnout.core import Chunk, Fault, Request, RouterError
+from turnout.core import Chunk, Delta, Fault, Request, RouterError, ToolCallDelta
 from turnout.gateway.dialects import About, ApiDialect, Chat, Inbound, Messages, Responses
+from turnout.gateway.dialects.left_out import lost
 from turnout.gateway.problem import internal
 from turnout.gateway.strict_json import NotStrictJson, loads
 from turnout.providers.anthropic import AnthropicCodec
@@ -97,6 +98,18 @@ def _route(dialect: ApiDialect, inbound: Inbound) -> None:
     for deployment in router.parts.means.rules.catalog.deployments.values():
         for codec in CODECS:
             codec.encode(request, deployment, stream=inbound.stream)
+    assert all(isinstance(name, str) for name in lost(request))
+    _told(dialect, inbound)
+
+
+def _told(dialect: ApiDialect, inbound: Inbound) -> None:
+    """An answer with a call is written, whole and streamed, to whoever sent this."""
+    call = ToolCallDelta(index=0, id="t", name="f", arguments="{}")
+    answer = Chunk(deltas=(Delta(text="a", tool_calls=(call,), finish_reason="tool_calls"),))
+    dialect.whole(answer, _about(inbound))
+    writer = dialect.writer(_about(inbound))
+    writer.write(answer)
+    writer.end()
 
 
 def answers(data: bytes) -> None:
@@ -107,7 +120,7 @@ def answers(data: bytes) -> None:
         found = codec.decode(data)
         if isinstance(found, Chunk):
             for dialect in DIALECTS:
-                dialect.whole(found, _about(dialect))
+                dialect.whole(found, _about(dialect.read(dict(_PLAIN))))
         decoder = codec.decoder()
         chunks: list[Chunk | Fault] = []
         for place in range(0, len(data), 11):
@@ -117,15 +130,14 @@ def answers(data: bytes) -> None:
         ended = decoder.done
         decoder.end()
         for dialect in DIALECTS:
-            writer = dialect.writer(_about(dialect))
+            writer = dialect.writer(_about(dialect.read(dict(_PLAIN))))
             for chunk in chunks:
                 if isinstance(chunk, Chunk):
                     writer.write(chunk)
             _ = writer.end() if ended else writer.fail(internal())
 
 
-def _about(dialect: ApiDialect) -> About:
-    inbound = dialect.read(dict(_PLAIN))
+def _about(inbound: Inbound) -> About:
     decision = _decision()
     return About(decision=decision, model="m/fast", created=1, inbound=inbound)
 

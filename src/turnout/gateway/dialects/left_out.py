@@ -5,7 +5,7 @@ Invariant: what went on in the caller's own words left nothing out but what its 
 
 from collections.abc import Callable, Iterable, Sequence
 
-from turnout.core import Body
+from turnout.core import Body, Request
 from turnout.gateway.dialects import messages_unsaid, responses_unsaid
 from turnout.runtime import Walk
 
@@ -17,7 +17,11 @@ _UNSAID: dict[str, Callable[[Body], Iterable[str]]] = {
 
 def left_out(walk: Walk) -> Sequence[str]:
     """The fields that the model which answers, or was to answer, did not hear of."""
-    call, request = walk.call, walk.request
-    if call is None or not call.translated or request.native is None:
+    if walk.call is None or not walk.call.translated:
         return walk.left_out
-    return sorted({*walk.left_out, *_UNSAID[request.dialect](request.native)})
+    return sorted({*walk.left_out, *lost(walk.request)})
+
+
+def lost(request: Request) -> Iterable[str]:
+    """The fields that a translation of the caller's own words loses; some more than once."""
+    return () if request.native is None else _UNSAID[request.dialect](request.native)

@@ -51,7 +51,7 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
         yield from _block(block)
     for message in objects_in(payload.get("messages")):
         for block in objects_in(message.get("content")):
-            if message.get("role") == "assistant" and block.get("type") not in _SAID_BY_MODEL:
+            if message.get("role") == "assistant" and str(block.get("type")) not in _SAID_BY_MODEL:
                 yield f"messages.{block.get('type')}"
             else:
                 yield from _block(block)

@@ -43,7 +43,7 @@ def objects(value: object, where: str) -> list[Mapping[str, Any]]:
     """The list of objects at ``where``, empty where there is none. Raises InvalidRequest."""
     if not value:
         return []
-    if not isinstance(value, list):
+    if not isinstance(value, list) or None in value:
         raise InvalidRequest(f"{where} must be a list of objects", field=where)
     return [mapping(one, where) for one in value]
 

@@ -38,7 +38,7 @@ _TOOLS: Mapping[str, Heard] = {
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as their caller wrote them; some more than once."""
     yield from unheard(payload, _HEARD)
-    include = set(payload.get("include") or ())
+    include = set(map(str, payload.get("include") or ()))
     if not include <= _INCLUDED:
         yield "include"
     if payload.get("top_logprobs") and _LOGPROBS not in include:
