@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -97,7 +98,8 @@ def _route(dialect: ApiDialect, inbound: Inbound) -> None:
     router.route(request)
     for deployment in router.parts.means.rules.catalog.deployments.values():
         for codec in CODECS:
-            codec.encode(request, deployment, stream=inbound.stream)
+            with suppress(RouterError):  # another one may have words for it
+                codec.encode(request, deployment, stream=inbound.stream)
     assert all(isinstance(name, str) for name in lost(request))
     _told(dialect, inbound)
 

@@ -53,6 +53,16 @@ class MarkedCodec(DiscreetCodec):
         )
 
 
+# What reading a value of another type than expected raises.
+MISTYPED = (AttributeError, LookupError, TypeError)
+
+
+def mistyped(error: Exception) -> InvalidRequest:
+    """The refusal of a body in which something was met that raised this."""
+    message = "a value in messages or tools has another type than the API gives it"
+    return InvalidRequest(f"{message}: {error}", field="messages")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeCodec(MarkedCodec):
     """A codec that passes on what came in its own dialect, and translates the rest."""
@@ -65,9 +75,8 @@ class NativeCodec(MarkedCodec):
         try:
             body, lost = self._said(request, native, deployment)
             unsaid = tuple(lost)
-        except (AttributeError, LookupError, TypeError) as error:
-            message = "a value in messages or tools has another type than the API gives it"
-            raise InvalidRequest(f"{message}: {error}", field="messages") from error
+        except MISTYPED as error:
+            raise mistyped(error) from error
         if stream:
             body["stream"] = True
         return WireRequest(

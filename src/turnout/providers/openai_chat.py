@@ -17,7 +17,7 @@ from turnout.core import Chunk, Delta, Fault, Request
 from turnout.core.request import OBJECT
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import MarkedCodec, dump, headers_of
+from turnout.providers.families import MISTYPED, MarkedCodec, dump, headers_of, mistyped
 from turnout.providers.instructions import in_front, opened
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
@@ -47,16 +47,19 @@ class OpenAIChatCodec(MarkedCodec):
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
 
-        Raises InvalidRequest when the body holds a value that JSON has no form for, or more stops
-        than the provider takes.
+        Raises InvalidRequest when the body holds a value that JSON has no form for, one of another
+        type than the API gives it, or more stops than the provider takes.
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
-        body["messages"] = [_portable(message, self.mark) for message in request.messages]
         unsaid: list[str] = []
-        if request.native is not None:
-            unsaid = _readdress(body, request, provider)
-        in_words_of(provider, body)
+        try:
+            body["messages"] = [_portable(message, self.mark) for message in request.messages]
+            if request.native is not None:
+                unsaid = _readdress(body, request, provider)
+            in_words_of(provider, body)
+        except MISTYPED as error:
+            raise mistyped(error) from error
         check_stops(provider, body.get("stop"))
         _ask_for_stream(body, provider, stream=stream)
         return WireRequest(
