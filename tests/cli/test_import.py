@@ -42,11 +42,11 @@ general_settings: {{master_key: sk-1234}}
 
 
 def _imported(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, kind: str = "litellm"
 ) -> tuple[Ran, dict[str, Any]]:
-    path = tmp_path / "litellm.yaml"
+    path = tmp_path / f"{kind}.yaml"
     path.write_text(text, encoding="utf-8")
-    ran = run(capfd, "import", "litellm", str(path))
+    ran = run(capfd, "import", kind, str(path))
     return ran, yaml.safe_load(ran.out) if ran.code == 0 else {}
 
 
@@ -150,21 +150,12 @@ _THEIRS: dict[str, Any] = {
 }
 
 
-def _routes(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str
-) -> tuple[Ran, dict[str, Any]]:
-    path = tmp_path / "router.json"
-    path.write_text(text, encoding="utf-8")
-    ran = run(capfd, "import", "semantic-router", str(path))
-    return ran, yaml.safe_load(ran.out) if ran.code == 0 else {}
-
-
 @pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
 def test_routes_become_intents_of_ones_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], write: Any
 ) -> None:
     """From both formats; a name that is no label, or taken by a label, gets another one."""
-    ran, made = _routes(tmp_path, capfd, write(_THEIRS))
+    ran, made = _imported(tmp_path, capfd, write(_THEIRS), "semantic-router")
     assert ran.code == 0
     intents = made["intents"]
     assert list(intents) == ["refunds", "small_talk", "code_route", "unsafe"]
@@ -211,5 +202,5 @@ def test_routes_that_are_none_are_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str, said: str
 ) -> None:
     """Naming the place and what is missing there."""
-    ran, _ = _routes(tmp_path, capfd, text)
+    ran, _ = _imported(tmp_path, capfd, text, "semantic-router")
     assert (ran.code, said in ran.err, ran.out) == (2, True, "")

@@ -18,7 +18,7 @@ MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 # A label goes into headers, into metrics, and into the question to a label classifier.
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _POLICIES = ("cheapest", "strongest", "random")
-_TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
+TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 
 @contextmanager
@@ -28,6 +28,16 @@ def naming(config: Config, *path: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{config.at(*path)} {error}") from error
+
+
+def folded(label: str) -> str:
+    """A label as answers may write it, which cannot tell alike ones apart."""
+    return label.casefold().replace("-", "_")
+
+
+def words_of(example: str) -> str:
+    """An example in the form in which each is to be given once."""
+    return " ".join(example.casefold().split())
 
 
 def problems(config: Config) -> Iterator[Problem]:
@@ -124,15 +134,15 @@ def _like_labels(config: Config) -> Iterator[Problem]:
     """Labels that an answer could not tell apart."""
     seen: dict[str, str] = {}
     for label in config.intents:
-        folded = label.casefold().replace("-", "_")
-        if folded in seen:
-            yield ("intents", label), f"is too like {seen[folded]!r}; give one another name"
-        seen[folded] = label
+        name = folded(label)
+        if name in seen:
+            yield ("intents", label), f"is too like {seen[name]!r}; give one another name"
+        seen[name] = label
 
 
 def _own_intent(label: str, intent: IntentSection, seen: dict[str, str]) -> Iterator[Problem]:
     place = ("intents", label)
-    if label in _TAKEN:
+    if label in TAKEN:
         yield (*place, "examples"), f"{label!r} cannot be learned; give your intent another name"
     if not _LABEL.fullmatch(label):
         yield place, "is no label; use a letter, then up to 63 letters, digits or signs of _ . -"
@@ -144,7 +154,7 @@ def _own_intent(label: str, intent: IntentSection, seen: dict[str, str]) -> Iter
             + (f", and no more than {MAX_EXAMPLES}" if count else ""),
         )
     for number, example in enumerate(intent.examples):
-        at, text = (*place, "examples", str(number)), " ".join(example.casefold().split())
+        at, text = (*place, "examples", str(number)), words_of(example)
         if not text:
             yield at, "is empty; write a prompt, or leave it out"
         elif text in seen:

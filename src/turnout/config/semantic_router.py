@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
-from turnout.config.checks import MAX_EXAMPLES, MIN_EXAMPLES
+from turnout.config.checks import MAX_EXAMPLES, MIN_EXAMPLES, TAKEN, folded, words_of
 from turnout.config.imported import Imported
-from turnout.core import AUTO, UNSAFE, ConfigError
+from turnout.config.schema import BLOCK
+from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
 
 # What says nothing where the encoder is another one.
@@ -35,7 +36,7 @@ def imported(
     if not isinstance(routes, list) or not routes:
         raise ConfigError(f"{name}: no routes; give the file that to_json or to_yaml wrote")
     done = Imported(settings={**base, "intents": {}})
-    taken = {*map(_folded, known), *map(_folded, base["models"]), AUTO, UNSAFE, "block", "unknown"}
+    taken = {*map(folded, known), *map(folded, base["models"]), *TAKEN}
     heard: dict[str, str] = {}
     for number, route in enumerate(routes):
         where = f"routes[{number}]"
@@ -50,7 +51,7 @@ def imported(
         f"{', '.join(intents)}: answered by {base['default']}, the default, as no route names a "
         "model; name one for each"
     )
-    intents[UNSAFE] = "block"
+    intents[UNSAFE] = BLOCK
     return done
 
 
@@ -69,7 +70,7 @@ def _add(
     if len(examples) > MAX_EXAMPLES:
         done.left.append(f"{where}: {theirs}: the first {MAX_EXAMPLES} utterances are kept")
     label = _label(theirs, taken)
-    taken.add(_folded(label))
+    taken.add(folded(label))
     if label != theirs:
         done.left.append(f"{where}: {theirs} is called {label} here")
     said = {key: value for key, value in route.items() if value not in _NOTHING}
@@ -85,7 +86,7 @@ def _add(
 def _examples(done: Imported, route: str, utterances: Any, heard: dict[str, str]) -> Iterator[str]:
     """The texts among the utterances, each once in the whole file."""
     for one in utterances if isinstance(utterances, list) else ():
-        text = " ".join(one.casefold().split()) if isinstance(one, str) else ""
+        text = words_of(one) if isinstance(one, str) else ""
         if not text:
             done.left.append(f"{route}: an utterance that is no text")
         elif text not in heard:
@@ -102,11 +103,7 @@ def _label(name: str, taken: Collection[str]) -> str:
         plain = f"route_{plain}".strip("_")
     endings = chain(("", "_route"), (f"_route{number}" for number in count(2)))
     labels = (plain[: _LONGEST - len(ending)] + ending for ending in endings)
-    return next(label for label in labels if _folded(label) not in taken)
-
-
-def _folded(label: str) -> str:
-    return label.casefold().replace("-", "_")
+    return next(label for label in labels if folded(label) not in taken)
 
 
 def _beside(document: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""What runs at OpenAI beside its models, and goes there over its Responses API alone.
+"""What runs at a provider beside its models: at OpenAI, where it goes over Responses alone.
 
 Invariant: a tool that is not known here is taken for one of these, and for one that is paid for by
-the call. Source: platform.openai.com/docs/guides/tools; its pricing for what is paid by the call.
-This module does not know who could run it.
+the call. Sources: platform.openai.com/docs/guides/tools; its pricing for what is paid by the call;
+platform.claude.com/docs (server tools). This module does not know who could run it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,8 @@ TOLD = frozenset(
         "reasoning", "item_reference", "web_search_call",
     }
 )  # fmt: skip
+# Blocks of an answer of Messages that are a model's own.
+_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 # Of an answer: what any provider's answer may hold.
 _USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
 # Paid for by tokens alone, whether as a tool or as its call.
@@ -29,6 +31,11 @@ _WAYS_OUT = {
 }
 
 Body = Mapping[str, Any]
+
+
+def ran_there(message: Body, block: Body) -> bool:
+    """Whether a message's block in a Messages body is of a tool that ran at the provider."""
+    return message.get("role") == "assistant" and str(block.get("type")) not in _SAID_BY_MODEL
 
 
 def hosted_tools(native: Body) -> list[Body]:

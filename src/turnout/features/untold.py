@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import Request
-from turnout.core.hosted import TOLD
+from turnout.core.hosted import TOLD, ran_there
 from turnout.core.readable import readable
 from turnout.core.unsaid import objects_in
 from turnout.features.tokens import count
 
-_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 _PICTURED = frozenset({"computer_call_output", "image_generation_call"})
 _PICTURE_TOKENS = 1_680
 _SEALED = "encrypted_content"
@@ -45,9 +44,8 @@ def _untold(request: Request) -> Sequence[Mapping[str, Any]]:
     return [
         block
         for message in objects_in(native.get("messages"))
-        if message.get("role") == "assistant"
         for block in objects_in(message.get("content"))
-        if _kind(block) not in _SAID_BY_MODEL
+        if ran_there(message, block)
     ]
 
 

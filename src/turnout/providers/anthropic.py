@@ -18,7 +18,7 @@ from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.calling import calling
-from turnout.providers.families import NativeCodec
+from turnout.providers.families import NativeCodec, chosen
 from turnout.providers.instructions import unbooked
 from turnout.providers.tool_ids import opaque_user
 from turnout.providers.unsaid import unsaid_in_messages, unsaid_natively
@@ -41,7 +41,7 @@ class AnthropicCodec(NativeCodec):
         if native is None:
             body = messages_body(request, deployment.card, self.mark)
             return body, unsaid_in_messages(request, body)
-        trust = request.model in (deployment.id, deployment.model)
+        trust = chosen(deployment, request)
         body = native_body(native, deployment.model, self.mark, trust=trust)
         body = body if _is_anthropic(deployment) else _readdressed(body)
         return body, unsaid_natively(native, body)

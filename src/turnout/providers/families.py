@@ -13,6 +13,7 @@ from turnout.catalog import Deployment, Provider
 from turnout.core import Body, Dialect, Fault, InvalidRequest, Request
 from turnout.providers.calling import calling
 from turnout.providers.errors import classify, read_error
+from turnout.providers.fields import MISTYPED
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
 from turnout.providers.signatures import mark_of
@@ -53,8 +54,9 @@ class MarkedCodec(DiscreetCodec):
         )
 
 
-# What reading a value of another type than expected raises.
-MISTYPED = (AttributeError, LookupError, TypeError)
+def chosen(deployment: Deployment, request: Request) -> bool:
+    """Whether the caller asked for this model by name, and so wrote in its words."""
+    return request.model in (deployment.id, deployment.model)
 
 
 def mistyped(error: Exception) -> InvalidRequest:

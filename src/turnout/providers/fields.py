@@ -8,6 +8,9 @@ from typing import Any
 
 from turnout.providers.openai_chunks import Malformed
 
+# What reading a value of another type than expected raises.
+MISTYPED = (AttributeError, LookupError, TypeError)
+
 
 def an_object(value: object) -> dict[str, Any]:
     """The value, which is an object."""

@@ -17,7 +17,8 @@ from turnout.core import Chunk, Delta, Fault, Request
 from turnout.core.request import OBJECT
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import MISTYPED, MarkedCodec, dump, headers_of, mistyped
+from turnout.providers.families import MarkedCodec, dump, headers_of, mistyped
+from turnout.providers.fields import MISTYPED
 from turnout.providers.instructions import in_front, opened
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder

@@ -12,7 +12,8 @@ from typing import Any
 from turnout.catalog import Deployment
 from turnout.core import Body, Chunk, Fault, Request
 from turnout.providers.answer_body import bad_answer, read_answer
-from turnout.providers.families import NativeCodec
+from turnout.providers.families import NativeCodec, chosen
+from turnout.providers.fields import MISTYPED
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
@@ -44,7 +45,7 @@ class ResponsesCodec(NativeCodec):
     def _read(self, payload: object) -> Chunk:
         try:
             return read_response(payload, self.mark)
-        except (AttributeError, LookupError, TypeError) as error:
+        except MISTYPED as error:
             raise Malformed(str(error)) from error
 
     def _said(
@@ -53,6 +54,5 @@ class ResponsesCodec(NativeCodec):
         if native is None:
             body = responses_body(request, deployment.model, self.mark)
             return body, unsaid_in_responses(request)
-        trust = request.model in (deployment.id, deployment.model)
-        left_out = request.left_out
+        trust, left_out = chosen(deployment, request), request.left_out
         return native_body(native, deployment.model, self.mark, left_out, trust=trust), ()

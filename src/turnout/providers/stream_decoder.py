@@ -12,6 +12,7 @@ import orjson
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, read_error
+from turnout.providers.fields import MISTYPED
 from turnout.providers.openai_chunks import Malformed
 from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
@@ -88,7 +89,7 @@ class StreamDecoder:
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
             chunk = self._chunk(payload, event)
-        except (ValueError, Malformed, AttributeError, LookupError, TypeError) as problem:
+        except (ValueError, Malformed, *MISTYPED) as problem:
             return self._skip(str(problem))
         self._malformed = None
         return chunk

@@ -5,14 +5,15 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterError
 from turnout.ledger import Ledger, store_at
-from turnout.ledger.charges import Limits, Spent
+from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Charge, Settlement
 from turnout.ledger.shared import LedgerHost
 from turnout.proving.sabotages import Budget as Sabotage
@@ -139,19 +140,11 @@ class _NoLimits(Limits):
     """Looks at budgets and holds nothing of them, as a sabotage."""
 
     def charges(
-        self,
-        request: Request,
-        bounds: Mapping[str, Bound],
-        spent: Sequence[Spent],
-        at_ms: int,
-        *,
-        requests: int = 1,
-        before: Collection[Charge] = (),
+        self, request: Request, bounds: Mapping[str, Bound], *rest: Any, **more: Any
     ) -> tuple[Charge, ...]:
         """What is left must be more than nothing; two at a time may both find so."""
         del bounds
-        least = {"": Bound(1, 1)}
-        return super().charges(request, least, spent, at_ms, requests=requests, before=before)
+        return super().charges(request, {"": Bound(1, 1)}, *rest, **more)
 
 
 class _HoldsNothing(Ledger):

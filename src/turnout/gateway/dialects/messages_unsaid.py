@@ -7,6 +7,7 @@ of: they belong to the model that had them. Source: platform.claude.com/docs/en/
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from turnout.core.hosted import ran_there
 from turnout.core.unsaid import CACHE_MARK, Heard, objects_in, unheard
 
 _HEARD: Heard = {
@@ -36,7 +37,6 @@ _BLOCKS: Mapping[str, Heard] = {
         "tool_result": ("tool_use_id", "content", "is_error", CACHE_MARK),
     }.items()
 }
-_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 
 
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
         yield from _block(block)
     for message in objects_in(payload.get("messages")):
         for block in objects_in(message.get("content")):
-            if message.get("role") == "assistant" and str(block.get("type")) not in _SAID_BY_MODEL:
+            if ran_there(message, block):
                 yield f"messages.{block.get('type')}"
             else:
                 yield from _block(block)
