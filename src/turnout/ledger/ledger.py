@@ -44,6 +44,7 @@ class Ledger(Recorder):
     With ``shared``, an address and a secret, another process writes (see ``shared``). ``now_ms`` is
     the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
     ``idle_s`` after how long without work the file is left to other processes (None: never).
+    ``after_close`` is called once nothing more will be written.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Ledger(Recorder):
         self._stand_in = stand_in
         self._lease_s = lease_s
         self.now_ms = now_ms
+        self.after_close: list[Callable[[], object]] = []
         self._open: dict[str, UnderWay] = {}
         self._spared: dict[str, float] = {}  # living guests' holds, and until when
         self._sessions = Sessions()
@@ -120,8 +122,10 @@ class Ledger(Recorder):
         return self._inbox.submit(change, _loop()).written()
 
     def close(self) -> None:
-        """Write what is queued and let go of the store."""
+        """Write what is queued and let go of the store, and tell who waits for that."""
         self._writer.close()
+        for told in self.after_close:
+            told()
 
     def __enter__(self) -> Self:
         return self.start()
