@@ -6,6 +6,7 @@ Does not describe the answers of other APIs in full: their own documents do.
 from typing import Any
 
 from turnout import __version__
+from turnout.core.feedback import LONGEST_METRIC, MOST_VALUE, SOURCES
 from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
 from turnout.gateway.openapi_answers import SCHEMAS, responses
 from turnout.gateway.openapi_headers import parameters
@@ -89,9 +90,9 @@ _FEEDBACK = {
     "required": ["decision_id", "metric", "value"],
     "properties": {
         "decision_id": {"type": "string"},
-        "metric": {"type": "string", "minLength": 1, "maxLength": 64},
-        "value": {"type": "number"},
-        "source": {"enum": ["user", "judge", "label", "test"]},
+        "metric": {"type": "string", "minLength": 1, "maxLength": LONGEST_METRIC},
+        "value": {"type": ["number", "boolean"], "minimum": -MOST_VALUE, "maximum": MOST_VALUE},
+        "source": {"enum": [*SOURCES]},
     },
 }
 # A body of any of the three chat dialects.

@@ -154,6 +154,12 @@ class Engine:
         for means in self._parts.every:
             means.health.tell = others
 
+    def listen(self, listener: Callable[[Outcome], object]) -> None:
+        """Have ``listener`` told of every call as it ends, whatever it was for; must not block."""
+        for means in self._parts.every:
+            if listener not in means.listeners:
+                means.listeners.append(listener)
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
         means = walk.means
@@ -243,13 +249,14 @@ class Engine:
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, read.labelled)
+        unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
         return self._walk(
             request=request,
             decision=decision,
             means=self._parts.means,
             outcomes=list(read.labelled),
             prefix=read.prefix,
-            unfit=None if decision.deployment == chosen.deployment else chosen.model,
+            unfit=None if decision.deployment == chosen.deployment else unfit,
         )
 
 
