@@ -31,6 +31,7 @@ PARTS: dict[str, Part] = {
     "long": long.long,
     "attacks": attacks.label_attacks,
     "follow_ups": attacks.follow_ups,
+    "next_turns": attacks.next_turns,
     "own_prompts": attacks.own_prompts,
     "speed": speed.speed,
     "llm": others.llm,

@@ -11,7 +11,7 @@ from benchmarks.classify.disguises import TRANSFORMS
 from benchmarks.classify.interval import by_group, share
 from turnout.classifiers import LocalClassifier
 from turnout.core import UNSAFE, Prediction
-from turnout.training.rows import Row, load
+from turnout.training.rows import SWITCH, Row, load
 
 _PROMPTS = 50
 _DISGUISED = 100
@@ -74,13 +74,12 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
     """Held-out conversations: the label after the follow-up against the task's own label."""
     classifier = LocalClassifier.load()
     rows = load([OWN / "conversations_test.jsonl"])
-    after = [p.intent for p in classifier.predict_batch([row.messages for row in rows])]
-    first = [p.intent for p in classifier.predict_batch([user(row.turns[0]) for row in rows])]
+    after, first = _intents(classifier, rows), _alone(classifier, [row.turns[0] for row in rows])
     out: dict[str, Any] = {"conversations": len(rows)}
     for kind in sorted({row.kind for row in rows}):
         chosen = [i for i, row in enumerate(rows) if row.kind == kind]
         out[f"{kind}: right label"] = share([after[i] == rows[i].intent for i in chosen])
-    stays = [i for i, row in enumerate(rows) if row.kind != "switch"]
+    stays = [i for i, row in enumerate(rows) if row.kind != SWITCH]
     told = [i for i in stays if first[i] == rows[i].intent]
     out["all but switches: right label"] = share([after[i] == rows[i].intent for i in stays])
     out["all but switches: right label of the first turn alone"] = share(
@@ -90,6 +89,36 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
         [after[i] == rows[i].intent for i in told]
     )
     return out
+
+
+def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
+    """Turns that may come next in conversations by a writer never trained on: going on, or new."""
+    classifier = LocalClassifier.load()
+    rows = load([OWN / "turns_test.jsonl"])
+    after = np.array(_intents(classifier, rows))
+    wanted = np.array([row.intent for row in rows])
+    begun = np.array([row.turns[0] for row in rows])
+    new = np.array([row.kind == SWITCH for row in rows])
+    asked = [row.text if row.kind == SWITCH else row.turns[0] for row in rows]
+    told = np.array(_alone(classifier, asked)) == wanted
+    out: dict[str, Any] = {"conversations": len(set(begun))}
+    for name, some in (("goes on", ~new), ("new task", new)):
+        right = after[some] == wanted[some]
+        out |= {
+            f"{name}: turns": int(some.sum()),
+            f"{name}: right label": by_group(right, begun[some]),
+            f"{name}: right label of its task alone": by_group(told[some], begun[some]),
+            f"{name}: such a right label kept": by_group(right[told[some]], begun[some & told]),
+        }
+    return out
+
+
+def _intents(classifier: LocalClassifier, rows: Sequence[Row]) -> list[str | None]:
+    return [found.intent for found in classifier.predict_batch([row.messages for row in rows])]
+
+
+def _alone(classifier: LocalClassifier, texts: Sequence[str]) -> list[str | None]:
+    return [found.intent for found in classifier.predict_batch([user(text) for text in texts])]
 
 
 def own_prompts(_data: Sequence[Path]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The shipped classifier on prompts that leave no doubt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,47 @@ def test_a_follow_up_keeps_the_task(classifier: LocalClassifier) -> None:
     assert found.intent == "code"
 
 
+_CODE = (
+    "Write a Python function that reads a CSV file",
+    "def read(path):\n    return list(csv.reader(open(path)))\nShall I add error handling?",
+)
+_FACT = ("What is the capital of Peru?", "Lima.")
+
+
+def _after(begun: Sequence[str], *turns: str) -> list[dict[str, str]]:
+    """A conversation of ``begun``, the user's and the answer, and of each turn and that answer."""
+    said = list(begun)
+    for turn in turns:
+        said += [turn, begun[-1]]
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(said[:-1])]
+
+
+@pytest.mark.parametrize(
+    ("begun", "turn", "intent"),
+    [
+        (_CODE, "What is the capital of Mongolia?", "simple_qa"),
+        (_CODE, "Translate to German: the cat sleeps", "translation"),
+        (_CODE, "What does the csv module do in there?", "code"),
+        (_CODE, "thanks! now with type hints", "code"),
+        (_FACT, "Write a Python function that parses a date", "code"),
+        (_FACT, "poem about the sea", "creative"),
+        (_FACT, "and of Chile?", "simple_qa"),
+    ],
+)
+def test_a_new_task_has_its_own_label(
+    classifier: LocalClassifier, begun: Sequence[str], turn: str, intent: str
+) -> None:
+    """What needs nothing of what was said begins anew, and a question about it goes on."""
+    assert classifier.predict(_after(begun, turn)).intent == intent
+
+
+def test_a_task_outlasts_the_window(classifier: LocalClassifier) -> None:
+    """Where it was asked lies before the last turns, what was answered tells."""
+    turns = ("yes", "go on", "continue", "now add a test", "ok commit it", "hm, why that?") * 2
+    assert classifier.predict(_after(_CODE, *turns)).intent == "code"
+
+
 def test_no_text_is_no_verdict(classifier: LocalClassifier) -> None:
     """A conversation without words gets no score, which blocks."""
     found = classifier.predict([{"role": "user", "content": []}])
@@ -130,6 +172,9 @@ def test_a_users_intent_works_at_once(classifier: LocalClassifier) -> None:
     more = classifier.with_intents([spec])
     assert more.predict(_user("my invoice never arrived")).intent == "invoice_question"
     assert more.predict(_user("What is the capital of Peru?")).intent == "simple_qa"
+    begun = ("my invoice never arrived", "I am sorry. For which month?")
+    assert more.predict(_after(begun, "yes")).intent == "invoice_question"
+    assert more.predict(_after(begun, "What is the capital of Peru?")).intent == "simple_qa"
 
 
 def test_too_few_examples_are_an_error(classifier: LocalClassifier) -> None:
@@ -143,7 +188,7 @@ def test_an_older_layout_is_refused(tmp_path: Path) -> None:
     shipped = Artefact.load()
     path = tmp_path / "old.zip"
     Artefact(arrays=shipped.arrays, meta={**shipped.meta, "version": "2"}).save(path)
-    with pytest.raises(ConfigError, match=r"layout 2, 4 is read.*turnout train intents"):
+    with pytest.raises(ConfigError, match=r"layout 2, 5 is read.*turnout train intents"):
         Artefact.load(path)
 
 

@@ -1,6 +1,7 @@
-"""What finds talk to the classifier, fitted anew in an artefact that else stays as it is."""
+"""Parts of an artefact, fitted anew where all else in it stays as it is."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -10,10 +11,10 @@ from tests.cli.run import run
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import Artefact
 from turnout.core import ConfigError
-from turnout.training.intents import refit_asides
+from turnout.training.intents import refit_asides, refit_follows
 
 
-def _rows(folder: Path, *rows: dict[str, str]) -> Path:
+def _rows(folder: Path, *rows: dict[str, Any]) -> Path:
     place = folder / "rows.jsonl"
     told = [{"source": "own/x", "licence": "own", **row} for row in rows]
     place.write_bytes(b"\n".join(map(orjson.dumps, told)))
@@ -49,4 +50,37 @@ def test_without_a_mould_there_is_nothing_to_learn(tmp_path: Path) -> None:
     rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
     with pytest.raises(ConfigError, match="none of 3 rows has the kind label_attack or talk"):
         refit_asides([rows], out, date="2026-11-29")
+    assert not out.exists()
+
+
+def test_what_follows_is_learned_from_conversations(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Here a nonsense word goes on with the task, and a known question does too: all else stays."""
+    begun = [
+        {"role": "user", "content": "Sort these numbers in Rust."},
+        {"role": "assistant", "content": "v.sort();"},
+    ]
+    following = [{"text": text, "kind": "affirm"} for text in ("zorblatt", "What is rain?")]
+    switch = {"text": "Write a poem about rain.", "kind": "switch", "intent": "creative"}
+    told = {"messages": begun, "intent": "code", "next": [*following, switch]}
+    rows, out = _rows(tmp_path, told, *_prompts()), tmp_path / "new.zip"
+    ran = run(capfd, "train", "follows", str(rows), "--out", str(out), "--json")
+    fitted, shipped = Artefact.load(out), Artefact.load()
+    assert orjson.loads(ran.out) == {"artefact": str(out), "digest": fitted.digest}
+    assert fitted.card.startswith(shipped.card)
+    assert "| own/x | own | 6 |" in fitted.card
+    for name in shipped.arrays.keys() | fitted.arrays.keys():
+        same = np.array_equal(shipped.arrays[name], fitted.arrays[name])
+        assert same is not name.startswith("follow_")
+    last = {"role": "user", "content": "What is rain?"}
+    intents = [LocalClassifier.load(path).predict([*begun, last]).intent for path in (out, None)]
+    assert intents == ["code", "simple_qa"]
+
+
+def test_without_a_conversation_nothing_tells_what_follows(tmp_path: Path) -> None:
+    """The error says what is missing."""
+    rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
+    with pytest.raises(ConfigError, match="none of 3 rows has two turns of the user"):
+        refit_follows([rows], out, date="2026-11-29")
     assert not out.exists()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by, qualities
@@ -144,6 +145,27 @@ def test_a_conversation_tells_its_task() -> None:
         ("sort it\nsorted(x)", "code"),
         ("yes", "chat"),
     ]
+
+
+def test_turns_that_may_come_next_are_rows(tmp_path: Path) -> None:
+    """Each has the conversation before it; the task is told once, a switch tells its own."""
+    path = tmp_path / "rows.jsonl"
+    begun = [{"role": "user", "content": "sort"}, {"role": "assistant", "content": "sorted(x)"}]
+    told = [{"text": "yes", "kind": "affirm"}, {"text": "hi", "kind": "switch", "intent": "chat"}]
+    row = {"messages": begun, "intent": "code", "source": "own/c", "next": told}
+    path.write_bytes(orjson.dumps(row))
+    follow, switch = rows = load([path])
+    assert (follow.turns, follow.intent, follow.kind) == (("sort", "yes"), "code", "affirm")
+    assert (switch.turns, switch.intent, switch.kind) == (("sort", "hi"), "chat", "switch")
+    assert [r.text for r in tasks([*rows, follow])] == ["sort", "sort\nsorted(x)", "hi"]
+    for wrong, says in (
+        ("yes", "next is no list of objects"),
+        ([{"kind": "affirm"}], r"next\[0\].text is missing"),
+        ([{"text": "hi", "intent": "greeting"}], "intent is 'greeting'"),
+    ):
+        path.write_bytes(orjson.dumps({**row, "next": wrong}))
+        with pytest.raises(ConfigError, match=f"line 1: {says}"):
+            load([path])
 
 
 def test_the_opening_words_of_a_task_decide_its_label() -> None:

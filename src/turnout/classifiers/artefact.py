@@ -23,7 +23,7 @@ from turnout.core import ConfigError
 
 SHIPPED = "intents.zip"
 # What the arrays and the meta hold; a classifier reads one layout.
-VERSION = "4"
+VERSION = "5"
 _META = "meta.json"
 _CARD = "MODEL_CARD.md"
 _DATE = (1980, 1, 1, 0, 0, 0)

@@ -109,14 +109,14 @@ def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
     return [value / total for value in raised]
 
 
-def joined(held: ArrayLike, told: ArrayLike) -> Floats:
-    """Two distributions as one, each as much heard as the other: the root of their product.
+def joined(held: ArrayLike, told: ArrayLike, share: float = 0.5) -> Floats:
+    """Two distributions as one, ``told`` heard by its share: their weighted geometric mean.
 
     ``held`` may have more outputs behind those of ``told``, which keep their shares.
     """
     held, told = np.asarray(held), np.asarray(told)
     known = len(told)
-    both = np.sqrt(held[:known] * told)
+    both = held[:known] ** (1 - share) * told**share
     both *= held[:known].sum() / max(float(both.sum()), _TINY)
     return np.concatenate([both, held[known:]])
 

@@ -17,10 +17,10 @@ from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.asking import Asking
 from turnout.classifiers.custom import CustomIntents, IntentSpec
-from turnout.classifiers.encoder import shared_encoder
+from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.excerpts import Excerpter, Excerpts, Pieces, Reading, Unread
 from turnout.classifiers.first import FirstStage
-from turnout.classifiers.follows import Follows
+from turnout.classifiers.follows import Follows, Turns
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
 from turnout.classifiers.heads import (
@@ -125,6 +125,15 @@ class LocalClassifier:
             for i, first in enumerate(begun)
         ]
 
+    def turns(self, messages: Sequence[Message]) -> Turns:
+        """A conversation's turns as labels are read from them, whatever the first stage settles.
+
+        For training what tells follow-ups. Raises InvalidRequest for a conversation without a turn.
+        """
+        reading = self._read(messages, self.embed)
+        excerpts = self._excerpter.of(reading)
+        return self._turns(reading, excerpts, self._recall.embedded(excerpts.all))
+
     def embed(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of the texts; a long one is read at both ends."""
         return shared_encoder().encode([self._first.tokenizer.ids(clipped(text)) for text in texts])
@@ -220,7 +229,7 @@ class LocalClassifier:
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> Prediction:
         """The prediction of both stages together."""
-        deep = self._second.logits(np.stack([vectors[pieces] for pieces in excerpts.suspects]))
+        deep = self._second.logits(_rows(vectors, excerpts.suspects))
         odds = (deep + reading.chunk_logits[excerpts.at])[:, HARM:]
         # A sentence alone counts where it blocks; below that, what stands around it tells better.
         alone = np.array(excerpts.at) >= reading.whole
@@ -243,7 +252,13 @@ class LocalClassifier:
         if reading.likely is not None and max(reading.likely) >= self._gate.confidence:
             # The label of a turn is the same whatever safety makes of it.
             return self._glance.ranked(reading.likely)
-        said = np.stack([vectors[pieces] for pieces in excerpts.turns])
+        turns = self._turns(reading, excerpts, vectors)
+        return self._glance.ranked(self._follows.after(turns).tolist())
+
+    def _turns(
+        self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
+    ) -> Turns:
+        said, before = _rows(vectors, excerpts.turns), _rows(vectors, excerpts.contexts)
         each = softmax((reading.turn_logits + self._second.logits(said))[:, :HARM])
         if self._custom is not None:
             each = self._custom.join(said, each)
@@ -251,14 +266,12 @@ class LocalClassifier:
             told = self._openings.told(text)
             if told is not None:
                 each[i] = joined(each[i], told)
-        held = each[0]
-        if reading.contexts:
-            before = np.stack([vectors[pieces] for pieces in excerpts.contexts])
-            seen = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
-            follows = self._follows.probabilities(reading.turns[1:], said[1:], before)
-            for own, answered, follow in zip(each[1:], seen, follows, strict=True):
-                held = follow * joined(held, answered) + (1.0 - follow) * own
-        return self._glance.ranked(held.tolist())
+        answered = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
+        return Turns(texts=reading.turns, said=said, each=each, before=before, answered=answered)
+
+
+def _rows(vectors: Mapping[Pieces, Floats], excerpts: Sequence[Pieces]) -> Floats:
+    return np.array([vectors[pieces] for pieces in excerpts], np.float32).reshape(-1, DIMENSIONS)
 
 
 def _places(texts: Sequence[str], place: Mapping[str, int]) -> list[int]:

@@ -17,6 +17,7 @@ from turnout.config import load_file
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
+    from turnout.classifiers.artefact import Artefact
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.training.intents import Trained
 
@@ -34,9 +35,17 @@ EveryLicence = Annotated[
 ]
 
 
+RowsArgument = Annotated[
+    list[Path], typer.Argument(help="JSONL of {text|messages, intent, source}.")
+]
+BaseOption = Annotated[
+    Path | None, typer.Option("--artefact", help="What is refitted; the shipped one without.")
+]
+
+
 @app.command()
 def intents(
-    paths: Annotated[list[Path], typer.Argument(help="JSONL of {text|messages, intent, source}.")],
+    paths: RowsArgument,
     out: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
     *,
     every_licence: EveryLicence = False,
@@ -66,12 +75,10 @@ def intents(
 
 @app.command()
 def asides(
-    paths: Annotated[list[Path], typer.Argument(help="JSONL as for train intents.")],
+    paths: RowsArgument,
     place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
     *,
-    base: Annotated[
-        Path | None, typer.Option("--artefact", help="What is refitted; the shipped one without.")
-    ] = None,
+    base: BaseOption = None,
     every_licence: EveryLicence = False,
     json: JsonOption = False,
 ) -> None:
@@ -79,22 +86,27 @@ def asides(
 
     The rest of the artefact stays as it is, and so do its figures on ordinary prompts.
     """
-    from turnout.training.intents import refit_asides as run
+    from turnout.training.intents import refit_asides
 
-    check_file(place)
-    with _bar() as bar:
-        fitted = run(
-            paths,
-            place,
-            base=base,
-            date=_today(),
-            every_licence=every_licence,
-            progress=_steps(bar),
-        )
-    if json:
-        print_json({"artefact": str(place), "digest": fitted.digest})
-        return
-    out.print(f"{place} {fitted.digest[:19]}")
+    _refit(refit_asides, paths, place, base=base, every_licence=every_licence, json=json)
+
+
+@app.command()
+def follows(
+    paths: RowsArgument,
+    place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+    *,
+    base: BaseOption = None,
+    every_licence: EveryLicence = False,
+    json: JsonOption = False,
+) -> None:
+    """Fit anew what tells a turn that goes on with a task from one that begins another.
+
+    The rest of the artefact stays as it is, and so do its figures on single prompts.
+    """
+    from turnout.training.intents import refit_follows
+
+    _refit(refit_follows, paths, place, base=base, every_licence=every_licence, json=json)
 
 
 @app.command()
@@ -142,6 +154,31 @@ def success(
             "turnout: no table has costs, nor prices and token counts: quality only; add cost_usd, "
             "or tokens and price_per_mtok in the .meta.json beside the table"
         )
+
+
+def _refit(
+    run: "Callable[..., Artefact]",
+    paths: Sequence[Path],
+    place: Path,
+    *,
+    base: Path | None,
+    every_licence: bool,
+    json: bool,
+) -> None:
+    check_file(place)
+    with _bar() as bar:
+        fitted = run(
+            paths,
+            place,
+            base=base,
+            date=_today(),
+            every_licence=every_licence,
+            progress=_steps(bar),
+        )
+    if json:
+        print_json({"artefact": str(place), "digest": fitted.digest})
+        return
+    out.print(f"{place} {fitted.digest[:19]}")
 
 
 def _show(place: Path, trained: "Trained", *, json: bool) -> None:

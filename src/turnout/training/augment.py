@@ -56,13 +56,14 @@ def attacked(rows: Sequence[Row]) -> list[Row]:
 
 def tasks(rows: Sequence[Row]) -> list[Row]:
     """New rows: how a conversation's task was asked, alone and with what was answered to it."""
-    found = []
+    found: dict[str, Row] = {}
     for row in rows:
         seen = window(row.messages)
         if row.intent in INTENTS and seen.contexts:
             asked = row.turns[-1:] if row.kind == SWITCH else (row.turns[0], seen.contexts[0])
-            found += [row.saying(text, kind="") for text in asked]
-    return found
+            for text in asked:
+                found.setdefault(text, row.saying(text, kind=""))
+    return list(found.values())
 
 
 def fillings(rows: Sequence[Row], kinds: Collection[str] = (LABEL_ATTACK,)) -> Iterator[Filled]:

@@ -42,10 +42,14 @@ Languages other than those below are judged by what they share with them. Images
 """
 
 _REFITTED = """
-## What finds talk to the classifier
-Fitted anew {date} by `turnout train asides`, all else as told above, on:
+## What {does}
+Fitted anew {date} by `turnout train {part}`, all else as told above, on:
 
 """
+_DOES = {
+    "asides": "finds talk to the classifier",
+    "follows": "tells a follow-up from a new task",
+}
 
 
 def card(
@@ -67,9 +71,9 @@ def card(
     return head + _figures(shipped, others) + _LIMITS + _sources(rows, usable)
 
 
-def refitted(used: Sequence[Row], date: str) -> str:
-    """What a card says further once the asides alone were fitted anew."""
-    return _REFITTED.format(date=date) + _table(used)
+def refitted(part: str, used: Sequence[Row], date: str) -> str:
+    """What a card says further once one ``part`` was fitted anew: ``asides`` or ``follows``."""
+    return _REFITTED.format(does=_DOES[part], date=date, part=part) + _table(used)
 
 
 def _figures(shipped: Figures, others: Figures | None) -> str:

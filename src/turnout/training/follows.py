@@ -1,80 +1,100 @@
 """Fits the head that tells a follow-up from a new task.
 
-Follow-ups are the later turns of conversations, and short ones written on their own, which are
-paired with the conversations' contexts in turn; new tasks are conversations that switch, and
-prompts put after a context that is not theirs.
+Follow-ups are the later turns of conversations, and short ones written on their own, which are put
+after the conversations' beginnings in turn; new tasks are turns of conversations that switch, and
+prompts put after a beginning that is not theirs. Each is read as it is served.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
-from turnout.classifiers.follows import inputs
-from turnout.classifiers.pieces import PieceTokenizer
-from turnout.classifiers.window import clipped, window
-from turnout.training import vocabulary
+from turnout.classifiers import LocalClassifier
+from turnout.classifiers.follows import columns, width
+from turnout.core import Message
+from turnout.training.features import Progress
 from turnout.training.rows import FOLLOW_UP, INTENTS, SWITCH, Row
 
-Pair = tuple[str, str]
+Conversation = Sequence[Message]
+Floats = NDArray[np.float32]
+# Weights and bias.
+Fitted = tuple[Floats, Floats]
 
 _NEW_TASKS = 3000
+# A step through the beginnings that has no divisor in common with their number.
+_STRIDE = 7
+# The share of what was written in a conversation, beside what was only put into one.
+_WRITTEN = 7 / 8
 # In a conversation most turns follow, which the balanced training rows do not show.
 _PRIOR_LOG_ODDS = 2.0
 
 
-def fit_follows(rows: Sequence[Row]) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias; a head that never follows where there is nothing to learn from."""
-    follow, switch = _told(rows)
-    contexts = [context for _, context in follow]
-    if not contexts:
-        return np.zeros(DIMENSIONS + 2, np.float32), -20.0
+def fit_follows(rows: Sequence[Row], classifier: LocalClassifier, progress: Progress) -> Fitted:
+    """Weights and bias for ``classifier``, which never follows if no row is a conversation."""
+    told = [row for row in rows if len(row.turns) > 1]
+    follow = [row.messages for row in told if row.kind != SWITCH]
+    if not follow:
+        return never()
+    begun = [messages[:-1] for messages in follow]
     alone = [row.text for row in rows if row.kind == FOLLOW_UP]
-    fresh = _thinned(
-        [r.text for r in rows if r.judged and r.intent in INTENTS and r.intent != "chat"]
-    )
-    groups = [follow, _paired(alone, contexts), switch, _paired(fresh, contexts)]
-    return _fit(groups, [True, True, False, False])
+    switch = [row.messages for row in told if row.kind == SWITCH]
+    groups: list[tuple[bool, float, Sequence[Conversation]]] = [
+        (True, _WRITTEN, follow),
+        (True, 1 - _WRITTEN, _put(alone, begun)),
+        (False, _WRITTEN, switch),
+        (False, 1 - _WRITTEN, _put(_new_tasks(rows), begun)),
+    ]
+    seen: list[Floats] = []
+    follows: list[bool] = []
+    weights: list[float] = []
+    for is_follow, share, conversations in groups:
+        found = _read(conversations, classifier, progress)
+        seen += found
+        follows += [is_follow] * len(found)
+        weights += [share / max(len(found), 1)] * len(found)
+    return _fitted(np.stack(seen), follows, np.array(weights))
 
 
-def _told(rows: Sequence[Row]) -> tuple[list[Pair], list[Pair]]:
-    """(turn, what was said before it) of the conversations' follow-ups, and of their switches."""
-    follow: list[Pair] = []
-    switch: list[Pair] = []
-    for row in rows:
-        seen = window(row.messages)
-        pairs = list(zip(seen.turns[1:], seen.contexts, strict=True))
-        if pairs and row.kind == SWITCH:
-            switch.append(pairs.pop())
-        follow += pairs
-    return follow, switch
+def never() -> Fitted:
+    """Weights and bias by which every turn begins a new task."""
+    return np.zeros(width(len(INTENTS)), np.float32), np.array(-20.0, np.float32)
 
 
-def _paired(texts: Sequence[str], contexts: Sequence[str]) -> list[Pair]:
-    return [(text, contexts[(7 * i) % len(contexts)]) for i, text in enumerate(texts)]
+def _new_tasks(rows: Sequence[Row]) -> list[str]:
+    fresh = [r.text for r in rows if r.judged and r.intent in INTENTS and r.intent != "chat"]
+    return fresh[:: max(1, len(fresh) // _NEW_TASKS)]
 
 
-def _thinned(texts: Sequence[str]) -> list[str]:
-    step = max(1, len(texts) // _NEW_TASKS)
-    return list(texts[::step])
+def _put(texts: Sequence[str], begun: Sequence[Conversation]) -> list[Conversation]:
+    """Each text as the next turn of another beginning."""
+    return [
+        [*begun[(_STRIDE * i) % len(begun)], {"role": "user", "content": text}]
+        for i, text in enumerate(texts)
+    ]
 
 
-def _fit(groups: Sequence[list[Pair]], labels: Sequence[bool]) -> tuple[Any, float]:
+def _read(
+    conversations: Sequence[Conversation], classifier: LocalClassifier, progress: Progress
+) -> list[Floats]:
+    """The columns of each last turn, the turns before it taken to follow."""
+    found = []
+    for number, messages in enumerate(conversations):
+        progress("turns", number, len(conversations))
+        turns = classifier.turns(messages)
+        # A turn that only talks to the classifier is none.
+        if len(turns.texts) > 1:
+            held = turns.each[0]
+            for i in range(1, len(turns.texts)):
+                held = turns.going_on(held, i)
+            found.append(columns(turns, len(turns.texts) - 1, held))
+    return found
+
+
+def _fitted(seen: Floats, follows: Sequence[bool], weights: NDArray[np.float64]) -> Fitted:
     from sklearn.linear_model import LogisticRegression
 
-    encoder, tokenizer = SentenceEncoder.load(), PieceTokenizer(*vocabulary.read())
-
-    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-        return encoder.encode([tokenizer.ids(clipped(text)) for text in texts])
-
-    kept = [(group, label) for group, label in zip(groups, labels, strict=True) if group]
-    turns = [turn for group, _ in kept for turn, _ in group]
-    before = [context for group, _ in kept for _, context in group]
-    x = inputs(turns, vectors(turns), vectors(before))
-    y = np.concatenate([np.full(len(group), label) for group, label in kept])
-    sample = np.concatenate([np.full(len(group), 1.0 / len(group)) for group, _ in kept])
-    model = LogisticRegression(C=1.0, max_iter=500)
-    model.fit(x, y, sample_weight=sample / sample.mean())
-    return model.coef_[0].astype(np.float32), float(model.intercept_[0]) + _PRIOR_LOG_ODDS
+    model = LogisticRegression(C=1.0, max_iter=3000)
+    model.fit(seen, follows, sample_weight=weights / weights.mean())
+    bias = model.intercept_[0] + _PRIOR_LOG_ODDS
+    return model.coef_[0].astype(np.float32), np.array(bias, np.float32)

@@ -5,13 +5,14 @@ the heads never saw; the heads that are saved are then fitted on all usable rows
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.core import UNSAFE, ConfigError
 from turnout.training import vocabulary
@@ -23,7 +24,7 @@ from turnout.training.features import Features, Progress, embedder, extract, rea
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
 from turnout.training.folds import FOLDS, by_source
-from turnout.training.follows import fit_follows
+from turnout.training.follows import fit_follows, never
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
@@ -97,9 +98,9 @@ def train(
     heads = fit(*_chosen(rows, features, usable))
     asides = fit_asides(_used(told, every_licence=every_licence), reader(), embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
-    follow = fit_follows(_chosen(rows, features, usable)[0])
     background = _background(features.vectors[usable])
-    artefact = _artefact(heads, asides, follow, background, calibration, text)
+    artefact = _artefact(heads, asides, background, calibration, text)
+    artefact = _following(artefact, _used(told, every_licence=every_licence), progress)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
@@ -119,8 +120,7 @@ def refit_asides(
     what they were measured at holds. ``paths`` are what ``train`` would be given; the rest as
     there. Raises ConfigError for a bad row, and where no row is a mould of an attack.
     """
-    artefact = Artefact.load(base)
-    told = load(paths)
+    artefact, told = Artefact.load(base), load(paths)
     if not any(row.kind in (LABEL_ATTACK, TALK) for row in told):
         raise ConfigError(
             f"none of {len(told)} rows has the kind {LABEL_ATTACK} or {TALK}: nothing tells what "
@@ -133,10 +133,43 @@ def refit_asides(
     fitted = Artefact(
         arrays=kept | asides.arrays(),
         meta={**artefact.meta, "asides": asides.meta()},
-        card=artefact.card + refitted(used, date),
+        card=artefact.card + refitted("asides", used, date),
     )
     fitted.save(out)
     return fitted
+
+
+def refit_follows(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    base: Path | None = None,
+    date: str,
+    every_licence: bool = False,
+    progress: Progress = quiet,
+) -> Artefact:
+    """As ``refit_asides`` for what tells a turn that goes on from one that begins a new task.
+
+    Raises ConfigError for a bad row, and where no row is a conversation.
+    """
+    artefact, told = Artefact.load(base), load(paths)
+    if not any(len(row.turns) > 1 for row in told):
+        raise ConfigError(
+            f"none of {len(told)} rows has two turns of the user: nothing tells how tasks go on; "
+            "add conversations, such as those of Turnout's own datasets"
+        )
+    used = _used(told, every_licence=every_licence)
+    fitted = replace(
+        _following(artefact, used, progress), card=artefact.card + refitted("follows", used, date)
+    )
+    fitted.save(out)
+    return fitted
+
+
+def _following(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
+    """The artefact with a head for follow-ups that reads what all else in it says."""
+    weights, bias = fit_follows(used, LocalClassifier(artefact), progress)
+    return replace(artefact, arrays={**artefact.arrays, "follow_w": weights, "follow_b": bias})
 
 
 def _used(told: Sequence[Row], *, every_licence: bool) -> list[Row]:
@@ -231,7 +264,6 @@ def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
 def _artefact(
     heads: Heads,
     asides: AsideHead,
-    follow: tuple[NDArray[np.float32], float],
     background: NDArray[np.float16],
     calibration: Calibration,
     text: str,
@@ -241,6 +273,7 @@ def _artefact(
     shift = np.zeros(len(OUTPUTS))
     shift[HARM], shift[INJECTION] = calibration.harm_cut, calibration.injection_cut
     pieces, scores = vocabulary.read()
+    follow = never()
     arrays: dict[str, NDArray[Any]] = {
         "rarity": heads.rarity.astype(np.float16),
         "first_w": (heads.first_w * scale).astype(np.float16),
@@ -253,7 +286,7 @@ def _artefact(
         **asides.arrays(),
         "background": background,
         "follow_w": follow[0],
-        "follow_b": np.array(follow[1], dtype=np.float32),
+        "follow_b": follow[1],
         "pieces": np.frombuffer("\n".join(pieces).encode(), dtype=np.uint8),
         "scores": np.asarray(scores, dtype=np.float32),
     }

@@ -2,7 +2,8 @@
 
 A row is ``{text | messages, intent, source}`` and may say ``lang``, ``licence`` and ``kind``.
 ``intent`` is one of the benign intents, ``unsafe``, or null for a prompt that is only known to
-be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones.
+be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones. A conversation may have
+``next``, a list of ``{text, intent, kind}``: each is a turn that may come next, and a row.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +112,7 @@ def _file(path: Path) -> Iterator[Row]:
         if not raw.strip():
             continue
         try:
-            yield _row(orjson.loads(raw))
+            yield from _rows(orjson.loads(raw))
         except (ValueError, TypeError, InvalidRequest) as error:
             raise ConfigError(f"{path}: line {number}: {error}") from error
 
@@ -121,9 +122,24 @@ def _lines(path: Path) -> Iterable[bytes]:
         yield from file
 
 
-def _row(value: Any) -> Row:
+def _rows(value: Any) -> Iterator[Row]:
     if not isinstance(value, dict):
         raise TypeError("not an object; write one object a line")
+    row = _row(value)
+    if "next" not in value:
+        yield row
+        return
+    turns = value["next"]
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise TypeError("next is no list of objects; give {text, intent, kind} for each turn")
+    for i, turn in enumerate(turns):
+        if not turn.get("text"):
+            raise ValueError(f"next[{i}].text is missing; give what the user says")
+        said = {"role": "user", "content": turn["text"]}
+        yield _row({**value, **turn, "messages": [*row.messages, said]})
+
+
+def _row(value: dict[str, Any]) -> Row:
     intent = value.get("intent")
     if intent is not None and intent != UNSAFE and intent not in INTENTS:
         known = ", ".join((*INTENTS, UNSAFE))
