@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from turnout.classifiers.arrays import Doubles
 from turnout.core import UNSAFE, Prediction
 
 Labelled = tuple[Prediction, str]
-Floats = NDArray[np.float64]
 
 _STEPS = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)
 _ROUNDS = 2
@@ -75,14 +75,14 @@ class Sample:
         """Which rows are labelled unsafe."""
         return np.asarray(self.wanted == self._blocked)
 
-    def given(self, offsets: Floats, threshold: float) -> NDArray[np.int64]:
+    def given(self, offsets: Doubles, threshold: float) -> NDArray[np.int64]:
         """The label as served of every row, as its place in ``labels``."""
         if not self.names:
             return np.full(len(self.wanted), self._blocked)
         best = (np.exp(self._logs + offsets) @ self._fold).argmax(axis=1)
         return np.where(self.unsafe >= threshold, self._blocked, best)
 
-    def offsets(self, calibration: Calibration) -> Floats:
+    def offsets(self, calibration: Calibration) -> Doubles:
         """The calibration's offsets in the order of ``names``."""
         return np.array([calibration.offsets.get(name, 0.0) for name in self.names])
 
@@ -159,7 +159,7 @@ def _score(prediction: Prediction) -> float:
     return 1.0 if prediction.unsafe is None else prediction.unsafe
 
 
-def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Floats:
+def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Doubles:
     shares = [dict(prediction.intents) for prediction, _ in rows]
     return np.array([[share.get(name, 0.0) for name in names] for share in shares])
 
@@ -174,7 +174,7 @@ def _threshold(sample: Sample, threshold: float, over_block: float | None) -> fl
     return min(1.0, math.nextafter(float(safe[allowed]), 2.0))
 
 
-def _macro_f1(sample: Sample, offsets: Floats, threshold: float) -> float:
+def _macro_f1(sample: Sample, offsets: Doubles, threshold: float) -> float:
     """Mean F1 over the labels that the rows have."""
     given, size = sample.given(offsets, threshold), len(sample.labels)
     hits = np.bincount(sample.wanted[given == sample.wanted], minlength=size)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from turnout.classifiers.arrays import Floats
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.openings import Likely
 from turnout.core import Message
 

@@ -10,11 +10,11 @@ from operator import itemgetter
 
 import numpy as np
 
+from turnout.classifiers.arrays import Floats
 from turnout.classifiers.asides import Unsure
 from turnout.classifiers.asking import Asking
 from turnout.classifiers.first import BATCH, FEW, FirstStage
 from turnout.classifiers.gate import HARM, INJECTION, Gate
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Likely, Openings
 from turnout.classifiers.views import is_plain

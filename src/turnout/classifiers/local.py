@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from turnout.classifiers.arrays import Floats
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.asking import Asking
@@ -23,15 +24,7 @@ from turnout.classifiers.first import FirstStage
 from turnout.classifiers.follows import Follows
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
-from turnout.classifiers.heads import (
-    Dense,
-    Floats,
-    Hidden,
-    Table,
-    joined,
-    logistic,
-    softmax,
-)
+from turnout.classifiers.heads import Dense, Hidden, Table, joined, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Openings
 from turnout.classifiers.recall import Cuts, Recall

@@ -14,10 +14,10 @@ from threading import Lock
 
 import numpy as np
 
+from turnout.classifiers.arrays import Floats
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.views import Readings, read, stretches
 from turnout.classifiers.window import singles
 

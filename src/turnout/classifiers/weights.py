@@ -11,7 +11,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,9 +43,9 @@ def weights_path() -> Path:
     raise ConfigError(f"the sentence encoder is not installed: {INSTALL}")
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+def cache_folder() -> Path | None:
     """``turnout`` in the user's cache folder; None when the environment has none."""
-    return user_folder(environ, "XDG_CACHE_HOME", ".cache")
+    return user_folder(os.environ, "XDG_CACHE_HOME", ".cache")
 
 
 def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:

@@ -6,10 +6,12 @@ This module does not know which provider it is.
 
 from typing import Any
 
-from turnout.providers.openai_chunks import Malformed
-
 # What reading a value of another type than expected raises.
 MISTYPED = (AttributeError, LookupError, TypeError)
+
+
+class Malformed(Exception):
+    """The payload is no answer; the message says what is wrong with it."""
 
 
 def an_object(value: object) -> dict[str, Any]:

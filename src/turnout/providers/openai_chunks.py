@@ -10,13 +10,10 @@ from typing import Any, Literal
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.providers.fields import Malformed
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
-
-
-class Malformed(Exception):
-    """The payload is not an OpenAI answer; the message says what is wrong with it."""
 
 
 # Why a provider ended an answer that is none: OpenRouter's, DeepSeek's and Z.ai's words.

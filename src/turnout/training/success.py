@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
-import numpy.typing as npt
 
+from turnout.classifiers.arrays import Floats, Ints
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
     encode_all,
@@ -30,8 +30,6 @@ from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
 from turnout.training.smooth import departures, fit_smooth, foretell, means
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, float], None]
 
 _TREES = 100

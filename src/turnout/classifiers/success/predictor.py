@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
 from turnout.classifiers.success.expert import EDGE, PAIR, Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
@@ -23,8 +24,6 @@ from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered
 from turnout.core import Ref
 from turnout.features.prompt import PromptText
-
-Floats = npt.NDArray[np.float32]
 
 # Tuned on folds and left-out tasks of the shared tables: what a table that does not know a prompt
 # still counts where several know a model, and what "nothing is known of the gain" counts.
