@@ -76,6 +76,7 @@ class Gateway:
         self.access.origins = Origins(engine.parts.config.serve.origins)
         self.readiness = Readiness(lambda: self.engine)
         self._metrics = Metrics()
+        engine.listen(self._metrics.call)
         self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
@@ -117,6 +118,7 @@ class Gateway:
         """Serve the requests that arrive from now on by ``engine``; the one that did until now."""
         old, self.engine = self.engine, engine
         engine.tell(self._others)
+        engine.listen(self._metrics.call)
         self.access.origins = Origins(engine.parts.config.serve.origins)
         return old
 

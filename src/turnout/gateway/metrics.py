@@ -6,7 +6,7 @@ Invariant: labels come from the configuration and from fixed sets, never from a 
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,29 +77,28 @@ class Metrics:
         self._count(1, self._requests, path, str(status))
         self._duration(path, seconds)
 
+    def call(self, outcome: Outcome) -> None:
+        """What a call used and cost, whatever it was for."""
+        model = outcome.route.model
+        if outcome.cost_pico_usd is None:
+            self._child(self._unknown, model).inc()
+        end = outcome.error.kind if outcome.error else outcome.status
+        self._count(1, self._attempts, model, end)
+        self._count(outcome.usage.total_input, self._tokens, model, "input")
+        self._count(outcome.usage.total_output, self._tokens, model, "output")
+        if outcome.cost_pico_usd:
+            self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
+        if outcome.ttft_ms is not None:
+            self._first(model, outcome.ttft_ms / 1e3)
+
     def walk(self, walk: Walk) -> None:
-        """What a request's calls used and cost."""
+        """How a request came to its answer."""
         if walk.decision.blocked or walk.stopped:
             self._child(self._blocked, "answer" if walk.stopped else "request").inc()
-        self.calls(walk.outcomes)
-
-    def calls(self, outcomes: Sequence[Outcome]) -> None:
-        """What calls for one decision used and cost."""
-        tried: set[str] = set()
-        for outcome in outcomes:
-            if len(outcomes) > 1:
+        if len(walk.outcomes) > 1:
+            tried: set[str] = set()
+            for outcome in walk.outcomes:
                 self._again(outcome, tried)
-            if outcome.cost_pico_usd is None:
-                self._child(self._unknown, outcome.route.model).inc()
-            model = outcome.route.model
-            end = outcome.error.kind if outcome.error else outcome.status
-            self._count(1, self._attempts, model, end)
-            self._count(outcome.usage.total_input, self._tokens, model, "input")
-            self._count(outcome.usage.total_output, self._tokens, model, "output")
-            if outcome.cost_pico_usd:
-                self._count(outcome.cost_pico_usd / PICO_PER_USD, self._cost, model)
-            if outcome.ttft_ms is not None:
-                self._first(model, outcome.ttft_ms / 1e3)
 
     def refused(self, code: str) -> None:
         """A request was refused; ``code`` is one of the gateway's own."""

@@ -83,8 +83,7 @@ class OwnApi:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
         request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
-        decision, labelled = await self._engine().decided(request)
-        self._metrics.calls(labelled)
+        decision, _ = await self._engine().decided(request)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})
 

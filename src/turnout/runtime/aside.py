@@ -71,8 +71,7 @@ async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answ
         pass
     finally:
         if call.outcome is not None:
-            means.health.ended(call.outcome)
-            await asyncio.shield(means.recorder.attempted(call.outcome))
+            await asyncio.shield(means.ended(call.outcome))
     if answer is None:
         fault = call.outcome.error if call.outcome else None
         return Said(

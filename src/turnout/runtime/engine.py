@@ -154,6 +154,12 @@ class Engine:
         for means in self._parts.every:
             means.health.tell = others
 
+    def listen(self, listener: Callable[[Outcome], object]) -> None:
+        """Have ``listener`` told of every call as it ends, whatever it was for; must not block."""
+        for means in self._parts.every:
+            if listener not in means.listeners:
+                means.listeners.append(listener)
+
     def receipt(self, walk: Walk) -> Receipt:
         """The account of a walk so far."""
         means = walk.means

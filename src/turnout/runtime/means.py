@@ -1,8 +1,10 @@
 """What carrying out a decision takes, and the contract of who verifies drafts by it.
 
-Invariant: fixed for as long as a configuration is. This module carries nothing out.
+Invariant: fixed for as long as a configuration is, but for who listens; the ledger and who listens
+hear of the same calls. This module carries nothing out.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,6 +69,7 @@ class Means:
     """What carrying out a decision takes; ``stand_in`` answers in place of every deployment.
 
     ``caches`` knows what providers keep of prompts; None where nothing is to be known.
+    ``listeners`` hear of every call as it ends.
     """
 
     rules: Rulebook
@@ -79,3 +82,11 @@ class Means:
     verifier: Verifier | None = None
     cohort: Cohort = field(default_factory=Cohort)
     caches: Caches | None = None
+    listeners: list[Callable[[Outcome], object]] = field(default_factory=list)
+
+    def ended(self, outcome: Outcome) -> Awaitable[None]:
+        """A call ended, whatever it was for; one that failed is kept when the awaitable is done."""
+        self.health.ended(outcome)
+        for hear in self.listeners:
+            hear(outcome)
+        return self.recorder.attempted(outcome)

@@ -166,10 +166,9 @@ class Walk(Struct, kw_only=True):
         if call.outcome is None:
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
-        self.means.health.ended(call.outcome)
         if self.means.caches is not None:
             self.means.caches.answered(self.request, self.decision, call.outcome, self.prefix)
-        written = self.means.recorder.attempted(call.outcome)
+        written = self.means.ended(call.outcome)
         if written is not DONE:
             await asyncio.shield(written)  # written even when the caller leaves
         return call.outcome
