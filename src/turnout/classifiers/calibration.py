@@ -64,7 +64,8 @@ class Sample:
         self.labels = sorted({*served, *truth, UNSAFE})
         place = {label: i for i, label in enumerate(self.labels)}
         self.wanted = np.array([place[label] for label in truth], dtype=np.int64)
-        self.unsafe = np.array([_score(prediction) for prediction, _ in rows])
+        # No verdict blocks, as it does when it is served.
+        self.unsafe = np.array([1.0 if p.unsafe is None else p.unsafe for p, _ in rows])
         self._blocked = place[UNSAFE]
         self._logs = np.log(np.maximum(_shares(rows, names), _LEAST))
         self._fold = np.zeros((len(names), len(self.labels)))
@@ -152,11 +153,6 @@ def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Qualit
             )
         )
     return out
-
-
-def _score(prediction: Prediction) -> float:
-    # No verdict blocks, as it does when it is served.
-    return 1.0 if prediction.unsafe is None else prediction.unsafe
 
 
 def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Doubles:

@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 _LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-4, 1e7, 240)])
 _QUANTILES = 10
-_KEPT = 0.95
+KEPT = 0.95
 _BINS = 15
 
 
@@ -160,8 +160,8 @@ def cost_quality(success: Floats, score: Floats, cost: Floats) -> CostQuality:
     return CostQuality(
         aiq=routed.area(low, high),
         zero=mixed.area(low, high),
-        saving=float(saving(routed.cost_at(_KEPT * best), best_cost)),
-        saving_zero=float(saving(mixed.cost_at(_KEPT * best), best_cost)),
+        saving=float(saving(routed.cost_at(KEPT * best), best_cost)),
+        saving_zero=float(saving(mixed.cost_at(KEPT * best), best_cost)),
     )
 
 

@@ -22,8 +22,6 @@ def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None)
         )
     }
     figures |= _pair_figures(table, success, pair or _ends(table))
-    if table.cost_usd is None:
-        return Curve(figures=figures)
     try:
         priced = table.priced()
     except ConfigError:

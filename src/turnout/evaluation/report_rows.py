@@ -14,7 +14,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DRAWS = 200
-_KEPT = 0.95
 
 
 class Rows:
@@ -109,11 +108,11 @@ class Rows:
         costs, reached = [], []
         for quality, price in zip(self._qualities, prices, strict=True):
             mixed = _mixed(price, quality)
-            wanted = _KEPT * quality[self._best]
+            wanted = metrics.KEPT * quality[self._best]
             costs.append(mixed.cost_at(wanted))
             # Where the cheapest model alone has more, so has the mix.
             reached.append(max(wanted, mixed.qualities[0]))
-        name = f"zero router at {_KEPT:.0%}"
+        name = f"zero router at {metrics.KEPT:.0%}"
         unknown = np.full(len(costs), np.nan)
         return self._line(name, np.array(reached), np.array(costs), unknown, {})
 

@@ -3,10 +3,9 @@
 Invariant: nothing here calls a model. This module does not know HTTP.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from turnout.core import AUTO, InvalidRequest
+from turnout.core import AUTO, InvalidRequest, json_object
 from turnout.decision import reaching
 from turnout.runtime import Engine
 
@@ -51,16 +50,15 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
     """A feedback body's decision id and what it says. Raises InvalidRequest."""
-    if not isinstance(payload, Mapping):
-        raise InvalidRequest("the request body must be a JSON object", field="body")
-    ident, metric, value = (payload.get(n) for n in ("decision_id", _METRIC, "value"))
+    told = json_object(payload)
+    ident, metric, value = (told.get(n) for n in ("decision_id", _METRIC, "value"))
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")
     if not isinstance(metric, str) or not 0 < len(metric) <= 64:
         raise InvalidRequest(f"{_METRIC} must be a name of 1 to 64 letters", field=_METRIC)
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9:
         raise InvalidRequest(f"value is {value!r}; use a number", field="value")
-    source = payload.get("source", "user")
+    source = told.get("source", "user")
     if source not in _SOURCES:
         raise InvalidRequest(f"source must be one of {', '.join(_SOURCES)}", field="source")
     return ident, {"metric": metric, "value": float(value), "source": source}

@@ -24,7 +24,7 @@ def an_object(value: object) -> dict[str, Any]:
 def an_index(value: object) -> int:
     """The value, which counts from 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise Malformed("an index is no count")
+        raise Malformed("an index is not a whole number")
     return value
 
 

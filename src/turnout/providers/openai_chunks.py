@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
-from turnout.providers.fields import Malformed
+from turnout.providers.fields import Malformed, an_index
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
@@ -106,8 +106,4 @@ def _text(value: object, what: str) -> str:
 
 
 def _index(value: object, place: int) -> int:
-    if value is None:
-        return place
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise Malformed("an index is not a whole number")
-    return value
+    return place if value is None else an_index(value)

@@ -11,10 +11,9 @@ from msgspec import structs
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
-from turnout.decision import bound
+from turnout.decision import bound, input_tokens
 from turnout.ledger.balances import refusal
-from turnout.runtime.ceiling import bounds
-from turnout.runtime.means import Means
+from turnout.runtime.means import Means, Verifier
 
 
 async def admitted(
@@ -49,6 +48,27 @@ async def admitted(
         else:
             return request, decision
     raise BudgetExceeded("no model fits the budgets that are left")
+
+
+def bounds(
+    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
+) -> dict[str, Bound]:
+    """The most that any one attempt of the plan can use, by deployment: what is held.
+
+    A draft's bound covers its verdict as well.
+    """
+    found: dict[str, Bound] = {}
+    for route in decision.routes:
+        deployment = catalog.deployments[route.deployment]
+        most = bound(request, decision.features, deployment)
+        if verifier is not None and route.role == "draft":
+            prompt = input_tokens(decision.features, deployment)
+            verdict = verifier.ceiling(prompt, most.tokens - prompt)
+            known = verdict is not None and most.cost_pico_usd is not None
+            cost = (most.cost_pico_usd or 0) + (verdict or 0) if known else None
+            most = Bound(cost, 2 * most.tokens)
+        found[route.deployment] = most
+    return found
 
 
 def _refuses(full: Standing, first: Bound) -> bool:
