@@ -58,13 +58,14 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path)
         gateway = Gateway(Router.from_config(settings, environ={}))
         old = gateway.engine
         reloader = Reloader(gateway, lambda: Router.from_config(settings, environ={}), linger_s=0)
-        stream = await old.achat("Tell me something", model="coder", stream=True)
-        pieces = [await anext(stream)]
-        del settings["models"]["coder"]
-        settings["intents"]["code"] = "fast"
-        assert await reloader.reload()
-        assert "coder" not in gateway.engine.parts.config.models
-        pieces += [piece async for piece in stream]
+        with old.cohort:
+            stream = await old.achat("Tell me something", model="coder", stream=True)
+            pieces = [await anext(stream)]
+            del settings["models"]["coder"]
+            settings["intents"]["code"] = "fast"
+            assert await reloader.reload()
+            assert "coder" not in gateway.engine.parts.config.models
+            pieces += [piece async for piece in stream]
         assert pieces[-1]["choices"][0]["finish_reason"] == "stop"
         assert len(upstream.invoice) == 1
         await old.retire(recording=True)
@@ -114,14 +115,46 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
             found |= {_status(served) for _ in range(10)}
             assert found == {200}
             assert (tmp_path / "two.db").exists()
-            # Commands write to the first one themselves again, which another gateway may have.
+            # Commands write to the first one themselves again, which another gateway may soon have.
             assert through(str(tmp_path / "one.db")) is None
-            with Door(str(tmp_path / "one.db")):
-                pass
+            assert soon(lambda: _is_free(tmp_path / "one.db"))
             # And the second one has its gateway, through which they write.
             assert through(str(tmp_path / "two.db")) is not None
             with pytest.raises(ConfigError, match="has a gateway already"):
                 Door(str(tmp_path / "two.db")).__enter__()
+
+
+def _is_free(file: Path) -> bool:
+    try:
+        with Door(str(file)):
+            return True
+    except ConfigError:
+        return False
+
+
+def test_a_ledger_that_is_left_stays_ours_until_its_streams_are_settled(tmp_path: Path) -> None:
+    """Then another gateway may have it."""
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    with FaultyUpstream(scripts={"acme/coder": "f-drip50ms-tokens200"}) as upstream:
+        made = config(upstream, ledger=str(one), timeouts={"total_s": 60})
+        with serving(made) as served:
+            assert _status(served) == 200
+            link = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+            body = json.dumps(chat(model="coder", stream=True))
+            link.request("POST", "/v1/chat/completions", body)
+            stream = link.getresponse()
+            stream.read(100)
+            _change(served, {**made, "ledger": str(two)})
+            for _ in range(3):
+                assert not _is_free(one)
+                time.sleep(0.5)
+            assert stream.read().endswith(b"data: [DONE]\n\n")
+            link.close()
+            assert soon(lambda: _is_free(one))
+            assert not _is_free(two)
+        assert _is_free(two)
+    found = store_at(one).fetch("SELECT (SELECT count(*) FROM calls), (SELECT count(*) FROM holds)")
+    assert found == [(2, 0)]
 
 
 def test_a_ledger_that_another_gateway_has_is_not_taken(tmp_path: Path) -> None:

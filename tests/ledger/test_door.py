@@ -35,6 +35,38 @@ def test_a_file_has_one_gateway_and_one_writer_by_whatever_name(tmp_path: Path) 
             SqliteStore(link, lock_wait_s=0).open()
 
 
+def _is_free(place: str) -> bool:
+    try:
+        with Door(place):
+            return True
+    except ConfigError:
+        return False
+
+
+def test_a_file_that_is_left_is_kept_until_its_ledger_is_closed(tmp_path: Path) -> None:
+    """It may be settled there until then; who comes back has it again."""
+    one, two = (str(tmp_path / name) for name in ("one.db", "two.db"))
+    first, second, third, fourth = (
+        Ledger(SqliteStore(place), catalog=CATALOG) for place in (one, two, one, two)
+    )
+    with Door(one) as door:
+        for ledger in (first, second, third):
+            door.follow(ledger)
+        first.close()
+        assert not _is_free(one)  # which is the third one's now
+        assert not _is_free(two)
+        second.close()
+        assert _is_free(two)
+        door.follow(fourth)
+        assert not _is_free(one)
+        third.close()
+        assert _is_free(one)
+        assert not _is_free(two)
+        door.follow(first)
+    assert _is_free(one)
+    assert _is_free(two)
+
+
 async def test_a_command_writes_while_a_gateway_keeps_the_file(tmp_path: Path) -> None:
     """Though a request is under way in it, and nobody waits for its end."""
     place = str(tmp_path / "ledger.db")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +274,66 @@ def test_the_hold_covers_a_draft_and_its_verdict(tmp_path: Path) -> None:
     (held,) = store_at(file).fetch("SELECT held FROM requests")[0]
     drafted = sum(o.cost_pico_usd or 0 for o in reply.outcomes[:2])
     assert held >= drafted
+
+
+def _spent(file: Path) -> dict[str, int]:
+    """What the ledger's budgets have spent, by account."""
+    return dict(store_at(file).fetch("SELECT account, spent FROM balances"))
+
+
+def _of_judge(**amount: Any) -> list[dict[str, Any]]:
+    return [{"per": "model", "name": "judge", "window": "total", **amount}]
+
+
+@pytest.mark.parametrize("said", ["yes", "no"])
+def test_a_verdict_counts_for_its_models_budget(tmp_path: Path, said: str) -> None:
+    """And the draft for its own, each with what it cost, whatever the verdict was."""
+    file = tmp_path / "ledger.db"
+    budgets = [*_of_judge(usd=1), {"per": "model", "window": "total", "usd": 2}]
+    with FaultyUpstream(replies={"acme/judge": said}) as upstream:
+        with cascade(upstream, JUDGE, ledger=str(file), budgets=budgets) as r:
+            reply = r.chat(FACT)
+    verdict, draft = (o.cost_pico_usd for o in reply.outcomes[:2])
+    spent = _spent(file)
+    assert spent["model:judge:usd"] == verdict
+    assert spent["model:fast:usd"] == draft
+    assert (spent["model:strong:usd"] > 0) == (said == "no")
+    assert store_at(file).fetch("SELECT sum(held) FROM balances") == [(0,)]
+
+
+@pytest.mark.parametrize("amount", [{"usd": 0}, {"tokens": 10}, {"requests": 0}])
+def test_what_cannot_be_judged_within_a_budget_is_not_drafted(
+    tmp_path: Path, amount: dict[str, int]
+) -> None:
+    """The last step answers at once, since a draft would be paid for and never be served."""
+    with FaultyUpstream() as upstream:
+        ledger = {"ledger": str(tmp_path / "ledger.db"), "budgets": _of_judge(**amount)}
+        with cascade(upstream, JUDGE, **ledger) as r:
+            reply = r.chat(FACT)
+        assert {entry.model for entry in upstream.invoice} == {"acme/strong"}
+    assert [(o.route.role, o.route.deployment) for o in reply.outcomes] == [("primary", "strong")]
+    assert "fast" in [route.deployment for route in reply.decision.routes]
+
+
+def test_a_judge_that_is_the_last_step_too_pays_for_both_from_one_budget(tmp_path: Path) -> None:
+    """Its verdict and its answer after it."""
+    file = tmp_path / "ledger.db"
+    budgets = [{"per": "model", "name": "strong", "window": "total", "usd": 3}]
+    verify = {"kind": "model", "model": "strong"}
+    with FaultyUpstream(replies={"acme/strong": "no"}) as upstream:
+        with cascade(upstream, verify, ledger=str(file), budgets=budgets) as r:
+            reply = r.chat(FACT)
+    verdict, _, answer = (o.cost_pico_usd or 0 for o in reply.outcomes)
+    assert _spent(file)["model:strong:usd"] == verdict + answer > answer > 0
+
+
+def test_a_verdict_is_held_with_its_draft_and_asks_for_no_more(tmp_path: Path) -> None:
+    """A budget that has just enough for both serves the draft that was accepted."""
+    with FaultyUpstream(replies={"acme/judge": "yes"}) as upstream:
+        with cascade(upstream, JUDGE, ledger=str(tmp_path / "first.db")) as r:
+            asked = r.chat(FACT, max_tokens=50)
+        (most,) = store_at(tmp_path / "first.db").fetch("SELECT held FROM requests")[0]
+        just = [{"per": "all", "window": "total", "usd": str(Decimal(most) / 10**12)}]
+        with cascade(upstream, JUDGE, ledger=str(tmp_path / "b.db"), budgets=just) as r:
+            reply = r.chat(FACT, max_tokens=50)
+    assert reply.receipt.answered_by == asked.receipt.answered_by == "acme/fast"

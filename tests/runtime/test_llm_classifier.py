@@ -1,11 +1,13 @@
 """The recipe's classifier: a model is asked for the label, and its failures are all defined."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, replied, router
 from turnout import Router
+from turnout.ledger import store_at
 from turnout.testing import FaultyUpstream
 
 # Long enough for a busy machine; only what never answers waits for a deadline.
@@ -92,6 +94,21 @@ def test_the_classifiers_call_is_counted() -> None:
     cost += answered.prompt_tokens * 300_000 + answered.completion_tokens * 1_000_000
     assert reply.cost_pico_usd == cost
     assert [o.route.role for o in reply.outcomes] == ["classifier", "primary"]
+
+
+@pytest.mark.parametrize("usd", [1, 0])
+def test_a_label_counts_for_its_models_budget(tmp_path: Path, usd: int) -> None:
+    """Though that model is in no plan; without room there nobody is asked."""
+    file = tmp_path / "ledger.db"
+    budgets = [{"per": "model", "name": "judge", "window": "total", "usd": usd}]
+    with FaultyUpstream(replies={"acme/judge": "code"}) as upstream:
+        with asking(upstream, ledger=str(file), budgets=budgets) as r:
+            reply = r.chat(CODE)
+    paid = sum(o.cost_pico_usd or 0 for o in reply.outcomes if o.route.deployment == "judge")
+    spent = dict(store_at(file).fetch("SELECT account, spent FROM balances"))
+    assert spent.get("model:judge:usd", 0) == paid
+    assert bool(paid) == bool(usd)
+    assert reply.outcomes[-1].status == "ok"
 
 
 def test_the_users_text_is_fenced_as_data() -> None:

@@ -32,10 +32,21 @@ _EACH: Mapping[Window, str] = {
 
 
 class Bound(Struct, frozen=True):
-    """The most that one call can use; pico-dollars are None where the price is unknown."""
+    """The most that one call can use; pico-dollars are None where the price is unknown.
+
+    Where it brings calls of other deployments along, ``parts`` tells what is whose, its own too.
+    """
 
     cost_pico_usd: int | None
     tokens: int
+    parts: Mapping[str, "Bound"] | None = None
+
+
+def plus(one: Bound, other: Bound) -> Bound:
+    """The most that both use together."""
+    costs = one.cost_pico_usd, other.cost_pico_usd
+    known = None if None in costs else sum(cost or 0 for cost in costs)
+    return Bound(known, one.tokens + other.tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ class Constraints(Struct, frozen=True, kw_only=True):
     ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
     expected latency, ``quality`` is a share of the best single model's quality in [0, 1].
     ``allow`` and ``deny`` are models, by configured name or id. ``most_pico_usd`` and
-    ``most_tokens`` bound the most that one call may use.
+    ``most_tokens`` bound the most that one call may use. Without ``drafts`` nothing is answered
+    that another model would have to accept first.
     """
 
     max_cost_pico_usd: int | None = None
@@ -47,6 +48,7 @@ class Constraints(Struct, frozen=True, kw_only=True):
     deny: frozenset[str] = frozenset()
     most_pico_usd: int | None = None
     most_tokens: int | None = None
+    drafts: bool = True
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Gateway:
 
     def _table(self) -> Table:
         chat, messages = self._default, self._messages
-        own = OwnApi(lambda: self.engine, self._json, self._recent, self._metrics, self.readiness)
+        own = OwnApi(self._json, self._recent, self._metrics, self.readiness)
         admin = Admin(lambda: self.engine.accounts, self._json)
         return {
             ("POST", "/v1/chat/completions"): (chat, self._answering(chat)),
@@ -140,14 +140,15 @@ class Gateway:
         """Answers one request."""
         started = time.perf_counter()
         arrival = Arrival(
-            id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out
-        )
+            id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out,
+            engine=self.engine,
+        )  # fmt: skip
         place, dialect, handler = self._find(arrival)
         out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:
-            with self.engine.cohort:
+            with arrival.engine.cohort:
                 await self._guarded(handler, dialect, arrival, out)
         finally:
             self._in_flight -= 1
@@ -232,7 +233,7 @@ class Gateway:
         async def handle(arrival: Arrival, out: Exchange) -> None:
             if self._in_flight > self.limits.most_for(arrival.headers):
                 raise Refused(shed())
-            engine = self.engine
+            engine = arrival.engine
             payload = await self._json(arrival)
             await engine.cohort.in_step()
             rules = engine.parts.config.cache

@@ -14,10 +14,13 @@ from turnout.gateway.access import ANYONE
 from turnout.gateway.dialects import ApiDialect, Inbound
 from turnout.gateway.exchange import JSON, Exchange
 from turnout.gateway.inbound import constraints_of, kind_of, session_of, tags_of
+from turnout.runtime import Engine
 
 
 class Arrival(Struct, kw_only=True):
     """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
+
+    ``engine`` serves it to its end, in whose cohort it is, whatever a reload takes meanwhile.
 
     ``model`` is what its address names, which then counts more than what its body names, and
     ``payload`` what its body of ``body_bytes`` says, once it is read. ``follows`` is the answer
@@ -29,6 +32,7 @@ class Arrival(Struct, kw_only=True):
     path: str
     headers: Mapping[bytes, bytes]
     exchange: Exchange
+    engine: Engine
     caller: Caller = ANYONE
     model: str | None = None
     payload: object = None

@@ -3,8 +3,6 @@
 Invariant: no model answers here; a decision is shown to its tenant and to administrators.
 """
 
-from collections.abc import Callable
-
 from turnout.gateway import control
 from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
@@ -16,7 +14,7 @@ from turnout.gateway.openapi import document
 from turnout.gateway.problem import bad_request
 from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
-from turnout.runtime import Engine, worked
+from turnout.runtime import worked
 
 _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
@@ -27,17 +25,15 @@ _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
 class OwnApi:
-    """The handlers; ``engine`` gives the one that serves now, ``read`` a request's JSON."""
+    """The handlers; ``read`` gives a request's JSON."""
 
     def __init__(
         self,
-        engine: Callable[[], Engine],
         read: Reading,
         recent: Recent,
         metrics: Metrics,
         readiness: Readiness,
     ) -> None:
-        self._engine = engine
         self._read = read
         self._recent = recent
         self._metrics = metrics
@@ -65,14 +61,14 @@ class OwnApi:
             payload.setdefault("max_tokens", 1)
         dialect = Messages()
         request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
-        await send(out, {"input_tokens": await self._engine().input_tokens(request)})
+        await send(out, {"input_tokens": await arrival.engine.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
-        await send(out, control.models(self._engine(), arrival.caller.models))
+        await send(out, control.models(arrival.engine, arrival.caller.models))
 
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)
-        listed = control.models(self._engine(), arrival.caller.models)["data"]
+        listed = control.models(arrival.engine, arrival.caller.models)["data"]
         found = next((m for m in listed if wanted in (m["id"], m.get("model"))), None)
         if found is None:
             message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
@@ -83,21 +79,21 @@ class OwnApi:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
         request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
-        decision, _ = await self._engine().decided(request)
+        decision, _ = await arrival.engine.decided(request)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(_DECISIONS)
         recent = self._recent.record(ident, arrival.tenant)
-        record = merged(recent, await self._engine().recorded(ident, arrival.tenant))
+        record = merged(recent, await arrival.engine.recorded(ident, arrival.tenant))
         if record is None:
             raise Refused(_NO_DECISION)
         await send(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._read(arrival))
-        kept = await self._engine().judged(ident, said, arrival.tenant)
+        kept = await arrival.engine.judged(ident, said, arrival.tenant)
         if not self._recent.judge(ident, said, arrival.tenant) and not kept:
             raise Refused(_NO_DECISION)
         await send(out, {"decision_id": ident, **said})
@@ -108,14 +104,12 @@ class OwnApi:
 
     async def _ready(self, arrival: Arrival, out: Exchange) -> None:
         """Ready means that a request would be taken, recorded, and answered by some model."""
-        del arrival
         state = await self._readiness.state()
-        told = {"status": state, "models": self._engine().callable_models()}
+        told = {"status": state, "models": arrival.engine.callable_models()}
         await send(out, told, status=200 if state == READY else 503)
 
     async def _show_metrics(self, arrival: Arrival, out: Exchange) -> None:
-        del arrival
-        self._metrics.cooling(self._engine().cooling())
+        self._metrics.cooling(arrival.engine.cooling())
         await out.whole(200, [_TEXT], self._metrics.text())
 
     async def _openapi(self, arrival: Arrival, out: Exchange) -> None:

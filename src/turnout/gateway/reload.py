@@ -24,9 +24,9 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine's
-    connections are kept for requests under way: as long as its configuration lets an answer take,
-    and ``linger_s`` more.
+    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine ends
+    once its requests have, or as long after as its configuration lets an answer take and
+    ``linger_s`` more.
     """
 
     def __init__(
@@ -105,7 +105,11 @@ class Reloader:
         return shared
 
     async def _end(self, old: Engine, *, recording: bool) -> None:
-        await asyncio.sleep(old.parts.config.timeouts.total_s + self._linger_s)
+        left_s = old.parts.config.timeouts.total_s + self._linger_s
+        while left_s > 0 and not old.cohort.empty:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            left_s -= _LOOK_EVERY_S
+        await asyncio.sleep(_LOOK_EVERY_S)  # for what a caller who left has still to settle
         await old.retire(recording=recording)
 
     def _refused(self, problem: str) -> None:

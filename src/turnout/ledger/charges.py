@@ -6,6 +6,7 @@ Pure: the rules, the time and the calls come in as arguments.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from turnout.core import Bound, Budget, Request, window_of
+from turnout.core.budget import plus
 from turnout.ledger.entries import Call, Charge, Use
 
 Spent = tuple[str, int | None, int]  # a call's deployment, its cost in pico-dollars, its tokens
@@ -61,7 +62,11 @@ class Limits:
         held = (charge.subject for charge in before if charge.budget.per == "model")
         own: dict[str, list[Bound]] = {model: [] for model in held if _of_model(model, spent)}
         for deployment, bound in bounds.items():
-            own.setdefault(_model(deployment), []).append(bound)
+            if bound.parts is None:
+                own.setdefault(model_of(deployment), []).append(bound)
+            else:
+                for model, part in _by_model(bound.parts).items():
+                    own.setdefault(model, []).append(part)
         for model, mine in own.items():
             calls = _of_model(model, spent)
             most, asked = _most(mine, calls), 1 if calls else requests
@@ -85,13 +90,22 @@ def _subjects(request: Request) -> Iterable[tuple[str, str, str]]:
         yield "session", session, request.session
 
 
-def _model(deployment: str) -> str:
+def model_of(deployment: str) -> str:
     """A model's name: its deployments are it, and it with ``#2``, ``#3``, …."""
     return deployment.partition("#")[0]
 
 
 def _of_model(model: str, calls: Iterable[Spent]) -> list[Spent]:
-    return [call for call in calls if _model(call[0]) == model]
+    return [call for call in calls if model_of(call[0]) == model]
+
+
+def _by_model(parts: Mapping[str, Bound]) -> dict[str, Bound]:
+    """What calls that come together use of each model."""
+    found: dict[str, Bound] = {}
+    for deployment, part in parts.items():
+        model = model_of(deployment)
+        found[model] = plus(found[model], part) if model in found else part
+    return found
 
 
 def _most(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:

@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -40,6 +41,7 @@ class Door:
         self._folder: TemporaryDirectory[str] | None = None
         self._host: LedgerHost | None = None
         self._ledger: Ledger | None = None
+        self._left: dict[Path, tuple[Ledger, int]] = {}
 
     def __enter__(self) -> Self:
         self._lock = _taken(self._path)
@@ -61,15 +63,17 @@ class Door:
     def follow(self, recorder: Recorder) -> None:
         """Lead to the gateway's recorder, from another place where it is there.
 
-        Raises ConfigError where that place has another gateway; all is then as it was.
+        The place before stays this process's until its ledger is closed, since requests may be
+        settled there. Raises ConfigError where the new place has another gateway; all is then as
+        it was.
         """
         if recorder is self._ledger:
             return
         ledger = recorder if isinstance(recorder, Ledger) and recorder.store.exclusive else None
         path = None if ledger is None else path_of(ledger.store.where)
         if _real(path) != _real(self._path):
-            lock = _taken(path)
-            self.close()
+            lock = self._back(path)
+            self._stay()
             self._path, self._lock = path, lock
         self._leave()
         if ledger is not None:
@@ -88,13 +92,42 @@ class Door:
         """Take nothing more, and leave the file to another gateway."""
         self._leave()
         lock, self._lock = self._lock, None
-        if lock is not None:
-            with suppress(OSError):
-                say(lock)
-            os.close(lock)
+        _free(lock)
+        while self._left:
+            _free(self._left.popitem()[1][1])
+
+    def _stay(self) -> None:
+        """Keep the lock until the ledger is closed; commands write to the file themselves."""
+        path, ledger, lock = _real(self._path), self._ledger, self._lock
+        self._leave()
+        if path is None or ledger is None or lock is None:
+            _free(lock)
+            return
+        with suppress(OSError):
+            say(lock, f"pid {os.getpid()}")
+        self._left[path] = ledger, lock
+        ledger.after_close.append(partial(self._settled, path, ledger))
+
+    def _settled(self, path: Path, ledger: Ledger) -> None:
+        """Nothing more is written there, unless the gateway has come back with another ledger."""
+        if path in self._left and self._left[path][0] is ledger:
+            _free(self._left.pop(path)[1])
+
+    def _back(self, path: Path | None) -> int | None:
+        """The lock of a place, which this process may still have. Raises ConfigError."""
+        _, lock = self._left.pop(path.resolve(), (None, None)) if path else (None, None)
+        return _taken(path) if lock is None else lock
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _free(lock: int | None) -> None:
+    """Leave the file to another gateway."""
+    if lock is not None:
+        with suppress(OSError):
+            say(lock)
+        os.close(lock)
 
 
 def _taken(path: Path | None) -> int | None:

@@ -17,7 +17,7 @@ from turnout.catalog import Catalog, Deployment
 from turnout.core import Bound, Decision, LedgerError, Outcome, Request, RouterError
 from turnout.core.budget import NO_BOUNDS
 from turnout.ledger.account import answering, settlement
-from turnout.ledger.charges import Limits, dearest
+from turnout.ledger.charges import Limits, dearest, model_of
 from turnout.ledger.directory import RISING, STAYING, Directory
 from turnout.ledger.entries import Change, Charge, Decided, Entry, Hold, Settlement
 from turnout.ledger.feedback import opinion_of
@@ -44,6 +44,7 @@ class Ledger(Recorder):
     With ``shared``, an address and a secret, another process writes (see ``shared``). ``now_ms`` is
     the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
     ``idle_s`` after how long without work the file is left to other processes (None: never).
+    ``after_close`` is called once nothing more will be written.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Ledger(Recorder):
         self._stand_in = stand_in
         self._lease_s = lease_s
         self.now_ms = now_ms
+        self.after_close: list[Callable[[], object]] = []
         self._open: dict[str, UnderWay] = {}
         self._spared: dict[str, float] = {}  # living guests' holds, and until when
         self._sessions = Sessions()
@@ -120,8 +122,10 @@ class Ledger(Recorder):
         return self._inbox.submit(change, _loop()).written()
 
     def close(self) -> None:
-        """Write what is queued and let go of the store."""
+        """Write what is queued and let go of the store, and tell who waits for that."""
         self._writer.close()
+        for told in self.after_close:
+            told()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -289,8 +293,12 @@ class Ledger(Recorder):
             return None  # its settlement follows at once and takes it along
         ticket = self._inbox.submit(call, _loop())
         entry.tickets[call.n] = ticket
-        if not entry.hold.charges or not (call.cost_pico_usd is None or call.cost_pico_usd):
-            return ticket
+        if verified or not entry.hold.charges or call.cost_pico_usd == 0:
+            return ticket  # a verdict is part of what is held for its draft, which ends next
+        if outcome.error is not None and outcome.error.kind == "rejected":
+            # Its model drafts no more, so that no verdict on that is to come either.
+            drafted = model_of(outcome.route.deployment)
+            entry.bounds = {i: b for i, b in entry.bounds.items() if model_of(i) != drafted}
         # What the failure has cost is no longer there for the next attempt.
         more = self._begin(entry.request, call.id, entry.bounds)
         more.asking = self._inbox.submit(more.hold, _loop())

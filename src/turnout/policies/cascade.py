@@ -39,16 +39,19 @@ class Cascade:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The drafts, the candidate most likely to succeed, then the rest by falling quality."""
         by_quality = sorted(candidates, key=lambda c: (-quality_of(c), cost_of(c)))
-        share = situation.request.constraints.quality
+        limits = situation.request.constraints
+        share = limits.quality
         if share is not None:
             able, others, _ = split(by_quality, share)
             by_quality = [*sorted(able, key=cost_of), *others]
         seen = situation.features
         unchecked = self.needs_schema and not (seen.needs_json or seen.needs_tools)
-        ladder = _ladder(by_quality, 1 if unchecked else self.steps)
+        verified = limits.drafts and not unchecked
+        ladder = _ladder(by_quality, self.steps if verified else 1)
         rest = [c for c in by_quality if c not in ladder]
         top = len(ladder) - 1
-        reasons = (*["draft"] * top, "escalation" if top > 0 else _ALONE, "fallback")
+        alone = _ALONE if verified else _UNVERIFIED
+        reasons = (*["draft"] * top, "escalation" if top > 0 else alone, "fallback")
         return [
             structs.replace(score, draft=place < top)
             for place, score in enumerate(in_order([*ladder, *rest], reasons))
@@ -56,6 +59,7 @@ class Cascade:
 
 
 _ALONE = "most likely to succeed, and no draft is worth its cost"
+_UNVERIFIED = "most likely to succeed, and no draft could be verified"
 
 
 def _ladder(by_quality: Sequence[Candidate], steps: int) -> list[Candidate]:

@@ -11,9 +11,10 @@ from msgspec import structs
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
-from turnout.decision import bound, input_tokens
+from turnout.decision import bound
 from turnout.ledger.balances import refusal
-from turnout.runtime.means import Means, Verifier
+from turnout.runtime.ceiling import bounds
+from turnout.runtime.means import Means
 
 
 async def admitted(
@@ -29,7 +30,7 @@ async def admitted(
     catalog = means.rules.catalog
     if not means.recorder.keeps:
         return request, decision  # nothing is held where nothing is kept
-    for _ in range(len(catalog.deployments) + 1):
+    for _ in range(len(catalog.deployments) + 2):  # one model less each time, or no drafts
         most = bounds(request, decision, catalog, means.verifier)
         try:
             await means.recorder.decided(request, decision, most)
@@ -50,27 +51,6 @@ async def admitted(
     raise BudgetExceeded("no model fits the budgets that are left")
 
 
-def bounds(
-    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
-) -> dict[str, Bound]:
-    """The most that any one attempt of the plan can use, by deployment: what is held.
-
-    A draft's bound covers its verdict as well.
-    """
-    found: dict[str, Bound] = {}
-    for route in decision.routes:
-        deployment = catalog.deployments[route.deployment]
-        most = bound(request, decision.features, deployment)
-        if verifier is not None and route.role == "draft":
-            prompt = input_tokens(decision.features, deployment)
-            verdict = verifier.ceiling(prompt, most.tokens - prompt)
-            known = verdict is not None and most.cost_pico_usd is not None
-            cost = (most.cost_pico_usd or 0) + (verdict or 0) if known else None
-            most = Bound(cost, 2 * most.tokens)
-        found[route.deployment] = most
-    return found
-
-
 def _refuses(full: Standing, first: Bound) -> bool:
     """Whether a full budget ends a request whose chosen model may use ``first``.
 
@@ -87,8 +67,15 @@ def _refuses(full: Standing, first: Bound) -> bool:
 def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The places of a model that do not fit its budget by themselves."""
     mine = {id_ for id_ in most if catalog.deployments[id_].configured == full.subject}
-    asked = {id_: _asking(full, most[id_]).asked for id_ in mine}
+    alone = {id_: (most[id_].parts or most)[id_] for id_ in mine}
+    asked = {id_: _asking(full, bound).asked for id_, bound in alone.items()}
     return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
+
+
+def _judges(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
+    """Whether the model of this budget would be asked about another one's answer."""
+    asked = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
+    return any(catalog.deployments[judge].configured == full.subject for judge in asked)
 
 
 def _asking(full: Standing, first: Bound) -> Standing:
@@ -113,13 +100,17 @@ def narrowed(
     limits: Constraints, full: tuple[Standing, ...], most: Mapping[str, Bound], catalog: Catalog
 ) -> Constraints:
     """The constraints under which a request may fit after all."""
-    deny = set(limits.deny)
+    deny, drafts = set(limits.deny), limits.drafts
     costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
     tokens = [] if limits.most_tokens is None else [limits.most_tokens]
     for standing in full:
         budget = standing.budget
         if budget.per == "model":
-            deny |= _too_dear(standing, most, catalog) or {standing.subject}
+            dear = _too_dear(standing, most, catalog)
+            if not dear and _judges(standing, most, catalog):
+                drafts = False
+            else:
+                deny |= dear or {standing.subject}
         elif standing.asked is None:
             deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
         else:
@@ -127,6 +118,7 @@ def narrowed(
     return structs.replace(
         limits,
         deny=frozenset(deny),
+        drafts=drafts,
         most_pico_usd=min(costs, default=None),
         most_tokens=min(tokens, default=None),
     )

@@ -43,6 +43,11 @@ class Cohort:
         self._inside -= 1
 
     @property
+    def empty(self) -> bool:
+        """Whether nobody is inside."""
+        return self._inside == 0
+
+    @property
     def alone(self) -> bool:
         """Whether nobody else could come along."""
         return self._inside <= 1

@@ -249,13 +249,14 @@ class Engine:
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
             raise failure(decision, read.labelled)
+        unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
         return self._walk(
             request=request,
             decision=decision,
             means=self._parts.means,
             outcomes=list(read.labelled),
             prefix=read.prefix,
-            unfit=None if decision.deployment == chosen.deployment else chosen.model,
+            unfit=None if decision.deployment == chosen.deployment else unfit,
         )
 
 

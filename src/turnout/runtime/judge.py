@@ -5,12 +5,13 @@ Invariant: anything but a plain yes is a no.
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from turnout.catalog import Deployment
 from turnout.classifiers.llm import response_format
-from turnout.core import Request, text_of
+from turnout.core import Bound, Request, text_of
 from turnout.runtime.aside import aside, said
 from turnout.runtime.call import Call
 from turnout.runtime.long import worked
@@ -42,12 +43,12 @@ class ByModel:
         """The request as it is."""
         return request
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> int | None:
-        """The most that a verdict costs: the judge reads everything and says one word."""
-        if self.deployment.price is None:
-            return None
+    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
+        """The most that a verdict uses: the judge reads everything and says one word."""
         read = _QUESTION_TOKENS + _QUOTED * (prompt_tokens + answer_tokens)
-        return self.deployment.price.most_cost(read, _MOST_TOKENS)
+        price = self.deployment.price
+        cost = price.most_cost(read, _MOST_TOKENS) if price else None
+        return {self.deployment.id: Bound(cost, read + _MOST_TOKENS)}
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Whether the model says yes in time."""

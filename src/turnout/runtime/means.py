@@ -4,12 +4,12 @@ Invariant: fixed for as long as a configuration is, but for who listens; the led
 hear of the same calls. This module carries nothing out.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from turnout.catalog import Deployment
-from turnout.core import Outcome, Request
+from turnout.core import Bound, Outcome, Request
 from turnout.decision import RetryRules, Rulebook
 from turnout.ledger import Recorder
 from turnout.providers import Timeouts
@@ -59,8 +59,8 @@ class Verifier(Protocol):
         """Whether the draft may be served; never raises for what the draft holds."""
         ...
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> int | None:
-        """The most pico-dollars that one verdict can cost; None without a known price."""
+    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
+        """The most that one verdict can use, by the deployments that it asks."""
         ...
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Chunk, ConfigError, Message, Request
+from turnout.core import Bound, Chunk, ConfigError, Message, Request
+from turnout.core.budget import NO_BOUNDS
 from turnout.core.extras import needing
 from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 
@@ -27,10 +28,10 @@ class _Free:
         """The request as it is."""
         return request
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> int | None:
+    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
         """Nothing."""
         del prompt_tokens, answer_tokens
-        return 0
+        return NO_BOUNDS
 
 
 class BySchema(_Free):

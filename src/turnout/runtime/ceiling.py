@@ -1,0 +1,40 @@
+"""The most a request can cost: what a hold must cover before the first byte goes upstream."""
+
+from collections.abc import Mapping
+from functools import reduce
+
+from msgspec import structs
+
+from turnout.catalog import Catalog
+from turnout.core import Bound, Decision, Request
+from turnout.core.budget import plus
+from turnout.decision import bound, input_tokens
+from turnout.runtime.means import Verifier
+
+
+def bounds(
+    request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
+) -> dict[str, Bound]:
+    """The most that any one attempt can use, by deployment of the plan.
+
+    A draft's bound covers its verdict as well, which has its part in it.
+    """
+    found: dict[str, Bound] = {}
+    for route in decision.routes:
+        deployment = catalog.deployments[route.deployment]
+        most = bound(request, decision.features, deployment)
+        if verifier is not None and route.role == "draft":
+            prompt = input_tokens(decision.features, deployment)
+            most = _together(deployment.id, most, verifier.ceiling(prompt, most.tokens - prompt))
+        found[route.deployment] = most
+    return found
+
+
+def _together(draft: str, most: Bound, verdict: Mapping[str, Bound]) -> Bound:
+    """A draft and its verdict; a judge that judges itself has one part."""
+    if not verdict:
+        return most
+    parts = {draft: most}
+    for judge, more in verdict.items():
+        parts[judge] = plus(parts[judge], more) if judge in parts else more
+    return structs.replace(reduce(plus, parts.values()), parts=parts)
