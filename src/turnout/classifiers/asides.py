@@ -15,9 +15,9 @@ from itertools import accumulate, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Floats, Rows
 from turnout.classifiers.heads import Dense, Hidden, Table
 from turnout.classifiers.window import WIDE_ENDS
+from turnout.core.arrays import Floats, Rows
 
 # The rows of several texts, and where each text's begin.
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]

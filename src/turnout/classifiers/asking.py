@@ -3,10 +3,10 @@
 Invariant: where the label does not hang on it, no clause is embedded.
 """
 
-from turnout.classifiers.arrays import Rows
 from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import HARM
+from turnout.core.arrays import Rows
 
 
 class Asking:

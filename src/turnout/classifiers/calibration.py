@@ -12,8 +12,8 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Doubles
 from turnout.core import UNSAFE, Prediction
+from turnout.core.arrays import Doubles
 
 Labelled = tuple[Prediction, str]
 

@@ -11,10 +11,10 @@ from typing import Self
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.asides import Embed
 from turnout.classifiers.heads import logistic
 from turnout.core import ConfigError
+from turnout.core.arrays import Floats
 
 MIN_EXAMPLES = 3
 _RIDGE = 0.3

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.pieces import BEGIN, END
 from turnout.classifiers.weights import cache_folder, read_weights, weights_path
+from turnout.core.arrays import Floats
 
 DIMENSIONS = 512
 _ORDERS = ((2, 0), (3, 1), (5, 2))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
 from turnout.classifiers.openings import Likely
 from turnout.core import Message
+from turnout.core.arrays import Floats
 
 Pieces = tuple[int, ...]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Floats, Rows
 from turnout.classifiers.grams import PIECES, grams, grams_of, together
 from turnout.classifiers.heads import Table
 from turnout.classifiers.pieces import PieceTokenizer
+from turnout.core.arrays import Floats, Rows
 
 # So many texts are read faster one by one.
 FEW = 6

@@ -10,7 +10,6 @@ from operator import itemgetter
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.asides import Unsure
 from turnout.classifiers.asking import Asking
 from turnout.classifiers.first import BATCH, FEW, FirstStage
@@ -20,6 +19,7 @@ from turnout.classifiers.openings import Likely, Openings
 from turnout.classifiers.views import is_plain
 from turnout.classifiers.window import lone_prompt
 from turnout.core import Message, Prediction, Ref
+from turnout.core.arrays import Floats
 
 _share = itemgetter(1)
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from turnout.classifiers.arrays import Rows
 from turnout.classifiers.pieces import BEGIN, END, UNKNOWN, folded
+from turnout.core.arrays import Rows
 
 PIECES = 128_010
 BUCKETS = 2**17

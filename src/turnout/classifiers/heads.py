@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from turnout.classifiers.arrays import Floats, Rows
+from turnout.core.arrays import Floats, Rows
 
 Real = TypeVar("Real", bound="np.floating[Any]")
 

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.artefact import Artefact
 from turnout.classifiers.asides import Asides, Embed, Unsure
 from turnout.classifiers.asking import Asking
@@ -30,6 +29,7 @@ from turnout.classifiers.openings import Openings
 from turnout.classifiers.recall import Cuts, Recall
 from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
+from turnout.core.arrays import Floats
 
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.

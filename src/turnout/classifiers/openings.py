@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.asides import OPENS, clauses, opens
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.heads import distribution, joined
+from turnout.core.arrays import Floats
 
 Likely = tuple[float, ...]
 

@@ -12,8 +12,8 @@ from turnout.cli.show import out, print_json, waiting
 from turnout.core import ConfigError
 
 if TYPE_CHECKING:
-    from turnout.classifiers.arrays import Doubles
     from turnout.classifiers.success import Bundle
+    from turnout.core.arrays import Doubles
     from turnout.evaluation.outcome_table import OutcomeTable
     from turnout.training.calibrate import Calibrated, Margin
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation import metrics
 from turnout.evaluation.driver import Replayed, drive
-from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
+from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
 from turnout.evaluation.report_rows import Rows
@@ -32,10 +33,10 @@ class Predictions:
     ``bundle`` is the hash of what predicted, ``notes`` what qualifies it.
     """
 
-    success: Floats
+    success: Doubles
     mean_cost_usd: Mapping[str, float] | None = None
     latency_ms: Mapping[str, float] | None = None
-    strange: Floats | None = None
+    strange: Doubles | None = None
     bundle: str = ""
     notes: tuple[str, ...] = ()
 
@@ -213,7 +214,7 @@ def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
 
 
 def _means(
-    table: OutcomeTable, grid: Floats | None, told: Mapping[str, float] | None
+    table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float] | None
 ) -> dict[str, float]:
     """What is told of the table's models, else the means of its own cells; without unknown ones."""
     if told is None:

@@ -95,14 +95,10 @@ class Problem:
 
     def more(self) -> dict[str, Any]:
         """Every attempt, and the budgets that are full with their numbers, for the error body."""
-        found: dict[str, Any] = {"attempts": self.attempts_body()}
+        found: dict[str, Any] = {"attempts": [_attempt(one) for one in self.attempts]}
         if self.budgets:
             found["budgets"] = [standing.as_dict() for standing in self.budgets]
         return found
-
-    def attempts_body(self) -> list[dict[str, Any]]:
-        """Every attempt, in order, for the error body."""
-        return [_attempt(outcome) for outcome in self.attempts]
 
 
 _OF_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Doubles, Rows
 from turnout.classifiers.asides import BRIEF, Embed, clauses, opens
 from turnout.classifiers.heads import Dense, Hidden
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
+from turnout.core.arrays import Doubles, Rows
 from turnout.training.augment import PLACE, Filled, fillings
 from turnout.training.features import counts_of
 from turnout.training.fitting import logistic_regression, rarity_of, weighted

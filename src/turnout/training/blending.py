@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.expert import PAIR, Blend
+from turnout.core.arrays import Floats
 
 # A new task is further from the training data than a group left out of it: half the level is kept.
 _PRUDENCE = 0.5

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Doubles
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.evaluation import metrics
 from turnout.evaluation.outcome_table import OutcomeTable
 

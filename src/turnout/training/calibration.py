@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.arrays import Doubles
+from turnout.core.arrays import Doubles
 from turnout.training.fitting import HARM, INJECTION
 from turnout.training.folds import weights
 from turnout.training.rows import INTENTS, Row

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Doubles
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Floats, Rows
 from turnout.classifiers.asides import Embed
 from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.grams import PIECES, ROWS, grams
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.classifiers.window import clipped
+from turnout.core.arrays import Floats, Rows
 from turnout.training import vocabulary
 
 Progress = Callable[[str, int, int], None]

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Doubles
 from turnout.core import UNSAFE
+from turnout.core.arrays import Doubles
 from turnout.decision.served import PARENTS
 from turnout.training.calibration import Calibration
 from turnout.training.fitting import HARM, INJECTION

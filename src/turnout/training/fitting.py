@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Doubles
 from turnout.classifiers.grams import PIECES
+from turnout.core.arrays import Doubles
 from turnout.training.features import Features
 from turnout.training.folds import weights
 from turnout.training.rows import INTENTS, MADE, Row

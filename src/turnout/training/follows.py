@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.follows import inputs
 from turnout.classifiers.window import clipped, window
+from turnout.core.arrays import Floats
 from turnout.training.features import tokenizer
 from turnout.training.rows import FOLLOW_UP, INTENTS, SWITCH, Row
 

@@ -10,8 +10,8 @@ Source: Rasch, Probabilistic Models for Some Intelligence and Attainment Tests, 
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.heads import logistic
+from turnout.core.arrays import Floats
 
 # Spread of abilities and of prompts' levels in logits, tuned on gaps made in whole shared tables:
 # models that one half of the prompts was never put to, and a single outcome a row.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats, Ints
+from turnout.core.arrays import Floats, Ints
 
 Folds = list[tuple[Ints, Ints]]
 

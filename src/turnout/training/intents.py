@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.arrays import Doubles, Floats
 from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.core import UNSAFE, ConfigError
+from turnout.core.arrays import Doubles, Floats
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks

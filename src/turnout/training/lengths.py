@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from turnout.classifiers.arrays import Doubles
 from turnout.classifiers.success.lengths import LEVELS, Lengths, length_marks
+from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Floats
+from turnout.core.arrays import Floats
 
 _DIRECTIONS = 8
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.encoding import asks_for_calls, marks_of
 from turnout.classifiers.success.smooth import Neighbours, Smooth, linear_inputs, places
+from turnout.core.arrays import Floats
 from turnout.training.gaps import filled
 from turnout.training.inner_folds import random_folds
 

@@ -11,7 +11,6 @@ from functools import reduce
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats, Ints
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
     encode_all,
@@ -22,6 +21,7 @@ from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, read
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
+from turnout.core.arrays import Floats, Ints
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text

@@ -9,7 +9,7 @@ from math import log1p
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Floats
+from turnout.core.arrays import Floats
 from turnout.features import difficulty, likeness, tools, words
 from turnout.features.prompt import PromptText
 

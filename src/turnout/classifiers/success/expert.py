@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
@@ -25,6 +24,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.smooth import Smooth
+from turnout.core.arrays import Floats
 
 EDGE = 0.005
 PAIR = 2

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Floats
+from turnout.core.arrays import Floats
 
 Ints = npt.NDArray[np.int32]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from turnout.classifiers.arrays import Doubles
 from turnout.classifiers.artefact import Artefact
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.features.prompt import PromptText
 
 FILE = "lengths.zip"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.expert import EDGE
+from turnout.core.arrays import Floats
 
 # In probes; tuned over the models of the shared tables.
 _RIDGE = 10.0

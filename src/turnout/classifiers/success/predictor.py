@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
 from turnout.classifiers.success.expert import EDGE, PAIR, Expert, Reading, Told
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered
 from turnout.core import Ref
+from turnout.core.arrays import Floats
 from turnout.features.prompt import PromptText
 
 # Tuned on folds and left-out tasks of the shared tables: what a table that does not know a prompt

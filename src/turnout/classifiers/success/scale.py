@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.expert import EDGE
+from turnout.core.arrays import Floats
 
 # Spreads in logits: of abilities, of tables, and of what is a model's own in a table.
 _ABILITIES, _TABLES, _OWN = 1.2, 3.0, 0.6

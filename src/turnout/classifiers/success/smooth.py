@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.arrays import Floats
 from turnout.classifiers.success.encoding import marks_of, meaning_of
+from turnout.core.arrays import Floats
 from turnout.features import words
 
 _NEAREST = 10

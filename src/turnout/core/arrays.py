@@ -1,4 +1,4 @@
-"""The arrays of numbers that learned parts pass on."""
+"""The arrays of numbers that learned parts and tables of outcomes pass on."""
 
 import numpy as np
 from numpy.typing import NDArray
