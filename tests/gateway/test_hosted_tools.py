@@ -25,6 +25,32 @@ def asked(w: World, **more: Any) -> Answer:
     return w.post("/v1/responses", {"model": "auto", "input": CODE, "tools": [SEARCH], **more})
 
 
+FOUND = {"type": "web_search_result", "url": "u", "title": "t", "encrypted_content": "x" * 3_000}
+GAVE_BACK = {
+    "words": {"type": "mcp_tool_result", "tool_use_id": "m", "content": "nine words " * 100},
+    "sealed pages": {"type": "web_search_tool_result", "tool_use_id": "s", "content": [FOUND]},
+}
+
+
+@pytest.mark.parametrize("block", GAVE_BACK.values(), ids=GAVE_BACK)
+def test_what_tools_gave_back_is_counted_where_it_goes(block: dict[str, Any]) -> None:
+    """Whoever asks how long the conversation is by now would compact it too late else."""
+    ask = {"role": "user", "content": "Go on"}
+
+    def counted(w: World, model: str, *blocks: dict[str, Any]) -> int:
+        said = {"role": "assistant", "content": [{"type": "text", "text": "So."}, *blocks]}
+        body = {"model": model, "messages": [ask, said, ask]}
+        answer = w.post("/v1/messages/count_tokens", body)
+        assert answer.status == 200, answer.body
+        return int(answer.json()["input_tokens"])
+
+    with world(speaks={"strong": "anthropic"}) as w:
+        assert counted(w, "fast", block) == counted(w, "fast")
+        more = counted(w, "strong", block) - counted(w, "strong")
+        assert 200 <= more <= 1_100
+        assert counted(w, "auto", block) == counted(w, "strong", block)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_it_goes_up_as_it_is_and_its_items_come_back_in_order(*, stream: bool) -> None:
     """Before the text, with every event; functions beside it are called as ever."""

@@ -151,3 +151,23 @@ def test_what_a_decision_alone_costs_is_in_the_metrics(tmp_path: Path) -> None:
         ((paid,),) = store_at(place).fetch("SELECT sum(cost) FROM calls")
     line = 'turnout_cost_usd_total{model="acme/coder"} '
     assert float(counted.partition(line)[2].split()[0]) == pytest.approx(paid / 1e12)
+
+
+@pytest.mark.parametrize("ledger", [True, False], ids=["ledger", "memory"])
+def test_feedback_is_checked_alike_wherever_it_is_kept(tmp_path: Path, *, ledger: bool) -> None:
+    """By field, value and what to use; what one place takes the other takes, too."""
+    with world(ledger=str(tmp_path / "ledger.db") if ledger else "off") as w:
+        ident = w.post("/v1/chat/completions", chat()).headers["x-turnout-decision"]
+        good = {"decision_id": ident, "metric": "m" * 64, "value": -1_000_000, "source": "test"}
+        for said in (good, {**good, "value": True}, {**good, "value": 0.5, "source": "judge"}):
+            assert w.post("/v1/feedback", said).status == 200
+        for field, value in (
+            ("metric", ""), ("metric", "m" * 65), ("metric", 7), ("value", 1_000_001),
+            ("value", "5"), ("value", None), ("source", "me"), ("source", ["user"]),
+        ):  # fmt: skip
+            refused = w.post("/v1/feedback", {**good, field: value})
+            error = refused.json()["error"]
+            assert (refused.status, error["param"]) == (400, field)
+            assert f"{field} is {value!r}" in error["message"]
+        kept = w.get(f"/v1/decisions/{ident}").json()["feedback"]
+    assert [one["value"] for one in kept] == [-1_000_000, 1, 0.5]

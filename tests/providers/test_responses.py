@@ -297,6 +297,17 @@ def read(body: bytes) -> list[Chunk | Fault]:
     return [*found, fault] if fault else found
 
 
+def test_events_that_the_sse_field_names_alone_are_read_and_passed_on_by_name() -> None:
+    """Nobody who gets them has to know what the field was."""
+    named = [json.loads(json.dumps(event)) for event in (BEGUN, *ITEMS, ENDED)]
+    lines = [(event.pop("type"), json.dumps(event)) for event in named]
+    bare = "".join(f"event: {kind}\ndata: {data}\n\n" for kind, data in lines).encode()
+    assert read(bare) == read(STREAM)
+    (fault,) = read(b'event: error\ndata: {"code": "x", "message": "no room"}\n\n')
+    assert isinstance(fault, Fault)
+    assert "no room" in fault.detail
+
+
 @pytest.mark.parametrize("form", ["whole", *STREAMS])
 def test_thoughts_find_their_way_back_in_chat(form: str) -> None:
     """Each with what it was encrypted to, to the model that had them and to no other."""

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from pydantic import BaseModel, Field
 
+from tests.fuzz.test_leaves import variants
 from turnout.testing import FaultyUpstream
 from turnout.testing.answers import prompt_tokens, tokens_of
 
@@ -222,6 +223,52 @@ async def test_models_are_listed_and_other_paths_are_not(client: ClientSession) 
             broken = response.status
     assert [model["id"] for model in listed["data"]] == ["a", "b"]
     assert (missing, broken) == (404, 400)
+
+
+USER = {"role": "user", "content": "nonce: n1"}
+FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+BODIES: dict[str, dict[str, Any]] = {
+    "chat/completions": {
+        "model": "m",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 9,
+        "tools": [{"type": "function", "function": FUNCTION}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "messages": [USER],
+    },
+    "messages": {
+        "model": "m",
+        "max_tokens": 9,
+        "tools": [{"name": "f", "input_schema": FUNCTION["parameters"]}],
+        "thinking": {"type": "adaptive"},
+        "messages": [USER],
+    },
+    "responses": {
+        "model": "m",
+        "store": False,
+        "tools": [{"type": "function", **FUNCTION}],
+        "reasoning": {"effort": "low"},
+        "include": ["reasoning.encrypted_content"],
+        "input": [USER],
+    },
+    "embeddings": {"model": "m", "input": ["a", [1, 2]], "dimensions": 4},
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_whatever_has_another_type_is_answered(client: ClientSession, path: str) -> None:
+    """By a 400 where it cannot be read, as a provider does; no connection is just closed."""
+    seen: set[int] = set()
+    async with FaultyUpstream() as upstream:
+        for body in variants(BODIES[path]):
+            async with client.post(f"{upstream.base_url}/{path}", json=body) as response:
+                await response.read()
+                seen.add(response.status)
+        odd = {**BODIES[path], "model": 7}
+        async with client.post(f"{upstream.base_url}/{path}", json=odd) as response:
+            assert "error" in await response.json()
+    assert seen == {200, 400}
 
 
 async def test_an_unknown_fault_is_named(client: ClientSession) -> None:

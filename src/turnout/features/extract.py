@@ -11,7 +11,7 @@ from turnout.core.hosted import hosted, paid_by_call
 from turnout.features.files import text_of_file, weighed
 from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
-from turnout.features.untold import untold_tokens
+from turnout.features.untold import untold
 
 # An answer's length is unknown before it is written: the median of public chat logs is near this.
 EXPECTED_OUTPUT_TOKENS = 400
@@ -50,7 +50,8 @@ def extract(
     own = (request.dialect == "responses" and request.native) or {}
     said = strings(request.native or (parted and messages))
     roles = [message["role"] for message in messages]
-    untold = untold_tokens(request, tokenizers)
+    found = untold(request, tokenizers)
+    more = files.more if found is None or files.more is None else files.more + found.most
     return Features(
         input_tokens={name: overhead + count(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
@@ -63,7 +64,7 @@ def extract(
         hosted=hosted(own) if own else (),
         paid_by_call=bool(own) and paid_by_call(own),
         kind=call_kind(request),
-        uncounted=None if files.more is None else files.more + untold,
+        uncounted=more,
         marked=MARK in said,
         answers=roles.count("assistant"),
     )

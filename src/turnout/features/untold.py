@@ -6,7 +6,7 @@ platform.openai.com/docs/guides/tools. This module does not know models.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnout.core import Request
 from turnout.core.hosted import TOLD, ran_there
@@ -21,17 +21,35 @@ _SEALED = "encrypted_content"
 _SEALED_CHARACTERS_PER_TOKEN = 3
 
 
-def untold_tokens(request: Request, tokenizers: Collection[str]) -> int:
-    """The most that it usually takes; sealed pages by their length."""
+class Untold(NamedTuple):
+    """Tokens of its texts by tokenizer, and of what is no text; sealed pages by their length."""
+
+    texts: Mapping[str, int]
+    others: int
+
+    @property
+    def most(self) -> int:
+        """The most that it usually takes."""
+        counted = max(self.texts.values())
+        # As a Claude counts, a fifth more than the tokenizer at hand, with a hold's usual margin.
+        return counted + counted * 2 // 5 + self.others
+
+
+def untold(request: Request, tokenizers: Collection[str]) -> Untold | None:
+    """What there is of it, if anything."""
     blocks = _untold(request)
     if not blocks:
-        return 0
+        return None
     texts = readable(blocks)
     pictures = sum(_kind(block) in _PICTURED for block in blocks)
     sealed = sum(map(len, _sealed(blocks))) // _SEALED_CHARACTERS_PER_TOKEN
-    counted = max(count(texts, name) for name in tokenizers)
-    # As a Claude counts, a fifth more than the tokenizer at hand, with a hold's usual margin.
-    return counted + counted * 2 // 5 + sealed + pictures * _PICTURE_TOKENS
+    counted = {name: count(texts, name) for name in tokenizers}
+    return Untold(counted, sealed + pictures * _PICTURE_TOKENS)
+
+
+def goes_back(request: Request, family: str) -> bool:
+    """Whether a provider of this family is told of it."""
+    return family == ("openai-responses" if request.dialect == "responses" else "anthropic")
 
 
 def _untold(request: Request) -> Sequence[Mapping[str, Any]]:

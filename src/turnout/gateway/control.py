@@ -6,13 +6,12 @@ Invariant: nothing here calls a model. This module does not know HTTP.
 from typing import Any
 
 from turnout.core import AUTO, InvalidRequest, json_object
+from turnout.core.feedback import checked_feedback
 from turnout.decision import reaching
 from turnout.runtime import Engine
 
-_METRIC = "metric"
 # What both APIs give for a date that is not known.
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
-_SOURCES = ("user", "judge", "label", "test")
 
 
 def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
@@ -51,17 +50,12 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
     """A feedback body's decision id and what it says. Raises InvalidRequest."""
     told = json_object(payload)
-    ident, metric, value = (told.get(n) for n in ("decision_id", _METRIC, "value"))
+    ident = told.get("decision_id")
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")
-    if not isinstance(metric, str) or not 0 < len(metric) <= 64:
-        raise InvalidRequest(f"{_METRIC} must be a name of 1 to 64 letters", field=_METRIC)
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9:
-        raise InvalidRequest(f"value is {value!r}; use a number", field="value")
-    source = told.get("source", "user")
-    if source not in _SOURCES:
-        raise InvalidRequest(f"source must be one of {', '.join(_SOURCES)}", field="source")
-    return ident, {"metric": metric, "value": float(value), "source": source}
+    said = told.get("metric"), told.get("value"), told.get("source", "user")
+    metric, value, source = checked_feedback(*said)
+    return ident, {"metric": metric, "value": value, "source": source}
 
 
 def _model(name: str, owner: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Does not describe the answers of other APIs in full: their own documents do.
 from typing import Any
 
 from turnout import __version__
+from turnout.core.feedback import LONGEST_METRIC, MOST_VALUE, SOURCES
 from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
 from turnout.gateway.openapi_answers import SCHEMAS, an_object, responses
 from turnout.gateway.openapi_headers import parameters
@@ -66,8 +67,12 @@ _EMBEDDINGS = an_object(
 )
 _NAMED = {**_TEXT, "maxLength": 64}
 _FEEDBACK = an_object(
-    {"decision_id": {"type": "string"}, "metric": _NAMED, "value": {"type": "number"}},
-    {"source": {"enum": ["user", "judge", "label", "test"]}},
+    {
+        "decision_id": {"type": "string"},
+        "metric": {**_TEXT, "maxLength": LONGEST_METRIC},
+        "value": {"type": ["number", "boolean"], "minimum": -MOST_VALUE, "maximum": MOST_VALUE},
+    },
+    {"source": {"enum": [*SOURCES]}},
 )
 # A body of any of the three chat dialects.
 _ROUTED = {"anyOf": [_CHAT, _RESPONSES]}

@@ -54,7 +54,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._hosted: dict[int, str] = {}
 
     def _error(self, payload: Payload, event: Event) -> ErrorText | None:
-        kind = _kind(payload, event)
+        # Some servers name events by the SSE field alone; whoever reads on finds it here.
+        kind = payload["type"] = any_text(payload.get("type")) or event.type
         if kind == _FAILED:
             failed = an_object(payload["response"])
             return error_in(failed) or ErrorText(message="the response failed")
@@ -63,9 +64,10 @@ class ResponsesStreamDecoder(StreamDecoder):
         return None
 
     def _chunk(self, payload: Payload, event: Event) -> Chunk | Fault | None:
+        del event
         if payload.get("output_index") is not None:
             an_index(payload["output_index"])
-        kind = _kind(payload, event)
+        kind = payload["type"]
         if not kind.startswith("response."):
             return None  # such as a sign of life
         if kind in _BEGINS:
@@ -163,7 +165,3 @@ class ResponsesStreamDecoder(StreamDecoder):
             signature = signature_of(item, self._mark, self._thought.get(index, 0))
             found += [Delta(signature=signature)] if signature else []
         return found
-
-
-def _kind(payload: Payload, event: Event) -> str:
-    return any_text(payload.get("type")) or event.type

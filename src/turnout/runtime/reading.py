@@ -15,6 +15,7 @@ from turnout.core import Features, Outcome, Prediction, Ref, Request, readable_m
 from turnout.decision import input_tokens, is_pinned
 from turnout.features import extract, prompt_texts
 from turnout.features.prompt import prompt_text
+from turnout.features.untold import goes_back, untold
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.cohort import Beside, Together
 from turnout.runtime.label import ask_label
@@ -75,13 +76,26 @@ class Reader:
             threads.shutdown(wait=False)
 
     async def input_tokens(self, request: Request) -> int:
-        """The prompt's tokens at the model ``request`` names, else at the one that counts most."""
+        """The prompt's tokens at the model ``request`` names, else at the one that counts most.
+
+        What tools at a provider gave back earlier counts at that provider's models alone.
+        """
         texts = prompt_texts(request)
         aside = self._aside(request, texts) or self._readers
         features = await done(aside, extract, request, self._tokenizers, texts)
+        back = await done(aside, untold, request, self._tokenizers)
         named = self._rules.catalog.find(request.model)
         asked = [named] if named else self._rules.catalog.deployments.values()
-        return max(input_tokens(features, deployment) for deployment in asked)
+        if back is None:
+            return max(input_tokens(features, deployment) for deployment in asked)
+        both = {name: n + back.texts[name] for name, n in features.input_tokens.items()}
+        more = structs.replace(features, input_tokens=both)
+        return max(
+            input_tokens(more, deployment) + back.others
+            if goes_back(request, deployment.provider.family)
+            else input_tokens(features, deployment)
+            for deployment in asked
+        )
 
     def read_now(self, request: Request) -> Read:
         """As ``read``, blocking, by the local classifier alone."""

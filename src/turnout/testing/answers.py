@@ -88,7 +88,7 @@ def answer(
 
     Reasons first where ``reason`` or the body's ``reasoning_effort`` says so. ``length`` is the
     number of tokens of plain text, ``text`` the text itself. With ``parallel`` every tool is
-    called. The caller's own cap is kept.
+    called. The caller's own cap is kept. Raises what reading a body of other types raises.
     """
     thoughts: tuple[Delta, ...] = ()
     if reason or body.get("reasoning_effort"):
@@ -106,6 +106,8 @@ def answer(
         said = tuple({"content": piece} for piece in tokens_of(plain))
     deltas = thoughts + said
     cap = body.get("max_completion_tokens") or body.get("max_tokens")
+    if cap is not None and cap < 0:
+        raise ValueError(f"a cap of {cap} tokens is none")
     if cap is not None and cap < len(deltas):
         deltas, finish = deltas[:cap], "length"
     return Answer(deltas=deltas, reasoning=min(len(thoughts), len(deltas)), finish_reason=finish)

@@ -153,8 +153,16 @@ def _content(message: Payload, model: str) -> Iterator[dict[str, Any]]:
         yield {"type": "text", "text": message["content"]}
     for call in message.get("tool_calls", ()):
         function = call["function"]
-        arguments = json.loads(function["arguments"])
+        arguments = _whole_or_none(function["arguments"])
         yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
+
+
+def _whole_or_none(arguments: str) -> Any:
+    """What the cap cut off is no JSON, and not told."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {}
 
 
 def _usage(usage: Payload) -> dict[str, int]:

@@ -26,6 +26,8 @@ def chat_shape(body: Payload) -> dict[str, Any]:
     items = [{"role": "user", "content": items}] if isinstance(items, str) else items
     for item in items:
         _check(item, body["model"])
+    if not isinstance(body.get("include") or [], list):
+        raise TypeError("include must be a list")
     found = {**body, "native": body, "messages": [{**item, "role": _role(item)} for item in items]}
     tools = [tool for tool in body.get("tools", ()) if tool["type"] in _CALLED]
     found["tools"] = [{"function": tool} for tool in tools]

@@ -31,6 +31,9 @@ _SHAPES = {
     MESSAGES_PATH: anthropic_wire.chat_shape,
     RESPONSES_PATH: responses_wire.chat_shape,
 }
+# What reading a body raises that has another type somewhere than the API gives it.
+_MISTYPED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_Vectors = tuple[dict[str, Any], int]
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
 
 
@@ -104,37 +107,48 @@ class FaultyUpstream(LocalServer):
 
     async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
         try:
-            body = request.json()
-            if request.path in _SHAPES:
-                body = _SHAPES[request.path](body)
-            script = self._script(body["model"])
-        except (ValueError, KeyError, TypeError) as error:
-            await _send_error(exchange, 400, str(error))
+            body, script, picked, said = self._heard(request)
+        except _MISTYPED as error:
+            await _send_error(exchange, 400, str(error) or type(error).__name__)
             return True
         entry = self._entered(request, body)
         if script.status is not None or script.flags & _REFUSING:
             return await _refuse(exchange, entry, refusal(script, request.headers), script.slow_s)
-        if (picked := unsupported(script, body)) is not None:
-            said = json.dumps({"error": picked}).encode()
-            return await _refuse(exchange, entry, (400, _JSON, said), script.slow_s)
+        if picked is not None:
+            refused = json.dumps({"error": picked}).encode()
+            return await _refuse(exchange, entry, (400, _JSON, refused), script.slow_s)
         entry.prompt_tokens = _billed_prompt(script, body)
         if "cached" in script:
             entry.cached_tokens = entry.prompt_tokens // 2
         elif "keeps" in script:
             marked = request.path == MESSAGES_PATH
             entry.cached_tokens, entry.written_tokens = self._cache.used(body, marked=marked)
-        if request.path == EMBEDDINGS_PATH:
-            return await _embed(exchange, entry, script, body)
+        if not isinstance(said, Answer):
+            return await _embed(exchange, entry, script, said)
         wire = _wire(request.path, entry, body)
         playback = Playback(
             exchange,
             entry,
             script,
-            self._said(script, body, entry.nonce),
+            said,
             include_usage=wire is not None or _wants_usage(body),
             wire=wire,
         )
         return await playback.play()
+
+    def _heard(
+        self, request: RecordedRequest
+    ) -> tuple[dict[str, Any], Script, dict[str, Any] | None, "Answer | _Vectors"]:
+        """The body, its script, what it asks in vain, and the answer. Raises _MISTYPED."""
+        body = request.json()
+        if request.path in _SHAPES:
+            body = _SHAPES[request.path](body)
+        script = self._script(body["model"])
+        _wants_usage(body)
+        if request.path == EMBEDDINGS_PATH:
+            return body, script, None, embedding_answer(body)
+        said = self._said(script, body, nonce_of(body, request.headers))
+        return body, script, unsupported(script, body), said
 
     def _entered(self, request: RecordedRequest, body: Mapping[str, Any]) -> InvoiceEntry:
         """A new entry of the invoice."""
@@ -197,11 +211,11 @@ async def _refuse(
 
 
 async def _embed(
-    exchange: Exchange, entry: InvoiceEntry, script: Script, body: Mapping[str, Any]
+    exchange: Exchange, entry: InvoiceEntry, script: Script, found: "_Vectors"
 ) -> bool:
     if script.slow_s:
         await exchange.wait(script.slow_s)
-    vectors, entry.prompt_tokens = embedding_answer(body)
+    vectors, entry.prompt_tokens = found
     if "nousage" not in script:
         tokens = {"prompt_tokens": entry.prompt_tokens, "total_tokens": entry.prompt_tokens}
         vectors["usage"], entry.usage_sent = tokens, True

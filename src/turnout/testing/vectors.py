@@ -16,11 +16,16 @@ _DIMENSIONS = 8
 
 
 def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The answer to an embeddings request, without its usage, and the tokens it is billed for."""
+    """The answer to an embeddings request, without its usage, and the tokens it is billed for.
+
+    Raises ValueError, TypeError or KeyError for what is none.
+    """
     inputs = body["input"]
     lone = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))
     items = [inputs] if lone else inputs
     size = body.get("dimensions") or _DIMENSIONS
+    if size < 0:
+        raise ValueError(f"dimensions is {size}; use a number from 1")
     form = body.get("encoding_format") or "float"
     data = []
     for place, item in enumerate(items):
