@@ -74,7 +74,7 @@ def test_the_catalogue_knows_tiers_and_takes_a_clock_price_at_its_dearest() -> N
 def test_a_model_without_a_price_is_refused_unless_declared_unknown() -> None:
     """Nothing is billed at zero: no price is an error, declared unknown is None."""
     providers = {"p": {"base_url": "http://127.0.0.1:9/v1"}}
-    with pytest.raises(ConfigError, match="no known price; add 'price:"):
+    with pytest.raises(ConfigError, match="no known price; in models, give it 'price:"):
         only("gpt-4o-mini", provider="p", providers=providers)
     model = {"model": "gpt-4o-mini", "price": "unknown"}
     assert only(model, provider="p", providers=providers).price is None

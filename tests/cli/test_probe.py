@@ -9,9 +9,11 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import MODELS, learned, prompts, score, write_table
 from turnout import Router
-from turnout.classifiers.success import open_bundle
+from turnout.classifiers.success import open_bundle, seal
 from turnout.classifiers.success.artefact import card_of
+from turnout.classifiers.success.bundle import POLICY, write_json
 from turnout.evaluation.table_files import read_table
+from turnout.features.prompt import request_text
 from turnout.training.bundle import write_bundle
 
 
@@ -179,3 +181,52 @@ def test_the_mean_of_hard_probes_is_not_taken_for_its_own(
     assert f"mean quality {quality:.3f}" in added.out
     assert newcomer.prior == pytest.approx((len(rows) / 2 + 12) / (len(rows) + 12), abs=0.01)
     assert quality > newcomer.prior + 0.1
+
+
+def test_a_model_is_taken_out_and_may_come_back(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that was trained on or added; what stays is predicted as before, and the hash tells."""
+    place, asked = str(bundle), [request_text(row) for row in prompts(20, seed=4)]
+    for name in ("coder", "other"):
+        assert run(capfd, "probe", name, "--bundle", place, "--prior", "0.4").code == 0
+    before = open_bundle(bundle)
+    policy = {**before.policy, "promises": [{"quality": 0.9, "threshold": 0.7}]}
+    write_json(bundle / POLICY, policy)
+    seal(bundle)
+    ran = run(capfd, "probe", "large", "--bundle", place, "--remove")
+    assert (ran.code, ran.out.split(";")[0]) == (0, "large: taken out")
+    assert "holds no longer" in ran.err
+    assert run(capfd, "probe", "other", "--bundle", place, "--remove").code == 0
+    after = open_bundle(bundle)
+    assert after.predictor.models == ("small", "coder")
+    assert set(after.catalogue) == {"small", "coder"}
+    assert (after.promises, after.digest == before.digest) == ((), False)
+    assert card_of(bundle).endswith("Taken out: large.\n\nTaken out: other.\n")
+    was, is_now = (b.predictor.predict_all(asked) for b in (before, after))
+    assert np.array_equal(is_now, was[:, [before.predictor.models.index("small"), 2]])
+
+    assert run(capfd, "probe", "large", "--bundle", place, "--prior", "0.7").code == 0
+    again = open_bundle(bundle).predictor
+    assert again.models == ("small", "coder", "large")
+    assert again.uncertainty(asked[0])["large"] == 0.5
+    assert list(again.predict(asked[0])) == list(again.models)
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "said"),
+    [
+        ("larg", (), "bundle does not know 'larg'; did you mean 'large'?"),
+        ("large", (), "bundle knows small, large: without 'large' nothing is left to choose"),
+        ("large", ("--prior", "0.5"), "--remove takes a model and --bundle alone"),
+    ],
+)
+def test_what_cannot_be_taken_out(
+    bundle: Path, model: str, more: tuple[str, ...], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The bundle stays as it is."""
+    before = open_bundle(bundle).digest
+    ran = run(capfd, "probe", model, "--bundle", str(bundle), "--remove", *more)
+    assert ran.code == 2
+    assert said in ran.err
+    assert open_bundle(bundle).digest == before

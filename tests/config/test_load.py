@@ -117,6 +117,17 @@ def test_a_pasted_model_map_means_the_recipe() -> None:
     assert list(config.models) == ["a/cheap", "b/strong"]
 
 
+def test_models_say_more_of_a_pasted_map() -> None:
+    """Such as a price that is not known; the map's other models stand as they are."""
+    more = "\nmodels:\n  b/strong: {model: b/strong, price: unknown}\n"
+    config = load_text('MODEL_MAP = {\n"code": "a/cheap",\n"creative": "b/strong"}' + more, {})
+    assert {name: m.price for name, m in config.models.items()} == {
+        "a/cheap": None,
+        "b/strong": "unknown",
+    }
+    assert config.default == "a/cheap"
+
+
 PROVIDER = "providers: {p: {base_url: http://h/v1, %s}}\n"
 
 

@@ -35,6 +35,14 @@ _A = "models:\n  a: {model: x/y, price: unknown}\ndefault: a\n"
             _PLACES,
             "line 7: models.a.deployments.1: 'x/y' at 'openai' has no known price",
         ),
+        (
+            'MODEL_MAP = {\n  "simple_qa": "o/k",\n  "code": "x/y",\n}\nprovider: openai\n',
+            "line 2: intents.simple_qa: 'o/k' at 'openai' has no known price; in models, give it",
+        ),
+        (
+            "intents: {unsafe: block}\ndefault: x/y\n",
+            "line 2: default: 'x/y' at 'runcrate' has no known price",
+        ),
         ("provider: acme\n" + _A, "line 1: provider: 'acme' is an unknown provider; give it"),
         (
             "models: {a: {model: x/y, price: unknown,\n  provider: acme}}\ndefault: a\n",

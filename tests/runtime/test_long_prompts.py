@@ -1,8 +1,17 @@
 """Long prompts and short ones beside each other."""
 
 import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
 
-from tests.runtime.world import router
+import pytest
+
+from tests.runtime.world import CODE, FACT, router
+from turnout import Router
+from turnout.classifiers import LocalClassifier
+from turnout.classifiers.local import Begun
+from turnout.core import Message
 from turnout.testing import FaultyUpstream
 
 PAGE = "".join(f"The keeper writes down when train {i} came. " for i in range(120_000))
@@ -28,3 +37,34 @@ def test_the_second_stage_does_not_wait_for_a_long_prompt() -> None:
 
     with FaultyUpstream() as upstream, router(upstream) as r:
         assert asyncio.run(beside()) == ["first", "little", "little", "little", "long"]
+
+
+class Watched(LocalClassifier):
+    """A classifier that notes where it reads."""
+
+    def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
+        """As usual."""
+        WHERE.append(threading.current_thread().name)
+        return super().begin_batch(conversations)
+
+
+WHERE: list[str] = []
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_the_loop_does_not_wait_for_what_the_first_prompts_load(*, prepared: bool) -> None:
+    """They are read on a thread, unless all is there; then on the loop itself."""
+
+    async def asked(r: Router) -> list[str]:
+        WHERE.clear()
+        for _ in range(9):
+            await asyncio.gather(r.aroute(FACT), r.aroute(CODE))
+        return WHERE
+
+    with FaultyUpstream() as upstream, router(upstream) as plain:
+        watched = Router(replace(plain.parts, classifier=Watched.load()))
+        if prepared:
+            watched.prepare()
+        where = asyncio.run(asked(watched))
+    here = threading.current_thread().name
+    assert [name == here for name in where] == [prepared] * 16 + [True, True]

@@ -10,7 +10,7 @@ import turnout.evaluation
 from tests.success.worlds import MODELS, write_table
 from turnout.core import Candidate, ConfigError, Ref
 from turnout.evaluation import OutcomeTable, Predictions, evaluate, picks, read_table
-from turnout.policies import Cascade, Score, Situation, in_order
+from turnout.policies import Cascade, Score, Situation, Utility, in_order
 
 
 class NeedsLarge:
@@ -55,6 +55,18 @@ def test_a_policy_of_ones_own_is_replayed_beside_the_others(table: OutcomeTable)
     assert rows["best single"].latency_ms.value == pytest.approx(900)
     assert np.isnan(rows["zero router at 95%"].latency_ms.value)
     assert "replays" not in report.as_dict()
+
+
+def test_a_model_of_which_no_cost_is_told_has_the_tables_own(table: OutcomeTable) -> None:
+    """What is told of one hides nothing of the others; so too for latencies."""
+    told = Predictions(
+        success=np.full((240, 3), 0.5), mean_cost_usd={"large": 0.0005}, latency_ms={"small": 1e6}
+    )
+    slow = Utility(per_usd=0.0, per_second=0.001)
+    rows = {r.name: r for r in evaluate(table, {"quick": slow}, told).rows}
+    assert rows["cheapest"].picks["large"].value == pytest.approx(239 / 240)
+    assert rows["cheapest"].picks["small"].value == pytest.approx(1 / 240)
+    assert rows["quick"].picks["coder"].value == 1
 
 
 def test_predictions_of_ones_own_decide(table: OutcomeTable) -> None:

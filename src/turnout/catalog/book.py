@@ -73,7 +73,7 @@ def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
 def unpriced(model: str, provider: str) -> ConfigError:
     """The error for a model whose price nobody knows."""
     return ConfigError(
-        f"{model!r} at {provider!r} has no known price; add "
+        f"{model!r} at {provider!r} has no known price; in models, give it "
         "'price: {input: USD_PER_MTOK, output: USD_PER_MTOK}' or 'price: unknown'"
     )
 

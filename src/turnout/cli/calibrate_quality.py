@@ -72,11 +72,10 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
     Raises ConfigError where none is.
     """
-    from turnout.training.bundle import catalogue
+    from turnout.evaluation.evaluating import expected
 
-    told = (*catalogue([table]).items(), *bundle.catalogue.items())
-    costs = {model: known["mean_cost_usd"] for model, known in told if "mean_cost_usd" in known}
-    if not any(model in costs for model in table.models):
+    costs = expected(table, table.cost_usd, bundle.means("mean_cost_usd"))
+    if not costs:
         raise ConfigError(
             f"table {table.name} and {bundle.folder} have no prices or costs: nothing can be "
             f"saved; add cost_usd, or tokens and price_per_mtok in {table.name}.meta.json"

@@ -1,4 +1,4 @@
-"""``turnout probe``: adds a model to a bundle by a few results, or by a guess."""
+"""``turnout probe``: adds a model to a bundle by a few results or a guess, or takes one out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +14,12 @@ import typer
 from turnout.cli.files import store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
+from turnout.core.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from turnout.classifiers.success import Bundle, Newcomer
+    from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
+
+_FEWEST = 2  # models between which there is something to choose
 
 
 def probe(
@@ -42,10 +45,13 @@ def probe(
     target: Annotated[
         Path | None, typer.Option("--out", help="Where the probes are written.")
     ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take the model out of the bundle instead.")
+    ] = False,
 ) -> None:
-    """Add a new model to a bundle, by its results on a few prompts.
+    """Add a new model to a bundle by its results on a few prompts, or take one out.
 
-    First pick the most informative ones, then add it by results or a prior.
+    First pick the most informative prompts, then add it by results or a prior.
     """
     from turnout.classifiers.success import open_bundle
 
@@ -54,8 +60,16 @@ def probe(
     if mean_cost_usd == inf:
         raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
     opened = open_bundle(bundle)
+    if remove:
+        if any(given is not None for given in (prompts, outcomes, prior, mean_cost_usd, price)):
+            raise ConfigError("--remove takes a model and --bundle alone; leave the others out")
+        _remove(opened, model)
+        return
     if model in opened.predictor.models:
-        raise ConfigError(f"{bundle} knows {model!r} already; train again to renew it")
+        raise ConfigError(
+            f"{bundle} knows {model!r} already; to renew it take it out first, with --remove, or "
+            "train again"
+        )
     if outcomes is not None or prior is not None:
         rates = None if price is None else _price(price)
         _add(opened, model, outcomes, prior, mean_cost_usd, rates)
@@ -114,22 +128,48 @@ def _add(
     if cost is not None:
         record["mean_cost_usd"] = cost
     how = f"{len(rows)} probes" if rows else "a prior"
-    digest = _kept(bundle, newcomer, record, f"Added without training: {model}, by {how}.")
+    predictor = bundle.predictor
+    digest = _kept(
+        bundle,
+        replace(predictor, newcomers=(*predictor.newcomers, newcomer)),
+        {**bundle.catalogue, model: record},
+        f"Added without training: {model}, by {how}.",
+    )
     out.print(f"{model}: added with mean quality {quality:.3f}; {digest[:19]}")
     if bundle.promises:
         err.print("turnout: what was promised without it holds no longer: turnout calibrate again")
 
 
-def _kept(bundle: "Bundle", newcomer: "Newcomer", record: Mapping[str, Any], note: str) -> str:
-    """The digest of the bundle with the newcomer in it, and without the promises made before."""
+def _remove(bundle: "Bundle", model: str) -> None:
+    known = bundle.predictor.models
+    if model not in known:
+        raise ConfigError(f"{bundle.folder} does not know {model!r}; {did_you_mean(model, known)}")
+    if len(known) <= _FEWEST or bundle.predictor.trained == (model,):
+        raise ConfigError(
+            f"{bundle.folder} knows {', '.join(known)}: without {model!r} nothing is left to "
+            "choose between, or to tell the others by; train again on a table of those you want"
+        )
+    catalogue = {name: said for name, said in bundle.catalogue.items() if name != model}
+    digest = _kept(bundle, bundle.predictor.without(model), catalogue, f"Taken out: {model}.")
+    out.print(f"{model}: taken out; {digest[:19]}")
+    if bundle.promises:
+        err.print("turnout: what was promised with it holds no longer: turnout calibrate again")
+
+
+def _kept(
+    bundle: "Bundle",
+    predictor: "SuccessPredictor",
+    catalogue: Mapping[str, Mapping[str, Any]],
+    note: str,
+) -> str:
+    """The digest of the bundle with another predictor, and without the promises made before."""
     from turnout.classifiers.success import save, seal
     from turnout.classifiers.success.artefact import card_of
     from turnout.classifiers.success.bundle import CATALOGUE, POLICY, write_json
 
-    predictor, folder = bundle.predictor, bundle.folder
-    predictor = replace(predictor, newcomers=(*predictor.newcomers, newcomer))
+    folder = bundle.folder
     save(predictor, folder, card=f"{card_of(folder)}\n{note}\n")
-    write_json(folder / CATALOGUE, {**bundle.catalogue, newcomer.model: record})
+    write_json(folder / CATALOGUE, catalogue)
     kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
     write_json(folder / POLICY, kept)
     return seal(folder)
@@ -143,14 +183,8 @@ def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
 
 def _qualities(bundle: "Bundle") -> dict[str, float]:
     """The mean quality of each model that was trained on, where known."""
-    usual, trained = dict(bundle.usual), _trained(bundle)
-    return {model: usual[model] for model in trained if model in usual}
-
-
-def _trained(bundle: "Bundle") -> tuple[str, ...]:
-    """The models that the experts know; those added later move as these do."""
-    experts = bundle.predictor.experts
-    return tuple(dict.fromkeys(model for expert in experts for model in expert.models))
+    usual = dict(bundle.usual)
+    return {model: usual[model] for model in bundle.predictor.trained if model in usual}
 
 
 def _mean_cost(
@@ -207,7 +241,7 @@ def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any
     from turnout.classifiers.success import by_probes
     from turnout.features.prompt import request_text
 
-    predictor, trained = bundle.predictor, _trained(bundle)
+    predictor, trained = bundle.predictor, bundle.predictor.trained
     success = predictor.predict_all([request_text(row) for row in rows])[:, : len(trained)]
     scores = np.array([row["score"] for row in rows], np.float32)
     return by_probes(model, success, scores, trained)

@@ -24,6 +24,10 @@ class Places:
         line = "" if found is None else f" line {found}:"
         return f"{self.name}:{line} {'.'.join(path) or 'configuration'}:"
 
+    def can_tell(self, path: tuple[str, ...]) -> bool:
+        """Whether the setting itself is in the file, or there is no file to look in."""
+        return not self.lines or path in self.lines
+
     def _line(self, path: tuple[str, ...]) -> int | None:
         for end in range(len(path), 0, -1):
             for first in _ALSO.get(path[0], path[:1]):

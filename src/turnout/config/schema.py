@@ -66,7 +66,14 @@ class Config(Section):
 
     def at(self, *path: str) -> str:
         """``file: line N: a.b:``, to stand before what is wrong with a setting."""
-        return self._places.at(*path)
+        return self._places.at(*self._written(path))
+
+    def _written(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """The path, or of a model that only a pasted map has: who names it there."""
+        if path[:1] != ("models",) or len(path) == 1 or self._places.can_tell(path[:2]):
+            return path
+        named = (("intents", k) for k, model in self.routes.items() if model == path[1])
+        return next(named, ("default",))
 
     @model_validator(mode="before")
     @classmethod
@@ -82,11 +89,12 @@ class Config(Section):
 def expand(data: dict[str, Any]) -> dict[str, Any]:
     """The configuration with its shorthands written out.
 
-    ``MODEL_MAP`` and ``routes`` are other names for ``intents``; an intent may name a model's id
-    directly; a model may be just its id, an intent just its model; ``policy``, ``classifier`` and
-    ``fallbacks`` may be short.
+    ``MODEL_MAP`` and ``routes`` are other names for ``intents``; without ``models``, and always in
+    a ``MODEL_MAP``, an intent may name a model's id directly; a model may be just its id, an intent
+    just its model; ``policy``, ``classifier`` and ``fallbacks`` may be short.
     """
     full = dict(data)
+    pasted = "MODEL_MAP" in full
     for other in ("MODEL_MAP", "routes"):
         if other in full and "intents" not in full:
             full["intents"] = full.pop(other)
@@ -94,7 +102,8 @@ def expand(data: dict[str, Any]) -> dict[str, Any]:
         full["models"] = {k: _model(v) for k, v in full["models"].items()}
     if isinstance(full.get("intents"), dict):
         full["intents"] = {k: _intent(v) for k, v in full["intents"].items()}
-        _models_of_map(full)
+        if pasted or "models" not in full:
+            _add_models_of_map(full)
     for section, key in (("policy", "name"), ("classifier", "kind")):
         if isinstance(full.get(section), str):
             full[section] = {key: full[section]}
@@ -112,14 +121,14 @@ def _intent(value: Any) -> Any:
     return {"model": BLOCK if value is None else value} if not isinstance(value, dict) else value
 
 
-def _models_of_map(full: dict[str, Any]) -> None:
+def _add_models_of_map(full: dict[str, Any]) -> None:
     """Give a pasted map the models and the default that it implies."""
-    if "models" in full:
-        return
     targets = [intent.get("model") for intent in full["intents"].values()]
     ids = [v for v in targets if isinstance(v, str) and v != BLOCK]
     if isinstance(full.get("default"), str):
         ids.append(full["default"])
-    full["models"] = {model: {"model": model} for model in ids}
+    said = full.get("models", {})
+    if isinstance(said, dict):
+        full["models"] = {**{model: {"model": model} for model in ids}, **said}
     if ids and "default" not in full:
         full["default"] = full["intents"].get("simple_qa", {}).get("model", ids[0])

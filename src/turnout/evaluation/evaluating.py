@@ -4,7 +4,7 @@ Predictions come from a bundle, or from whoever has some: nothing is trained her
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,15 @@ class Predictions:
     """What is known of a table's outcomes before any call.
 
     ``success [n, m]`` is P(success) in the table's order of prompts and models. ``mean_cost_usd``
-    and ``latency_ms`` say what a call of a model takes; without them the table's own means do.
+    and ``latency_ms`` say what a call of a model takes; of one they do not name the table's own
+    mean does.
     ``strange [n]`` is how strange each prompt is to the predictor, 0 to 1, where it tells;
     ``bundle`` is the hash of what predicted, ``notes`` what qualifies it.
     """
 
     success: Doubles
-    mean_cost_usd: Mapping[str, float] | None = None
-    latency_ms: Mapping[str, float] | None = None
+    mean_cost_usd: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
     strange: Doubles | None = None
     bundle: str = ""
     notes: tuple[str, ...] = ()
@@ -59,11 +60,10 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
             "no evidence"
         )
     success, strange = (part.astype(np.float64) for part in predictor.judge_all(prompts))
-    costs = _of(bundle.catalogue, "mean_cost_usd")
     return Predictions(
         success=success[:, columns],
-        mean_cost_usd=costs or None,
-        latency_ms=_of(bundle.catalogue, "latency_ms") if costs else None,
+        mean_cost_usd=bundle.means("mean_cost_usd"),
+        latency_ms=bundle.means("latency_ms"),
         strange=strange,
         bundle=bundle.digest,
         notes=tuple(notes),
@@ -111,7 +111,7 @@ def evaluate(
     """
     _check(table, known)
     swapped = [] if pair is None else _swapped(table, pair)
-    costs = _means(table, table.cost_usd, known.mean_cost_usd)
+    costs = expected(table, table.cost_usd, known.mean_cost_usd)
     notes = list(known.notes)
     if len(costs) < 2:
         costs = {}
@@ -135,7 +135,7 @@ def evaluate(
             known.success,
             costs,
             bundle=known.bundle,
-            latency_ms=_means(table, table.latency_ms, known.latency_ms),
+            latency_ms=expected(table, table.latency_ms, known.latency_ms),
             strange=known.strange,
         )
         for name, policy in {**plain, **policies}.items()
@@ -213,14 +213,16 @@ def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
     return [f"{pair[1]} answers no better than {pair[0]} here: APGR and CPT tell nothing"]
 
 
-def _means(
-    table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float] | None
+def expected(
+    table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float]
 ) -> dict[str, float]:
-    """What is told of the table's models, else the means of its own cells; without unknown ones."""
-    if told is None:
-        means = np.empty(0) if grid is None else known_means(grid)
-        told = dict(zip(table.models, means.tolist(), strict=False))
-    return {m: told[m] for m in table.models if m in told and not np.isnan(told[m])}
+    """What is told of each of the table's models, else the mean of its cells in ``grid [n, m]``.
+
+    Models of which nothing is known are left out.
+    """
+    means = np.empty(0) if grid is None else known_means(grid)
+    known = {**dict(zip(table.models, means.tolist(), strict=False)), **told}
+    return {m: known[m] for m in table.models if m in known and not np.isnan(known[m])}
 
 
 def _missing(table: OutcomeTable, whole: int) -> list[str]:
@@ -243,10 +245,6 @@ def _missing(table: OutcomeTable, whole: int) -> list[str]:
             f"AIQ and savings of predictions: on {many(whole, 'prompt')} that all answered"
         )
     return notes
-
-
-def _of(known: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
-    return {model: record[name] for model, record in known.items() if name in record}
 
 
 def _known(value: float) -> float | None:

@@ -101,11 +101,11 @@ class Engine:
         The classifier's second stage goes on loading beside the first answers;
         ``prepare_rest`` waits for it.
         """
-        self._reader.warm()
+        self._reader.warm(fully=False)
 
     def prepare_rest(self) -> None:
         """Load what only some requests need. Raises ConfigError. May run on a thread."""
-        self._parts.classifier.warm()
+        self._reader.warm(fully=True)
 
     async def input_tokens(self, request: Request) -> int:
         """The prompt's tokens at the model ``request`` names, else at the one that counts most.

@@ -26,6 +26,11 @@ from turnout.runtime.prefix import Prefix
 _LONG = 1_000_000
 # Of a body for each character that is read of it, at most where it holds text alone.
 _BYTES = 4
+# So many requests are read on a thread at first: what they need is loaded meanwhile, which takes
+# a second in all.
+_FIRST = 16
+# No tokenizer has this word whole; how words are joined of parts is loaded with the first such one.
+_PLAIN, _ODD = "Hello", "xqzzvk"
 # What is estimated of a request that passes unread.
 _UNREAD = Prediction(classifier=Ref(name="none"))
 
@@ -57,18 +62,22 @@ class Reader:
         self._finished = Beside(self._threads, most, assembly.classifier.finish_batch)
         self._readers = ThreadPoolExecutor(most, thread_name_prefix="turnout-read")
         self._patient = ThreadPoolExecutor(1, thread_name_prefix="turnout-read-long")
+        self._cold = _FIRST
 
     @property
     def threads(self) -> Executor:
         """Where the second stage reads."""
         return self._threads
 
-    def warm(self) -> None:
-        """Loads what the first request would otherwise wait for."""
-        request = Request(id="", body={"messages": [{"role": "user", "content": "Hello"}]})
-        self.parts.classifier.warm(fully=False)
+    def warm(self, *, fully: bool) -> None:
+        """Loads what the first request would otherwise wait for, or all that any would."""
+        text = _ODD if fully else _PLAIN
+        request = Request(id="", body={"messages": [{"role": "user", "content": text}]})
+        self.parts.classifier.warm(fully=fully)
         self.parts.classifier.begin_batch([request.messages])
         self._estimated(request, _UNREAD)
+        if fully:
+            self._cold = 0
 
     def close(self) -> None:
         """Nothing more will be read."""
@@ -108,6 +117,9 @@ class Reader:
         """Facts and estimates."""
         texts = prompt_texts(request)
         aside = self._aside(request, texts)
+        if aside is None and self._cold:
+            self._cold -= 1
+            aside = self._readers
         labelled: tuple[Outcome, ...] = ()
         prediction = _UNREAD
         if not self._passes(request):

@@ -73,6 +73,15 @@ class Router(Engine):
         """
         return cls.from_config(load(None, more.get("environ", os.environ)), **more)
 
+    def prepare(self) -> None:
+        """Load all that prompts need, which else the first of them waits for; about a second.
+
+        A program with an event loop calls it before the loop serves: tables that a library builds
+        in one go let no other thread run meanwhile. Raises ConfigError.
+        """
+        super().prepare()
+        self.prepare_rest()
+
     def request(self, prompt: Prompt, **more: Any) -> Request:
         """The prompt as a checked request: see ``request_of``. Raises InvalidRequest."""
         return self._meant(request_of(prompt, **more))

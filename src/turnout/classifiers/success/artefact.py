@@ -27,12 +27,14 @@ SCHEMA = f"success/6+{ENCODING}"
 
 def save(predictor: SuccessPredictor, folder: Path, card: str = "") -> None:
     """Writes the predictor into ``folder``, with its model card."""
-    meta = {
+    meta: dict[str, Any] = {
         "schema": SCHEMA,
         "experts": [{"name": e.name, "models": list(e.models)} for e in predictor.experts],
         "shared": predictor.shared is not None,
         "newcomers": [_newcomer_record(n) for n in predictor.newcomers],
     }
+    if predictor.removed:
+        meta["removed"] = sorted(predictor.removed)
     arrays: Arrays = {"trained_on": predictor.trained_on}
     for number, expert in enumerate(predictor.experts):
         arrays |= _under(f"expert{number}", _expert_arrays(expert))
@@ -70,6 +72,7 @@ def load(folder: str | Path) -> SuccessPredictor:
         ),
         shared=Forest.of(_within("shared", arrays)) if meta["shared"] else None,
         newcomers=tuple(_newcomer(record) for record in meta["newcomers"]),
+        removed=frozenset(meta.get("removed", ())),
         trained_on=arrays["trained_on"],
         digest=artefact.digest,
     )

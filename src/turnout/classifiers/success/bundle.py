@@ -82,8 +82,12 @@ class Bundle:
     @property
     def usual(self) -> tuple[tuple[str, float], ...]:
         """Pairs of a model and its mean quality, where known, by name."""
-        known = {name: record.get("quality") for name, record in self.catalogue.items()}
-        return tuple(sorted((name, float(q)) for name, q in known.items() if q is not None))
+        return tuple(sorted(self.means("quality").items()))
+
+    def means(self, what: str) -> dict[str, float]:
+        """``mean_cost_usd``, ``latency_ms`` or ``quality`` of each model, where known."""
+        known = {model: record.get(what) for model, record in self.catalogue.items()}
+        return {model: float(mean) for model, mean in known.items() if mean is not None}
 
 
 def seal(folder: Path) -> str:

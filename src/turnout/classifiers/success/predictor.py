@@ -11,7 +11,7 @@ Invariant: pure after loading; an artefact of another schema is refused.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ _UNTOLD = 0.1
 class SuccessPredictor:
     """The experts of a bundle and the models added to it; ``models`` lists every name once.
 
+    ``removed`` are models of the experts that are answered for no more; the others move as before.
+
     ``shared`` is trained on all tables where there are several: one table's labels then tell the
     others which prompts are hard. ``trained_on`` holds the sorted marks of the training prompts.
     """
@@ -42,6 +44,7 @@ class SuccessPredictor:
     experts: tuple[Expert, ...]
     shared: Forest | None = None
     newcomers: tuple[Newcomer, ...] = ()
+    removed: frozenset[str] = frozenset()
     trained_on: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     digest: str = ""
     _able: tuple[Floats, ...] = field(init=False, repr=False, compare=False)
@@ -57,10 +60,21 @@ class SuccessPredictor:
         return Ref(name="success", digest=self.digest)
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """The models of the tables that have a prediction, in the order of the tables."""
+        return tuple(model for model in self._learned if model not in self.removed)
+
+    @property
     def models(self) -> tuple[str, ...]:
-        """Every model that has a prediction, in the order of the tables."""
-        known = [model for expert in self.experts for model in expert.models]
-        return tuple(dict.fromkeys([*known, *(n.model for n in self.newcomers)]))
+        """Every model that has a prediction: those that were trained, then those added later."""
+        return (*self.trained, *(n.model for n in self.newcomers))
+
+    def without(self, model: str) -> "SuccessPredictor":
+        """The predictor that answers for ``model`` no more."""
+        added = tuple(n for n in self.newcomers if n.model != model)
+        if len(added) < len(self.newcomers):
+            return replace(self, newcomers=added)
+        return replace(self, removed=self.removed | {model})
 
     def predict(self, prompt: PromptText) -> Mapping[str, float]:
         """P(success) of each model for one prompt."""
@@ -96,11 +110,16 @@ class SuccessPredictor:
             errors = expert.uncertainty(full)[0].tolist()
             for model, error in zip(expert.models, errors, strict=True):
                 found[model] = min(error, found.get(model, error))
-        return {m: found.get(m, 0.5) for m in self.models}
+        return {m: found[m] if m in self.trained else 0.5 for m in self.models}
 
     def seen(self, prompts: Sequence[PromptText]) -> float:
         """The share of ``prompts`` that the predictor was trained on."""
         return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
+
+    @property
+    def _learned(self) -> tuple[str, ...]:
+        """Every model that an expert knows, removed ones too."""
+        return tuple(dict.fromkeys(m for expert in self.experts for m in expert.models))
 
     @property
     def _pairs(self) -> bool:
@@ -112,11 +131,11 @@ class SuccessPredictor:
         full = extended(encoded, self.shared)
         readings = [expert.read(full) for expert in self.experts]
         known, strange = self._known(readings), np.min([r.strange for r in readings], axis=0)
-        if not self.newcomers:
+        if not self.newcomers and not self.removed:
             return known, strange
-        order = {model: place for place, model in enumerate(self.models)}
-        added = [n.predict(known, order) for n in self.newcomers]
-        return np.hstack([known, np.stack(added, axis=1)]), strange
+        order = {model: place for place, model in enumerate(self._learned)}
+        added = [n.predict(known, order)[:, None] for n in self.newcomers]
+        return np.hstack([known[:, [order[m] for m in self.trained]], *added]), strange
 
     def _known(self, readings: Sequence[Reading]) -> Floats:
         """``[n, known models]``: a model's tables weighted by how well they know the prompt."""
@@ -130,8 +149,7 @@ class SuccessPredictor:
             self._able,
             [reading.knowing for reading in readings],
         )
-        names = list(dict.fromkeys(m for expert in self.experts for m in expert.models))
-        place = {name: number for number, name in enumerate(names)}
+        place = {name: number for number, name in enumerate(self._learned)}
         columns = [np.array([place[model] for model in expert.models]) for expert in self.experts]
         shares = [reading.knowing[:, None] ** 2 + _UNKNOWING for reading in readings]
         return agreed(answers, columns, shares)
