@@ -216,6 +216,10 @@ async def _embed(
     if script.slow_s:
         await exchange.wait(script.slow_s)
     vectors, entry.prompt_tokens = found
+    if "reversed" in script:
+        vectors["data"].reverse()
+    if "fewer" in script:
+        vectors["data"].pop()
     if "nousage" not in script:
         tokens = {"prompt_tokens": entry.prompt_tokens, "total_tokens": entry.prompt_tokens}
         vectors["usage"], entry.usage_sent = tokens, True
