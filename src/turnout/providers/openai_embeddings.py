@@ -15,7 +15,7 @@ from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import DiscreetCodec, dump, headers_of
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
