@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.cli.run import run
+from turnout.config.load import recipe
 from turnout.ledger.sqlite import SqliteStore
 from turnout.testing import FaultyUpstream
 
@@ -224,3 +225,18 @@ def test_an_id_that_the_provider_does_not_have_is_shown_with_the_nearest(
         )
         rows = run(capfd, "models", "--check", "--json", "--config", str(path)).json
     assert [row["state"] for row in rows] == ["not there; nearest is acme/small-v2", "there"]
+
+
+def test_budgets_hinder_nothing_that_spends_nothing(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """They need a ledger, which these commands have no use for; who would spend is refused."""
+    path, lines = tmp_path / "turnout.yaml", tmp_path / "lines.jsonl"
+    path.write_text(f"{recipe()}\nbudgets: [{{per: all, window: day, usd: 5}}]\n")
+    lines.write_text('{"text": "What is the capital of Japan?", "model": "fast"}\n')
+    for asked in (("models",), ("prices",), ("route", "--assert", str(lines)), ("compare", lines)):
+        ran = run(capfd, *map(str, asked), "--config", str(path))
+        assert (ran.code, "budgets" in ran.err) == (0, False), asked
+    ran = run(capfd, "ask", "Hello", "--no-ledger", "--config", str(path))
+    assert ran.code == 2
+    assert "budgets need a ledger; remove 'ledger: off' or --no-ledger, or the budgets" in ran.err
