@@ -444,6 +444,34 @@ def test_an_exact_answer_is_kept_for_its_tenant_alone(tmp_path: Path) -> None:
         assert len(gate.upstream.invoice) == 5
 
 
+def test_an_exact_answer_is_kept_for_whom_the_same_is_chosen(tmp_path: Path) -> None:
+    """Keys of one team with knobs of their own, and calls of another kind, may get others."""
+    rule = {"name": "aside", "kind": "background", "model": "fast"}
+    policy = {"name": "rules", "rules": [rule], "otherwise": "strongest"}
+    knobs = {"keys": {"cheap": {"max_cost_usd": 0.0001}}}
+    class_ = {"x-claude-code-request-class": "auxiliary"}
+    with _gate(tmp_path, cache={"ttl_s": 60}, policy=policy, knobs=knobs) as gate:
+        usual, _ = _key(gate, name="usual", team="t")
+        cheap, _ = _key(gate, name="cheap", team="t")
+        asked = [{**usual, **class_}, usual, cheap, usual, {**usual, **class_}]
+        seen = [_ask(gate, headers) for headers in asked]
+    models = [answer.json()["model"] for answer in seen[:3]]
+    assert models == ["acme/fast", "acme/strong", "acme/coder"]
+    assert ["x-turnout-cache" in a.headers for a in seen] == [False, False, False, True, True]
+
+
+def test_what_a_budget_has_made_cheaper_is_not_kept(tmp_path: Path) -> None:
+    """A key with room gets the model that is meant, though another one of its team had none."""
+    with _gate(tmp_path, cache={"ttl_s": 60}, policy={"name": "strongest"}) as gate:
+        budget = {"window": "day", "usd": 0.00005, "when_full": "cheaper"}
+        poor, _ = _key(gate, name="poor", team="t", budgets=[budget])
+        rich, _ = _key(gate, name="rich", team="t")
+        seen = [_ask(gate, key) for key in (poor, rich, poor)]
+    models = [answer.json()["model"] for answer in seen]
+    assert models == ["acme/coder", "acme/strong", "acme/strong"]
+    assert "x-turnout-cache" in seen[2].headers
+
+
 def test_what_is_not_complete_and_safe_is_not_kept(tmp_path: Path) -> None:
     """Errors and streams that broke off are asked anew, and so is what has expired."""
     with _gate(tmp_path, cache={"ttl_s": 0.3}, models={"fast": "f-cut@3"}) as gate:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.heads import Floats, logistic
+from turnout.classifiers.heads import logistic
+from turnout.core.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

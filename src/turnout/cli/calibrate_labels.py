@@ -70,7 +70,7 @@ def calibrate_labels(options: Options) -> None:
         good,
         rows,
         config=config,
-        band=_band(config),
+        band=Band(**config.classifier.band.model_dump()) if config else Band(),
         threshold=threshold,
         ask=options.ask,
         ledger=options.ledger,
@@ -95,10 +95,6 @@ def _meant(options: Options) -> tuple[Config | None, Classifier]:
         raise ConfigError("give --config or --artefact: the configuration names its own artefact")
     config = load_file(options.config)
     return config, classifier_of(config, calibrated=False)
-
-
-def _band(config: Config | None) -> Band:
-    return Band(**config.classifier.band.model_dump()) if config else Band()
 
 
 def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:

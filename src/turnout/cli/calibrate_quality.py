@@ -13,8 +13,9 @@ from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
+    from turnout.core.arrays import Doubles
     from turnout.evaluation.outcome_table import OutcomeTable
-    from turnout.training.calibrate import Calibrated, Floats, Margin
+    from turnout.training.calibrate import Calibrated, Margin
 
 _SEEN = 0.05
 
@@ -130,7 +131,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(old.get("lost") == new["lost"])
 
 
-def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin":
+def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Doubles") -> "Margin":
     """What the policy knows of the table's models where it serves the bundle."""
     from turnout.training.calibrate import Margin
 
@@ -139,7 +140,7 @@ def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin"
     return Margin(usual=np.array(known), wide=wide)
 
 
-def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Floats", "Floats"]:
+def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Doubles", "Doubles"]:
     """Predictions and strangeness of the table by predictors that did not see its prompts."""
     from turnout.evaluation.evaluating import columns_of
     from turnout.features.prompt import request_text

@@ -44,8 +44,9 @@ def hybrid_figures(
 ) -> dict[str, Any]:
     """The band's share of the prompts, what the local label gets wrong there, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
+    folded = folding(intents or ())
     inside = [
-        _Case(line=line, wanted=_folded(wanted, intents), local=_local(row, intents))
+        _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
         for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
         if band.holds(row[0], threshold)
     ]
@@ -133,10 +134,6 @@ def _latency(decided: Sequence[Decided]) -> dict[str, float]:
 def _local(row: Labelled, intents: frozenset[str] | None) -> str:
     known = {name for name, _ in row[0].intents}
     return served_intent(row[0], known if intents is None else intents)[0] or ""
-
-
-def _folded(label: str, intents: frozenset[str] | None) -> str:
-    return folding(intents or ()).get(label, label)
 
 
 def _per_1000(pico: int | None, prompts: int) -> float | None:

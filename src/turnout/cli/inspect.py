@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.catalog import Deployment, Price
+from turnout.catalog import Deployment
 from turnout.cli.options import ConfigOption, JsonOption, unspent_router
 from turnout.cli.show import err, notice, out, print_json, print_table
 from turnout.config import load
@@ -90,17 +90,13 @@ def _price(deployment: Deployment) -> dict[str, Any]:
         "output": _usd(rates.output),
         "cache_read": _usd(rates.cache_read),
         "cache_write": _usd(rates.cache_write),
-        "source": _source(price),
+        "source": price.source + (" (assumed for this provider)" if price.assumed else ""),
         "date": price.date,
         "tiers": [
             {"above_tokens": above, "input": _usd(r.input), "output": _usd(r.output)}
             for above, r in price.tiers
         ],
     }
-
-
-def _source(price: Price) -> str:
-    return f"{price.source} (assumed for this provider)" if price.assumed else price.source
 
 
 def _usd(pico_per_token: int | None) -> str | None:

@@ -27,9 +27,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 PlaceOption = Annotated[
     str | None, typer.Option("--ledger", help="File or postgresql:// URL; else the configured one.")
 ]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
+]
 LedgerOption = Annotated[
     bool, typer.Option("--ledger/--no-ledger", help="Record decision and cost; never the text.")
 ]
+
+
+def group(name: str, about: str) -> typer.Typer:
+    """An empty group of commands."""
+    return typer.Typer(name=name, help=about, no_args_is_help=True, rich_markup_mode=None)
 
 
 def router(config: Path | None, *, ledger: bool = True) -> "Router":

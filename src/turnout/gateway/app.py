@@ -236,12 +236,14 @@ class Gateway:
             engine = arrival.engine
             payload = await self._json(arrival)
             await engine.cohort.in_step()
-            rules = engine.parts.config.cache
+            config = engine.parts.config
+            rules, knobs = config.cache, config.knobs
             key = None
             if rules.ttl_s:
                 bundle = engine.parts.means.rules.bundle
                 said = [payload, arrival.follows]
-                parts = arrival.caller, arrival.path, bundle, arrival.headers, said
+                owner = arrival.caller.key if knobs is not None and knobs.keys else None
+                parts = arrival.caller, owner, arrival.path, bundle, arrival.headers, said
                 key = await worked(arrival.body_bytes, key_of, *parts)
                 if (kept := self._cache.get(key)) is not None:
                     self._metrics.hit()

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from turnout.core import Caller
-from turnout.gateway.exchange import Exchange, Headers
+from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
+from turnout.gateway.inbound import SAYING_CLASS
 from turnout.gateway.says import attempts_of, decision_headers, left_out_header
 from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
-_JSON = b"application/json"
-_EVENTS = b"text/event-stream; charset=utf-8"
 
 
 class Kept(NamedTuple):
@@ -72,16 +71,24 @@ def _size(kept: Kept) -> int:
 
 
 def key_of(
-    caller: Caller, api: str, bundle: str, headers: Mapping[bytes, bytes], body: object
+    caller: Caller,
+    owner: str | None,
+    api: str,
+    bundle: str,
+    headers: Mapping[bytes, bytes],
+    body: object,
 ) -> bytes:
-    """The hash of all that an answer depends on."""
+    """The hash of all that an answer depends on; ``owner`` is the key where rules name keys."""
     rights = None if caller.models is None else sorted(caller.models)
-    return digest([caller.tenant, rights, api, bundle, said(headers), body])
+    return digest([caller.tenant, owner, rights, api, bundle, said(headers), body])
 
 
 def said(headers: Mapping[bytes, bytes]) -> list[list[str]]:
     """The headers that a request's answer depends on."""
-    found = sorted(item for item in headers.items() if item[0].startswith((b"x-turnout-", b"anth")))
+    heeded = (b"x-turnout-", b"anth")
+    found = sorted(
+        item for item in headers.items() if item[0].startswith(heeded) or item[0] in SAYING_CLASS
+    )
     return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in found]
 
 
@@ -101,6 +108,8 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
         return None
     if walk.decision.blocked or walk.stopped or not walk.outcomes or not walk.complete:
         return None
+    if walk.unfit is not None:
+        return None  # another key, or the same one later, has room for the model that is meant
     last = walk.outcomes[-1]
     if last.status != "ok" or last.finish_reason == "content_filter":
         return None
@@ -122,7 +131,7 @@ def _why(walk: Walk, model: str) -> Headers:
 async def replay(kept: Kept, out: Exchange) -> None:
     """Send a kept answer, marked as one that cost nothing."""
     headers: Headers = [
-        (b"content-type", _EVENTS if kept.stream else _JSON),
+        EVENTS if kept.stream else JSON,
         (b"x-turnout-cache", b"hit"),
         *kept.says,
         (_COST, b"0"),

@@ -44,7 +44,7 @@ _CLASSES: tuple[tuple[bytes, Mapping[bytes, CallKind | None], CallKind | None], 
     ),
     (b"x-parent-session-id", {}, "sub_agent"),
 )
-_SAYING_CLASS = frozenset(header for header, _, _ in _CLASSES)
+SAYING_CLASS = frozenset(header for header, _, _ in _CLASSES)
 READ = (_COST, _LATENCY, _QUALITY, _SESSION, PRIORITY, _KIND)
 _SAID = tuple(name[len(_OURS) :].decode() for name in READ)
 # Who can wait says so; everybody else has the usual priority.
@@ -101,7 +101,7 @@ def kind_of(headers: HeaderMap) -> CallKind | None:
             name, shown, kinds = _KIND.decode(), own[:40].decode("latin-1"), ", ".join(CALL_KINDS)
             raise InvalidRequest(f"{name} is {shown!r}; use one of {kinds}", field=name)
         return found
-    if _SAYING_CLASS.isdisjoint(headers):
+    if SAYING_CLASS.isdisjoint(headers):
         return None
     for header, meanings, other in _CLASSES:
         said = headers.get(header, b"")

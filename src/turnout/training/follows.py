@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
+from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.follows import inputs
-from turnout.classifiers.pieces import PieceTokenizer
 from turnout.classifiers.window import clipped, window
-from turnout.training import vocabulary
+from turnout.core.arrays import Floats
+from turnout.training.features import tokenizer
 from turnout.training.rows import FOLLOW_UP, INTENTS, SWITCH, Row
 
 Pair = tuple[str, str]
@@ -25,7 +24,7 @@ _NEW_TASKS = 3000
 _PRIOR_LOG_ODDS = 2.0
 
 
-def fit_follows(rows: Sequence[Row]) -> tuple[NDArray[np.float32], float]:
+def fit_follows(rows: Sequence[Row]) -> tuple[Floats, float]:
     """Weights and bias; a head that never follows where there is nothing to learn from."""
     follow, switch = _told(rows)
     contexts = [context for _, context in follow]
@@ -64,10 +63,8 @@ def _thinned(texts: Sequence[str]) -> list[str]:
 def _fit(groups: Sequence[list[Pair]], labels: Sequence[bool]) -> tuple[Any, float]:
     from sklearn.linear_model import LogisticRegression
 
-    encoder, tokenizer = SentenceEncoder.load(), PieceTokenizer(*vocabulary.read())
-
-    def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-        return encoder.encode([tokenizer.ids(clipped(text)) for text in texts])
+    def vectors(texts: Sequence[str]) -> Floats:
+        return shared_encoder().encode([tokenizer().ids(clipped(text)) for text in texts])
 
     kept = [(group, label) for group, label in zip(groups, labels, strict=True) if group]
     turns = [turn for group, _ in kept for turn, _ in group]
