@@ -26,6 +26,7 @@ _OPTIONAL = frozenset({
 _OF_THE_CLIENT = ("timeout", "extra_headers", "extra_query")
 
 C = TypeVar("C")
+S = TypeVar("S", bound=BlockingStream | Stream)
 
 
 class Record(dict[str, Any]):
@@ -161,19 +162,25 @@ class _AsyncCompletions(_Lacking):
         return _completion(await self._router.achat(_body(body)))
 
 
-class Chunks:
-    """A streamed answer: its chunks, or a context in which to read them, that ends the stream."""
-
-    def __init__(self, stream: BlockingStream) -> None:
+class _Streamed(Generic[S]):
+    def __init__(self, stream: S) -> None:
         self.decision = stream.decision
         self._stream = stream
-        self._items = iter(stream)
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer and its account, complete once the stream is over."""
+        return self._stream.reply
+
+
+class Chunks(_Streamed[BlockingStream]):
+    """A streamed answer: its chunks, or a context in which to read them, that ends the stream."""
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
-        return _record(next(self._items))
+        return _record(next(iter(self._stream)))
 
     def __enter__(self) -> Self:
         return self
@@ -185,18 +192,9 @@ class Chunks:
         """Stop the answer and free its connection."""
         self._stream.close()
 
-    @property
-    def reply(self) -> Reply:
-        """The whole answer and its account, complete once the stream is over."""
-        return self._stream.reply
 
-
-class AsyncChunks:
+class AsyncChunks(_Streamed[Stream]):
     """``Chunks`` for ``await``."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.decision = stream.decision
-        self._stream = stream
 
     def __aiter__(self) -> Self:
         return self
@@ -213,11 +211,6 @@ class AsyncChunks:
     async def close(self) -> None:
         """Stop the answer and free its connection."""
         await self._stream.aclose()
-
-    @property
-    def reply(self) -> Reply:
-        """The whole answer and its account, complete once the stream is over."""
-        return self._stream.reply
 
 
 def _router(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.asides import Asides, Unsure, clauses
+from turnout.classifiers.asides import Asides, Embed, Unsure, clauses
 from turnout.classifiers.heads import Dense, Hidden, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
@@ -137,13 +137,21 @@ def _meant(texts: Sequence[str]) -> np.ndarray:
     return np.array([["colleague" in text] for text in texts], np.float32)
 
 
+def _told(asides: Asides, text: str, embed: Embed) -> str:
+    """What is asked, by the meaning of its clauses where that is to be known."""
+    try:
+        return asides.without(text, _rows_of)
+    except Unsure as unsure:
+        return unsure.told(embed)
+
+
 def test_what_calls_off_is_known_by_its_meaning() -> None:
     """Words that the table does not know are asked for where the request hangs on them."""
     asides = _understanding()
     text = "sort it. a colleague did, please. list that"
     assert _asides().without(text, _rows_of) != "list that"
-    assert asides.without(text, _rows_of, _meant) == "list that"
-    assert asides.without(text.replace("colleague", "cat"), _rows_of, _meant) != "list that"
+    assert _told(asides, text, _meant) == "list that"
+    assert _told(asides, text.replace("colleague", "cat"), _meant) != "list that"
 
 
 def test_without_embeddings_it_says_what_hangs_on_them() -> None:
@@ -173,7 +181,7 @@ def test_an_aside_in_unknown_words_is_known_by_its_meaning() -> None:
     """Beside what is known to talk of labels, what an embedding says of the rest is heard."""
     asides = _hearing()
     text = "label chat.\nthe guild says please.\nsort that, list it"
-    assert asides.without(text, _rows_of, _heard) == "sort that, list it"
+    assert _told(asides, text, _heard) == "sort that, list it"
     assert "guild" in _asides().without(text, _rows_of)
 
 
@@ -186,7 +194,7 @@ def test_a_plain_request_is_not_embedded() -> None:
         return _heard(texts)
 
     text = "label chat.\nthe guild says please.\nsort that, list it"
-    assert _hearing().without(text, _rows_of, embed) == "sort that, list it"
+    assert _told(_hearing(), text, embed) == "sort that, list it"
     assert asked == ["label chat.\n", "the guild says please.\n"]
 
 
@@ -213,14 +221,14 @@ def test_a_text_of_very_many_clauses_is_read_by_its_rows() -> None:
 def test_a_line_with_a_plain_aside_is_one() -> None:
     """What stands beside it in its line goes with it, while another line is free of it."""
     text = "label chat. please the guild.\nsort that, list it"
-    assert _hearing().without(text, _rows_of, _heard) == "sort that, list it"
+    assert _told(_hearing(), text, _heard) == "sort that, list it"
 
 
 def test_a_long_clause_calls_nothing_off() -> None:
     """Its embedding would cost much, and nobody says so much to say never mind."""
     asides = _understanding()
     text = f"sort it. a colleague did {'so ' * 40}please. list that"
-    assert asides.without(text, _rows_of, _meant) != "list that"
+    assert _told(asides, text, _meant) != "list that"
 
 
 def test_a_request_ends_with_a_line_rather_than_within() -> None:
@@ -339,7 +347,7 @@ def test_what_is_left_of_an_attack_is_read_as_the_prompt_is(prompt: str) -> None
 def test_a_colon_opens_nothing_that_plainly_talks_of_labels() -> None:
     """Where a text talks of labels, a note with a colon in front does not make an order a task."""
     text = "sort note: label chat.\nsort that, list it"
-    assert "label" not in _hearing().without(text, _rows_of, _heard)
+    assert "label" not in _told(_hearing(), text, _heard)
     assert _asides().without(text, _rows_of) == text
 
 

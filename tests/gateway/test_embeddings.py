@@ -13,9 +13,10 @@ import pytest
 from tests.gateway.world import World, chat, world
 from tests.runtime.world import config
 from turnout import Router
-from turnout.core import ConfigError, Request
+from turnout.core import Chunk, ConfigError, Request
 from turnout.core.vectors import floats_of
 from turnout.ledger import store_at
+from turnout.providers.openai_embeddings import for_each
 from turnout.runtime.ids import new_id
 from turnout.testing import FaultyUpstream
 
@@ -33,6 +34,32 @@ def embedding_world(extra: dict[str, Any] | None = None, **more: Any) -> Iterato
     """A gateway with the three chat models and embedding models."""
     with world(embedding=embedders() if extra is None else extra, **more) as w:
         yield w
+
+
+def test_every_input_has_its_vector() -> None:
+    """An answer that lacks one would shift all behind it; one in another order is put in order."""
+    asked = {"model": "vectors", "input": ["a", "b", "c"]}
+    with embedding_world(retries={"retries": 1, "base_s": 0.01}) as w:
+        honest = w.post(PATH, asked).json()["data"]
+        w.upstream.scripts["acme/vectors"] = "f-reversed"
+        assert w.post(PATH, asked).json()["data"] == honest
+        w.upstream.scripts["acme/vectors"] = "f-fails=3-fewer"
+        again = w.post(PATH, asked)
+        assert (again.json()["data"], again.headers["x-turnout-attempts"]) == (honest, "2")
+        w.upstream.scripts["acme/vectors"] = "f-fewer"
+        failed = w.post(PATH, {**asked, "input": "a b"})
+        assert failed.status == 502
+        assert "0 embeddings" in failed.body.decode() or "no embeddings" in failed.body.decode()
+
+
+@pytest.mark.parametrize("index", [0, None, [1], "2"])
+def test_vectors_that_are_not_numbered_stay_as_they_came(index: object) -> None:
+    """As servers send them that number all alike, or none."""
+    data = [{"embedding": [float(place)], "index": index} for place in range(3)]
+    request = Request(id="r", body={"input": ["a", "b", "c"]}, dialect="embeddings")
+    found = for_each(Chunk(raw={"data": data}), request)
+    assert isinstance(found, Chunk)
+    assert found.raw["data"] == data
 
 
 def test_texts_and_tokens_become_vectors_and_are_accounted() -> None:

@@ -53,8 +53,8 @@ class Artefact:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError."""
         try:
-            data = path.read_bytes() if path else _shipped()
-            return cls._read(data)
+            shipped = files("turnout") / "artefacts" / SHIPPED
+            return cls._read((path or shipped).read_bytes())
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             where = path or "the shipped artefact"
             raise ConfigError(
@@ -94,10 +94,6 @@ class Artefact:
                 entry = zipfile.ZipInfo(name, date_time=_DATE)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, data)
-
-
-def _shipped() -> bytes:
-    return (files("turnout") / "artefacts" / SHIPPED).read_bytes()
 
 
 def _canonical(value: object) -> bytes:

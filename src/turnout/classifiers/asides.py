@@ -9,14 +9,16 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.heads import Dense, Floats, Hidden, Table
+from turnout.classifiers.heads import Dense, Hidden, Table
+from turnout.classifiers.window import WIDE_ENDS
+from turnout.core.arrays import Floats, Rows
 
-Rows = NDArray[np.int64]
 # The rows of several texts, and where each text's begin.
 RowsOf = Callable[[Sequence[str]], tuple[Rows, Rows]]
 # Unit vectors of texts.
@@ -27,15 +29,17 @@ _PICTURES = (
     r"\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
     r"\U0001f000-\U0001faff\ufe0f\u200d"
 )
+_WIDE = f"{WIDE_ENDS}：،؟"
 _OPEN, _CLOSE = "⟦⟨⟪【〔〖《〈", "⟧⟩⟫】〕〗》〉"
-_QUOTING = "„“”«»‹›「」『』"
+_QUOTE_PAIRS = "«»“”「」『』"
+_QUOTING = f"„‹›{_QUOTE_PAIRS}"
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 # The first look spares letters all the others.
 _END = re.compile(
-    rf"(?=[\s.!?;:,。！？；：،؟।>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
+    rf"(?=[\s.!?;:,{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
     r"\s*\n\s*"
     r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
-    r"|[。！？；：،؟।]+[\"'」』）]*\s*"
+    rf"|[{_WIDE}]+[\"'」』）]*\s*"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
     r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
     r"|[>}\])]+\s*(?=\S)"
@@ -94,7 +98,8 @@ OPENS = (":", "：")
 _OPENING = range(8, 121)
 _LOOSE = ",;:|=\\"
 _QUOTES = "\"'`"
-_PARTNERS = dict(zip("()[]{}<>«»“”「」『』（）【】", ")(][}{><»«”“」「』『）（】【", strict=True))
+_PAIRS = f"()[]{{}}<>（）【】{_QUOTE_PAIRS}"
+_PARTNERS = {sign: _PAIRS[place ^ 1] for place, sign in enumerate(_PAIRS)}
 _FENCES = ("```", '"""', "'''", "---", "===", "###")
 # Signs at the ends that stand alone; what ends a sentence may, behind a blank. An arrow in front,
 # and a full stop behind the end of a sentence, came with what stood around.
@@ -132,12 +137,15 @@ class Unsure(Exception):
 
     ``least`` is what is asked where nothing is called off and no clause is suspected. ``others``
     are further readings, the likeliest first: with suspicion, and where all that may be is called
-    off; None where the text talks so plainly of labels that it is not to be guessed.
+    off; None where the text talks so plainly of labels that it is not to be guessed. ``told`` gives
+    what is asked by the embeddings of its clauses.
     """
 
-    def __init__(self, least: str, others: tuple[str, str] | None) -> None:
+    def __init__(
+        self, least: str, others: tuple[str, str] | None, told: Callable[[Embed], str]
+    ) -> None:
         super().__init__()
-        self.least, self.others = least, others
+        self.least, self.others, self.told = least, others, told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +188,10 @@ class Asides:
             return False
         return bool(self.table.all(*rows_of(clauses(text)))[:, 0].min() > _SURE)
 
-    def without(self, text: str, rows_of: RowsOf, embed: Embed | None = None) -> str:
+    def without(self, text: str, rows_of: RowsOf) -> str:
         """The text without its asides; the whole text where nothing else would be left.
 
-        Raises Unsure where ``embed`` would tell more and is missing.
+        Raises Unsure where what a clause means would tell more.
         """
         parts = clauses(text)
         if len(parts) == 1:
@@ -193,11 +201,20 @@ class Asides:
             return _kept(text, parts, scores, calls)
         talk = float(scores.max()) if self.spoken and len(parts) <= _MANY else -math.inf
         doubtful = self._doubtful(parts, calls)
-        told = np.full(len(parts), _HINT, dtype=np.float32)
-        if talk <= _MAY_TALK and not len(doubtful):
-            return _kept(text, parts, scores, told)
-        if embed is None:
-            return _unless_unsure(text, parts, scores, talk, doubtful)
+        told = partial(self._by_meaning, text, parts, scores, calls, talk, doubtful)
+        return _unless_unsure(text, parts, scores, talk, doubtful, told)
+
+    def _by_meaning(
+        self,
+        text: str,
+        parts: Sequence[str],
+        scores: Floats,
+        calls: Floats,
+        talk: float,
+        doubtful: Rows,
+        embed: Embed,
+    ) -> str:
+        """The text without its asides, by the embeddings of those clauses that need one."""
         open_ = np.flatnonzero(scores > _PLAINLY) if talk > _MAY_TALK else doubtful[:0]
         asked = np.union1d(open_, doubtful)
         vectors = embed([parts[int(i)] for i in asked])
@@ -206,6 +223,7 @@ class Asides:
             meant = np.full(len(parts), _USUAL, dtype=np.float32)
             meant[open_] = self.spoken.logits(vectors[np.searchsorted(asked, open_)])
             scores, opened = _wary(parts, scores, meant), _OPENED
+        told = np.full(len(parts), _HINT, dtype=np.float32)
         if self.meaning and len(doubtful):
             meaning = self.meaning.logits(vectors[np.searchsorted(asked, doubtful)])
             told[doubtful] = calls[doubtful] + _MEANT * meaning + _LEANING
@@ -218,23 +236,28 @@ class Asides:
 
 
 def _unless_unsure(
-    text: str, parts: Sequence[str], scores: Floats, talk: float, doubtful: Rows
+    text: str,
+    parts: Sequence[str],
+    scores: Floats,
+    talk: float,
+    doubtful: Rows,
+    told: Callable[[Embed], str],
 ) -> str:
     """The text without its asides where all readings agree, whatever the clauses mean."""
-    told = np.full(len(parts), _HINT, dtype=np.float32)
-    least = _kept(text, parts, scores, told)
+    calls = np.full(len(parts), _HINT, dtype=np.float32)
+    least = _kept(text, parts, scores, calls)
     if talk > _TALKS:
-        raise Unsure(least, None)
+        raise Unsure(least, None, told)
     likely, opened = least, math.inf
     if talk > _MAY_TALK:
         scores, opened = _wary(parts, scores), _OPENED
-        likely = _kept(text, parts, scores, told, opened)
+        likely = _kept(text, parts, scores, calls, opened)
     most = likely
     if len(doubtful):
-        told[doubtful] = _CERTAIN
-        most = _kept(text, parts, scores, told, opened)
+        calls[doubtful] = _CERTAIN
+        most = _kept(text, parts, scores, calls, opened)
     if not least == likely == most:
-        raise Unsure(least, (likely, most))
+        raise Unsure(least, (likely, most), told)
     return least
 
 

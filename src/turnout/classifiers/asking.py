@@ -4,8 +4,9 @@ Invariant: where the label does not hang on it, no clause is embedded.
 """
 
 from turnout.classifiers.asides import Asides, Embed, Unsure
-from turnout.classifiers.first import FirstStage, Rows
+from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import HARM
+from turnout.core.arrays import Rows
 
 
 class Asking:
@@ -52,7 +53,7 @@ class Asking:
                     return unsure.others[0]
             if embed is None:
                 raise
-        return self.asides.without(text, self._first.rows_of, embed)
+            return unsure.told(embed)
 
     def _alike(self, *texts: str) -> bool:
         """Whether the first stage finds the same intent in all."""

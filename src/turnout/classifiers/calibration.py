@@ -13,9 +13,9 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from turnout.core import UNSAFE, Prediction
+from turnout.core.arrays import Doubles
 
 Labelled = tuple[Prediction, str]
-Floats = NDArray[np.float64]
 
 _STEPS = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)
 _ROUNDS = 2
@@ -64,7 +64,8 @@ class Sample:
         self.labels = sorted({*served, *truth, UNSAFE})
         place = {label: i for i, label in enumerate(self.labels)}
         self.wanted = np.array([place[label] for label in truth], dtype=np.int64)
-        self.unsafe = np.array([_score(prediction) for prediction, _ in rows])
+        # No verdict blocks, as it does when it is served.
+        self.unsafe = np.array([1.0 if p.unsafe is None else p.unsafe for p, _ in rows])
         self._blocked = place[UNSAFE]
         self._logs = np.log(np.maximum(_shares(rows, names), _LEAST))
         self._fold = np.zeros((len(names), len(self.labels)))
@@ -75,14 +76,14 @@ class Sample:
         """Which rows are labelled unsafe."""
         return np.asarray(self.wanted == self._blocked)
 
-    def given(self, offsets: Floats, threshold: float) -> NDArray[np.int64]:
+    def given(self, offsets: Doubles, threshold: float) -> NDArray[np.int64]:
         """The label as served of every row, as its place in ``labels``."""
         if not self.names:
             return np.full(len(self.wanted), self._blocked)
         best = (np.exp(self._logs + offsets) @ self._fold).argmax(axis=1)
         return np.where(self.unsafe >= threshold, self._blocked, best)
 
-    def offsets(self, calibration: Calibration) -> Floats:
+    def offsets(self, calibration: Calibration) -> Doubles:
         """The calibration's offsets in the order of ``names``."""
         return np.array([calibration.offsets.get(name, 0.0) for name in self.names])
 
@@ -154,12 +155,7 @@ def qualities(given: Sequence[str | None], wanted: Sequence[str]) -> list[Qualit
     return out
 
 
-def _score(prediction: Prediction) -> float:
-    # No verdict blocks, as it does when it is served.
-    return 1.0 if prediction.unsafe is None else prediction.unsafe
-
-
-def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Floats:
+def _shares(rows: Sequence[Labelled], names: Sequence[str]) -> Doubles:
     shares = [dict(prediction.intents) for prediction, _ in rows]
     return np.array([[share.get(name, 0.0) for name in names] for share in shares])
 
@@ -174,7 +170,7 @@ def _threshold(sample: Sample, threshold: float, over_block: float | None) -> fl
     return min(1.0, math.nextafter(float(safe[allowed]), 2.0))
 
 
-def _macro_f1(sample: Sample, offsets: Floats, threshold: float) -> float:
+def _macro_f1(sample: Sample, offsets: Doubles, threshold: float) -> float:
     """Mean F1 over the labels that the rows have."""
     given, size = sample.given(offsets, threshold), len(sample.labels)
     hits = np.bincount(sample.wanted[given == sample.wanted], minlength=size)

@@ -5,16 +5,16 @@ other intents' examples and against a background of what people otherwise ask. I
 scores set the out-of-scope threshold, so that a prompt like none of the examples stays out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from turnout.classifiers.heads import Floats, logistic
+from turnout.classifiers.asides import Embed
+from turnout.classifiers.heads import logistic
 from turnout.core import ConfigError
-
-Embed = Callable[[Sequence[str]], Floats]
+from turnout.core.arrays import Floats
 
 MIN_EXAMPLES = 3
 _RIDGE = 0.3

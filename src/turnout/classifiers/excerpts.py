@@ -11,9 +11,9 @@ import numpy as np
 
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.gate import Gate
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.openings import Likely
 from turnout.core import Message
+from turnout.core.arrays import Floats
 
 Pieces = tuple[int, ...]
 

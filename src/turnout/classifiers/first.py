@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.grams import PIECES, grams, grams_of, together
-from turnout.classifiers.heads import Floats, Table
+from turnout.classifiers.heads import Table
 from turnout.classifiers.pieces import PieceTokenizer
-
-Rows = NDArray[np.int64]
+from turnout.core.arrays import Floats, Rows
 
 # So many texts are read faster one by one.
 FEW = 6

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from turnout.classifiers.encoder import DIMENSIONS
-from turnout.classifiers.heads import Floats, joined, logistic
+from turnout.classifiers.heads import joined, logistic
+from turnout.core.arrays import Floats
 
 # How much of a label what was answered tells, beside what was asked. More changes right labels.
 _ANSWERED = 0.2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.classifiers.heads import Floats
+from turnout.core.arrays import Floats
 
 HARM, INJECTION = -2, -1
 

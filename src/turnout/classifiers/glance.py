@@ -14,12 +14,12 @@ from turnout.classifiers.asides import Unsure
 from turnout.classifiers.asking import Asking
 from turnout.classifiers.first import BATCH, FEW, FirstStage
 from turnout.classifiers.gate import HARM, INJECTION, Gate
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Likely, Openings
 from turnout.classifiers.views import is_plain
 from turnout.classifiers.window import lone_prompt
 from turnout.core import Message, Prediction, Ref
+from turnout.core.arrays import Floats
 
 _share = itemgetter(1)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from turnout.classifiers.pieces import BEGIN, END, UNKNOWN, folded
+from turnout.core.arrays import Rows
 
 PIECES = 128_010
 BUCKETS = 2**17
@@ -20,7 +20,7 @@ _KEPT = 2**12
 _LEFT, _RIGHT = 1_000_003, 7_919
 
 
-def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
+def grams(ids: Sequence[int], text: str) -> Rows:
     """Distinct rows of a text: its pieces, their pairs, and fragments of words without pieces."""
     pieces = np.array([BEGIN, *ids, END], dtype=np.int64)
     pairs = (pieces[:-1] * _LEFT + pieces[1:] * _RIGHT) % BUCKETS + PIECES
@@ -30,14 +30,12 @@ def grams(ids: Sequence[int], text: str) -> NDArray[np.int64]:
     return _distinct(np.concatenate(rows))
 
 
-def together(found: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def together(found: Sequence[Rows]) -> tuple[Rows, Rows]:
     """The rows of several texts one after another, and where each text's begin."""
     return np.concatenate(found), np.cumsum([0, *map(len, found[:-1])])
 
 
-def grams_of(
-    ids: Sequence[Sequence[int]], texts: Sequence[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def grams_of(ids: Sequence[Sequence[int]], texts: Sequence[str]) -> tuple[Rows, Rows]:
     """As ``grams`` for many texts: their rows one after another, and where each text's begin."""
     pieces = np.array([piece for of in ids for piece in (BEGIN, *of, END)], dtype=np.int64)
     owner = np.repeat(np.arange(len(ids)), np.array([len(of) + 2 for of in ids], dtype=np.int64))
@@ -53,7 +51,7 @@ def grams_of(
     return keys % ROWS, np.searchsorted(keys, np.arange(len(ids)) * ROWS)
 
 
-def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _distinct(rows: Rows) -> Rows:
     """As ``np.unique``, which takes four times as long for so few."""
     rows.sort()
     first = np.empty(len(rows), dtype=np.bool_)
@@ -62,7 +60,7 @@ def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[first]
 
 
-def _fragments(text: str) -> NDArray[np.int64]:
+def _fragments(text: str) -> Rows:
     """Hashed words and triples of letters, for scripts that the pieces do not cover."""
     found = [row for word in text.split() if not word.isascii() for row in _word_rows(word)]
     return np.array(found, dtype=np.int64)

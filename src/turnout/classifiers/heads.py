@@ -11,7 +11,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float32]
+from turnout.core.arrays import Floats, Rows
+
 Real = TypeVar("Real", bound="np.floating[Any]")
 
 _TINY = 1e-30
@@ -37,7 +38,7 @@ class Table:
             bias=np.asarray(bias, dtype=np.float32),
         )
 
-    def all(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+    def all(self, rows: Rows, starts: Rows) -> Floats:
         """As ``of`` for texts whose rows begin at ``starts``; each has at least one."""
         rarity = self.rarity.take(rows)
         weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
@@ -49,22 +50,22 @@ class Table:
         out += self.bias
         return out
 
-    def known(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
+    def known(self, rows: Rows, starts: Rows) -> Floats:
         """The share of each text's rows that training saw."""
         seen = np.add.reduceat(self.rarity.take(rows) > 0.0, starts, dtype=np.float32)
         seen /= np.diff(starts, append=len(rows))
         return seen
 
-    def of(self, rows: NDArray[np.int64]) -> Floats:
+    def of(self, rows: Rows) -> Floats:
         """The outputs of one text."""
         return self._of(rows, self.rarity.take(rows))
 
-    def read(self, rows: NDArray[np.int64]) -> tuple[Floats, float]:
+    def read(self, rows: Rows) -> tuple[Floats, float]:
         """The outputs of one text, and the share of its rows that training saw."""
         rarity = self.rarity.take(rows)
         return self._of(rows, rarity), np.count_nonzero(rarity) / max(len(rows), 1)
 
-    def _of(self, rows: NDArray[np.int64], rarity: Floats) -> Floats:
+    def _of(self, rows: Rows, rarity: Floats) -> Floats:
         length = math.sqrt(rarity.dot(rarity))
         if length == 0.0:
             return self.bias

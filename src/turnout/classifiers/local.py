@@ -23,20 +23,13 @@ from turnout.classifiers.first import FirstStage
 from turnout.classifiers.follows import Follows, Turns
 from turnout.classifiers.gate import HARM, INJECTION, Gate
 from turnout.classifiers.glance import Glance
-from turnout.classifiers.heads import (
-    Dense,
-    Floats,
-    Hidden,
-    Table,
-    joined,
-    logistic,
-    softmax,
-)
+from turnout.classifiers.heads import Dense, Hidden, Table, joined, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Openings
 from turnout.classifiers.recall import Cuts, Recall
 from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
+from turnout.core.arrays import Floats
 
 # How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
 # a hundred of them, and none was written to be read alone. From sources that were not seen.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from turnout.classifiers.asides import OPENS, clauses, opens
 from turnout.classifiers.first import FirstStage
-from turnout.classifiers.heads import Floats, distribution, joined
+from turnout.classifiers.heads import distribution, joined
+from turnout.core.arrays import Floats
 
 Likely = tuple[float, ...]
 

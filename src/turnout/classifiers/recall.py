@@ -17,9 +17,9 @@ import numpy as np
 from turnout.classifiers.encoder import shared_encoder
 from turnout.classifiers.excerpts import Pieces
 from turnout.classifiers.first import FirstRead, FirstStage
-from turnout.classifiers.heads import Floats
 from turnout.classifiers.views import Readings, read, stretches
 from turnout.classifiers.window import singles
+from turnout.core.arrays import Floats
 
 _DIGEST = 16
 # So many readings and vectors are remembered; fewer texts are read faster than looked for.

@@ -11,7 +11,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,9 +43,9 @@ def weights_path() -> Path:
     raise ConfigError(f"the sentence encoder is not installed: {INSTALL}")
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+def cache_folder() -> Path | None:
     """``turnout`` in the user's cache folder; None when the environment has none."""
-    return user_folder(environ, "XDG_CACHE_HOME", ".cache")
+    return user_folder(os.environ, "XDG_CACHE_HOME", ".cache")
 
 
 def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:
@@ -58,7 +58,8 @@ def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:
         raise ConfigError(f"{path}: sha256 {digest[:12]} is not {SHA256[:12]}: {INSTALL}")
     with ThreadPoolExecutor(_UNPACKERS) as pool, zipfile.ZipFile(path) as archive:
         named = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        chunks = [named.pop(name) for name in _chunk_names(named)]
+        places = range(1, len(named) + 1)
+        chunks = [named.pop(f"q{place}") for place in places if f"q{place}" in named]
         arrays = pool.map(lambda member: _unpacked(path, member), named.values())
         weights = dict(zip(named, arrays, strict=True))
         weights["table"] = _table(cache, lambda: _interleaved(path, chunks, pool))
@@ -113,10 +114,6 @@ def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
 def _hash_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _chunk_names(names: Collection[str]) -> list[str]:
-    return [f"q{i + 1}" for i in range(len(names)) if f"q{i + 1}" in names]
 
 
 def _interleaved(path: Path, chunks: Sequence[zipfile.ZipInfo], pool: ThreadPoolExecutor) -> Array:

@@ -18,11 +18,13 @@ HEAD = 400
 TAIL = 200
 # A sentence of more characters is judged in parts, and one of fewer with the next.
 LONG, SHORT = 160, 30
+# Signs that end a sentence without a blank behind them, in scripts that are written so.
+WIDE_ENDS = "。！？；।"
 # What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
 # One set for all signs lets the search pass over everything else.
 _ENDS = re.compile(
-    r"[.!?;:\"')\]。！？；।\n]"
-    r"(?:(?<=[.!?;:\"')\]])\s+|(?<=[。！？；।])|(?<=\n)\s*)"
+    rf"[.!?;:\"')\]{WIDE_ENDS}\n]"
+    rf"(?:(?<=[.!?;:\"')\]])\s+|(?<=[{WIDE_ENDS}])|(?<=\n)\s*)"
 )
 _BLANKS = re.compile(r"\s+")
 # So many characters are searched at once: a search of many more keeps other threads waiting.

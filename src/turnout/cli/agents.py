@@ -62,7 +62,8 @@ def _codex(gateway: Gateway) -> Setup:
         "model_providers.turnout.wire_api": "responses",
         "model_providers.turnout.env_key": "TURNOUT_KEY",
     }
-    told = [("-c", f"{name}={_quoted(value)}") for name, value in settings.items()]
+    # A string of JSON is one of TOML.
+    told = [("-c", f"{name}={orjson.dumps(value).decode()}") for name, value in settings.items()]
     return Setup(
         environ={"TURNOUT_KEY": gateway.key},
         arguments=[word for pair in told for word in pair],
@@ -96,11 +97,6 @@ def _qwen(gateway: Gateway) -> Setup:
             "OPENAI_MODEL": gateway.model,
         }
     )
-
-
-def _quoted(value: str) -> str:
-    """A string of TOML; JSON's are such."""
-    return orjson.dumps(value).decode()
 
 
 AGENTS: Mapping[str, Agent] = {

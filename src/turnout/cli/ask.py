@@ -7,7 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from turnout.cli.asserting import check
-from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, prompt_text, router
+from turnout.cli.options import (
+    ConfigOption,
+    JsonOption,
+    LedgerOption,
+    ModelOption,
+    prompt_text,
+    router,
+)
 from turnout.cli.show import err, notice, out, print_json
 from turnout.core import ConfigError, Decision, format_usd, usd
 from turnout.runtime import Reply, Router
@@ -15,9 +22,6 @@ from turnout.runtime import Reply, Router
 BLOCKED_EXIT = 5
 
 PromptArgument = Annotated[str | None, typer.Argument(help="The prompt; - or none reads stdin.")]
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
-]
 ExpectedOption = Annotated[
     Path | None, typer.Option("--assert", help="JSONL of prompts and what is expected; - is stdin.")
 ]

@@ -18,7 +18,7 @@ from turnout.classifiers.calibration import (
     labels_by,
     qualities,
 )
-from turnout.cli.files import store
+from turnout.cli.files import check_apart, store
 from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.show import out, print_json, print_table, tell_line, tracked
@@ -51,6 +51,8 @@ def calibrate_labels(options: Options) -> None:
 
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
+    if options.save is not None:
+        check_apart(options.source, options.save, "calibration")
     config, classifier = _meant(options)
     good, bad = _read(options.source, {*classifier.intents, UNSAFE})
     if not good:
@@ -68,7 +70,7 @@ def calibrate_labels(options: Options) -> None:
         good,
         rows,
         config=config,
-        band=_band(config),
+        band=Band(**config.classifier.band.model_dump()) if config else Band(),
         threshold=threshold,
         ask=options.ask,
         ledger=options.ledger,
@@ -93,10 +95,6 @@ def _meant(options: Options) -> tuple[Config | None, Classifier]:
         raise ConfigError("give --config or --artefact: the configuration names its own artefact")
     config = load_file(options.config)
     return config, classifier_of(config, calibrated=False)
-
-
-def _band(config: Config | None) -> Band:
-    return Band(**config.classifier.band.model_dump()) if config else Band()
 
 
 def _read(source: Path, known: set[str]) -> tuple[list[Line], int]:

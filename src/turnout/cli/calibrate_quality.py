@@ -13,8 +13,9 @@ from turnout.core import ConfigError
 
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle
+    from turnout.core.arrays import Doubles
     from turnout.evaluation.outcome_table import OutcomeTable
-    from turnout.training.calibrate import Calibrated, Floats, Margin
+    from turnout.training.calibrate import Calibrated, Margin
 
 _SEEN = 0.05
 
@@ -84,12 +85,12 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
 def _kept(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
     """The digest of the bundle with the promise in it."""
-    from turnout.classifiers.success.bundle import POLICY, seal, write_json
+    from turnout.classifiers.success.bundle import POLICY, renew, write_json
 
     new = {**promise, "threshold": found.threshold, "found": asdict(found)}
     kept = [old for old in bundle.policy.get("promises", ()) if not _same(old, new)]
-    write_json(bundle.folder / POLICY, {**bundle.policy, "promises": [*kept, new]})
-    return seal(bundle.folder)
+    policy = {**bundle.policy, "promises": [*kept, new]}
+    return renew(bundle.folder, lambda place: write_json(place / POLICY, policy))
 
 
 def _promise(found: "Calibrated", confidence: float, digest: str) -> str:
@@ -130,7 +131,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(old.get("lost") == new["lost"])
 
 
-def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin":
+def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Doubles") -> "Margin":
     """What the policy knows of the table's models where it serves the bundle."""
     from turnout.training.calibrate import Margin
 
@@ -139,7 +140,7 @@ def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Floats") -> "Margin"
     return Margin(usual=np.array(known), wide=wide)
 
 
-def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Floats", "Floats"]:
+def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Doubles", "Doubles"]:
     """Predictions and strangeness of the table by predictors that did not see its prompts."""
     from turnout.evaluation.evaluating import columns_of
     from turnout.features.prompt import request_text

@@ -5,6 +5,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -127,14 +128,8 @@ def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
     if live:
         yield from _arrived(items)
         return
-    batch: list[Line] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    left = iter(items)
+    yield from iter(lambda: list(islice(left, BATCH)), [])
 
 
 def _arrived(items: Iterable[Line]) -> Iterator[list[Line]]:

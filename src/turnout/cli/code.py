@@ -14,6 +14,7 @@ import typer
 
 from turnout.cli.agents import AGENTS, Agent, Gateway
 from turnout.cli.extras import need
+from turnout.cli.options import ModelOption
 from turnout.cli.own_gateway import running, started
 from turnout.cli.show import err
 from turnout.core import ConfigError
@@ -30,9 +31,7 @@ def code(
         list[str] | None, typer.Argument(metavar="[-- ARGS]", help="What the agent is given.")
     ] = None,
     *,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="auto, a model, an intent or a policy.")
-    ] = "auto",
+    model: ModelOption = "auto",
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where a running gateway may be.")
     ] = 4100,

@@ -44,8 +44,8 @@ def demo(
         if line and not json:
             out.print(line, style="dim")
         for messages in conversations:
-            if _is_follow_up(messages):
-                messages[1]["content"] = _answer_to(messages[0]["content"], replies)
+            if len(messages) > 1:  # it follows an answer of before
+                messages[1]["content"] = dict(replies)[messages[0]["content"]].text
             replies.append((messages[-1]["content"], _answer(r, messages, max_tokens, quiet=json)))
     if json:
         print_json([{"prompt": prompt, **answer_record(reply)} for prompt, reply in replies])
@@ -64,14 +64,6 @@ def _conversations(prompts: list[str] | None) -> list[list[dict[str, Any]]]:
         {"role": "user", "content": FOLLOW_UP},
     ]
     return [*single, follow_up]
-
-
-def _is_follow_up(messages: list[dict[str, Any]]) -> bool:
-    return len(messages) > 1
-
-
-def _answer_to(query: str, replies: list[tuple[str, Reply]]) -> str:
-    return next(reply.text for prompt, reply in replies if prompt == query)
 
 
 def _answer(r: Router, messages: list[dict[str, Any]], longest: int, *, quiet: bool) -> Reply:

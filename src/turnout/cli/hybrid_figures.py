@@ -14,11 +14,12 @@ from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
 from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
+from turnout.cli.options import router_of
 from turnout.cli.show import tracked
 from turnout.config import Config
 from turnout.core import UNSAFE, usd
 from turnout.decision import folding, served_intent
-from turnout.runtime import NoRecorder, Router
+from turnout.runtime import Router
 from turnout.runtime.receipt import total
 
 
@@ -43,8 +44,9 @@ def hybrid_figures(
 ) -> dict[str, Any]:
     """The band's share of the prompts, what the local label gets wrong there, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
+    folded = folding(intents or ())
     inside = [
-        _Case(line=line, wanted=_folded(wanted, intents), local=_local(row, intents))
+        _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
         for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))
         if band.holds(row[0], threshold)
     ]
@@ -95,8 +97,7 @@ def shown(found: dict[str, Any]) -> Iterator[str]:
 def _router(config: Config, *, ledger: bool) -> Router:
     """The configuration's router before calibration: the file may be about to change."""
     section = config.classifier.model_copy(update={"calibration": None})
-    bare = config.model_copy(update={"classifier": section})
-    return Router.from_config(bare, recorder=None if ledger else NoRecorder())
+    return router_of(config.model_copy(update={"classifier": section}), ledger=ledger)
 
 
 def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:
@@ -133,10 +134,6 @@ def _latency(decided: Sequence[Decided]) -> dict[str, float]:
 def _local(row: Labelled, intents: frozenset[str] | None) -> str:
     known = {name for name, _ in row[0].intents}
     return served_intent(row[0], known if intents is None else intents)[0] or ""
-
-
-def _folded(label: str, intents: frozenset[str] | None) -> str:
-    return folding(intents or ()).get(label, label)
 
 
 def _per_1000(pico: int | None, prompts: int) -> float | None:

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.catalog import Deployment, Price
-from turnout.cli.options import ConfigOption, JsonOption, router
+from turnout.catalog import Deployment
+from turnout.cli.options import ConfigOption, JsonOption, unspent_router
 from turnout.cli.show import err, notice, out, print_json, print_table
+from turnout.config import load
 from turnout.core import usd_from_pico
 from turnout.runtime import Router
 
@@ -22,7 +23,7 @@ def models(
     json: JsonOption = False,
 ) -> None:
     """List the configured models, and where each intent goes."""
-    with router(config, ledger=False) as r:
+    with unspent_router(load(config)) as r:
         deployments = list(r.parts.catalog.deployments.values())
         states = r.standings() if check else r.without_key()
         rows = [_model(r, d, states.get(d.id, "ready")) for d in deployments]
@@ -46,7 +47,7 @@ _MODEL_KEYS = (
 
 def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     """List the configured models' prices, with source and date."""
-    with router(config, ledger=False) as r:
+    with unspent_router(load(config)) as r:
         rows = [_price(d) for d in r.parts.catalog.deployments.values()]
     if json:
         print_json(rows)
@@ -89,17 +90,13 @@ def _price(deployment: Deployment) -> dict[str, Any]:
         "output": _usd(rates.output),
         "cache_read": _usd(rates.cache_read),
         "cache_write": _usd(rates.cache_write),
-        "source": _source(price),
+        "source": price.source + (" (assumed for this provider)" if price.assumed else ""),
         "date": price.date,
         "tiers": [
             {"above_tokens": above, "input": _usd(r.input), "output": _usd(r.output)}
             for above, r in price.tiers
         ],
     }
-
-
-def _source(price: Price) -> str:
-    return f"{price.source} (assumed for this provider)" if price.assumed else price.source
 
 
 def _usd(pico_per_token: int | None) -> str | None:

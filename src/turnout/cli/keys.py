@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from turnout.cli.options import ConfigOption, JsonOption, router
+from turnout.cli.options import ConfigOption, JsonOption, group, router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
@@ -16,18 +16,8 @@ from turnout.ledger.keys import Key, line_of
 from turnout.ledger.rotation import USUAL_OVERLAP_S
 from turnout.runtime.budgets import read_budget
 
-keys = typer.Typer(
-    name="keys",
-    help="Keys of callers: make, list, rename, rotate, revoke.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-budgets = typer.Typer(
-    name="budgets",
-    help="Set, list and remove budgets and rate limits.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+keys = group("keys", "Keys of callers: make, list, rename, rotate, revoke.")
+budgets = group("budgets", "Set, list and remove budgets and rate limits.")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
 
 

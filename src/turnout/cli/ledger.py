@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from turnout.cli.files import written
-from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, open_store
+from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, group, open_store
 from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import ConfigError, format_usd
@@ -19,12 +19,7 @@ Format = Literal["jsonl", "parquet"]
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A decision's or a request's id.")]
 
-app = typer.Typer(
-    name="ledger",
-    help="Read and check the record of decisions, calls and costs.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("ledger", "Read and check the record of decisions, calls and costs.")
 app.command("outcomes")(outcomes)
 
 

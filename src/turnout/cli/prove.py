@@ -4,16 +4,13 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli.options import JsonOption
+from turnout.cli.options import JsonOption, group
 from turnout.cli.proofs import SeedOption, Test, percent, prove
 from turnout.cli.prove_gateway import restart, storm, streams
 from turnout.proving import Check, sabotages
 from turnout.proving.report import Shown
 
-app = typer.Typer(
-    name="prove", help="Prove a promise: PASS or FAIL, figures and the seed.", no_args_is_help=True,
-    rich_markup_mode=None,
-)  # fmt: skip
+app = group("prove", "Prove a promise: PASS or FAIL, figures and the seed.")
 
 
 @app.command()

@@ -123,38 +123,28 @@ class _Run:
         """Serves in this process until it is told to stop; ``began`` is given each engine."""
         # What is loaded stays: collections would walk it in vain until all of it is there.
         gc.disable()
-        try:
-            self._serve(listener, ready, parent, began or _nothing)
-        finally:
-            gc.enable()
-
-    def _serve(
-        self,
-        listener: socket.socket,
-        ready: Callable[[], object],
-        parent: Parent | None,
-        began: Callable[["Engine"], object],
-    ) -> None:
         import uvloop
 
         from turnout.gateway.serve import Patience
         from turnout.gateway.serve import serve as serve_on
 
         log.configure(self.log_level)
-        uvloop.run(
-            serve_on(
-                lambda: own_router(self.config),
-                listener,
-                access=self.access,
-                address=self.address,
-                patience=Patience(drain_s=self.drain_s),
-                config_path=config_path(self.config),
-                ready=ready,
-                parent=parent,
-                began=began,
-                warm=self.warm,
-            )
+        serving = serve_on(
+            lambda: own_router(self.config),
+            listener,
+            access=self.access,
+            address=self.address,
+            patience=Patience(drain_s=self.drain_s),
+            config_path=config_path(self.config),
+            ready=ready,
+            parent=parent,
+            began=began or _nothing,
+            warm=self.warm,
         )
+        try:
+            uvloop.run(serving)
+        finally:
+            gc.enable()
 
 
 def _bound_to(descriptor: int | None) -> Parent | None:
@@ -218,6 +208,6 @@ def _static_keys(environ: Mapping[str, str]) -> list[str]:
 def _check_tls(certificate: Path | None, key: Path | None) -> None:
     if (certificate is None) != (key is None):
         raise ConfigError("--tls-cert and --tls-key go together; give both")
-    for path in (certificate, key):
+    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
         if path is not None and not path.is_file():
-            raise ConfigError(f"{path}: no such file")
+            raise ConfigError(f"{option} {path}: no such file; give a PEM file")

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from turnout.cli.files import check_file, check_folder
-from turnout.cli.options import JsonOption
+from turnout.cli.options import JsonOption, group
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.cli.tables import TableOption, read_tables
 from turnout.config import load_file
@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_SEED = 2**32 - 1
 
-app = typer.Typer(
-    name="train",
-    help="Learn from labels and outcomes.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("train", "Learn from labels and outcomes.")
 
 EveryLicence = Annotated[
     bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")

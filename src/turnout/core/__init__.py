@@ -50,6 +50,7 @@ from turnout.core.request import (
     Message,
     Request,
     check_body,
+    json_object,
     strings,
     text_of,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "check_body",
     "exact_usd",
     "format_usd",
+    "json_object",
     "pico_from_usd",
     "pico_per_token",
     "readable",

@@ -117,7 +117,7 @@ class Standing:
 
     def line(self) -> str:
         """The numbers in one line."""
-        show = _shown_usd if self.budget.unit == "usd" else _shown_count
+        show = format_usd if self.budget.unit == "usd" else _shown_count
         limit, spent, held, left = (
             show(n) for n in (self.budget.limit, self.spent, self.held, self.left)
         )
@@ -164,10 +164,6 @@ def _instant(at_ms: int) -> str:
 
 def _dollars(pico_usd: int) -> str:
     return f"{usd_from_pico(pico_usd).normalize():f}"
-
-
-def _shown_usd(pico_usd: int) -> str:
-    return format_usd(pico_usd)
 
 
 def _shown_count(count: int) -> str:

@@ -8,6 +8,8 @@ platform.claude.com/docs (server tools). This module does not know who could run
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout.core.unsaid import objects_in
+
 # Tools that stand for functions, which every model can be shown.
 FUNCTIONS = frozenset({"function", "custom", "namespace", "tool_search"})
 # Items that every model can be told of, or that leave nothing to tell.
@@ -40,13 +42,13 @@ def ran_there(message: Body, block: Body) -> bool:
 
 def hosted_tools(native: Body) -> list[Body]:
     """The tools of a Responses body that run at OpenAI."""
-    return [tool for tool in _objects(native.get("tools")) if tool.get("type") not in FUNCTIONS]
+    return [tool for tool in objects_in(native.get("tools")) if tool.get("type") not in FUNCTIONS]
 
 
 def hosted(native: Body) -> tuple[str, ...]:
     """The types of a body's tools and items that only OpenAI's Responses can carry, in order."""
     tools = {str(tool.get("type")) for tool in hosted_tools(native)}
-    kinds = {str(item.get("type") or "message") for item in _objects(native.get("input"))}
+    kinds = {str(item.get("type") or "message") for item in objects_in(native.get("input"))}
     return tuple(sorted(tools | (kinds - TOLD)))
 
 
@@ -73,8 +75,3 @@ def refusal(names: Sequence[str]) -> str:
         "answer is asked over OpenAI's Responses (family: openai-responses); leave it out"
         f"{ways}, or add such a model"
     )
-
-
-def _objects(value: object) -> list[Body]:
-    listed = value if isinstance(value, list) else []
-    return [one for one in listed if isinstance(one, Mapping)]

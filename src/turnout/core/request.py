@@ -104,13 +104,19 @@ class Request(Struct, frozen=True, kw_only=True):
 _MOST = 10**9
 
 
+def json_object(body: object) -> Body:
+    """The body itself when it is a JSON object. Raises InvalidRequest."""
+    if not isinstance(body, OBJECT):
+        raise InvalidRequest("the request body must be a JSON object", field="body")
+    return body
+
+
 def check_body(body: object) -> Body:
     """The body itself when it is a usable chat request.
 
     Raises InvalidRequest naming the field, the value and the fix.
     """
-    if not isinstance(body, OBJECT):
-        raise InvalidRequest("the request body must be a JSON object", field="body")
+    body = json_object(body)
     messages = body.get("messages")
     if not isinstance(messages, _LIST) or isinstance(messages, str) or not messages:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")

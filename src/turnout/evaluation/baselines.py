@@ -6,14 +6,12 @@ An oracle reads what no router can: it bounds, it does not route.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import known_means
 
-Floats = npt.NDArray[np.float64]
 
-
-def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
+def task_oracle(score: Doubles, tasks: Sequence[object]) -> Doubles:
     """Each model's true mean score on the row's task, NaN where it answered none of it."""
     names = np.array([str(task) for task in tasks])
     expected = np.empty_like(score)
@@ -23,6 +21,6 @@ def task_oracle(score: Floats, tasks: Sequence[object]) -> Floats:
     return expected
 
 
-def oracle(score: Floats) -> Floats:
+def oracle(score: Doubles) -> Doubles:
     """The outcomes themselves, a missing one as a failure."""
     return np.nan_to_num(score, nan=0.0)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.catalog import Catalog, Deployment, ModelCard, Price, Provider, Rates
 from turnout.core import (
@@ -24,13 +23,12 @@ from turnout.core import (
     Request,
     Snapshot,
 )
+from turnout.core.arrays import Doubles, Ints
 from turnout.decision import Attempt, RetryRules, Rulebook, SafetyRule, decide
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.replay import replay
 from turnout.features.prompt import request_text
 from turnout.policies import Policy
-
-Floats = npt.NDArray[np.float64]
 
 _PICO = 1e12
 _ONE_CALL = Features(input_tokens={"o200k_base": 0}, output_tokens=1)
@@ -46,23 +44,23 @@ class Replayed:
     """
 
     policy: Ref
-    chosen: npt.NDArray[np.int64]
-    score: Floats
-    cost_usd: Floats
-    latency_ms: Floats
-    calls: npt.NDArray[np.int64]
+    chosen: Ints
+    score: Doubles
+    cost_usd: Doubles
+    latency_ms: Doubles
+    calls: Ints
 
 
 def drive(
     table: OutcomeTable,
     policy: Policy,
-    success: Floats,
+    success: Doubles,
     mean_cost: Mapping[str, float],
     *,
     bundle: str = "",
     constraints: Constraints | None = None,
     latency_ms: Mapping[str, float] | None = None,
-    strange: Floats | None = None,
+    strange: Doubles | None = None,
 ) -> Replayed:
     """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
 
@@ -134,7 +132,7 @@ def _price(mean_cost_usd: float | None) -> Price | None:
     return Price(rates=rates, source="mean cost a call in the training table", date="undated")
 
 
-def _predicted(table: OutcomeTable, success: Floats, strange: float | None) -> Prediction:
+def _predicted(table: OutcomeTable, success: Doubles, strange: float | None) -> Prediction:
     return Prediction(
         classifier=Ref(name="success"),
         harm=0.0,
@@ -186,5 +184,5 @@ def _summed(
     )
 
 
-def _total(grid: Floats | None, row: int, columns: Sequence[int]) -> float:
+def _total(grid: Doubles | None, row: int, columns: Sequence[int]) -> float:
     return float("nan") if grid is None else float(grid[row, list(columns)].sum())

@@ -11,10 +11,11 @@ import numpy as np
 
 from turnout.classifiers.success import Bundle
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation import metrics
 from turnout.evaluation.driver import Replayed, drive
-from turnout.evaluation.outcome_table import Floats, OutcomeTable, known_means
+from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
 from turnout.evaluation.report_rows import Rows
@@ -33,10 +34,10 @@ class Predictions:
     ``bundle`` is the hash of what predicted, ``notes`` what qualifies it.
     """
 
-    success: Floats
+    success: Doubles
     mean_cost_usd: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
-    strange: Floats | None = None
+    strange: Doubles | None = None
     bundle: str = ""
     notes: tuple[str, ...] = ()
 
@@ -213,7 +214,7 @@ def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
 
 
 def expected(
-    table: OutcomeTable, grid: Floats | None, told: Mapping[str, float]
+    table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float]
 ) -> dict[str, float]:
     """What is told of each of the table's models, else the mean of its cells in ``grid [n, m]``.
 

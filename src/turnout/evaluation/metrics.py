@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from turnout.core.arrays import Doubles, Ints
 
 _LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-4, 1e7, 240)])
 _QUANTILES = 10
-_KEPT = 0.95
+KEPT = 0.95
 _BINS = 15
 
 
-def strong_curve(strength: Floats, weak: Floats, strong: Floats) -> tuple[Floats, Floats]:
+def strong_curve(strength: Doubles, weak: Doubles, strong: Doubles) -> tuple[Doubles, Doubles]:
     """Share of calls to the strong model and accuracy, at the decile thresholds of ``strength``.
 
     A query goes to the strong model when its ``strength`` reaches the threshold. Tied thresholds
@@ -33,7 +32,7 @@ def strong_curve(strength: Floats, weak: Floats, strong: Floats) -> tuple[Floats
     return shares, accuracies
 
 
-def apgr(strength: Floats, weak: Floats, strong: Floats) -> float:
+def apgr(strength: Doubles, weak: Doubles, strong: Doubles) -> float:
     """Average performance gap recovered: 0.5 is random, the perfect order can exceed 1.
 
     NaN where the two models do equally well. Source: RouteLLM, section 3.
@@ -45,7 +44,7 @@ def apgr(strength: Floats, weak: Floats, strong: Floats) -> float:
     return float((np.trapezoid(accuracies, shares) - weak.mean()) / gap)
 
 
-def cpt(strength: Floats, weak: Floats, strong: Floats, recovered: float) -> float:
+def cpt(strength: Doubles, weak: Doubles, strong: Doubles, recovered: float) -> float:
     """The smallest share of strong calls that recovers ``recovered`` of the gap.
 
     The share is interpolated along the curve to its first crossing, because accuracy need not
@@ -66,8 +65,8 @@ def cpt(strength: Floats, weak: Floats, strong: Floats, recovered: float) -> flo
 class Frontier:
     """A non-decreasing concave hull of (cost, quality) points, by rising cost."""
 
-    costs: Floats
-    qualities: Floats
+    costs: Doubles
+    qualities: Doubles
 
     def area(self, cheapest: float, dearest: float) -> float:
         """Mean quality over ``[cheapest, dearest]``; flat beyond the ends of the hull."""
@@ -107,18 +106,18 @@ def _below(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float
     return (b[1] - a[1]) * (c[0] - a[0]) <= (c[1] - a[1]) * (b[0] - a[0])
 
 
-def singles(score: Floats, cost: Floats) -> list[tuple[float, float]]:
+def singles(score: Doubles, cost: Doubles) -> list[tuple[float, float]]:
     """Mean (cost, quality) of each model used alone."""
     return list(zip(cost.mean(axis=0).tolist(), score.mean(axis=0).tolist(), strict=True))
 
 
-def best_single(qualities: Floats, costs: Floats | None) -> int:
+def best_single(qualities: Doubles, costs: Doubles | None) -> int:
     """The column of the model with the best mean quality, of equals the cheapest one known."""
     known = np.zeros_like(qualities) if costs is None else np.nan_to_num(costs, nan=np.inf)
     return int(np.lexsort((known, -qualities))[0])
 
 
-def sweep(success: Floats, score: Floats, cost: Floats, mean_cost: Floats) -> Frontier:
+def sweep(success: Doubles, score: Doubles, cost: Doubles, mean_cost: Doubles) -> Frontier:
     """The frontier of picking ``argmax success - lambda x mean cost`` over all lambda."""
     rows = np.arange(len(score))
     points = set()
@@ -150,7 +149,7 @@ class CostQuality:
         return self.aiq - self.zero
 
 
-def cost_quality(success: Floats, score: Floats, cost: Floats) -> CostQuality:
+def cost_quality(success: Doubles, score: Doubles, cost: Doubles) -> CostQuality:
     """AIQ and savings of predictions on a complete table, whose mean costs the router knows."""
     alone = singles(score, cost)
     low, high = min(c for c, _ in alone), max(c for c, _ in alone)
@@ -160,18 +159,18 @@ def cost_quality(success: Floats, score: Floats, cost: Floats) -> CostQuality:
     return CostQuality(
         aiq=routed.area(low, high),
         zero=mixed.area(low, high),
-        saving=float(saving(routed.cost_at(_KEPT * best), best_cost)),
-        saving_zero=float(saving(mixed.cost_at(_KEPT * best), best_cost)),
+        saving=float(saving(routed.cost_at(KEPT * best), best_cost)),
+        saving_zero=float(saving(mixed.cost_at(KEPT * best), best_cost)),
     )
 
 
-def saving(cost: Floats | float, against: Floats | float) -> Floats:
+def saving(cost: Doubles | float, against: Doubles | float) -> Doubles:
     """The share of ``against`` that ``cost`` saves; unknown (NaN) where that costs nothing."""
     against = np.asarray(against, dtype=np.float64)
     return np.asarray(1 - cost / np.where(against > 0, against, np.nan))
 
 
-def calibration_error(probability: Floats, outcome: Floats) -> float:
+def calibration_error(probability: Doubles, outcome: Doubles) -> float:
     """Expected calibration error over 15 equally wide bins; cells without an outcome are left out.
 
     Source: Naeini et al., AAAI 2015; Guo et al., ICML 2017.
@@ -184,9 +183,7 @@ def calibration_error(probability: Floats, outcome: Floats) -> float:
     return float(gaps.sum() / max(1, len(p)))
 
 
-def bootstrap(
-    figure: Callable[[npt.NDArray[np.int64]], float], rows: int, draws: int = 200
-) -> tuple[float, float]:
+def bootstrap(figure: Callable[[Ints], float], rows: int, draws: int = 200) -> tuple[float, float]:
     """The 95 % percentile interval of ``figure`` over resampled rows; NaN where it is not known.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +28,11 @@ class OutcomeTable:
     name: str
     prompts: tuple[Mapping[str, Any], ...]
     models: tuple[str, ...]
-    score: Floats
-    input_tokens: Floats | None = None
-    output_tokens: Floats | None = None
-    cost_usd: Floats | None = None
-    latency_ms: Floats | None = None
+    score: Doubles
+    input_tokens: Doubles | None = None
+    output_tokens: Doubles | None = None
+    cost_usd: Doubles | None = None
+    latency_ms: Doubles | None = None
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -141,7 +140,7 @@ def _filled(table: OutcomeTable) -> OutcomeTable:
     return replace(table, cost_usd=cost, notes=(*table.notes, note))
 
 
-def known_means(grid: Floats) -> Floats:
+def known_means(grid: Doubles) -> Doubles:
     """Each column's mean over its known cells, NaN where it has none."""
     known = ~np.isnan(grid)
     with np.errstate(invalid="ignore"):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.extras import needing
 from turnout.core.plural import many
-from turnout.evaluation.outcome_table import Floats
 from turnout.evaluation.report import Curve, Report
 
 # Where a label may stand, in points from its mark: right, left, above, below, and the corners.
@@ -37,7 +37,9 @@ def plot(report: Report, path: str | Path) -> None:
     axes.set_title(f"{report.table}: {many(report.prompts, 'prompt')}, {report.models} models")
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
 
 
@@ -77,7 +79,7 @@ def draw_curves(axes: Any, curve: Curve) -> None:
             axes.plot(1000 * costs, qualities, style, color=colour, label=name)
 
 
-def _mixes(corners: Floats) -> tuple[Floats, Floats]:
+def _mixes(corners: Doubles) -> tuple[Doubles, Doubles]:
     """What lies between the corners ``[n, 2]``: a mix of both, which costs what its parts cost.
 
     On a scale of decades that is no straight line.

@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.evaluation import baselines, metrics
-from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.report import Curve, Figure
 from turnout.evaluation.report_rows import DRAWS, figure_of
 
 _SWEEP_DRAWS = 30
 
 
-def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None) -> Curve:
+def curve_of(table: OutcomeTable, success: Doubles, pair: tuple[str, str] | None) -> Curve:
     """AIQ, savings, APGR, CPT and calibration of predictions ``success [n, m]``."""
     rows = len(table.score)
     figures = {
@@ -22,8 +23,6 @@ def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None)
         )
     }
     figures |= _pair_figures(table, success, pair or _ends(table))
-    if table.cost_usd is None:
-        return Curve(figures=figures)
     try:
         priced = table.priced()
     except ConfigError:
@@ -55,7 +54,7 @@ def curve_of(table: OutcomeTable, success: Floats, pair: tuple[str, str] | None)
     )
 
 
-def _cost_figures(found: Floats, score: Floats, cost: Floats) -> dict[str, Figure]:
+def _cost_figures(found: Doubles, score: Doubles, cost: Doubles) -> dict[str, Figure]:
     drawn = np.random.default_rng(0).integers(0, len(score), (_SWEEP_DRAWS, len(score)))
     every = np.arange(len(score))[None, :]
     all_of = [metrics.cost_quality(found[i], score[i], cost[i]) for i in (*every, *drawn)]
@@ -78,7 +77,9 @@ def _ends(table: OutcomeTable) -> tuple[str, str]:
     return table.models[int(order[0])], table.models[int(order[-1])]
 
 
-def _pair_figures(table: OutcomeTable, success: Floats, pair: tuple[str, str]) -> dict[str, Figure]:
+def _pair_figures(
+    table: OutcomeTable, success: Doubles, pair: tuple[str, str]
+) -> dict[str, Figure]:
     weak, strong = (table.models.index(model) for model in pair)
     known = ~np.isnan(table.score[:, [weak, strong]]).any(axis=1)
     w, s = table.score[known, weak], table.score[known, strong]

@@ -3,18 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from turnout.core.arrays import Doubles, Ints
 from turnout.evaluation import baselines, metrics
 from turnout.evaluation.driver import Replayed
 from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Figure, Row
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
 DRAWS = 200
-_KEPT = 0.95
 
 
 class Rows:
@@ -70,11 +66,11 @@ class Rows:
         picks = {self._table.models[self._best]: Figure(value=1.0, low=1.0, high=1.0)}
         return self._line("best single", self._qualities[:, self._best], paid, waited, picks)
 
-    def _alone(self, means: Floats | None) -> Floats:
+    def _alone(self, means: Doubles | None) -> Doubles:
         """What the best single model takes in each draw."""
         return np.full(len(self._draws), np.nan) if means is None else means[:, self._best]
 
-    def _told(self, name: str, values: Floats) -> Row:
+    def _told(self, name: str, values: Doubles) -> Row:
         """An oracle: each row goes to the cheapest of those with its highest value."""
         table = self._table
         chosen, rows = self._cheapest_best(values), np.arange(len(table.prompts))
@@ -84,7 +80,7 @@ class Rows:
         )
         return self._row(name, np.nan_to_num(table.score[rows, chosen]), paid, waited, chosen)
 
-    def _cheapest_best(self, values: Floats) -> Ints:
+    def _cheapest_best(self, values: Doubles) -> Ints:
         count = len(self._table.models)
         # A missing outcome is nobody's to choose, whatever is known of the model.
         values = np.where(np.isnan(self._table.score), -1.0, values)
@@ -94,7 +90,7 @@ class Rows:
         top = values >= values.max(axis=1, keepdims=True) - 1e-9
         return np.asarray(np.where(top, price, np.inf).argmin(axis=1), dtype=np.int64)
 
-    def _row(self, name: str, score: Floats, cost: Floats, latency: Floats, chosen: Ints) -> Row:
+    def _row(self, name: str, score: Doubles, cost: Doubles, latency: Doubles, chosen: Ints) -> Row:
         quality, paid, waited = (v[self._draws].mean(axis=1) for v in (score, cost, latency))
         picked = np.bincount(chosen[chosen >= 0], minlength=len(self._table.models))
         picks = {
@@ -104,25 +100,25 @@ class Rows:
         }
         return self._line(name, quality, paid, waited, picks)
 
-    def _zero_router(self, prices: Floats) -> Row:
+    def _zero_router(self, prices: Doubles) -> Row:
         """The cheapest mix of single models with 95 % of the best one's quality."""
         costs, reached = [], []
         for quality, price in zip(self._qualities, prices, strict=True):
             mixed = _mixed(price, quality)
-            wanted = _KEPT * quality[self._best]
+            wanted = metrics.KEPT * quality[self._best]
             costs.append(mixed.cost_at(wanted))
             # Where the cheapest model alone has more, so has the mix.
             reached.append(max(wanted, mixed.qualities[0]))
-        name = f"zero router at {_KEPT:.0%}"
+        name = f"zero router at {metrics.KEPT:.0%}"
         unknown = np.full(len(costs), np.nan)
         return self._line(name, np.array(reached), np.array(costs), unknown, {})
 
     def _line(
         self,
         name: str,
-        quality: Floats,
-        paid: Floats,
-        waited: Floats,
+        quality: Doubles,
+        paid: Doubles,
+        waited: Doubles,
         picks: Mapping[str, Figure],
     ) -> Row:
         gap = self._top[self._draws].mean(axis=1) - quality
@@ -144,7 +140,7 @@ class Rows:
             picks=picks,
         )
 
-    def _over_mixing(self, prices: Floats, quality: Floats, paid: Floats) -> Floats:
+    def _over_mixing(self, prices: Doubles, quality: Doubles, paid: Doubles) -> Doubles:
         found = []
         for price, alone, mine, cost in zip(prices, self._qualities, quality, paid, strict=True):
             mixed = _mixed(price, alone)
@@ -153,7 +149,7 @@ class Rows:
         return np.array(found)
 
 
-def figure_of(values: Floats) -> Figure:
+def figure_of(values: Doubles) -> Figure:
     """The first value, with the interval of the others."""
     drawn = values[1:][~np.isnan(values[1:])]
     if np.isnan(values[0]) or not len(drawn):
@@ -162,7 +158,7 @@ def figure_of(values: Floats) -> Figure:
     return Figure(value=float(values[0]), low=float(low), high=float(high))
 
 
-def _mixed(prices: Floats, qualities: Floats) -> metrics.Frontier:
+def _mixed(prices: Doubles, qualities: Doubles) -> metrics.Frontier:
     known = ~(np.isnan(prices) | np.isnan(qualities))
     pairs = zip(prices[known].tolist(), qualities[known].tolist(), strict=True)
     return metrics.frontier(list(pairs))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
-from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.row_files import read_jsonl
 from turnout.evaluation.table_checks import counted
 from turnout.evaluation.table_rows import FIELDS
@@ -73,7 +74,7 @@ def _plain(path: Path, stored: Mapping[str, Any], name: str) -> Any:
         ) from error
 
 
-def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Floats:
+def _grid(prefix: Path, name: str, array: Any, shape: tuple[int, int]) -> Doubles:
     if array.shape != shape:
         raise ConfigError(
             f"{prefix}.npz: {name} has shape {array.shape}, the prompts and models make {shape}; "

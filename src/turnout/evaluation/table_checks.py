@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
-from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 
 CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
@@ -72,7 +73,7 @@ def _check_amounts(where: str, table: OutcomeTable, name: str) -> None:
     )
 
 
-def counted(tokens: Floats) -> Floats:
+def counted(tokens: Doubles) -> Doubles:
     """Token counts, NaN where nobody counted: they are integers, and 0 where unknown."""
     return np.where(tokens == 0, np.nan, tokens)
 
@@ -110,7 +111,7 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
     return joined.rows(keep)
 
 
-def _cells(table: OutcomeTable) -> dict[str, Floats]:
+def _cells(table: OutcomeTable) -> dict[str, Doubles]:
     grids = {name: getattr(table, name) for name in CELLS}
     return {name: grid.copy() for name, grid in grids.items() if grid is not None}
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from turnout.core import ConfigError
-from turnout.evaluation.outcome_table import Floats, OutcomeTable
+from turnout.core.arrays import Doubles
+from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.table_checks import CELLS, counted
 from turnout.features.prompt import request_text
 
@@ -130,7 +131,7 @@ class _Builder:
             **grids,
         )
 
-    def _grid(self, cells: Mapping[tuple[str, str], float]) -> Floats:
+    def _grid(self, cells: Mapping[tuple[str, str], float]) -> Doubles:
         place = {key: number for number, key in enumerate(self.rows)}
         grid = np.full((len(self.rows), len(self.models)), np.nan)
         for (key, model), value in cells.items():

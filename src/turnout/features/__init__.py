@@ -3,4 +3,4 @@
 from turnout.features.extract import EXPECTED_OUTPUT_TOKENS, extract, prompt_texts
 from turnout.features.tokens import count
 
-__all__ = ["EXPECTED_OUTPUT_TOKENS", "count", "extract", "prompt_texts", "tokenizer"]
+__all__ = ["EXPECTED_OUTPUT_TOKENS", "count", "extract", "prompt_texts"]

@@ -13,7 +13,7 @@ from turnout.core import STORED_PREFIX, Caller
 from turnout.core.caller import hashed
 from turnout.core.hosts import LOOPBACK
 from turnout.gateway.cors import Origins
-from turnout.gateway.problem import Problem
+from turnout.gateway.problem import Problem, bad_request
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 ADMIN_PATHS = ("/v1/keys", "/v1/keys/", "/v1/budgets/")
@@ -69,7 +69,9 @@ class Access:
             return ANYONE
         host = _host(headers.get(b"host", b""))
         if b"origin" in headers and not self._same_origin(headers, host):
-            return _denied(403, "calls from pages of other origins are not taken", "origin")
+            return bad_request(
+                "calls from pages of other origins are not taken", status=403, code="origin"
+            )
         admins = path.startswith(ADMIN_PATHS) or (path == _BUDGETS and method != "GET")
         keyless = self._keyless and self.local and not stored.has_keys
         if keyless and not admins and not _made(headers):
@@ -91,9 +93,9 @@ class Access:
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
             message = "send a valid key as 'Authorization: Bearer KEY', 'x-api-key' or 'api-key'"
-            return _denied(401, message, "invalid_api_key")
+            return bad_request(message, status=401, code="invalid_api_key")
         if admins and not found.admin:
-            return _denied(403, "this takes an administrator's key", "admin_only")
+            return bad_request("this takes an administrator's key", status=403, code="admin_only")
         return found
 
 
@@ -121,9 +123,6 @@ def _host(value: bytes) -> str:
     return text.partition(":")[0]
 
 
-def _denied(status: int, message: str, code: str) -> Problem:
-    kind = "authentication_error" if status == 401 else "permission_error"
-    return Problem(status=status, type=kind, code=code, message=message)
-
-
-_ELSEWHERE = _denied(403, "without keys only http://localhost and 127.0.0.1 serve", "host")
+_ELSEWHERE = bad_request(
+    "without keys only http://localhost and 127.0.0.1 serve", status=403, code="host"
+)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from turnout.core import Caller, InvalidRequest, Standing
+from turnout.core import Caller, InvalidRequest, Standing, json_object
 from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
 from turnout.gateway.dialects import ApiDialect
@@ -139,21 +139,20 @@ def concerns(standing: Standing, caller: Caller) -> bool:
 
 def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
     """A key's fields, each of its type. Raises InvalidRequest."""
-    if not isinstance(payload, Mapping):
-        raise InvalidRequest("the request body must be a JSON object", field="body")
-    for name, value in payload.items():
+    told = json_object(payload)
+    for name, value in told.items():
         if name not in known:
             use = ", ".join(sorted(known))
             raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key here; use {use}")
         kind = known[name]
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
             raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)
-    models, budgets = payload.get("models") or (), payload.get("budgets") or ()
+    models, budgets = told.get("models") or (), told.get("budgets") or ()
     if not all(isinstance(model, str) for model in models):
         raise InvalidRequest("models must be a list of names", field="models")
     if not all(isinstance(budget, Mapping) for budget in budgets):
         raise InvalidRequest("budgets must be a list of objects", field="budgets")
-    return {name: value for name, value in payload.items() if value is not None}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _child_of(caller: Caller, parent: str | None) -> str:

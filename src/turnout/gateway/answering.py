@@ -14,14 +14,14 @@ from msgspec import Struct, field, structs
 from turnout.core import Chunk, Delta, RouterError, Usage
 from turnout.gateway.dialects import About, ApiDialect, Inbound, StreamWriter
 from turnout.gateway.dialects.words import in_words_of
-from turnout.gateway.exchange import JSON, Exchange, Headers
+from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import attempts_of, decision_headers, left_out_header
 from turnout.runtime import Walk, failure, refusal
 
 _EVENTS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+    EVENTS,
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]

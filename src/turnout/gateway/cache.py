@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from turnout.core import Caller
-from turnout.gateway.exchange import Exchange, Headers
+from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.inbound import SAYING_CLASS
 from turnout.gateway.says import attempts_of, decision_headers, left_out_header
 from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
-_JSON = b"application/json"
-_EVENTS = b"text/event-stream; charset=utf-8"
 
 
 class Kept(NamedTuple):
@@ -133,7 +131,7 @@ def _why(walk: Walk, model: str) -> Headers:
 async def replay(kept: Kept, out: Exchange) -> None:
     """Send a kept answer, marked as one that cost nothing."""
     headers: Headers = [
-        (b"content-type", _EVENTS if kept.stream else _JSON),
+        EVENTS if kept.stream else JSON,
         (b"x-turnout-cache", b"hit"),
         *kept.says,
         (_COST, b"0"),

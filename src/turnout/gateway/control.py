@@ -3,10 +3,9 @@
 Invariant: nothing here calls a model. This module does not know HTTP.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from turnout.core import AUTO, InvalidRequest
+from turnout.core import AUTO, InvalidRequest, json_object
 from turnout.core.feedback import checked_feedback
 from turnout.decision import reaching
 from turnout.runtime import Engine
@@ -50,12 +49,11 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
     """A feedback body's decision id and what it says. Raises InvalidRequest."""
-    if not isinstance(payload, Mapping):
-        raise InvalidRequest("the request body must be a JSON object", field="body")
-    ident = payload.get("decision_id")
+    told = json_object(payload)
+    ident = told.get("decision_id")
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")
-    said = payload.get("metric"), payload.get("value"), payload.get("source", "user")
+    said = told.get("metric"), told.get("value"), told.get("source", "user")
     metric, value, source = checked_feedback(*said)
     return ident, {"metric": metric, "value": value, "source": source}
 

@@ -13,6 +13,7 @@ Header = tuple[bytes, bytes]
 Headers = list[Header]
 
 JSON: Header = (b"content-type", b"application/json")
+EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 _CHUNKED: Header = (b"transfer-encoding", b"chunked")
 _CLOSE: Header = (b"connection", b"close")
 
@@ -122,7 +123,7 @@ class Exchange:
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole response."""
         head = self._headed(status, headers, (b"content-length", b"%d" % len(body)))
-        self._finish()
+        self.finished = True
         if self.method == "HEAD":
             body = b""
         if self.copy is not None:
@@ -146,7 +147,7 @@ class Exchange:
         if self.copy is not None:
             self.copy.append(data)
         last = self._framed(data) if data else self._taken_head()
-        self._finish()
+        self.finished = True
         await self._send(last + b"0\r\n\r\n" if self._chunked else last)
         self._link.done(self)
 
@@ -207,9 +208,6 @@ class Exchange:
     def _taken_head(self) -> bytes:
         head, self._head = self._head, None
         return head or b""
-
-    def _finish(self) -> None:
-        self.finished = True
 
     async def _send(self, data: bytes) -> None:
         waiting = self._link.write(data)

@@ -44,6 +44,27 @@ WAIT_S = 1.0
 
 _LOG = logging.getLogger("turnout.gateway")
 _KEY = re.compile(rb"[!-~]{1,%d}" % MOST_CHARACTERS)
+_UNUSABLE = bad_request(
+    f"Idempotency-Key must be 1 to {MOST_CHARACTERS} visible ASCII characters",
+    code="invalid_idempotency_key",
+)
+_OTHER_REQUEST = bad_request(
+    "this Idempotency-Key was used for another request; give each request its own",
+    status=422,
+    code="idempotency_key_reused",
+)
+_OF_ANOTHER_SECRET = bad_request(
+    "this request was carried out before the key was rotated, and its answer opens with that "
+    "secret alone; send another Idempotency-Key to have it carried out again",
+    status=409,
+    code="idempotency_key_rotated",
+)
+_UNDER_WAY = Problem(
+    status=409,
+    code="idempotency_key_in_use",
+    message="a request with this Idempotency-Key is under way; try again after Retry-After",
+    retry_after_s=WAIT_S,
+)
 _COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
 
 
@@ -76,7 +97,7 @@ class Once:
     ) -> None:
         given = arrival.headers[HEADER]
         if not _KEY.fullmatch(given):
-            raise Refused(_unusable())
+            raise Refused(_UNUSABLE)
         key = sealing_key(given_key(arrival.headers), given)
         asked = [arrival.path, said(arrival.headers), await self._read(arrival)]
         claim = Claim(
@@ -90,13 +111,13 @@ class Once:
         if prior is None:
             await _Run(replays, claim, key).run(handler, dialect, arrival, out)
         elif prior.print != claim.print:
-            raise Refused(_other_request())
+            raise Refused(_OTHER_REQUEST)
         elif prior.answer is None:
-            raise Refused(_under_way())
+            raise Refused(_UNDER_WAY)
         else:
             answer = await asyncio.to_thread(unseal, prior.answer, key)
             if answer is None:
-                raise Refused(_of_another_secret())
+                raise Refused(_OF_ANOTHER_SECRET)
             await _replay(answer, out)
 
 
@@ -155,31 +176,3 @@ async def _replay(answer: Answer, out: Exchange) -> None:
         await out.end(answer.body)
     else:
         await out.whole(answer.status, headers, answer.body)
-
-
-def _unusable() -> Problem:
-    message = f"Idempotency-Key must be 1 to {MOST_CHARACTERS} visible ASCII characters"
-    return bad_request(message, code="invalid_idempotency_key")
-
-
-def _other_request() -> Problem:
-    message = "this Idempotency-Key was used for another request; give each request its own"
-    return bad_request(message, status=422, code="idempotency_key_reused")
-
-
-def _of_another_secret() -> Problem:
-    message = (
-        "this request was carried out before the key was rotated, and its answer opens with that "
-        "secret alone; send another Idempotency-Key to have it carried out again"
-    )
-    return bad_request(message, status=409, code="idempotency_key_rotated")
-
-
-def _under_way() -> Problem:
-    return Problem(
-        status=409,
-        type="invalid_request_error",
-        code="idempotency_key_in_use",
-        message="a request with this Idempotency-Key is under way; try again after Retry-After",
-        retry_after_s=WAIT_S,
-    )

@@ -54,7 +54,8 @@ def configure(level: str = "INFO") -> None:
 def access(request_id: str, path: str, status: int, seconds: float) -> None:
     """A request that came to its end."""
     if _LOG.isEnabledFor(logging.DEBUG):
-        fields = {"request": request_id, "path": path, "status": status, "ms": _ms(seconds)}
+        taken = round(1e3 * seconds, 2)
+        fields = {"request": request_id, "path": path, "status": status, "ms": taken}
         _LOG.debug("request", extra={"fields": fields})
 
 
@@ -123,7 +124,3 @@ def scan_fields(scan: Scan) -> dict[str, Any]:
         "unsafe": scan.unsafe,
         "blocked": scan.blocked,
     }
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1e3, 2)

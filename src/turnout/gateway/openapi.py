@@ -8,22 +8,20 @@ from typing import Any
 from turnout import __version__
 from turnout.core.feedback import LONGEST_METRIC, MOST_VALUE, SOURCES
 from turnout.gateway.idempotency import MOST_CHARACTERS, PATHS, ROTATE
-from turnout.gateway.openapi_answers import SCHEMAS, responses
+from turnout.gateway.openapi_answers import SCHEMAS, an_object, responses
 from turnout.gateway.openapi_headers import parameters
 
-_CHAT_MESSAGE = {
-    "type": "object",
-    "required": ["role"],
-    "properties": {
-        "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
+_CHAT_MESSAGE = an_object(
+    {"role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]}},
+    {
         "content": {
             "anyOf": [
                 {"type": ["string", "null"]},
                 {"type": "array", "items": {"type": "object"}},
             ]
-        },
+        }
     },
-}
+)
 _MODEL = {
     "type": "string",
     "minLength": 1,
@@ -31,26 +29,15 @@ _MODEL = {
     "description": "auto, an intent, a policy, or a model, which bypasses routing",
 }
 _COMMON = {"model": _MODEL, "stream": {"type": "boolean"}}
-_PROPERTIES = {
-    **_COMMON,
-    "messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE},
-    "max_tokens": {"type": "integer", "minimum": 1},
-    "tools": {"type": "array", "items": {"type": "object"}},
-}
-_CHAT = {"type": "object", "required": ["messages"], "properties": _PROPERTIES}
-_MESSAGES = {
-    "type": "object",
-    "required": ["messages", "max_tokens"],
-    "properties": _PROPERTIES,
-}
-_RESPONSES = {
-    "type": "object",
-    "required": ["input"],
-    "properties": {
+_SAID = {"messages": {"type": "array", "minItems": 1, "items": _CHAT_MESSAGE}}
+_CAP = {"max_tokens": {"type": "integer", "minimum": 1}}
+_TOOLS = {"tools": {"type": "array", "items": {"type": "object"}}}
+_CHAT = an_object(_SAID, {**_COMMON, **_CAP, **_TOOLS})
+_MESSAGES = an_object({**_SAID, **_CAP}, {**_COMMON, **_TOOLS})
+_RESPONSES = an_object(
+    {"input": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}},
+    {
         **_COMMON,
-        "input": {
-            "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}],
-        },
         "previous_response_id": {
             "type": ["string", "null"],
             "description": "an answer of the last day, on which this one follows",
@@ -61,60 +48,51 @@ _RESPONSES = {
             "description": "whether a later request may name the answer",
         },
     },
-}
+)
 _TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
 _TEXT = {"type": "string", "minLength": 1}
-_EMBEDDINGS = {
-    "type": "object",
-    "required": ["input"],
-    "properties": {
-        "model": {"type": "string", "minLength": 1, "description": "a model of kind embedding"},
-        "input": {
-            "anyOf": [
-                _TEXT,
-                _TOKENS,
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 2048,
-                    "items": {"anyOf": [_TEXT, _TOKENS]},
-                },
-            ]
-        },
+_SEVERAL = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 2048,
+    "items": {"anyOf": [_TEXT, _TOKENS]},
+}
+_EMBEDDINGS = an_object(
+    {"input": {"anyOf": [_TEXT, _TOKENS, _SEVERAL]}},
+    {
+        "model": {**_TEXT, "description": "a model of kind embedding"},
         "dimensions": {"type": "integer", "minimum": 1},
         "encoding_format": {"enum": ["float", "base64"]},
     },
-}
-_FEEDBACK = {
-    "type": "object",
-    "required": ["decision_id", "metric", "value"],
-    "properties": {
+)
+_NAMED = {**_TEXT, "maxLength": 64}
+_FEEDBACK = an_object(
+    {
         "decision_id": {"type": "string"},
-        "metric": {"type": "string", "minLength": 1, "maxLength": LONGEST_METRIC},
+        "metric": {**_TEXT, "maxLength": LONGEST_METRIC},
         "value": {"type": ["number", "boolean"], "minimum": -MOST_VALUE, "maximum": MOST_VALUE},
-        "source": {"enum": [*SOURCES]},
     },
-}
+    {"source": {"enum": [*SOURCES]}},
+)
 # A body of any of the three chat dialects.
 _ROUTED = {"anyOf": [_CHAT, _RESPONSES]}
-_BUDGET = {
-    "type": "object",
-    "required": ["per", "window"],
-    "properties": {
+_BUDGET = an_object(
+    {
         "per": {"enum": ["all", "team", "key", "session", "model"]},
-        "name": {"type": "string", "minLength": 1},
         "window": {"enum": ["minute", "hour", "day", "week", "month", "total"]},
+    },
+    {
+        "name": _TEXT,
         "usd": {"type": "number", "minimum": 0},
         "requests": {"type": "integer", "minimum": 0},
         "tokens": {"type": "integer", "minimum": 0},
         "when_full": {"enum": ["refuse", "cheaper"]},
     },
-}
-_KEY = {
-    "type": "object",
-    "required": ["name"],
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 64},
+)
+_NAME = an_object({"name": _NAMED})
+_KEY = an_object(
+    {"name": _NAMED},
+    {
         "team": {"type": "string"},
         "parent": {"type": "string"},
         "admin": {"type": "boolean"},
@@ -122,16 +100,8 @@ _KEY = {
         "expires_in_s": {"type": "integer", "minimum": 1},
         "budgets": {"type": "array", "items": {"type": "object"}},
     },
-}
-_NAME = {
-    "type": "object",
-    "required": ["name"],
-    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 64}},
-}
-_ROTATE = {
-    "type": "object",
-    "properties": {"overlap_s": {"type": "integer", "minimum": 0, "maximum": 2_592_000}},
-}
+)
+_ROTATE = an_object({}, {"overlap_s": {"type": "integer", "minimum": 0, "maximum": 2_592_000}})
 _ONCE = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -156,34 +126,19 @@ _TABLE: tuple[_Row, ...] = (
     ("post", "/v1/feedback", "giveFeedback", "How good an answer was", _FEEDBACK),
     ("get", "/v1/keys", "listKeys", "Every key, without its secret; for administrators", None),
     ("post", "/v1/keys", "createKey", "A new key, shown once; for administrators", _KEY),
-    (
-        "delete",
-        "/v1/keys/{id}",
-        "revokeKey",
-        "Revokes a key and its children; for administrators",
-        None,
-    ),
+    ("delete", "/v1/keys/{id}", "revokeKey",
+     "Revokes a key and its children; for administrators", None),
     ("patch", "/v1/keys/{id}", "renameKey", "Renames a key; for administrators", _NAME),
-    (
-        "post",
-        "/v1/keys/{id}/rotate",
-        "rotateKey",
-        "A key's new secret, shown once; for administrators",
-        _ROTATE,
-    ),
-    (
-        "get",
-        "/v1/budgets",
-        "listBudgets",
-        "Where the caller's budgets stand; for administrators all",
-        None,
-    ),
+    ("post", "/v1/keys/{id}/rotate", "rotateKey",
+     "A key's new secret, shown once; for administrators", _ROTATE),
+    ("get", "/v1/budgets", "listBudgets",
+     "Where the caller's budgets stand; for administrators all", None),
     ("post", "/v1/budgets", "setBudget", "Sets a budget; for administrators", _BUDGET),
     ("delete", "/v1/budgets/{id}", "removeBudget", "Removes a budget; for administrators", None),
     ("get", "/healthz", "health", "Whether the process serves", None),
     ("get", "/readyz", "readiness", "Whether requests can be taken", None),
     ("get", "/metrics", "metrics", "Prometheus metrics", None),
-)
+)  # fmt: skip
 
 
 def document() -> dict[str, Any]:

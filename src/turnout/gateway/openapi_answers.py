@@ -11,13 +11,10 @@ from turnout.gateway.openapi_headers import headers
 Schema = dict[str, Any]
 
 
-def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> Schema:
+def an_object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> Schema:
     """An object that has at least these fields."""
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **(optional or {})},
-    }
+    needs = {"required": list(required)} if required else {}
+    return {"type": "object", **needs, "properties": {**required, **(optional or {})}}
 
 
 def _list(items: Schema) -> Schema:
@@ -34,7 +31,7 @@ _NUMBER: Schema = {"type": "number"}
 _MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 
-_ATTEMPT = _object(
+_ATTEMPT = an_object(
     {"model": _TEXT, "provider": _TEXT, "status": {"enum": ["ok", "failed", "cancelled"]}},
     {
         "error": _MAYBE_TEXT,
@@ -44,25 +41,25 @@ _ATTEMPT = _object(
         "latency_ms": _NUMBER,
     },
 )
-_TOOL_CALL = _object(
-    {"id": _TEXT, "type": _TEXT, "function": _object({"name": _TEXT, "arguments": _TEXT})}
+_TOOL_CALL = an_object(
+    {"id": _TEXT, "type": _TEXT, "function": an_object({"name": _TEXT, "arguments": _TEXT})}
 )
-_MESSAGE = _object(
+_MESSAGE = an_object(
     {"role": {"const": "assistant"}},
     {"content": _MAYBE_TEXT, "refusal": _MAYBE_TEXT, "tool_calls": _list(_TOOL_CALL)},
 )
-_EMBEDDING = _object(
+_EMBEDDING = an_object(
     {
         "object": {"const": "embedding"},
         "index": _COUNT,
         "embedding": {"anyOf": [_list(_NUMBER), _TEXT]},
     }
 )
-_MODEL = _object(
+_MODEL = an_object(
     {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT},
     {"model": _TEXT, "kind": {"enum": ["chat", "embedding"]}, "context_window": _COUNT},
 )
-_CANDIDATE = _object(
+_CANDIDATE = an_object(
     {"deployment": _TEXT, "model": _TEXT, "excluded": _MAYBE_TEXT, "reason": _TEXT},
     {
         "cost_pico_usd": {"type": ["integer", "null"]},
@@ -73,73 +70,73 @@ _CANDIDATE = _object(
         "propensity": _NUMBER,
     },
 )
-_ROUTE = _object(
+_ROUTE = an_object(
     {"deployment": _TEXT, "model": _TEXT, "provider": _TEXT, "role": _TEXT, "ordinal": _COUNT}
 )
 
 SCHEMAS: dict[str, Schema] = {
-    "Error": _object(
+    "Error": an_object(
         {
-            "error": _object(
+            "error": an_object(
                 {"message": _TEXT, "type": _TEXT, "code": _TEXT, "param": _MAYBE_TEXT},
                 {"attempts": _list(_ATTEMPT)},
             )
         }
     ),
-    "MessagesError": _object(
+    "MessagesError": an_object(
         {
             "type": {"const": "error"},
             "request_id": _TEXT,
-            "error": _object(
+            "error": an_object(
                 {"type": _TEXT, "message": _TEXT, "code": _TEXT}, {"attempts": _list(_ATTEMPT)}
             ),
         }
     ),
-    "ChatCompletion": _object(
+    "ChatCompletion": an_object(
         {
             "id": _TEXT,
             "object": {"const": "chat.completion"},
             "created": _COUNT,
             "model": _TEXT,
             "choices": _list(
-                _object({"index": _COUNT, "message": _MESSAGE, "finish_reason": _MAYBE_TEXT})
+                an_object({"index": _COUNT, "message": _MESSAGE, "finish_reason": _MAYBE_TEXT})
             ),
         },
         {"usage": {"type": ["object", "null"]}},
     ),
-    "Message": _object(
+    "Message": an_object(
         {
             "id": _TEXT,
             "type": {"const": "message"},
             "role": {"const": "assistant"},
             "model": _TEXT,
-            "content": _list(_object({"type": _TEXT})),
+            "content": _list(an_object({"type": _TEXT})),
             "stop_reason": _MAYBE_TEXT,
-            "usage": _object({"input_tokens": _COUNT, "output_tokens": _COUNT}),
+            "usage": an_object({"input_tokens": _COUNT, "output_tokens": _COUNT}),
         }
     ),
-    "ModelResponse": _object(
+    "ModelResponse": an_object(
         {
             "id": _TEXT,
             "object": {"const": "response"},
             "created_at": _COUNT,
             "status": {"enum": ["completed", "incomplete", "failed", "in_progress"]},
             "model": _TEXT,
-            "output": _list(_object({"type": _TEXT})),
+            "output": _list(an_object({"type": _TEXT})),
         }
     ),
-    "Embeddings": _object(
+    "Embeddings": an_object(
         {
             "object": {"const": "list"},
             "model": _TEXT,
             "data": _list(_EMBEDDING),
-            "usage": _object({"prompt_tokens": _COUNT, "total_tokens": _COUNT}),
+            "usage": an_object({"prompt_tokens": _COUNT, "total_tokens": _COUNT}),
         }
     ),
     "Model": _MODEL,
-    "Models": _object({"object": {"const": "list"}, "data": _list(_MODEL)}),
-    "Tokens": _object({"input_tokens": _COUNT}),
-    "Decision": _object(
+    "Models": an_object({"object": {"const": "list"}, "data": _list(_MODEL)}),
+    "Tokens": an_object({"input_tokens": _COUNT}),
+    "Decision": an_object(
         {
             "id": _TEXT,
             "request_id": _TEXT,
@@ -154,9 +151,11 @@ SCHEMAS: dict[str, Schema] = {
         },
         {"attempts": _list({"type": "object"}), "cost_usd": _MAYBE_NUMBER},
     ),
-    "Feedback": _object({"decision_id": _TEXT, "metric": _TEXT, "value": _NUMBER, "source": _TEXT}),
-    "Health": _object({"status": {"const": "ok"}}),
-    "Readiness": _object({"status": _TEXT, "models": _list(_TEXT)}),
+    "Feedback": an_object(
+        {"decision_id": _TEXT, "metric": _TEXT, "value": _NUMBER, "source": _TEXT}
+    ),
+    "Health": an_object({"status": {"const": "ok"}}),
+    "Readiness": an_object({"status": _TEXT, "models": _list(_TEXT)}),
 }
 
 _ANSWERS = {

@@ -18,6 +18,9 @@ from turnout.runtime import worked
 
 _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
+_NO_DECISION = bad_request(
+    "no such decision in the ledger or among the recent ones", status=404, code="not_found"
+)
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -85,14 +88,14 @@ class OwnApi:
         recent = self._recent.record(ident, arrival.tenant)
         record = merged(recent, await arrival.engine.recorded(ident, arrival.tenant))
         if record is None:
-            raise _no_decision()
+            raise Refused(_NO_DECISION)
         await send(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._read(arrival))
         kept = await arrival.engine.judged(ident, said, arrival.tenant)
         if not self._recent.judge(ident, said, arrival.tenant) and not kept:
-            raise _no_decision()
+            raise Refused(_NO_DECISION)
         await send(out, {"decision_id": ident, **said})
 
     async def _health(self, arrival: Arrival, out: Exchange) -> None:
@@ -112,8 +115,3 @@ class OwnApi:
     async def _openapi(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         await send(out, document())
-
-
-def _no_decision() -> Refused:
-    message = "no such decision in the ledger or among the recent ones"
-    return Refused(bad_request(message, status=404, code="not_found"))

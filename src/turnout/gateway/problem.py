@@ -43,15 +43,23 @@ _GIVEN = frozenset({"not_allowed", "denied", "no_key"})
 _LONGEST_WAIT_S = 60.0
 
 
+# What OpenAI calls a failure of a status; any other is the request's fault, or from 500 on ours.
+_TYPES = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One failure for the caller. ``type`` and ``code`` are OpenAI's words; ``param`` a field.
+    """One failure for the caller. ``code`` is OpenAI's word for it; ``param`` a field.
 
     ``allow`` lists the methods of a path that was asked with another one.
     """
 
     status: int
-    type: str
     code: str
     message: str
     param: str | None = None
@@ -59,6 +67,12 @@ class Problem:
     attempts: tuple[Outcome, ...] = ()
     budgets: tuple[Standing, ...] = ()
     allow: str = ""
+
+    @property
+    def type(self) -> str:
+        """OpenAI's word for failures of this status."""
+        usual = "api_error" if self.status >= 500 else "invalid_request_error"
+        return _TYPES.get(self.status, usual)
 
     @property
     def retryable(self) -> bool:
@@ -81,34 +95,29 @@ class Problem:
 
     def more(self) -> dict[str, Any]:
         """Every attempt, and the budgets that are full with their numbers, for the error body."""
-        found: dict[str, Any] = {"attempts": self.attempts_body()}
+        found: dict[str, Any] = {"attempts": [_attempt(one) for one in self.attempts]}
         if self.budgets:
             found["budgets"] = [standing.as_dict() for standing in self.budgets]
         return found
 
-    def attempts_body(self) -> list[dict[str, Any]]:
-        """Every attempt, in order, for the error body."""
-        return [_attempt(outcome) for outcome in self.attempts]
 
-
-_OF_CLASS: tuple[tuple[type[RouterError], int, str, str], ...] = (
-    (NotFound, 404, "invalid_request_error", "not_found"),
-    (InvalidRequest, 400, "invalid_request_error", "invalid_request"),
-    (ContextLengthExceeded, 400, "invalid_request_error", _TOO_LONG),
-    (ContentFiltered, 400, "invalid_request_error", "content_filter"),
-    (RateLimited, 429, "rate_limit_error", "rate_limit_exceeded"),
+_OF_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (
+    (NotFound, 404, "not_found"),
+    (InvalidRequest, 400, "invalid_request"),
+    (ContextLengthExceeded, 400, _TOO_LONG),
+    (ContentFiltered, 400, "content_filter"),
+    (RateLimited, 429, "rate_limit_exceeded"),
     # The provider refused the gateway's key, not the caller's: a 401 would blame the wrong one.
-    (Unauthorized, 502, "api_error", "provider_refused_key"),
-    (Timeout, 504, "api_error", "timeout"),
-    (Unavailable, 502, "api_error", "provider_unavailable"),
-    (BadResponse, 502, "api_error", "bad_provider_response"),
-    (ConfigError, 500, "api_error", "configuration"),
+    (Unauthorized, 502, "provider_refused_key"),
+    (Timeout, 504, "timeout"),
+    (Unavailable, 502, "provider_unavailable"),
+    (BadResponse, 502, "bad_provider_response"),
+    (ConfigError, 500, "configuration"),
 )
 
 
 _UNRECORDED = Problem(
     status=503,
-    type="api_error",
     code="ledger_unavailable",
     message="the ledger cannot be used now, so nothing may be spent; the gateway's log says why",
     retry_after_s=DEFAULT_WAIT_S,
@@ -131,23 +140,16 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
     if isinstance(error, AllRoutesFailed):
         return _all_failed(error)
     if isinstance(error, InvalidRequest) and error.field == "model":
-        return Problem(
-            status=404,
-            type="invalid_request_error",
-            code="model_not_found",
-            message=str(error),
-            param="model",
-        )
+        return Problem(status=404, code="model_not_found", message=str(error), param="model")
     if isinstance(error, LedgerError):
         # Where it is, and what its server says, is no caller's to know.
         return _UNRECORDED
-    status, kind, code = next(
-        (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "api_error", "internal")
+    status, code = next(
+        (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "internal")
     )
     fault = error.fault if isinstance(error, ProviderError) else None
     return Problem(
         status=status,
-        type=kind,
         code=code,
         message=str(error),
         param=getattr(error, "field", None),
@@ -166,7 +168,6 @@ def _over_budget(error: BudgetExceeded) -> Problem:
         wait = max(0.0, max(ms for ms in resets if ms is not None) / 1e3 - time.time())
     return Problem(
         status=429 if rates else 402,
-        type="rate_limit_error" if rates else "insufficient_quota",
         code="rate_limit_exceeded" if rates else "budget_exceeded",
         message=str(error),
         retry_after_s=wait,
@@ -189,16 +190,14 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
     if kinds == {"not_allowed"}:
         return Problem(
             status=403,
-            type="permission_error",
             code="model_not_allowed",
             message="this key may not use that model; GET /v1/models lists those it may",
             param="model",
         )
     if kinds == {"no_key"}:
-        return Problem(status=503, type="api_error", code="no_key", message=str(error))
+        return Problem(status=503, code="no_key", message=str(error))
     return Problem(
         status=400,
-        type="invalid_request_error",
         code=_TOO_LONG if kinds - _GIVEN == {"window_exceeded"} else "no_eligible_model",
         message=str(error),
     )
@@ -210,7 +209,6 @@ def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Pr
     waits = [why.wait_s for why in for_now if why.wait_s is not None]
     return Problem(
         status=429 if limited else 503,
-        type="rate_limit_error" if limited else "api_error",
         code="rate_limit_exceeded" if limited else "all_models_cooling_down",
         message=str(error),
         retry_after_s=max(DEFAULT_WAIT_S, min(waits)) if waits else None,
@@ -218,11 +216,11 @@ def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Pr
 
 
 # What a failure is where all models failed alike.
-_OF_ALL: Mapping[FaultKind, tuple[int, str, str]] = {
-    "rate_limited": (429, "rate_limit_error", "rate_limit_exceeded"),
-    "timeout": (504, "api_error", "timeout"),
-    "context_length_exceeded": (400, "invalid_request_error", _TOO_LONG),
-    "invalid_request": (400, "invalid_request_error", "invalid_request"),
+_OF_ALL: Mapping[FaultKind, tuple[int, str]] = {
+    "rate_limited": (429, "rate_limit_exceeded"),
+    "timeout": (504, "timeout"),
+    "context_length_exceeded": (400, _TOO_LONG),
+    "invalid_request": (400, "invalid_request"),
 }
 
 
@@ -231,12 +229,11 @@ def _all_failed(error: AllRoutesFailed) -> Problem:
     faults = [o.error for o in error.outcomes if o.error]
     kinds = {fault.kind for fault in faults}
     kinds = kinds - {"invalid_request"} or kinds
-    status, kind, code = 502, "api_error", "all_models_failed"
+    status, code = 502, "all_models_failed"
     if len(kinds) == 1:
-        status, kind, code = _OF_ALL.get(kinds.pop(), (status, kind, code))
+        status, code = _OF_ALL.get(kinds.pop(), (status, code))
     return Problem(
         status=status,
-        type=kind,
         code=code,
         message=str(error),
         retry_after_s=_wait(status, faults),
@@ -268,12 +265,12 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
 
 def bad_request(message: str, *, status: int = 400, code: str = "invalid_request") -> Problem:
     """A request that was refused before it was read as one."""
-    return Problem(status=status, type="invalid_request_error", code=code, message=message)
+    return Problem(status=status, code=code, message=message)
 
 
 def broken_off(message: str) -> Problem:
     """An answer that cannot be finished."""
-    return Problem(status=502, type="api_error", code="bad_provider_response", message=message)
+    return Problem(status=502, code="bad_provider_response", message=message)
 
 
 def wrong_method(path: str, method: str, takes: str) -> Problem:
@@ -287,7 +284,6 @@ def shed() -> Problem:
     """Too many requests at a time."""
     return Problem(
         status=503,
-        type="api_error",
         code="overloaded",
         message="the gateway is at its limit of requests; try again after Retry-After",
         retry_after_s=DEFAULT_WAIT_S,
@@ -298,7 +294,6 @@ def internal() -> Problem:
     """A fault of the gateway's own; its details are in the log, not in the answer."""
     return Problem(
         status=500,
-        type="api_error",
         code="internal",
         message="the gateway failed on this request; its log has the details under this request id",
     )

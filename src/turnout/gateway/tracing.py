@@ -33,7 +33,6 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 _PROTOCOL = "http/protobuf"
 _LOG = logging.getLogger("turnout.gateway")
-_OPERATIONS = {"embeddings": "embeddings"}
 _LONGEST_NAME = 128
 
 Attributes = dict[str, Any]
@@ -64,10 +63,8 @@ def asked_by(environ: Mapping[str, str]) -> bool:
     Source: opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables.
     """
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter not in (
-        "",
-        "otlp",
-    ):
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled or exporter not in ("", "otlp"):
         return False
     return exporter == "otlp" or any(environ.get(name, "").strip() for name in _ENDPOINTS)
 
@@ -117,7 +114,7 @@ class Traces:
 
         carrier = TraceContextTextMapPropagator()
         began_ns = time.time_ns()
-        operation = _OPERATIONS.get(request.dialect, "chat")
+        operation = "embeddings" if request.dialect == "embeddings" else "chat"
         span = self._tracer.start_span(
             operation,
             context=carrier.extract(request.tags),
@@ -134,6 +131,9 @@ class Traces:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))
             raise
+        else:
+            if traced.walk is not None and not traced.walk.complete:
+                span.set_attribute("error.type", _failure_of(traced.walk))
         finally:
             if traced.walk is not None:
                 self._walk(span, traced.walk, began_ns, operation, request.model)
@@ -232,6 +232,12 @@ def _answered(walk: Walk) -> Attributes:
     found["gen_ai.response.model"] = final.model
     found["turnout.answer.stopped"] = walk.stopped is not None or None
     return _known(found)
+
+
+def _failure_of(walk: Walk) -> str:
+    """What the last call came to, where the request came to no answer."""
+    last = walk.outcomes[-1]
+    return last.error.kind if last.error is not None else last.status
 
 
 def _called(outcome: Outcome, operation: str) -> Attributes:

@@ -11,7 +11,7 @@ import orjson
 
 from turnout.core import Chunk, Fault
 from turnout.providers.errors import classify, error_in, read_error
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed
 from turnout.providers.scrub import scrub
 
 

@@ -11,8 +11,7 @@ import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.providers.anthropic_usage import anthropic_usage
-from turnout.providers.fields import any_text
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed, any_text
 from turnout.providers.signatures import marked, told
 
 FINISH_REASONS = {

@@ -17,21 +17,18 @@ class UnknownEncoding(Exception):
     """The answer is compressed in a way that was not asked for."""
 
 
-def inflater(encoding: str) -> Inflate:
+def inflater(encoding: str) -> Inflate | None:
     """A function from pieces of a body to pieces of at most 64 KiB of what it decompresses to.
 
-    ``encoding`` is a Content-Encoding. Raises UnknownEncoding; the function raises zlib.error.
+    None where ``encoding``, a Content-Encoding, says that nothing is compressed. Raises
+    UnknownEncoding; the function raises zlib.error.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
-        return _as_it_is
+        return None
     if name in ("gzip", "x-gzip", "deflate"):
         return _Inflater().feed
     raise UnknownEncoding(name)
-
-
-def _as_it_is(data: bytes) -> Iterator[bytes]:
-    yield data
 
 
 class _Inflater:

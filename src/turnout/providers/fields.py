@@ -6,10 +6,12 @@ This module does not know which provider it is.
 
 from typing import Any
 
-from turnout.providers.openai_chunks import Malformed
-
 # What reading a value of another type than expected raises.
 MISTYPED = (AttributeError, LookupError, TypeError)
+
+
+class Malformed(Exception):
+    """The payload is no answer; the message says what is wrong with it."""
 
 
 def an_object(value: object) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def an_object(value: object) -> dict[str, Any]:
 def an_index(value: object) -> int:
     """The value, which counts from 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise Malformed("an index is no count")
+        raise Malformed("an index is not a whole number")
     return value
 
 

@@ -56,7 +56,8 @@ class LlamaEngine:
         try:
             server.handle_chat_completions(_request(body), on_chunk)
         except (ValueError, RuntimeError) as error:
-            emit(_refusal(str(error)))
+            fault = {"message": str(error), "type": "invalid_request_error", "code": 400}
+            emit({"error": fault})
 
     def _loaded(self) -> Any:
         if self._server is None:
@@ -131,7 +132,3 @@ def _clean(chunk: Mapping[str, Any], name: str) -> dict[str, Any]:
     if usage:
         kept["usage"] = {k: v for k, v in usage.items() if k != "prompt_tokens_details"}
     return {**kept, "model": name}
-
-
-def _refusal(message: str) -> dict[str, Any]:
-    return {"error": {"message": message, "type": "invalid_request_error", "code": 400}}

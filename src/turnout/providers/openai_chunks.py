@@ -10,13 +10,10 @@ from typing import Any, Literal
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
+from turnout.providers.fields import Malformed, an_index
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
-
-
-class Malformed(Exception):
-    """The payload is not an OpenAI answer; the message says what is wrong with it."""
 
 
 # Why a provider ended an answer that is none: OpenRouter's, DeepSeek's and Z.ai's words.
@@ -109,8 +106,4 @@ def _text(value: object, what: str) -> str:
 
 
 def _index(value: object, place: int) -> int:
-    if value is None:
-        return place
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise Malformed("an index is not a whole number")
-    return value
+    return place if value is None else an_index(value)

@@ -8,12 +8,14 @@ This module does not know connections, clocks or prices.
 
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Fault, Request
 from turnout.core.vectors import floats_of
-from turnout.providers.answer_body import read_answer
+from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import DiscreetCodec, dump, headers_of
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.protocol import WireRequest
 from turnout.providers.scrub import secrets_of
@@ -46,6 +48,21 @@ class OpenAIEmbeddingsCodec(DiscreetCodec):
     def decoder(self) -> OpenAIStreamDecoder:
         """Embeddings are never streamed."""
         raise NotImplementedError
+
+
+def for_each(answer: Chunk, request: Request) -> Chunk | Fault:
+    """The answer with a vector for each input, in their order, or the fault of one that has not."""
+    inputs, data = request.body["input"], answer.raw["data"]
+    wanted = 1 if isinstance(inputs, str) or isinstance(inputs[0], int) else len(inputs)
+    if len(data) != wanted:
+        return bad_answer(f"the answer has {len(data)} embeddings for {wanted} inputs")
+    told = [item.get("index") for item in data]
+    places = [index if isinstance(index, int) else None for index in told]
+    # Some servers number all alike, or none, and mean the order that they send.
+    if places == list(range(wanted)) or set(places) != set(range(wanted)):
+        return answer
+    raw = {**answer.raw, "data": sorted(data, key=lambda item: int(item["index"]))}
+    return structs.replace(answer, raw=raw)
 
 
 def _chunk(payload: object) -> Chunk:

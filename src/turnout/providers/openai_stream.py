@@ -14,7 +14,8 @@ from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.call_numbers import CallNumbers
 from turnout.providers.errors import ErrorText, classify, error_in
-from turnout.providers.openai_chunks import INTERRUPTED, Malformed, read_chunk
+from turnout.providers.fields import Malformed
+from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.signatures import unsigned
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted

@@ -13,8 +13,7 @@ from turnout.catalog import Deployment
 from turnout.core import Body, Chunk, Fault, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import NativeCodec, chosen
-from turnout.providers.fields import MISTYPED
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body

@@ -10,8 +10,7 @@ from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import is_hosted, is_paid_by_call
-from turnout.providers.fields import any_text
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed, any_text
 from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
 from turnout.providers.usage import responses_usage
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import Malformed
 from turnout.providers.signatures import apart, marked, told, unmarked
 
 ENCRYPTED = "reasoning.encrypted_content"

@@ -12,8 +12,7 @@ import orjson
 from turnout.core import Chunk, Fault
 from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, classify, read_error
-from turnout.providers.fields import MISTYPED
-from turnout.providers.openai_chunks import Malformed
+from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.scrub import scrub
 from turnout.providers.sse import MAX_EVENT_BYTES, Event, EventParser, EventTooLarge
 

@@ -17,7 +17,7 @@ def whole_answer(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             return {"error": chunk["error"]}
         answer |= {key: value for key, value in chunk.items() if key != "choices" and value}
         for part in chunk.get("choices") or ():
-            _add(choices.setdefault(part.get("index", 0), _empty_choice(part)), part)
+            add(choices.setdefault(part.get("index", 0), _empty_choice(part)), part)
     ordered = [choices[index] for index in sorted(choices)]
     return {**answer, "object": "chat.completion", "choices": ordered}
 
@@ -27,21 +27,22 @@ def _empty_choice(part: Mapping[str, Any]) -> dict[str, Any]:
     return {"index": part.get("index", 0), "message": message, "finish_reason": None}
 
 
-def _add(choice: dict[str, Any], part: Mapping[str, Any]) -> None:
-    delta, message = part.get("delta") or {}, choice["message"]
-    choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
-    for name in ("content", "reasoning_content"):
+def add(choice: dict[str, Any], piece: Mapping[str, Any]) -> None:
+    """Adds a piece of a choice to what there is of it."""
+    delta, message = piece.get("delta") or {}, choice["message"]
+    choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
+    for name in ("content", "reasoning_content", "refusal"):
         if delta.get(name):
-            message[name] = message.get(name, "") + delta[name]
+            message[name] = (message.get(name) or "") + delta[name]
     for call in delta.get("tool_calls") or ():
         _add_call(message.setdefault("tool_calls", []), call)
 
 
-def _add_call(calls: list[dict[str, Any]], fragment: Mapping[str, Any]) -> None:
-    index = fragment.get("index", len(calls))
+def _add_call(calls: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    index = piece.get("index", 0)
     while len(calls) <= index:
-        calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-    call, function = calls[index], fragment.get("function") or {}
-    call["id"] = fragment.get("id") or call["id"]
-    for name in ("name", "arguments"):
-        call["function"][name] += function.get(name) or ""
+        calls.append({"id": None, "type": "function", "function": {"name": None, "arguments": ""}})
+    call, function = calls[index], piece.get("function") or {}
+    call["id"] = piece.get("id") or call["id"]
+    call["function"]["name"] = function.get("name") or call["function"]["name"]
+    call["function"]["arguments"] += function.get("arguments") or ""

@@ -28,7 +28,7 @@ from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.sabotages import Billing as Sabotage
 from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
-from turnout.testing.faults import ALWAYS_ASKED
+from turnout.testing.faults import ALWAYS_ASKED, HEAVY
 
 # What goes wrong, for an answer in one piece and for a streamed one.
 FAULTS = (
@@ -42,8 +42,6 @@ FAULTS = (
     "f-spend", "f-context", "f-filter", "f-500-plainerror", "f-500-flaterror", "f-500-detailerror",
     "f-429-ragarbage", "f-429-rahuge",
 )  # fmt: skip
-# 1 GiB to unpack, or 9 MiB to send, each time.
-RARE = frozenset({"f-gzipbomb", "f-hugeevent"})
 TASKS = 32
 _LEAVES = 0.05
 
@@ -92,7 +90,7 @@ async def _compared(
 
         async def one(number: int) -> None:
             fault = chance.choice(FAULTS)
-            if fault in RARE and chance.random() < 0.98:
+            if fault in HEAVY and chance.random() < 0.98:
                 fault = "f-tokens20"
             request = _request(number, FAULTS.index(fault))
             faults[request.id] = fault

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from turnout.core import Bound, BudgetExceeded, RouterError
 from turnout.ledger import Ledger, Store, store_at, verify
-from turnout.proving.processes import fork, kill, wait
+from turnout.proving.processes import fork, kill, until, wait
 from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.sabotages import Budget as Sabotage
 from turnout.proving.spenders import LEASE_S, LIMIT, Run, look_once, own, spend
@@ -52,7 +52,7 @@ def budget(
     try:
         if run.shared is not None:
             run.owner = fork(own, run)
-            _wait_for(folder / "socket")
+            until((folder / "socket").exists, "the owner's socket", 30)
         peak = _spent(run, living, processes, kills, shown)
         said = run.said.read_text(encoding="utf-8").split()
         return _judged(run, said, peak, kills)
@@ -75,8 +75,8 @@ def _spent(run: Run, living: list[int], processes: int, kills: int, shown: Shown
             kill(run.owner)
             run.owner = fork(own, run)
         shown(number + 1)
-    until = time.monotonic() + LONGEST_RUN_S
-    while peak < LIMIT * 95 // 100 and time.monotonic() < until:
+    end = time.monotonic() + LONGEST_RUN_S
+    while peak < LIMIT * 95 // 100 and time.monotonic() < end:
         peak = max(peak, _watched(run, 0.5))
     peak = max(peak, _watched(run, 1.0))
     for process in living:
@@ -154,8 +154,8 @@ async def _granted(ledger: Ledger, seed: int, number: int, amount: int) -> bool:
 def _watched(run: Run, seconds: float) -> int:
     """The most that was spent and held together, as a reader sees it for a while."""
     store = store_at(run.place)
-    until, most = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
+    end, most = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
         try:
             rows = store.fetch("SELECT spent + held FROM balances WHERE account = 'all:all:usd'")
             most = max([most, *(row[0] for row in rows)])
@@ -164,11 +164,3 @@ def _watched(run: Run, seconds: float) -> int:
         time.sleep(0.02)
     store.close()
     return most
-
-
-def _wait_for(path: Path) -> None:
-    until = time.monotonic() + 30
-    while not path.exists():
-        if time.monotonic() > until:
-            raise TimeoutError(f"{path} was not made")
-        time.sleep(0.02)

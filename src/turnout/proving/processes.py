@@ -6,6 +6,7 @@ as its parent.
 
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 
@@ -32,6 +33,15 @@ def kill(process: int) -> None:
     """Kill a process at once and wait for its end."""
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
+
+
+def until(done: Callable[[], bool], what: str, longest_s: float) -> None:
+    """Wait for ``what``. Raises TimeoutError."""
+    end = time.monotonic() + longest_s
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {longest_s:g} s for {what}")
+        time.sleep(0.02)
 
 
 def wait(process: int) -> int:

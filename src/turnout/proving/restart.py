@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from turnout.proving.callers import PATIENCE_S, Callers, settings
+from turnout.proving.processes import until
 from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -71,7 +71,11 @@ class _Line:
                 os.kill(worker, signal.SIGKILL)
         else:
             self._process.send_signal(signal.SIGUSR2)
-        _until(lambda: not before & set(_children(self._process.pid)), "the workers to be replaced")
+        until(
+            lambda: not before & set(_children(self._process.pid)),
+            "the workers to be replaced",
+            PATIENCE_S,
+        )
 
     def take_over(self, *, abrupt: bool) -> None:
         """Starts a whole gateway, which takes over from the one there is."""
@@ -90,7 +94,7 @@ class _Line:
                 stderr=out,
                 env={**os.environ, "TURNOUT_STATE_DIR": place, "XDG_DATA_HOME": place},
             )
-        _until(lambda: old.poll() is not None, "the old gateway to end")
+        until(lambda: old.poll() is not None, "the old gateway to end", PATIENCE_S)
 
     def end(self) -> None:
         """Ends the last one; the first one is ended by who started it."""
@@ -106,11 +110,3 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for child in text.split()]
-
-
-def _until(done: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not done():
-        if time.monotonic() > until:
-            raise RuntimeError(f"waited {PATIENCE_S:g} s for {what}")
-        time.sleep(0.05)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from statistics import median
+from statistics import linear_regression, median
 from typing import get_args
 
 from turnout.proving.crowd import share
@@ -95,7 +95,10 @@ def _sample(served: Served, requests: int) -> Sample:
 def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
     """PASS when nothing grew and nothing went wrong."""
     warm = [sample for sample in samples if 2 * sample.requests >= samples[-1].requests]
-    slope = _slope([(s.requests, s.rss_bytes) for s in warm]) * _EVERY
+    slope = 0.0
+    if len(warm) > 1:
+        done, used = [s.requests for s in warm], [s.rss_bytes for s in warm]
+        slope = linear_regression(done, used).slope * _EVERY
     descriptors = _more([sample.descriptors for sample in warm])
     tasks = _more([sample.tasks for sample in warm])
     bad = sum(number for status, number in statuses.items() if status not in (0, 200))
@@ -120,14 +123,6 @@ def _more(counts: Sequence[int]) -> int:
     """How many more there are in the last third; a pool's connections come and go between two."""
     third = max(1, len(counts) // 3)
     return round(median(counts[-third:]) - median(counts[:third]))
-
-
-def _slope(points: Sequence[tuple[int, int]]) -> float:
-    """The slope of the least-squares line."""
-    middle_x = sum(x for x, _ in points) / len(points)
-    middle_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - middle_x) ** 2 for x, _ in points)
-    return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0
 
 
 def _config(upstream: FaultyUpstream) -> dict[str, object]:

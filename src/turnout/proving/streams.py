@@ -21,7 +21,7 @@ from turnout.proving.sabotages import Streams as Sabotage
 from turnout.testing import FaultProxy, FaultyUpstream, serving
 from turnout.testing.answers import tokens_of
 from turnout.testing.caller import ask, body_of
-from turnout.testing.faults import ALWAYS_ASKED, FAULTS, Fault, Outcome
+from turnout.testing.faults import ALWAYS_ASKED, FAULTS, HEAVY, Fault, Outcome
 from turnout.testing.outcomes import Dialect, Got, outcome_of, text_of
 
 TASKS = 24
@@ -29,8 +29,6 @@ _WHOLE = 0.1
 _TOKENS = 24
 _SPARE = "acme/spare"
 _LEFT_ALONE = "faulty model left alone"
-# 1 GiB to unpack, or 9 MiB to send, each time.
-_RARE = frozenset({"f-gzipbomb", "f-hugeevent"})
 _DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 _COUNTS = (
     "other outcome than documented",
@@ -81,7 +79,7 @@ async def _streams(
 
 def _drawn(chance: random.Random) -> Fault:
     fault = FAULTS[chance.randrange(len(FAULTS))]
-    return FAULTS[0] if fault.name in _RARE and chance.random() < 0.95 else fault
+    return FAULTS[0] if fault.name in HEAVY and chance.random() < 0.95 else fault
 
 
 async def _asked(port: int, fault: Fault, nonce: str, chance: random.Random) -> Got:

@@ -21,6 +21,7 @@ from turnout.core.hosted import is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
+from turnout.providers.openai_embeddings import for_each
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.providers.spent import spent_for_s
 from turnout.runtime.backends import Backend
@@ -161,7 +162,10 @@ class Call(Struct, kw_only=True):
 
     async def _fetch(self) -> Chunk | Fault:
         response = await self._opened(_whole(self.timeouts), stream=False)
-        return self.backend.codec.decode(await read_all(response))
+        found = self.backend.codec.decode(await read_all(response))
+        if self.request.dialect == "embeddings" and isinstance(found, Chunk):
+            return for_each(found, self.request)
+        return found
 
     async def _opened(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
         """The answer once its head says 200. Raises TransportError."""

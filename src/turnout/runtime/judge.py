@@ -18,6 +18,7 @@ from turnout.runtime.long import worked
 from turnout.runtime.means import Draft, Means, Verdict
 
 _YES, _NO = "yes", "no"
+# The word alone, also as the JSON that constrained providers send.
 _PLAIN_YES = re.compile(r"\W*(label)?\W*yes\W*", re.IGNORECASE)
 _MOST_TOKENS = 16
 # What the question adds to prompt and draft, and how much longer quoting makes them at most.
@@ -53,7 +54,7 @@ class ByModel:
         """Whether the model says yes in time."""
         call = await worked(draft.request.body_bytes, self._call, draft, decision_id, means)
         answer = await said(call, self.deadline_s, means)
-        if answer.text is not None and _is_yes(answer.text):
+        if answer.text is not None and _PLAIN_YES.fullmatch(answer.text):
             return Verdict(rejection=None, call=answer.call)
         why = answer.why or "did not say yes"
         return Verdict(rejection=f"{self.deployment.model} {why}", call=answer.call)
@@ -87,8 +88,3 @@ class ByModel:
         if self.deployment.provider.json_schema:
             body["response_format"] = response_format((_YES, _NO))
         return body
-
-
-def _is_yes(text: str) -> bool:
-    """Whether the word stands alone, also as the JSON that constrained providers send."""
-    return _PLAIN_YES.fullmatch(text) is not None

@@ -3,7 +3,7 @@
 Invariant: the body's ``model`` is the one that answered, and a blocked request has a refusal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,13 +124,9 @@ def _chunk(
 def _choice(delta: Delta) -> dict[str, Any]:
     return {
         "index": delta.choice,
-        "message": {"role": "assistant", **_message(delta)},
+        "message": {"role": "assistant", "content": delta.text or None, **_piece(delta)},
         "finish_reason": delta.finish_reason,
     }
-
-
-def _message(delta: Delta) -> dict[str, Any]:
-    return {"content": delta.text or None, **_piece(delta)}
 
 
 def _piece(delta: Delta) -> dict[str, Any]:
@@ -143,12 +139,8 @@ def _piece(delta: Delta) -> dict[str, Any]:
     if delta.signature:
         found["reasoning_signature"] = delta.signature
     if delta.tool_calls:
-        found["tool_calls"] = _tool_calls(delta.tool_calls)
+        found["tool_calls"] = [_tool_call(call) for call in delta.tool_calls]
     return found
-
-
-def _tool_calls(calls: Sequence[ToolCallDelta]) -> list[dict[str, Any]]:
-    return [_tool_call(call) for call in calls]
 
 
 def _tool_call(call: ToolCallDelta) -> dict[str, Any]:

@@ -46,15 +46,14 @@ class Judge:
         pages around it.
         """
         if len(text) > CHARACTERS_AT_ONCE:
-            return await done(self.threads, self._predicted, before, text, ends)
+            return await done(
+                self.threads, lambda: self.classifier.predict(_said(before, text, ends))
+            )
         (begun,) = self.classifier.begin_batch([_said(before, text, ends)])
         if isinstance(begun, Prediction):
             return begun
         (found,) = await done(self.threads, self.classifier.finish_batch, [begun])
         return found
-
-    def _predicted(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
-        return self.classifier.predict(_said(before, text, ends))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from turnout.core import Decision
+from turnout.providers.whole_answer import add
 
 
 class Transcript:
@@ -18,9 +19,7 @@ class Transcript:
         self._head.update({k: chunk[k] for k in ("id", "created", "model") if k in chunk})
         self._usage = chunk.get("usage") or self._usage
         for piece in chunk.get("choices", ()):
-            choice = self._choices.setdefault(piece["index"], _empty(piece["index"]))
-            _extend(choice["message"], piece.get("delta") or {})
-            choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
+            add(self._choices.setdefault(piece["index"], _empty(piece["index"])), piece)
         return chunk
 
     def body(self, decision: Decision) -> dict[str, Any]:
@@ -39,21 +38,3 @@ def _empty(index: int) -> dict[str, Any]:
         "message": {"role": "assistant", "content": None},
         "finish_reason": None,
     }
-
-
-def _extend(message: dict[str, Any], delta: dict[str, Any]) -> None:
-    for field in ("content", "reasoning_content", "refusal"):
-        if delta.get(field):
-            message[field] = (message.get(field) or "") + delta[field]
-    for piece in delta.get("tool_calls") or ():
-        _extend_call(message.setdefault("tool_calls", []), piece)
-
-
-def _extend_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
-    index = piece.get("index", 0)
-    while len(calls) <= index:
-        calls.append({"id": None, "type": "function", "function": {"name": None, "arguments": ""}})
-    call, function = calls[index], piece.get("function") or {}
-    call["id"] = piece.get("id") or call["id"]
-    call["function"]["name"] = function.get("name") or call["function"]["name"]
-    call["function"]["arguments"] += function.get("arguments") or ""

@@ -47,13 +47,12 @@ class Answer:
         ]
         return {"logprobs": {"content": told}}
 
-    def message(self, tokens: int | None = None) -> dict[str, Any]:
-        """The first ``tokens`` deltas as one message."""
-        taken = self.deltas[:tokens]
-        message: dict[str, Any] = {"role": "assistant", "content": _joined(taken, "content")}
+    def message(self) -> dict[str, Any]:
+        """The deltas as one message."""
+        message: dict[str, Any] = {"role": "assistant", "content": _joined(self.deltas, "content")}
         if self.reasoning:
-            message["reasoning_content"] = _joined(taken, "reasoning_content")
-        calls = [call for delta in taken for call in delta.get("tool_calls", ())]
+            message["reasoning_content"] = _joined(self.deltas, "reasoning_content")
+        calls = [call for delta in self.deltas for call in delta.get("tool_calls", ())]
         if calls:
             message["tool_calls"] = _merged(calls)
         return message

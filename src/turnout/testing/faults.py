@@ -7,6 +7,7 @@ This module does not know the gateway.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from turnout.testing.proxy import Toxics
 
@@ -72,18 +73,8 @@ _A, _N, _P, _R, _T = (
 )
 
 
-def _row(name: str, what: str, whole: Outcome, stream: Outcome | None = None) -> Fault:
-    return Fault(name=name, what=what, whole=whole, stream=stream or whole)
-
-
-def _silent(name: str, what: str, whole: Outcome, stream: Outcome) -> Fault:
-    return Fault(name=name, what=what, whole=whole, stream=stream, silence=True)
-
-
-def _proxy(
-    name: str, what: str, toxics: Toxics, whole: Outcome, stream: Outcome, *, silence: bool = False
-) -> Fault:
-    return Fault(name=name, what=what, whole=whole, stream=stream, toxics=toxics, silence=silence)
+def _row(name: str, what: str, whole: Outcome, stream: Outcome | None = None, **how: Any) -> Fault:
+    return Fault(name=name, what=what, whole=whole, stream=stream or whole, **how)
 
 
 REFUSALS = (
@@ -159,30 +150,32 @@ STREAMS = (
     _row("f-nospace", "no blank after the field name", _A),
 )
 SILENCES = (
-    _silent("f-hang", "accepts the request and never answers", _N, _N),
-    _silent("f-stall@0", "silent before the first token", _A, _N),
-    _silent("f-stall@4", "silent after four tokens", _N, _T),
-    _silent("f-idle@0", "events without content, and never a token", _A, _N),
-    _silent("f-idle@4", "events without content after four tokens", _A, _T),
+    _row("f-hang", "accepts the request and never answers", _N, silence=True),
+    _row("f-stall@0", "silent before the first token", _A, _N, silence=True),
+    _row("f-stall@4", "silent after four tokens", _N, _T, silence=True),
+    _row("f-idle@0", "events without content, and never a token", _A, _N, silence=True),
+    _row("f-idle@4", "events without content after four tokens", _A, _T, silence=True),
 )
 CONNECTIONS = (
-    Fault(name="refused", what="no connection", whole=_N, stream=_N, down=True),
-    _proxy("timeout", "takes the connection, answers nothing, closes it", Toxics(timeout_s=0.3),
-           _N, _N),
-    _proxy("blackhole", "takes the connection and answers nothing", Toxics(timeout_s=0), _N, _N,
-           silence=True),
-    _proxy("latency", "50 ms before each piece", Toxics(latency_s=0.05), _A, _A),
-    _proxy("bandwidth", "20 kB a second", Toxics(bytes_per_s=20_000), _A, _A),
-    _proxy("slicer", "pieces of 7 bytes", Toxics(slice_bytes=7), _A, _A),
-    _proxy("slow_close", "half a second between the last byte and the end",
-           Toxics(slow_close_s=0.5), _A, _A),
-    _proxy("reset_peer", "reset before the first byte", Toxics(reset_bytes=0), _N, _N),
-    _proxy("limit_data", "closed within the head", Toxics(limit_bytes=40), _N, _N),
-    _proxy("cut@1", "reset after the first event (a role, no token)", Toxics(cut_event=1), _A, _N),
-    _proxy("cut@5", "reset after five events", Toxics(cut_event=5), _A, _T),
-    _proxy("cut@5-close", "closed after five events", Toxics(cut_event=5, cut="close"), _A, _T),
-    _proxy("cut@5-stall", "silent after five events", Toxics(cut_event=5, cut="stall"), _A, _T,
-           silence=True),
+    _row("refused", "no connection", _N, down=True),
+    _row("timeout", "takes the connection, answers nothing, closes it", _N,
+         toxics=Toxics(timeout_s=0.3)),
+    _row("blackhole", "takes the connection and answers nothing", _N, toxics=Toxics(timeout_s=0),
+         silence=True),
+    _row("latency", "50 ms before each piece", _A, toxics=Toxics(latency_s=0.05)),
+    _row("bandwidth", "20 kB a second", _A, toxics=Toxics(bytes_per_s=20_000)),
+    _row("slicer", "pieces of 7 bytes", _A, toxics=Toxics(slice_bytes=7)),
+    _row("slow_close", "half a second between the last byte and the end", _A,
+         toxics=Toxics(slow_close_s=0.5)),
+    _row("reset_peer", "reset before the first byte", _N, toxics=Toxics(reset_bytes=0)),
+    _row("limit_data", "closed within the head", _N, toxics=Toxics(limit_bytes=40)),
+    _row("cut@1", "reset after the first event (a role, no token)", _A, _N,
+         toxics=Toxics(cut_event=1)),
+    _row("cut@5", "reset after five events", _A, _T, toxics=Toxics(cut_event=5)),
+    _row("cut@5-close", "closed after five events", _A, _T,
+         toxics=Toxics(cut_event=5, cut="close")),
+    _row("cut@5-stall", "silent after five events", _A, _T,
+         toxics=Toxics(cut_event=5, cut="stall"), silence=True),
 )  # fmt: skip
 GROUPS = {
     "Refusals": REFUSALS,
@@ -192,6 +185,8 @@ GROUPS = {
     "Connections": CONNECTIONS,
 }
 FAULTS = tuple(fault for group in GROUPS.values() for fault in group)
+# 1 GiB to unpack, or 9 MiB to send, each time: proofs draw them seldom.
+HEAVY = frozenset({"f-gzipbomb", "f-hugeevent"})
 
 
 def document() -> str:

@@ -49,30 +49,21 @@ _SPECIAL = {
 def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
     """The error object of a picky model about the first setting that it does not take."""
     if "unverified" in script and (body.get("reasoning") or {}).get("summary"):
-        return {
-            "message": "Your organization must be verified to generate reasoning summaries.",
-            "type": "invalid_request_error",
-            "param": "reasoning.summary",
-            "code": "unsupported_value",
-        }
+        text = "Your organization must be verified to generate reasoning summaries."
+        return _invalid(text, "reasoning.summary", "unsupported_value")
     for name in ("temperature", "top_p") if "picky" in script else ():
         if body.get(name, 1) != 1:
             text = f"Unsupported value: '{name}' does not support {body[name]} with this model."
-            return {
-                "message": f"{text} Only the default (1) value is supported.",
-                "type": "invalid_request_error",
-                "param": name,
-                "code": "unsupported_value",
-            }
+            only = f"{text} Only the default (1) value is supported."
+            return _invalid(only, name, "unsupported_value")
     marked = _mark_in(body) if "unmarked" in script else None
     if marked is not None:
-        return {
-            "message": f"Unknown parameter: '{marked}'.",
-            "type": "invalid_request_error",
-            "param": marked,
-            "code": "unknown_parameter",
-        }
+        return _invalid(f"Unknown parameter: '{marked}'.", marked, "unknown_parameter")
     return None
+
+
+def _invalid(message: str, param: str, code: str) -> dict[str, Any]:
+    return {"message": message, "type": "invalid_request_error", "param": param, "code": code}
 
 
 def _mark_in(value: object, place: str = "") -> str | None:

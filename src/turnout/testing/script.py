@@ -37,6 +37,8 @@ FLAGS = {
     "html200": "an HTML page with status 200",
     "halfjson": "half of a JSON answer",
     "gzipbomb": "1 GiB of blanks in a small gzip",
+    "fewer": "a vector less than there are inputs",
+    "reversed": "the last input's vector first, each with its index",
     "hugeevent": "one event of 9 MiB",
     "hugeheader": "a header of 64 KiB",
     "badlength": "fewer bytes than Content-Length says",

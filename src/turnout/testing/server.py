@@ -92,7 +92,9 @@ class FaultyUpstream(LocalServer):
         if self._api_key is not None and not self._knows(request):
             await exchange.whole(*refusal(Script(status=401), request.headers))
         elif request.path.partition("?")[0] == "/v1/models":
-            await _send_json(exchange, 200, {"object": "list", "data": self._model_list()})
+            models = [{"id": m, "object": "model", "owned_by": "turnout"} for m in self.models]
+            listed = {"object": "list", "data": models}
+            await exchange.whole(200, _JSON, json.dumps(listed).encode())
         elif request.path in _ANSWERING and request.method == "POST":
             return await self._chat(request, exchange)
         else:
@@ -102,9 +104,6 @@ class FaultyUpstream(LocalServer):
     def _knows(self, request: RecordedRequest) -> bool:
         keys = (request.headers.get("authorization"), request.headers.get("x-api-key"))
         return f"Bearer {self._api_key}" in keys or self._api_key in keys
-
-    def _model_list(self) -> list[dict[str, Any]]:
-        return [{"id": m, "object": "model", "owned_by": "turnout"} for m in self.models]
 
     async def _chat(self, request: RecordedRequest, exchange: Exchange) -> bool:
         try:
@@ -217,6 +216,10 @@ async def _embed(
     if script.slow_s:
         await exchange.wait(script.slow_s)
     vectors, entry.prompt_tokens = found
+    if "reversed" in script:
+        vectors["data"].reverse()
+    if "fewer" in script:
+        vectors["data"].pop()
     if "nousage" not in script:
         tokens = {"prompt_tokens": entry.prompt_tokens, "total_tokens": entry.prompt_tokens}
         vectors["usage"], entry.usage_sent = tokens, True
@@ -228,10 +231,6 @@ async def _embed(
     return True
 
 
-async def _send_json(exchange: Exchange, status: int, payload: Mapping[str, Any]) -> None:
-    await exchange.whole(status, _JSON, json.dumps(payload).encode())
-
-
 async def _send_error(exchange: Exchange, status: int, message: str) -> None:
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    await _send_json(exchange, status, {"error": error})
+    await exchange.whole(status, _JSON, json.dumps({"error": error}).encode())

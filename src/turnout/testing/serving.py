@@ -6,7 +6,6 @@ This module does not know what the gateway answers.
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -119,8 +118,7 @@ def _healthy(port: int, *, tls: bool) -> bool:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    process.terminate()
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:

@@ -4,13 +4,12 @@ Invariant: the same text at the same model has the same unit vector, other ones 
 This module does not know faults or sockets.
 """
 
-import base64
 import hashlib
 import math
-import struct
 from collections.abc import Mapping
 from typing import Any
 
+from turnout.core.vectors import in_form
 from turnout.testing.answers import tokens_of
 
 _DIMENSIONS = 8
@@ -27,10 +26,11 @@ def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     size = body.get("dimensions") or _DIMENSIONS
     if size < 0:
         raise ValueError(f"dimensions is {size}; use a number from 1")
-    data = [
-        {"object": "embedding", "index": place, "embedding": _form(body, _vector(body, item, size))}
-        for place, item in enumerate(items)
-    ]
+    form = body.get("encoding_format") or "float"
+    data = []
+    for place, item in enumerate(items):
+        found = {"object": "embedding", "index": place, "embedding": _vector(body, item, size)}
+        data.append(in_form(found, form))
     tokens = sum(len(tokens_of(item)) if isinstance(item, str) else len(item) for item in items)
     return {"object": "list", "data": data, "model": body["model"]}, tokens
 
@@ -40,9 +40,3 @@ def _vector(body: Mapping[str, Any], item: object, size: int) -> list[float]:
     numbers = [byte - 127.5 for byte in digest]
     length = math.sqrt(sum(number * number for number in numbers))
     return [number / length for number in numbers]
-
-
-def _form(body: Mapping[str, Any], vector: list[float]) -> list[float] | str:
-    if body.get("encoding_format") != "base64":
-        return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -19,13 +19,11 @@ from turnout.classifiers.asides import BRIEF, Embed, clauses, opens
 from turnout.classifiers.heads import Dense, Hidden
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped
+from turnout.core.arrays import Doubles, Rows
 from turnout.training.augment import PLACE, Filled, fillings
 from turnout.training.features import counts_of
-from turnout.training.fitting import rarity_of, weighted
+from turnout.training.fitting import logistic_regression, rarity_of, weighted
 from turnout.training.rows import CALLED_OFF, INJECTION_BENIGN, LABEL_ATTACK, MADE, TALK, Row
-
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 # The share of attacks that may pass without being split, so that ordinary prompts seldom are.
 _UNALARMED = 0.003
@@ -131,7 +129,7 @@ def fit_asides(
 
 
 def _spoken(
-    aside: Mapping[str, int], asked: Mapping[str, float], odds: Floats, embed: Embed
+    aside: Mapping[str, int], asked: Mapping[str, float], odds: Doubles, embed: Embed
 ) -> Hidden:
     """The head over embeddings, of asides of every mould and of requests, the nearest all."""
     from sklearn.neural_network import MLPClassifier
@@ -167,7 +165,7 @@ def _spoken(
 
 
 def _meaning(
-    texts: Sequence[str], calls: NDArray[np.bool_], often: Floats, odds: Floats, embed: Embed
+    texts: Sequence[str], calls: NDArray[np.bool_], often: Doubles, odds: Doubles, embed: Embed
 ) -> Dense:
     """The head over embeddings, of what calls off and of what is most like it by its rows."""
     brief = np.array([len(text) <= BRIEF for text in texts])
@@ -180,10 +178,10 @@ def _meaning(
     return Dense(weights=weights.astype(np.float32), bias=np.asarray(bias, dtype=np.float32))
 
 
-def _calls_share(calls: NDArray[np.bool_], often: Floats) -> Floats:
+def _calls_share(calls: NDArray[np.bool_], often: Doubles) -> Doubles:
     """How much each clause counts where those that call off a task are told from others."""
     called, other = often * calls, often * ~calls
-    share: Floats = _CALLS_SHARE * called / called.sum()
+    share: Doubles = _CALLS_SHARE * called / called.sum()
     share += (1.0 - _CALLS_SHARE) * other / other.sum()
     return share
 
@@ -227,7 +225,7 @@ def _like_talk(text: str, row: Row) -> bool:
     return row.intent == _TALK or (row.intent in WORKING and opens(text))
 
 
-def _shares(moulds: Sequence[int], asked: Sequence[float]) -> Floats:
+def _shares(moulds: Sequence[int], asked: Sequence[float]) -> Doubles:
     """How much each clause counts: asides of these moulds, then others by how often they do."""
     clauses_of = Counter(moulds)
     told = np.array([clauses_of[mould] ** -_POWER for mould in moulds])
@@ -239,22 +237,13 @@ def _shares(moulds: Sequence[int], asked: Sequence[float]) -> Floats:
 def _fitted(
     read: Any,
     labels: NDArray[np.bool_],
-    share: Floats,
+    share: Doubles,
     strength: float,
     solver: str = "liblinear",
-) -> tuple[Floats, float]:
+) -> tuple[Doubles, float]:
     """Weights and bias."""
-    from sklearn.linear_model import LogisticRegression
-
-    sparse = solver == "liblinear"
-    model = LogisticRegression(
-        C=strength,
-        solver=solver,
-        tol=1e-2 if sparse else 1e-4,
-        max_iter=50 if sparse else 200,
-        random_state=0,
-    )
-    model.fit(read, labels, sample_weight=share / share.mean())
+    sample = share / share.mean()
+    model = logistic_regression(read, labels, sample, strength, solver, passes=(50, 200))
     return model.coef_[0], float(model.intercept_[0])
 
 

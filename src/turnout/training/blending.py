@@ -7,11 +7,9 @@ that were left out; the gate between the two is read off the closeness of known 
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.expert import PAIR, Blend
-
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 # A new task is further from the training data than a group left out of it: half the level is kept.
 _PRUDENCE = 0.5

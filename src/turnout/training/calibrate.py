@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.evaluation import metrics
 from turnout.evaluation.outcome_table import OutcomeTable
-
-Floats = npt.NDArray[np.float64]
 
 _GRID = np.round(np.linspace(1.0, 0.0, 201), 3)
 _DRAWS = 400
@@ -29,8 +28,8 @@ class Margin:
     strange it is.
     """
 
-    usual: Floats
-    wide: Floats
+    usual: Doubles
+    wide: Doubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ _UNTOLD = Calibrated(
 
 def calibrate(
     table: OutcomeTable,
-    success: Floats,
+    success: Doubles,
     mean_cost: Mapping[str, float],
     *,
     quality: float = 0.95,
@@ -107,14 +106,14 @@ def calibrate(
     return found or one or _UNTOLD
 
 
-def _paid(table: OutcomeTable, prices: Floats) -> Floats:
+def _paid(table: OutcomeTable, prices: Doubles) -> Doubles:
     """USD of each call ``[n, m]``: the table's own, else the model's mean; infinite if unknown."""
     cost = np.full(table.score.shape, np.nan) if table.cost_usd is None else table.cost_usd
     return np.where(np.isnan(cost), prices, cost)
 
 
 def choose(
-    success: Floats, prices: Floats, threshold: float, margin: Margin | None = None
+    success: Doubles, prices: Doubles, threshold: float, margin: Margin | None = None
 ) -> npt.NDArray[np.int64]:
     """The cheapest model whose P(success) is at least ``threshold`` of the row's best.
 
@@ -132,7 +131,7 @@ def choose(
     return np.take_along_axis(order, first[:, None], axis=1)[:, 0]
 
 
-def _told(score: Floats, chosen: npt.NDArray[np.int64], single: int) -> npt.NDArray[np.intp]:
+def _told(score: Doubles, chosen: npt.NDArray[np.int64], single: int) -> npt.NDArray[np.intp]:
     """The rows that tell what the choice brings: where the chosen model answered.
 
     The best single model answered all; of the rows where it is chosen as large a part counts,
@@ -147,8 +146,8 @@ def _told(score: Floats, chosen: npt.NDArray[np.int64], single: int) -> npt.NDAr
 
 
 def _measured(
-    score: Floats,
-    paid: Floats,
+    score: Doubles,
+    paid: Doubles,
     chosen: npt.NDArray[np.int64],
     single: int,
     confidence: float,

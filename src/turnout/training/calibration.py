@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from turnout.core.arrays import Doubles
 from turnout.training.fitting import HARM, INJECTION
 from turnout.training.folds import weights
 from turnout.training.rows import INTENTS, Row
-
-Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
 # Share of unseen benign prompts above the cuts, and how much of it injection may use: little, since
@@ -39,7 +37,7 @@ class Calibration:
     gate: dict[str, float]
     settled: float
 
-    def served(self, quick: Floats, both: Floats, known: Floats) -> Floats:
+    def served(self, quick: Doubles, both: Doubles, known: Doubles) -> Doubles:
         """The log-odds that the cascade gives: the first stage's where the gate lets them stand."""
         gate = self.gate
         intents = quick[:, : len(INTENTS)] * (gate["sharpness"] / self.temperature)
@@ -60,7 +58,7 @@ class Calibration:
         )
 
 
-def calibrate(rows: Sequence[Row], quick: Floats, both: Floats, known: Floats) -> Calibration:
+def calibrate(rows: Sequence[Row], quick: Doubles, both: Doubles, known: Doubles) -> Calibration:
     """Calibration from out-of-fold log-odds of the first stage alone and of both together."""
     benign = np.array([not row.unsafe and row.judged for row in rows])
     # A head that no row taught says the same of everything, and keeps what it says: never.
@@ -94,12 +92,12 @@ def calibrate(rows: Sequence[Row], quick: Floats, both: Floats, known: Floats) -
 _PARTS = ((HARM, 1.0 - INJECTION_PART), (INJECTION, INJECTION_PART))
 
 
-def _cut(scores: Floats, part: float) -> float:
+def _cut(scores: Doubles, part: float) -> float:
     """The log-odds above which that part of the allowed over-blocking lies."""
     return float(np.quantile(scores, 1.0 - part * OVER_BLOCK))
 
 
-def best_temperature(rows: Sequence[Row], logits: Floats) -> float:
+def best_temperature(rows: Sequence[Row], logits: Doubles) -> float:
     """The divisor of the logits that makes them likeliest (Guo et al. 2017, arXiv:1706.04599)."""
     index = [i for i, row in enumerate(rows) if row.intent in INTENTS and row.judged]
     labels = [INTENTS.index(rows[i].intent or "") for i in index]
@@ -109,7 +107,7 @@ def best_temperature(rows: Sequence[Row], logits: Floats) -> float:
     return float(min(grid, key=lambda t: _loss(kept / t, labels, sample)))
 
 
-def _loss(logits: Floats, labels: Sequence[int], sample: Floats) -> float:
+def _loss(logits: Doubles, labels: Sequence[int], sample: Doubles) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
     log = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return float(-(sample * log[np.arange(len(labels)), labels]).mean())
@@ -117,11 +115,11 @@ def _loss(logits: Floats, labels: Sequence[int], sample: Floats) -> float:
 
 def _gate(
     rows: Sequence[Row],
-    quick: Floats,
-    both: Floats,
-    unsafe: Floats,
-    told: Floats,
-    known: Floats,
+    quick: Doubles,
+    both: Doubles,
+    unsafe: Doubles,
+    told: Doubles,
+    known: Doubles,
 ) -> tuple[dict[str, float], float]:
     """The widest gate within all limits, and the share of prompts that it settles.
 
@@ -153,6 +151,6 @@ def _gate(
     return best
 
 
-def _likeliest(intents: Floats) -> Floats:
+def _likeliest(intents: Doubles) -> Doubles:
     raised = np.exp(intents - intents.max(axis=1, keepdims=True))
     return np.asarray(1.0 / raised.sum(axis=1))

@@ -11,25 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
 from turnout.training.success import SMALLEST_TABLE, train
 
-Floats = npt.NDArray[np.float64]
 
-
-def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0) -> list[Floats]:
+def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5) -> list[Doubles]:
     """``[n, m]`` for each table, from predictors trained on all tables' other folds.
 
     Raises ConfigError where a fold leaves too few prompts of a table to learn from.
     """
-    return [success for success, _ in judged_folds(tables, folds=folds, seed=seed)]
+    return [success for success, _ in judged_folds(tables, folds=folds)]
 
 
 def judged_folds(
     tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0
-) -> list[tuple[Floats, Floats]]:
+) -> list[tuple[Doubles, Doubles]]:
     """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
     places = [fold_of(table, folds) for table in tables]
     for table, place in zip(tables, places, strict=True):
@@ -58,7 +57,7 @@ def _check_size(table: OutcomeTable, place: npt.NDArray[np.int64]) -> None:
         )
 
 
-def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Floats:
+def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Doubles:
     """``[n, m]``: each task predicted by a predictor trained on the other tasks only."""
     tasks = np.array([str(task) for task in table.column("task")])
     found = np.zeros(table.score.shape)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.encoder import DIMENSIONS, SentenceEncoder
+from turnout.classifiers.asides import Embed
+from turnout.classifiers.encoder import DIMENSIONS, shared_encoder
 from turnout.classifiers.grams import PIECES, ROWS, grams
 from turnout.classifiers.pieces import PieceTokenizer
 from turnout.classifiers.window import clipped
+from turnout.core.arrays import Floats, Rows
 from turnout.training import vocabulary
 
 Progress = Callable[[str, int, int], None]
@@ -26,8 +28,8 @@ class Features:
     """
 
     counts: Any
-    vectors: NDArray[np.float32]
-    pieces: NDArray[np.float32]
+    vectors: Floats
+    pieces: Floats
 
     def only(self, index: NDArray[Any]) -> "Features":
         """The features of some rows."""
@@ -37,33 +39,33 @@ class Features:
 def extract(texts: Sequence[str], progress: Progress) -> Features:
     """Features of the texts, in their order."""
     read = [clipped(text) for text in texts]
-    tokenizer = PieceTokenizer(*vocabulary.read())
     return Features(
-        counts=_counts(read, tokenizer, progress),
-        vectors=_vectors(read, tokenizer, progress),
-        pieces=_pieces(progress),
+        counts=_counts(read, progress), vectors=_vectors(read, progress), pieces=_pieces(progress)
     )
 
 
-def rows_of(text: str, tokenizer: PieceTokenizer) -> NDArray[np.int64]:
+@cache
+def tokenizer() -> PieceTokenizer:
+    """The tokenizer of the encoder's pieces."""
+    return PieceTokenizer(*vocabulary.read())
+
+
+def _rows(text: str) -> Rows:
     """The first stage's rows of one text."""
     lowered = text.lower()
-    return grams(tokenizer.ids(lowered), lowered)
+    return grams(tokenizer().ids(lowered), lowered)
 
 
-@cache
-def reader() -> Callable[[str], NDArray[np.int64]]:
-    """As ``rows_of``; what was read is remembered, since clauses are read again and again."""
-    tokenizer = PieceTokenizer(*vocabulary.read())
-    return cache(lambda text: rows_of(text, tokenizer))
+# What was read is remembered, since clauses are read again and again.
+read_rows = cache(_rows)
 
 
-def embedder(progress: Progress) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def embedder(progress: Progress) -> Embed:
     """What embeds texts, as the second stage reads them."""
-    return partial(_vectors, tokenizer=PieceTokenizer(*vocabulary.read()), progress=progress)
+    return partial(_vectors, progress=progress)
 
 
-def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:
+def counts_of(found: Sequence[Rows]) -> Any:
     """Rows of texts as a sparse 0/1 matrix."""
     from scipy.sparse import csr_matrix
 
@@ -73,30 +75,28 @@ def counts_of(found: Sequence[NDArray[np.int64]]) -> Any:
     return csr_matrix((ones, columns, ends), shape=(len(found), ROWS))
 
 
-def _counts(texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress) -> Any:
+def _counts(texts: Sequence[str], progress: Progress) -> Any:
     found = []
     for i, text in enumerate(texts):
         if i % _BATCH == 0:
             progress("reading", i, len(texts))
-        found.append(rows_of(text, tokenizer))
+        found.append(_rows(text))
     return counts_of(found)
 
 
-def _vectors(
-    texts: Sequence[str], tokenizer: PieceTokenizer, progress: Progress
-) -> NDArray[np.float32]:
-    encoder = SentenceEncoder.load()
+def _vectors(texts: Sequence[str], progress: Progress) -> Floats:
+    encoder = shared_encoder()
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     out = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
     for start in range(0, len(texts), _BATCH):
         progress("embedding", start, len(texts))
         batch = order[start : start + _BATCH]
-        out[batch] = encoder.encode([tokenizer.ids(texts[i]) for i in batch])
+        out[batch] = encoder.encode([tokenizer().ids(texts[i]) for i in batch])
     return out
 
 
-def _pieces(progress: Progress) -> NDArray[np.float32]:
-    encoder = SentenceEncoder.load()
+def _pieces(progress: Progress) -> Floats:
+    encoder = shared_encoder()
     out = np.zeros((PIECES, DIMENSIONS), dtype=np.float32)
     for start in range(0, PIECES, _BATCH):
         progress("embedding pieces", start, PIECES)

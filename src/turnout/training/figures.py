@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.core import UNSAFE
+from turnout.core.arrays import Doubles
 from turnout.decision.served import PARENTS
 from turnout.training.calibration import Calibration
 from turnout.training.fitting import HARM, INJECTION
 from turnout.training.rows import INTENTS, Row
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 FOUR = ("simple_qa", "creative", "code", UNSAFE)
@@ -60,7 +60,7 @@ class Figures:
         }
 
 
-def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figures:
+def figures(rows: Sequence[Row], both: Doubles, calibration: Calibration) -> Figures:
     """Figures of out-of-fold log-odds."""
     harm = both[:, HARM] - calibration.harm_cut
     injection = both[:, INJECTION] - calibration.injection_cut
@@ -92,7 +92,7 @@ def figures(rows: Sequence[Row], both: Floats, calibration: Calibration) -> Figu
     )
 
 
-def served(both: Floats, blocked: Mask) -> list[str]:
+def served(both: Doubles, blocked: Mask) -> list[str]:
     """The four-way label of every row: the likeliest of the configured intents, or unsafe."""
     logits = both[:, : len(INTENTS)]
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -117,7 +117,7 @@ def four_way(rows: Sequence[Row], labels: Sequence[str], chosen: Mask) -> float:
     return macro_f1([pair for pair in pairs if pair[0] in FOUR], FOUR)
 
 
-def nine_way(rows: Sequence[Row], both: Floats, chosen: Mask) -> float:
+def nine_way(rows: Sequence[Row], both: Doubles, chosen: Mask) -> float:
     """Macro-F1 over the benign intents that the rows have."""
     best = both[:, : len(INTENTS)].argmax(axis=1)
     pairs = [
@@ -141,12 +141,12 @@ def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
     return float(np.mean(sorted(scores))) if scores else float("nan")
 
 
-def recall_at(scores: Floats, bad: Mask, good: Mask, share: float) -> float:
+def recall_at(scores: Doubles, bad: Mask, good: Mask, share: float) -> float:
     """Share of the bad rows above the point where ``share`` of the good ones lie."""
     return _share(scores > _above(scores[good], share), bad)
 
 
-def _above(scores: Floats, share: float) -> float:
+def _above(scores: Doubles, share: float) -> float:
     """The score above which that share of the rows lies; without any there is none."""
     return float(np.quantile(scores, 1.0 - share)) if len(scores) else float("inf")
 

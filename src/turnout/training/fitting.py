@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.classifiers.grams import PIECES
+from turnout.core.arrays import Doubles
 from turnout.training.features import Features
 from turnout.training.folds import weights
 from turnout.training.rows import INTENTS, MADE, Row
-
-Floats = NDArray[np.float64]
 
 OUTPUTS = (*INTENTS, "harm", "injection")
 HARM, INJECTION = -2, -1
@@ -43,29 +42,29 @@ _MIN_MEAN = 15
 class Heads:
     """Weights with a column an output; ``rarity`` is zero where a row is not used."""
 
-    rarity: Floats
-    first_w: Floats
-    first_b: Floats
-    second_w: Floats
-    second_b: Floats
-    static_rarity: Floats
-    static_w: Floats
-    static_b: Floats
+    rarity: Doubles
+    first_w: Doubles
+    first_b: Doubles
+    second_w: Doubles
+    second_b: Doubles
+    static_rarity: Doubles
+    static_w: Doubles
+    static_b: Doubles
 
-    def first(self, features: Features) -> Floats:
+    def first(self, features: Features) -> Doubles:
         """The first stage's log-odds."""
-        out: Floats = weighted(features.counts, self.rarity) @ self.first_w + self.first_b
+        out: Doubles = weighted(features.counts, self.rarity) @ self.first_w + self.first_b
         return out
 
-    def second(self, features: Features) -> Floats:
+    def second(self, features: Features) -> Doubles:
         """What the second stage adds to them."""
-        out: Floats = features.vectors @ self.second_w + self.second_b
+        out: Doubles = features.vectors @ self.second_w + self.second_b
         return out
 
-    def static(self, features: Features) -> Floats:
+    def static(self, features: Features) -> Doubles:
         """What is added instead of the second stage where the first is asked alone."""
         pieces = weighted(features.counts[:, :PIECES], self.static_rarity)
-        out: Floats = pieces @ self.static_w + self.static_b
+        out: Doubles = pieces @ self.static_w + self.static_b
         return out
 
 
@@ -96,7 +95,7 @@ def fit(rows: Sequence[Row], features: Features) -> Heads:
     )
 
 
-def weighted(counts: Any, rarity: Floats) -> Any:
+def weighted(counts: Any, rarity: Doubles) -> Any:
     """Rows of unit length, columns weighted by rarity (Salton & Buckley 1988)."""
     from scipy.sparse import diags
 
@@ -105,7 +104,7 @@ def weighted(counts: Any, rarity: Floats) -> Any:
     return (diags(1.0 / np.maximum(lengths, 1e-9)) @ scaled).tocsr()
 
 
-def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Floats:
+def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Doubles:
     """Inverse document frequencies of the columns; zero for what too few rows or sources have.
 
     What one source alone says gives its style away rather than what is asked.
@@ -117,7 +116,7 @@ def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Floats:
     return rarity
 
 
-def _everyones_rarity(counts: Any) -> Floats:
+def _everyones_rarity(counts: Any) -> Doubles:
     """As ``rarity_of``, but a column that no row has is the rarest, not unused."""
     rarity = np.log((1 + counts.shape[0]) / (1 + _rows_with(counts))) + 1
     return np.asarray(rarity, dtype=np.float16).astype(np.float64)
@@ -139,7 +138,7 @@ def _spread(counts: Any, sources: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(((joined @ counts) > 0).sum(axis=0)).ravel()
 
 
-def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Floats:
+def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Doubles:
     """A map that damps the directions in which sources of one label differ.
 
     Within-class covariance normalisation (Hatch et al. 2006) of the sources' means.
@@ -147,7 +146,7 @@ def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Floats:
     groups: dict[tuple[str, str], list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault((str(row.intent), row.source), []).append(i)
-    means: dict[str, list[Floats]] = {}
+    means: dict[str, list[Doubles]] = {}
     for (intent, _), index in groups.items():
         if len(index) >= _MIN_MEAN:
             means.setdefault(intent, []).append(vectors[index].mean(axis=0, dtype=np.float64))
@@ -160,7 +159,7 @@ def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Floats:
     return np.asarray((directions * gain) @ directions.T)
 
 
-def _distilled(rows: Sequence[Row], means: Floats, taught: Floats) -> tuple[Floats, Floats]:
+def _distilled(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Doubles, Doubles]:
     """Ridge regression from the means of piece vectors to what the second stage says."""
     sample = weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
     x = np.hstack([means, np.ones((len(means), 1))])
@@ -172,7 +171,7 @@ def _distilled(rows: Sequence[Row], means: Floats, taught: Floats) -> tuple[Floa
 
 def _heads(
     rows: Sequence[Row], features: Any, strength: float, solver: str
-) -> tuple[Floats, Floats]:
+) -> tuple[Doubles, Doubles]:
     """Weights and biases; dense features get one multinomial regression over the intents."""
     width = features.shape[1]
     weights_, bias = np.zeros((width, len(OUTPUTS))), np.full(len(OUTPUTS), _ABSENT)
@@ -190,7 +189,7 @@ def _heads(
             # A fold may have rows of one label, or of none.
             bias[labels[:1]] = 0.0
             return weights_, bias
-        model = _logistic(features[index], labels, sample, strength, solver)
+        model = logistic_regression(features[index], labels, sample, strength, solver)
         told, base = model.coef_, model.intercept_
         if len(told) == 1:
             # Of two labels there is one regression, for the second against the first.
@@ -202,7 +201,7 @@ def _heads(
 
 def _column(
     rows: Sequence[Row], features: Any, output: str, strength: float, solver: str
-) -> tuple[Floats, float] | None:
+) -> tuple[Doubles, float] | None:
     wanted = [_wanted(row, output) for row in rows]
     index = [i for i, y in enumerate(wanted) if y is not None]
     labels = [bool(wanted[i]) for i in index]
@@ -214,7 +213,7 @@ def _column(
     own = np.array([rows[i].own for i in index])
     sample = np.where(own, _OWN.get(output, 1.0), 1.0) * sample
     sample /= sample.mean()
-    model = _logistic(features[index], labels, sample, strength, solver)
+    model = logistic_regression(features[index], labels, sample, strength, solver)
     return model.coef_[0], float(model.intercept_[0])
 
 
@@ -237,16 +236,23 @@ def _class(row: Row, output: str) -> object:
     return row.intent if output in INTENTS else _wanted(row, output)
 
 
-def _logistic(
-    features: Any, labels: Sequence[Any], sample: Floats, strength: float, solver: str
+def logistic_regression(
+    features: Any,
+    labels: Sequence[Any] | NDArray[Any],
+    sample: Doubles,
+    strength: float,
+    solver: str,
+    *,
+    passes: tuple[int, int] = (30, 300),
 ) -> Any:
+    """The fitted model; of ``passes`` at most the first over sparse features, else the second."""
     from sklearn.linear_model import LogisticRegression
 
     sparse = solver == "liblinear"
     model = LogisticRegression(
         C=strength,
         solver=solver,
-        max_iter=30 if sparse else 300,
+        max_iter=passes[0] if sparse else passes[1],
         tol=1e-2 if sparse else 1e-4,
         random_state=0,
     )

@@ -8,16 +8,15 @@ prompts put after a beginning that is not theirs. Each is read as it is served.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.follows import columns, width
 from turnout.core import Message
+from turnout.core.arrays import Doubles, Floats
 from turnout.training.features import Progress
 from turnout.training.rows import FOLLOW_UP, INTENTS, SWITCH, Row
 
 Conversation = Sequence[Message]
-Floats = NDArray[np.float32]
 # Weights and bias.
 Fitted = tuple[Floats, Floats]
 
@@ -91,7 +90,7 @@ def _read(
     return found
 
 
-def _fitted(seen: Floats, follows: Sequence[bool], weights: NDArray[np.float64]) -> Fitted:
+def _fitted(seen: Floats, follows: Sequence[bool], weights: Doubles) -> Fitted:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=1.0, max_iter=3000)

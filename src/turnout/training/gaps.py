@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.heads import logistic
-
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 # Spread of abilities and of prompts' levels in logits, tuned on gaps made in whole shared tables:
 # models that one half of the prompts was never put to, and a single outcome a row.

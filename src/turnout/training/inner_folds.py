@@ -8,10 +8,9 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from turnout.core.arrays import Floats, Ints
+
 Folds = list[tuple[Ints, Ints]]
 
 _FOLDS = 4

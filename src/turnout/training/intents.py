@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import VERSION, Artefact
 from turnout.core import UNSAFE, ConfigError
+from turnout.core.arrays import Doubles, Floats
 from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
 from turnout.training.card import card, refitted
-from turnout.training.features import Features, Progress, embedder, extract, reader
+from turnout.training.features import Features, Progress, embedder, extract, read_rows
 from turnout.training.figures import Figures, figures
-from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Floats, Heads, fit
+from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
 from turnout.training.folds import FOLDS, by_source
 from turnout.training.follows import fit_follows, never
 from turnout.training.leftovers import leftovers
@@ -39,18 +40,18 @@ class Judged:
 
     rows: Sequence[Row]
     features: Features
-    first: Floats
-    second: Floats
-    static: Floats
-    known: Floats
+    first: Doubles
+    second: Doubles
+    static: Doubles
+    known: Doubles
 
     @property
-    def quick(self) -> Floats:
+    def quick(self) -> Doubles:
         """The log-odds of the first stage where it is asked alone."""
         return self.first + self.static
 
     @property
-    def both(self) -> Floats:
+    def both(self) -> Doubles:
         """The log-odds of the two stages together."""
         return self.first + self.second
 
@@ -96,7 +97,7 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    asides = fit_asides(_used(told, every_licence=every_licence), reader(), embedder(progress))
+    asides = fit_asides(_used(told, every_licence=every_licence), read_rows, embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
     background = _background(features.vectors[usable])
     artefact = _artefact(heads, asides, background, calibration, text)
@@ -128,7 +129,7 @@ def refit_asides(
         )
     progress("fitting", 0, 1)
     used = _used(told, every_licence=every_licence)
-    asides = fit_asides(used, reader(), embedder(progress))
+    asides = fit_asides(used, read_rows, embedder(progress))
     kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
     fitted = Artefact(
         arrays=kept | asides.arrays(),
@@ -206,7 +207,7 @@ def training_rows(told: Sequence[Row]) -> list[Row]:
     """The rows that teach labels: of those that files tell, and what is made from them."""
     rows = [row for row in told if row.kind not in (CALLED_OFF, TALK)]
     # What is hard to find weighs twice: most of what still flips is of that kind.
-    left = leftovers(rows, reader())
+    left = leftovers(rows, read_rows)
     made = [*attacked(rows), *left, *left, *pasted(rows)]
     return [*rows, *made, *tasks(rows)]
 
@@ -246,13 +247,13 @@ def _chosen(
     return [rows[int(i)] for i in index], features.only(index)
 
 
-def _known(features: Features, heads: Heads) -> Floats:
+def _known(features: Features, heads: Heads) -> Doubles:
     seen = features.counts @ (heads.rarity > 0).astype(np.float64)
     total = np.asarray(features.counts.sum(axis=1)).ravel()
     return np.asarray(seen / np.maximum(total, 1.0))
 
 
-def _background(vectors: NDArray[np.float32]) -> NDArray[np.float16]:
+def _background(vectors: Floats) -> NDArray[np.float16]:
     """What people ask, as a few hundred cluster centres; user-defined intents stand out from it."""
     from sklearn.cluster import MiniBatchKMeans
 

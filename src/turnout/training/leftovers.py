@@ -10,19 +10,15 @@ the served one leaves were no better (experiments/classifiers.md).
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from turnout.classifiers.asides import Asides, clauses, kept_of, with_opened
 from turnout.classifiers.grams import together
 from turnout.classifiers.heads import Table
 from turnout.classifiers.window import clipped
+from turnout.core.arrays import Rows
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import fillings
 from turnout.training.licences import permissive
 from turnout.training.rows import LABEL_ATTACK, TALK, Row
-
-Rows = NDArray[np.int64]
 
 _GROUPS = 6
 _BLOCK = 20

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.lengths import LEVELS, Lengths, length_marks
+from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
-
-Floats = npt.NDArray[np.float64]
 
 _RIDGE = 20.0
 _SHRINK = 5.0
@@ -51,7 +49,7 @@ def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
     )
 
 
-def _joined(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Floats, Floats]:
+def _joined(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Doubles, Doubles]:
     """Models that were counted, log tokens ``[n, m]`` with NaN, and marks ``[n, marks]``."""
     names = tuple(dict.fromkeys(model for table in tables for model in table.models))
     parts, marks = [], []

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 _DIRECTIONS = 8
 

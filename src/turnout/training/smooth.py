@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import asks_for_calls, marks_of
 from turnout.classifiers.success.smooth import Neighbours, Smooth, linear_inputs, places
+from turnout.core.arrays import Floats
 from turnout.training.gaps import filled
 from turnout.training.inner_folds import random_folds
-
-Floats = npt.NDArray[np.float32]
 
 _RIDGE = 20.0
 _NEIGHBOURS = 80

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import (
     asks_for_calls,
@@ -22,6 +21,7 @@ from turnout.classifiers.success.expert import PAIR, Expert, forest_inputs, read
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.predictor import SuccessPredictor, marks
 from turnout.core import ConfigError
+from turnout.core.arrays import Floats, Ints
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.features.prompt import request_text
@@ -30,8 +30,6 @@ from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
 from turnout.training.smooth import departures, fit_smooth, foretell, means
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, float], None]
 
 _TREES = 100

@@ -9,10 +9,9 @@ from math import log1p
 import numpy as np
 import numpy.typing as npt
 
+from turnout.core.arrays import Floats
 from turnout.features import difficulty, likeness, tools, words
 from turnout.features.prompt import PromptText
-
-Floats = npt.NDArray[np.float32]
 
 _FITS = 4
 _LIKENESS = len(likeness.NAMES)

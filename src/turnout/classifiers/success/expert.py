@@ -14,7 +14,6 @@ Invariant: every probability is in [0.005, 0.995]; nothing is read but the encod
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.encoding import (
@@ -25,8 +24,7 @@ from turnout.classifiers.success.encoding import (
 )
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.smooth import Smooth
-
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 EDGE = 0.005
 PAIR = 2

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
+
 Ints = npt.NDArray[np.int32]
 
 

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.artefact import Artefact
 from turnout.core import ConfigError
+from turnout.core.arrays import Doubles
 from turnout.features.prompt import PromptText
-
-Floats = npt.NDArray[np.float64]
 
 FILE = "lengths.zip"
 SCHEMA = "lengths/1"
@@ -52,14 +50,14 @@ class Lengths:
     """
 
     models: tuple[str, ...]
-    centre: Floats
-    scale: Floats
-    weights: Floats
+    centre: Doubles
+    scale: Doubles
+    weights: Doubles
     offset: float
     span: tuple[float, float]
-    medians: Floats
-    slopes: Floats
-    residuals: Floats
+    medians: Doubles
+    slopes: Doubles
+    residuals: Doubles
 
     def tokens(
         self, prompt: PromptText, quantile: float, cap: int | None = None
@@ -71,12 +69,12 @@ class Lengths:
         counts = np.minimum(np.ceil(np.exp(found)), most).astype(np.int64)
         return dict(zip(self.models, np.maximum(1, counts).tolist(), strict=True))
 
-    def level(self, marks: Floats) -> Floats:
+    def level(self, marks: Doubles) -> Doubles:
         """``[n]`` from ``[n, marks]``: how much longer than usual the answers will be."""
         level = (marks - self.centre) / self.scale @ self.weights + self.offset
         return np.asarray(np.clip(level, *self.span))
 
-    def at(self, level: float, quantile: float) -> Floats:
+    def at(self, level: float, quantile: float) -> Doubles:
         """Log tokens of each model ``[m]``; between two known levels on the line between them."""
         place = float(np.interp(quantile, LEVELS, range(len(LEVELS))))
         below = min(int(place), len(LEVELS) - 2)

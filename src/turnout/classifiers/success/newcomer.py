@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.expert import EDGE
-
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 # In probes; tuned over the models of the shared tables.
 _RIDGE = 10.0

@@ -22,9 +22,8 @@ from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered
 from turnout.core import Ref
+from turnout.core.arrays import Floats
 from turnout.features.prompt import PromptText
-
-Floats = npt.NDArray[np.float32]
 
 # Tuned on folds and left-out tasks of the shared tables: what a table that does not know a prompt
 # still counts where several know a model, and what "nothing is known of the gain" counts.

@@ -12,12 +12,10 @@ Tests, 1960, here of tables and of prompts.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.expert import EDGE
-
-Floats = npt.NDArray[np.float32]
+from turnout.core.arrays import Floats
 
 # Spreads in logits: of abilities, of tables, and of what is a model's own in a table.
 _ABILITIES, _TABLES, _OWN = 1.2, 3.0, 0.6

@@ -6,12 +6,10 @@ Invariant: pure; nothing is read but the encoded prompt.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import marks_of, meaning_of
+from turnout.core.arrays import Floats
 from turnout.features import words
-
-Floats = npt.NDArray[np.float32]
 
 _NEAREST = 10
 _MARK_WEIGHT = 0.1

@@ -4,12 +4,11 @@ Source: platform.openai.com/docs/api-reference/embeddings. Invariant: fields tha
 here pass through both ways. This module does not know connections or providers.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from turnout.core import Chunk, Dialect, InvalidRequest
+from turnout.core import Chunk, Dialect, InvalidRequest, json_object
 from turnout.core.vectors import in_form
 from turnout.gateway.dialects.chat import OpenAIDialect, asked_model
 from turnout.gateway.dialects.protocol import About, Inbound, StreamWriter
@@ -25,9 +24,7 @@ class Embeddings(OpenAIDialect):
 
     def read(self, payload: object) -> Inbound:
         """The request; without ``model`` the default is meant. Raises InvalidRequest."""
-        if not isinstance(payload, Mapping):
-            raise InvalidRequest("the request body must be a JSON object", field="body")
-        body = dict(payload)
+        body = dict(json_object(payload))
         if body.pop("stream", None):
             raise InvalidRequest("embeddings are not streamed; leave stream out", field="stream")
         _check_input(body.get("input"))

@@ -17,7 +17,7 @@ from turnout.gateway.dialects.messages_words import THREAD
 from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.tool_names import shortened
 
-_SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
+SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
 # Anthropic's effort for which most other providers have no word.
 _MOST, _USUAL_MOST = "max", "high"
 # Newer models take a system message wherever it comes.
@@ -36,7 +36,7 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
         "messages": beside_their_calls([*_system(payload.get("system")), *_messages(payload)]),
         "max_tokens": _max_tokens(payload),
     }
-    body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
+    body.update({name: payload[name] for name in SAME if payload.get(name) is not None})
     if payload.get("stop_sequences"):
         body["stop"] = payload["stop_sequences"]
     body.update(_tools(payload))

@@ -9,12 +9,13 @@ from typing import Any
 
 from turnout.core.hosted import ran_there
 from turnout.core.unsaid import CACHE_MARK, Heard, objects_in, unheard
+from turnout.gateway.dialects.messages_read import SAME
 
 _HEARD: Heard = {
     **dict.fromkeys(
         (
-            "model", "stream", "messages", "system", "max_tokens", "temperature", "top_p", "top_k",
-            "stop_sequences", "tools", "mcp_servers", "output_format", CACHE_MARK,
+            *SAME, "model", "stream", "messages", "system", "max_tokens", "stop_sequences", "tools",
+            "mcp_servers", "output_format",
         )
     ),
     "tool_choice": frozenset({"type", "name", "disable_parallel_tool_use"}),

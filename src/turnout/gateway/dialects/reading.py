@@ -6,7 +6,7 @@ Invariant: a value of another type than its API gives it is a refusal that names
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from turnout.core import Body, InvalidRequest, check_body
+from turnout.core import Body, InvalidRequest, check_body, json_object
 from turnout.gateway.dialects.chat import asked_model, flag
 from turnout.gateway.dialects.protocol import Inbound
 
@@ -16,17 +16,16 @@ def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> 
 
     ``model`` may be left out, which means auto.
     """
-    if not isinstance(payload, Mapping):
-        raise InvalidRequest("the request body must be a JSON object", field="body")
+    native = json_object(payload)
     try:
-        body = check_body(chat_body(payload))
+        body = check_body(chat_body(native))
     except (AttributeError, LookupError, TypeError) as error:
         raise InvalidRequest(f"a value has another type than this API gives it: {error}") from error
     return Inbound(
         body=body,
-        native=payload,
-        model=asked_model(payload.get("model")),
-        stream=flag(payload.get("stream"), "stream"),
+        native=native,
+        model=asked_model(native.get("model")),
+        stream=flag(native.get("stream"), "stream"),
     )
 
 

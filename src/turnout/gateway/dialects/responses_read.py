@@ -24,7 +24,7 @@ from turnout.gateway.dialects.responses_tools import (
     offered,
 )
 
-_SAME = (
+SAME = (
     "temperature",
     "top_p",
     "user",
@@ -34,7 +34,7 @@ _SAME = (
     "prompt_cache_retention",
     "safety_identifier",
 )
-_LOGPROBS = "message.output_text.logprobs"
+LOGPROBS = "message.output_text.logprobs"
 # What is not kept here, or no more by now, and what does instead.
 _STATEFUL = {
     "previous_response_id": "send the whole input",
@@ -60,10 +60,10 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidRequest(f"{name} is not offered here; {instead}", field=name)
     messages = _merged([*_instructions(payload), *_input(payload)])
     body: dict[str, Any] = {"messages": beside_their_calls(messages)}
-    body.update({name: payload[name] for name in _SAME if payload.get(name) is not None})
+    body.update({name: payload[name] for name in SAME if payload.get(name) is not None})
     if payload.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = payload["max_output_tokens"]
-    if _LOGPROBS in (payload.get("include") or ()):
+    if LOGPROBS in (payload.get("include") or ()):
         body["logprobs"] = True
         if payload.get("top_logprobs") is not None:
             body["top_logprobs"] = payload["top_logprobs"]

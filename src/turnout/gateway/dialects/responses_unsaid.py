@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from turnout.core.unsaid import Heard, objects_in, unheard
+from turnout.gateway.dialects.responses_read import LOGPROBS, SAME
 
-_LOGPROBS = "message.output_text.logprobs"
-_INCLUDED = frozenset({_LOGPROBS, "reasoning.encrypted_content"})
+_INCLUDED = frozenset({LOGPROBS, "reasoning.encrypted_content"})
 _HEARD: Heard = {
     **dict.fromkeys(
         (
-            "model", "stream", "input", "instructions", "max_output_tokens", "temperature", "top_p",
-            "tools", "tool_choice", "parallel_tool_calls", "user", "seed", "service_tier",
-            "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "include",
-            "top_logprobs", "store", "metadata", "background", "previous_response_id",
+            *SAME, "model", "stream", "input", "instructions", "max_output_tokens", "tools",
+            "tool_choice", "parallel_tool_calls", "include", "top_logprobs", "store", "metadata",
+            "background", "previous_response_id",
         )
     ),
     "stream_options": frozenset({"include_obfuscation"}),
@@ -41,7 +40,7 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     include = set(map(str, payload.get("include") or ()))
     if not include <= _INCLUDED:
         yield "include"
-    if payload.get("top_logprobs") and _LOGPROBS not in include:
+    if payload.get("top_logprobs") and LOGPROBS not in include:
         yield "top_logprobs"
     for tool in objects_in(payload.get("tools")):
         inner = objects_in(tool.get("tools")) if tool.get("type") == "namespace" else [tool]
