@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -278,3 +279,32 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
         rows = store.fetch("SELECT account, spent, held FROM balances WHERE account LIKE '%usd'")
         spent = store.fetch("SELECT sum(cost) FROM calls")[0][0]
     assert sorted(rows) == [("all:all:usd", spent, 0), ("key:a:usd", spent, 0)]
+
+
+def test_standings_read_what_budgets_name_and_each_window_once(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many windows there were: a minute's rows are kept for good."""
+    rows = [("key:a:requests", "old", 7, 0), ("team:t:usd", "total", 5, 1)]
+    rows += [("key:a:requests", "total", 2, 0), ("key:b:requests", "total", 3, 0)]
+    rows += [("key:a:tokens", "total", 9, 0), ("all:all:usd", "total", 4, 0)]
+    every = Budget(per="key", window="total", unit="requests", limit=100)
+    team = Budget(per="team", name="t", window="total", unit="usd", limit=100)
+    budgets = [
+        every, replace(every, unit="tokens"), replace(every, name="a"), team,
+        replace(team, name="nobody"), Budget(per="all", window="total", unit="usd", limit=100),
+    ]  # fmt: skip
+    store = make_store()
+    store.open()
+    store.commit([("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
+    asked, fetch = [], store.fetch
+    monkeypatch.setattr(
+        store, "fetch", lambda sql, row=(): asked.append((sql, row)) or fetch(sql, row)
+    )
+    found = standings(store, budgets, 0)
+    store.close()
+    assert [(s.subject, s.spent, s.held) for s in found] == [
+        ("a", 2, 0), ("b", 3, 0), ("a", 9, 0), ("a", 2, 0), ("t", 5, 1), ("nobody", 0, 0),
+        ("all", 4, 0),
+    ]  # fmt: skip
+    assert [row for _, row in asked if len(row) == 1] == [("total",)]
