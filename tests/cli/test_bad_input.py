@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from tests.cli.run import run
+from tests.success.worlds import unpriced_bundle
+from turnout.config.load import recipe
 from turnout.ledger.sqlite import SqliteStore
 from turnout.testing import FaultyUpstream
 
@@ -224,3 +226,47 @@ def test_an_id_that_the_provider_does_not_have_is_shown_with_the_nearest(
         )
         rows = run(capfd, "models", "--check", "--json", "--config", str(path)).json
     assert [row["state"] for row in rows] == ["not there; nearest is acme/small-v2", "there"]
+
+
+def test_budgets_hinder_nothing_that_spends_nothing(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """They need a ledger, which these commands have no use for; who would spend is refused."""
+    path, lines = tmp_path / "turnout.yaml", tmp_path / "lines.jsonl"
+    path.write_text(f"{recipe()}\nbudgets: [{{per: all, window: day, usd: 5}}]\n")
+    lines.write_text('{"text": "What is the capital of Japan?", "model": "fast"}\n')
+    for asked in (("models",), ("prices",), ("route", "--assert", str(lines)), ("compare", lines)):
+        ran = run(capfd, *map(str, asked), "--config", str(path))
+        assert (ran.code, "budgets" in ran.err) == (0, False), asked
+    ran = run(capfd, "ask", "Hello", "--no-ledger", "--config", str(path))
+    assert ran.code == 2
+    assert "budgets need a ledger; remove 'ledger: off' or --no-ledger, or the budgets" in ran.err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "eval --table {0} --picks {0}",
+        "eval --table {0} --out {0}",
+        "probe new --bundle {1} --prompts {0} --out {0}",
+        "calibrate {0} --save {0}",
+        "ledger outcomes {0} --prompts {0}",
+    ],
+)
+def test_nothing_is_written_over_what_is_read(
+    asked: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A table, prompts, labels and a log of one's own stay as they are."""
+    mine, bundle = tmp_path / "mine.jsonl", unpriced_bundle(tmp_path)
+    mine.write_text('{"id": 1, "prompt": "Hello", "text": "Hello", "intent": "chat"}\n')
+    ran = run(capfd, *asked.format(mine, bundle).split())
+    assert (ran.code, "mine.jsonl is the file to read" in ran.err) == (2, True)
+    assert mine.read_text().startswith('{"id": 1, "prompt": "Hello"')
+
+
+def test_a_plot_of_another_kind_is_refused_before_the_work(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """By its name, while nothing was trained."""
+    ran = run(capfd, "eval", "--table", str(tmp_path / "none"), "--plot", "curve.gif")
+    assert (ran.code, ran.err) == (2, "turnout: --plot curve.gif: name it .png or .svg\n")

@@ -1,6 +1,8 @@
 """``turnout probe``: a new model by a few results or by a guess, used from then on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +232,23 @@ def test_what_cannot_be_taken_out(
     assert ran.code == 2
     assert said in ran.err
     assert open_bundle(bundle).digest == before
+
+
+# A file of more than 8 KiB cannot be written, as on a disk that is full.
+FULL = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+runpy.run_module("turnout", run_name="__main__")
+"""
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(bundle: Path) -> None:
+    """It was cut, and the trained bundle lost."""
+    before = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    asked = ["probe", "coder", "--bundle", str(bundle), "--prior", "0.5"]
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, *asked], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"turnout: {bundle}: cannot be written: File too large\n"
+    assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before

@@ -110,7 +110,7 @@ def test_a_read_only_folder_for_the_ledger_does_not_start(
         (["--host", "/run/turnout.sock"], ["'/run/turnout.sock' is no address"]),
         (["--tls-cert", "good.yaml"], ["--tls-cert and --tls-key", "give both"]),
         (["--tls-cert", "good.yaml", "--tls-key", "good.yaml"], ["good.yaml", "cannot be used"]),
-        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["a.pem: no such file"]),
+        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["--tls-cert a.pem: no such file"]),
         (["--log-level", "LOUD"], ["--log-level", "LOUD", "debug"]),
         (["--config", "no.yaml"], ["no.yaml: no such file", "write one"]),
         (["--config", "."], ["cannot be read as text", "directory"]),

@@ -14,7 +14,7 @@ import typer
 from msgspec import Struct
 
 from turnout.cli.jsonl import Line, lines
-from turnout.cli.options import router_of
+from turnout.cli.options import router_of, unspent_router
 from turnout.cli.show import out, print_json, tell_line
 from turnout.config import load
 from turnout.core import ConfigError, Decision, RequestError, usd_from_pico
@@ -47,7 +47,8 @@ def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bo
     loaded = load(config)
     # Nothing is served: of a local decision nothing is kept, but what a label costs is told.
     recorded = ledger and loaded.classifier.kind != "local"
-    with router_of(loaded, ledger=recorded) as r, opened(file) as source:
+    router = router_of(loaded, ledger=True) if recorded else unspent_router(loaded)
+    with router as r, opened(file) as source:
         checked = [_checked(r, line, model) for line in lines(source)]
     if not checked:
         raise ConfigError(f"{file}: holds no line to check")

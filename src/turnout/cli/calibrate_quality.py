@@ -85,12 +85,12 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
 def _kept(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
     """The digest of the bundle with the promise in it."""
-    from turnout.classifiers.success.bundle import POLICY, seal, write_json
+    from turnout.classifiers.success.bundle import POLICY, renew, write_json
 
     new = {**promise, "threshold": found.threshold, "found": asdict(found)}
     kept = [old for old in bundle.policy.get("promises", ()) if not _same(old, new)]
-    write_json(bundle.folder / POLICY, {**bundle.policy, "promises": [*kept, new]})
-    return seal(bundle.folder)
+    policy = {**bundle.policy, "promises": [*kept, new]}
+    return renew(bundle.folder, lambda place: write_json(place / POLICY, policy))
 
 
 def _promise(found: "Calibrated", confidence: float, digest: str) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from turnout.cli.as_served import as_served
 from turnout.cli.extras import need
-from turnout.cli.files import check_file, store, written
+from turnout.cli.files import check_apart, check_file, store, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from turnout.policies import Policy
 
 _NAMED = 6
+_DRAWN = {".png", ".svg"}
 _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 
 
@@ -65,7 +66,7 @@ def evaluate(
     from turnout.evaluation import evaluate as run
     from turnout.evaluation import plot
 
-    _check_places(drawn, picks, save)
+    _check_places(table, drawn, picks, save)
     if drawn is not None:
         need("plot", "--plot")
         if len(table) > 1:
@@ -125,12 +126,16 @@ def _policies(
     return found
 
 
-def _check_places(*places: Path | None) -> None:
+def _check_places(tables: Sequence[Path], drawn: Path | None, *places: Path | None) -> None:
     """Makes the folders of what will be written, before training takes its time."""
-    for place in places:
+    for place in (drawn, *places):
         if place is not None and str(place) != "-":
             check_file(place)
+            for table in tables:
+                check_apart(table, place, "result")
             place.parent.mkdir(parents=True, exist_ok=True)
+    if drawn is not None and drawn.suffix.lower() not in _DRAWN:
+        raise ConfigError(f"--plot {drawn}: name it .png or .svg")
 
 
 def _check_margins(specs: list[str], bundle: Path | None) -> None:

@@ -14,7 +14,7 @@ from turnout.core import ConfigError
 def check_apart(source: Path, target: Path, what: str) -> None:
     """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
     if source.exists() and target.exists() and source.samefile(target):
-        raise ConfigError(f"--out {target} is the file to read; write the {what} elsewhere")
+        raise ConfigError(f"{target} is the file to read; write the {what} elsewhere")
 
 
 def check_file(place: Path) -> None:

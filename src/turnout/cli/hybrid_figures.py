@@ -14,11 +14,12 @@ from turnout.classifiers import Band
 from turnout.classifiers.calibration import Labelled
 from turnout.cli.asking import Decided, asking, label_cost
 from turnout.cli.jsonl import Line
+from turnout.cli.options import router_of
 from turnout.cli.show import tracked
 from turnout.config import Config
 from turnout.core import UNSAFE, usd
 from turnout.decision import folding, served_intent
-from turnout.runtime import NoRecorder, Router
+from turnout.runtime import Router
 from turnout.runtime.receipt import total
 
 
@@ -96,8 +97,7 @@ def shown(found: dict[str, Any]) -> Iterator[str]:
 def _router(config: Config, *, ledger: bool) -> Router:
     """The configuration's router before calibration: the file may be about to change."""
     section = config.classifier.model_copy(update={"calibration": None})
-    bare = config.model_copy(update={"classifier": section})
-    return Router.from_config(bare, recorder=None if ledger else NoRecorder())
+    return router_of(config.model_copy(update={"classifier": section}), ledger=ledger)
 
 
 def _asked(r: Router, inside: Sequence[_Case], prompts: int) -> dict[str, Any]:

@@ -66,11 +66,16 @@ def own_router(config: Path | None) -> "Router":
     return Router.from_config(load(config))
 
 
+def unspent_router(config: Config) -> "Router":
+    """As ``router_of``, for what spends nothing: it records nothing and heeds no budget."""
+    return router_of(config.model_copy(update={"budgets": ()}), ledger=False)
+
+
 def silent_router(config: Path | None) -> "Router":
-    """As ``router``, but it asks nobody for a label and records nothing. Raises ConfigError."""
+    """As ``unspent_router``, and it asks nobody for a label. Raises ConfigError."""
     from turnout.runtime import Router
 
-    return Router(replace(router(config, ledger=False).parts, asked=None))
+    return Router(replace(unspent_router(load(config)).parts, asked=None))
 
 
 def open_store(ledger: str | None, config: Path | None) -> Store:

@@ -6,10 +6,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from turnout.cli.files import store
+from turnout.cli.files import check_apart, store
 from turnout.cli.options import ConfigOption, PlaceOption, open_store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
+from turnout.core.plural import many
 from turnout.ledger import Store
 
 
@@ -39,6 +40,7 @@ def outcomes(
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl
 
+    check_apart(prompts, target, "table")
     records = open_store(ledger, config)
     span = _scale(scale)
     rows = read_jsonl(prompts)
@@ -55,7 +57,7 @@ def outcomes(
             f"{prompts} and are left out",
         )
     models = len({row["model"] for row in found.rows})
-    out.print(f"{target}: {len(found.rows):,} outcomes of {models} models")
+    out.print(f"{target}: {many(len(found.rows), 'outcome')} of {many(models, 'model')}")
 
 
 def _metric(records: Store, asked: str | None) -> str:

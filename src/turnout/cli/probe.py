@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import typer
 
-from turnout.cli.files import store
+from turnout.cli.files import check_apart, store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
@@ -74,6 +74,7 @@ def probe(
         rates = None if price is None else _price(price)
         _add(opened, model, outcomes, prior, mean_cost_usd, rates)
     elif prompts is not None and target is not None:
+        check_apart(prompts, target, "probes")
         _pick(opened, model, prompts, count, target)
     else:
         raise ConfigError(
@@ -163,16 +164,19 @@ def _kept(
     note: str,
 ) -> str:
     """The digest of the bundle with another predictor, and without the promises made before."""
-    from turnout.classifiers.success import save, seal
+    from turnout.classifiers.success import save
     from turnout.classifiers.success.artefact import card_of
-    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, write_json
+    from turnout.classifiers.success.bundle import CATALOGUE, POLICY, renew, write_json
 
-    folder = bundle.folder
-    save(predictor, folder, card=f"{card_of(folder)}\n{note}\n")
-    write_json(folder / CATALOGUE, catalogue)
+    card = f"{card_of(bundle.folder)}\n{note}\n"
     kept = {name: value for name, value in bundle.policy.items() if name != "promises"}
-    write_json(folder / POLICY, kept)
-    return seal(folder)
+
+    def write(new: Path) -> None:
+        save(predictor, new, card=card)
+        write_json(new / CATALOGUE, catalogue)
+        write_json(new / POLICY, kept)
+
+    return renew(bundle.folder, write)
 
 
 def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":

@@ -208,6 +208,6 @@ def _static_keys(environ: Mapping[str, str]) -> list[str]:
 def _check_tls(certificate: Path | None, key: Path | None) -> None:
     if (certificate is None) != (key is None):
         raise ConfigError("--tls-cert and --tls-key go together; give both")
-    for path in (certificate, key):
+    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
         if path is not None and not path.is_file():
-            raise ConfigError(f"{path}: no such file")
+            raise ConfigError(f"{option} {path}: no such file; give a PEM file")

@@ -4,7 +4,7 @@ Invariant: the walk chooses only among the decision's routes, and ends once anyt
 This module does not know clocks: a wait is yielded as a number of seconds for the shell to spend.
 """
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -37,11 +37,12 @@ class Attempt(Struct, frozen=True):
 
 
 def attempts(
-    decision: Decision, rules: RetryRules
+    decision: Decision, rules: RetryRules, closed: Collection[str] = ()
 ) -> Generator[Attempt, Outcome, tuple[Outcome, ...]]:
     """Walks the decision's routes until one answers, the answer has begun, or none is left.
 
-    Returns every outcome in order; the last one tells how the walk ended.
+    ``closed`` are deployments that may not be called, and may become more on the way. Returns every
+    outcome in order; the last one tells how the walk ended.
     """
     outcomes: list[Outcome] = []
     dead_providers: set[str] = set()
@@ -50,8 +51,8 @@ def attempts(
     for place, route in enumerate(decision.routes):
         if route.provider in dead_providers or _quota(route) in spent_quotas:
             continue
-        if route.model in rejected:
-            continue  # another place of the model would draft the same
+        if route.model in rejected or route.deployment in closed:
+            continue  # another place of a rejected model would draft the same
         delay_s = 0.0
         for retry in range(rules.retries + 1):
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
@@ -70,7 +71,7 @@ def attempts(
                 for r in decision.routes[place + 1 :]
             )
             wait_s = _wait(decision, fault, rules, retry, others=others)
-            if wait_s is None:
+            if wait_s is None or route.deployment in closed:
                 break
             delay_s = wait_s
     return tuple(outcomes)

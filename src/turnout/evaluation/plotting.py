@@ -37,7 +37,9 @@ def plot(report: Report, path: str | Path) -> None:
     axes.set_title(f"{report.table}: {many(report.prompts, 'prompt')}, {report.models} models")
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be written: {error}; use .png or .svg") from error
 
 

@@ -288,13 +288,16 @@ class Ledger(Recorder):
         priced_as = stand_in if outcome.is_answer else None
         call = call_of(outcome, len(entry.recorded), entry.models.every, priced_as)
         entry.recorded.append((outcome, call))
-        verified = outcome.route.role == "verifier"
-        if not verified and (outcome.status != "failed" or outcome.released):
+        role = outcome.route.role
+        if role != "verifier" and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and takes it along
         ticket = self._inbox.submit(call, _loop())
         entry.tickets[call.n] = ticket
-        if verified or not entry.hold.charges or call.cost_pico_usd == 0:
-            return ticket  # a verdict is part of what is held for its draft, which ends next
+        # A verdict is part of what is held for its draft, which ends next; behind a label comes a
+        # hold for the answer.
+        extra = role in ("verifier", "classifier")
+        if extra or not entry.hold.charges or call.cost_pico_usd == 0:
+            return ticket
         if outcome.error is not None and outcome.error.kind == "rejected":
             # Its model drafts no more, so that no verdict on that is to come either.
             drafted = model_of(outcome.route.deployment)

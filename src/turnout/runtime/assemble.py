@@ -112,7 +112,8 @@ def _recorder(
         recorder.directory.configure(budgets)
     elif budgets:
         raise ConfigError(
-            f"{config.at('budgets')} budgets need a ledger; remove 'ledger: off' or the budgets"
+            f"{config.at('budgets')} budgets need a ledger; remove 'ledger: off' or "
+            "--no-ledger, or the budgets"
         )
     return recorder
 

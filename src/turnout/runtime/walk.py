@@ -10,10 +10,21 @@ from contextlib import aclosing
 
 from msgspec import Struct, field, structs
 
-from turnout.core import Chunk, Decision, Fault, Outcome, Request, Scan
+from turnout.core import (
+    Bound,
+    BudgetExceeded,
+    Chunk,
+    Decision,
+    Fault,
+    Outcome,
+    Request,
+    Scan,
+)
 from turnout.decision import Attempt, attempts, input_tokens, is_pinned
 from turnout.ledger import DONE
+from turnout.ledger.charges import model_of
 from turnout.runtime.call import Call
+from turnout.runtime.ceiling import bounds
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.means import Means
 from turnout.runtime.prefix import Prefix
@@ -27,7 +38,8 @@ class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
     ``prefix`` are the prompt's beginnings where they were made, ``scans`` what the answer's scanner
-    read, ``stopped`` why it stopped the answer, ``unfit`` the model that a budget had no room for.
+    read, ``stopped`` why it stopped the answer, ``unfit`` the model that a budget had no room for,
+    ``closed`` the deployments that a budget has no room for any more.
     """
 
     request: Request
@@ -39,6 +51,7 @@ class Walk(Struct, kw_only=True):
     scans: tuple[Scan, ...] = ()
     stopped: str | None = None
     unfit: str | None = None
+    closed: set[str] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
@@ -101,7 +114,7 @@ class Walk(Struct, kw_only=True):
         return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
-        plan = attempts(self.decision, self.means.retries)
+        plan = attempts(self.decision, self.means.retries, self.closed)
         return plan, next(plan, None)
 
     async def _call(self, attempt: Attempt) -> Call:
@@ -170,8 +183,33 @@ class Walk(Struct, kw_only=True):
             self.means.caches.answered(self.request, self.decision, call.outcome, self.prefix)
         written = self.means.ended(call.outcome)
         if written is not DONE:
-            await asyncio.shield(written)  # written even when the caller leaves
+            try:
+                await asyncio.shield(written)  # written even when the caller leaves
+            except BudgetExceeded as full:
+                await self._go_round(full, call.attempt.route.ordinal)
         return call.outcome
+
+    async def _go_round(self, full: BudgetExceeded, ordinal: int) -> None:
+        """Goes on without the models whose own budgets have no room for a call after this one.
+
+        Raises ``full`` where another budget has none.
+        """
+        means, decision = self.means, self.decision
+        most = bounds(self.request, decision, means.rules.catalog, means.verifier)
+        left = {r.deployment: most[r.deployment] for r in decision.routes if r.ordinal >= ordinal}
+        while left:
+            models = {standing.subject for standing in full.standings}
+            dear = {id_ for id_, most in left.items() if _calls(id_, most) & models}
+            if not dear or any(standing.budget.per != "model" for standing in full.standings):
+                raise full
+            self.closed |= dear
+            left = {id_: most for id_, most in left.items() if id_ not in dear}
+            try:
+                await means.recorder.held(self.request, decision.id, left)
+            except BudgetExceeded as again:
+                full = again
+            else:
+                return
 
     def _within_budget(self, outcome: Outcome) -> Outcome:
         """The outcome as the plan shall see it: not to be retried when the budget is spent."""
@@ -187,6 +225,11 @@ class Walk(Struct, kw_only=True):
         written = self.means.recorder.settled(self.decision)
         if written is not DONE:
             await asyncio.shield(written)  # written even when the caller leaves
+
+
+def _calls(deployment: str, most: Bound) -> set[str]:
+    """The models that are called with this deployment."""
+    return {model_of(id_) for id_ in most.parts or (deployment,)}
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:

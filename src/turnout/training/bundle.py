@@ -14,13 +14,11 @@ from turnout.classifiers.success.bundle import (
     CONFIG,
     POLICY,
     PRICES,
-    seal,
+    renew,
     write_json,
 )
-from turnout.classifiers.success.lengths import FILE as LENGTHS
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.config import Config, public
-from turnout.core import ConfigError
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.training.lengths import fit_lengths
@@ -49,25 +47,19 @@ def write_bundle(
     With a ``config`` that it shall be served by, the bundle holds that one, without its secrets,
     and the prices of its models. Raises ConfigError where ``folder`` cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save(predictor, folder, card=_card(predictor, tables, seed))
+
+    def write(new: Path) -> None:
+        save(predictor, new, card=_card(predictor, tables, seed))
         lengths = fit_lengths(tables)
-        if lengths is None:
-            (folder / LENGTHS).unlink(missing_ok=True)
-        else:
-            lengths.save(folder)
-        write_json(folder / CATALOGUE, catalogue(tables))
+        if lengths is not None:
+            lengths.save(new)
+        write_json(new / CATALOGUE, catalogue(tables))
         if config is not None:
-            write_json(folder / CONFIG, public(config))
-            write_json(folder / PRICES, _prices(config, environ or {}))
-        else:
-            (folder / CONFIG).unlink(missing_ok=True)
-            (folder / PRICES).unlink(missing_ok=True)
-        write_json(folder / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
-        return seal(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
+            write_json(new / CONFIG, public(config))
+            write_json(new / PRICES, _prices(config, environ or {}))
+        write_json(new / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
+
+    return renew(folder, write, anew=True)
 
 
 def _prices(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ that evaluated = served is an equality of two hashes. Reports may lie beside it 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from turnout.classifiers.success.artefact import FILE, load
@@ -92,9 +93,28 @@ class Bundle:
 
 def seal(folder: Path) -> str:
     """Writes the index of ``folder`` and returns its hash."""
-    parts = _hashes(folder)
-    digest = _digest(parts)
-    write_json(folder / INDEX, {"hash": digest, "files": parts})
+    return _sealed(folder, _hashes(folder))
+
+
+def renew(folder: Path, write: Callable[[Path], object], *, anew: bool = False) -> str:
+    """Puts what ``write`` makes in an empty folder into the bundle, and returns the bundle's hash.
+
+    Other parts stay, unless it is made ``anew``. Whatever happens before all is written, such as a
+    full disk, leaves the bundle as it was. Raises ConfigError where ``folder`` cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".new-") as place:
+            new = Path(place)
+            write(new)
+            parts = _hashes(new) if anew else {**_hashes(folder), **_hashes(new)}
+            digest = _sealed(new, parts)
+            for file in new.iterdir():
+                file.replace(folder / file.name)
+        for name in set(_PARTS) - set(parts):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
     return digest
 
 
@@ -145,6 +165,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _optional(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
+
+
+def _sealed(folder: Path, parts: Mapping[str, str]) -> str:
+    digest = _digest(parts)
+    write_json(folder / INDEX, {"hash": digest, "files": parts})
+    return digest
 
 
 def _hashes(folder: Path) -> dict[str, str]:
