@@ -72,6 +72,18 @@ def test_a_request_its_decision_and_each_call_are_spans_of_one_trace() -> None:
     assert decision.attributes["turnout.intent"] == "code"
 
 
+@pytest.mark.parametrize(("script", "kind"), [("f-500", "unavailable"), ("f-cut@3", "interrupted")])
+def test_a_request_that_no_model_answered_says_why(script: str, kind: str) -> None:
+    """Also the one whose stream broke off, which was a 200."""
+    with world(models={"coder": script}, retries={"retries": 0}) as w:
+        kept = traced(w)
+        w.post("/v1/chat/completions", chat(CODE, model="coder", stream=True))
+        assert soon(lambda: "chat coder" in spans(kept))
+    (request,) = spans(kept)["chat coder"]
+    assert request.status.status_code is StatusCode.ERROR
+    assert request.attributes["error.type"] == kind
+
+
 def test_no_span_holds_content_or_keys() -> None:
     """Neither the prompt nor the answer nor a key is anywhere in a trace."""
     canary = "canary-7781"

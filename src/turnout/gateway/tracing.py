@@ -131,6 +131,9 @@ class Traces:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))
             raise
+        else:
+            if traced.walk is not None and not traced.walk.complete:
+                span.set_attribute("error.type", _failure_of(traced.walk))
         finally:
             if traced.walk is not None:
                 self._walk(span, traced.walk, began_ns, operation, request.model)
@@ -229,6 +232,12 @@ def _answered(walk: Walk) -> Attributes:
     found["gen_ai.response.model"] = final.model
     found["turnout.answer.stopped"] = walk.stopped is not None or None
     return _known(found)
+
+
+def _failure_of(walk: Walk) -> str:
+    """What the last call came to, where the request came to no answer."""
+    last = walk.outcomes[-1]
+    return last.error.kind if last.error is not None else last.status
 
 
 def _called(outcome: Outcome, operation: str) -> Attributes:
