@@ -8,7 +8,7 @@ from turnout.catalog import Deployment
 from turnout.cli.options import ConfigOption, JsonOption, unspent_router
 from turnout.cli.show import err, notice, out, print_json, print_table
 from turnout.config import load
-from turnout.core import usd_from_pico
+from turnout.core.money import plain_usd
 from turnout.runtime import Router
 
 _PER_MTOK = 10**6
@@ -100,7 +100,4 @@ def _price(deployment: Deployment) -> dict[str, Any]:
 
 
 def _usd(pico_per_token: int | None) -> str | None:
-    if pico_per_token is None:
-        return None
-    amount = usd_from_pico(pico_per_token * _PER_MTOK).normalize()
-    return f"{amount:f}"
+    return None if pico_per_token is None else plain_usd(pico_per_token * _PER_MTOK)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,9 +11,6 @@ from turnout.cli.files import check_apart, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.show import err, out, tell_line, tracked
 from turnout.core.plural import many
-
-if TYPE_CHECKING:
-    from turnout.features.prompt import PromptText
 
 _BATCH = 256
 
@@ -35,6 +32,7 @@ def predict(
     """
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
+    from turnout.features.prompt import request_text
 
     check_apart(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
@@ -44,7 +42,7 @@ def predict(
     count, bad, empty = 0, 0, list[int]()
     with written(target) as file:
         for part in tracked(chain([first], batches), "predicting"):
-            texts = [_text(line) for line in part]
+            texts = [request_text(line.row) for line in part]
             found = predictor.predict_all(texts).tolist()
             for line, text, values in zip(part, texts, found, strict=True):
                 file.write(line_of(_shape(line, predictor.models, values)))
@@ -69,12 +67,6 @@ class _Line(NamedTuple):
     number: int
     row: Mapping[str, Any]
     problem: str
-
-
-def _text(line: _Line) -> "PromptText":
-    from turnout.features.prompt import request_text
-
-    return request_text(line.row)
 
 
 def _shape(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:

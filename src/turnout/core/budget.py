@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from turnout.core.money import format_usd, usd_from_pico
+from turnout.core.money import format_usd, plain_usd
 
 Unit = Literal["usd", "requests", "tokens"]
 Per = Literal["all", "team", "key", "session", "model"]
@@ -94,7 +94,7 @@ class Standing:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values; dollars as exact decimal strings."""
         budget = self.budget
-        show = _dollars if budget.unit == "usd" else int
+        show = plain_usd if budget.unit == "usd" else int
         return {
             "budget": budget.id,
             "per": budget.per,
@@ -117,7 +117,7 @@ class Standing:
 
     def line(self) -> str:
         """The numbers in one line."""
-        show = format_usd if self.budget.unit == "usd" else _shown_count
+        show = format_usd if self.budget.unit == "usd" else "{:,}".format
         limit, spent, held, left = (
             show(n) for n in (self.budget.limit, self.spent, self.held, self.left)
         )
@@ -160,14 +160,6 @@ def _ms(at: datetime) -> int:
 
 def _instant(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _dollars(pico_usd: int) -> str:
-    return f"{usd_from_pico(pico_usd).normalize():f}"
-
-
-def _shown_count(count: int) -> str:
-    return f"{count:,}"
 
 
 NO_BOUNDS: Mapping[str, Bound] = {}

@@ -43,6 +43,11 @@ def exact_usd(pico_usd: int) -> str:
     return f"{'-' if pico_usd < 0 else ''}{whole}.{rest:012d}"
 
 
+def plain_usd(pico_usd: int) -> str:
+    """The exact amount in USD without the zeros at its end."""
+    return f"{usd_from_pico(pico_usd).normalize():f}"
+
+
 def format_usd(pico_usd: int | None, *, places: int = 6) -> str:
     """A dollar figure for people, rounded up in the last place; ``unknown`` for None."""
     if pico_usd is None:

@@ -142,10 +142,9 @@ def _predicted(table: OutcomeTable, success: Doubles, strange: float | None) -> 
 
 
 def _walk(table: OutcomeTable, row: int, decision: Decision) -> tuple[Outcome, ...]:
-    def look_up(attempt: Attempt) -> Outcome:
-        return _outcome(table, row, attempt, decision.id)
-
-    return replay(decision, RetryRules(retries=0), look_up)
+    return replay(
+        decision, RetryRules(retries=0), lambda tried: _outcome(table, row, tried, decision.id)
+    )
 
 
 def _outcome(table: OutcomeTable, row: int, attempt: Attempt, decision_id: str) -> Outcome:

@@ -16,11 +16,11 @@ DRAWS = 200
 class Rows:
     """Makes the lines of one table's report; all are resampled alike."""
 
-    def __init__(self, table: OutcomeTable, *, seed: int = 0) -> None:
+    def __init__(self, table: OutcomeTable) -> None:
         self._table = table
         count = len(table.prompts)
         every = np.arange(count)[None, :]
-        drawn = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
+        drawn = np.random.default_rng(0).integers(0, count, (DRAWS, count))
         # The rows as they are come first, so that a figure and its interval are made alike.
         self._draws = np.concatenate([every, drawn])
         self._qualities = np.stack([known_means(table.score[i]) for i in self._draws])

@@ -17,7 +17,7 @@ from turnout.gateway.dialects.words import in_words_of
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
-from turnout.gateway.says import attempts_of, decision_headers, left_out_header
+from turnout.gateway.says import decision_headers, left_out_header
 from turnout.runtime import Walk, failure, refusal
 
 _EVENTS: Headers = [
@@ -56,7 +56,7 @@ class _Answering(Struct, kw_only=True):
         if self.walk.decision.blocked:
             chunk = self._refusal()
         if chunk is None:
-            await self._fail(self._problem())
+            await self._fail()
             return
         if chunk.usage is None:
             chunk = structs.replace(chunk, usage=self._used())
@@ -87,7 +87,7 @@ class _Answering(Struct, kw_only=True):
             started, writer = True, await self._begun()
             await self._written(writer, (self._refusal(),))
         if not started and not self._holds():
-            await self._fail(self._problem())
+            await self._fail()
         elif started and self.walk.complete:
             await self.out.end(writer.end(self._used()))
         else:
@@ -142,12 +142,9 @@ class _Answering(Struct, kw_only=True):
     def _says(self, *, final: bool) -> Headers:
         walk = self.walk
         # A stream's head leaves while its last call is still under way.
-        attempts = attempts_of(walk.outcomes) + (not final and not walk.decision.blocked)
-        paid = walk.cost_pico_usd if final else self._expected()
-        headers = decision_headers(
-            walk.decision, self._model(), attempts, paid, final=final, stopped=walk.stopped,
-            unfit=walk.unfit,
-        )  # fmt: skip
+        under_way = int(not final and not walk.decision.blocked)
+        cost = walk.cost_pico_usd if final else self._expected()
+        headers = decision_headers(walk, self._model(), cost, final=final, under_way=under_way)
         if walk.decision.blocked or walk.stopped:
             headers.append((b"x-should-retry", b"false"))
         return headers + left_out_header(walk)
@@ -167,15 +164,8 @@ class _Answering(Struct, kw_only=True):
         problem = problem_of(failure(walk.decision, walk.outcomes), answers)
         return in_words_of(self.dialect.name, problem)
 
-    async def _fail(self, problem: Problem) -> None:
-        walk = self.walk
-        says = decision_headers(
-            walk.decision,
-            "none",
-            attempts_of(walk.outcomes),
-            walk.cost_pico_usd,
-            final=True,
-            unfit=walk.unfit,
-        )
+    async def _fail(self) -> None:
+        walk, problem = self.walk, self._problem()
+        says = decision_headers(walk, "none", walk.cost_pico_usd, final=True)
         body = self.dialect.error(problem, self.request_id)
         await self.out.whole(problem.status, [JSON, *says, *problem.headers()], body)

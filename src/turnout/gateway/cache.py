@@ -16,7 +16,7 @@ import orjson
 from turnout.core import Caller
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.inbound import SAYING_CLASS
-from turnout.gateway.says import attempts_of, decision_headers, left_out_header
+from turnout.gateway.says import decision_headers, left_out_header
 from turnout.runtime import Walk
 
 _OVERHEAD_BYTES = 1500
@@ -123,8 +123,7 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
 
 def _why(walk: Walk, model: str) -> Headers:
     """The headers of the answer that was made, but for its cost."""
-    attempts = attempts_of(walk.outcomes)
-    headers = decision_headers(walk.decision, model, attempts, None, final=True)
+    headers = decision_headers(walk, model, None, final=True)
     return [line for line in headers if line[0] != _COST] + left_out_header(walk)
 
 

@@ -18,10 +18,9 @@ _Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan,
 
 
 class Recent:
-    """Remembers ``most`` decisions."""
+    """Remembers the last of them."""
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._feedback: dict[str, list[dict[str, Any]]] = {}
 
@@ -38,7 +37,7 @@ class Recent:
         ``paid_pico_usd`` is what all calls cost, None when that is unknown.
         """
         self._kept[decision.id] = (tenant, decision, tuple(outcomes), paid_pico_usd, scans)
-        while len(self._kept) > self._most:
+        while len(self._kept) > _MOST:
             oldest, _ = self._kept.popitem(last=False)
             self._feedback.pop(oldest, None)
 

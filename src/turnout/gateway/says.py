@@ -4,9 +4,9 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from turnout.core import Decision, Outcome, exact_usd
+from turnout.core import exact_usd
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects.left_out import left_out
 from turnout.gateway.exchange import Headers
@@ -19,24 +19,21 @@ _LONGEST_LIST = 1024
 
 
 def decision_headers(
-    decision: Decision,
-    model: str,
-    attempts: int,
-    cost_pico_usd: int | None,
-    *,
-    final: bool,
-    stopped: str | None = None,
-    unfit: str | None = None,
+    walk: Walk, model: str, cost_pico_usd: int | None, *, final: bool, under_way: int = 0
 ) -> Headers:
     """``x-turnout-*``. ``final`` says that the cost is what was paid, not what is expected.
 
-    ``stopped`` is why the answer was stopped, which is then the reason that counts; ``unfit`` the
-    model that would have been chosen had a budget had room for it.
+    Why the answer was stopped is the reason that counts then; the model that would have been chosen
+    had a budget had room for it is told beside any. ``under_way`` calls are not among the outcomes
+    yet.
     """
+    decision = walk.decision
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
-    reason = f"answer stopped: {stopped}" if stopped else decision.reason
-    if unfit is not None:
-        reason = f"{reason} (a budget has no room for {unfit})"
+    reason = f"answer stopped: {walk.stopped}" if walk.stopped else decision.reason
+    if walk.unfit is not None:
+        reason = f"{reason} (a budget has no room for {walk.unfit})"
+    # Those of the classifier and the verifier are none for the answer.
+    attempts = sum([outcome.is_answer for outcome in walk.outcomes]) + under_way
     return [
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),
@@ -67,8 +64,3 @@ def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Ori
     if trace is not None and is_trace(trace):
         found.append((b"traceparent", trace))
     return found + origins.answer(headers) if origins else found
-
-
-def attempts_of(outcomes: Sequence[Outcome]) -> int:
-    """How many calls were made for the answer, the classifier's and the verifier's left out."""
-    return sum([outcome.is_answer for outcome in outcomes])

@@ -3,7 +3,6 @@
 This module does not know the terminal.
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -11,7 +10,7 @@ from typing import IO, Any
 import orjson
 
 from turnout.core.extras import needing
-from turnout.ledger.queries import Line, every
+from turnout.ledger.queries import every
 from turnout.ledger.store import Store
 
 _ROW_GROUP = 50_000
@@ -50,17 +49,12 @@ def export_parquet(store: Store, path: Path) -> int:
     )
     count = 0
     with parquet.ParquetWriter(path, schema) as writer:
-        for lines in _in_groups(every(store)):
+        found = every(store)
+        while lines := list(islice(found, _ROW_GROUP)):
             rows = [line.as_dict() for line in lines]
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
             count += len(rows)
     return count
-
-
-def _in_groups(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    iterator = iter(lines)
-    while group := list(islice(iterator, _ROW_GROUP)):
-        yield group
 
 
 def _pyarrow() -> tuple[Any, Any]:

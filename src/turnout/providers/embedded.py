@@ -15,7 +15,7 @@ import orjson
 
 from turnout.core import ConfigError, Fault
 from turnout.providers.deadlines import Deadlines
-from turnout.providers.llama import CONTEXT_TOKENS, LlamaEngine
+from turnout.providers.llama import LlamaEngine
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
 from turnout.providers.weights import Weights, bundled
 from turnout.providers.whole_answer import whole_answer
@@ -27,19 +27,11 @@ class EmbeddedTransport:
     """Local models by the name in the request; every other name is answered by the bundled one.
 
     ``models`` maps names to files. Nothing is loaded before the first request; answers are made
-    one after the other on a thread of their own. ``threads`` None means one less than the cores.
+    one after the other on a thread of their own.
     """
 
-    def __init__(
-        self,
-        models: Mapping[str, Weights] | None = None,
-        *,
-        context_tokens: int = CONTEXT_TOKENS,
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, models: Mapping[str, Weights] | None = None) -> None:
         self._models = dict(models or {})
-        self._context_tokens = context_tokens
-        self._threads = threads
         self._engines: dict[Weights, LlamaEngine] = {}
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="turnout-embedded")
         self._jobs: set[_Job] = set()
@@ -77,9 +69,7 @@ class EmbeddedTransport:
     def _engine(self, name: object) -> LlamaEngine:
         weights = self._models.get(str(name)) or bundled()
         if weights not in self._engines:
-            self._engines[weights] = LlamaEngine(
-                weights, context_tokens=self._context_tokens, threads=self._threads
-            )
+            self._engines[weights] = LlamaEngine(weights)
         return self._engines[weights]
 
 

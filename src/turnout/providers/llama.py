@@ -12,7 +12,7 @@ from typing import Any
 from turnout.core import ConfigError
 from turnout.providers.weights import Weights, verify
 
-CONTEXT_TOKENS = 4096
+_CONTEXT_TOKENS = 4096
 
 # Threads that spin while they wait collapse to a tenth of the speed next to other load.
 _CALM_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
@@ -31,10 +31,8 @@ Emit = Callable[[Mapping[str, Any]], bool]
 class LlamaEngine:
     """Answers chat requests with one model file."""
 
-    def __init__(self, weights: Weights, *, context_tokens: int, threads: int | None) -> None:
+    def __init__(self, weights: Weights) -> None:
         self._weights = weights
-        self._context_tokens = context_tokens
-        self._threads = threads or default_threads()
         self._server: Any = None
 
     def generate(
@@ -83,11 +81,10 @@ class LlamaEngine:
 
     def _parameters(self, params: Any) -> Any:
         params.model.path = str(self._weights.path)
-        params.n_ctx = self._context_tokens
+        params.n_ctx = _CONTEXT_TOKENS
         params.n_parallel = 1
         params.n_batch = params.n_ubatch = _PROMPT_BATCH_TOKENS
-        params.cpuparams.n_threads = self._threads
-        params.cpuparams_batch.n_threads = self._threads
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = default_threads()
         params.sampling.penalty_repeat = _REPEAT_PENALTY
         if self._weights.chat_template is not None:
             params.chat_template = self._weights.chat_template

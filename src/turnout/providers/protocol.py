@@ -72,11 +72,11 @@ class WireResponse(Protocol):
         ...
 
 
-async def read_all(response: WireResponse, due: float | None = None) -> bytes:
+async def read_all(response: WireResponse) -> bytes:
     """The whole body; the exchange is over with it. Raises what ``read`` raises."""
     parts = []
     try:
-        while part := await response.read(due):
+        while part := await response.read():
             parts.append(part)
     finally:
         await response.aclose(reuse=True)

@@ -20,8 +20,7 @@ from turnout.providers.pool import Pool
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
 from turnout.providers.target import NotAnAddress, Target, target_of
 
-MAX_ANSWER_BYTES = 64 * 2**20
-
+_MAX_ANSWER_BYTES = 64 * 2**20  # once it is decompressed
 _KEEPALIVE_S = 15.0
 _DRAIN_S = 0.1
 _DRAIN_BYTES = 64 * 1024
@@ -48,14 +47,10 @@ _FAILURES = (
 class HttpTransport:
     """Sends requests over HTTP/1.1; one pool of connections for each event loop it is used on.
 
-    ``max_answer_bytes`` caps a decompressed answer; ``keepalive_s`` is how long an idle
-    connection is kept.
+    ``keepalive_s`` is how long an idle connection is kept.
     """
 
-    def __init__(
-        self, *, max_answer_bytes: int = MAX_ANSWER_BYTES, keepalive_s: float = _KEEPALIVE_S
-    ) -> None:
-        self._max_answer_bytes = max_answer_bytes
+    def __init__(self, *, keepalive_s: float = _KEEPALIVE_S) -> None:
         self._keepalive_s = keepalive_s
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
@@ -73,7 +68,7 @@ class HttpTransport:
             due = min(now + timeouts.connect_s, deadlines.first_byte)
             connection = await pool.get(target, due)
             await connection.ask(data, deadlines.first_byte)
-            return HttpResponse(connection, pool, target, deadlines, self._max_answer_bytes)
+            return HttpResponse(connection, pool, target, deadlines)
         except UnknownEncoding as error:
             fault = _bad(f"the answer's encoding {error} was not asked for")
             raise _closed(connection, fault) from error
@@ -106,12 +101,7 @@ class HttpResponse:
     """An answer whose head has arrived."""
 
     def __init__(
-        self,
-        connection: Connection,
-        pool: Pool,
-        target: Target,
-        deadlines: Deadlines,
-        max_bytes: int,
+        self, connection: Connection, pool: Pool, target: Target, deadlines: Deadlines
     ) -> None:
         self.status: int = connection.status
         self._head = connection.headers
@@ -121,8 +111,7 @@ class HttpResponse:
         self._pool = pool
         self._target = target
         self._deadlines = deadlines
-        self._left = max_bytes
-        self._max_bytes = max_bytes
+        self._left = _MAX_ANSWER_BYTES
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -156,7 +145,7 @@ class HttpResponse:
         connection, loop = self._connection, self._pool.loop
         if connection is None:
             return b""
-        first = self._left == self._max_bytes
+        first = self._left == _MAX_ANSWER_BYTES
         deadline = self._deadlines.next(loop.time(), first=first)
         ours = due is None or deadline <= due
         try:
@@ -177,7 +166,7 @@ class HttpResponse:
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise self._end(_bad(f"the answer is larger than {self._max_bytes} bytes"))
+            raise self._end(_bad(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes"))
         return data
 
     def _next_piece(self) -> bytes:

@@ -88,19 +88,13 @@ def _run(
     store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
     ledger = kind(store, catalog=RULES.catalog)
     try:
-        asyncio.run(_working(ledger, run, heard))
+        said = work(ledger, idents(run, REQUESTS_A_RUN), run, lambda *told: heard.append(told))
+        asyncio.run(said)
     finally:
         ledger.close()
         disk.unregister()
     cuts.append(_Cut(images=copy.deepcopy(images), heard=list(heard)))
     return cuts
-
-
-async def _working(ledger: Ledger, run: int, heard: Heard) -> None:
-    def hear(kind: str, id_: str, cost: int) -> None:
-        heard.append((kind, id_, cost))
-
-    await work(ledger, idents(run, REQUESTS_A_RUN), run, hear)
 
 
 def _recover(folder: Path, cut: _Cut, chance: random.Random, tally: Tally) -> None:

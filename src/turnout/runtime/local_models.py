@@ -4,7 +4,6 @@ Invariant: a file is registered with the hash it must have, and only after it ha
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -14,9 +13,9 @@ from turnout.core.folders import user_folder
 from turnout.providers.weights import Weights, verify
 
 
-def local_models(environ: Mapping[str, str] = os.environ) -> dict[str, Weights]:
+def local_models() -> dict[str, Weights]:
     """The registered files by name. Raises ConfigError when the register cannot be read."""
-    register = _register(environ)
+    register = _register()
     if register is None:
         return {}
     try:
@@ -28,12 +27,12 @@ def local_models(environ: Mapping[str, str] = os.environ) -> dict[str, Weights]:
         raise ConfigError(f"{register}: not a register of models; remove it") from error
 
 
-def add_local_model(name: str, weights: Weights, environ: Mapping[str, str] = os.environ) -> None:
+def add_local_model(name: str, weights: Weights) -> None:
     """Register a file whose hash is right. Raises ConfigError otherwise."""
     verify(weights)
-    rows = {known: _row(file) for known, file in local_models(environ).items()}
+    rows = {known: _row(file) for known, file in local_models().items()}
     rows[name] = _row(weights)
-    register = _register(environ)
+    register = _register()
     if register is None:
         raise ConfigError("no folder to keep the model's name in: set HOME or XDG_DATA_HOME")
     try:
@@ -49,6 +48,6 @@ def _row(weights: Weights) -> dict[str, str]:
     return {"path": str(weights.path.resolve()), "sha256": weights.sha256}
 
 
-def _register(environ: Mapping[str, str]) -> Path | None:
-    folder = user_folder(environ, "XDG_DATA_HOME", ".local/share")
+def _register() -> Path | None:
+    folder = user_folder(os.environ, "XDG_DATA_HOME", ".local/share")
     return None if folder is None else folder / "models.json"

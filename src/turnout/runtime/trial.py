@@ -4,7 +4,7 @@ Invariant: a call that fails is a finding and never an exception. This module do
 findings are shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +114,9 @@ def _outcomes(found: Reply | str) -> Sequence[Outcome]:
     return () if isinstance(found, str) else found.outcomes
 
 
-def _message(reply: Reply) -> Mapping[str, Any]:
-    message: Mapping[str, Any] = reply.body["choices"][0]["message"]
-    return message
-
-
 def _calls(reply: Reply) -> str:
-    return OK if _message(reply).get("tool_calls") else "answered without a call"
+    called = reply.body["choices"][0]["message"].get("tool_calls")
+    return OK if called else "answered without a call"
 
 
 def _parses(reply: Reply) -> str:

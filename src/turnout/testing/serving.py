@@ -62,7 +62,6 @@ def serving(
     *,
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-    port: int = 0,
     program: Sequence[str] = ("turnout",),
 ) -> Iterator[Served]:
     """Runs ``turnout serve`` with this configuration until the context ends.
@@ -76,7 +75,7 @@ def serving(
         path, log = folder / "turnout.yaml", folder / "log"
         path.write_text(yaml.safe_dump({"ledger": "off", **config}), encoding="utf-8")
         command = [sys.executable, "-m", *program, "serve", "--config", str(path)]
-        command += ["--port", str(port), *options]
+        command += ["--port", "0", *options]
         own = {"TURNOUT_STATE_DIR": name, "XDG_DATA_HOME": name, "NO_COLOR": "1", "COLUMNS": "200"}
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 -- this interpreter and this package

@@ -27,7 +27,7 @@ def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5) -> list[Dou
 
 
 def judged_folds(
-    tables: Sequence[OutcomeTable], *, folds: int = 5, seed: int = 0
+    tables: Sequence[OutcomeTable], *, folds: int = 5
 ) -> list[tuple[Doubles, Doubles]]:
     """The same, and how strange each prompt was ``[n]`` to the predictor that never saw it."""
     places = [fold_of(table, folds) for table in tables]
@@ -36,7 +36,7 @@ def judged_folds(
     found = [(np.zeros(table.score.shape), np.zeros(len(table.prompts))) for table in tables]
     for fold in range(folds):
         kept = [t.rows(p != fold) for t, p in zip(tables, places, strict=True)]
-        predictor = train(kept, seed=seed)
+        predictor = train(kept)
         for table, place, (success, strange) in zip(tables, places, found, strict=True):
             rows = np.flatnonzero(place == fold)
             columns = [predictor.models.index(model) for model in table.models]
@@ -57,13 +57,13 @@ def _check_size(table: OutcomeTable, place: npt.NDArray[np.int64]) -> None:
         )
 
 
-def left_out_tasks(table: OutcomeTable, *, seed: int = 0) -> Doubles:
+def left_out_tasks(table: OutcomeTable) -> Doubles:
     """``[n, m]``: each task predicted by a predictor trained on the other tasks only."""
     tasks = np.array([str(task) for task in table.column("task")])
     found = np.zeros(table.score.shape)
     for task in np.unique(tasks):
         rows = np.flatnonzero(tasks == task)
-        predictor = train([table.rows(tasks != task)], seed=seed)
+        predictor = train([table.rows(tasks != task)])
         columns = [predictor.models.index(model) for model in table.models]
         prompts = [request_text(table.prompts[row]) for row in rows]
         found[rows] = predictor.predict_all(prompts)[:, columns]

@@ -29,6 +29,7 @@ from turnout.features.prompt import PromptText
 # still counts where several know a model, and what "nothing is known of the gain" counts.
 _UNKNOWING = 0.01
 _UNTOLD = 0.1
+_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +89,15 @@ class SuccessPredictor:
         success, strange = self._judged(encode(prompt, alike=self._pairs)[None, :])
         return dict(zip(self.models, success[0].tolist(), strict=True)), float(strange[0])
 
-    def predict_all(self, prompts: Sequence[PromptText], batch: int = 512) -> Floats:
+    def predict_all(self, prompts: Sequence[PromptText]) -> Floats:
         """``[n, models]`` for many prompts."""
-        return self.judge_all(prompts, batch)[0]
+        return self.judge_all(prompts)[0]
 
-    def judge_all(self, prompts: Sequence[PromptText], batch: int = 512) -> tuple[Floats, Floats]:
+    def judge_all(self, prompts: Sequence[PromptText]) -> tuple[Floats, Floats]:
         """``[n, models]`` for many prompts, and how strange each is ``[n]``."""
         encoded = encode_all(prompts)
-        starts = range(0, len(encoded), batch)
-        parts = [self._judged(encoded[start : start + batch]) for start in starts]
+        starts = range(0, len(encoded), _BATCH)
+        parts = [self._judged(encoded[start : start + _BATCH]) for start in starts]
         if not parts:
             return np.empty((0, len(self.models)), np.float32), np.empty(0, np.float32)
         success, strange = zip(*parts, strict=True)

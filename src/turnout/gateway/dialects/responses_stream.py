@@ -228,7 +228,7 @@ class ResponsesWriter:
 
     def _added(self, opened: _Open) -> bytes:
         item = dict(opened.item)
-        return self._event("response.output_item.added", output_index=opened.place, item=item)
+        return self._event(_ADDED, output_index=opened.place, item=item)
 
     def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
         if kind == "message":
