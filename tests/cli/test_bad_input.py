@@ -270,3 +270,21 @@ def test_a_plot_of_another_kind_is_refused_before_the_work(
     """By its name, while nothing was trained."""
     ran = run(capfd, "eval", "--table", str(tmp_path / "none"), "--plot", "curve.gif")
     assert (ran.code, ran.err) == (2, "turnout: --plot curve.gif: name it .png or .svg\n")
+
+
+def test_a_whole_file_does_not_go_to_a_file_called_minus(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is meant for standard output was written there, and not found."""
+    monkeypatch.chdir(tmp_path)
+    bundle = unpriced_bundle(tmp_path)
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "Hello"}\n')
+    for asked, said in (
+        (f"probe new --bundle {bundle} --prompts {prompts} --out -", "'-' would be a file"),
+        ("eval --table none --out -", "--out -: --json prints what --out writes"),
+        ("eval --table none.parquet", "none.parquet: cannot be read (No such file or directory)"),
+    ):
+        ran = run(capfd, *asked.split())
+        assert (ran.code, said in ran.err) == (2, True), ran.err
+    assert not Path("-").exists()

@@ -113,7 +113,7 @@ def test_a_read_only_folder_for_the_ledger_does_not_start(
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["--tls-cert a.pem: no such file"]),
         (["--log-level", "LOUD"], ["--log-level", "LOUD", "debug"]),
         (["--config", "no.yaml"], ["no.yaml: no such file", "write one"]),
-        (["--config", "."], ["cannot be read as text", "directory"]),
+        (["--config", "."], ["cannot be read as text in UTF-8", "directory"]),
         (["--take-over"], ["no gateway to take over from", "leave --take-over out"]),
     ],
 )

@@ -17,7 +17,7 @@ from tests.providers.test_tls import certificate
 from tests.runtime.world import config
 from tests.waiting import soon, soon_here
 from turnout import Router
-from turnout.core import ConfigError
+from turnout.core import ConfigError, RouterError
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
 from turnout.ledger import store_at
@@ -73,6 +73,28 @@ async def test_a_stream_outlives_a_reload_that_removes_its_model(tmp_path: Path)
     rows = store_at(tmp_path / "ledger.db").fetch("SELECT cost FROM calls")
     assert len(rows) == 1
     assert rows[0][0] > 0
+
+
+async def test_a_rate_limit_that_is_met_during_a_reload_is_kept_to() -> None:
+    """While the new configuration is prepared, and by a request that began before it was taken."""
+    told: list[str] = []
+    with FaultyUpstream(
+        scripts={f"acme/{n}": "f-429-ra60" for n in ("fast", "strong")}
+    ) as upstream:
+        old, new = (Router.from_config(config(upstream, ledger="off"), environ={}) for _ in "12")
+        gateway = Gateway(old)
+        gateway.tell(lambda cooldown: told.append(cooldown.deployment))
+        new.succeed(old)
+        with pytest.raises(RouterError):
+            await old.achat("Hello", model="fast")
+        assert gateway.take(new) is old
+        assert new.cooling() == {"fast": True, "strong": False, "coder": False}
+        with pytest.raises(RouterError):
+            await old.achat("Hello", model="strong")
+        assert new.cooling() == {"fast": True, "strong": True, "coder": False}
+        assert len(told) == len(set(told)) == 2
+        for engine in (old, new):
+            await engine.aclose()
 
 
 def _change(served: Served, settings: dict[str, Any], says: str = "reloaded") -> None:

@@ -8,6 +8,7 @@ from turnout.cli.ask import answer_record, write_stream
 from turnout.cli.options import ConfigOption, JsonOption, LedgerOption, router
 from turnout.cli.show import notice, out, print_json, print_table, share
 from turnout.core import format_usd
+from turnout.core.plural import many
 from turnout.providers.weights import bundled
 from turnout.runtime import Reply, Router
 from turnout.runtime.receipt import total
@@ -86,8 +87,9 @@ def _table(r: Router, replies: list[tuple[str, Reply]]) -> None:
     name = r.parts.means.rules.catalog.strongest().model
     answered = ", ".join(dict.fromkeys(reply.receipt.answered_by or "" for reply in served))
     out.print(
-        f"{len(replies)} requests: {format_usd(routed)} routed, {format_usd(strongest)} with "
-        f"{name} for all ({share(routed, strongest)}); answered by {answered or 'nobody'}",
+        f"{many(len(replies), 'request')}: {format_usd(routed)} routed, "
+        f"{format_usd(strongest)} with {name} for all ({share(routed, strongest)}); "
+        f"answered by {answered or 'nobody'}",
     )
 
 

@@ -126,9 +126,13 @@ def _policies(
     return found
 
 
-def _check_places(tables: Sequence[Path], drawn: Path | None, *places: Path | None) -> None:
+def _check_places(
+    tables: Sequence[Path], drawn: Path | None, picks: Path | None, save: Path | None
+) -> None:
     """Makes the folders of what will be written, before training takes its time."""
-    for place in (drawn, *places):
+    if save is not None and str(save) == "-":
+        raise ConfigError("--out -: --json prints what --out writes; name a file, or give --json")
+    for place in (drawn, picks, save):
         if place is not None and str(place) != "-":
             check_file(place)
             for table in tables:

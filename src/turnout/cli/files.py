@@ -61,6 +61,8 @@ def _opened(target: Path) -> BinaryIO:
 
 def store(target: Path, data: bytes) -> None:
     """Write a whole file, or make none. Raises ConfigError."""
+    if str(target) == "-":
+        raise ConfigError("'-' would be a file of this name; name the file to write")
     new = not target.exists()
     try:
         target.write_bytes(data)

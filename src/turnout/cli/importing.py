@@ -55,7 +55,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+        raise ConfigError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
 
 
 def _of_litellm(text: str, name: str) -> Imported:

@@ -11,6 +11,7 @@ from turnout.cli.options import ConfigOption, JsonOption, PlaceOption, group, op
 from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import ConfigError, format_usd
+from turnout.core.plural import many
 from turnout.ledger import Line, decision_of, listed, shown, verify
 from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.queries import CALL_COLUMNS
@@ -91,7 +92,7 @@ def export(
     else:
         with written(target) as sink:
             count = export_jsonl(store, sink)
-    err.print(f"{count:,} requests written to {target}", style="dim")
+    err.print(f"{many(count, 'request')} written to {target}", style="dim")
 
 
 def _format_of(target: Path) -> Format:

@@ -69,7 +69,7 @@ def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; write one or run without --config") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+        raise ConfigError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
     return load_text(text, environ, name=str(path))
 
 

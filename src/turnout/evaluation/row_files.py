@@ -88,6 +88,8 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
         from pyarrow import parquet
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: cannot be read (No such file or directory)") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a Parquet file: {error}") from error
     return rows

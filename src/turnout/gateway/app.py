@@ -116,7 +116,12 @@ class Gateway:
 
     def take(self, engine: Engine) -> Engine:
         """Serve the requests that arrive from now on by ``engine``; the one that did until now."""
-        old, self.engine = self.engine, engine
+        old = self.engine
+        if old is not engine:
+            # It may have met a rate limit since the new one was made, and may yet meet others.
+            engine.catch_up(old)
+            old.tell(self._learned)
+        self.engine = engine
         engine.tell(self._others)
         engine.listen(self._metrics.call)
         self.access.origins = Origins(engine.parts.config.serve.origins)
@@ -126,6 +131,11 @@ class Gateway:
         """Have ``others`` told of deployments that are left alone, whichever engine learns it."""
         self._others = others
         self.engine.tell(others)
+
+    def _learned(self, cooldown: Cooldown) -> None:
+        """A request that began before a reload has met what the engine has to know, too."""
+        self.engine.heard(cooldown)
+        self._others(cooldown)
 
     async def attend(self) -> None:
         """Keeps keys and budgets as they are in the ledger, until it is cancelled."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from turnout.core import format_usd
+from turnout.core.plural import many
 from turnout.ledger.baselines import Baseline, Group, group_dict
 from turnout.ledger.entries import HOUR_MS
 from turnout.ledger.forecast import DAY_HOURS, Forecast, forecast
@@ -50,7 +51,7 @@ class Savings:
     def sentence(self) -> str:
         """The result in one line."""
         total, strongest = self.total, self.total.strongest
-        spent = f"{total.sums['requests']:,} requests cost {format_usd(total.sums['cost'])}"
+        spent = f"{many(total.sums['requests'], 'request')} cost {format_usd(total.sums['cost'])}"
         if strongest is None or strongest.saved_share is None:
             return f"{spent}; nothing to compare with yet"
         return (

@@ -179,8 +179,8 @@ class Engine:
         Returns whether there was one to take, since a file has one writer: not when the two record
         in different places.
         """
+        self.catch_up(old)
         for mine, its in zip(self._parts.every, old.parts.every, strict=False):
-            mine.health.succeed(its.health)
             if mine.caches is not None and its.caches is not None:
                 mine.caches.succeed(its.caches)
         if self._parts.config.ledger != old.parts.config.ledger:
@@ -194,6 +194,11 @@ class Engine:
         self._embedding = self._embedding.recorded_by(recorder)
         self._accounts = _accounts(self._parts, recorder)
         return True
+
+    def catch_up(self, old: "Engine") -> None:
+        """Know of deployments what the engine knows that serves until now."""
+        for mine, its in zip(self._parts.every, old.parts.every, strict=False):
+            mine.health.succeed(its.health)
 
     async def retire(self, *, recording: bool) -> None:
         """Close every connection; ``recording`` leaves the recorder to the successor."""
