@@ -49,7 +49,7 @@ def probe(
         bool, typer.Option("--remove", help="Take the model out of the bundle instead.")
     ] = False,
 ) -> None:
-    """Add a new model to a bundle by its results on a few prompts, or take one out.
+    """Add a model to a bundle by a few results, or take one out.
 
     First pick the most informative prompts, then add it by results or a prior.
     """

@@ -95,7 +95,7 @@ def follows(
     every_licence: EveryLicence = False,
     json: JsonOption = False,
 ) -> None:
-    """Fit anew what tells a turn that goes on with a task from one that begins another.
+    """Fit anew what tells a follow-up from a new task.
 
     The rest of the artefact stays as it is, and so do its figures on single prompts.
     """
