@@ -78,9 +78,17 @@ def test_what_follows_is_learned_from_conversations(
     assert intents == ["code", "simple_qa"]
 
 
-def test_without_a_conversation_nothing_tells_what_follows(tmp_path: Path) -> None:
-    """The error says what is missing."""
-    rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
-    with pytest.raises(ConfigError, match="none of 3 rows has two turns of the user"):
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [("affirm", "has a task of its own"), ("switch", "has two turns of the user")],
+)
+def test_with_one_kind_of_turn_there_is_nothing_to_tell_apart(
+    kind: str, missing: str, tmp_path: Path
+) -> None:
+    """The error says which kind is missing."""
+    said = [{"role": role, "content": "sort"} for role in ("user", "assistant", "user")]
+    told = {"messages": said, "intent": "code", "kind": kind}
+    rows, out = _rows(tmp_path, told), tmp_path / "new.zip"
+    with pytest.raises(ConfigError, match=f"none of 1 rows that may be used {missing}"):
         refit_follows([rows], out, date="2026-11-29")
     assert not out.exists()

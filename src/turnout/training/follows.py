@@ -31,18 +31,16 @@ _PRIOR_LOG_ODDS = 2.0
 
 def fit_follows(rows: Sequence[Row], classifier: LocalClassifier, progress: Progress) -> Fitted:
     """Weights and bias for ``classifier``, which never follows if no row is a conversation."""
-    told = [row for row in rows if len(row.turns) > 1]
-    follow = [row.messages for row in told if row.kind != SWITCH]
+    follow = follow_ups(rows)
     if not follow:
         return never()
     begun = [messages[:-1] for messages in follow]
     alone = [row.text for row in rows if row.kind == FOLLOW_UP]
-    switch = [row.messages for row in told if row.kind == SWITCH]
     groups: list[tuple[bool, float, Sequence[Conversation]]] = [
         (True, _WRITTEN, follow),
         (True, 1 - _WRITTEN, _put(alone, begun)),
-        (False, _WRITTEN, switch),
-        (False, 1 - _WRITTEN, _put(_new_tasks(rows), begun)),
+        (False, _WRITTEN, switches(rows)),
+        (False, 1 - _WRITTEN, _put(new_tasks(rows), begun)),
     ]
     seen: list[Floats] = []
     follows: list[bool] = []
@@ -60,7 +58,18 @@ def never() -> Fitted:
     return np.zeros(width(len(INTENTS)), np.float32), np.array(-20.0, np.float32)
 
 
-def _new_tasks(rows: Sequence[Row]) -> list[str]:
+def follow_ups(rows: Sequence[Row]) -> list[Conversation]:
+    """The conversations whose last turn goes on."""
+    return [row.messages for row in rows if len(row.turns) > 1 and row.kind != SWITCH]
+
+
+def switches(rows: Sequence[Row]) -> list[Conversation]:
+    """The conversations whose last turn begins a new task."""
+    return [row.messages for row in rows if len(row.turns) > 1 and row.kind == SWITCH]
+
+
+def new_tasks(rows: Sequence[Row]) -> list[str]:
+    """Prompts to put into a conversation as new tasks, spread over all there are."""
     fresh = [r.text for r in rows if r.judged and r.intent in INTENTS and r.intent != "chat"]
     return fresh[:: max(1, len(fresh) // _NEW_TASKS)]
 

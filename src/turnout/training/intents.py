@@ -25,7 +25,7 @@ from turnout.training.features import Features, Progress, embedder, extract, rea
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
 from turnout.training.folds import FOLDS, by_source
-from turnout.training.follows import fit_follows, never
+from turnout.training.follows import fit_follows, follow_ups, never, new_tasks, switches
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
@@ -151,15 +151,19 @@ def refit_follows(
 ) -> Artefact:
     """As ``refit_asides`` for what tells a turn that goes on from one that begins a new task.
 
-    Raises ConfigError for a bad row, and where no row is a conversation.
+    Raises ConfigError for a bad row, and where no row goes on, or none begins a task.
     """
     artefact, told = Artefact.load(base), load(paths)
-    if not any(len(row.turns) > 1 for row in told):
-        raise ConfigError(
-            f"none of {len(told)} rows has two turns of the user: nothing tells how tasks go on; "
-            "add conversations, such as those of Turnout's own datasets"
-        )
     used = _used(told, every_licence=every_licence)
+    for found, what in (
+        (follow_ups(used), "two turns of the user and another kind than switch"),
+        (switches(used) or new_tasks(used), "a task of its own, or the kind switch"),
+    ):
+        if not found:
+            raise ConfigError(
+                f"none of {len(used)} rows that may be used has {what}; add conversations and "
+                "prompts, such as those of Turnout's own datasets"
+            )
     fitted = replace(
         _following(artefact, used, progress), card=artefact.card + refitted("follows", used, date)
     )
