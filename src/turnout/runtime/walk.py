@@ -10,6 +10,7 @@ from contextlib import aclosing
 
 from msgspec import Struct, field, structs
 
+from turnout.catalog import Catalog
 from turnout.core import (
     Bound,
     BudgetExceeded,
@@ -22,7 +23,6 @@ from turnout.core import (
 )
 from turnout.decision import Attempt, attempts, input_tokens, is_pinned
 from turnout.ledger import DONE
-from turnout.ledger.charges import model_of
 from turnout.runtime.call import Call
 from turnout.runtime.ceiling import bounds
 from turnout.runtime.draining import DrainingCall
@@ -194,16 +194,16 @@ class Walk(Struct, kw_only=True):
 
         Raises ``full`` where another budget has none.
         """
-        means, decision = self.means, self.decision
-        most = bounds(self.request, decision, means.rules.catalog, means.verifier)
+        means, decision, catalog = self.means, self.decision, self.means.rules.catalog
+        most = bounds(self.request, decision, catalog, means.verifier)
         left = {r.deployment: most[r.deployment] for r in decision.routes if r.ordinal >= ordinal}
         while left:
             models = {standing.subject for standing in full.standings}
-            dear = {id_ for id_, most in left.items() if _calls(id_, most) & models}
+            dear = {id_ for id_, bound in left.items() if _called(id_, bound, catalog) & models}
             if not dear or any(standing.budget.per != "model" for standing in full.standings):
                 raise full
             self.closed |= dear
-            left = {id_: most for id_, most in left.items() if id_ not in dear}
+            left = {id_: bound for id_, bound in left.items() if id_ not in dear}
             try:
                 await means.recorder.held(self.request, decision.id, left)
             except BudgetExceeded as again:
@@ -227,9 +227,9 @@ class Walk(Struct, kw_only=True):
             await asyncio.shield(written)  # written even when the caller leaves
 
 
-def _calls(deployment: str, most: Bound) -> set[str]:
+def _called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
     """The models that are called with this deployment."""
-    return {model_of(id_) for id_ in most.parts or (deployment,)}
+    return {catalog.deployments[id_].configured for id_ in most.parts or (deployment,)}
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:
