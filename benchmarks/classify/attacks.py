@@ -10,7 +10,7 @@ from benchmarks.classify.data import OWN, blocked, own_files, user
 from benchmarks.classify.disguises import TRANSFORMS
 from benchmarks.classify.interval import by_group, share
 from turnout.classifiers import LocalClassifier
-from turnout.core import UNSAFE, Prediction
+from turnout.core import UNSAFE, Message, Prediction
 from turnout.training.rows import SWITCH, Row, load
 
 _PROMPTS = 50
@@ -74,7 +74,8 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
     """Held-out conversations: the label after the follow-up against the task's own label."""
     classifier = LocalClassifier.load()
     rows = load([OWN / "conversations_test.jsonl"])
-    after, first = _intents(classifier, rows), _alone(classifier, [row.turns[0] for row in rows])
+    after = _intents(classifier, [row.messages for row in rows])
+    first = _intents(classifier, [user(row.turns[0]) for row in rows])
     out: dict[str, Any] = {"conversations": len(rows)}
     for kind in sorted({row.kind for row in rows}):
         chosen = [i for i, row in enumerate(rows) if row.kind == kind]
@@ -95,12 +96,12 @@ def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
     """Turns that may come next in conversations by a writer never trained on: going on, or new."""
     classifier = LocalClassifier.load()
     rows = load([OWN / "turns_test.jsonl"])
-    after = np.array(_intents(classifier, rows))
+    after = np.array(_intents(classifier, [row.messages for row in rows]))
     wanted = np.array([row.intent for row in rows])
     begun = np.array([row.turns[0] for row in rows])
     new = np.array([row.kind == SWITCH for row in rows])
     asked = [row.text if row.kind == SWITCH else row.turns[0] for row in rows]
-    told = np.array(_alone(classifier, asked)) == wanted
+    told = np.array(_intents(classifier, [user(text) for text in asked])) == wanted
     out: dict[str, Any] = {"conversations": len(set(begun))}
     for name, some in (("goes on", ~new), ("new task", new)):
         right = after[some] == wanted[some]
@@ -113,12 +114,10 @@ def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
     return out
 
 
-def _intents(classifier: LocalClassifier, rows: Sequence[Row]) -> list[str | None]:
-    return [found.intent for found in classifier.predict_batch([row.messages for row in rows])]
-
-
-def _alone(classifier: LocalClassifier, texts: Sequence[str]) -> list[str | None]:
-    return [found.intent for found in classifier.predict_batch([user(text) for text in texts])]
+def _intents(
+    classifier: LocalClassifier, conversations: Sequence[Sequence[Message]]
+) -> list[str | None]:
+    return [found.intent for found in classifier.predict_batch(conversations)]
 
 
 def own_prompts(_data: Sequence[Path]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.cli.run import run
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import Artefact
 from turnout.core import ConfigError
-from turnout.training.intents import refit_asides, refit_follows
+from turnout.training.intents import refit
 
 
 def _rows(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -49,7 +49,7 @@ def test_without_a_mould_there_is_nothing_to_learn(tmp_path: Path) -> None:
     """The error says which kinds are missing."""
     rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
     with pytest.raises(ConfigError, match="none of 3 rows has the kind label_attack or talk"):
-        refit_asides([rows], out, date="2026-11-29")
+        refit("asides", [rows], out, date="2026-11-29")
     assert not out.exists()
 
 
@@ -90,5 +90,5 @@ def test_with_one_kind_of_turn_there_is_nothing_to_tell_apart(
     told = {"messages": said, "intent": "code", "kind": kind}
     rows, out = _rows(tmp_path, told), tmp_path / "new.zip"
     with pytest.raises(ConfigError, match=f"none of 1 rows that may be used {missing}"):
-        refit_follows([rows], out, date="2026-11-29")
+        refit("follows", [rows], out, date="2026-11-29")
     assert not out.exists()

@@ -17,8 +17,8 @@ from turnout.config import load_file
 from turnout.core.plural import many
 
 if TYPE_CHECKING:
-    from turnout.classifiers.artefact import Artefact
     from turnout.evaluation.outcome_table import OutcomeTable
+    from turnout.training.card import Part
     from turnout.training.intents import Trained
 
 _MOST_SEED = 2**32 - 1
@@ -68,40 +68,51 @@ def intents(
     _show(out, trained, json=json)
 
 
-@app.command()
-def asides(
-    paths: RowsArgument,
-    place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
-    *,
-    base: BaseOption = None,
-    every_licence: EveryLicence = False,
-    json: JsonOption = False,
-) -> None:
+def _refits(part: "Part", told: str) -> None:
+    """A command that fits one part of an artefact anew."""
+
+    @app.command(part, help=told)
+    def fit_anew(
+        paths: RowsArgument,
+        place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+        *,
+        base: BaseOption = None,
+        every_licence: EveryLicence = False,
+        json: JsonOption = False,
+    ) -> None:
+        from turnout.training.intents import refit
+
+        check_file(place)
+        with _bar() as bar:
+            fitted = refit(
+                part,
+                paths,
+                place,
+                base=base,
+                date=_today(),
+                every_licence=every_licence,
+                progress=_steps(bar),
+            )
+        if json:
+            print_json({"artefact": str(place), "digest": fitted.digest})
+            return
+        out.print(f"{place} {fitted.digest[:19]}")
+
+
+_refits(
+    "asides",
     """Fit anew what finds talk to the classifier.
 
     The rest of the artefact stays as it is, and so do its figures on ordinary prompts.
-    """
-    from turnout.training.intents import refit_asides
-
-    _refit(refit_asides, paths, place, base=base, every_licence=every_licence, json=json)
-
-
-@app.command()
-def follows(
-    paths: RowsArgument,
-    place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
-    *,
-    base: BaseOption = None,
-    every_licence: EveryLicence = False,
-    json: JsonOption = False,
-) -> None:
+    """,
+)
+_refits(
+    "follows",
     """Fit anew what tells a follow-up from a new task.
 
     The rest of the artefact stays as it is, and so do its figures on single prompts.
-    """
-    from turnout.training.intents import refit_follows
-
-    _refit(refit_follows, paths, place, base=base, every_licence=every_licence, json=json)
+    """,
+)
 
 
 @app.command()
@@ -149,31 +160,6 @@ def success(
             "turnout: no table has costs, nor prices and token counts: quality only; add cost_usd, "
             "or tokens and price_per_mtok in the .meta.json beside the table"
         )
-
-
-def _refit(
-    run: "Callable[..., Artefact]",
-    paths: Sequence[Path],
-    place: Path,
-    *,
-    base: Path | None,
-    every_licence: bool,
-    json: bool,
-) -> None:
-    check_file(place)
-    with _bar() as bar:
-        fitted = run(
-            paths,
-            place,
-            base=base,
-            date=_today(),
-            every_licence=every_licence,
-            progress=_steps(bar),
-        )
-    if json:
-        print_json({"artefact": str(place), "digest": fitted.digest})
-        return
-    out.print(f"{place} {fitted.digest[:19]}")
 
 
 def _show(place: Path, trained: "Trained", *, json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,9 @@ _REFITTED = """
 Fitted anew {date} by `turnout train {part}`, all else as told above, on:
 
 """
-_DOES = {
+# What of an artefact can be fitted anew by itself.
+Part = Literal["asides", "follows"]
+_DOES: dict[Part, str] = {
     "asides": "finds talk to the classifier",
     "follows": "tells a follow-up from a new task",
 }
@@ -71,8 +74,8 @@ def card(
     return head + _figures(shipped, others) + _LIMITS + _sources(rows, usable)
 
 
-def refitted(part: str, used: Sequence[Row], date: str) -> str:
-    """What a card says further once one ``part`` was fitted anew: ``asides`` or ``follows``."""
+def refitted(part: Part, used: Sequence[Row], date: str) -> str:
+    """What a card says further once one ``part`` was fitted anew."""
     return _REFITTED.format(does=_DOES[part], date=date, part=part) + _table(used)
 
 

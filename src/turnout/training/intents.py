@@ -20,7 +20,7 @@ from turnout.training import vocabulary
 from turnout.training.asides import AsideHead, fit_asides
 from turnout.training.augment import attacked, tasks
 from turnout.training.calibration import THRESHOLD, Calibration, calibrate
-from turnout.training.card import card, refitted
+from turnout.training.card import Part, card, refitted
 from turnout.training.features import Features, Progress, embedder, extract, read_rows
 from turnout.training.figures import Figures, figures
 from turnout.training.fitting import HARM, INJECTION, OUTPUTS, Heads, fit
@@ -97,16 +97,18 @@ def train(
         others = measure(judge(rows, features, every, progress))[1]
     progress("fitting", 0, 1)
     heads = fit(*_chosen(rows, features, usable))
-    asides = fit_asides(_used(told, every_licence=every_licence), read_rows, embedder(progress))
+    used = _used(told, every_licence=every_licence)
+    asides = fit_asides(used, read_rows, embedder(progress))
     text = card(rows, usable, measured, others, calibration, date)
     background = _background(features.vectors[usable])
     artefact = _artefact(heads, asides, background, calibration, text)
-    artefact = _following(artefact, _used(told, every_licence=every_licence), progress)
+    artefact = _following(artefact, used, progress)
     artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
 
-def refit_asides(
+def refit(
+    part: Part,
     paths: Sequence[Path],
     out: Path,
     *,
@@ -115,46 +117,36 @@ def refit_asides(
     every_licence: bool = False,
     progress: Progress = quiet,
 ) -> Artefact:
-    """Fits anew what finds talk to the classifier, and writes the artefact to ``out``.
+    """Fits one part anew, and writes the artefact to ``out``.
 
-    All else is as in ``base``, or in the shipped one: heads, thresholds and calibration, so that
-    what they were measured at holds. ``paths`` are what ``train`` would be given; the rest as
-    there. Raises ConfigError for a bad row, and where no row is a mould of an attack.
+    ``asides`` finds talk to the classifier, ``follows`` tells a turn that goes on from one that
+    begins a new task. All else is as in ``base``, or in the shipped one: heads, thresholds and
+    calibration, so that what they were measured at holds. ``paths`` are what ``train`` would be
+    given; the rest as there. Raises ConfigError for a bad row, and where no row is a mould of an
+    attack (``asides``), or none goes on or begins a task (``follows``).
     """
     artefact, told = Artefact.load(base), load(paths)
+    used = _used(told, every_licence=every_licence)
+    if part == "asides":
+        _check_moulds(told)
+        fitted = _leaving(artefact, used, progress)
+    else:
+        _check_turns(used)
+        fitted = _following(artefact, used, progress)
+    fitted = replace(fitted, card=artefact.card + refitted(part, used, date))
+    fitted.save(out)
+    return fitted
+
+
+def _check_moulds(told: Sequence[Row]) -> None:
     if not any(row.kind in (LABEL_ATTACK, TALK) for row in told):
         raise ConfigError(
             f"none of {len(told)} rows has the kind {LABEL_ATTACK} or {TALK}: nothing tells what "
             "talk to the classifier looks like; add some, such as those of Turnout's own datasets"
         )
-    progress("fitting", 0, 1)
-    used = _used(told, every_licence=every_licence)
-    asides = fit_asides(used, read_rows, embedder(progress))
-    kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
-    fitted = Artefact(
-        arrays=kept | asides.arrays(),
-        meta={**artefact.meta, "asides": asides.meta()},
-        card=artefact.card + refitted("asides", used, date),
-    )
-    fitted.save(out)
-    return fitted
 
 
-def refit_follows(
-    paths: Sequence[Path],
-    out: Path,
-    *,
-    base: Path | None = None,
-    date: str,
-    every_licence: bool = False,
-    progress: Progress = quiet,
-) -> Artefact:
-    """As ``refit_asides`` for what tells a turn that goes on from one that begins a new task.
-
-    Raises ConfigError for a bad row, and where no row goes on, or none begins a task.
-    """
-    artefact, told = Artefact.load(base), load(paths)
-    used = _used(told, every_licence=every_licence)
+def _check_turns(used: Sequence[Row]) -> None:
     for found, what in (
         (follow_ups(used), "two turns of the user and another kind than switch"),
         (switches(used) or new_tasks(used), "a task of its own, or the kind switch"),
@@ -164,11 +156,15 @@ def refit_follows(
                 f"none of {len(used)} rows that may be used has {what}; add conversations and "
                 "prompts, such as those of Turnout's own datasets"
             )
-    fitted = replace(
-        _following(artefact, used, progress), card=artefact.card + refitted("follows", used, date)
-    )
-    fitted.save(out)
-    return fitted
+
+
+def _leaving(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
+    """The artefact with other heads for asides."""
+    progress("fitting", 0, 1)
+    asides = fit_asides(used, read_rows, embedder(progress))
+    kept = {name: a for name, a in artefact.arrays.items() if not name.startswith("aside_")}
+    meta = {**artefact.meta, "asides": asides.meta()}
+    return replace(artefact, arrays=kept | asides.arrays(), meta=meta)
 
 
 def _following(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
