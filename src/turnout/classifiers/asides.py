@@ -36,7 +36,7 @@ _QUOTING = f"„‹›{_QUOTE_PAIRS}"
 # Lines, sentences, fields and tags end a clause; what marks the end stays with it.
 # The first look spares letters all the others.
 _END = re.compile(
-    rf"(?=[\s.!?;:,{_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
+    rf"(?=[\s.!?;:,#={_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
     r"\s*\n\s*"
     r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
     rf"|[{_WIDE}]+[\"'」』）]*\s*"
@@ -49,7 +49,9 @@ _END = re.compile(
     r"|(?<=\S)(?=</|<[a-z|!])"
     rf"|[\"`{_QUOTING}]+\s*[:,;)]?\s*(?=\S)"
     r"|[?&;]\w+="
-    r"|\s+[A-Za-z_]{3,}=(?=[^\s=])"
+    r"|\s+(?=[A-Za-z_]{3,}=[^\s=])"
+    r"|(?<=[A-Za-z_]{3})=[\w\"'-]+\s+"
+    r"|(?<!\S)#\w+\s+"
     r")"
 )
 # Words, numbers and commas: no sign that ends a clause need be looked for.
@@ -101,9 +103,14 @@ _QUOTES = "\"'`"
 _PAIRS = f"()[]{{}}<>（）【】{_QUOTE_PAIRS}"
 _PARTNERS = {sign: _PAIRS[place ^ 1] for place, sign in enumerate(_PAIRS)}
 _FENCES = ("```", '"""', "'''", "---", "===", "###")
-# Signs at the ends that stand alone; what ends a sentence may, behind a blank. An arrow in front,
-# and a full stop behind the end of a sentence, came with what stood around.
-_ALONE = re.compile(r"^(?:[^\w\s]+\s+|[-=]+>)+(?=\S)|(?:\s+[^\w\s.!?]+)+$|(?<=[!?。！？])\.$")
+# Signs at the ends that stand alone, but for those of comments in code; what ends a sentence may,
+# behind a blank. An arrow in front, and a full stop behind the end of a sentence, came with what
+# stood around.
+_ALONE = re.compile(
+    r"^(?!/[*/])(?:[^\w\s]+\s+|[-=]+>)+(?=\S)"
+    r"|(?:\s+(?!\*/)[^\w\s.!?]+)+$"
+    r"|(?<=[!?。！？])\.$"
+)
 # So few characters are no request that others could have stood around.
 _LEAST = 5
 _LETTER = re.compile(r"\w")
