@@ -142,7 +142,8 @@ def test_a_calibrated_share_is_evaluated_as_it_is_served(
     ("policy", "words"),
     [
         ("nothing", "use one of cheapest, strongest"),
-        ("fixed:nobody", "use one of cheapest"),
+        ("fixed:nobody", "has no nobody; it has small, coder, large"),
+        ("fixed:", "use one of cheapest"),
         ("utility:dear", "is not what it takes"),
         ("weighted:small", "use MODEL=SHARE|is not what it takes"),
         ("cheapest_above_quality:95", "'95' is not what it takes: shares and margins are"),

@@ -144,6 +144,7 @@ def test_what_cannot_be_added_is_one_line(
     cases: list[tuple[tuple[str, ...], str]] = [
         (("small", "--prior", "0.5"), "knows 'small' already"),
         (("new",), "give --prompts and --out"),
+        (("new", "--outcomes", str(few), "--prior", "0.5"), "leave one out"),
         (("new", "--outcomes", str(few)), "give at least 10"),
         (("new", "--outcomes", str(unset)), "line 1: score is None"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
