@@ -200,7 +200,7 @@ def test_what_cannot_be_told_apart_is_one_line(
     rows = [
         {"id": n, "prompt": "", "model": m, "score": (n + p) % 2}
         for n in range(60)
-        for p, m in enumerate("ab")
+        for p, m in enumerate("abd")
     ]
     table.write_text("\n".join(map(json.dumps, rows)))
     for command in (("eval",), ("train", "success", "--out", str(tmp_path / "b"))):
