@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.asides import Asides, Embed, Unsure, clauses
+from turnout.classifiers.asides import _LETTER, Asides, Embed, Unsure, clauses
 from turnout.classifiers.heads import Dense, Hidden, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
@@ -59,10 +59,20 @@ def test_pictures_brackets_and_quotes_end_a_clause(text: str, found: int) -> Non
     assert len(clauses(text)) == found
 
 
-def test_a_long_text_is_split_in_linear_time() -> None:
-    """A hundred thousand signs that could all end a clause stay one pass."""
+def test_a_long_text_is_split_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sign is looked at twice for a letter, in a text of signs that could all end a clause."""
+    looked = 0
+
+    class Counting:
+        def search(self, text: str, start: int, end: int) -> object:
+            nonlocal looked
+            looked += end - start
+            return _LETTER.search(text, start, end)
+
+    monkeypatch.setattr("turnout.classifiers.asides._LETTER", Counting())
     text = "<[{(\"'" * 20_000
-    assert "".join(clauses(text)) == text
+    assert clauses(text) == [text]
+    assert looked == len(text)
 
 
 def _asides() -> Asides:

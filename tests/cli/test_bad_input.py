@@ -137,7 +137,7 @@ def test_rows_that_nothing_can_be_learned_from_are_told_so(
         (("success", "--table", "t.jsonl", "--out", "t.jsonl"), "t.jsonl is a file"),
         (("success", "--table", "t.jsonl", "--out", "t.jsonl/b"), "t.jsonl is a file"),
         (("success", "--table", "t.jsonl", "--out", "b", "--seed", "-1"), "--seed"),
-        (("success", "--table", "t.jsonl", "--table", "t.jsonl", "--out", "b"), "given twice"),
+        (("success", "--table", "t.jsonl", "--table", "b/../t.jsonl", "--out", "b"), "given twice"),
         (("intents", "t.jsonl", "--out", "."), ". is a folder"),
         (("intents", "t.jsonl", "--out", "t.jsonl/i.zip"), "t.jsonl is a file"),
         (("asides", "t.jsonl", "--out", "."), ". is a folder"),

@@ -23,6 +23,14 @@ def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
     assert table.priced().score.shape == (240, 3)
 
 
+def test_names_that_were_saved_as_bytes_are_the_same_names(tmp_path: Path) -> None:
+    """Models are known by their exact names, however an array of text was written."""
+    names, ids = ("naïve", "b", "c"), read_table(write_table(tmp_path)).ids
+    encoded = [np.array([name.encode() for name in told]) for told in (names, ids)]
+    table = read_table(write_table(tmp_path, models=encoded[0], ids=encoded[1]))
+    assert (table.models, table.ids) == (names, ids)
+
+
 def test_token_zero_is_unknown_and_prices_make_costs(tmp_path: Path) -> None:
     """A zero in a token column is unknown; with list prices the other cells get a cost."""
     tokens = np.full((240, 3), 1000, np.int32)
@@ -96,6 +104,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
             "one model",
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
+        ({"models": np.array(["a", "", "c"])}, "the model of column 2 has no name"),
         ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
