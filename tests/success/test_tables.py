@@ -442,6 +442,27 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.parquet").models == ("a", "b")
 
 
+def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
+    """Text that is not marked as text, maps and structs of scores, and a row without any."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    scores = [{"a": 0.0, "b": 1.0}, {"a": 1.0, "b": None}, None]
+    ids, texts = ["1", "2", "3"], [b"x", "\u00e4".encode(), b"z"]
+    kinds = {"map": pa.map_(pa.string(), pa.float64()), "struct": None}
+    for name, kind in kinds.items():
+        told = [s and list(s.items()) for s in scores] if kind else scores
+        columns = {"id": ids, "prompt": texts, "score": pa.array(told, kind)}
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+        table = read_table(tmp_path / f"{name}.parquet")
+        assert (table.ids, table.models) == (ids, ("a", "b"))
+        assert table.column("prompt") == ["x", "\u00e4", "z"]
+        assert np.isnan(table.score).tolist() == [[False] * 2, [False, True], [True] * 2]
+    parquet.write_table(pa.table({"prompt": [b"\xff"]}), tmp_path / "odd.parquet")
+    with pytest.raises(ConfigError, match=r"odd\.parquet: "):
+        read_table(tmp_path / "odd.parquet")
+
+
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:
     if path.suffix == ".parquet":
         pyarrow = pytest.importorskip("pyarrow")
