@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 
+# What is started again and again, as in tests, finds its modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-all check fuzz bench-routing picture lock clean
 
 help:
@@ -41,7 +44,7 @@ $(READY): requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	@$(UV) pip install --quiet --require-hashes --no-build -r requirements/dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/turnout route "a first run, so that later ones find compiled modules" >/dev/null
+	@$(BIN)/turnout route "a first run, so that later ones find compiled modules" >/dev/null
 	@touch $(READY)
 
 picture: $(READY) ## draws docs/demo.svg from what the demo prints

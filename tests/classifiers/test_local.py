@@ -177,6 +177,14 @@ def test_a_users_intent_works_at_once(classifier: LocalClassifier) -> None:
     assert more.predict(_after(begun, "What is the capital of Peru?")).intent == "simple_qa"
 
 
+def test_what_does_not_change_is_there_once(classifier: LocalClassifier) -> None:
+    """Of the shipped artefact, whoever loads it; what was read stays each classifier's own."""
+    again = LocalClassifier.load()
+    spec = IntentSpec(name="own", description="", examples=("one bill", "two bills", "a bill"))
+    assert again._first is classifier._first is classifier.with_intents([spec])._first
+    assert again._recall is not classifier._recall
+
+
 def test_too_few_examples_are_an_error(classifier: LocalClassifier) -> None:
     """The error names the intent and how many it needs."""
     with pytest.raises(ConfigError, match=r"'thin' has 1 examples; give at least 3"):

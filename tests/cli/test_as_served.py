@@ -62,7 +62,7 @@ def test_each_prompt_goes_where_the_router_sends_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], policy: dict[str, Any]
 ) -> None:
     """By names, intents and rules of the configuration; cost and quality are the table's."""
-    prefix = write_table(tmp_path)
+    prefix = write_table(tmp_path, count=80)
     intents = {"reasoning": "strong", "simple_qa": "mid", "creative": "fast", "unsafe": "block"}
     config = configured(tmp_path, policy=policy, intents=intents)
     row, picks, _ = served(prefix, config, capfd)
@@ -72,9 +72,9 @@ def test_each_prompt_goes_where_the_router_sends_it(
     assert len(set(wanted)) > 1
     assert [pick["model"] for pick in picks] == wanted
     columns = [table.models.index(str(model)) for model in wanted]
-    assert row["quality"]["value"] == pytest.approx(table.score[np.arange(240), columns].mean())
+    assert row["quality"]["value"] == pytest.approx(table.score[np.arange(80), columns].mean())
     assert table.cost_usd is not None
-    paid = table.cost_usd[np.arange(240), columns].mean()
+    paid = table.cost_usd[np.arange(80), columns].mean()
     assert row["usd_per_1000"]["value"] == pytest.approx(1000 * paid)
 
 

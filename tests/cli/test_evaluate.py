@@ -142,7 +142,8 @@ def test_a_calibrated_share_is_evaluated_as_it_is_served(
     ("policy", "words"),
     [
         ("nothing", "use one of cheapest, strongest"),
-        ("fixed:nobody", "use one of cheapest"),
+        ("fixed:nobody", "has no nobody; it has small, coder, large"),
+        ("fixed:", "use one of cheapest"),
         ("utility:dear", "is not what it takes"),
         ("weighted:small", "use MODEL=SHARE|is not what it takes"),
         ("cheapest_above_quality:95", "'95' is not what it takes: shares and margins are"),
@@ -199,7 +200,7 @@ def test_what_cannot_be_told_apart_is_one_line(
     rows = [
         {"id": n, "prompt": "", "model": m, "score": (n + p) % 2}
         for n in range(60)
-        for p, m in enumerate("ab")
+        for p, m in enumerate("abd")
     ]
     table.write_text("\n".join(map(json.dumps, rows)))
     for command in (("eval",), ("train", "success", "--out", str(tmp_path / "b"))):

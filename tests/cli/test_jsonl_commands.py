@@ -61,10 +61,11 @@ def test_what_is_null_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
         b'{"id": 12345678901234567890123, "text": "Name a bird.", "messages": null}',
         b'{"id": "b", "text": null, "prompt": "Name a bird."}',
         b'{"id": "c", "text": null, "messages": null}',
+        b'{"id": [{"n": 98765432109876543210987}], "text": "Name a bird."}',
     ]
     ran = run(capfd, "classify", "--in", "-", "--out", "-", stdin=b"\n".join(rows))
     ids = [json.loads(line)["id"] for line in ran.out.splitlines()]
-    assert ids == [12345678901234567890123, "b"]
+    assert ids == [12345678901234567890123, "b", [{"n": 98765432109876543210987}]]
     assert "line 3: has neither text nor messages" in ran.err
 
 

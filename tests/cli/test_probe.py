@@ -52,7 +52,8 @@ def test_what_was_promised_without_it_is_promised_no_longer(
 ) -> None:
     """The newcomer may be chosen where others were counted on; the card says who was added."""
     place = str(bundle)
-    table = read_table(write_table(bundle.parent, "other", count=900)).columns(["small", "large"])
+    other = read_table(write_table(bundle.parent, "other", count=900, first=240))
+    table = other.columns(["small", "large"])
     rows = [
         {"id": i, "prompt": p["prompt"], "score": dict(zip(table.models, s, strict=True))}
         | {"cost_usd": {"small": 0.001, "large": 0.01}}
@@ -143,6 +144,7 @@ def test_what_cannot_be_added_is_one_line(
     cases: list[tuple[tuple[str, ...], str]] = [
         (("small", "--prior", "0.5"), "knows 'small' already"),
         (("new",), "give --prompts and --out"),
+        (("new", "--outcomes", str(few), "--prior", "0.5"), "leave one out"),
         (("new", "--outcomes", str(few)), "give at least 10"),
         (("new", "--outcomes", str(unset)), "line 1: score is None"),
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),

@@ -10,6 +10,7 @@ from tests.cli.run import run
 from tests.success.worlds import MODELS, unpriced_bundle, write_table
 from turnout.evaluation.driver import drive
 from turnout.evaluation.report import Curve, Row
+from turnout.evaluation.report_curve import curve_of
 from turnout.evaluation.report_rows import Rows
 from turnout.evaluation.table_files import read_table
 from turnout.policies import Cheapest, Strongest
@@ -90,6 +91,17 @@ def test_intervals_hold_their_value_and_shrink_with_rows(tmp_path: Path) -> None
         assert quality.low <= quality.value <= quality.high
         widths.append(quality.high - quality.low)
     assert widths[1] < widths[0] / 2
+
+
+def test_the_interval_of_an_error_holds_it(tmp_path: Path) -> None:
+    """Predictions that are right on these rows have an error of 0, which each draw is above."""
+    table = read_table(write_table(tmp_path, count=60)).answered().costed()
+    right = np.tile(table.score.mean(axis=0), (60, 1))
+    figures = curve_of(table, right, None).figures
+    error, best = figures["calibration error"], figures["AIQ of the task oracle"]
+    assert error.low == 0 == pytest.approx(error.value)
+    assert 0 < error.high < 0.2
+    assert best.low <= best.value <= best.high
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])

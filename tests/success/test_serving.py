@@ -80,7 +80,7 @@ def test_a_promise_is_calibrated_stored_and_served(
     arguments = (
         "calibrate",
         "--table",
-        str(write_table(tmp_path, count=900)),
+        str(write_table(tmp_path, count=900, first=240)),
         "--bundle",
         str(bundle),
     )
@@ -104,18 +104,21 @@ def test_a_promise_is_calibrated_stored_and_served(
 def test_a_promise_holds_with_the_margin_it_was_found_with(
     config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A steady policy is served by a steady promise, and by no other."""
+    """A steady policy is served by a steady promise, and by no other.
+
+    One is found on prompts that the bundle has not seen, the other on some that it has.
+    """
     bundle = tmp_path / "bundle"
     shutil.copytree(config.parent / "bundle", bundle)
-    outcomes = write_table(tmp_path, count=900)
-    arguments = ("calibrate", "--table", str(outcomes), "--bundle", str(bundle))
-    assert run(capfd, *arguments, "--lost", "0.2").code == 0
+    new, seen = (write_table(tmp_path, f"from{n}", count=500, first=n) for n in (240, 0))
+    promise = ("calibrate", "--bundle", str(bundle), "--lost", "0.2", "--table")
+    assert run(capfd, *promise, str(new)).code == 0
     file = tmp_path / "turnout.yaml"
     text = config.read_text().replace(f"{config.parent}/bundle", str(bundle))
     file.write_text(text.replace("quality: 0.85", "lost: 0.2, steady: 0.1"))
     with pytest.raises(ConfigError, match=r"--lost 0\.2 --steady 0\.1"):
         Router.from_file(file)
-    assert run(capfd, *arguments, "--lost", "0.2", "--steady", "0.1").code == 0
+    assert run(capfd, *promise, str(seen), "--steady", "0.1").code == 0
     assert [p.steady for p in open_bundle(bundle).promises] == [0.0, 0.1]
     with Router.from_file(file) as router:
         assert "steady=0.1" in router.route(NAME).policy.digest
@@ -145,6 +148,26 @@ def test_a_margin_without_a_bundle_is_refused(config: Path, tmp_path: Path) -> N
     file.write_text(text)
     with pytest.raises(ConfigError, match="steady needs"):
         Router.from_file(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (", bundle: '{}/bundle'", "", "line 7: policy: cheapest_above_quality knows no model's"),
+        ("model: ", "model: acme/", "line 7: policy.bundle: cheapest_above_quality knows no"),
+    ],
+    ids=["without a bundle", "under other names"],
+)
+def test_a_quality_of_which_nothing_is_known_is_refused(
+    config: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    """It would be the cheapest model for everything; a model's own quality is enough."""
+    file, text = tmp_path / "turnout.yaml", config.read_text()
+    file.write_text(text.replace(old.format(config.parent), new))
+    with pytest.raises(ConfigError, match=said):
+        Router.from_file(file)
+    file.write_text(file.read_text().replace("price:", "quality: 0.9, price:", 1))
+    Router.from_file(file).close()
 
 
 def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:

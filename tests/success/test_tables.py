@@ -23,6 +23,14 @@ def test_shared_format_is_read_with_costs(tmp_path: Path) -> None:
     assert table.priced().score.shape == (240, 3)
 
 
+def test_names_that_were_saved_as_bytes_are_the_same_names(tmp_path: Path) -> None:
+    """Models are known by their exact names, however an array of text was written."""
+    names, ids = ("naïve", "b", "c"), read_table(write_table(tmp_path)).ids
+    encoded = [np.array([name.encode() for name in told]) for told in (names, ids)]
+    table = read_table(write_table(tmp_path, models=encoded[0], ids=encoded[1]))
+    assert (table.models, table.ids) == (names, ids)
+
+
 def test_token_zero_is_unknown_and_prices_make_costs(tmp_path: Path) -> None:
     """A zero in a token column is unknown; with list prices the other cells get a cost."""
     tokens = np.full((240, 3), 1000, np.int32)
@@ -96,6 +104,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
             "one model",
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
+        ({"models": np.array(["a", "", "c"])}, "the model of column 2 has no name"),
         ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
@@ -431,6 +440,27 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     columns = {"id": ["1", "1"], "prompt": ["x", "x"], "model": ["a", "b"], "score": [0.0, 1.0]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet").models == ("a", "b")
+
+
+def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
+    """Text that is not marked as text, maps and structs of scores, and a row without any."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    scores = [{"a": 0.0, "b": 1.0}, {"a": 1.0, "b": None}, None]
+    ids, texts = ["1", "2", "3"], [b"x", "\u00e4".encode(), b"z"]
+    kinds = {"map": pa.map_(pa.string(), pa.float64()), "struct": None}
+    for name, kind in kinds.items():
+        told = [s and list(s.items()) for s in scores] if kind else scores
+        columns = {"id": ids, "prompt": texts, "score": pa.array(told, kind)}
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+        table = read_table(tmp_path / f"{name}.parquet")
+        assert (table.ids, table.models) == (ids, ("a", "b"))
+        assert table.column("prompt") == ["x", "\u00e4", "z"]
+        assert np.isnan(table.score).tolist() == [[False] * 2, [False, True], [True] * 2]
+    parquet.write_table(pa.table({"prompt": [b"\xff"]}), tmp_path / "odd.parquet")
+    with pytest.raises(ConfigError, match=r"odd\.parquet: "):
+        read_table(tmp_path / "odd.parquet")
 
 
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:

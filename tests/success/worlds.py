@@ -17,11 +17,11 @@ MODELS = ("small", "coder", "large")
 COSTS = (0.001, 0.004, 0.01)
 
 
-def prompts(count: int, seed: int = 0) -> list[dict[str, object]]:
-    """Sums of many numbers and short naming questions, in turn."""
+def prompts(count: int, seed: int = 0, first: int = 0) -> list[dict[str, object]]:
+    """Sums of many numbers and short naming questions, in turn, numbered from ``first``."""
     random = np.random.default_rng(seed)
     rows: list[dict[str, object]] = []
-    for number in range(count):
+    for number in range(first, first + count):
         if number % 2:
             terms = ", ".join(str(random.integers(10, 999)) for _ in range(8))
             text = f"Calculate the total of {terms} and then divide it by {number + 2}."
@@ -41,9 +41,15 @@ def score(rows: list[dict[str, object]], seed: int = 1) -> np.ndarray:
     return (random.random(chance.shape) < chance).astype(np.float32)
 
 
-def write_table(folder: Path, name: str = "world", count: int = 240, **changes: object) -> Path:
-    """The world as the three files of the shared format; ``changes`` replace its arrays."""
-    rows = prompts(count)
+def write_table(
+    folder: Path, name: str = "world", count: int = 240, first: int = 0, **changes: object
+) -> Path:
+    """The world as the three files of the shared format; ``changes`` replace its arrays.
+
+    Prompts from ``first=240`` on are none that ``learned`` has seen, so that a promise on them is
+    found by its own predictions, where prompts that it has seen take a training for each fold.
+    """
+    rows = prompts(count, first=first)
     arrays: dict[str, object] = {
         "ids": np.array([row["id"] for row in rows]),
         "models": np.array(MODELS),

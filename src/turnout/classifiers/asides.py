@@ -121,12 +121,13 @@ def clauses(text: str) -> list[str]:
     if _UNBROKEN.fullmatch(text):
         return [text]
     found: list[str] = []
-    start = 0
+    start = looked = 0
     for end in (*(m.end() for m in _END.finditer(text)), len(text)):
-        piece = text[start:end]
-        if _LETTER.search(piece):
-            found.append(piece)
+        # Only what is new is looked at, or many ends without a letter would be quadratic.
+        if _LETTER.search(text, looked, end):
+            found.append(text[start:end])
             start = end
+        looked = end
     if start < len(text):
         rest = text[start:]
         return [*found[:-1], found[-1] + rest] if found else [rest]

@@ -7,6 +7,7 @@ embedded. Does not know what is done with a prediction.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -42,10 +43,15 @@ Begun = Prediction | Reading | Unread
 class LocalClassifier:
     """Predicts intents and safety of conversations in OpenAI's message shape."""
 
-    def __init__(self, artefact: Artefact, custom: CustomIntents | None = None) -> None:
+    def __init__(
+        self,
+        artefact: Artefact,
+        custom: CustomIntents | None = None,
+        first: FirstStage | None = None,
+    ) -> None:
         self._artefact = artefact
         arrays, meta = artefact.arrays, artefact.meta
-        self._first = FirstStage(arrays)
+        self._first = first or FirstStage(arrays)
         self._recall, self._cuts = Recall(self._first), Cuts()
         self._second = Dense(weights=arrays["second_w"], bias=arrays["second_b"])
         self._follows = Follows(weights=arrays["follow_w"], bias=float(arrays["follow_b"]))
@@ -67,14 +73,18 @@ class LocalClassifier:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError.
 
-        The second stage loads when it is first needed, or by ``warm``.
+        What does not change of the shipped one is read once a process. The second stage loads when
+        it is first needed, or by ``warm``.
         """
-        return cls(Artefact.load(path))
+        if path is not None:
+            return cls(Artefact.load(path))
+        artefact, first = _shipped()
+        return cls(artefact, first=first)
 
     def with_intents(self, specs: Sequence[IntentSpec]) -> Self:
         """The same classifier with intents of the user's own. Raises ConfigError."""
         custom = CustomIntents.fit(specs, self._background.astype(np.float32), self.embed)
-        return type(self)(self._artefact, custom)
+        return type(self)(self._artefact, custom, self._first)
 
     def warm(self, *, fully: bool = True) -> None:
         """Loads what the first answers can do without, unless not ``fully``. Raises ConfigError.
@@ -261,6 +271,12 @@ class LocalClassifier:
                 each[i] = joined(each[i], told)
         answered = softmax((reading.context_logits + self._second.logits(before))[:, :HARM])
         return Turns(texts=reading.turns, said=said, each=each, before=before, answered=answered)
+
+
+@cache
+def _shipped() -> tuple[Artefact, FirstStage]:
+    artefact = Artefact.load()
+    return artefact, FirstStage(artefact.arrays)
 
 
 def _rows(vectors: Mapping[Pieces, Floats], excerpts: Sequence[Pieces]) -> Floats:

@@ -174,7 +174,10 @@ def _pair(pair: str | None, table: "OutcomeTable") -> tuple[str, str] | None:
     halves = [(",".join(parts[:n]).strip(), ",".join(parts[n:]).strip()) for n in range(len(parts))]
     found = [(known[weak], known[strong]) for weak, strong in halves if {weak, strong} <= {*known}]
     if len(found) != 1:
-        raise ConfigError(f"--pair {pair!r}: give two of the table's models, WEAK,STRONG")
+        raise ConfigError(
+            f"--pair {pair!r}: give two of the table's models, WEAK,STRONG: "
+            f"{', '.join(table.models)}"
+        )
     return found[0]
 
 

@@ -68,7 +68,7 @@ def _line(number: int, raw: bytes) -> Line:
         return _bad(number, "not a JSON object")
     if all(row.get(name) is None for name in ("messages", "text", "prompt")):
         return _bad(number, "has neither text nor messages")
-    if type(row.get("id")) is float:
+    if isinstance(row.get("id"), float | list | dict):
         # A whole number of more than 64 bits is passed on as it is.
         row["id"] = json.loads(raw)["id"]
     for name in ("text", "prompt"):

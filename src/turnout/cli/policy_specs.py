@@ -41,10 +41,10 @@ def policy_of(
         "utility": lambda: _utility(value),
         "weighted": lambda: _weighted(value, table),
         "cascade": lambda: Cascade(steps=int(_number(value or "3", least=1, most=10))),
-        "fixed": lambda: Fixed(deployment=value),
+        "fixed": lambda: Fixed(deployment=table.columns([value]).models[0]),
     }
     stray = bool(value) and name in {"cheapest", "random", "strongest"}
-    if name not in makers or stray or (name == "fixed" and value not in table.models):
+    if name not in makers or stray or (name == "fixed" and not value):
         raise ConfigError(f"--policy {spec!r}: use one of {POLICIES}")
     try:
         return makers[name]()
@@ -88,5 +88,8 @@ def _weighted(value: str, table: "OutcomeTable") -> Policy:
         else:  # a model's name may hold commas
             begun += f"{part},"
     if begun or not sum(weights.values()) > 0:
-        raise ConfigError(f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models")
+        raise ConfigError(
+            f"--policy 'weighted:{value}': use MODEL=SHARE with the table's models: "
+            f"{', '.join(table.models)}"
+        )
     return Weighted(weights=weights)

@@ -70,6 +70,8 @@ def probe(
             f"{bundle} knows {model!r} already; to renew it take it out first, with --remove, or "
             "train again"
         )
+    if outcomes is not None and prior is not None:
+        raise ConfigError("--outcomes and --prior: results count, or a guess; leave one out")
     if outcomes is not None or prior is not None:
         rates = None if price is None else _price(price)
         _add(opened, model, outcomes, prior, mean_cost_usd, rates)

@@ -188,10 +188,15 @@ def bootstrap(figure: Callable[[Ints], float], rows: int, draws: int = 200) -> t
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    random = np.random.default_rng(0)
-    values = np.array([figure(random.integers(0, rows, rows)) for _ in range(draws)])
+    values = resampled(figure, rows, draws)
     known = values[~np.isnan(values)]
     if not len(known):
         return np.nan, np.nan
     low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)
+
+
+def resampled(figure: Callable[[Ints], float], rows: int, draws: int) -> Doubles:
+    """The ``figure`` of each of ``draws`` draws of rows with replacement, always the same ones."""
+    random = np.random.default_rng(0)
+    return np.array([figure(random.integers(0, rows, rows)) for _ in range(draws)])

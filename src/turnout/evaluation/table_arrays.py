@@ -65,8 +65,10 @@ def _arrays(path: Path) -> Mapping[str, Any]:
 
 
 def _plain(path: Path, stored: Mapping[str, Any], name: str) -> Any:
+    """The array; text that was saved as bytes is text."""
     try:
-        return stored[name]
+        array = stored[name]
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
     except ValueError as error:
         raise ConfigError(
             f"{path}: {name} holds Python objects, or is damaged; save it as plain text or "

@@ -29,6 +29,8 @@ def checked(table: OutcomeTable) -> OutcomeTable:
         raise ConfigError(
             f"{where}: one model ({table.models[0]}); a choice needs outcomes of at least 2"
         )
+    if nameless := [n for n, model in enumerate(table.models, 1) if not model.strip()]:
+        raise ConfigError(f"{where}: the model of column {nameless[0]} has no name; name it")
     _check_unique(table.ids, f"{where}: duplicate id", "rows", "give every prompt its own id")
     _check_unique(table.models, f"{where}: duplicate model", "columns", "name every column once")
     low, high = float(np.nanmin(table.score)), float(np.nanmax(table.score))
