@@ -238,6 +238,9 @@ def test_budgets_hinder_nothing_that_spends_nothing(
     for asked in (("models",), ("prices",), ("route", "--assert", str(lines)), ("compare", lines)):
         ran = run(capfd, *map(str, asked), "--config", str(path))
         assert (ran.code, "budgets" in ran.err) == (0, False), asked
+    ran = run(capfd, "route", "Hello", "--json", "--no-ledger", "--config", str(path))
+    assert (ran.code, ran.json["chosen_model"]) == (0, "deepseek-ai/DeepSeek-V3.2")
+    assert ran.err == "without the ledger nobody knows where budgets stand\n"
     ran = run(capfd, "ask", "Hello", "--no-ledger", "--config", str(path))
     assert ran.code == 2
     assert "budgets need a ledger; remove 'ledger: off' or --no-ledger, or the budgets" in ran.err

@@ -181,12 +181,16 @@ def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
     assert stopped.body["choices"][0]["finish_reason"] == "content_filter"
 
 
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
 def test_every_string_of_every_choice_is_read() -> None:
     """Text, reasoning, tool names and arguments, refusals, transcripts: each is in some part."""
     raw = {
         "choices": [
             {"index": 0, "message": {"content": "one", "refusal": "two", "role": "assistant"}},
-            {"index": 1, "message": {"audio": {"id": "a", "transcript": "three"}}},
+            {"index": 1, "message": {"audio": {"id": "a", "transcript": "three", "data": "c0"}}},
+            {"index": 2, "message": {"images": [{"image_url": {"url": PICTURE}}], "note": "seven"}},
         ]
     }
     call = ToolCallDelta(index=1, id="c", name="four", arguments='{"x": "five"}')
@@ -199,8 +203,10 @@ def test_every_string_of_every_choice_is_read() -> None:
     )
     found = written(chunk)
     read = " ".join(text for _, text in found)
-    for word in ("one", "two", "three", "four", "five", "six"):
+    for word in ("one", "two", "three", "four", "five", "six", "seven"):
         assert word in read
+    assert "c0" not in read  # bytes are no text
+    assert "base64" not in read
     assert ("1.tool1", 'four{"x": "five"}') in found
 
 

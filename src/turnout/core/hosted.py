@@ -25,7 +25,9 @@ _SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"}
 # Of an answer: what any provider's answer may hold.
 _USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
 # Paid for by tokens alone, whether as a tool or as its call.
-_BY_TOKENS = ("mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction")
+_BY_TOKENS = (
+    "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
+)  # fmt: skip
 # Where a widely used client declares such a tool on its own.
 _WAYS_OUT = {
     "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',

@@ -1,7 +1,8 @@
 """Everything that a model wrote in a chunk, part by part: what a scanner must have read.
 
 Invariant: every string of every choice is in a part, whatever field it came in. Left out are names
-that the protocol fixes (roles, types, ids) and log probabilities, which repeat the text.
+that the protocol fixes (roles, types, ids), the bytes of sound and pictures, and log probabilities,
+which repeat the text.
 This module does not know how texts are scored.
 """
 
@@ -11,6 +12,8 @@ from typing import Any
 from turnout.core import Chunk, Delta, readable, strings
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
+# Fields with sound or pictures, whose bytes are no text.
+_MEDIA = frozenset({"audio", "images"})
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
 _BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
 _ENDING = _FIXED | {"stop_reason", "stop_sequence"}
@@ -99,4 +102,9 @@ def _of_block(block: Mapping[str, Any]) -> str:
 def _rest(fields: object, known: frozenset[str]) -> str:
     if not isinstance(fields, Mapping) or fields.keys() <= known:
         return ""
-    return "\n".join(strings([value for name, value in fields.items() if name not in known]))
+    told = [
+        (readable if name in _MEDIA else strings)(value)
+        for name, value in fields.items()
+        if name not in known
+    ]
+    return "\n".join([text for texts in told for text in texts])
