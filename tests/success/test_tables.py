@@ -105,6 +105,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
         ({"models": np.array(["a", "", "c"])}, "the model of column 2 has no name"),
+        ({"models": np.array("abc")}, r"models has shape \(\); write a list, one name a column"),
         ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
