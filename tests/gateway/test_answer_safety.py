@@ -210,6 +210,15 @@ def test_every_string_of_every_choice_is_read() -> None:
     assert ("1.tool1", 'four{"x": "five"}') in found
 
 
+def test_words_of_a_transcript_stay_apart() -> None:
+    """However it is cut into pieces: what is read is what was said."""
+    said = "say it  to\nme"
+    pieces = [{"choices": [{"delta": {"audio": {"transcript": one}}}]} for one in said]
+    assert "".join(text for raw in pieces for _, text in written(Chunk(raw=raw))) == said
+    sealed = {"choices": [{"delta": {"reasoning_details": [{"data": "gAA=", "text": " so"}]}}]}
+    assert written(Chunk(raw=sealed)) == [("0.other", " so")]
+
+
 async def test_every_choice_and_part_is_judged() -> None:
     """An unsafe second choice, thought or tool argument stops the answer as an unsafe text does."""
     with FaultyUpstream() as upstream:

@@ -1,19 +1,21 @@
 """Everything that a model wrote in a chunk, part by part: what a scanner must have read.
 
 Invariant: every string of every choice is in a part, whatever field it came in. Left out are names
-that the protocol fixes (roles, types, ids), the bytes of sound and pictures, and log probabilities,
-which repeat the text.
+that the protocol fixes (roles, types, ids), the bytes of sound, pictures and sealed thoughts,
+and log probabilities, which repeat the text.
 This module does not know how texts are scored.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout.core import Chunk, Delta, readable, strings
+from turnout.core import Chunk, Delta, readable
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
-# Fields with sound or pictures, whose bytes are no text.
-_MEDIA = frozenset({"audio", "images"})
+# Names of sound, pictures and sealed thoughts, which hold no blanks.
+_BYTES = frozenset({"data", "b64_json"})
+_BLANK = re.compile(r"\s")
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
 _BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
 _ENDING = _FIXED | {"stop_reason", "stop_sequence"}
@@ -102,9 +104,20 @@ def _of_block(block: Mapping[str, Any]) -> str:
 def _rest(fields: object, known: frozenset[str]) -> str:
     if not isinstance(fields, Mapping) or fields.keys() <= known:
         return ""
-    told = [
-        (readable if name in _MEDIA else strings)(value)
-        for name, value in fields.items()
-        if name not in known
-    ]
-    return "\n".join([text for texts in told for text in texts])
+    return "\n".join(_texts({n: value for n, value in fields.items() if n not in known}))
+
+
+def _texts(value: object) -> list[str]:
+    """Every string in a JSON value but bytes; blanks as well, which stand between words."""
+    found: list[str] = []
+    pending = [("", value)]
+    while pending:
+        name, item = pending.pop()
+        if isinstance(item, str):
+            if not (name in _BYTES or item.startswith("data:")) or _BLANK.search(item):
+                found.append(item)
+        elif isinstance(item, Mapping):
+            pending.extend(reversed(item.items()))
+        elif isinstance(item, list | tuple):
+            pending.extend([(name, inner) for inner in reversed(item)])
+    return found
