@@ -219,6 +219,27 @@ def test_words_of_a_transcript_stay_apart() -> None:
     assert written(Chunk(raw=sealed)) == [("0.other", " so")]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {
+            "type": "content_block_delta",
+            "delta": {"type": "input_json_delta", "partial_json": " a"},
+        },
+        {
+            "type": "content_block_start",
+            "content_block": {"type": "server_tool_use", "input": " a"},
+        },
+        {"type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": " a"},
+    ],
+)
+def test_what_a_tool_that_runs_there_is_told_is_read_before_it_leaves(raw: dict[str, Any]) -> None:
+    """No delta holds these words, though one says that the tool is at work."""
+    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=raw)) == [("0.other", " a")]
+    blank = {"type": "response.code_interpreter_call_code.delta", "delta": " "}
+    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=blank)) == [("0.other", " ")]
+
+
 async def test_every_choice_and_part_is_judged() -> None:
     """An unsafe second choice, thought or tool argument stops the answer as an unsafe text does."""
     with FaultyUpstream() as upstream:

@@ -37,16 +37,17 @@ def written(chunk: Chunk) -> list[tuple[str, str]]:
     """The parts of a chunk with the text that each of them gained."""
     found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
     raw = chunk.raw
+    told = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
     if "choices" in raw:
         found += _of_choices(raw["choices"] or ())
     elif raw.get("object") == "response":
         found.append(("0.other", "\n".join(_of_output(raw))))
     elif str(raw.get("type", "")).startswith("response."):
-        found.append(("0.other", "\n".join(_of_event(raw, told=chunk.has_content))))
+        found.append(("0.other", "\n".join(_of_event(raw, told=told))))
     elif raw.get("type") == "message":
         found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
     elif raw:
-        known = _BLOCK_READ if chunk.has_content else _ENDING
+        known = _BLOCK_READ if told else _ENDING
         found += [("0.other", _rest(raw.get(k), known)) for k in ("content_block", "delta")]
     return [(part, text) for part, text in found if text]
 
@@ -78,7 +79,10 @@ def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
         return
     response = event.get("response")
     output = response.get("output") if isinstance(response, Mapping) else None
-    yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ})
+    piece = event.get("delta")
+    if isinstance(piece, str):
+        yield piece  # blanks as well
+    yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ and v is not piece})
     for item in (event.get("item"), *(output or ())):
         if isinstance(item, Mapping):
             yield from readable({k: v for k, v in item.items() if k not in _fixed(item)})
