@@ -299,6 +299,7 @@ def test_tests_users_and_judges_may_have_scored(
         ),
         ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "line 2: score is 'good'"),
         ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "line 2: rating is 9; use 1 to 5"),
+        ({"id": "1", "prompt": "x", "model": "b", "passed": "yes"}, "use true or false"),
         (
             {"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "c"},
             "line 2: winner 'c'; use model_a, model_b or tie",
