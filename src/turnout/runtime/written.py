@@ -121,7 +121,7 @@ def _texts(value: object) -> list[str]:
             if not (name in _BYTES or item.startswith("data:")) or _BLANK.search(item):
                 found.append(item)
         elif isinstance(item, Mapping):
-            pending.extend(reversed(item.items()))
+            pending.extend(reversed(list(item.items())))
         elif isinstance(item, list | tuple):
             pending.extend([(name, inner) for inner in reversed(item)])
     return found
