@@ -137,7 +137,7 @@ def test_rows_that_nothing_can_be_learned_from_are_told_so(
         (("success", "--table", "t.jsonl", "--out", "t.jsonl"), "t.jsonl is a file"),
         (("success", "--table", "t.jsonl", "--out", "t.jsonl/b"), "t.jsonl is a file"),
         (("success", "--table", "t.jsonl", "--out", "b", "--seed", "-1"), "--seed"),
-        (("success", "--table", "t.jsonl", "--table", "t.jsonl", "--out", "b"), "given twice"),
+        (("success", "--table", "t.jsonl", "--table", "b/../t.jsonl", "--out", "b"), "given twice"),
         (("intents", "t.jsonl", "--out", "."), ". is a folder"),
         (("intents", "t.jsonl", "--out", "t.jsonl/i.zip"), "t.jsonl is a file"),
         (("asides", "t.jsonl", "--out", "."), ". is a folder"),
@@ -238,6 +238,9 @@ def test_budgets_hinder_nothing_that_spends_nothing(
     for asked in (("models",), ("prices",), ("route", "--assert", str(lines)), ("compare", lines)):
         ran = run(capfd, *map(str, asked), "--config", str(path))
         assert (ran.code, "budgets" in ran.err) == (0, False), asked
+    ran = run(capfd, "route", "Hello", "--json", "--no-ledger", "--config", str(path))
+    assert (ran.code, ran.json["chosen_model"]) == (0, "deepseek-ai/DeepSeek-V3.2")
+    assert ran.err == "without the ledger nobody knows where budgets stand\n"
     ran = run(capfd, "ask", "Hello", "--no-ledger", "--config", str(path))
     assert ran.code == 2
     assert "budgets need a ledger; remove 'ledger: off' or --no-ledger, or the budgets" in ran.err
@@ -270,6 +273,18 @@ def test_a_plot_of_another_kind_is_refused_before_the_work(
     """By its name, while nothing was trained."""
     ran = run(capfd, "eval", "--table", str(tmp_path / "none"), "--plot", "curve.gif")
     assert (ran.code, ran.err) == (2, "turnout: --plot curve.gif: name it .png or .svg\n")
+
+
+def test_a_calibration_that_cannot_be_saved_is_told_before_the_work(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The labels are not even read; a folder that is not there is made."""
+    labels, folder = str(tmp_path / "none.jsonl"), tmp_path / "new"
+    ran = run(capfd, "calibrate", labels, "--save", str(tmp_path))
+    assert (ran.code, "is a folder; name the file to write" in ran.err) == (2, True)
+    ran = run(capfd, "calibrate", labels, "--save", str(folder / "mine.json"))
+    assert (ran.code, "none.jsonl: cannot be read" in ran.err) == (2, True)
+    assert folder.is_dir()
 
 
 def test_a_whole_file_does_not_go_to_a_file_called_minus(

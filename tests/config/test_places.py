@@ -71,7 +71,8 @@ _A = "models:\n  a: {model: x/y, price: unknown}\ndefault: a\n"
         ),
         (_A + "classifier:\n  artefact: none.zip\n", "line 5: classifier.artefact: none.zip: not"),
         (
-            _A + "policy: {name: cascade, verify: {kind: function, function: 'no:thing'}}\n",
+            _A.replace("}", ", quality: 1}")
+            + "policy: {name: cascade, verify: {kind: function, function: 'no:thing'}}\n",
             "line 4: policy.verify.function: 'no:thing' cannot be imported",
         ),
         (_A + "budgets: [{per: all, window: day, usd: 1}]\nledger: off\n", "line 4: budgets: "),

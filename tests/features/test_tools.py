@@ -1,6 +1,10 @@
 """What tool definitions ask for and how well they fit, as numbers."""
 
 import json
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from turnout.features.tools import NAMES, tool_marks
 
@@ -57,3 +61,31 @@ def test_odd_definitions_are_read_without_an_error() -> None:
     assert tool_marks("", "hello") == tool_marks("no json", "hello") == [0.0] * len(NAMES)
     odd = [{"name": None, "parameters": {"properties": [1], "required": "all"}}, {"parameters": 3}]
     assert len(tool_marks(json.dumps(odd), "hello 3 kg")) == len(NAMES)
+
+
+def test_a_tool_may_require_what_it_does_not_declare() -> None:
+    """JSON Schema allows it, and then nothing is optional; it once ended in an exception."""
+    tool = {"name": "f", "parameters": {"properties": {}, "required": ["weight", "height"]}}
+    assert _marks([tool], "80 kg")["optional"] == 0
+
+
+_LEAVES = st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.just("integer")
+_JSON = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+_SCHEMAS = st.fixed_dictionaries(
+    {},
+    optional={
+        "properties": _JSON | st.dictionaries(st.text(max_size=2), _JSON, max_size=3),
+        "required": _JSON | st.lists(st.text(max_size=2), max_size=4),
+    },
+)
+_TOOLS = st.fixed_dictionaries({}, optional={"name": _JSON, "parameters": _SCHEMAS | _JSON})
+
+
+@given(st.lists(_TOOLS | _JSON, max_size=3), st.text(max_size=20))
+def test_whatever_a_definition_is_made_of_it_gives_numbers(tools: object, text: str) -> None:
+    """A caller's tools never end a request."""
+    assert all(map(math.isfinite, tool_marks(json.dumps(tools), text)))

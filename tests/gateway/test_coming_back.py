@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.world import Answer, chat, messages, world
+from tests.runtime.world import CODE
 from turnout.gateway.metrics import Metrics
 from turnout.ledger import store_at
 
@@ -94,3 +95,37 @@ async def test_metrics_forget_the_cooldown_of_what_is_configured_no_longer() -> 
     lines = metrics.text().decode().splitlines()
     assert 'turnout_cooling{deployment="gone"} 0.0' in lines
     assert 'turnout_cooling{deployment="stays"} 1.0' in lines
+
+
+@pytest.mark.parametrize(
+    ("fault", "per", "said"),
+    [
+        ("f-500", "model", (503, "all_models_cooling_down")),
+        ("f-429-ra20", "model", (429, "rate_limit_exceeded")),
+        ("f-500", "all", (503, "all_models_cooling_down")),
+        ("f-404", "model", (402, "budget_exceeded")),
+    ],
+)
+def test_who_cools_down_is_waited_for_where_only_a_dearer_model_has_no_room(
+    tmp_path: Path, fault: str, per: str, said: tuple[int, str]
+) -> None:
+    """Not for a budget's end; but for nobody whom an operator has to mend."""
+    full = {"per": per, "window": "month", "usd": "0.000001", "when_full": "cheaper"}
+    if per == "model":
+        full["name"] = "fast"
+    budgets: Mapping[str, Any] = {
+        "models": {"coder": fault},
+        "fallbacks": {"coder": ["fast"]},
+        "prices": {"coder": {"input": "0", "output": "0"}},
+        "health": {"failures": 1, "cooldown_s": 20},
+        "retries": {"retries": 0},
+        "ledger": str(tmp_path / "l.db"),
+        "budgets": [full],
+    }
+    with world(**budgets) as w:
+        for model in ("coder", "strong"):
+            w.post("/v1/chat/completions", chat(CODE, model=model, max_tokens=50))
+        answer = w.post("/v1/chat/completions", chat(CODE, model="code", max_tokens=50))
+    assert (answer.status, answer.json()["error"]["code"]) == said
+    if said[0] != 402:
+        assert 10 < wait_s(answer) <= 20

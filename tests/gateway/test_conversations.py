@@ -196,6 +196,17 @@ def test_an_answer_that_is_not_there_is_named(case: str) -> None:
     assert "store: false" in error["message"]
 
 
+@pytest.mark.parametrize("given", [5, ["resp_x"], False, {"id": "resp_x"}])
+def test_an_answers_id_is_a_text(given: object) -> None:
+    """Another type is named as what it is."""
+    with world() as w:
+        answer = ask(w, "Second", previous_response_id=given)
+        assert not w.upstream.requests
+    error = answer.json()["error"]
+    assert (answer.status, error["param"]) == (400, "previous_response_id")
+    assert error["message"] == f"previous_response_id is {given!r}; use an answer's id, a text"
+
+
 def test_answers_outlive_the_process_in_the_ledger_and_are_read_by_nobody(tmp_path: Path) -> None:
     """Any worker and the next start know them, and its file holds no word of them."""
     path = tmp_path / "ledger.db"

@@ -3,12 +3,16 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from tests.gateway.test_certificates import certificate
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.http1 import Bounds
 from turnout.gateway.server import HttpServer
@@ -60,13 +64,15 @@ class Echo:
 
 
 @asynccontextmanager
-async def serving(bounds: Bounds = BOUNDS) -> AsyncIterator[tuple[Echo, HttpServer]]:
+async def serving(
+    bounds: Bounds = BOUNDS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Echo, HttpServer]]:
     """A server while the context lasts."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     echo = Echo(port=listener.getsockname()[1])
     server = HttpServer(echo, bounds)
-    await server.start(listener)
+    await server.start(listener, tls)
     try:
         yield echo, server
     finally:
@@ -114,6 +120,9 @@ async def test_who_begins_with_http_2_is_told_so() -> None:
     assert b"do not begin with HTTP/2" in found
 
 
+CHUNKS = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "holds"),
     [
@@ -135,6 +144,10 @@ async def test_who_begins_with_http_2_is_told_so() -> None:
         (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, b""),
         (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, b""),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 413, b"connection: close"),
+        (CHUNKS + b"2\r\nab\r\n0\r\nx: " + b"a" * 600_000, 413, b"connection: close"),
+        (CHUNKS + b"2\r\nab\r\n0\r\n" + b"x: a\r\n" * 100_000, 413, b"connection: close"),
+        (CHUNKS + b"2;x=" + b"a" * 600_000, 413, b"connection: close"),
+        (CHUNKS + b"1;x=y\r\na\r\n" * 900 + b"0\r\nx: y\r\n\r\n", 200, b" aaa"),
         (POST + b"Host: other\r\n\r\n", 400, b""),
         (POST + b"X : a\r\n\r\n", 400, b""),
         (POST + b"X: a\r\n folded\r\n\r\n", 400, b""),
@@ -191,8 +204,10 @@ async def test_a_body_is_asked_for_where_the_caller_waits() -> None:
         head = POST + CLOSE + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"
         found = await talk(echo, head, b"z")
         early = await talk(echo, head.replace(b"/echo", b"/early"))
+        old = await talk(echo, head.replace(b"HTTP/1.1", b"HTTP/1.0"), b"z")
     assert found.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
     assert early.startswith(b"HTTP/1.1 401 ")
+    assert old.startswith(b"HTTP/1.1 200 ")  # HTTP/1.0 has no interim answers
 
 
 async def test_a_stream_leaves_in_chunks() -> None:
@@ -274,3 +289,12 @@ async def test_draining_lets_answers_end() -> None:
             await asyncio.open_connection("127.0.0.1", echo.port)
         idle.close()
         writer.close()
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x01\x02\x00"])
+async def test_who_never_ends_the_handshake_is_let_go(tmp_path: Path, first: bytes) -> None:
+    """In the time that a request has to arrive, not in the minute that the loop would give."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path, "localhost", -timedelta(days=1), 2))
+    async with serving(tls=context) as (echo, _):
+        assert await asyncio.wait_for(talk(echo, first), 20) == b""

@@ -118,9 +118,11 @@ def test_trace_context_goes_up_and_comes_back() -> None:
         sent = w.upstream.requests[-1].headers
         assert sent["traceparent"] == trace
         assert sent["x-request-id"] == answer.headers["x-request-id"]
-        bad = w.post("/v1/chat/completions", chat(), {"traceparent": "nonsense"})
-        assert "traceparent" not in bad.headers
-        assert "traceparent" not in w.upstream.requests[-1].headers
+        zeros = f"{trace[:36]}{'0' * 16}-01", f"00-{'0' * 32}{trace[35:]}"
+        for wrong in ("nonsense", "ff" + trace[2:], *zeros):
+            bad = w.post("/v1/chat/completions", chat(), {"traceparent": wrong})
+            assert "traceparent" not in bad.headers
+            assert "traceparent" not in w.upstream.requests[-1].headers
 
 
 def test_metrics_tell_what_was_blocked_retried_refused_and_cools() -> None:
@@ -168,6 +170,11 @@ def test_feedback_is_checked_alike_wherever_it_is_kept(tmp_path: Path, *, ledger
             refused = w.post("/v1/feedback", {**good, field: value})
             error = refused.json()["error"]
             assert (refused.status, error["param"]) == (400, field)
-            assert f"{field} is {value!r}" in error["message"]
+            shown = "missing" if value is None else repr(value)
+            assert f"{field} is {shown}" in error["message"]
+        refused = w.post("/v1/feedback", {**good, "score": None})
+        assert refused.status == 400
+        said = "'score' is no field of feedback; use decision_id, metric, value, source"
+        assert refused.json()["error"]["message"] == said
         kept = w.get(f"/v1/decisions/{ident}").json()["feedback"]
     assert [one["value"] for one in kept] == [-1_000_000, 1, 0.5]

@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.gateway.test_model_refusals import about
+from tests.gateway.world import chat
 from turnout.core import Chunk
 from turnout.gateway.dialects import ApiDialect
 from turnout.gateway.dialects.chat import Chat
@@ -165,3 +167,34 @@ def test_calls_are_the_reason_where_a_server_names_none() -> None:
     assert isinstance(chunk, Chunk)
     told = json.loads(Messages().whole(chunk, about(Messages())))
     assert told["stop_reason"] == "tool_use"
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ({"stop_reason": "END"}, ("stop_sequence", "END")),
+        ({"matched_stop": "END"}, ("stop_sequence", "END")),
+        ({"stop_reason": "other"}, ("end_turn", None)),
+        ({"matched_stop": 128009}, ("end_turn", None)),
+        ({}, ("end_turn", None)),
+    ],
+)
+def test_the_stop_that_a_server_names_is_the_reason(
+    end: dict[str, Any], told: tuple[str, str | None]
+) -> None:
+    """As vLLM and SGLang tell it, where it is one that the caller gave; whole and streamed."""
+    asked = Messages().read({**chat(), "max_tokens": 9, "stop_sequences": ["END"]})
+    known = structs.replace(about(Messages()), inbound=asked)
+    choice = {"index": 0, "finish_reason": "stop", **end}
+    answer = {"choices": [{**choice, "message": {"role": "assistant", "content": "One"}}]}
+    chunk = OpenAIChatCodec().decode(json.dumps(answer).encode())
+    assert isinstance(chunk, Chunk)
+    whole = json.loads(Messages().whole(chunk, known))
+    assert (whole["stop_reason"], whole["stop_sequence"]) == told
+    writer = Messages().writer(known)
+    event = {"choices": [{**choice, "delta": {"content": "One"}}]}
+    (piece,) = OpenAIChatCodec().decoder().feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert isinstance(piece, Chunk)
+    sent = (writer.write(piece) + writer.end()).decode()
+    data = [json.loads(line[6:]) for line in sent.splitlines() if line.startswith("data: {")]
+    assert data[-2]["delta"] == {"stop_reason": told[0], "stop_sequence": told[1]}

@@ -154,3 +154,16 @@ def test_a_caller_who_left_has_spans_of_his_calls() -> None:
     assert request.status.status_code is StatusCode.ERROR
     assert call.attributes["turnout.status"] == "cancelled"
     assert call.attributes["turnout.cost_usd"] > 0
+
+
+def test_a_label_is_a_span_though_its_request_is_refused() -> None:
+    """By what no model can take, after the label was paid."""
+    label = {"classifier": {"kind": "llm", "model": "coder", "deadline_s": 20}}
+    with world(**label) as w:
+        kept = traced(w)
+        answer = w.post("/v1/chat/completions", chat(CODE, max_tokens=10**7))
+        assert answer.status == 400
+    found = spans(kept)
+    ((request,), (label_call,)) = found["chat"], found["chat acme/coder"]
+    assert label_call.attributes["turnout.role"] == "classifier"
+    assert label_call.parent.span_id == request.context.span_id

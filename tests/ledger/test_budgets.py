@@ -308,3 +308,30 @@ def test_standings_read_what_budgets_name_and_each_window_once(
         ("all", 4, 0),
     ]  # fmt: skip
     assert [row for _, row in asked if len(row) == 1] == [("total",)]
+
+
+def test_balances_of_windows_long_past_are_removed(make_store: MakeStore) -> None:
+    """Not those that something is held of, nor any that a clock set back could ask for."""
+    now = datetime(2026, 3, 3, 12, 30, tzinfo=UTC)
+    kept = [
+        ("minute", timedelta(hours=24)), ("hour", timedelta(hours=24)), ("day", timedelta(days=32)),
+        ("week", timedelta(days=32)), ("month", timedelta(days=32)), ("total", timedelta(0)),
+    ]  # fmt: skip
+    gone = [("minute", timedelta(hours=25)), ("hour", timedelta(hours=26))]
+    gone += [("day", timedelta(days=34)), ("week", timedelta(days=40))]
+    gone.append(("month", timedelta(days=62)))
+    named = [
+        {window_of(window, int((now - ago).timestamp() * 1000))[0] for window, ago in which}
+        for which in (kept, gone)
+    ]
+    rows = [("all:all:usd", id_, 5, 0) for id_ in named[0] | named[1]]
+    rows += [("key:a:usd", id_, 5, 1) for id_ in named[1]]
+    store = make_store()
+    with Ledger(store, catalog=CATALOG, now_ms=lambda: int(now.timestamp() * 1000)) as ledger:
+        store.commit([("INSERT INTO balances VALUES ($1, $2, $3, $4)", rows)])
+        for change in ledger._upkeep(opening=False):
+            ledger.change(change)
+        assert not ledger._upkeep(opening=False)
+    left = store.fetch("SELECT account, win FROM balances")
+    assert {win for account, win in left if account == "all:all:usd"} == named[0]
+    assert {win for account, win in left if account == "key:a:usd"} == named[1]

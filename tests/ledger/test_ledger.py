@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import (
@@ -23,6 +24,7 @@ from turnout.catalog import Catalog
 from turnout.core import InvalidRequest, LedgerError, Usage
 from turnout.ledger import Ledger, decision_of, every, listed, pack, shown, store_at, verify
 from turnout.ledger.lapses import release_stored
+from turnout.ledger.queries import _FOREIGN, found_id
 
 
 async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStore) -> None:
@@ -305,3 +307,19 @@ async def test_several_writers_share_one_server(postgres_url: str) -> None:
     assert len(list(every(reader))) == 300
     assert verify(reader) == []
     reader.close()
+
+
+async def test_a_request_is_found_by_whatever_id_it_came_with(tmp_path: Path) -> None:
+    """Its own or its decision's; none is looked for through all of them."""
+    store = store_at(tmp_path / "ledger.db")
+    with Ledger(store, catalog=CATALOG) as ledger:
+        for ident in ("mine", "r_0123456789abcdef01234567", "x" * 300):
+            request = structs.replace(asked(1), id=ident)
+            decision = decided(request)
+            await tell(ledger, Told(request=request, decision=decision, outcomes=()))
+            assert found_id(store, ident) == found_id(store, decision.id) == decision.id
+        with pytest.raises(InvalidRequest, match="'other' is not in the ledger"):
+            found_id(store, "other")
+        plan = str(store.fetch(f"EXPLAIN QUERY PLAN {_FOREIGN}", ("other",)))
+    assert "requests_by_foreign_id" in plan
+    assert "SCAN" not in plan

@@ -106,6 +106,7 @@ async def test_what_ends_a_connection_costs_nobody_an_answer(
         assert server.connections == 2
 
 
+CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n"
 BROKEN: list[tuple[bytes, str, str]] = [
     (b"!", "unavailable", "closed the connection without an answer"),
     (OK + b"Content-Le!", "unavailable", "closed the connection without an answer"),
@@ -121,6 +122,9 @@ BROKEN: list[tuple[bytes, str, str]] = [
     ),
     (OK + b"X: " + b"a" * 40_000, "bad_response", "a head of more than"),
     (OK + b"X: a\r\n" * 9000 + b"\r\n", "bad_response", "a head of more than"),
+    (CHUNKS + b"0\r\nx: " + b"a" * 600_000, "bad_response", "bytes of trailers"),
+    (CHUNKS + b"0\r\n" + b"x: a\r\n" * 100_000, "bad_response", "bytes of trailers"),
+    (CHUNKS + b"1;x=" + b"a" * 600_000, "bad_response", "beside a chunk"),
     (b"SSH-2.0-OpenSSH\r\n", "bad_response", "broken HTTP"),
 ]
 

@@ -244,3 +244,23 @@ def test_usage_in_groqs_place_is_found() -> None:
     found = read(part({"content": "a"}) + event(last) + DONE)
     assert isinstance(found[-1], Chunk)
     assert found[-1].usage == Usage(input=3, output=2)
+
+
+@pytest.mark.parametrize(
+    ("delta", "said"),
+    [
+        ({"audio": {"id": "audio_1"}}, False),
+        ({"audio": {"transcript": "Hi"}}, True),
+        ({"audio": {"data": "UklGRg=="}}, True),
+        ({"audio": {"expires_at": 1}}, False),
+        ({"content": "", "images": [{"type": "image_url", "image_url": {"url": "x"}}]}, True),
+        ({"function_call": {"name": "look", "arguments": ""}}, True),
+    ],
+)
+def test_what_is_said_otherwise_than_in_words_is_content(
+    delta: dict[str, Any], *, said: bool
+) -> None:
+    """It begins the answer and keeps it alive: nothing waits for a word that never comes."""
+    first, *_ = read(part(delta) + part({}, "stop") + DONE)
+    assert isinstance(first, Chunk)
+    assert first.has_content is said

@@ -31,6 +31,17 @@ SHAPES: list[tuple[str, dict[str, Any], Usage]] = [
         Usage(input=86, cache_read=1920, output=236, reasoning=64),
     ),
     (
+        "OpenAI, platform.openai.com/docs/guides/audio: sound has a price of its own",
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 200,
+            "total_tokens": 230,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0, "text_tokens": 30},
+            "completion_tokens_details": {"audio_tokens": 160, "text_tokens": 40},
+        },
+        Usage(input=30, output=200, unpriced=True),
+    ),
+    (
         "DeepSeek, api-docs.deepseek.com/guides/kv_cache",
         {
             "prompt_tokens": 100,

@@ -150,6 +150,26 @@ def test_a_margin_without_a_bundle_is_refused(config: Path, tmp_path: Path) -> N
         Router.from_file(file)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (", bundle: '{}/bundle'", "", "line 7: policy: cheapest_above_quality knows no model's"),
+        ("model: ", "model: acme/", "line 7: policy.bundle: cheapest_above_quality knows no"),
+    ],
+    ids=["without a bundle", "under other names"],
+)
+def test_a_quality_of_which_nothing_is_known_is_refused(
+    config: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    """It would be the cheapest model for everything; a model's own quality is enough."""
+    file, text = tmp_path / "turnout.yaml", config.read_text()
+    file.write_text(text.replace(old.format(config.parent), new))
+    with pytest.raises(ConfigError, match=said):
+        Router.from_file(file)
+    file.write_text(file.read_text().replace("price:", "quality: 0.9, price:", 1))
+    Router.from_file(file).close()
+
+
 def test_a_missing_bundle_names_the_command_that_makes_it(config: Path, tmp_path: Path) -> None:
     """A configuration that names no bundle is refused when it is read."""
     broken = tmp_path / "turnout.yaml"

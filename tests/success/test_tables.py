@@ -105,6 +105,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
         ({"models": np.array(["a", "", "c"])}, "the model of column 2 has no name"),
+        ({"models": np.array("abc")}, r"models has shape \(\); write a list, one name a column"),
         ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
@@ -299,6 +300,7 @@ def test_tests_users_and_judges_may_have_scored(
         ),
         ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "line 2: score is 'good'"),
         ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "line 2: rating is 9; use 1 to 5"),
+        ({"id": "1", "prompt": "x", "model": "b", "passed": "yes"}, "use true or false"),
         (
             {"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "c"},
             "line 2: winner 'c'; use model_a, model_b or tie",
@@ -440,6 +442,27 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     columns = {"id": ["1", "1"], "prompt": ["x", "x"], "model": ["a", "b"], "score": [0.0, 1.0]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet").models == ("a", "b")
+
+
+def test_parquet_is_read_however_it_was_written(tmp_path: Path) -> None:
+    """Text that is not marked as text, maps and structs of scores, and a row without any."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    scores = [{"a": 0.0, "b": 1.0}, {"a": 1.0, "b": None}, None]
+    ids, texts = ["1", "2", "3"], [b"x", "\u00e4".encode(), b"z"]
+    kinds = {"map": pa.map_(pa.string(), pa.float64()), "struct": None}
+    for name, kind in kinds.items():
+        told = [s and list(s.items()) for s in scores] if kind else scores
+        columns = {"id": ids, "prompt": texts, "score": pa.array(told, kind)}
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+        table = read_table(tmp_path / f"{name}.parquet")
+        assert (table.ids, table.models) == (ids, ("a", "b"))
+        assert table.column("prompt") == ["x", "\u00e4", "z"]
+        assert np.isnan(table.score).tolist() == [[False] * 2, [False, True], [True] * 2]
+    parquet.write_table(pa.table({"prompt": [b"\xff"]}), tmp_path / "odd.parquet")
+    with pytest.raises(ConfigError, match=r"odd\.parquet: "):
+        read_table(tmp_path / "odd.parquet")
 
 
 def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:

@@ -14,8 +14,10 @@ from turnout.cli.options import (
     ModelOption,
     prompt_text,
     router,
+    unspent_router,
 )
 from turnout.cli.show import err, notice, out, print_json
+from turnout.config import load
 from turnout.core import ConfigError, Decision, format_usd, usd
 from turnout.runtime import Reply, Router
 
@@ -75,12 +77,22 @@ def route(
             raise ConfigError("--assert reads its prompts from the file; leave the prompt out")
         check(expected, config, model, ledger=ledger, json=json)
         return
-    with router(config, ledger=ledger) as r:
+    with _deciding(config, ledger=ledger) as r:
         decision = r.route(prompt_text(prompt), model=model)
     if json:
         print_json(decision_record(decision))
     else:
         out.print(decision.explain())
+
+
+def _deciding(config: Path | None, *, ledger: bool) -> Router:
+    """The router of a decision that nobody carries out."""
+    if ledger:
+        return router(config)
+    loaded = load(config)
+    if loaded.budgets:
+        err.print("without the ledger nobody knows where budgets stand", style="dim")
+    return unspent_router(loaded)
 
 
 def answer_record(reply: Reply) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def read_tables(paths: Sequence[Path]) -> "list[OutcomeTable]":
     """The tables, in order. Raises ConfigError where one cannot be used or is given twice."""
     from turnout.evaluation import read_table
 
-    twice = [str(path) for path in paths if paths.count(path) > 1]
+    places = [path.resolve() for path in paths]
+    twice = [str(path) for path, at in zip(paths, places, strict=True) if places.count(at) > 1]
     if twice:
         raise ConfigError(f"--table {twice[0]} is given twice; its rows would count double")
     return [read_table(path) for path in paths]

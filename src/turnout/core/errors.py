@@ -40,7 +40,12 @@ class ConfigError(RouterError):
 
 
 class RequestError(RouterError):
-    """The request cannot be served as it stands; ``field`` names the part at fault."""
+    """The request cannot be served as it stands; ``field`` names the part at fault.
+
+    ``calls`` are those that helped to decide on it.
+    """
+
+    calls: tuple["Outcome", ...] = ()
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)

@@ -30,4 +30,4 @@ def checked_feedback(metric: object, value: object, source: object) -> tuple[str
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:100]
+    return "missing" if value is None else repr(value)[:100]

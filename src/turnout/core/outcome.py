@@ -19,7 +19,8 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
     that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
-    report them, ``unpriced`` that tools ran there which cost more than these tokens.
+    report them, ``unpriced`` that tools ran there, or sound was heard or made, which cost more than
+    these tokens.
     """
 
     input: int = 0

@@ -24,8 +24,8 @@ class ToolCallDelta(Struct, frozen=True, kw_only=True):
 class Delta(Struct, frozen=True, kw_only=True):
     """A piece of one choice's message; ``refusal`` says why there is no (further) answer.
 
-    ``hosted`` is the type of an item by a tool that runs at the provider, which the chunk's ``raw``
-    tells of.
+    ``hosted`` is the type of an item by a tool that runs at the provider, or the name of a field
+    that says something otherwise than in words (``audio``), which the chunk's ``raw`` tells of.
     """
 
     choice: int = 0

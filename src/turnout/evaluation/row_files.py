@@ -83,16 +83,38 @@ def _marked_off(file: BinaryIO) -> BinaryIO:
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:
-    """The rows of a ``.parquet`` file, in order. Raises ConfigError."""
+    """The rows of a ``.parquet`` file, in order: bytes as text, maps as objects.
+
+    Raises ConfigError.
+    """
     with needing("parquet", "reading Parquet needs pyarrow"):
         from pyarrow import parquet
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        table = _marked_as_text(parquet.read_table(path))
+        rows: list[dict[str, Any]] = table.to_pylist()
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: cannot be read (No such file or directory)") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a Parquet file: {error}") from error
+    maps = [column.name for column in table.schema if _is(column.type, "map")]
+    for row in rows:
+        row.update({name: dict(row[name]) for name in maps if row[name] is not None})
     return rows
+
+
+def _marked_as_text(table: Any) -> Any:
+    """The table with its columns of bytes as text, which some writers do not mark as such."""
+    import pyarrow as pa
+
+    columns = [
+        column.with_type(pa.string()) if _is(column.type, "binary") else column
+        for column in table.schema
+    ]
+    return table.cast(pa.schema(columns))
+
+
+def _is(kind: Any, name: str) -> bool:
+    return str(kind).removeprefix("large_").split("<")[0] == name
 
 
 def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:

@@ -44,8 +44,11 @@ def table_of(name: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> Out
             for model, score in _comparison(where, row):
                 builder.compare(where, row, model, score)
             continue
-        for model, values in _outcomes(where, row):
+        outcomes = list(_outcomes(where, row))
+        for model, values in outcomes:
             builder.put(where, row, model, **values)
+        if not outcomes:
+            builder.key(where, row)
     return builder.table()
 
 
@@ -160,7 +163,7 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
             yield model, {"score": _scaled(where, name, value[model]), **own}
     elif row.get("model") not in (None, ""):
         yield row["model"], {"score": _scaled(where, name, value), **cells}
-    else:
+    elif value is not None:
         raise ConfigError(f"{where}: a score without a model; name the model that was scored")
 
 
@@ -196,4 +199,5 @@ def _number(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: {name} is {value!r}; use a number") from None
+        fix = "true or false" if name == "passed" else "a number"
+        raise ConfigError(f"{where}: {name} is {value!r}; use {fix}") from None

@@ -34,9 +34,9 @@ def prompt_text(request: Request) -> PromptText:
 
 
 def _asked(messages: Sequence[Any]) -> str:
-    """The last thing the user said; without a user, everything."""
+    """The last thing the user said in words, before pictures and results; else everything."""
     known = [m for m in messages if isinstance(m, Mapping)]
-    said = [_said(m) for m in known if m.get("role") == "user"]
+    said = [text for m in known if m.get("role") == "user" and (text := _said(m)).strip()]
     return said[-1] if said else "\n".join(map(_said, known))
 
 

@@ -136,7 +136,7 @@ def _asks_for(tool: _Tool, text: str) -> list[float]:
         named / len(enums) if enums else 0.5,
         log1p(len(enums)),
         log1p(sum(kind in _NESTED for kind in kinds)),
-        log1p(len(tool.properties) - len(tool.required)),
+        log1p(max(0, len(tool.properties) - len(tool.required))),
         numbers / (numeric + 1),
         names / (texts + 1),
     ]

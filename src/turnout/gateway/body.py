@@ -41,7 +41,8 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         message = f"the body did not arrive within {deadline_s:g} s"
         raise Refused(bad_request(message, status=408, code="request_timeout")) from error
     except Malformed as error:
-        raise Refused(bad_request("the body's transfer coding is broken")) from error
+        message = "the body's transfer coding is broken, or its trailers are too long"
+        raise Refused(bad_request(message)) from error
     except NotStrictJson as error:
         raise Refused(bad_request(str(error), code="invalid_json")) from error
 

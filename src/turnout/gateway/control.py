@@ -10,6 +10,7 @@ from turnout.core.feedback import checked_feedback
 from turnout.decision import reaching
 from turnout.runtime import Engine
 
+_FEEDBACK = ("decision_id", "metric", "value", "source")
 # What both APIs give for a date that is not known.
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
@@ -50,6 +51,9 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
     """A feedback body's decision id and what it says. Raises InvalidRequest."""
     told = json_object(payload)
+    if unknown := next((name for name in told if name not in _FEEDBACK), None):
+        use = ", ".join(_FEEDBACK)
+        raise InvalidRequest(f"{str(unknown)[:70]!r} is no field of feedback; use {use}")
     ident = told.get("decision_id")
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")

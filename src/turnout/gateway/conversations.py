@@ -117,7 +117,9 @@ async def _completed(payload: dict[str, Any], shelf: _Shelf) -> tuple[dict[str, 
     said = [await _meant(item, shelf) for item in said] if isinstance(said, list) else []
     whole = {**payload, "input": said} if isinstance(given, list) else payload
     previous = payload.get(_PREVIOUS)
-    if isinstance(previous, str) and previous:
+    if previous is not None and not isinstance(previous, str):
+        raise Refused(_mistyped(previous))
+    if previous:
         whole = {**payload, "input": [*await _history(previous, shelf), *said]}
         del whole[_PREVIOUS]
     return whole, said
@@ -153,6 +155,11 @@ def _unknown(ident: str) -> Problem:
         "input, and store: false where the client has such a setting"
     )
     return replace(bad_request(message, code="previous_response_not_found"), param=_PREVIOUS)
+
+
+def _mistyped(given: object) -> Problem:
+    message = f"{_PREVIOUS} is {given!r:.100}; use an answer's id, a text"
+    return replace(bad_request(message), param=_PREVIOUS)
 
 
 async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer, end: bytes) -> bytes:

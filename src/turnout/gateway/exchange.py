@@ -110,7 +110,7 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The request's whole body, not kept. Raises TooLarge, TooLate, Malformed or Gone."""
-        if not self.complete and self.failure is None:
+        if not self.complete and self.failure is None and self._chunked:
             self._link.expects(self)
         while not self.complete:
             if self.failure is not None:

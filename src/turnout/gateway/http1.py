@@ -65,6 +65,8 @@ class ServerConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        # Behind the last piece of the body: what comes with chunks, and trailers.
+        self._unread = 0
         self._in_head = True
         self._receiving: Exchange | None = None
         self._answering: Exchange | None = None
@@ -140,7 +142,12 @@ class ServerConnection(asyncio.Protocol):
                 most = f"{self._bounds.head_bytes:,} bytes"
                 self._refuse(_TOO_LARGE, f"the request's headers are larger than {most}; send less")
                 return
+        else:
+            self._unread += len(data)
         self._feed(data)
+        if self._unread > self._bounds.head_bytes and self._receiving is not None:
+            self._lingers = True
+            self._receiving.fail(Malformed())
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -231,6 +238,7 @@ class ServerConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
+        self._unread = 0
         if self._receiving is not None:
             self._receiving.received(body, self._bounds.body_bytes)
 
@@ -240,7 +248,7 @@ class ServerConnection(asyncio.Protocol):
             return
         exchange, self._receiving = self._receiving, None
         self._url, self._headers = b"", []
-        self._head_bytes, self._in_head = 0, True
+        self._head_bytes, self._in_head, self._unread = 0, True, 0
         if exchange is None:
             return
         exchange.closes = not self._parser.should_keep_alive() or self._draining

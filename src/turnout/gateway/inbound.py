@@ -10,7 +10,10 @@ from decimal import Decimal, InvalidOperation
 from turnout.core import CALL_KINDS, CallKind, Constraints, InvalidRequest, pico_from_usd
 from turnout.core.nearest import MISSPELLED, nearest
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# Source: w3.org/TR/trace-context, section 3: version ff and ids of zeros alone are none.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 _BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
 _TAGS = (

@@ -36,6 +36,8 @@ class HttpServer:
             lambda: ServerConnection(loop, self._handler, self._bounds, self._connections),
             sock=listener,
             ssl=tls,
+            # Until its handshake is over, a connection is not among those that are watched.
+            ssl_handshake_timeout=self._bounds.receive_s if tls else None,
             backlog=_BACKLOG,
         )
         self._look(loop)

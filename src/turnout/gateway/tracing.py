@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from msgspec import structs
 
 from turnout import __version__
 from turnout.config import Config
-from turnout.core import ConfigError, Decision, Outcome, Request, usd
+from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
 from turnout.core.extras import needing
 from turnout.runtime import Walk
 
@@ -130,6 +130,8 @@ class Traces:
         except BaseException as error:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))
+            if isinstance(error, RequestError):
+                self._calls(span, error.calls, operation)
             raise
         else:
             if traced.walk is not None and not traced.walk.complete:
@@ -146,29 +148,33 @@ class Traces:
         ending.join(LAST_S)
 
     def _walk(self, span: "Span", walk: Walk, began_ns: int, operation: str, asked: str) -> None:
-        from opentelemetry.trace import SpanKind, Status, StatusCode
+        from opentelemetry.trace import Status, StatusCode
 
         # Names of spans are to be few: only a model that there is has a walk, however spelled.
         span.update_name(f"{operation} {asked.casefold()}")
         span.set_attributes(_answered(walk))
         if not walk.complete:
             span.set_status(Status(StatusCode.ERROR))
-        # Outcomes know the monotonic clock, spans the wall clock.
-        offset_s = time.time() - time.monotonic()
         starts = [o.began_s for o in walk.outcomes if o.began_s is not None and o.is_answer]
-        decided_ns = int((min(starts) + offset_s) * 1e9) if starts else time.time_ns()
-        inside = _context(span)
+        decided_ns = int((min(starts) + _offset_s()) * 1e9) if starts else time.time_ns()
         decision = self._tracer.start_span(
             "decide",
-            context=inside,
+            context=_context(span),
             start_time=began_ns,
             attributes=_decided(walk.decision),
         )
         decision.end(end_time=max(began_ns, decided_ns))
-        for outcome in walk.outcomes:
+        self._calls(span, walk.outcomes, operation)
+
+    def _calls(self, span: "Span", outcomes: Sequence[Outcome], operation: str) -> None:
+        """A span for each call, within the request's."""
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        inside = _context(span)
+        for outcome in outcomes:
             if outcome.began_s is None:
                 continue
-            start_ns = int((outcome.began_s + offset_s) * 1e9)
+            start_ns = int((outcome.began_s + _offset_s()) * 1e9)
             call = self._tracer.start_span(
                 f"{operation} {outcome.route.model}",
                 context=inside,
@@ -179,6 +185,11 @@ class Traces:
             if outcome.status == "failed":
                 call.set_status(Status(StatusCode.ERROR))
             call.end(end_time=start_ns + int(outcome.latency_ms * 1e6))
+
+
+def _offset_s() -> float:
+    """From the monotonic clock, which outcomes know, to the wall clock of spans."""
+    return time.time() - time.monotonic()
 
 
 def _context(span: "Span") -> Any:

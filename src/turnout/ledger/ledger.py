@@ -27,6 +27,7 @@ from turnout.ledger.recorder import Recorder
 from turnout.ledger.records import pack
 from turnout.ledger.replays import outdated
 from turnout.ledger.sessions import Sessions
+from turnout.ledger.standings import past_windows
 from turnout.ledger.store import Store
 from turnout.ledger.ticket import DONE, Ticket
 from turnout.ledger.under_way import Models, UnderWay
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from turnout.ledger.remote import RemoteWriter
 
 LEASE_S = 900.0
+_TIDY_S = 3600.0
 
 
 class Ledger(Recorder):
@@ -69,6 +71,7 @@ class Ledger(Recorder):
         self._open: dict[str, UnderWay] = {}
         self._spared: dict[str, float] = {}  # living guests' holds, and until when
         self._sessions = Sessions()
+        self._tidy_at = 0.0
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
         self._writer = self._new_writer(idle_s, shared)
         self._inbox = self._writer.inbox
@@ -352,8 +355,12 @@ class Ledger(Recorder):
         """What to write, or remove, that nobody waits for."""
         if opening and self.store.exclusive:
             self.owners.opened()
-        lost = self.owners.lost()
-        return [*self._lapsed(lost), *outdated(self.store, self.now_ms(), lost)]
+        lost, now = self.owners.lost(), self.now_ms()
+        found: list[Entry] = [*self._lapsed(lost), *outdated(self.store, now, lost)]
+        if not opening and time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + _TIDY_S
+            found.append(past_windows(now))
+        return found
 
     def _lapsed(self, lost: Lost | None) -> Sequence[Settlement]:
         """Releases of holds that nobody will settle."""

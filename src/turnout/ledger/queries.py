@@ -9,6 +9,7 @@ from typing import Any
 
 from turnout.core import Decision, InvalidRequest, Request
 from turnout.ledger.records import unpack
+from turnout.ledger.schema import FOREIGN_ID
 from turnout.ledger.store import Store
 
 _LISTED = """
@@ -25,6 +26,8 @@ CALL_COLUMNS = (
 )  # fmt: skip
 _PRICE_COLUMNS = ("id", "model", "provider", "rates", "source", "date", "assumed")
 _PAID = "id IN (SELECT price FROM calls WHERE id = $1)"
+# The index for these is the condition's.
+_FOREIGN = f"SELECT id FROM requests WHERE request_id = $1 AND {FOREIGN_ID} LIMIT 1"  # noqa: S608 -- constants
 _PAGE = 10_000
 
 
@@ -109,7 +112,7 @@ def found_id(store: Store, id_: str) -> str:
         (start, start + "g", id_),
     )
     if not rows:
-        rows = store.fetch("SELECT id FROM requests WHERE request_id = $1 LIMIT 1", (id_,))
+        rows = store.fetch(_FOREIGN, (id_,))
     if not rows:
         raise InvalidRequest(
             f"{id_!r} is not in the ledger; turnout ledger list shows the latest", field="id"

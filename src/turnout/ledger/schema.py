@@ -13,6 +13,8 @@ from turnout.core import ConfigError
 Dialect = Literal["sqlite", "postgres"]
 Migration = Callable[[Dialect], Iterator[str]]
 
+# As a decision's id is made: see ``decision_id``.
+FOREIGN_ID = "substr(id, 3, 12) <> substr(request_id, 3, 12)"
 APPEND_ONLY = ("requests", "decisions", "prices", "calls", "settlements", "feedback", "events")
 
 
@@ -115,6 +117,12 @@ def keep_old_secrets(dialect: Dialect) -> Iterator[str]:
     yield "ALTER TABLE keys ADD COLUMN old_until_ms BIGINT"
 
 
+def find_foreign_ids(dialect: Dialect) -> Iterator[str]:
+    """Requests by an id that does not begin as their decision's does: callers' own ids."""
+    del dialect
+    yield f"CREATE INDEX requests_by_foreign_id ON requests (request_id) WHERE {FOREIGN_ID}"
+
+
 HOURLY = (
     "requests",
     "answered",
@@ -143,6 +151,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_budgets,
     create_replays,
     keep_old_secrets,
+    find_foreign_ids,
 )
 
 

@@ -1,13 +1,24 @@
-"""Where budgets stand, for people: the same numbers that admission goes by."""
+"""Where budgets stand, for people: the same numbers that admission goes by; and which are past."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 from turnout.core import Budget, Standing, window_of
+from turnout.core.budget import Window
+from turnout.ledger.entries import HOUR_MS, Change
 from turnout.ledger.store import Store, rows_if_any
 
 _NAMED = "SELECT account, spent, held FROM balances WHERE account = $1 AND win = $2"
 _EVERY = "SELECT account, spent, held FROM balances WHERE win = $1 ORDER BY account"
+
+# A clock that was ahead and is set back finds its balances for so long after their windows' ends.
+_KEPT_HOURS: Mapping[Window, int] = {
+    "minute": 24,
+    "hour": 24,
+    "day": 32 * 24,
+    "week": 32 * 24,
+    "month": 32 * 24,
+}
 
 Row = tuple[str, int, int]
 
@@ -54,3 +65,11 @@ def _subjects(budget: Budget, used: Iterable[str]) -> Iterable[str]:
     if budget.name is not None:
         return [budget.name]
     return ["all"] if budget.per == "all" else used
+
+
+def past_windows(at_ms: int) -> Change:
+    """Removes the balances of windows that ended long ago; what is held there stays."""
+    first = [window_of(w, at_ms - hours * HOUR_MS)[0] for w, hours in _KEPT_HOURS.items()]
+    # The ids of each kind of window have a length of their own.
+    older = [f"length(win) = {len(id_)} AND win < ${n}" for n, id_ in enumerate(first, 1)]
+    return Change(f"DELETE FROM balances WHERE held = 0 AND ({' OR '.join(older)})", first)  # noqa: S608 -- constants

@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = self._due = 0.0
         self._busy = self._has_head = self._paused = False
         self._received = self._waiting_bytes = 0
+        self._unread = 0  # behind the last piece of the body: what comes with chunks, and trailers
         self._error: Exception | None = None
         self._parts: list[bytes] = []
         self.closed = False
@@ -79,7 +80,7 @@ class Connection(asyncio.Protocol):
         """
         self._busy = True
         self._has_head = False
-        self.status = self._received = 0
+        self.status = self._received = self._unread = 0
         self.headers = []
         self._transport.write(data)
         while not self._has_head:
@@ -177,7 +178,9 @@ class Connection(asyncio.Protocol):
         if not self._busy:
             self.close()
             return
-        if not self._has_head:
+        if self._has_head:
+            self._unread += len(data)
+        else:
             self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -186,6 +189,9 @@ class Connection(asyncio.Protocol):
             return
         if self._received > MAX_HEAD_BYTES and not self._has_head:
             self._break(_LONG_HEAD)
+            return
+        if self._unread > MAX_HEAD_BYTES:
+            self._break(f"more than {MAX_HEAD_BYTES} bytes of trailers, or beside a chunk")
             return
         self._wake()
 
@@ -223,6 +229,7 @@ class Connection(asyncio.Protocol):
         """A piece of the body."""
         if self.closed:
             return
+        self._unread = 0
         self._parts.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes > _HIGH_WATER and not self._paused:

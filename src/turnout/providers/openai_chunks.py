@@ -54,8 +54,17 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         reasoning=_text(reasoning or message.get("reasoning"), "reasoning"),
         refusal=_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
+        hosted=_beside(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
+
+
+def _beside(message: Mapping[str, Any]) -> str:
+    """What a message says otherwise than in words: the field of its sound, pictures, old call."""
+    sound = message.get("audio")
+    if isinstance(sound, dict) and (sound.get("data") or sound.get("transcript")):
+        return "audio"
+    return next((name for name in ("images", "function_call") if message.get(name)), "")
 
 
 def _content(value: object) -> str:

@@ -34,6 +34,7 @@ def openai_usage(payload: object) -> Usage | None:
         return None
 
 
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 # What Responses calls the same counts.
 _OF_RESPONSES = (
     ("prompt_tokens", "input_tokens"),
@@ -64,7 +65,13 @@ def _read(payload: Mapping[str, Any]) -> Usage:
         cache_write=write,
         output=text,
         reasoning=reasoning,
+        unpriced=any(_sounds(payload.get(part)) for part in _DETAILS),
     )
+
+
+def _sounds(details: object) -> bool:
+    """Whether there are tokens of sound, which have a price of their own."""
+    return isinstance(details, dict) and bool(count(details, "audio_tokens"))
 
 
 def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:

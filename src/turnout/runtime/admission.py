@@ -10,7 +10,15 @@ from dataclasses import replace
 from msgspec import structs
 
 from turnout.catalog import Catalog
-from turnout.core import Bound, BudgetExceeded, Constraints, Decision, Request, Standing
+from turnout.core import (
+    Bound,
+    BudgetExceeded,
+    Constraints,
+    Decision,
+    NoEligibleDeployment,
+    Request,
+    Standing,
+)
 from turnout.decision import bound
 from turnout.ledger.balances import refusal
 from turnout.runtime.ceiling import bounds
@@ -25,7 +33,8 @@ async def admitted(
 ) -> tuple[Request, Decision]:
     """The request and its decision, once what it may spend is held.
 
-    They differ from those given where a budget had no room for these. Raises BudgetExceeded.
+    They differ from those given where a budget had no room for these. Raises BudgetExceeded, and
+    NoEligibleDeployment where a model that would fit only takes no call now.
     """
     catalog = means.rules.catalog
     if not means.recorder.keeps:
@@ -44,6 +53,8 @@ async def admitted(
             request = structs.replace(request, constraints=limits)
             decision = again(request)
             if not decision.routes:
+                if any(c.excluded and c.excluded.wait_s is not None for c in decision.candidates):
+                    raise NoEligibleDeployment(decision.candidates) from full
                 least = [_asking_least(s, request, decision, catalog) for s in full.standings]
                 raise refusal(least) from full
         else:

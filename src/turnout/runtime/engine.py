@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import structs
 
-from turnout.core import Decision, Outcome, Request, RouterError, Snapshot
+from turnout.core import Decision, Outcome, Request, RequestError, RouterError, Snapshot
 from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
@@ -67,7 +67,11 @@ class Engine:
                 return await self._embedding.begin(request)
             read = await self._reader.read(request)
             await self.cohort.in_step()
-            return await self._admit(request, read)
+            try:
+                return await self._admit(request, read)
+            except RequestError as error:
+                error.calls = read.labelled
+                raise
         except _UNDECIDED:
             await self._abandoned(request)
             raise

@@ -27,9 +27,14 @@ from turnout.runtime.judge import ByModel
 from turnout.runtime.means import Verifier
 from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check
 
+_WEIGHS_QUALITY = frozenset({"cheapest_above_quality", "utility", "cascade"})
+
 
 def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
-    """The policy called ``name``, with the parameters of the configuration's policy section."""
+    """The policy called ``name``, with the parameters of the configuration's policy section.
+
+    Raises ConfigError where it cannot do what it is for.
+    """
     rule, model = config.policy, config.policy.model or ""
     makers: dict[str, Callable[[], Policy]] = {
         "cheapest": Cheapest,
@@ -54,7 +59,25 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
             digest=digest(config),
         ),
     }
-    return makers[name]()
+    policy = makers[name]()
+    if name in _WEIGHS_QUALITY:
+        _check_qualities(config, catalog, name, success)
+    return policy
+
+
+def _check_qualities(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> None:
+    """Raises ConfigError where no model's quality is known.
+
+    Unknown ones count as 0, so that the cheapest model would take every request.
+    """
+    models, known = catalog.deployments.values(), success.predictor.models if success else ()
+    if any(d.model in known or d.card.quality is not None for d in models):
+        return
+    where, fix = config.at("policy"), "give it a bundle (turnout train success), or each model"
+    if success is not None:
+        where = config.at("policy", "bundle")
+        fix = f"{success.folder} knows {', '.join(known)}; name models as it does, or give each"
+    raise ConfigError(f"{where} {name} knows no model's quality: {fix} a quality")
 
 
 def knobs_of(config: Config) -> Knobs | None:

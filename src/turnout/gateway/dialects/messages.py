@@ -13,11 +13,11 @@ from turnout.core import Body, Chunk, Delta, Dialect, ToolCallDelta
 from turnout.gateway.dialects.messages_read import chat_body
 from turnout.gateway.dialects.messages_stream import MessagesWriter
 from turnout.gateway.dialects.messages_words import (
+    ending,
     error_body,
     message_id,
     shows_thoughts,
-    stop_details,
-    stop_reason,
+    stop_in,
     tool_input,
     usage_body,
 )
@@ -48,11 +48,12 @@ class Messages:
                 "role": "assistant",
                 "model": chunk.model or about.model,
                 "content": _content(delta, about.inbound.native),
-                "stop_reason": stop_reason(
-                    delta.finish_reason, delta.refusal, called=bool(delta.tool_calls)
+                **ending(
+                    delta.finish_reason,
+                    delta.refusal,
+                    called=bool(delta.tool_calls),
+                    stop=stop_in(chunk.raw, about.inbound.native),
                 ),
-                "stop_sequence": None,
-                **stop_details(delta.refusal),
                 "usage": usage_body(chunk.usage),
             }
         )

@@ -12,11 +12,11 @@ from turnout.core import Chunk, Delta, ToolCallDelta, Usage
 from turnout.gateway.dialects import responses_items, sse
 from turnout.gateway.dialects.calls_in_turn import CallsInTurn, OutOfTurn
 from turnout.gateway.dialects.messages_words import (
+    ending,
     error_body,
     message_id,
     shows_thoughts,
-    stop_details,
-    stop_reason,
+    stop_in,
     usage_body,
 )
 from turnout.gateway.dialects.protocol import About
@@ -40,6 +40,7 @@ class MessagesWriter:
         self._calls = CallsInTurn()
         self._called = self._scattered = False
         self._finish: str | None = None
+        self._stop: str | None = None
         self._refusal = ""
         self._usage: Usage | None = None
 
@@ -49,6 +50,7 @@ class MessagesWriter:
             return self._pass_on(str(chunk.raw["type"]), dict(chunk.raw), chunk)
         self._native = False
         self._usage = chunk.usage or self._usage
+        self._stop = stop_in(chunk.raw, self._about.inbound.native) or self._stop
         events = [] if self._started else [self._start(chunk)]
         for delta in chunk.deltas:
             if delta.choice == 0:
@@ -66,11 +68,7 @@ class MessagesWriter:
         if self._scattered:
             return self.fail(broken_off("the provider went on with a tool call that was over"))
         waiting = self._rest()
-        reason: dict[str, Any] = {
-            "stop_reason": stop_reason(self._finish, self._refusal, called=self._called),
-            "stop_sequence": None,
-            **stop_details(self._refusal),
-        }
+        reason = ending(self._finish, self._refusal, called=self._called, stop=self._stop)
         used = usage_body(self._usage or usage)
         delta = {"type": "message_delta", "delta": reason, "usage": used}
         stop = sse.event("message_stop", {"type": "message_stop"})

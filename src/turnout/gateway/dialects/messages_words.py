@@ -33,21 +33,34 @@ THREAD = "thread"  # a conversation that the server keeps
 _THINKING = ("enabled", "adaptive")
 
 
-def stop_reason(finish_reason: str | None, refusal: str, *, called: bool) -> str:
-    """``stop_reason`` for an internal finish reason; what was refused ended by that.
+def ending(
+    finish_reason: str | None, refusal: str, *, called: bool, stop: str | None
+) -> dict[str, Any]:
+    """Why an answer ended: what was refused by that, with the reason; else by ``stop``, its words.
 
     Some servers end an answer that ``called`` tools as any other, and callers go by the reason.
     """
+    reason = _STOP_REASONS.get(finish_reason or "stop", "end_turn")
     if refusal:
-        return "refusal"
-    if called and finish_reason == "stop":
-        return "tool_use"
-    return _STOP_REASONS.get(finish_reason or "stop", "end_turn")
+        told = {"type": "refusal", "explanation": refusal}
+        return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": told}
+    if reason == "end_turn" and called:
+        reason = "tool_use"
+    if reason != "end_turn" or stop is None:
+        return {"stop_reason": reason, "stop_sequence": None}
+    return {"stop_reason": "stop_sequence", "stop_sequence": stop}
 
 
-def stop_details(refusal: str) -> dict[str, Any]:
-    """``stop_details`` of an answer that was refused, with the reason; else nothing."""
-    return {"stop_details": {"type": "refusal", "explanation": refusal}} if refusal else {}
+def stop_in(raw: Body, native: Body | None) -> str | None:
+    """The caller's stop sequence that a chat answer ended at, where its server tells.
+
+    vLLM calls it ``stop_reason``, SGLang ``matched_stop``; OpenAI has no word for it.
+    """
+    wanted = (native or {}).get("stop_sequences") or ()
+    for choice in (raw.get("choices") or ())[:1] if wanted else ():
+        told = choice.get("stop_reason") or choice.get("matched_stop")
+        return told if told in wanted else None
+    return None
 
 
 def shows_thoughts(native: Body | None) -> bool:

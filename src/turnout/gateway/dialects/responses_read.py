@@ -37,7 +37,6 @@ SAME = (
 LOGPROBS = "message.output_text.logprobs"
 # What is not kept here, or no more by now, and what does instead.
 _STATEFUL = {
-    "previous_response_id": "send the whole input",
     "conversation": "name an answer as previous_response_id, or send the whole input",
     "prompt": "send what it says as instructions and input",
     "background": "wait for the answer, or stream it",
