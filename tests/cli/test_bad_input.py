@@ -275,6 +275,18 @@ def test_a_plot_of_another_kind_is_refused_before_the_work(
     assert (ran.code, ran.err) == (2, "turnout: --plot curve.gif: name it .png or .svg\n")
 
 
+def test_a_calibration_that_cannot_be_saved_is_told_before_the_work(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The labels are not even read; a folder that is not there is made."""
+    labels, folder = str(tmp_path / "none.jsonl"), tmp_path / "new"
+    ran = run(capfd, "calibrate", labels, "--save", str(tmp_path))
+    assert (ran.code, "is a folder; name the file to write" in ran.err) == (2, True)
+    ran = run(capfd, "calibrate", labels, "--save", str(folder / "mine.json"))
+    assert (ran.code, "none.jsonl: cannot be read" in ran.err) == (2, True)
+    assert folder.is_dir()
+
+
 def test_a_whole_file_does_not_go_to_a_file_called_minus(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,12 +181,16 @@ def test_the_ledger_keeps_the_scan_with_its_hash(tmp_path: Any) -> None:
     assert stopped.body["choices"][0]["finish_reason"] == "content_filter"
 
 
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
 def test_every_string_of_every_choice_is_read() -> None:
     """Text, reasoning, tool names and arguments, refusals, transcripts: each is in some part."""
     raw = {
         "choices": [
             {"index": 0, "message": {"content": "one", "refusal": "two", "role": "assistant"}},
-            {"index": 1, "message": {"audio": {"id": "a", "transcript": "three"}}},
+            {"index": 1, "message": {"audio": {"id": "a", "transcript": "three", "data": "c0"}}},
+            {"index": 2, "message": {"images": [{"image_url": {"url": PICTURE}}], "note": "seven"}},
         ]
     }
     call = ToolCallDelta(index=1, id="c", name="four", arguments='{"x": "five"}')
@@ -199,9 +203,41 @@ def test_every_string_of_every_choice_is_read() -> None:
     )
     found = written(chunk)
     read = " ".join(text for _, text in found)
-    for word in ("one", "two", "three", "four", "five", "six"):
+    for word in ("one", "two", "three", "four", "five", "six", "seven"):
         assert word in read
+    assert "c0" not in read  # bytes are no text
+    assert "base64" not in read
     assert ("1.tool1", 'four{"x": "five"}') in found
+
+
+def test_words_of_a_transcript_stay_apart() -> None:
+    """However it is cut into pieces: what is read is what was said."""
+    said = "say it  to\nme"
+    pieces = [{"choices": [{"delta": {"audio": {"transcript": one}}}]} for one in said]
+    assert "".join(text for raw in pieces for _, text in written(Chunk(raw=raw))) == said
+    sealed = {"choices": [{"delta": {"reasoning_details": [{"data": "gAA=", "text": " so"}]}}]}
+    assert written(Chunk(raw=sealed)) == [("0.other", " so")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {
+            "type": "content_block_delta",
+            "delta": {"type": "input_json_delta", "partial_json": " a"},
+        },
+        {
+            "type": "content_block_start",
+            "content_block": {"type": "server_tool_use", "input": " a"},
+        },
+        {"type": "response.code_interpreter_call_code.delta", "output_index": 0, "delta": " a"},
+    ],
+)
+def test_what_a_tool_that_runs_there_is_told_is_read_before_it_leaves(raw: dict[str, Any]) -> None:
+    """No delta holds these words, though one says that the tool is at work."""
+    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=raw)) == [("0.other", " a")]
+    blank = {"type": "response.code_interpreter_call_code.delta", "delta": " "}
+    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=blank)) == [("0.other", " ")]
 
 
 async def test_every_choice_and_part_is_judged() -> None:

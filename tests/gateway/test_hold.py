@@ -134,12 +134,16 @@ def test_a_caller_who_leaves_while_held_ends_it_all() -> None:
         assert soon(lambda: "turnout_requests_in_flight 1.0" in w.get("/metrics").body.decode())
 
 
+@pytest.mark.parametrize("model", ["acme/coder", "f-slow0.4s"])
 @pytest.mark.parametrize("path", CALLS)
 def test_a_ledger_that_fails_at_the_end_is_an_error_event(
-    path: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    path: str, model: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be settled does not end cleanly, nor as a second head in the stream."""
-    with held(ledger=str(tmp_path / "ledger.db")) as w:
+    """What cannot be settled does not end cleanly, nor as a second head in the stream.
+
+    Whether the answer came at once or behind signs of life.
+    """
+    with held(ledger=str(tmp_path / "ledger.db"), models={"coder": model}) as w:
 
         def fails(_: object) -> None:
             raise LedgerError("the disk is gone")
@@ -148,6 +152,7 @@ def test_a_ledger_that_fails_at_the_end_is_an_error_event(
         status, _, _, body = timed(w, path)
         monkeypatch.undo()
     assert status == 200
+    assert body.startswith(SIGNS[path]) or "slow" not in model
     assert b"ledger_unavailable" in body
     assert b"the disk is gone" not in body  # said in the log
     assert ENDS[path] not in body.decode()

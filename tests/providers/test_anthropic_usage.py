@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.core import Chunk, Usage
+from turnout.core.hosted import is_paid_by_call
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.anthropic_usage import anthropic_usage
 
@@ -118,3 +119,20 @@ def test_a_stream_that_never_counted_its_answer_has_no_usage() -> None:
         chunks = list(AnthropicStreamDecoder(mark="m").feed(data.encode()))
         found = [c.usage for c in chunks if isinstance(c, Chunk) and c.usage]
         assert found == ([expected] if expected else [])
+
+
+def test_a_tool_that_runs_there_shows_that_it_goes_on() -> None:
+    """A search may come before the first word, and take longer than two words lie apart."""
+    events: list[dict[str, Any]] = [
+        {"content_block": {"type": "server_tool_use", "name": "web_search", "input": {}}},
+        {"delta": {"type": "input_json_delta", "partial_json": '{"query": "x"}'}},
+        {"content_block": {"type": "web_search_tool_result", "content": []}, "index": 1},
+    ]
+    decoder = AnthropicStreamDecoder(mark="m")
+    for event in events:
+        kind = f"content_block_{'delta' if 'delta' in event else 'start'}"
+        data = json.dumps({"type": kind, "index": 0, **event})
+        (chunk,) = decoder.feed(f"data: {data}\n\n".encode())
+        assert isinstance(chunk, Chunk)
+        assert chunk.has_content
+        assert not is_paid_by_call(chunk.deltas[0].hosted)

@@ -130,7 +130,7 @@ def test_tenants_do_not_meet_and_the_proof_can_tell(
     tmp_path: Path, sabotage: Sabotage | None, result: str
 ) -> None:
     """It passes as it is, and fails where ids are open or replies are mixed up."""
-    assert isolation(4, 500, 0.3, 1, tmp_path, sabotage=sabotage).result == result
+    assert isolation(4, 200, 0.3, 1, tmp_path, sabotage=sabotage).result == result
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,8 @@ def test_an_interrupted_proof_leaves_no_process(proof: tuple[str, ...], processe
             running.send_signal(signal.SIGINT)  # one that meets a fork or a query is lost
             with suppress(subprocess.TimeoutExpired):
                 running.wait(2)
-        assert running.returncode == 130
+        # A shell calls both 130; one more may meet an interpreter that is ending, if that is slow.
+        assert running.returncode in (130, -signal.SIGINT)
         assert soon(lambda: not _group(running.pid))
     finally:
         for process in _group(running.pid):

@@ -90,6 +90,17 @@ def test_bytes_are_no_prompt() -> None:
             one.chat(b"Hello")  # type: ignore[call-overload]
 
 
+def test_what_is_no_model_and_no_feedback_is_refused_by_name() -> None:
+    """By the library itself, where nothing is recorded too."""
+    with FaultyUpstream() as upstream, router(upstream) as one:
+        with pytest.raises(InvalidRequest, match="model is 5; use 'auto' or a model's name"):
+            one.route({"messages": [{"role": "user", "content": "Hello"}], "model": 5})
+        decision = one.route("Hello")
+        for metric, value, said in (("", 1, "metric is ''"), ("stars", float("nan"), "value is")):
+            with pytest.raises(InvalidRequest, match=said):
+                one.feedback(decision.id, metric, value)
+
+
 def test_a_closed_router_says_so() -> None:
     """In place of what its threads and its ledger would say; closing it again is harmless."""
     with FaultyUpstream() as upstream:

@@ -104,9 +104,9 @@ def test_feedback_on_an_unknown_decision_is_refused(tmp_path: Path) -> None:
                 r.feedback("d_nothing", "stars", 1)
             for metric, value, said in (
                 ("", 1, "metric is ''; use a name"),
-                (None, 1, "metric is None"),
+                (None, 1, "metric is missing"),
                 ("stars", "five", "value is 'five'; use a number"),
-                ("stars", None, "value is None"),
+                ("stars", None, "value is missing"),
                 ("stars", float("nan"), "value is nan"),
             ):
                 with pytest.raises(InvalidRequest, match=said):

@@ -105,6 +105,7 @@ def test_a_missing_cell_stays_missing(tmp_path: Path) -> None:
         ),
         ({"models": np.array(["a", "b", "a"])}, "duplicate model 'a' in columns 1 and 3"),
         ({"models": np.array(["a", "", "c"])}, "the model of column 2 has no name"),
+        ({"models": np.array("abc")}, r"models has shape \(\); write a list, one name a column"),
         ({"score": np.full((240, 3), 7.0)}, r"row 1 \(name-0\): the score of small is 7; rescale"),
     ],
 )
@@ -299,6 +300,7 @@ def test_tests_users_and_judges_may_have_scored(
         ),
         ({"id": "1", "prompt": "x", "model": "b", "score": "good"}, "line 2: score is 'good'"),
         ({"id": "1", "prompt": "x", "model": "b", "rating": 9}, "line 2: rating is 9; use 1 to 5"),
+        ({"id": "1", "prompt": "x", "model": "b", "passed": "yes"}, "use true or false"),
         (
             {"id": "1", "prompt": "x", "model_a": "a", "model_b": "b", "winner": "c"},
             "line 2: winner 'c'; use model_a, model_b or tie",

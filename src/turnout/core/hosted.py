@@ -21,12 +21,15 @@ TOLD = frozenset(
     }
 )  # fmt: skip
 # Blocks of an answer of Messages that are a model's own.
-_SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 # Of an answer: what any provider's answer may hold.
 _USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
+# A block of any tool that runs at Anthropic, whose prices beside tokens nobody's list has.
+SERVER_TOOL = "server_tool_use"
 # Paid for by tokens alone, whether as a tool or as its call.
 _BY_TOKENS = (
     "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
+    SERVER_TOOL,
 )  # fmt: skip
 # Where a widely used client declares such a tool on its own.
 _WAYS_OUT = {
@@ -39,7 +42,7 @@ Body = Mapping[str, Any]
 
 def ran_there(message: Body, block: Body) -> bool:
     """Whether a message's block in a Messages body is of a tool that ran at the provider."""
-    return message.get("role") == "assistant" and str(block.get("type")) not in _SAID_BY_MODEL
+    return message.get("role") == "assistant" and str(block.get("type")) not in SAID_BY_MODEL
 
 
 def hosted_tools(native: Body) -> list[Body]:

@@ -61,6 +61,11 @@ def _arrays(path: Path) -> Mapping[str, Any]:
     for name in ("ids", "models", "score"):
         if name not in arrays:
             raise ConfigError(f"{path}: no {name}; it must hold ids, models and score")
+    for name, what in (("ids", "row"), ("models", "column")):
+        if arrays[name].ndim != 1:
+            raise ConfigError(
+                f"{path}: {name} has shape {arrays[name].shape}; write a list, one name a {what}"
+            )
     return arrays
 
 

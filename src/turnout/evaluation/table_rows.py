@@ -199,4 +199,5 @@ def _number(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ConfigError(f"{where}: {name} is {value!r}; use a number") from None
+        fix = "true or false" if name == "passed" else "a number"
+        raise ConfigError(f"{where}: {name} is {value!r}; use {fix}") from None

@@ -9,6 +9,7 @@ This module does not know requests or transports.
 from typing import Any, Unpack
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
+from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
 from turnout.providers.anthropic_answer import FINISH_REASONS
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
@@ -16,6 +17,9 @@ from turnout.providers.fields import a_text, an_index, an_object, text_or_none
 from turnout.providers.signatures import marked, told
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
+
+# A tool that runs there shows that it goes on.
+_AT_WORK = Delta(hosted=SERVER_TOOL)
 
 
 class AnthropicStreamDecoder(StreamDecoder):
@@ -77,6 +81,8 @@ class AnthropicStreamDecoder(StreamDecoder):
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
         if block.get("type") == "redacted_thinking":
             block["data"] = marked(str(block.get("data") or ""), self._mark, 0)
+        if block.get("type") not in SAID_BY_MODEL:
+            return (_AT_WORK,)
         if block.get("type") != "tool_use":
             return (Delta(text=a_text(block["text"])),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
@@ -100,7 +106,9 @@ class AnthropicStreamDecoder(StreamDecoder):
                 length = self._thought.get(index, 0)
                 delta["signature"] = told(a_text(delta.get("signature")), self._mark, length)
             return (Delta(signature=a_text(delta.get("signature"))),)
-        if kind == "input_json_delta" and index in self._calls:
-            text = a_text(delta.get("partial_json"))
-            return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=text),)),)
-        return ()
+        if kind != "input_json_delta":
+            return ()
+        if index not in self._calls:
+            return (_AT_WORK,)
+        text = a_text(delta.get("partial_json"))
+        return (Delta(tool_calls=(ToolCallDelta(index=self._calls[index], arguments=text),)),)

@@ -53,6 +53,8 @@ def request_of(
         body["logit_bias"] = {str(token): value for token, value in bias.items()}
     check_body(body)
     asked = model or body.get("model") or AUTO
+    if not isinstance(asked, str):
+        raise InvalidRequest(f"model is {asked!r}; use {AUTO!r} or a model's name", field="model")
     body.pop("model", None)
     return Request(id=new_id(), body=body, model=asked, constraints=_limits(constraints), kind=kind)
 

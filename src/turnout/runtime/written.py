@@ -1,16 +1,21 @@
 """Everything that a model wrote in a chunk, part by part: what a scanner must have read.
 
 Invariant: every string of every choice is in a part, whatever field it came in. Left out are names
-that the protocol fixes (roles, types, ids) and log probabilities, which repeat the text.
+that the protocol fixes (roles, types, ids), the bytes of sound, pictures and sealed thoughts,
+and log probabilities, which repeat the text.
 This module does not know how texts are scored.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout.core import Chunk, Delta, readable, strings
+from turnout.core import Chunk, Delta, readable
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
+# Names of sound, pictures and sealed thoughts, which hold no blanks.
+_BYTES = frozenset({"data", "b64_json"})
+_BLANK = re.compile(r"\s")
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
 _BLOCK_READ = _FIXED | {"text", "thinking", "partial_json", "name", "input"}
 _ENDING = _FIXED | {"stop_reason", "stop_sequence"}
@@ -32,16 +37,17 @@ def written(chunk: Chunk) -> list[tuple[str, str]]:
     """The parts of a chunk with the text that each of them gained."""
     found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
     raw = chunk.raw
+    told = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
     if "choices" in raw:
         found += _of_choices(raw["choices"] or ())
     elif raw.get("object") == "response":
         found.append(("0.other", "\n".join(_of_output(raw))))
     elif str(raw.get("type", "")).startswith("response."):
-        found.append(("0.other", "\n".join(_of_event(raw, told=chunk.has_content))))
+        found.append(("0.other", "\n".join(_of_event(raw, told=told))))
     elif raw.get("type") == "message":
         found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
     elif raw:
-        known = _BLOCK_READ if chunk.has_content else _ENDING
+        known = _BLOCK_READ if told else _ENDING
         found += [("0.other", _rest(raw.get(k), known)) for k in ("content_block", "delta")]
     return [(part, text) for part, text in found if text]
 
@@ -73,7 +79,10 @@ def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
         return
     response = event.get("response")
     output = response.get("output") if isinstance(response, Mapping) else None
-    yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ})
+    piece = event.get("delta")
+    if isinstance(piece, str):
+        yield piece  # blanks as well
+    yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ and v is not piece})
     for item in (event.get("item"), *(output or ())):
         if isinstance(item, Mapping):
             yield from readable({k: v for k, v in item.items() if k not in _fixed(item)})
@@ -99,4 +108,20 @@ def _of_block(block: Mapping[str, Any]) -> str:
 def _rest(fields: object, known: frozenset[str]) -> str:
     if not isinstance(fields, Mapping) or fields.keys() <= known:
         return ""
-    return "\n".join(strings([value for name, value in fields.items() if name not in known]))
+    return "\n".join(_texts({n: value for n, value in fields.items() if n not in known}))
+
+
+def _texts(value: object) -> list[str]:
+    """Every string in a JSON value but bytes; blanks as well, which stand between words."""
+    found: list[str] = []
+    pending = [("", value)]
+    while pending:
+        name, item = pending.pop()
+        if isinstance(item, str):
+            if not (name in _BYTES or item.startswith("data:")) or _BLANK.search(item):
+                found.append(item)
+        elif isinstance(item, Mapping):
+            pending.extend(reversed(list(item.items())))
+        elif isinstance(item, list | tuple):
+            pending.extend([(name, inner) for inner in reversed(item)])
+    return found
