@@ -18,7 +18,7 @@ from turnout.classifiers.calibration import (
     labels_by,
     qualities,
 )
-from turnout.cli.files import check_apart, check_file, store
+from turnout.cli.files import make_room, store
 from turnout.cli.hybrid_figures import hybrid_figures, shown
 from turnout.cli.jsonl import Line, lines
 from turnout.cli.show import out, print_json, print_table, tell_line, tracked
@@ -52,9 +52,7 @@ def calibrate_labels(options: Options) -> None:
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
     if options.save is not None:
-        check_apart(options.source, options.save, "calibration")
-        check_file(options.save)
-        options.save.parent.mkdir(parents=True, exist_ok=True)
+        make_room(options.save, [options.source], "calibration")
     config, classifier = _meant(options)
     good, bad = _read(options.source, {*classifier.intents, UNSAFE})
     if not good:

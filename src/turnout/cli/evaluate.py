@@ -10,7 +10,7 @@ import typer
 
 from turnout.cli.as_served import as_served
 from turnout.cli.extras import need
-from turnout.cli.files import check_apart, check_file, store, written
+from turnout.cli.files import make_room, store, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.options import JsonOption
 from turnout.cli.policy_specs import POLICIES, policy_of
@@ -134,10 +134,7 @@ def _check_places(
         raise ConfigError("--out -: --json prints what --out writes; name a file, or give --json")
     for place in (drawn, picks, save):
         if place is not None and str(place) != "-":
-            check_file(place)
-            for table in tables:
-                check_apart(table, place, "result")
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_room(place, tables, "result")
     if drawn is not None and drawn.suffix.lower() not in _DRAWN:
         raise ConfigError(f"--plot {drawn}: name it .png or .svg")
 

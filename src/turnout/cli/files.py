@@ -3,7 +3,7 @@
 import gzip
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,6 +22,17 @@ def check_file(place: Path) -> None:
     if place.is_dir():
         raise ConfigError(f"{place} is a folder; name the file to write")
     check_folder(place.parent)
+
+
+def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
+    """Makes the folder of a file that can be written and is none of ``sources``.
+
+    Raises ConfigError.
+    """
+    check_file(place)
+    for source in sources:
+        check_apart(source, place, what)
+    place.parent.mkdir(parents=True, exist_ok=True)
 
 
 def check_folder(folder: Path) -> None:

@@ -88,7 +88,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     Raises ConfigError.
     """
     with needing("parquet", "reading Parquet needs pyarrow"):
-        from pyarrow import parquet
+        from pyarrow import parquet, types
     try:
         table = _marked_as_text(parquet.read_table(path))
         rows: list[dict[str, Any]] = table.to_pylist()
@@ -96,7 +96,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"{path}: cannot be read (No such file or directory)") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a Parquet file: {error}") from error
-    maps = [column.name for column in table.schema if _is(column.type, "map")]
+    maps = [column.name for column in table.schema if types.is_map(column.type)]
     for row in rows:
         row.update({name: dict(row[name]) for name in maps if row[name] is not None})
     return rows
@@ -107,14 +107,16 @@ def _marked_as_text(table: Any) -> Any:
     import pyarrow as pa
 
     columns = [
-        column.with_type(pa.string()) if _is(column.type, "binary") else column
+        column.with_type(pa.string()) if _is_bytes(column.type) else column
         for column in table.schema
     ]
     return table.cast(pa.schema(columns))
 
 
-def _is(kind: Any, name: str) -> bool:
-    return str(kind).removeprefix("large_").split("<")[0] == name
+def _is_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:

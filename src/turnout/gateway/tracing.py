@@ -170,11 +170,11 @@ class Traces:
         """A span for each call, within the request's."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        inside = _context(span)
+        inside, offset_s = _context(span), _offset_s()
         for outcome in outcomes:
             if outcome.began_s is None:
                 continue
-            start_ns = int((outcome.began_s + _offset_s()) * 1e9)
+            start_ns = int((outcome.began_s + offset_s) * 1e9)
             call = self._tracer.start_span(
                 f"{operation} {outcome.route.model}",
                 context=inside,

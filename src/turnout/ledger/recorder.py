@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Mapping
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Outcome, Request
 from turnout.core.budget import NO_BOUNDS
+from turnout.core.feedback import checked_feedback
 from turnout.ledger.directory import Directory
 from turnout.ledger.ticket import DONE
 
@@ -67,7 +68,12 @@ class Recorder:
     async def feedback(
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
     ) -> None:
-        """How good an answer was. Raises InvalidRequest for a decision that is not known."""
+        """How good an answer was.
+
+        Raises InvalidRequest for a decision that is not known, and for what is no feedback.
+        """
+        del decision_id  # who keeps no decisions knows none
+        checked_feedback(metric, value, source)
 
     def price_by(self, catalog: Catalog) -> None:
         """From now on calls are priced by another catalogue."""

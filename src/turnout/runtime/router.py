@@ -12,7 +12,6 @@ from weakref import WeakSet
 
 from turnout.config import Config, load, load_file, load_mapping, load_text
 from turnout.core import ConfigError, Decision, Outcome, Request
-from turnout.core.feedback import checked_feedback
 from turnout.ledger import Recorder
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.edge import failure
@@ -167,7 +166,6 @@ class Router(Engine):
         that the ledger does not have and for what is no feedback, LedgerError when it cannot be
         written. Without a ledger nothing is kept.
         """
-        metric, value, source = checked_feedback(metric, value, source)
         await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
 
     def feedback(
