@@ -55,7 +55,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
 
     ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
-    the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
+    the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``
+    and its ``tracestate``.
     ``caller`` is who asks, as the gateway found by the key. ``left_out`` names settings that the
     model was found not to take, which no codec may add. ``body_bytes`` is how long the body came, 0
     where it came in no bytes. ``kind`` is what the caller says that the call is for, if anything.
