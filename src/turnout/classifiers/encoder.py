@@ -90,10 +90,10 @@ class SentenceEncoder:
         """
         each = np.zeros((len(part) + 1, order * _WIDTH), dtype=np.float32)
         np.matmul(part, self._shares[order], out=each[:-1])
-        each = each.reshape(-1, order, _WIDTH)
-        out: Floats = each[near[starts], 0]
+        gives = each.reshape(-1, order, _WIDTH)
+        out: Floats = gives[near[starts], 0]
         for step in range(1, order):
-            out += each[near[starts + step], step]
+            out += gives[near[starts + step], step]
         return out
 
     def _convolved(
