@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from turnout.classifiers import LocalClassifier
-from turnout.classifiers.asides import _LETTER, Asides, Embed, Unsure, clauses
+from turnout.classifiers.asides import Asides, Embed, Unsure
+from turnout.classifiers.clauses import _LETTER, clauses
 from turnout.classifiers.heads import Dense, Hidden, Table
 
 _WORDS = ("sort", "list", "label", "chat", "please", "{", "}", "drop it")
@@ -84,7 +85,7 @@ def test_a_long_text_is_split_in_linear_time(monkeypatch: pytest.MonkeyPatch) ->
             looked += end - start
             return _LETTER.search(text, start, end)
 
-    monkeypatch.setattr("turnout.classifiers.asides._LETTER", Counting())
+    monkeypatch.setattr("turnout.classifiers.clauses._LETTER", Counting())
     text = "<[{(\"'" * 20_000
     assert clauses(text) == [text]
     assert looked == len(text)

@@ -1,8 +1,8 @@
 """The local classifier: intents, harm and injection in one pass, on the CPU, without a network.
 
-Two verdicts that never share a softmax: a calibrated distribution over benign intents, and
-two safety scores. A cascade: what the first stage is sure of stops there, the rest is also
-embedded. Does not know what is done with a prediction.
+There are two verdicts, which never share a softmax: a calibrated distribution over benign intents,
+and two safety scores. There are two stages: what the first, a linear model, is sure of stops there;
+the rest is also embedded. This module does not know what is done with a prediction.
 """
 
 import math
@@ -27,16 +27,16 @@ from turnout.classifiers.glance import Glance
 from turnout.classifiers.heads import Dense, Hidden, Table, joined, logistic, softmax
 from turnout.classifiers.language import language_of
 from turnout.classifiers.openings import Openings
-from turnout.classifiers.recall import Cuts, Recall
+from turnout.classifiers.recall import Cut, Cuts, Recall
 from turnout.classifiers.window import Window, clipped, window
 from turnout.core import Message, Prediction, Ref
 from turnout.core.arrays import Floats
 
-# How much more unsafe, in log-odds, a sentence of a long text must look than a prompt: there are
-# a hundred of them, and none was written to be read alone. From sources that were not seen.
-# Instructions must look so much more like an injection, too. Harm, and injection.
+# Log-odds of harm and injection that are subtracted from a sentence of a long text: there are a
+# hundred of them, and none was written to be read alone. Chosen on sources not used in training.
+# Instructions have the second subtracted, too.
 _MARGIN = np.array((2.0, 3.0), dtype=np.float32)
-# What the first stage makes of a conversation.
+# What the first stage makes of a conversation: a prediction, or what the second stage needs.
 Begun = Prediction | Reading | Unread
 
 
@@ -73,8 +73,8 @@ class LocalClassifier:
     def load(cls, path: Path | None = None) -> Self:
         """The artefact at ``path``, or the shipped one. Raises ConfigError.
 
-        What does not change of the shipped one is read once a process. The second stage loads when
-        it is first needed, or by ``warm``.
+        The shipped one is read once a process. The second stage is loaded when it is first needed,
+        or by ``warm``.
         """
         if path is not None:
             return cls(Artefact.load(path))
@@ -87,9 +87,9 @@ class LocalClassifier:
         return type(self)(self._artefact, custom, self._first)
 
     def warm(self, *, fully: bool = True) -> None:
-        """Loads what the first answers can do without, unless not ``fully``. Raises ConfigError.
+        """Loads, if ``fully``, what the first answers can do without. Raises ConfigError.
 
-        The compiled splitter takes a third of a second in which nothing else runs.
+        Compiling the tokenizer's splitter takes a third of a second in which nothing else runs.
         """
         if fully:
             self._first.tokenizer.compile()
@@ -101,12 +101,12 @@ class LocalClassifier:
         return found
 
     def begin_batch(self, conversations: Sequence[Sequence[Message]]) -> list[Begun]:
-        """For each the prediction where the first stage settles it, else for ``finish_batch``.
+        """For each its prediction if the first stage settles it, else an input of ``finish_batch``.
 
-        A caller with an event loop leaves the second stage, milliseconds long, to a thread.
+        A caller with an event loop leaves the second stage, which takes milliseconds, to a thread.
         """
         if self._custom is not None:
-            # Only an embedding tells an intent of the user's own.
+            # Only an embedding recognises an intent of the user's own.
             return [self._begun(messages) for messages in conversations]
         return [
             self._begun(messages) if glance is None else glance
@@ -118,7 +118,7 @@ class LocalClassifier:
         return self.finish_batch(self.begin_batch(conversations))
 
     def finish_batch(self, readings: Sequence[Begun]) -> list[Prediction]:
-        """The predictions for what ``begin_batch`` gave; what that has settled stays as it is."""
+        """The predictions for what ``begin_batch`` returned; settled ones stay as they are."""
         begun = [self._understood(each) for each in readings]
         unsure = {i: self._excerpter.of(r) for i, r in enumerate(begun) if isinstance(r, Reading)}
         needed = [pieces for excerpts in unsure.values() for pieces in excerpts.all]
@@ -129,9 +129,9 @@ class LocalClassifier:
         ]
 
     def turns(self, messages: Sequence[Message]) -> Turns:
-        """A conversation's turns as labels are read from them, whatever the first stage settles.
+        """A conversation's turns with their labels, as ``Follows`` is trained on them.
 
-        For training what tells follow-ups. Raises InvalidRequest for a conversation without a turn.
+        Raises InvalidRequest for a conversation without a turn.
         """
         reading = self._read(messages, self.embed)
         excerpts = self._excerpter.of(reading)
@@ -149,7 +149,7 @@ class LocalClassifier:
         return self._alone(reading) or reading
 
     def _understood(self, begun: Begun) -> Prediction | Reading:
-        """What was begun, where the meaning of a clause was missing with it."""
+        """What was begun; if it lacked the embedding of a clause, it is read again with one."""
         if not isinstance(begun, Unread):
             return begun
         reading = self._read(begun.messages, self.embed)
@@ -160,13 +160,6 @@ class LocalClassifier:
         turns, contexts = self._asked_in(seen, embed)
         cuts = self._cuts.all(seen.segments)
         parts = tuple(dict.fromkeys(part for cut in cuts for part in cut.stretches))
-        of_others = {
-            part
-            for segment, cut in zip(seen.segments, cuts, strict=True)
-            if segment not in seen.instructions
-            for part in cut.stretches
-        }
-        instructed = [i for i, part in enumerate(parts) if part not in of_others]
         distinct = set(parts)
         chunks = (
             *parts,
@@ -178,6 +171,7 @@ class LocalClassifier:
         read = self._recall.read(list(place))
         of_turns, of_chunks = _places(turns, place), np.array(_places(chunks, place), dtype=np.intp)
         logits, quick = read.logits[of_chunks], read.quick[of_chunks]
+        instructed = _instructed(parts, seen, cuts)
         for odds in (logits, quick):
             odds[len(parts) :, HARM:] -= _MARGIN
             # Orders are what instructions are made of, and those of an application are its own.
@@ -200,9 +194,9 @@ class LocalClassifier:
     def _asked_in(
         self, seen: Window, embed: Embed | None
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The turns as their labels are read, and what was said between them.
+        """The turns without their asides, and what was said between them.
 
-        An earlier turn that only talks to the classifier is no task that another could go on with.
+        An earlier turn that is nothing but asides is left out: no later turn can follow up on it.
         """
         clips = [(clip, self._first.rows(clip)) for clip in map(clipped, seen.turns)]
         idle = [self._asking.idle(*clip) for clip in clips[:-1]]
@@ -215,14 +209,14 @@ class LocalClassifier:
         return tuple(asked), contexts
 
     def _alone(self, reading: Reading) -> Prediction | None:
-        """The first stage's prediction where it may stand alone, else None."""
+        """The first stage's prediction if it needs no second stage, else None."""
         if not reading.chunks:
             return Prediction(classifier=self.ref)
         if reading.likely is None:
             return None
         worst = reading.chunk_quick.max(axis=0)
-        # The worst of many stretches looks that much worse by chance, and is read again. What is
-        # disguised is there twice.
+        # The worst of many stretches looks so much worse by chance. Disguised text is there twice,
+        # as it came and decoded.
         margin = math.log(max(reading.whole / 2, 1.0))
         return self._glance.sure(
             reading.likely, worst[HARM], worst[INJECTION], reading.turns[0], margin
@@ -234,7 +228,7 @@ class LocalClassifier:
         """The prediction of both stages together."""
         deep = self._second.logits(_rows(vectors, excerpts.suspects))
         odds = (deep + reading.chunk_logits[excerpts.at])[:, HARM:]
-        # A sentence alone counts where it blocks; below that, what stands around it tells better.
+        # A sentence by itself counts only if it blocks; otherwise its surroundings tell more.
         alone = np.array(excerpts.at) >= reading.whole
         odds[alone & (odds.max(axis=1) <= 0.0)] = -np.inf
         scores = logistic(odds.max(axis=0))
@@ -249,11 +243,11 @@ class LocalClassifier:
     def _after_turns(
         self, reading: Reading, excerpts: Excerpts, vectors: Mapping[Pieces, Floats]
     ) -> tuple[tuple[str, float], ...]:
-        """The distribution after the last turn: a follow-up keeps what was there before it."""
+        """The intents after the last turn: a follow-up keeps those of the turn before it."""
         if not reading.turns:
             return ()
         if reading.likely is not None and max(reading.likely) >= self._gate.confidence:
-            # The label of a turn is the same whatever safety makes of it.
+            # Safety alone needed the second stage; the intent is settled.
             return self._glance.ranked(reading.likely)
         turns = self._turns(reading, excerpts, vectors)
         return self._glance.ranked(self._follows.after(turns).tolist())
@@ -277,6 +271,17 @@ class LocalClassifier:
 def _shipped() -> tuple[Artefact, FirstStage]:
     artefact = Artefact.load()
     return artefact, FirstStage(artefact.arrays)
+
+
+def _instructed(parts: Sequence[str], seen: Window, cuts: Sequence[Cut]) -> list[int]:
+    """Places of the parts that stand in the application's instructions and nowhere else."""
+    of_others = {
+        part
+        for segment, cut in zip(seen.segments, cuts, strict=True)
+        if segment not in seen.instructions
+        for part in cut.stretches
+    }
+    return [i for i, part in enumerate(parts) if part not in of_others]
 
 
 def _rows(vectors: Mapping[Pieces, Floats], excerpts: Sequence[Pieces]) -> Floats:

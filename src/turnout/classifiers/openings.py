@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from turnout.classifiers.asides import OPENS, clauses, opens
+from turnout.classifiers.clauses import OPENS, clauses, opens
 from turnout.classifiers.first import FirstStage
 from turnout.classifiers.heads import distribution, joined
 from turnout.core.arrays import Floats

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.classifiers.asides import BRIEF, Embed, clauses, opens
+from turnout.classifiers.asides import BRIEF, Embed
+from turnout.classifiers.clauses import clauses, opens
 from turnout.classifiers.heads import Dense, Hidden
 from turnout.classifiers.openings import WORKING
 from turnout.classifiers.window import clipped

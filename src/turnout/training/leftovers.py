@@ -10,7 +10,8 @@ the served one leaves were no better (experiments/classifiers.md).
 import math
 from collections.abc import Callable, Sequence
 
-from turnout.classifiers.asides import Asides, clauses, kept_of, with_opened
+from turnout.classifiers.asides import Asides, kept_of, with_opened
+from turnout.classifiers.clauses import clauses
 from turnout.classifiers.grams import together
 from turnout.classifiers.heads import Table
 from turnout.classifiers.window import clipped

@@ -7,7 +7,7 @@ their own teach too little of that: a letter looks like chat, a tale like creati
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from turnout.classifiers.asides import clauses, opens
+from turnout.classifiers.clauses import clauses, opens
 from turnout.classifiers.openings import WORKING
 from turnout.training.rows import MADE, Row
 

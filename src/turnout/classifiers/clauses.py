@@ -1,0 +1,69 @@
+"""Splits a text into clauses: what a line, a sentence, a field or a tag ends.
+
+Invariant: joined, the clauses give the text again, and each of them has a letter or a digit.
+This module does not know what a clause says.
+"""
+
+import re
+
+from turnout.classifiers.window import WIDE_ENDS
+
+# Pictures and arrows separate texts where nothing else does; brackets and quotes of all scripts.
+_PICTURES = (
+    r"\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff"
+    r"\U0001f000-\U0001faff\ufe0f\u200d"
+)
+_WIDE = f"{WIDE_ENDS}：،؟"
+_OPEN, _CLOSE = "⟦⟨⟪【〔〖《〈", "⟧⟩⟫】〕〗》〉"
+QUOTE_PAIRS = "«»“”「」『』"
+_QUOTING = f"„‹›{QUOTE_PAIRS}"
+# Lines, sentences, fields and tags end a clause; what marks the end stays with it. The lookahead in
+# front saves letters, which cannot begin an end, from all the alternatives.
+_END = re.compile(
+    rf"(?=[\s.!?;:,#={_WIDE}>}}\])\"`<&{_PICTURES}{_OPEN}{_CLOSE}{_QUOTING}])(?:"
+    r"\s*\n\s*"
+    r"|(?<!\b\w)[.!?;:]+[\"')\]}*_]*\s+"
+    rf"|[{_WIDE}]+[\"'」』）]*\s*"
+    r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[.,!?;:]+\s*"
+    r"|\s+(?:[-–—=]+>|[-–—|/#=→←~*•]+)\s+"
+    r"|[>}\])]+\s*(?=\S)"
+    rf"|\s+(?=[\[({{<\"'`#@{_PICTURES}{_OPEN}{_QUOTING}])"
+    rf"|[{_PICTURES}{_CLOSE}]+\s*"
+    rf"|(?<=\w)(?=[{_PICTURES}{_OPEN}])"
+    r"|(?<=\S)(?=</|<[a-z|!])"
+    rf"|[\"`{_QUOTING}]+\s*[:,;)]?\s*(?=\S)"
+    r"|[?&;]\w+="
+    r"|\s+(?=[A-Za-z_]{3,}=[^\s=])"
+    r"|(?<=[A-Za-z_]{3})=[\w\"'-]+\s+"
+    r"|(?<!\S)#\w+\s+"
+    r")"
+)
+# Words, numbers and commas, in which no end of a clause need be searched for.
+_UNBROKEN = re.compile(r"(?:[A-Za-z0-9, ]++(?:(?<! )['-](?=[A-Za-z0-9]))?+)++[.!?]?")
+_LETTER = re.compile(r"\w")
+OPENS = (":", "：")
+_OPENING = range(8, 121)
+
+
+def clauses(text: str) -> list[str]:
+    """The clauses of a text, in order."""
+    if _UNBROKEN.fullmatch(text):
+        return [text]
+    found: list[str] = []
+    start = looked = 0
+    for end in (*(m.end() for m in _END.finditer(text)), len(text)):
+        # Looking at the new part alone keeps a text of many ends and no letter in linear time.
+        if _LETTER.search(text, looked, end):
+            found.append(text[start:end])
+            start = end
+        looked = end
+    if start < len(text):
+        rest = text[start:]
+        return [*found[:-1], found[-1] + rest] if found else [rest]
+    return found
+
+
+def opens(clause: str) -> bool:
+    """Whether a first clause may introduce a task: it ends its line, or ends with a colon."""
+    ends = clause.rstrip().endswith(OPENS) or "\n" in clause
+    return ends and len(clause) in _OPENING
