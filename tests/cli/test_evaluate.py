@@ -258,6 +258,9 @@ def test_what_cannot_be_written_is_told_before_any_training(
             assert ran.code == 2
             assert words in ran.err
             assert "five grouped folds" not in ran.err
+    ran = run(capfd, "eval", "--table", str(place / "world"), "--picks", "-", "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--picks -: standard output has the report; name a file" in ran.err
     target = tmp_path / "new" / "report.json"
     told = ("--table", str(place / "world"), "--bundle", str(place / "bundle"))
     assert run(capfd, "eval", *told, "--out", str(target)).code == 0

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.run import run
 from tests.success.worlds import MODELS, learned, prompts, score, write_table
 from turnout import Router
-from turnout.classifiers.success import open_bundle, seal
+from turnout.classifiers.success import by_probes, open_bundle, seal
 from turnout.classifiers.success.artefact import card_of
 from turnout.classifiers.success.bundle import POLICY, write_json
 from turnout.evaluation.table_files import read_table
@@ -167,6 +167,51 @@ def test_what_cannot_be_added_is_one_line(
         assert ran.code == 2
         assert words in ran.err
     assert open_bundle(bundle).digest == digest
+
+
+def test_what_a_result_does_not_count_is_unknown(
+    bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Zero tokens and a cost of NaN, under the names that an outcome table takes."""
+    counted = {"in_tokens": 200, "out_tokens": 50}
+    told: list[dict[str, object]] = [{}, counted, {"in_tokens": 0, "out_tokens": 0}]
+    rows = [{**prompt, "score": n % 2} for n, prompt in enumerate(prompts(12))]
+    for name, cost, expected in (("first", np.nan, 250e-6), ("second", 0.5, 0.5)):
+        source = tmp_path / f"{name}.jsonl"
+        lines = [{**row, **told[n % 3], "cost_usd": cost} for n, row in enumerate(rows)]
+        source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        ran = run(
+            capfd, "probe", name, "--bundle", str(bundle), "--outcomes", str(source),
+            "--price", "1:1",
+        )  # fmt: skip
+        assert ran.code == 0, ran.err
+        assert open_bundle(bundle).catalogue[name]["mean_cost_usd"] == pytest.approx(expected)
+
+
+def test_probes_are_picked_from_any_json(
+    bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Half an emoji, as a log cut it off, and a number of more than 64 bits."""
+    odd = {"id": 2**70, "prompt": "cut off \ud83d"}
+    source, target = tmp_path / "odd.jsonl", tmp_path / "probes.jsonl"
+    source.write_text(json.dumps(odd) + "\n")
+    ran = run(
+        capfd, "probe", "coder", "--bundle", str(bundle), "--prompts", str(source),
+        "--out", str(target),
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert json.loads(target.read_text()) == {**odd, "model": "coder", "score": None}
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-8, 1e-3])
+def test_probes_that_the_known_models_cannot_tell_apart_tell_the_mean_alone(noise: float) -> None:
+    """Else what is left of rounding would be taken for a slope, and the mean for 0 or 1."""
+    rng = np.random.default_rng(0)
+    success = 0.6 + noise * rng.standard_normal((50, 3))
+    outcomes = (rng.random(50) < 0.7).astype(np.float32)
+    found = by_probes("new", success.astype(np.float32), outcomes, ("a", "b", "c"))
+    usual = found.usual({"a": 0.3, "b": 0.5, "c": 0.9})
+    assert usual == pytest.approx(found.prior, abs=0.1)
 
 
 def test_the_mean_of_hard_probes_is_not_taken_for_its_own(

@@ -258,6 +258,17 @@ def anthropic_chat(root):
     return {"text": answer.content[0].text, "model": answer.model, "stop": answer.stop_reason}
 
 
+def anthropic_request_id(root):
+    import anthropic
+
+    client = _anthropic(root)
+    answer = client.messages.create(model="auto", max_tokens=200, messages=MESSAGES)
+    try:
+        client.messages.create(model="nonsense", max_tokens=5, messages=MESSAGES)
+    except anthropic.NotFoundError as error:
+        return {"ids": [answer._request_id[:2], error.request_id[:2]]}
+
+
 def anthropic_stream(root):
     client = _anthropic(root)
     with client.messages.stream(model="auto", max_tokens=200, messages=MESSAGES) as stream:

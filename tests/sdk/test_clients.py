@@ -58,6 +58,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "anthropic_held": {"text": SLOW},
     "anthropic_repeated": {"text": TEXT, "same": True},
     "anthropic_chat": {"text": TEXT, "model": "acme/coder", "stop": "end_turn"},
+    "anthropic_request_id": {"ids": ["r_", "r_"]},
     "anthropic_stream": {"text": TEXT, "stop": "end_turn"},
     "anthropic_async": SAID,
     "anthropic_tools": CALL,
@@ -95,6 +96,11 @@ CALLS2: dict[str, dict[str, Any]] = {
     "langchain_tools": CALL,
     "langchain_parallel": BOTH,
     "langchain_output": ARGUMENTS,
+    "langchain_thoughts": {
+        "kinds": ["reasoning", "function_call"],
+        "proven": True,
+        "text": True,
+    },
     "langchain_overflow": {"raised": ["OpenAIContextOverflowError"] * 2},
     "instructor_tools": ARGUMENTS,
     "instructor_schema": ARGUMENTS,
@@ -128,6 +134,7 @@ def gateway(family: str) -> Iterator[Served]:
     models = {"fast": "acme/fast", "strong": "f-reset@4", "coder": "acme/coder"}
     with FaultyUpstream() as upstream:
         models.update(parallel="f-parallel", slow="f-slow0.6s", small="acme/small")
+        models["thinks"] = "f-reason"
         settings = config(upstream, family, models)
         settings["models"]["small"]["context_window"] = 2000
         with serving(settings) as served:

@@ -249,6 +249,18 @@ def test_comparisons_become_scores(tmp_path: Path) -> None:
     assert read_table(file).score.tolist() == [[0, 1], [0.5, 0.5]]
 
 
+@pytest.mark.parametrize("winner", [None, float("nan")])
+def test_a_comparison_without_a_verdict_is_no_tie(tmp_path: Path, winner: float | None) -> None:
+    """Nobody has judged it: two missing cells, not two halves."""
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"id": n, "prompt": f"x{n}", "model_a": "a", "model_b": "b"} for n in range(2)]
+    told = [rows[0] | {"winner": "a"}, rows[1] | {"winner": winner}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in told))
+    score = read_table(file).score
+    assert score[0].tolist() == [1, 0]
+    assert np.isnan(score[1]).all()
+
+
 def test_a_model_compared_more_than_once_has_its_mean(tmp_path: Path) -> None:
     """Three models in a round robin on one prompt: two wins, one, none."""
     pairs = [("a", "b", "a"), ("a", "c", "a"), ("b", "c", "model_a")]
@@ -267,6 +279,9 @@ def test_a_model_compared_more_than_once_has_its_mean(tmp_path: Path) -> None:
         ("rating", [5, 2], [1, 0.25]),
         ("judge", [10, 1], [1, 0]),
         ("score", [0.5, None], [0.5, None]),
+        ("rating", [3, np.nan], [0.5, None]),
+        ("judge", [np.nan, 10], [None, 1]),
+        ("passed", [True, np.nan], [1, None]),
     ],
 )
 def test_tests_users_and_judges_may_have_scored(
@@ -366,9 +381,20 @@ def test_a_line_is_named_by_its_number(tmp_path: Path) -> None:
     place.write_text('\n{"id": 1, "prompt": "p", "score": {"a": 1, " ": 0}}\n')
     with pytest.raises(ConfigError, match="t, line 2: a score of a model without a name"):
         read_table(place)
-    place.write_text('{"id": 1, "prompt": "p", "model_a": "a", "model_b": "", "winner": "a"}\n')
-    with pytest.raises(ConfigError, match="t, line 1: a score of a model without a name"):
-        read_table(place)
+    for nameless in ('""', "null", "{}"):
+        pair = f'"model_a": "a", "model_b": {nameless}, "winner": "a"'
+        place.write_text(f'{{"id": 1, "prompt": "p", {pair}}}\n')
+        with pytest.raises(ConfigError, match="t, line 1: a score of a model without a name"):
+            read_table(place)
+
+
+@pytest.mark.parametrize("left", [0, 400])
+def test_damaged_arrays_are_one_line(tmp_path: Path, left: int) -> None:
+    """Where a copy broke off, or never began."""
+    file = Path(f"{write_table(tmp_path)}.npz")
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(ConfigError, match=r"\.npz: not a plain \.npz file"):
+        read_table(file)
 
 
 @pytest.mark.parametrize("wrong", [-0.5, np.inf])

@@ -20,6 +20,7 @@ from turnout.classifiers.weights import cache_folder, read_weights, weights_path
 from turnout.core.arrays import Floats
 
 DIMENSIONS = 512
+_WIDTH = 256
 _ORDERS = ((2, 0), (3, 1), (5, 2))
 _GAP = 4
 _BATCH_PIECES = 1024
@@ -32,7 +33,9 @@ class SentenceEncoder:
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
         self._chunks = len(weights["scale"])
         self._table = weights["table"]
-        self._weights = weights
+        # Of the first convolutions, what a piece gives to each place of a window, side by side.
+        self._shares = {order: _side_by_side(weights[f"w1_{order}"]) for order, _ in _ORDERS}
+        self._weights = {name: w for name, w in weights.items() if not name.startswith("w1_")}
         self._projection = np.concatenate([weights[f"proj{n}"] for n, _ in _ORDERS], axis=1)
         self._bias = np.concatenate([weights[f"proj_b{n}"] for n, _ in _ORDERS])
         self._gain = np.concatenate([weights[f"ln_g{n}"] for n, _ in _ORDERS])
@@ -49,13 +52,10 @@ class SentenceEncoder:
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Floats:
         lengths = np.array([len(row) for row in rows])
-        starts = np.cumsum(lengths + _GAP) - lengths
-        kept = np.concatenate([np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)])
-        embedded = self._embedded(np.concatenate([np.asarray(row) for row in rows]))
-        features = self._features(embedded, kept, int(starts[-1] + lengths[-1] + _GAP))
-        bounds = np.cumsum(lengths) - lengths
-        summed = np.add.reduceat(features, bounds, axis=0)
-        return self._sentence(summed, lengths.astype(np.float32))
+        spaced = np.cumsum(lengths + _GAP) - lengths
+        kept = np.concatenate([np.arange(s, s + n) for s, n in zip(spaced, lengths, strict=True)])
+        features = self._features(np.concatenate(rows), kept, int(spaced[-1] + lengths[-1] + _GAP))
+        return self._sentence(self._summed(features, lengths), lengths.astype(np.float32))
 
     def _embedded(self, ids: NDArray[np.int64]) -> Floats:
         chunk = ids % self._chunks
@@ -63,43 +63,75 @@ class SentenceEncoder:
         rows: Floats = self._table[ids] * scale[chunk, None] + low[chunk, None]
         return rows
 
-    def _features(self, embedded: Floats, kept: NDArray[np.int64], size: int) -> Floats:
-        """Embedding and three convolutions of every piece, normalised: 1280 columns."""
+    def _features(self, ids: NDArray[np.int64], kept: NDArray[np.int64], size: int) -> Floats:
+        """Embedding and three convolutions of every piece: 1280 columns."""
+        # Texts repeat their pieces, and so do sentences cut from one text: what a piece is by
+        # itself, and what it adds to the windows around it, is reckoned once.
+        distinct, place = np.unique(ids, return_inverse=True)
+        embedded = self._embedded(distinct)
         projected = embedded @ self._projection
         projected += self._bias
         _normalise(projected, self._gain, self._shift, self._epsilon)
-        columns = [embedded]
+        near = np.full(size, len(distinct))
+        near[kept] = place
+        columns = [embedded[place]]
         for (order, left), part in zip(_ORDERS, np.split(projected, 3, axis=1), strict=True):
-            hidden = self._convolved(part, kept, size, f"w1_{order}", f"b1_{order}", order, left)
-            columns.append(
-                self._convolved(hidden, kept, size, f"w2_{order}", f"b2_{order}", order, left)
-            )
-        joined = np.concatenate(columns, axis=1)
-        _normalise(joined, self._weights["ln_g"], self._weights["ln_b"], self._epsilon)
-        return joined
+            hidden = self._activated(1, order, self._added(part, near, kept - left, order))
+            hidden += part[place]
+            columns.append(self._convolved(hidden, kept, size, order, left))
+        return np.concatenate(columns, axis=1)
+
+    def _added(
+        self, part: Floats, near: NDArray[np.int64], starts: NDArray[np.int64], order: int
+    ) -> Floats:
+        """The first convolution, added up for each window of what its distinct pieces give.
+
+        ``near`` holds the piece of each place, one past the last where none is.
+        """
+        each = np.zeros((len(part) + 1, order * _WIDTH), dtype=np.float32)
+        np.matmul(part, self._shares[order], out=each[:-1])
+        gives = each.reshape(-1, order, _WIDTH)
+        out: Floats = gives[near[starts], 0]
+        for step in range(1, order):
+            out += gives[near[starts + step], step]
+        return out
 
     def _convolved(
-        self,
-        part: Floats,
-        kept: NDArray[np.int64],
-        size: int,
-        weight: str,
-        bias: str,
-        order: int,
-        left: int,
+        self, part: Floats, kept: NDArray[np.int64], size: int, order: int, left: int
     ) -> Floats:
         # Rows of zeros between the sentences keep a window from reading its neighbour.
-        spaced = np.zeros((size, part.shape[1]), dtype=np.float32)
+        spaced = np.zeros((size, _WIDTH), dtype=np.float32)
         spaced[kept] = part
         # A window is ``order`` rows as one, where they lie; those that are kept are copied.
         windows = as_strided(
-            spaced, (size - order + 1, order * part.shape[1]), spaced.strides, writeable=False
+            spaced, (size - order + 1, order * _WIDTH), spaced.strides, writeable=False
         )
-        out: Floats = windows[kept - left] @ self._weights[weight]
-        out += self._weights[bias]
-        np.maximum(out, 0, out=out)
+        out = self._activated(2, order, windows[kept - left] @ self._weights[f"w2_{order}"])
         out += part
         return out
+
+    def _activated(self, layer: int, order: int, out: Floats) -> Floats:
+        """With its bias, and nothing below zero; in place."""
+        out += self._weights[f"b{layer}_{order}"]
+        return np.maximum(out, 0, out=out)
+
+    def _summed(self, features: Floats, lengths: NDArray[np.int64]) -> Floats:
+        """The features of each sentence, every piece's normalised over its columns, added up.
+
+        Piece by piece only mean and deviation are needed: the rest is the same for all.
+        """
+        mean = features.mean(axis=1)
+        square = np.einsum("ij,ij->i", features, features) / features.shape[1]
+        weight = 1 / np.sqrt(square - mean * mean + self._epsilon)
+        ends = np.cumsum(lengths)
+        summed = np.array(
+            [
+                weight[start:end] @ features[start:end] - weight[start:end] @ mean[start:end]
+                for start, end in zip(ends - lengths, ends, strict=True)
+            ]
+        )
+        out: Floats = summed * self._weights["ln_g"] + lengths[:, None] * self._weights["ln_b"]
+        return out.astype(np.float32)
 
     def _sentence(self, summed: Floats, lengths: Floats) -> Floats:
         """The feed-forward network over summed features, to unit length."""
@@ -109,6 +141,10 @@ class SentenceEncoder:
         out = np.tanh(hidden @ w["p3"] + np.maximum(hidden @ w["d2"], 0) @ w["d3"])
         unit: Floats = out / np.sqrt(np.maximum((out * out).sum(1, keepdims=True), self._epsilon))
         return unit
+
+
+def _side_by_side(weights: Floats) -> Floats:
+    return np.concatenate(np.split(weights, len(weights) // _WIDTH), axis=1)
 
 
 def _normalise(x: Floats, gain: Floats, shift: Floats, epsilon: float) -> None:

@@ -132,8 +132,10 @@ def _check_places(
     """Checks and makes the folders to write to, before training takes its time."""
     if save is not None and str(save) == "-":
         raise ConfigError("--out -: --json prints what --out writes; name a file, or give --json")
+    if picks is not None and str(picks) == "-":
+        raise ConfigError("--picks -: standard output has the report; name a file")
     for place in (drawn, picks, save):
-        if place is not None and str(place) != "-":
+        if place is not None:
             make_room(place, tables, "result")
     if drawn is not None and drawn.suffix.lower() not in _DRAWN:
         raise ConfigError(f"--plot {drawn}: name it .png or .svg")

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from turnout.cli.files import check_apart, store
+from turnout.cli.jsonl import line_of
 from turnout.cli.options import ConfigOption, PlaceOption, open_store
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
@@ -50,7 +50,7 @@ def outcomes(
             f"{records.where}: none of {found.outcomes} outcomes has its prompt in {prompts}; give "
             "each line the id of its decision, its request, or its x-request-id"
         )
-    store(target, b"".join(orjson.dumps(row) + b"\n" for row in found.rows))
+    store(target, b"".join(map(line_of, found.rows)))
     if found.without_prompt:
         err.print(
             f"turnout: {found.without_prompt} of {found.outcomes} outcomes have no prompt in "

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from itertools import chain
+from math import inf, isnan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import orjson
 import typer
 
 from turnout.cli.files import check_apart, store
+from turnout.cli.jsonl import line_of
 from turnout.cli.show import err, out
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
 
 _FEWEST = 2  # so few models leave something to choose between
+# What a result may count, by either of its names in an outcome table.
+_TOKENS = (("input_tokens", "in_tokens"), ("output_tokens", "out_tokens"))
 
 
 def probe(
@@ -94,8 +97,8 @@ def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path)
     if not rows:
         raise ConfigError(f"{prompts}: no prompts to pick from")
     chosen = informative(bundle.predictor.predict_all([request_text(r) for r in rows]), count)
-    lines = [orjson.dumps({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
-    store(target, b"\n".join(lines) + b"\n")
+    lines = [line_of({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
+    store(target, b"".join(lines))
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
 
 
@@ -202,15 +205,21 @@ def _mean_cost(
         return fmean(told)
     if price is None:
         return None
-    names = ("input_tokens", "output_tokens")
-    counts = [_numbers(rows, name) or _numbers(bundle.catalogue.values(), name) for name in names]
+    usual = list(bundle.catalogue.values())
+    counts = [_counts(rows, names) or _counts(usual, names) for names in _TOKENS]
     if not all(counts):
         return None
     return sum(fmean(count) * usd for count, usd in zip(counts, price, strict=True)) / 1e6
 
 
-def _numbers(rows: Iterable[Mapping[str, Any]], name: str) -> list[float]:
-    return [float(row[name]) for row in rows if isinstance(row.get(name), int | float)]
+def _counts(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[float]:
+    """The tokens that were counted; 0 is unknown."""
+    return [number for name in names for number in _numbers(rows, name) if number]
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    told = (row.get(name) for row in rows)
+    return [float(value) for value in told if isinstance(value, int | float) and not isnan(value)]
 
 
 def _read(path: Path, model: str) -> list[dict[str, Any]]:
@@ -236,9 +245,9 @@ def _wrong(row: Mapping[str, Any], model: str) -> str:
         return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
     if not request_text(row).text:
         return "no prompt; keep each probe's query, prompt or messages beside its score"
-    for name in ("cost_usd", "input_tokens", "output_tokens"):
+    for name in ("cost_usd", *chain(*_TOKENS)):
         told = row.get(name)
-        if isinstance(told, int | float) and not 0 <= told < inf:
+        if isinstance(told, int | float) and (told < 0 or told == inf):
             return f"{name} is {told!r}; use a number of at least 0"
     return ""
 

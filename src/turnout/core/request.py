@@ -57,11 +57,11 @@ class Request(Struct, frozen=True, kw_only=True):
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
 
     ``dialect`` is the API that the caller spoke; unless that is chat completions, ``native`` is the
-    body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``. ``caller`` is
-    who asks, by the key that the gateway was given. ``left_out`` names settings that the model was
-    found to refuse, so that no codec may add them. ``body_bytes`` is the length of the body as it
-    came, 0 where it did not come as bytes. ``kind`` is the caller's own word for what the call is
-    for.
+    body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent`` and its
+    ``tracestate``. ``caller`` is who asks, by the key that the gateway was given. ``left_out``
+    names settings that the model was found to refuse, so that no codec may add them. ``body_bytes``
+    is the length of the body as it came, 0 where it did not come as bytes. ``kind`` is the caller's
+    own word for what the call is for.
     """
 
     id: str

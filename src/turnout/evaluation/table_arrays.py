@@ -5,11 +5,14 @@ cost_usd, latency_ms) and ``.prompts.jsonl.gz`` (one object a row, in the order 
 problem is a ConfigError.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
@@ -54,9 +57,9 @@ def read_arrays(prefix: Path) -> OutcomeTable:
 
 def _arrays(path: Path) -> Mapping[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as stored:
             arrays = {name: _plain(path, stored, name) for name in stored.files}
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise ConfigError(f"{path}: not a plain .npz file: {error}") from error
     for name in ("ids", "models", "score"):
         if name not in arrays:

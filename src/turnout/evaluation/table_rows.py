@@ -82,12 +82,13 @@ class _Builder:
             )
         return key
 
-    def compare(self, where: str, row: Mapping[str, Any], model: str, score: float) -> None:
+    def compare(self, where: str, row: Mapping[str, Any], model: str, score: float | None) -> None:
         """One side of a comparison; a model that was compared more than once has its mean."""
         key = self.key(where, row)
         self._know(where, model)
         self.extra |= set(row) - set(FIELDS) - _PAIR
-        self.compared.setdefault((key, str(model)), []).append(score)
+        if score is not None:
+            self.compared.setdefault((key, str(model)), []).append(score)
 
     def put(self, where: str, row: Mapping[str, Any], model: str, **values: Any) -> None:
         """One outcome."""
@@ -107,9 +108,9 @@ class _Builder:
             if name in CELLS and cells[key, str(model)] < 0:
                 raise ConfigError(f"{where}: {name} is {value!r}; use a number of at least 0")
 
-    def _know(self, where: str, model: str) -> None:
+    def _know(self, where: str, model: Any) -> None:
         """The model has a column from now on."""
-        if not str(model).strip():
+        if not isinstance(model, str | int) or not str(model).strip():
             raise ConfigError(f"{where}: a score of a model without a name; name the model")
         self.models.setdefault(str(model), len(self.models))
 
@@ -168,26 +169,29 @@ def _outcomes(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
 
 
 def _scaled(where: str, name: str, value: Any) -> Any:
-    """A value of one of the scales as a score in 0..1; None stays a missing cell."""
+    """A value of one of the scales as a score in 0..1; None and NaN stay a missing cell."""
     if value is None:
         return value
     low, high = _SCALES.get(name, _SCORE)
     number = _number(where, name, value)
-    if name == "score" and np.isnan(number):
+    if np.isnan(number):
         return number
     if not low <= number <= high:
         raise ConfigError(f"{where}: {name} is {value!r}; use {low:g} to {high:g}")
     return (number - low) / (high - low)
 
 
-def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each."""
+def _comparison(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    """A pairwise verdict as scores: the winner 1, the loser 0, a tie one half each, else None."""
     a, b, winner = row["model_a"], row["model_b"], row["winner"]
-    if winner in ("model_a", a):
+    scores: tuple[float | None, float | None]
+    if winner is None or winner != winner:  # noqa: PLR0124  (NaN)
+        scores = (None, None)
+    elif winner in ("model_a", a):
         scores = (1.0, 0.0)
     elif winner in ("model_b", b):
         scores = (0.0, 1.0)
-    elif winner in ("tie", None):
+    elif winner == "tie":
         scores = (0.5, 0.5)
     else:
         raise ConfigError(f"{where}: winner {winner!r}; use model_a, model_b or tie")

@@ -149,7 +149,8 @@ class Gateway:
             engine=self.engine,
         )  # fmt: skip
         place, dialect, handler = self._paths.find(arrival)
-        out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
+        origins = self.access.origins
+        out.common = common_headers(arrival.id, dialect.name, arrival.headers, origins)
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:

@@ -52,6 +52,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._thought: dict[int, int] = {}
         self._told: set[int] = set()
         self._hosted: dict[int, str] = {}
+        self._length = 0  # of the text so far
 
     def _error(self, payload: Payload, event: Event) -> ErrorText | None:
         # Some servers name events by the SSE field alone; whoever reads on finds it here.
@@ -119,7 +120,7 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _said(self, kind: str, payload: Payload) -> Iterator[Delta]:
         if kind == "response.output_text.delta":
-            yield Delta(text=self._piece(payload))
+            yield self._text(self._piece(payload))
         elif kind == "response.refusal.delta":
             yield Delta(refusal=self._piece(payload))
         elif working := self._hosted.get(payload.get("output_index", -1)):
@@ -133,6 +134,10 @@ class ResponsesStreamDecoder(StreamDecoder):
     def _piece(self, payload: Payload) -> str:
         self._told.add(an_index(payload["output_index"]))
         return any_text(payload["delta"])
+
+    def _text(self, text: str) -> Delta:
+        self._length += len(text)
+        return Delta(text=text)
 
     def _thinks(self, index: int, thought: str) -> Delta:
         self._thought[index] = self._thought.get(index, 0) + len(thought)
@@ -154,7 +159,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         found = [] if index in self._items else self._added(index, item)
         kind, untold = item.get("type"), index not in self._told
         if kind == "message" and untold:
-            found.append(Delta(text=text_of(item), refusal=text_of(item, "refusal")))
+            found += [self._text(text_of(item)), Delta(refusal=text_of(item, "refusal"))]
         elif kind in SAID and untold:
             place = self._calls[index]
             whole = ToolCallDelta(index=place, arguments=call_of(item, place).arguments)
@@ -162,6 +167,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         elif kind == "reasoning":
             if untold and (thought := thought_of(item)):
                 found.append(self._thinks(index, thought))
-            signature = signature_of(item, self._mark, self._thought.get(index, 0))
+            length = self._thought.get(index, 0)
+            signature = signature_of(item, self._mark, length, self._length)
             found += [Delta(signature=signature)] if signature else []
         return found

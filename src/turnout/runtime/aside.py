@@ -77,4 +77,5 @@ async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answ
         return Said(
             text=None, why=why or (fault.detail if fault else f"no {what}"), call=call.outcome
         )
-    return Said(text="".join(d.text for d in answer.deltas[:1]), why="", call=call.outcome)
+    text = "".join(delta.text for delta in answer.deltas if delta.choice == 0)
+    return Said(text=text, why="", call=call.outcome)

@@ -3,7 +3,7 @@
 Invariant: the body's ``model`` is the one that answered; a blocked request gets a refusal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> di
     raw.setdefault("created", created)
     raw["model"] = chunk.model or model
     if "choices" not in raw:
-        raw["choices"] = [_choice(delta) for delta in chunk.deltas]
+        raw["choices"] = [_choice(delta) for delta in _joined(chunk.deltas)]
         raw["usage"] = usage_body(chunk.usage or Usage())
     return raw
 
@@ -104,7 +104,10 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.total_input,
         "completion_tokens": usage.total_output,
         "total_tokens": usage.total_input + usage.total_output,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
 
@@ -121,12 +124,32 @@ def _chunk(
     }
 
 
+def _joined(deltas: Sequence[Delta]) -> list[Delta]:
+    """All that each choice says, as one delta."""
+    return [
+        Delta(
+            choice=choice,
+            text="".join(delta.text for delta in own),
+            reasoning="".join(delta.reasoning for delta in own),
+            refusal="".join(delta.refusal for delta in own),
+            signature="".join(delta.signature for delta in own),
+            tool_calls=tuple([call for delta in own for call in delta.tool_calls]),
+            finish_reason=own[-1].finish_reason,
+        )
+        for choice in sorted({delta.choice for delta in deltas})
+        for own in [[delta for delta in deltas if delta.choice == choice]]
+    ]
+
+
 def _choice(delta: Delta) -> dict[str, Any]:
-    return {
-        "index": delta.choice,
-        "message": {"role": "assistant", "content": delta.text or None, **_piece(delta)},
-        "finish_reason": delta.finish_reason,
-    }
+    message = {"role": "assistant", "content": delta.text or None, **_piece(delta)}
+    if delta.tool_calls:
+        # Only pieces of a stream are numbered; who sends a number back may be refused for it.
+        message["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "index"}
+            for call in message["tool_calls"]
+        ]
+    return {"index": delta.choice, "message": message, "finish_reason": delta.finish_reason}
 
 
 def _piece(delta: Delta) -> dict[str, Any]:

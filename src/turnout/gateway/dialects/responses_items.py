@@ -86,7 +86,10 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage in this dialect's words."""
     return {
         "input_tokens": usage.total_input,
-        "input_tokens_details": {"cached_tokens": usage.cache_read},
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
         "output_tokens": usage.total_output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.total_input + usage.total_output,
