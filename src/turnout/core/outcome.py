@@ -19,8 +19,9 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
     that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
-    report them, ``unpriced`` that tools ran there, or sound was heard or made, which cost more than
-    these tokens.
+    report them, ``unpriced`` that tools ran there, or pictures were made, which cost more than
+    these tokens. ``searches`` are billed beside them; of ``input`` so many were ``heard``, and of
+    ``output`` ``spoken``, which is sound and has a price of its own.
     """
 
     input: int = 0
@@ -31,6 +32,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     estimated: bool = False
     unpriced: bool = False
+    searches: int = 0
+    heard: int = 0
+    spoken: int = 0
 
     @property
     def total_input(self) -> int:
@@ -41,6 +45,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     def total_output(self) -> int:
         """All generated tokens, reasoning included."""
         return self.output + self.reasoning
+
+    @property
+    def beside_text(self) -> bool:
+        """Whether it costs otherwise than its tokens do as text."""
+        return bool(self.unpriced or self.searches or self.heard or self.spoken)
 
     @property
     def is_nothing(self) -> bool:

@@ -36,7 +36,8 @@ class Features(Struct, frozen=True, kw_only=True):
     ``kind`` is what the call is for. ``uncounted`` are tokens that files, sound and the work of
     tools at one provider may take beyond what is counted for them, None where nobody can say.
     ``marked`` says that the prompt marks what its provider shall keep in its cache; ``answers``
-    counts the conversation's answers so far.
+    counts the conversation's answers so far. ``searches`` are the most that Anthropic may make and
+    bill for it, None for any number; ``speaks`` says that the answer shall have sound.
     """
 
     input_tokens: Mapping[str, int]
@@ -55,6 +56,8 @@ class Features(Struct, frozen=True, kw_only=True):
     uncounted: int | None = 0
     marked: bool = False
     answers: int = 0
+    searches: int | None = 0
+    speaks: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

@@ -44,15 +44,15 @@ def expected(
     are expected to read what this one reads in, whose cost is spread over them: a conversation that
     had many is likely to have as many again, and not all of them stay with one model.
     """
-    price = deployment.price
-    if price is None or features.paid_by_call:
+    price = deployment.price_for(features)
+    if price is None:
         return Expected(None, None)
     if prompt < LEAST_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
     writes = bills_writing(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = deployment.billing(lasting=features.lasting) or price
+        price = price.billing(lasting=deployment.lasts(features))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0
