@@ -1,7 +1,7 @@
 """The price book: the configuration's own prices, then the preset's, then genai-prices.
 
-Invariant: a price is found with its source and date, or it is a ConfigError; never zero by
-default. This module does not know the time: a price that depends on it is taken at its dearest.
+Invariant: a price is found with its source and date, or there is a ConfigError; it is never zero by
+default. This module does not know the time: of a price that depends on it, the highest counts.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
 
 
 def catalogue_window(model: str, catalogue: str | None, base_url: str) -> int | None:
-    """The context window in genai-prices of ``model`` at this provider, where it has one."""
+    """The context window in genai-prices of ``model`` at this provider; None if it has none."""
     info = _entry(model, catalogue, base_url)
     return None if info is None else info.context_window
 
@@ -75,7 +75,7 @@ def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
 
 
 def unpriced(model: str, provider: str) -> ConfigError:
-    """The error for a model whose price nobody knows."""
+    """The error for a model whose price is unknown."""
     return ConfigError(
         f"{model!r} at {provider!r} has no known price; in models, give it "
         "'price: {input: USD_PER_MTOK, output: USD_PER_MTOK}' or 'price: unknown'"

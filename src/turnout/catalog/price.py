@@ -9,14 +9,14 @@ from functools import lru_cache
 
 from turnout.core import Usage
 
-# What an hour in Anthropic's cache costs, in fresh tokens; nobody else has two kinds of writing.
+# The price of writing to Anthropic's one-hour cache, in fresh input tokens.
 # Source: platform.claude.com/docs/en/build-with-claude/prompt-caching.
 _HOUR_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Pico-dollars a token; a cache class without a rate is billed as plain input."""
+    """Pico-dollars per token; cache reads and writes without a rate cost as much as input."""
 
     input: int
     output: int
@@ -28,7 +28,7 @@ class Rates:
         return self.of(usage.input, usage.cache_read, usage.cache_write, usage.total_output)
 
     def of(self, fresh: int, cache_read: int, cache_write: int, output: int) -> int:
-        """Pico-dollars for so many tokens: of the prompt fresh, read and written, and answered."""
+        """Pico-dollars for so many tokens: fresh input, cache reads, cache writes and output."""
         amount = fresh * self.input + output * self.output
         if cache_read:
             amount += cache_read * (self.input if self.cache_read is None else self.cache_read)
@@ -41,7 +41,7 @@ class Rates:
         return replace(self, input=max(self.input, fresh), output=max(self.output, output))
 
     def lasting(self) -> "Rates":
-        """The rates where what is written to the cache lasts an hour."""
+        """The rates if cache writes last an hour."""
         return replace(self, cache_write=max(_HOUR_FACTOR * self.input, self.cache_write or 0))
 
 
@@ -49,10 +49,11 @@ class Rates:
 class Price:
     """A model's rates with their provenance.
 
-    ``tiers`` are (prompt tokens, rates) in rising order: the last whose threshold the prompt
-    exceeds bills the whole call. ``assumed`` marks a price nobody published for this provider.
-    ``search`` is pico-dollars a search of its provider's, ``heard`` and ``spoken`` those of a token
-    of sound; None is unknown. ``fee`` is what a call may cost beside its tokens.
+    ``tiers`` are (prompt tokens, rates) in rising order: the last one whose threshold the prompt
+    exceeds bills the whole call. ``assumed`` marks a price not published for this provider.
+    ``search`` is the price in pico-dollars of a search by the provider's own tools, ``heard`` and
+    ``spoken`` those of a token of sound in the prompt and in the answer; None if unknown. ``fee``
+    is what a call may cost beside its tokens.
     """
 
     rates: Rates
@@ -74,9 +75,9 @@ class Price:
         return chosen
 
     def billing(self, *, lasting: bool) -> "Price":
-        """The price of a call; ``lasting``, if any of its writes to a cache last an hour.
+        """The price of a call, which is ``lasting`` if any of its cache writes last an hour.
 
-        All of them count as such then, since providers' totals are kept together.
+        All writes then count as such, since usage has only their total.
         """
         return _lasting(self) if lasting else self
 
@@ -120,7 +121,7 @@ class Price:
     def expected_cost(
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
     ) -> int:
-        """Pico-dollars for a call of this size; of the prompt so much is read and written."""
+        """Pico-dollars for a call of this size, with so much of the prompt read and written."""
         rates = self.rates_for(input_tokens)
         if cache_read or cache_write:
             fresh = input_tokens - cache_read - cache_write
@@ -128,7 +129,7 @@ class Price:
         return self.fee + input_tokens * rates.input + output_tokens * rates.output
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
-        """Pico-dollars that a call of this size cannot pass, whatever the cache does."""
+        """The most pico-dollars that a call of this size can cost, whatever the cache does."""
         rates = self.rates_for(input_tokens)
         dearest = max(rates.input, rates.cache_write or 0)
         return self.fee + input_tokens * dearest + output_tokens * rates.output

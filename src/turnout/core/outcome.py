@@ -1,6 +1,6 @@
 """What happened when a route was tried.
 
-Invariant: every token is in one bucket.
+Invariant: every token is counted in exactly one bucket.
 This module does not know HTTP, prices or clocks.
 """
 
@@ -17,11 +17,11 @@ Status = Literal["ok", "failed", "cancelled"]
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
-    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
-    that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
-    report them, ``unpriced`` that tools ran there, or pictures were made, which cost more than
-    these tokens. ``searches`` are billed beside them; of ``input`` so many were ``heard``, and of
-    ``output`` ``spoken``, which is sound and has a price of its own.
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens. ``lasting`` says
+    that some were written to a cache that lasts an hour; ``estimated`` that the provider did not
+    report them; ``unpriced`` that more is billed than these tokens, for hosted tools or pictures.
+    ``searches`` are billed beside them. Of ``input`` so many tokens were ``heard``, and of
+    ``output`` ``spoken``: sound, which has a price of its own.
     """
 
     input: int = 0
@@ -60,12 +60,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """One attempt's result.
 
-    ``ordinal`` counts a request's attempts from 0; ``ttft_ms`` is the time to the first token, None
+    ``ordinal`` counts a request's attempts from 0. ``ttft_ms`` is the time to the first token, None
     where none came, and ``latency_ms`` that of the whole call. ``released`` says that part of the
-    answer has left for the caller, after which no other route may be tried. ``cost_pico_usd`` is
-    None when the price is unknown; ``model`` is the one that the provider says it served;
-    ``began_s`` is when it began, on the machine's monotonic clock; ``spent_s`` for how many seconds
-    the provider has nothing left for other calls, None where it does not say.
+    answer was sent to the caller, after which no other route may be tried. ``cost_pico_usd`` is
+    None when the price is unknown; ``model`` is the one that the provider says it served.
+    ``began_s`` is when the call began, on the machine's monotonic clock; ``spent_s`` is for how
+    many more seconds the provider's rate limit is used up, None where it does not say.
     """
 
     decision_id: str
@@ -85,5 +85,5 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     @property
     def is_answer(self) -> bool:
-        """Whether the call was made to answer, not to label the request or to verify a draft."""
+        """Whether the call was to answer, rather than to label the request or to verify a draft."""
         return self.route.role not in ("classifier", "verifier")

@@ -23,7 +23,7 @@ from turnout.core import RouterError
 from turnout.gateway.access import ANYONE, given_key
 from turnout.gateway.arrival import Arrival, Handler, Reading
 from turnout.gateway.body import Refused
-from turnout.gateway.cache import digest
+from turnout.gateway.digest import digest
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal

@@ -1,6 +1,6 @@
-"""Answers in OpenAI's shape, with the decision and the account beside them.
+"""Answers in the shape of OpenAI's chat completions, with the decision and the account.
 
-Invariant: the body's ``model`` is the one that answered, and a blocked request has a refusal.
+Invariant: the body's ``model`` is the one that answered; a blocked request gets a refusal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ class Reply:
     """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost.
 
     ``outcomes`` are all calls in order, labels, drafts and failures included. ``left_out`` names
-    the fields of the request that the model which answered was not told. A blocked prompt's answer
-    is the refusal, with ``finish_reason`` ``content_filter`` and none of them answered.
+    fields of the request that were not sent to the model that answered. The answer to a blocked
+    prompt is the refusal, with the ``finish_reason`` ``content_filter``.
     """
 
     body: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Reply:
 
 
 def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
-    """A chat completion from a whole answer; what the provider said more is kept."""
+    """A chat completion from a whole answer, with all other fields that the provider sent."""
     raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw.setdefault("id", f"chatcmpl-{decision.id}")
     raw.setdefault("object", "chat.completion")
@@ -82,7 +82,7 @@ def refusal_chunks(decision: Decision, created: int) -> list[dict[str, Any]]:
 
 
 def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
-    """A stream chunk in OpenAI's shape; what the provider said more is kept."""
+    """A stream chunk in OpenAI's shape, with all other fields that the provider sent."""
     raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw["id"] = raw.get("id") or chunk.id or f"chatcmpl-{decision.id}"
     raw["object"] = "chat.completion.chunk"
@@ -153,7 +153,7 @@ def _choice(delta: Delta) -> dict[str, Any]:
 
 
 def _piece(delta: Delta) -> dict[str, Any]:
-    """What a delta says; of what it does not say nothing, since callers join what is there."""
+    """The fields that a delta has; no empty ones, since callers join what is there."""
     found: dict[str, Any] = {"content": delta.text} if delta.text else {}
     if delta.reasoning:
         found["reasoning_content"] = delta.reasoning
