@@ -187,6 +187,7 @@ FILE = {"type": "document", "source": {"type": "url", "url": "https://example.co
 CITED = {**FILE, "citations": {"enabled": True}}
 TOOL = {"name": "forecast", "input_schema": SCHEMA}
 FORCED = {"type": "function", "function": {"name": "forecast"}}
+OWN_TOOL = {"type": "function", "name": "forecast", "parameters": SCHEMA}
 CHAT_TOOL = {"type": "function", "function": FUNCTION}
 # What is inside of messages and tools: the dialect, its fields, and what the families do not hear.
 INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
@@ -256,6 +257,11 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
         "chat",
         {"tools": [CHAT_TOOL], "tool_choice": FORCED, "reasoning_effort": "low"},
         {"openai": [], "openai-responses": [], "anthropic": ["reasoning_effort"]},
+    ),
+    "a thought that a forced tool leaves no room for": (
+        "responses",
+        {"tools": [OWN_TOOL], "tool_choice": "required", "reasoning": {"effort": "low"}},
+        {"openai": [], "openai-responses": [], "anthropic": ["reasoning.effort"]},
     ),
     "a temperature beside thinking": (
         "chat",

@@ -10,14 +10,15 @@ from typing import Any
 
 from turnout.catalog.price import Price, Rates
 from turnout.config import PriceSection
-from turnout.core import ConfigError, pico_per_token
+from turnout.core import ConfigError, pico_from_usd, pico_per_token
 
 CATALOGUE = "genai-prices"
 FREE = Rates(input=0, output=0, cache_read=0, cache_write=0)
 
 
 def price_from(section: PriceSection) -> Price:
-    """The price written in a configuration or a preset."""
+    """The price written in a configuration or a preset; sound is free where all else is."""
+    free = 0 if section.input == section.output == 0 else None
     return Price(
         rates=Rates(
             input=pico_per_token(section.input),
@@ -28,12 +29,15 @@ def price_from(section: PriceSection) -> Price:
         source=section.source,
         date=section.date,
         assumed=section.assumed,
+        search=_search(section.searches),
+        heard=free if section.audio_input is None else pico_per_token(section.audio_input),
+        spoken=free if section.audio_output is None else pico_per_token(section.audio_output),
     )
 
 
 def free_price(reason: str) -> Price:
     """The price of a model that costs nothing to call, and why."""
-    return Price(rates=FREE, source=reason, date="always")
+    return Price(rates=FREE, source=reason, date="always", search=0, heard=0, spoken=0)
 
 
 def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price | None:
@@ -78,6 +82,10 @@ def unpriced(model: str, provider: str) -> ConfigError:
     )
 
 
+def _search(usd_per_thousand: Decimal | None) -> int | None:
+    return None if usd_per_thousand is None else pico_from_usd(usd_per_thousand / 1000)
+
+
 def _optional(usd_per_mtok: Decimal | None) -> int | None:
     return None if usd_per_mtok is None else pico_per_token(usd_per_mtok)
 
@@ -89,6 +97,9 @@ def _price_of(offer: Any) -> Price:
         tiers=tuple((start, _rates_above(offer, start)) for start in starts),
         source=f"{CATALOGUE} {_catalogue_version()}",
         date=_catalogue_version(),
+        search=_search(_base(getattr(offer, "web_searches_kcount", None))),
+        heard=_optional(_dearest(getattr(offer, "input_audio_mtok", None))),
+        spoken=_optional(_dearest(getattr(offer, "output_audio_mtok", None))),
     )
 
 
@@ -114,6 +125,11 @@ def _tiers(value: Any) -> list[Any]:
 def _base(value: Any) -> Decimal | None:
     base: Decimal | None = getattr(value, "base", value)
     return base
+
+
+def _dearest(value: Any) -> Decimal | None:
+    base = _base(value)
+    return None if base is None else max([base, *(tier.price for tier in _tiers(value))])
 
 
 def _at(value: Any, start: int) -> Decimal | None:

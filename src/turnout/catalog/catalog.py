@@ -136,6 +136,27 @@ class Deployment:
             return f"does not run {', '.join(features.hosted)}"
         return self.card.lacks(features)
 
+    def may_search(self, features: Features) -> bool:
+        """Whether tools of the request search there, and are billed by the search."""
+        return features.searches != 0 and self.provider.family == "anthropic"
+
+    def price_for(self, features: Features) -> Price | None:
+        """The price of a call for a request of these features, with what it may cost beside text.
+
+        None where nobody knows it.
+        """
+        price = None if features.paid_by_call else self.price
+        hears = "audio" in features.modalities
+        if price is not None and (hears or features.speaks):
+            price = price.with_sound(heard=hears, spoken=features.speaks)
+        if price is not None and self.may_search(features):
+            price = price.with_searches(features.searches)
+        return price
+
+    def lasts(self, features: Features) -> bool:
+        """Whether what the request writes to a cache there may last an hour."""
+        return features.lasting and self.provider.family == "anthropic"
+
     def billing(self, *, lasting: bool) -> Price | None:
         """The price of a call, which is ``lasting`` if it may write to a cache that lasts an hour.
 

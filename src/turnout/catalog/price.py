@@ -36,6 +36,10 @@ class Rates:
             amount += cache_write * (self.input if self.cache_write is None else self.cache_write)
         return amount
 
+    def at_least(self, fresh: int, output: int) -> "Rates":
+        """The rates, none lower than these."""
+        return replace(self, input=max(self.input, fresh), output=max(self.output, output))
+
     def lasting(self) -> "Rates":
         """The rates if cache writes last an hour."""
         return replace(self, cache_write=max(_HOUR_FACTOR * self.input, self.cache_write or 0))
@@ -47,6 +51,9 @@ class Price:
 
     ``tiers`` are (prompt tokens, rates) in rising order: the last one whose threshold the prompt
     exceeds bills the whole call. ``assumed`` marks a price not published for this provider.
+    ``search`` is the price in pico-dollars of a search by the provider's own tools, ``heard`` and
+    ``spoken`` those of a token of sound in the prompt and in the answer; None if unknown. ``fee``
+    is what a call may cost beside its tokens.
     """
 
     rates: Rates
@@ -54,6 +61,10 @@ class Price:
     date: str
     assumed: bool = False
     tiers: tuple[tuple[int, Rates], ...] = ()
+    search: int | None = None
+    heard: int | None = None
+    spoken: int | None = None
+    fee: int = 0
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates that bill a call with a prompt of ``input_tokens``."""
@@ -71,8 +82,41 @@ class Price:
         return _lasting(self) if lasting else self
 
     def cost(self, usage: Usage) -> int:
-        """Pico-dollars for one call."""
+        """Pico-dollars for one call's tokens, as text."""
         return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
+
+    def beside(self, usage: Usage) -> int | None:
+        """Pico-dollars that one call cost more than its tokens do as text; None where unknown."""
+        if not usage.beside_text:
+            return 0
+        rates = self.rates_for(usage.total_input)
+        parts = (
+            (usage.searches, self.search, 0),
+            (usage.heard, self.heard, rates.input),
+            (usage.spoken, self.spoken, rates.output),
+        )
+        if usage.unpriced or any(count and price is None for count, price, _ in parts):
+            return None
+        return sum(count * ((price or 0) - text) for count, price, text in parts if count)
+
+    def bill(self, usage: Usage) -> int | None:
+        """Pico-dollars for all of one call; None where a part of it has no known price."""
+        beside = self.beside(usage)
+        return None if beside is None else self.cost(usage) + beside
+
+    def with_searches(self, most: int | None) -> "Price | None":
+        """The price of a call that may search so often; None where nobody knows it."""
+        if most is None or self.search is None:
+            return None
+        return replace(self, fee=most * self.search)
+
+    def with_sound(self, *, heard: bool, spoken: bool) -> "Price | None":
+        """The price of a call all of whose tokens may be sound; None where nobody knows it."""
+        if (heard and self.heard is None) or (spoken and self.spoken is None):
+            return None
+        least = (self.heard or 0 if heard else 0), (self.spoken or 0 if spoken else 0)
+        tiers = tuple((above, rates.at_least(*least)) for above, rates in self.tiers)
+        return replace(self, rates=self.rates.at_least(*least), tiers=tiers)
 
     def expected_cost(
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
@@ -81,14 +125,14 @@ class Price:
         rates = self.rates_for(input_tokens)
         if cache_read or cache_write:
             fresh = input_tokens - cache_read - cache_write
-            return rates.of(fresh, cache_read, cache_write, output_tokens)
-        return input_tokens * rates.input + output_tokens * rates.output
+            return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
+        return self.fee + input_tokens * rates.input + output_tokens * rates.output
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
         """The most pico-dollars that a call of this size can cost, whatever the cache does."""
         rates = self.rates_for(input_tokens)
         dearest = max(rates.input, rates.cache_write or 0)
-        return input_tokens * dearest + output_tokens * rates.output
+        return self.fee + input_tokens * dearest + output_tokens * rates.output
 
 
 @lru_cache(maxsize=1024)

@@ -18,12 +18,18 @@ from turnout.core.request import Family
 
 
 class PriceSection(Section):
-    """A price in USD per million tokens, with where and when it was read."""
+    """A price in USD per million tokens, with where and when it was read.
+
+    ``searches`` are a thousand that the provider's own tools make.
+    """
 
     input: UsdPerMtok
     output: UsdPerMtok
     cache_read: UsdPerMtok | None = None
     cache_write: UsdPerMtok | None = None
+    audio_input: UsdPerMtok | None = None
+    audio_output: UsdPerMtok | None = None
+    searches: UsdPerMtok | None = None
     source: str = "turnout.yaml"
     date: str = "undated"
     assumed: bool = False

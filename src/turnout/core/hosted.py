@@ -24,8 +24,11 @@ TOLD = frozenset(
 SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 # Types of output items that any provider's answer may hold.
 _USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
-# The block of any tool that runs at Anthropic; no price list has what these cost beside tokens.
+# The block of any tool that runs at Anthropic. Its searches are counted in the usage; fetching
+# pages is free, and so is running code for the first 1,550 hours of an organisation's month.
 SERVER_TOOL = "server_tool_use"
+SOUND = "audio"
+_SEARCH = "web_search_"
 # Beginnings of the types, of tools and of their calls, that are paid for by tokens alone.
 _BY_TOKENS = (
     "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
@@ -60,6 +63,18 @@ def hosted(native: Body) -> tuple[str, ...]:
 def paid_by_call(native: Body) -> bool:
     """Whether the body offers a tool that costs more than its tokens."""
     return any(is_paid_by_call(str(tool.get("type"))) for tool in hosted_tools(native))
+
+
+def searches(tools: Sequence[Body]) -> int | None:
+    """The most searches that tools of Anthropic's make for a request; None for any number."""
+    found = 0
+    for tool in tools:
+        if str(tool.get("type")).startswith(_SEARCH):
+            most = tool.get("max_uses")
+            if type(most) is not int or most < 0:
+                return None
+            found += most
+    return found
 
 
 def is_paid_by_call(kind: str) -> bool:

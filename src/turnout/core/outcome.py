@@ -19,7 +19,9 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens. ``lasting`` says
     that some were written to a cache that lasts an hour; ``estimated`` that the provider did not
-    report them; ``unpriced`` that more is billed than these tokens, for hosted tools or for sound.
+    report them; ``unpriced`` that more is billed than these tokens, for hosted tools or pictures.
+    ``searches`` are billed beside them. Of ``input`` so many tokens were ``heard``, and of
+    ``output`` ``spoken``: sound, which has a price of its own.
     """
 
     input: int = 0
@@ -30,6 +32,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     estimated: bool = False
     unpriced: bool = False
+    searches: int = 0
+    heard: int = 0
+    spoken: int = 0
 
     @property
     def total_input(self) -> int:
@@ -40,6 +45,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     def total_output(self) -> int:
         """All generated tokens, reasoning included."""
         return self.output + self.reasoning
+
+    @property
+    def beside_text(self) -> bool:
+        """Whether it costs otherwise than its tokens do as text."""
+        return bool(self.unpriced or self.searches or self.heard or self.spoken)
 
     @property
     def is_nothing(self) -> bool:

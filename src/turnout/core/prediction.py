@@ -36,7 +36,8 @@ class Features(Struct, frozen=True, kw_only=True):
     ``paid_by_call`` says that one of them costs more than its tokens. ``kind`` is what the call is
     for, ``answers`` the number of answers in the conversation so far. ``marked`` says that the
     prompt marks parts that its provider is to cache, ``lasting`` that some may be cached for an
-    hour.
+    hour. ``searches`` is the most that Anthropic's tools may search for it, None if there is no
+    limit; ``speaks`` says that the answer is to have sound.
     """
 
     input_tokens: Mapping[str, int]
@@ -55,6 +56,8 @@ class Features(Struct, frozen=True, kw_only=True):
     uncounted: int | None = 0
     marked: bool = False
     answers: int = 0
+    searches: int | None = 0
+    speaks: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     counted = input_tokens(features, deployment)
     prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
     card, more = deployment.card, features.uncounted
+    if deployment.may_search(features):
+        more = None  # the length of what a search finds is unknown, too
     if more != 0:
         # A provider takes no more than fits the window, whatever a file holds.
         window = max(prompt, card.context_window)
@@ -33,8 +35,11 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     cap = request.max_output_tokens or deployment.usual_cap
     answer = min(cap or room, card.max_output or room, room)
     answers = answer * choices(request)
-    price = None if features.paid_by_call else deployment.billing(lasting=features.lasting)
-    return Bound(None if price is None else price.most_cost(prompt, answers), prompt + answers)
+    price = deployment.price_for(features)
+    if price is None:
+        return Bound(None, prompt + answers)
+    price = price.billing(lasting=deployment.lasts(features))
+    return Bound(price.most_cost(prompt, answers), prompt + answers)
 
 
 def choices(request: Request) -> int:

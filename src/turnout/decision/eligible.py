@@ -32,6 +32,9 @@ _LIMIT_UNPRICED = Exclusion(
 _OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
 _OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
 _BUDGET_UNPRICED = Exclusion("over_budget", "its price is unknown and the request has a budget")
+_ENDLESS = "its price is unknown, as web_search has no max_uses, and the request has a"
+_LIMIT_ENDLESS = Exclusion("over_cost_limit", f"{_ENDLESS} cost limit")
+_BUDGET_ENDLESS = Exclusion("over_budget", f"{_ENDLESS} budget")
 
 
 class Asked(Struct, frozen=True):
@@ -91,12 +94,12 @@ def _capable(asked: Asked, deployment: Deployment) -> Exclusion | None:
     return None if lack is None else Exclusion("incapable", lack)
 
 
-def _affordable(asked: Asked, _: Deployment) -> Exclusion | None:
+def _affordable(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limit, cost = asked.request.constraints.max_cost_pico_usd, asked.cost_pico_usd
     if limit is None:
         return None
     if cost is None:
-        return _LIMIT_UNPRICED
+        return _LIMIT_ENDLESS if _is_endless(asked, deployment) else _LIMIT_UNPRICED
     return _OVER_LIMIT if cost > limit else None
 
 
@@ -110,9 +113,13 @@ def _within(asked: Asked, deployment: Deployment) -> Exclusion | None:
     if limits.most_pico_usd is None:
         return None
     if most.cost_pico_usd is None:
-        return _BUDGET_UNPRICED
+        return _BUDGET_ENDLESS if _is_endless(asked, deployment) else _BUDGET_UNPRICED
     dear = most.cost_pico_usd > limits.most_pico_usd
     return _OVER_BUDGET if dear else None
+
+
+def _is_endless(asked: Asked, deployment: Deployment) -> bool:
+    return asked.features.searches is None and deployment.may_search(asked.features)
 
 
 def _quick(asked: Asked, deployment: Deployment) -> Exclusion | None:

@@ -46,15 +46,15 @@ def expected(
     writes to the cache, so that its cost is spread over this turn and half as many more as were
     answered so far: a long conversation tends to go on, but not all of it stays with one model.
     """
-    price = deployment.price
-    if price is None or features.paid_by_call:
+    price = deployment.price_for(features)
+    if price is None:
         return Expected(None, None)
     if prompt < LEAST_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
     writes = bills_writing(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = deployment.billing(lasting=features.lasting) or price
+        price = price.billing(lasting=deployment.lasts(features))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

@@ -7,7 +7,7 @@ This module does not know models, prices or providers.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
-from turnout.core.hosted import hosted, paid_by_call
+from turnout.core.hosted import SOUND, hosted, paid_by_call, searches
 from turnout.features.files import text_of_file, weighed
 from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
@@ -67,6 +67,9 @@ def extract(
         uncounted=more,
         marked=MARK in said,
         answers=roles.count("assistant"),
+        # OpenAI's tools are called alike, and have no price by the piece here.
+        searches=searches(tools) if tools and request.dialect != "responses" else 0,
+        speaks=SOUND in (request.body.get("modalities") or ()),
     )
 
 

@@ -87,7 +87,8 @@ class Call(Struct, frozen=True):
     """One call to a provider, whether it answered, failed or served to decide.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
-    the one asked for; ``cost_pico_usd`` is None when its price is unknown.
+    the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``beside_pico_usd`` is
+    what of it is not its tokens' as text.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Call(Struct, frozen=True):
     finish_reason: str | None
     fault: str | None
     http_status: int | None
+    beside_pico_usd: int = 0
 
 
 class Event(Struct, frozen=True):

@@ -94,7 +94,7 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
     ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
     """
     price = deployment.billing(lasting=answer.usage.lasting)
-    if price is None:
+    if price is None or answer.usage.beside_text:
         return None
     prompt, output, read, written = tokens
     read = min(prompt, read)

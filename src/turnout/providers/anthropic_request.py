@@ -21,6 +21,7 @@ from turnout.providers.anthropic_native import THOUGHTS, ended_in_text
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
 from turnout.providers.chat_calls import check_answer, read_call
+from turnout.providers.instructions import placed, takes_anywhere
 from turnout.providers.interleaving import interleaved
 from turnout.providers.signatures import Thought, apart
 from turnout.providers.tool_ids import portable
@@ -47,11 +48,12 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
     _check(chat)
-    turns = ended_in_text(_merged(_turns(request.messages, mark)))
+    first = next((i for i, m in enumerate(request.messages) if not _instructs(m)), None)
+    late = _merged(_turns(request.messages[first:] if first is not None else (), mark))
+    turns = ended_in_text(_merged(placed(late, anywhere=takes_anywhere(card.id))))
     system = [
         part
-        for message in request.messages
-        if message["role"] in INSTRUCTING
+        for message in request.messages[:first]
         for part in _ended(message, _parts(message.get("content")))
     ]
     if (chat.get("response_format") or {}).get("type") == "json_object":
@@ -118,8 +120,13 @@ def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
             yield {"role": "assistant", "content": _ended(message, _said(message, mark))}
         elif message["role"] in ("tool", "function"):
             yield {"role": "user", "content": _ended(message, [_result(message)])}
-        elif message["role"] == "user":
-            yield {"role": "user", "content": _ended(message, _parts(message.get("content")))}
+        else:
+            role = "system" if _instructs(message) else "user"
+            yield {"role": role, "content": _ended(message, _parts(message.get("content")))}
+
+
+def _instructs(message: Message) -> bool:
+    return message["role"] in INSTRUCTING
 
 
 def _ended(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -130,7 +137,7 @@ def _ended(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mappin
     return found
 
 
-def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Neighbours of one role as one message: all results of parallel calls belong together."""
     found: list[dict[str, Any]] = []
     for turn in turns:

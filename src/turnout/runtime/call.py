@@ -17,7 +17,7 @@ from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
-from turnout.core.hosted import is_paid_by_call
+from turnout.core.hosted import SERVER_TOOL, SOUND, is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
@@ -58,7 +58,7 @@ class Call(Struct, kw_only=True):
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
-    _unpriced: bool = False  # whether a hosted tool ran that costs more than its tokens
+    _hosted: set[str] = field(default_factory=set)  # what ran, or was made, beside text
     _free: bool = False  # whether the provider refused the call, or was never reached
     _wire: WireRequest | None = None  # the latest request that was sent
     _spent_s: float | None = None  # for how long the rate limit is used up, by the answer's headers
@@ -248,8 +248,8 @@ class Call(Struct, kw_only=True):
             for delta in chunk.deltas:
                 if delta.finish_reason:
                     self._finish = delta.finish_reason
-                if delta.hosted and is_paid_by_call(delta.hosted):
-                    self._unpriced = True
+                if delta.hosted:
+                    self._hosted.add(delta.hosted)
                 if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
@@ -258,7 +258,7 @@ class Call(Struct, kw_only=True):
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
-        if self._unpriced:
+        if self._hosted and self._is_unpriced(usage):
             usage = structs.replace(usage, unpriced=True)
         self.outcome = Outcome(
             decision_id=self.decision_id,
@@ -276,6 +276,13 @@ class Call(Struct, kw_only=True):
             began_s=self._started,
             spent_s=self._spent_s,
         )
+
+    def _is_unpriced(self, usage: Usage) -> bool:
+        """Whether something ran there, or was made, that costs more than the usage tells."""
+        if usage.estimated and SERVER_TOOL in self._hosted:
+            return True
+        told = {SOUND} if usage.spoken else set()
+        return any(is_paid_by_call(kind) for kind in self._hosted - told)
 
     def _cost(self, usage: Usage) -> int | None:
         """The cost at the price of the model that served the call; 0 where nothing was used."""

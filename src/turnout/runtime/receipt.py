@@ -65,8 +65,7 @@ def cost(deployment: Deployment | None, usage: Usage) -> int | None:
     """Pico-dollars of ``usage`` at the deployment's price, None if unknown; 0 without one."""
     if deployment is None:
         return 0
-    price = None if usage.unpriced else deployment.price
-    return None if price is None else price.cost(usage)
+    return None if deployment.price is None else deployment.price.bill(usage)
 
 
 def total(costs: Sequence[int | None]) -> int | None:
