@@ -338,6 +338,56 @@ def anthropic_loop(root):
     return {"text": final.content[0].text, **seen[0]}
 
 
+def anthropic_session(root):
+    """Two families think and call tools in turns, in one conversation, whole and streamed."""
+    client, kinds = _anthropic(root), set()
+    asked = {"max_tokens": 4000, "tools": [{"name": "forecast", "input_schema": SCHEMA}]}
+    asked["thinking"] = {"type": "enabled", "budget_tokens": 2000}
+    for stream in (False, True):
+        history = list(MESSAGES)
+        for name in ("thinks", "other", "thinks", "other"):
+            for _ in ("a call", "its answer"):
+                if stream:
+                    with client.messages.stream(model=name, messages=history, **asked) as events:
+                        said = events.get_final_message()
+                else:
+                    said = client.messages.create(model=name, messages=history, **asked)
+                kinds.add(tuple(block.type for block in said.content))
+                uses = [block.id for block in said.content if block.type == "tool_use"]
+                results = [
+                    {"type": "tool_result", "tool_use_id": use, "content": "sunny"} for use in uses
+                ]
+                history.append({"role": "assistant", "content": said.content})
+                history.append({"role": "user", "content": results or PROMPT})
+    return {"kinds": sorted(map(list, kinds))}
+
+
+def openai_session(root):
+    """The same, each answer named by the one that follows it."""
+    client, kinds = _openai(root), set()
+    asked = {"reasoning": {"effort": "low"}}
+    asked["tools"] = [{"type": "function", "name": "forecast", "parameters": SCHEMA}]
+    for stream in (False, True):
+        said, told = None, PROMPT
+        for name in ("thinks", "other", "thinks", "other"):
+            for _ in ("a call", "its answer"):
+                asked |= {"model": name, "previous_response_id": said and said.id, "input": told}
+                if stream:
+                    with client.responses.stream(**asked) as events:
+                        for _ in events:
+                            pass
+                        said = events.get_final_response()
+                else:
+                    said = client.responses.create(**asked)
+                kinds.add(tuple(item.type for item in said.output))
+                told = [
+                    {"type": "function_call_output", "call_id": item.call_id, "output": "sunny"}
+                    for item in said.output
+                    if item.type == "function_call"
+                ] or PROMPT
+    return {"kinds": sorted(map(list, kinds))}
+
+
 def anthropic_count(root):
     counted = _anthropic(root).messages.count_tokens(model="auto", messages=MESSAGES)
     return {"counted": counted.input_tokens > 5}

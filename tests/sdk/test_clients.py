@@ -65,6 +65,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "anthropic_parallel": BOTH,
     "anthropic_loop": {"text": TEXT, **ARGUMENTS},
     "anthropic_models": {"auto": True, "type": "model", "name": "auto", "year": 1970},
+    "anthropic_session": {"kinds": [["thinking", "text"], ["thinking", "tool_use"]]},
+    "openai_session": {"kinds": [["reasoning", "function_call"], ["reasoning", "message"]]},
     "anthropic_count": {"counted": True},
     "anthropic_error": {"type": "not_found_error", "status": 404},
     "anthropic_break": {"told": True},
@@ -134,9 +136,12 @@ def gateway(family: str) -> Iterator[Served]:
     models = {"fast": "acme/fast", "strong": "f-reset@4", "coder": "acme/coder"}
     with FaultyUpstream() as upstream:
         models.update(parallel="f-parallel", slow="f-slow0.6s", small="acme/small")
-        models["thinks"] = "f-reason"
+        models.update(thinks="f-reason", other="f-reason")
         settings = config(upstream, family, models)
         settings["models"]["small"]["context_window"] = 2000
+        far = "openai" if family == "anthropic" else "anthropic"
+        settings["providers"]["far"] = {**settings["providers"]["acme"], "family": far}
+        settings["models"]["other"]["provider"] = "far"
         with serving(settings) as served:
             yield served
 

@@ -12,7 +12,12 @@ from typing import Any
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import is_hosted
 from turnout.providers.fields import Malformed, any_text
-from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
+from turnout.providers.responses_thoughts import (
+    BETWEEN,
+    marked_item,
+    signature_of,
+    thought_of,
+)
 from turnout.providers.usage import responses_usage
 
 Item = Mapping[str, Any]
@@ -44,7 +49,7 @@ def _said(items: Sequence[Item], mark: str) -> Iterator[Delta]:
     for item in items:
         kind = item.get("type")
         if kind == "message":
-            text = text_of(item)
+            text = apart_from(text_of(item), said)
             said += len(text)
             yield Delta(text=text, refusal=text_of(item, "refusal"))
         elif kind == "reasoning":
@@ -56,6 +61,11 @@ def _said(items: Sequence[Item], mark: str) -> Iterator[Delta]:
             calls += 1
         elif is_hosted(kind):
             yield Delta(hosted=str(kind))
+
+
+def apart_from(text: str, said: int) -> str:
+    """A message's text, apart from those before it: where they are one, they are paragraphs."""
+    return BETWEEN + text if text and said else text
 
 
 def output_of(response: Item) -> Sequence[Item]:
