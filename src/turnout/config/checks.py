@@ -1,6 +1,6 @@
-"""What a configuration of the right shape may still have wrong: names, and intents of one's own.
+"""What may be wrong in a configuration of the right shape: names, and intents of one's own.
 
-Invariant: a problem names the place, the value and the fix. Does not know files or lines.
+Invariant: a problem names the place, the value and the fix. This module does not know files.
 """
 
 import re

@@ -70,11 +70,7 @@ async def serve(
     _share_one_heap()
     _open_many()
     gateway = Gateway(build(), limits, access)
-    gateway.prepare()
-    began(gateway.engine)
-    if warm:
-        await _load_rest(gateway.engine)
-    _settle_memory()
+    await _prepare(gateway, began, warm=warm)
     files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(
         gateway,
@@ -86,9 +82,7 @@ async def serve(
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
     if parent is not None:
-        loop = asyncio.get_running_loop()
-        gateway.tell(parent.tell)
-        parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
+        _join(parent, gateway)
     try:
         with _signalled(reloader, stopping):
             async with _attended(reloader.run(), gateway.attend()):
@@ -103,6 +97,22 @@ async def serve(
     finally:
         await gateway.engine.aclose()
         await asyncio.to_thread(gateway.close)
+
+
+async def _prepare(gateway: Gateway, began: Callable[[Engine], object], *, warm: bool) -> None:
+    """Loads what the first request needs, or, with ``warm``, what any request may need."""
+    gateway.prepare()
+    began(gateway.engine)
+    if warm:
+        await _load_rest(gateway.engine)
+    _settle_memory()
+
+
+def _join(parent: Parent, gateway: Gateway) -> None:
+    """Lets this worker and the others tell each other what they learn."""
+    loop = asyncio.get_running_loop()
+    gateway.tell(parent.tell)
+    parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
 
 
 @contextmanager
