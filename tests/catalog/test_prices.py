@@ -162,3 +162,15 @@ def test_what_is_cached_for_an_hour_costs_twice_a_fresh_token() -> None:
     assert sonnet.cost(short) == 3_750_000_000
     assert sonnet.cost(long) == sonnet.billing(lasting=True).cost(long) == 6_000_000_000
     assert sonnet.cost(Usage(cache_write=300_000, lasting=True)) == 300_000 * 12_000_000
+
+
+def test_a_price_of_ones_own_leaves_searches_as_they_are_listed() -> None:
+    """Whose rates for text were agreed with the provider still pays its searches by the list."""
+    model = {"model": "claude-sonnet-4-5", "price": {"input": 1, "output": 2}}
+    anthropic = {"base_url": "https://api.anthropic.com/v1", "family": "anthropic"}
+    found = only(model, provider="p", providers={"p": anthropic}).price
+    elsewhere = only(model, provider="p", providers={"p": {"base_url": "http://127.0.0.1:9/v1"}})
+    assert found is not None
+    assert elsewhere.price is not None
+    assert (found.rates.input, found.search) == (1_000_000, 10**10)
+    assert elsewhere.price.search is None

@@ -287,3 +287,34 @@ def test_a_whole_answer_says_what_its_stream_says(name: str) -> None:
         assert "index" not in whole["tool_calls"][0], "only pieces are numbered"
     else:
         assert whole == streamed
+
+
+def test_pages_that_a_chat_model_cites_reach_responses() -> None:
+    """As annotations of the text, whole and streamed."""
+    page = {"start_index": 0, "end_index": 4, "title": "Rails", "url": "https://example.org/"}
+    told_in_chat = [{"type": "url_citation", "url_citation": page}]
+    answer = {"role": "assistant", "content": "Yes.", "annotations": told_in_chat}
+    codec, facts = OpenAIChatCodec(), about(Responses(), asked("responses"))
+    choice = {"index": 0, "message": answer, "finish_reason": "stop"}
+    whole = codec.decode(json.dumps({"choices": [choice]}).encode())
+    assert isinstance(whole, Chunk)
+    part = json.loads(Responses().whole(whole, facts))["output"][0]["content"][0]
+    assert part["annotations"] == [{"type": "url_citation", **page}]
+    writer, decoder, sent = Responses().writer(facts), codec.decoder(), b""
+    pieces: list[tuple[dict[str, Any], str | None]] = [
+        ({"content": "Yes."}, None),
+        ({"annotations": told_in_chat}, None),
+        ({}, "stop"),
+    ]
+    for delta, finish in pieces:
+        event = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        for chunk in decoder.feed(b"data: %b\n\n" % json.dumps(event).encode()):
+            assert isinstance(chunk, Chunk)
+            sent += writer.write(chunk)
+    sent += writer.end()
+    events = [json.loads(line[6:]) for line in sent.decode().splitlines() if line[:6] == "data: "]
+    added = [e for e in events if e["type"] == "response.output_text.annotation.added"]
+    assert [(e["annotation_index"], e["annotation"]) for e in added] == [
+        (0, part["annotations"][0])
+    ]
+    assert writer.snapshot()["output"][0]["content"] == [part]

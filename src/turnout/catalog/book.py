@@ -5,6 +5,7 @@ default. This module does not know the time: of a price that depends on it, the 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,16 @@ def price_from(section: PriceSection) -> Price:
         heard=free if section.audio_input is None else pico_per_token(section.audio_input),
         spoken=free if section.audio_output is None else pico_per_token(section.audio_output),
     )
+
+
+def beside_text_as_in(listed: Price, price: Price) -> Price:
+    """The price, with what ``listed`` has for searches and sound where it does not say it."""
+    missing = {
+        name: getattr(listed, name)
+        for name in ("search", "heard", "spoken")
+        if getattr(price, name) is None
+    }
+    return replace(price, **missing)
 
 
 def free_price(reason: str) -> Price:

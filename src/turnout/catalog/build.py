@@ -10,6 +10,7 @@ from typing import Any
 
 from turnout.catalog.book import (
     CATALOGUE,
+    beside_text_as_in,
     catalogue_price,
     catalogue_window,
     free_price,
@@ -166,13 +167,15 @@ def _price(
 ) -> Price | None:
     if section.price == "unknown":
         return None
-    if section.price is not None:
-        return price_from(section.price)
-    if "free" in facts:
+    if section.price is None and "free" in facts:
         return free_price(facts["free"])
-    if "price" in known:
-        return price_from(PriceSection.model_validate(known["price"]))
-    found = catalogue_price(model, facts.get("catalogue"), provider.base_url)
-    if found is None:
+    said = section.price or known.get("price")
+    own = None if said is None else price_from(PriceSection.model_validate(said))
+    if own is not None and provider.family != "anthropic":
+        return own  # without the list, which takes a while to load
+    listed = catalogue_price(model, facts.get("catalogue"), provider.base_url)
+    if own is not None:
+        return beside_text_as_in(listed, own) if listed else own
+    if listed is None:
         raise unpriced(model, provider.name)
-    return found
+    return listed

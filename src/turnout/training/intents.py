@@ -205,7 +205,8 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 
 def training_rows(told: Sequence[Row]) -> list[Row]:
     """The rows that teach labels: of those that files tell, and what is made from them."""
-    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK)]
+    # Turns that may come next teach follow-ups alone: as labels they cost more than they brought.
+    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK) and not row.is_next]
     # What is hard to find weighs twice: most of what still flips is of that kind.
     left = leftovers(rows, read_rows)
     made = [*attacked(rows), *left, *left, *pasted(rows)]

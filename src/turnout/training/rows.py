@@ -49,7 +49,10 @@ INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One labelled conversation; ``intent`` is None where only safety is known."""
+    """One labelled conversation; ``intent`` is None where only safety is known.
+
+    ``is_next`` says that its last turn is one of several that may follow the same conversation.
+    """
 
     messages: tuple[Message, ...]
     intent: str | None
@@ -57,6 +60,7 @@ class Row:
     language: str = ""
     licence: str = ""
     kind: str = ""
+    is_next: bool = False
 
     @property
     def turns(self) -> tuple[str, ...]:
@@ -136,7 +140,8 @@ def _rows(value: Any) -> Iterator[Row]:
         if not turn.get("text"):
             raise ValueError(f"next[{i}].text is missing; give what the user says")
         said = {"role": "user", "content": turn["text"]}
-        yield _row({**value, **turn, "messages": [*row.messages, said]})
+        next_row = _row({**value, **turn, "messages": [*row.messages, said]})
+        yield replace(next_row, is_next=True)
 
 
 def _row(value: dict[str, Any]) -> Row:

@@ -47,6 +47,7 @@ class _Open:
     text: str | None = None
     refusal: str = ""
     logprobs: list[Any] = field(default_factory=list)
+    sources: list[items.Item] = field(default_factory=list)
     done: bool = False
 
 
@@ -82,6 +83,7 @@ class ResponsesWriter:
         for delta in chunk.deltas:
             if delta.choice == 0:
                 events += self._delta(delta, items.logprobs_in(chunk.raw))
+                events += self._cite(items.sources_in(chunk.raw))
         return b"".join(events)
 
     def sign(self) -> bytes:
@@ -172,6 +174,18 @@ class ResponsesWriter:
             events += self._call(call)
         return events
 
+    def _cite(self, sources: Sequence[items.Item]) -> list[bytes]:
+        """The annotations of the message that grows, which its pages come with or after."""
+        opened = self._growing
+        if opened is None or opened.item["type"] != "message" or opened.text is None:
+            return []
+        kind, told = "response.output_text.annotation.added", len(opened.sources)
+        opened.sources += sources
+        return [
+            self._piece(kind, opened, "message", annotation=source, annotation_index=place)
+            for place, source in enumerate(sources, told)
+        ]
+
     def _sign(self, signature: str) -> list[bytes]:
         """What proves the thought to its model, where this dialect keeps such things."""
         events, opened = self._opened("reasoning")
@@ -237,7 +251,7 @@ class ResponsesWriter:
 
     def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
         if kind == "message":
-            name, part = "content_part", items.text_part(text, opened.logprobs)
+            name, part = "content_part", items.text_part(text, opened.logprobs, opened.sources)
         else:
             name, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
         return self._piece(f"response.{name}.{what}", opened, kind, part=part)
@@ -267,7 +281,7 @@ class ResponsesWriter:
         item, told = opened.item, []
         item["status"] = status
         if opened.text is not None:
-            item["content"] = [items.text_part(opened.text, opened.logprobs)]
+            item["content"] = [items.text_part(opened.text, opened.logprobs, opened.sources)]
             more = {"text": opened.text, "logprobs": opened.logprobs}
             told = [
                 self._piece("response.output_text.done", opened, "message", **more),
