@@ -119,27 +119,7 @@ def evaluate(
             "no costs, nor prices and token counts: none is the cheapest, and policies that weigh "
             "cost rank by quality only"
         )
-    plain: dict[str, Policy] = {
-        "random": Random(),
-        "cheapest": Cheapest(),
-        "strongest": Strongest(order=best_first(table)),
-    }
-    if not costs:
-        del plain["cheapest"]
-    replays = {
-        name: policy
-        if isinstance(policy, Replayed)
-        else drive(
-            table,
-            policy,
-            known.success,
-            costs,
-            bundle=known.bundle,
-            latency_ms=expected(table, table.latency_ms, known.latency_ms),
-            strange=known.strange,
-        )
-        for name, policy in {**plain, **policies}.items()
-    }
+    replays = _replays(table, policies, known, costs)
     if any(replay.policy.name == "cascade" for replay in replays.values()):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     maker = Rows(table)
@@ -159,6 +139,34 @@ def evaluate(
         notes=(*notes, *_missing(table, curve.whole)),
         replays=replays,
     )
+
+
+def _replays(
+    table: OutcomeTable,
+    policies: Mapping[str, Policy | Replayed],
+    known: Predictions,
+    costs: Mapping[str, float],
+) -> dict[str, Replayed]:
+    """The baselines and the policies by name, replayed on the table; no cheapest without costs."""
+    latency_ms = expected(table, table.latency_ms, known.latency_ms)
+    cheapest = {"cheapest": Cheapest()} if costs else {}
+    strongest = Strongest(order=best_first(table))
+    every = {"random": Random(), **cheapest, "strongest": strongest, **policies}
+
+    def replayed(policy: Policy | Replayed) -> Replayed:
+        if isinstance(policy, Replayed):
+            return policy
+        return drive(
+            table,
+            policy,
+            known.success,
+            costs,
+            bundle=known.bundle,
+            latency_ms=latency_ms,
+            strange=known.strange,
+        )
+
+    return {name: replayed(policy) for name, policy in every.items()}
 
 
 def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
