@@ -111,13 +111,13 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
 
 
 def digest(config: Config) -> str:
-    """The hash of what a decision depends on: the settings without secrets, budgets and places."""
+    """The hash of the settings that a decision depends on, without secrets and budgets."""
     text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def public(config: Config) -> dict[str, Any]:
-    """The part of a configuration that may be shown and stored: all but secrets and places."""
+    """The part of a configuration that may be shown: all but secrets and what decides nothing."""
     return config.model_dump(
         mode="json",
         exclude={
