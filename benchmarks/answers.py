@@ -1,7 +1,7 @@
-"""What judging answers costs: time to first token, whole time and CPU, with the scanner off and on.
+"""The cost of judging answers: time to first token, total time and CPU, scanner off and on.
 
 ``python -m benchmarks.answers`` asks a local upstream that writes a token every ``DRIP_MS``; rounds
-alternate, medians and ranges are printed with the machine and its pace.
+alternate, medians and ranges are printed with the machine and its speed.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ PROMPT = (
     "Our shop exports its orders as CSV with a header line and semicolons. Please write a Python "
     "function that reads such a file, skips blank lines and returns one dictionary for each row."
 )
-# Every prompt another one of 200 characters: pairs of these end it.
+# Every prompt is different and has 200 characters: pairs of these words end it.
 WORDS = ["".join(letters) for letters in product("bdfglmnprt", "aeiou", "klmnrst")]
 TURNOUT = str(Path(sys.executable).parent / "turnout")
 TARGETS = {
@@ -57,7 +57,7 @@ def _in_process() -> dict[str, dict[str, float]]:
         features = extract(request, tokenizers)
         prediction = parts.classifier.predict(request.messages)
         now = Snapshot(as_of=0.0)
-        # Prompts that differ, so that no cache of texts is measured.
+        # Different prompts, so that no cache of texts is measured.
         texts = iter(f"{text[:184]} {a} {b}" for a, b in product(WORDS, repeat=2))
         classify = parts.classifier.predict
         return {

@@ -1,6 +1,6 @@
 """``python -m benchmarks.ledger``: how many requests are settled a second, how fast, how large.
 
-Prints machine, versions, what the disk itself takes to synchronise, and medians with spread.
+Prints machine, versions, the disk's own time for a sync, and medians with spread.
 ``--rows N`` sets the size at which queries are timed (1,000,000), ``--json`` prints JSON.
 """
 
@@ -84,7 +84,7 @@ def _rates(folder: Path, count: int) -> dict[str, object]:
     told = [request(ident, random.Random(ident)) for ident in idents(1, 2 * count)]
     store = SqliteStore(folder / "rate.db")
     with Ledger(store, catalog=RULES.catalog) as ledger:
-        # The log grows to its size once; after that it is written over.
+        # The log grows to its size once; after that it is overwritten.
         asyncio.run(_flat_out(ledger, iter(told[: count // 4]), []))
         started, taken = time.perf_counter(), list[float]()
         asyncio.run(_flat_out(ledger, iter(told[count // 4 : count]), taken))
@@ -131,7 +131,7 @@ async def _tell(ledger: Ledger, told: Told) -> float:
 
 
 def _sized(folder: Path, rows: int) -> dict[str, object]:
-    """A ledger of ``rows`` requests over sixty days: its size, and how long questions take."""
+    """A ledger of ``rows`` requests over sixty days: its size, and the time of queries."""
     store = SqliteStore(folder / "size.db")
     first_ms = 1_800_000_000_000
     last_ms = first_ms + 60 * _DAY_MS

@@ -1,4 +1,4 @@
-"""What every benchmark prints first: the machine, the versions, and how figures are taken."""
+"""What every benchmark prints first: the machine and the versions; and how figures are measured."""
 
 import platform
 import statistics
@@ -12,7 +12,7 @@ from time import perf_counter_ns
 def describe(*packages: str) -> dict[str, str]:
     """Processor, kernel, Python, the versions of ``packages``, and how fast all that is just now.
 
-    ``pace`` is the time of a fixed loop: on a shared machine it tells a slow minute from slow code.
+    ``pace`` is the time of a fixed loop: on a shared machine it shows whether the machine is slow.
     """
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []

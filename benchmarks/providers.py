@@ -1,4 +1,4 @@
-"""What the providers' room costs: codec, stream decoder and transport, beside their floors.
+"""The cost of the providers' room: codec, stream decoder and transport, compared with floors.
 
 ``python -m benchmarks.providers [--rounds 7]`` prints medians and spread over the rounds; a ratio
 is taken in the same round as its floor.
@@ -82,7 +82,7 @@ def cpu_figures(rounds: int) -> dict[str, list[float]]:
 
 
 async def call_figures(rounds: int) -> dict[str, list[float]]:
-    """Wall microseconds of a streamed call on loopback, through us and with the bare client."""
+    """Wall microseconds of a streamed call on loopback, through Turnout and with the bare client."""
     transport = HttpTransport()
     figures: dict[str, list[float]] = {"streamed call, ours": [], "streamed call, bare aiohttp": []}
     with FaultyUpstream() as upstream:

@@ -41,7 +41,7 @@ Judged = tuple[Mapping[str, float], float]
 
 FOLDS = 5
 PAIR = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
-# The same two models under the names of the one table that has both and no question of the sets.
+# The same two models, as named in the one table that has both but none of these sets.
 PAIR_ELSEWHERE = ("mistralai/mixtral-8x7b-chat", "gpt-4-1106-preview")
 LEFT_OUT = {
     "llmrouter9": [
@@ -50,7 +50,7 @@ LEFT_OUT = {
         ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
     ],
     "bfcl_v1": [
-        # Not the release of August: asked in prose it answers three in ten, so it leads no one.
+        # Not the release of August: on prose it answers three in ten, so it is not the stronger one.
         ("gpt-3.5-turbo-0125", "gpt-4o-2024-05-13"),
         ("meta-llama_Meta-Llama-3-8B-Instruct", "gpt-4o-mini-2024-07-18"),
     ],
@@ -135,7 +135,7 @@ def _apgr(
 
 
 def _within_quintiles(table: OutcomeTable, strength: Floats, pair: Sequence[str] = PAIR) -> Figures:
-    """APGR in each fifth of the prompts by length, shortest first: what length does not explain."""
+    """APGR in each fifth of the prompts by length, shortest first: the part not explained by length."""
     place = np.argsort(np.argsort(_length(table), kind="stable")) * 5 // len(table.prompts)
     return {str(q): _apgr(table, strength, pair, place == q)["value"] for q in range(5)}
 
@@ -174,7 +174,7 @@ def few_labels(data: Path) -> Figures:
 
 
 def unlabelled(data: Path) -> Figures:
-    """APGR of MMLU and GSM8K from other tables only, none of whose questions are asked."""
+    """APGR of MMLU and GSM8K from other tables only, which have none of their questions."""
     sets = _tables(data, "routellm_mmlu", "routellm_gsm8k")
     others = _tables(
         data, "routerbench_zs", "mmlu_pro", "llmrouter9", "bfcl_v1", "zeroeval_gsm",
@@ -252,7 +252,7 @@ def cost_aware(data: Path) -> Figures:
 def _pooled(tables: Sequence[OutcomeTable], found: Sequence[Floats]) -> tuple[OutcomeTable, Floats]:
     """The rows of two tables on the priced models of both, and the predictions for them."""
     one, other = tables
-    # Opus costs fourteen times the best model and would stretch the range to no purpose.
+    # Opus costs fourteen times the best model and would only stretch the range.
     common = [m for m in one.priced().models if m in other.priced().models and "opus" not in m]
     cut = [table.columns(common) for table in tables]
     success = [
@@ -299,7 +299,7 @@ def newcomers(data: Path) -> Figures:
 
 
 def paraphrased(data: Path) -> Figures:
-    """Share of own prompts whose choice stays when they are said in other words."""
+    """Share of own prompts whose choice stays the same when they are reworded."""
     if not PARAPHRASES.exists():
         return {}
     rows = read_jsonl(PARAPHRASES)
@@ -438,7 +438,7 @@ def _gains_by_task(
 
 
 def _other_means(table: OutcomeTable, tasks: npt.NDArray[Any]) -> Floats:
-    """Each model's mean on the other tasks: what can be known of a task without reading prompts."""
+    """Each model's mean on the other tasks: all that is known about a task without its prompts."""
     found = np.empty_like(table.score)
     for task in np.unique(tasks):
         found[tasks == task] = np.nanmean(table.score[tasks != task], axis=0)
@@ -559,7 +559,7 @@ def _mean_cost(table: OutcomeTable) -> dict[str, float]:
 def _same_choices(
     said: Sequence[Sequence[Judged]], mean_cost: Mapping[str, float], policy: CheapestAboveQuality
 ) -> list[bool]:
-    """For each paraphrase, whether the policy chooses for it what it chooses for the original."""
+    """For each paraphrase, whether the policy's choice is the same as for the original."""
     choices = [[_choice(one, mean_cost, policy) for one in sayings] for sayings in said]
     return [choice == first for first, *others in choices for choice in others]
 

@@ -1,4 +1,4 @@
-"""The figures of ``benchmarks.routing`` as Markdown: the goals' table, then what lies behind it."""
+"""The figures of ``benchmarks.routing`` as Markdown: the table of goals, then the details."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Line = tuple[str, str, str, str]
 
 _MMLU, _GSM8K = "routellm_mmlu", "routellm_gsm8k"
 _SIGNED = "{:+.4f}"
-# An older result that is kept beside a rerun of one part may lack a floor.
+# An older result, kept when only one part is rerun, may lack a floor.
 _UNKNOWN = {"value": float("nan")}
 
 

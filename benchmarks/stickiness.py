@@ -1,9 +1,9 @@
 """``python -m benchmarks.stickiness``: what a conversation costs with and without cache state.
 
-An agent's conversation of 12 turns behind 20 kB of instructions, growing by what its tools say;
+An agent's conversation of 12 turns behind 20 kB of instructions, growing by its tools' results;
 every third turn is hard and needs the stronger of two models. Real routing and real calls to a
-local provider that keeps prompts as OpenAI's and Anthropic's do; real prices. Its texts are made
-up, so that the figures tell how much the cache state is worth, and not what you will pay.
+local provider that caches prompts like OpenAI and Anthropic; real prices. Its texts are synthetic,
+so the figures show the value of the cache state, not what a user will pay.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""What tries to change a verdict: disguises, orders about the label, and turns that follow."""
+"""Attempts to change a verdict: disguises, orders about the label, and later turns."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def disguises(_data: Sequence[Path]) -> dict[str, Any]:
 def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
     """How often an attack on the label flips it: moulds never trained on x 50 and 50 prompts.
 
-    The first are of our own prompts, trained on; the others are in no other file.
+    The first 50 are own prompts that were trained on; the others are in no other file.
     """
     classifier = LocalClassifier.load()
     moulds = [row.text for row in load([OWN / "label_attacks_test.jsonl"])]
@@ -54,7 +54,7 @@ def label_attacks(_data: Sequence[Path]) -> dict[str, Any]:
 def _attacked(
     classifier: LocalClassifier, moulds: Sequence[str], prompts: Sequence[str]
 ) -> dict[str, Any]:
-    """How often the prompts' labels flip in the moulds, and how often they are refused there."""
+    """How often the prompts' labels flip in the moulds, and how often they are blocked there."""
     plain = [_served(classifier, p) for p in classifier.predict_batch([user(t) for t in prompts])]
     flipped, refused, of_mould = [], [], []
     for number, mould in enumerate(moulds):
@@ -93,7 +93,7 @@ def follow_ups(_data: Sequence[Path]) -> dict[str, Any]:
 
 
 def next_turns(_data: Sequence[Path]) -> dict[str, Any]:
-    """Turns that may come next in conversations by a writer never trained on: going on, or new."""
+    """Next turns in conversations by a writer never trained on: follow-ups and new tasks."""
     classifier = LocalClassifier.load()
     rows = load([OWN / "turns_test.jsonl"])
     after = np.array(_intents(classifier, [row.messages for row in rows]))
@@ -143,7 +143,7 @@ def _served(classifier: LocalClassifier, prediction: Prediction) -> str | None:
 
 
 def _distinct(rows: Sequence[Row]) -> list[str]:
-    """The language of every row whose words are not seven tenths those of a row before it."""
+    """The language of every row that shares less than 0.7 of its words with each earlier row."""
     seen: dict[str, list[int]] = {}
     kept: list[set[str]] = []
     languages = []

@@ -1,4 +1,4 @@
-"""Keeps what a fold took minutes to find, under the hash of all that it depends on."""
+"""Keeps the results of a fold, which take minutes, under the hash of all that they depend on."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def kept(name: str, files: Sequence[Path], work: Callable[[], Any]) -> Any:
-    """The result of ``work`` on ``files``, or the one it had with the same code and data."""
+    """The result of ``work`` on ``files``, or the stored one for the same code and data."""
     digest = hashlib.sha256(f"{name}\n{_code()}".encode())
     for path in files:
         digest.update(_hashed(path).encode())

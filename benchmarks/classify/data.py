@@ -1,4 +1,4 @@
-"""The rows that are measured, and small helpers on them."""
+"""The rows to measure on, and small helpers."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -28,12 +28,12 @@ def rows_of(data: tuple[Path, ...]) -> list[Row]:
 
 @cache
 def features_of(data: tuple[Path, ...]) -> Features:
-    """What the stages read of those rows; takes minutes."""
+    """The stages' features of those rows; takes minutes."""
     return extract([row.text for row in rows_of(data)], quiet)
 
 
 def user(text: str) -> list[dict[str, str]]:
-    """The conversation that is one prompt."""
+    """A conversation with a single prompt."""
     return [{"role": "user", "content": text}]
 
 

@@ -1,4 +1,4 @@
-"""Ways to write a text so that a reader of words does not know it again."""
+"""Ways to write a text so that a reader of words does not recognise it."""
 
 import base64
 import codecs

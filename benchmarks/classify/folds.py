@@ -34,7 +34,7 @@ _CURVE = (
 
 
 def card(_data: tuple[Path, ...]) -> dict[str, Any]:
-    """What training measured of the shipped artefact on folds by source, as its card says."""
+    """Training's figures of the shipped artefact on folds by source, from its card."""
     text = LocalClassifier.load().card
     table = text.partition("| figure | shipped")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]

@@ -21,7 +21,7 @@ def share(hits: Sequence[bool] | Any) -> Figure:
 
 
 def by_group(hits: Any, groups: Any, *, seed: int = 0) -> Figure:
-    """A share whose interval draws whole groups: what belongs together errs together."""
+    """A share whose interval resamples whole groups, since the errors in a group are related."""
     hits, groups = np.asarray(hits, dtype=float), np.asarray(groups)
     names = np.unique(groups)
     sums = np.array([hits[groups == name].sum() for name in names])

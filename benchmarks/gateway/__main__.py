@@ -1,10 +1,10 @@
-"""Measures Turnout's gateway beside the upstream asked directly.
+"""Measures Turnout's gateway, compared with direct calls to the upstream.
 
 ``python -m benchmarks.gateway [--seconds 2] [--rounds 3] [--case WORD]... [--peers all]
 [--out FILE] [--plot FILE] [--no-pin] [--json]``. The gateway has one core, the upstream
 and the load another; rounds of all cases are interleaved, and medians over rounds are reported with
-the lowest and the highest CPU time. ``--peers`` adds other gateways, which it installs into the
-user's cache folder at first; those that cannot be had are named with NOT RUN.
+the lowest and the highest CPU time. ``--peers`` adds other gateways, which it first installs into
+the user's cache folder; those that cannot be installed are listed as NOT RUN.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from benchmarks.gateway.peers import started as peer_started
 from benchmarks.gateway.plot import draw
 from benchmarks.machine import describe
 
-# Requests that name a model pass unread; and the ledger at its default place, a fresh folder here.
+# Requests that name a model pass unread; and the default ledger, in a new folder here.
 _UNREAD = 'ledger: "off"\nsafety: {pinned: pass}\n'
 _LEDGER = "safety: {pinned: scan}\n"
 
 
 def gateways(stack: ExitStack, port: int, core: int | None) -> list[Started]:
-    """The upstream itself, then Turnout: plain, passing named models unread, recording, doubled."""
+    """The upstream, then Turnout: plain, with ``pinned: pass``, a ledger, two workers."""
     direct = Started(
         name="direct",
         pid=0,
@@ -60,7 +60,7 @@ def others(
 def rounds(
     served: Sequence[Started], cases: Sequence[Case], count: int, seconds: float, core: int | None
 ) -> list[dict[str, Any]]:
-    """A row a case and gateway: medians over rounds."""
+    """A row for each case and gateway: medians over rounds."""
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for _ in range(count):
         for case in cases:

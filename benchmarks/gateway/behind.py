@@ -1,10 +1,10 @@
-"""What small requests wait behind one long prompt of another caller, and what memory it takes.
+"""How long small requests wait behind another caller's long prompt, and the memory it takes.
 
 ``python -m benchmarks.gateway.behind [--mb 1 --mb 5 --mb 25] [--kind WORD]... [--rounds 1]
 [--no-pin]``. The gateway has one core, the upstream and the load another. Small requests
-follow each other every 5 ms on one connection, all through the long one's way there and back: one
-that the first stage settles, and one that needs the second. Each time is from what is sent to the
-end of what comes back.
+follow each other every 5 ms on one connection for as long as the long one takes: one that the first
+stage settles, and one that needs the second. Each time is from sending the request to the end of
+its answer.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def exchanged(link: socket.socket, data: bytes) -> int:
 
 def behind(served: Started, text: str) -> dict[str, float]:
     """Milliseconds of small requests while ``text`` is answered, and how much memory it took."""
-    # Plain sockets: an event loop of its own would take part in what it measures.
+    # Plain sockets: an event loop would affect the times that it measures.
     large = asked(text, "auto")
     answered: list[float] = []
 
@@ -164,7 +164,7 @@ def _link(served: Started) -> socket.socket:
 
 @contextmanager
 def peak(served: Started) -> Iterator[Callable[[], float]]:
-    """How many MB the process grew beyond what it had, at most."""
+    """The most MB by which the process grew."""
     place = Path(f"/proc/{served.pid}")
     (place / "clear_refs").write_text("5", encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""What is asked of each gateway: prompts, models and loads."""
+"""The cases for each gateway: prompts, models and loads."""
 
 import json
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ LONG = (PROMPT + "\n") * 325
 class Case:
     """One row of the table; ``model`` is among the keys of ``Started.models``.
 
-    ``peers`` says whether others run it, too: none of them classifies, so what differs from another
-    case by that alone is Turnout's own.
+    ``peers`` says whether other gateways run it, too: none of them classifies, so cases that differ
+    only in this are for Turnout alone.
     """
 
     name: str

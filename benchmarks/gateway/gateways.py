@@ -1,6 +1,6 @@
 """Starts the gateways that are measured, each on a free port in front of the canned upstream.
 
-A gateway is a context manager that yields ``Started``; others stand in modules of their own.
+A gateway is a context manager that yields ``Started``; others are in modules of their own.
 """
 
 import os

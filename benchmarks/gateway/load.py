@@ -1,4 +1,4 @@
-"""Asks a port and times the answers, from one process on keep-alive connections.
+"""Sends requests to a port and times the answers, from one process on keep-alive connections.
 
 ``python -m benchmarks.gateway.load SPEC`` prints one JSON object. SPEC is a ``Spec`` as JSON.
 Closed loop: each connection asks again as soon as it is answered. Open loop: requests are due at a
@@ -43,7 +43,7 @@ class Spec:
 
 
 class Tally:
-    """What came back so far."""
+    """The answers so far."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -79,7 +79,7 @@ def _cuts(name: str, seconds: list[float]) -> dict[str, float]:
 
 
 class Client(asyncio.Protocol):
-    """One connection. ``idle`` is where an open loop finds it again; None asks in a closed loop."""
+    """One connection. ``idle`` is where an open loop finds it; None for a closed loop."""
 
     def __init__(self, tally: Tally, wire: bytes, idle: "list[Client] | None") -> None:
         self._tally, self._wire, self._idle = tally, wire, idle
@@ -145,7 +145,7 @@ class Client(asyncio.Protocol):
 
 
 async def closed(spec: Spec, tally: Tally) -> None:
-    """Each of the connections asks for as long as there is time; one that breaks is made anew."""
+    """Each connection sends requests until time is up; one that breaks is replaced."""
     loop = asyncio.get_running_loop()
 
     async def one() -> None:
@@ -161,7 +161,7 @@ async def closed(spec: Spec, tally: Tally) -> None:
 
 
 async def paced(spec: Spec, tally: Tally) -> None:
-    """Requests at the rate; a connection more whenever none is idle."""
+    """Requests at the rate; another connection whenever none is idle."""
     loop = asyncio.get_running_loop()
     idle: list[Client] = []
     clients: list[Client] = []

@@ -1,7 +1,7 @@
-"""Runs one load against a gateway and reads what its processes used meanwhile.
+"""Runs one load against a gateway and reads the resources that its processes used.
 
-CPU time is the count of the kernel, ended threads included, so that a slow load generator
-does not distort it; a machine that runs slower for busy neighbours does.
+CPU time is the kernel's count, ended threads included, so that a slow load generator does not
+distort it; a machine slowed by its neighbours does.
 """
 
 import json
@@ -51,7 +51,7 @@ def pss_mb(pids: Iterable[int]) -> float:
 def process(
     module: str, *arguments: str, core: int | None = None, **more: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """A Python module running beside; ended at the end."""
+    """A Python module as a process, which ends with the context."""
     command = [*pinned(core), sys.executable, "-m", module, *arguments]
     running = subprocess.Popen(command, text=True, **more)
     try:
@@ -62,12 +62,12 @@ def process(
 
 
 def pinned(core: int | None) -> list[str]:
-    """What keeps a command on one core."""
+    """The prefix that keeps a command on one core."""
     return [] if core is None else ["taskset", "-c", str(core)]
 
 
 def run(spec: Spec, pid: int | None, core: int | None = None) -> dict[str, Any]:
-    """One load's figures; with ``pid`` also the CPU of that family, a request and an event."""
+    """One load's figures; with ``pid`` also the CPU per request and event of that process family."""
     pids = family(pid) if pid else []
     before = cpu_s(pids)
     command = [*pinned(core), sys.executable, "-m", "benchmarks.gateway.load"]

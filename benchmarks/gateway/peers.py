@@ -1,8 +1,8 @@
 """Other gateways in front of the same canned upstream, each installed by this benchmark.
 
-Environments live in the user's cache folder, one a peer and version, and are made once. A peer that
-cannot be had raises ``NotRun`` with the reason. Each runs one worker on one core, with logging,
-telemetry and stores off, as its own documentation advises for production.
+Environments are in the user's cache folder, one per peer and version, and are made once. A peer
+that cannot be installed raises ``NotRun`` with the reason. Each runs one worker on one core, with
+logging, telemetry and stores off, as its own documentation advises for production.
 """
 
 import json
@@ -35,7 +35,7 @@ class NotRun(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """How a gateway is had and started. ``note`` is printed beside its figures.
+    """How a gateway is installed and started. ``note`` is printed beside its figures.
 
     One with ``chooses_port`` writes its port to a file of that name.
     """
@@ -84,7 +84,7 @@ def started(peer: Peer, upstream: int, port: int, core: int | None = None) -> It
     )
     with tempfile.TemporaryDirectory(prefix="turnout-peer-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # nginx's worker is another user
+        folder.chmod(0o755)  # nginx's worker runs as another user
         environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         with (folder / "log").open("wb") as log:
             began = time.perf_counter()
@@ -195,7 +195,7 @@ def _litellm_command(place: Path, folder: Path, upstream: int, port: int) -> lis
         for name in ("m/fast", "m/paced")
     )
     config = folder / "litellm.yaml"
-    # Without a key, like the others here; it wants that said.
+    # Without a key, like the others here; this has to be set explicitly.
     more = "general_settings: {dangerously_permit_weak_or_unset_master_key: true}\n"
     more += "litellm_settings: {telemetry: false}\n"
     config.write_text(f"model_list:\n{models}{more}", "utf-8")

@@ -1,4 +1,4 @@
-"""The plot of a run: CPU time a request and requests a second, a bar a gateway."""
+"""The plot of a run: CPU time per request and requests per second, one bar per gateway."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

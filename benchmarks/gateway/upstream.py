@@ -1,8 +1,8 @@
 """A canned provider: the same answer for every request, as fast as one process can give it.
 
 ``python -m benchmarks.gateway.upstream`` prints its port and serves until it is ended. A streamed
-answer comes at once, or, for a model whose name ends in ``paced``, one event every 10 ms, each with
-the moment it was made (seconds on the machine's monotonic clock) as its text.
+answer is sent at once, or, for a model whose name ends in ``paced``, one event every 10 ms, each
+with its time (seconds on the machine's monotonic clock) as its text.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Canned(asyncio.Protocol):
             self._pacing.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Answers each whole request; of a body that comes in pieces, the ends are looked at."""
+        """Answers each whole request; for a body in several pieces only the ends are read."""
         if self._missing > len(data):
             self._missing -= len(data)
             return
