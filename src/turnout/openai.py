@@ -1,6 +1,6 @@
 """A drop-in for the OpenAI client's chat completions: change the import, keep the code.
 
-Only ``chat.completions.create`` exists here; anything else fails with an error that says so.
+Only ``chat.completions.create`` exists; anything else fails with an error that says so.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from turnout.core import ConfigError, Decision, InvalidRequest
 from turnout.runtime import BlockingStream, Receipt, Reply, Router, Stream
 
-# What the OpenAI client's objects have as None where the answer leaves it out.
+# Fields that are None in the OpenAI client's objects if the answer leaves them out.
 # Source: platform.openai.com/docs/api-reference/chat (object, streaming).
 _OPTIONAL = frozenset({
     "audio", "annotations", "completion_tokens_details", "content", "finish_reason",
@@ -22,7 +22,7 @@ _OPTIONAL = frozenset({
 })  # fmt: skip
 
 
-# What a call of theirs says to the client.
+# Arguments of the OpenAI client's method that are for the client itself.
 _OF_THE_CLIENT = ("timeout", "extra_headers", "extra_query")
 
 C = TypeVar("C")
@@ -43,18 +43,18 @@ class Record(dict[str, Any]):
     def model_dump(
         self, *, mode: str = "python", exclude_none: bool = False, exclude_unset: bool = False
     ) -> dict[str, Any]:
-        """The plain JSON object, which is that of either mode and holds nothing unset."""
+        """The JSON object as a dict; the same for all modes, without unset fields."""
         del mode, exclude_unset
         found: dict[str, Any] = _plain(self, exclude_none=exclude_none)
         return found
 
     def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
-        """The same as text."""
+        """The JSON object as text."""
         return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent)
 
 
 class Completion(Record):
-    """A chat completion, with what is known of it here as attributes that are no part of it."""
+    """A chat completion; ``decision``, ``receipt`` and ``left_out`` are attributes, not fields."""
 
     decision: Decision
     receipt: Receipt
@@ -62,7 +62,7 @@ class Completion(Record):
 
 
 class _Lacking:
-    """Fails clearly for whatever the drop-in does not have."""
+    """Raises a clear error for any attribute that the drop-in does not have."""
 
     _path = "turnout.OpenAI"
 
@@ -78,8 +78,8 @@ class _Lacking:
 class OpenAI(_Lacking):
     """``client.chat.completions.create(model="auto", messages=[...])``, routed.
 
-    ``router`` or ``config`` say how; without both, ``Router.from_env()`` does. ``api_key`` and
-    ``base_url`` are not taken: providers and keys come from the configuration. Raises ConfigError.
+    It uses ``router``, else a router of ``config``, else ``Router.from_env()``. ``api_key`` and
+    ``base_url`` are refused: providers and keys come from the configuration. Raises ConfigError.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class OpenAI(_Lacking):
 
 
 class AsyncOpenAI(_Lacking):
-    """``OpenAI`` for ``await``: of the same arguments and errors."""
+    """``OpenAI`` for ``await``, with the same arguments and errors."""
 
     _path = "turnout.AsyncOpenAI"
 
@@ -174,7 +174,7 @@ class _Streamed(Generic[S]):
 
 
 class Chunks(_Streamed[BlockingStream]):
-    """A streamed answer: its chunks, or a context in which to read them, that ends the stream."""
+    """A streamed answer: an iterator of its chunks, and a context that ends the stream."""
 
     def __iter__(self) -> Self:
         return self
@@ -232,7 +232,7 @@ def _streamed(body: Mapping[str, Any]) -> bool:
 
 
 def _body(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said for the body; what OpenAI's client would not send there is refused."""
+    """The arguments that belong in the body. Raises InvalidRequest for the client's own."""
     if strays := [name for name in _OF_THE_CLIENT if said.get(name) is not None]:
         raise InvalidRequest(
             f"{', '.join(strays)}: not taken here, since deadlines and headers are those of "

@@ -1,5 +1,6 @@
 """Prices are exact, dated, and never zero by accident."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,40 @@ def test_a_long_prompt_is_billed_by_its_tier() -> None:
     )
     assert price.cost(Usage(input=200, output=10)) == 210
     assert price.cost(Usage(input=201, output=10)) == 432
+
+
+def test_what_is_beside_text_has_its_own_price_or_an_unknown_one() -> None:
+    """Searches by the piece; sound in place of the same tokens as text."""
+    known = Price(
+        rates=Rates(input=2, output=3), source="s", date="d", search=100, heard=10, spoken=20
+    )
+    assert known.bill(Usage(input=5, output=4)) == 22
+    assert known.bill(Usage(input=5, output=4, searches=2)) == 222
+    assert known.bill(Usage(input=5, output=4, heard=5, spoken=1)) == 50 + 3 * 3 + 20
+    unknown = replace(known, search=None, heard=None, spoken=None)
+    assert unknown.bill(Usage(input=5, output=4)) == 22
+    for usage in (Usage(searches=1), Usage(heard=1), Usage(spoken=1), Usage(unpriced=True)):
+        assert unknown.bill(usage) is None
+
+
+def test_the_catalogue_knows_searches_and_sound() -> None:
+    """Anthropic's searches are $10 a thousand; sound costs a multiple of text."""
+    sonnet = catalogue_price("claude-sonnet-4-5", "anthropic", "")
+    audio = catalogue_price("gpt-audio", "openai", "")
+    assert sonnet is not None
+    assert audio is not None
+    assert (sonnet.search, sonnet.heard) == (10**10, None)
+    assert (audio.heard or 0) > 10 * audio.rates.input
+    assert (audio.spoken or 0) > 5 * audio.rates.output
+
+
+def test_a_price_of_ones_own_may_say_them() -> None:
+    """In dollars for a thousand searches, and for a million tokens of sound."""
+    price = {"input": 1, "output": 2, "searches": 10, "audio_input": 4, "audio_output": 8}
+    model = {"model": "m", "price": price}
+    found = only(model, provider="p", providers={"p": {"base_url": "http://127.0.0.1:9/v1"}}).price
+    assert found is not None
+    assert (found.search, found.heard, found.spoken) == (10**10, 4_000_000, 8_000_000)
 
 
 def test_the_catalogue_knows_tiers_and_takes_a_clock_price_at_its_dearest() -> None:
@@ -127,3 +162,15 @@ def test_what_is_cached_for_an_hour_costs_twice_a_fresh_token() -> None:
     assert sonnet.cost(short) == 3_750_000_000
     assert sonnet.cost(long) == sonnet.billing(lasting=True).cost(long) == 6_000_000_000
     assert sonnet.cost(Usage(cache_write=300_000, lasting=True)) == 300_000 * 12_000_000
+
+
+def test_a_price_of_ones_own_leaves_searches_as_they_are_listed() -> None:
+    """Whose rates for text were agreed with the provider still pays its searches by the list."""
+    model = {"model": "claude-sonnet-4-5", "price": {"input": 1, "output": 2}}
+    anthropic = {"base_url": "https://api.anthropic.com/v1", "family": "anthropic"}
+    found = only(model, provider="p", providers={"p": anthropic}).price
+    elsewhere = only(model, provider="p", providers={"p": {"base_url": "http://127.0.0.1:9/v1"}})
+    assert found is not None
+    assert elsewhere.price is not None
+    assert (found.rates.input, found.search) == (1_000_000, 10**10)
+    assert elsewhere.price.search is None

@@ -24,21 +24,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_bundle(place: Path) -> tuple[str, ...]:
+    """The command on the table and the bundle of the place."""
+    return "eval", "--table", str(place / "world"), "--bundle", str(place / "bundle")
+
+
 def picks(
     place: Path, capfd: pytest.CaptureFixture[str], *policies: str
 ) -> dict[str, dict[str, float]]:
     """The share of each model's answers by policy."""
     asked = [part for policy in policies for part in ("--policy", policy)]
-    ran = run(
-        capfd,
-        "eval",
-        "--table",
-        str(place / "world"),
-        "--bundle",
-        str(place / "bundle"),
-        "--json",
-        *asked,
-    )
+    ran = run(capfd, *with_bundle(place), "--json", *asked)
     assert ran.code == 0
     return {
         row["name"]: {model: share["value"] for model, share in row["picks"].items()}
@@ -163,16 +159,7 @@ def test_a_policy_that_cannot_be_made_is_one_line(
     """Exit code 2 and the ones there are."""
     import re
 
-    ran = run(
-        capfd,
-        "eval",
-        "--table",
-        str(place / "world"),
-        "--bundle",
-        str(place / "bundle"),
-        "--policy",
-        policy,
-    )
+    ran = run(capfd, *with_bundle(place), "--policy", policy)
     assert ran.code == 2
     assert re.search(words, ran.err)
     assert "Traceback" not in ran.err
@@ -262,8 +249,7 @@ def test_what_cannot_be_written_is_told_before_any_training(
     assert (ran.code, ran.out) == (2, "")
     assert "--picks -: standard output has the report; name a file" in ran.err
     target = tmp_path / "new" / "report.json"
-    told = ("--table", str(place / "world"), "--bundle", str(place / "bundle"))
-    assert run(capfd, "eval", *told, "--out", str(target)).code == 0
+    assert run(capfd, *with_bundle(place), "--out", str(target)).code == 0
     assert json.loads(target.read_text())["prompts"] == 240
 
 

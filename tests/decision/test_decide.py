@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
+from turnout.catalog import Deployment
 from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snapshot
 from turnout.decision import bound, decide
 
@@ -233,6 +234,47 @@ def test_a_hold_covers_a_cache_that_lasts_an_hour() -> None:
     assert least is not None
     assert holds["openai", True].cost_pico_usd == least == holds["anthropic", False].cost_pico_usd
     assert holds["anthropic", True].cost_pico_usd == least + prompt * 3_000_000
+
+
+def test_a_hold_covers_the_searches_that_a_request_allows() -> None:
+    """At Anthropic, with all that its window holds, since nobody knows what they find."""
+    asked = replace_price(deployment("strong", price(3, 15), max_output=5000), search=10**10)
+    claude = replace(asked, provider=replace(asked.provider, family="anthropic"))
+    plain, allowed = features(), features(searches=8)
+    window = claude.card.context_window
+    answers = 5000 * 15_000_000
+    most = bound(request(), allowed, claude)
+    assert (most.cost_pico_usd, most.tokens) == (
+        window * 3_000_000 + answers + 8 * 10**10,
+        window + 5000,
+    )
+    assert bound(request(), allowed, asked) == bound(request(), plain, asked)
+    for unknown in (features(searches=None), features(searches=8)):
+        place = claude if unknown.searches is None else replace_price(claude, search=None)
+        assert bound(request(), unknown, place).cost_pico_usd is None
+
+
+def test_a_hold_counts_sound_at_its_own_price() -> None:
+    """All tokens where some may be sound; without such a price nobody knows."""
+    here = deployment("strong", price(3, 15), max_output=5000)
+    sounding = replace_price(here, heard=40_000_000, spoken=80_000_000)
+    prompt = features().input_tokens["o200k_base"] * 9 // 8 + 64
+    heard = features(modalities=frozenset({"text", "audio"}))
+    spoken = features(speaks=True)
+    assert bound(request(), heard, sounding).cost_pico_usd == (
+        prompt * 40_000_000 + 5000 * 15_000_000
+    )
+    assert bound(request(), spoken, sounding).cost_pico_usd == (
+        prompt * 3_000_000 + 5000 * 80_000_000
+    )
+    assert bound(request(), heard, here).cost_pico_usd is None
+    assert bound(request(), spoken, here).cost_pico_usd is None
+
+
+def replace_price(place: Deployment, **more: Any) -> Deployment:
+    """The deployment, with more in its price."""
+    assert place.price is not None
+    return replace(place, price=replace(place.price, **more))
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_instructions_at_the_start_are_one() -> None:
         ("claude-sonnet-4-6", ["user", "user"]),
         ("claude-opus-4-8", ["user", "system"]),
         ("claude-fable-5", ["user", "system"]),
+        ("claude-sonnet-5", ["user", "user"]),
+        ("claude-sonnet-5-5", ["user", "system"]),
     ],
 )
 def test_a_claude_hears_them_as_it_can(model: str, roles: list[str]) -> None:
@@ -117,6 +119,31 @@ def test_a_claude_hears_them_as_it_can(model: str, roles: list[str]) -> None:
     messages = told(ANTHROPIC, agent(), model)["messages"]
     assert [m["role"] for m in messages] == roles
     assert "The yard is closed." in json.dumps(messages[1])
+
+
+CLOSED = {"role": "developer", "content": "The yard is closed."}
+CLOSED_TOLD = "<system-reminder>\nThe yard is closed.\n</system-reminder>"
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5", "claude-opus-4-8"])
+def test_a_claude_hears_late_instructions_of_other_apis_in_their_place(model: str) -> None:
+    """Before what came later, so that caches stand; after the user's turn as the system's own."""
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "done"}
+    user = {"role": "user", "content": CODE}
+    body = {"input": [CLOSED, user, CLOSED, user, call, result, CLOSED], "instructions": "Help."}
+    sent = told(ANTHROPIC, body, model, responses=True)
+    assert [part["text"] for part in sent["system"]] == ["Help.", CLOSED["content"]]
+    first, answer, *rest = sent["messages"]
+    assert [part["text"] for part in first["content"]] == [CODE, CLOSED_TOLD, CODE]
+    assert [part["type"] for part in answer["content"]] == ["tool_use"]
+    late = {"type": "text", "text": CLOSED["content"]}
+    back = {"type": "tool_result", "tool_use_id": "c1", "content": "done"}
+    assert rest == (
+        [{"role": "user", "content": [back]}, {"role": "system", "content": [late]}]
+        if model == "claude-opus-4-8"
+        else [{"role": "user", "content": [back, {"type": "text", "text": CLOSED_TOLD}]}]
+    )
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,22 @@ def test_a_key_with_a_budget_in_dollars_has_no_such_tools(tmp_path: Path) -> Non
         assert w.post("/v1/responses", body, admin).status == 200
 
 
+def test_what_anthropic_may_search_for_is_held_or_unknown() -> None:
+    """With ``max_uses`` it has a price; without there is no end to it, which the refusal says."""
+    tool = {"type": "web_search_20250305", "name": "web_search"}
+    body = {"model": "auto", "max_tokens": 99, "messages": [{"role": "user", "content": CODE}]}
+    price = {"input": 1, "output": 2, "searches": 10}
+    prices = dict.fromkeys(("fast", "strong", "coder"), price)
+    limit = {"x-turnout-max-cost-usd": "0.05"}
+    with world(family="anthropic", prices=prices) as w:
+        for uses, status in ((3, 200), (8, 400), (None, 400)):
+            tools = [tool if uses is None else {**tool, "max_uses": uses}]
+            answer = w.post("/v1/messages", {**body, "tools": tools}, limit)
+            assert answer.status == status, answer.body
+        assert "web_search has no max_uses" in answer.json()["error"]["message"]
+        assert w.post("/v1/messages", {**body, "tools": [tool]}).status == 200
+
+
 def test_a_cut_after_a_search_is_told_and_not_begun_anew() -> None:
     """The caller has seen it begin, and it was paid for."""
     with world(family="openai-responses", models={"coder": "acme/f-cut@0"}) as w:

@@ -34,6 +34,18 @@ def test_a_quality_that_is_no_share_is_refused(value: str) -> None:
     assert "from 0 to 1" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("value", ["1_000", "+1", ".5", "5.", "0x1", "005", " ", "1e", "inf"])
+def test_what_is_no_number_in_json_is_refused(value: str) -> None:
+    """``1_000`` may be meant otherwise by who wrote it than by who reads it."""
+    with world() as w:
+        answer = w.post("/v1/chat/completions", chat(), {"x-turnout-max-cost-usd": value})
+        assert answer.status == 400
+        assert "from 0 to 1000000" in answer.json()["error"]["message"]
+        for number in ("1000", "0.5", "1e3", "2.5E-1"):
+            headers = {"x-turnout-max-cost-usd": number}
+            assert w.post("/v1/chat/completions", chat(), headers).status == 200
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

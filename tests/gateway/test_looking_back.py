@@ -118,11 +118,34 @@ def test_trace_context_goes_up_and_comes_back() -> None:
         sent = w.upstream.requests[-1].headers
         assert sent["traceparent"] == trace
         assert sent["x-request-id"] == answer.headers["x-request-id"]
+        assert "tracestate" not in sent
         zeros = f"{trace[:36]}{'0' * 16}-01", f"00-{'0' * 32}{trace[35:]}"
         for wrong in ("nonsense", "ff" + trace[2:], *zeros):
             bad = w.post("/v1/chat/completions", chat(), {"traceparent": wrong})
             assert "traceparent" not in bad.headers
             assert "traceparent" not in w.upstream.requests[-1].headers
+
+
+@pytest.mark.parametrize("family", ["openai", "openai-responses", "anthropic"])
+def test_what_others_say_of_a_trace_goes_on_with_it(family: str) -> None:
+    """As it is; without a trace that it belongs to, or longer than allowed, it says nothing."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    state = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"
+    cases = [(trace, state, True), ("nonsense", state, False), (trace, "a=" + "b" * 600, False)]
+    with world(family=family) as w:
+        for parent, said, told in cases:
+            w.post("/v1/chat/completions", chat(), {"traceparent": parent, "tracestate": said})
+            found = w.upstream.requests[-1].headers.get("tracestate")
+            assert found == (said if told else None)
+
+
+def test_anthropics_clients_find_the_requests_id_under_their_name() -> None:
+    """In answers and in errors; others have theirs."""
+    with world() as w:
+        for body in (messages(), messages(model="nonsense")):
+            headers = w.post("/v1/messages", body).headers
+            assert headers["request-id"] == headers["x-request-id"]
+        assert "request-id" not in w.post("/v1/chat/completions", chat()).headers
 
 
 def test_metrics_tell_what_was_blocked_retried_refused_and_cools() -> None:

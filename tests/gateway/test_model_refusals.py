@@ -1,6 +1,7 @@
 """A model that refuses in words of its own is heard in every dialect, whole and streamed."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from tests.gateway.world import chat
 from turnout import Router
 from turnout.core import Chunk, Request
-from turnout.gateway.dialects import About, ApiDialect
+from turnout.gateway.dialects import About, ApiDialect, Chat
 from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.responses import Responses
+from turnout.providers.anthropic import AnthropicCodec
 from turnout.providers.openai_chat import OpenAIChatCodec
 
 RECIPE = {
@@ -24,12 +26,12 @@ PIECES = ("I would ", "rather not.")
 WORDS = "".join(PIECES)
 
 
-def about(dialect: ApiDialect) -> About:
+def about(dialect: ApiDialect, payload: Mapping[str, Any] | None = None) -> About:
     """A request of this dialect that was decided."""
     body = chat()
     with Router.from_config(RECIPE, environ={}) as router:
         decision = router.route(Request(id="r_1", body=body))
-    payload = {**body, "input": "x", "max_tokens": 9}
+    payload = payload or {**body, "input": "x", "max_tokens": 9}
     return About(decision=decision, model="m", created=1, inbound=dialect.read(payload))
 
 
@@ -93,3 +95,30 @@ def test_text_before_it_stays(dialect: ApiDialect) -> None:
     told = dialect.whole(chunk, about(dialect))
     assert b"Well," in told
     assert WORDS.encode() in told
+
+
+def test_why_a_claude_declined_is_told_in_other_dialects() -> None:
+    """Its explanation is the refusal, whole and streamed; the reason stays the filter."""
+    details = {"type": "refusal", "category": "bio", "explanation": WORDS}
+    said = {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    head = {"type": "message", "role": "assistant", "model": "claude", "content": []}
+    events = [
+        {"type": "message_start", "message": {**head, "usage": {}}},
+        {"type": "message_delta", "delta": said, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    data = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
+    chunks = list(AnthropicCodec().decoder().feed(data))
+    answer = AnthropicCodec().decode(json.dumps({**head, **said}).encode())
+    assert isinstance(answer, Chunk)
+    for found in ([answer], chunks):
+        writer = Responses().writer(about(Responses()))
+        for chunk in found:
+            assert isinstance(chunk, Chunk)
+            writer.write(chunk)
+        writer.end()
+        response = writer.snapshot()
+        assert response["output"][0]["content"] == [{"type": "refusal", "refusal": WORDS}]
+        assert response["incomplete_details"] == {"reason": "content_filter"}
+    choice = json.loads(Chat().whole(answer, about(Chat())))["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["refusal"]) == ("content_filter", WORDS)

@@ -181,11 +181,13 @@ MARKED = {"type": "text", "text": "n1", "cache_control": EPHEMERAL}
 IMAGE = {"url": "data:image/png;base64,AAAA", "detail": "high"}
 SPECIAL = {"type": "tool_use", "id": "t1", "name": "forecast", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "n1", "cache_control": EPHEMERAL}
+SPOKEN = [turn("n1"), {"role": "assistant", "audio": {"id": "audio_1"}}, turn("n2")]
 SEARCHED = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
 FILE = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
 CITED = {**FILE, "citations": {"enabled": True}}
 TOOL = {"name": "forecast", "input_schema": SCHEMA}
 FORCED = {"type": "function", "function": {"name": "forecast"}}
+OWN_TOOL = {"type": "function", "name": "forecast", "parameters": SCHEMA}
 CHAT_TOOL = {"type": "function", "function": FUNCTION}
 # What is inside of messages and tools: the dialect, its fields, and what the families do not hear.
 INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
@@ -246,10 +248,20 @@ INSIDE: dict[str, tuple[str, dict[str, Any], dict[str, list[str]]]] = {
             "anthropic": [],
         },
     ),
+    "thoughts between tools": (
+        "messages",
+        {"thinking": {"type": "between_tools"}},
+        {"openai": ["thinking"], "openai-responses": ["thinking"], "anthropic": []},
+    ),
     "an effort that a forced tool leaves no room for": (
         "chat",
         {"tools": [CHAT_TOOL], "tool_choice": FORCED, "reasoning_effort": "low"},
         {"openai": [], "openai-responses": [], "anthropic": ["reasoning_effort"]},
+    ),
+    "a thought that a forced tool leaves no room for": (
+        "responses",
+        {"tools": [OWN_TOOL], "tool_choice": "required", "reasoning": {"effort": "low"}},
+        {"openai": [], "openai-responses": [], "anthropic": ["reasoning.effort"]},
     ),
     "a temperature beside thinking": (
         "chat",
@@ -291,6 +303,10 @@ def test_a_kept_answer_tells_what_was_left_out_as_well(*, stream: bool) -> None:
     ("dialect", "family", "more", "field", "said"),
     [
         ("chat", "anthropic", {"n": 2}, "n", "n is not offered by Anthropic's API"),
+        *(
+            ("chat", family, {"messages": SPOKEN}, "messages", f"audio is not offered by {api}")
+            for family, api in (("anthropic", "Anth"), ("openai-responses", "OpenAI's Resp"))
+        ),
         (
             "messages",
             "openai-responses",

@@ -1,6 +1,7 @@
 """A conversation stays where its prompt is cached as long as that is cheaper, by the real bill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ def prices(fast_input: str, **strong: str) -> dict[str, Any]:
     by_itself = {name: STRONG[name] for name in ("input", "cache_read", "output")}
     fast = {"input": fast_input, "output": "2"}
     return {"strong": by_itself | strong, "fast": fast, "coder": DEAR}
+
+
+@contextmanager
+def caching(ledger: Path | str = "off", fast_input: str = "0.5", **more: Any) -> Iterator[World]:
+    """A gateway over models that keep prompts; ``fast_input`` is the fast one's price."""
+    setup = {"policy": POLICY, "qualities": QUALITIES, "prices": prices(fast_input), **more}
+    with world(ledger=str(ledger), **setup) as w:
+        w.upstream.scripts.update(KEEPS)
+        yield w
 
 
 def marked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -84,13 +94,7 @@ def test_the_cheaper_way_is_taken_and_the_bill_says_so(
     tmp_path: Path, fast_input: str, *, stays: bool
 ) -> None:
     """After a hard turn the next stay with the strong model only where its cache pays for it."""
-    with world(
-        policy=POLICY,
-        qualities=QUALITIES,
-        prices=prices(fast_input),
-        ledger=str(tmp_path / "ledger.db"),
-    ) as w:
-        w.upstream.scripts.update(KEEPS)
+    with caching(tmp_path / "ledger.db", fast_input) as w:
         routed, other = Talk(w, "routed"), Talk(w, "other")
         assert routed.turn({"x-turnout-quality": "1"}) == "acme/strong"
         taken = [routed.turn() for _ in range(4)]
@@ -104,13 +108,8 @@ def test_the_cheaper_way_is_taken_and_the_bill_says_so(
 
 def test_prompt_caches_off_routes_as_if_nothing_were_cached(tmp_path: Path) -> None:
     """The same conversation goes to the model that is cheaper at the full price."""
-    with world(
-        policy={**POLICY, "prompt_caches": False},  # as YAML reads a bare off
-        qualities=QUALITIES,
-        prices=prices("0.5"),
-        ledger=str(tmp_path / "ledger.db"),
-    ) as w:
-        w.upstream.scripts.update(KEEPS)
+    off = {**POLICY, "prompt_caches": False}  # as YAML reads a bare off
+    with caching(tmp_path / "ledger.db", policy=off) as w:
         talk = Talk(w, "off")
         assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
         assert talk.turn() == "acme/fast"
@@ -120,13 +119,7 @@ def test_prompt_caches_off_routes_as_if_nothing_were_cached(tmp_path: Path) -> N
 
 def test_the_decision_shows_what_it_counted_on(tmp_path: Path) -> None:
     """Tokens and prices are in the record, in words, and in what /v1/route says before a call."""
-    with world(
-        policy=POLICY,
-        qualities=QUALITIES,
-        prices=prices("0.5"),
-        ledger=str(tmp_path / "ledger.db"),
-    ) as w:
-        w.upstream.scripts.update(KEEPS)
+    with caching(tmp_path / "ledger.db") as w:
         talk = Talk(w, "shown")
         talk.turn({"x-turnout-quality": "1"})
         foreseen = w.post("/v1/route", talk.body()).json()
@@ -145,8 +138,7 @@ def test_the_decision_shows_what_it_counted_on(tmp_path: Path) -> None:
 
 def test_a_ceiling_counts_the_full_price() -> None:
     """A cache may be gone: what fits only by its discount does not fit."""
-    with world(policy=POLICY, qualities=QUALITIES, prices=prices("0.5"), ledger="off") as w:
-        w.upstream.scripts.update(KEEPS)
+    with caching() as w:
         talk = Talk(w, "ceiling")
         assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
         decision = w.post("/v1/route", talk.body()).json()
@@ -157,14 +149,8 @@ def test_a_ceiling_counts_the_full_price() -> None:
 
 def test_what_anthropic_wrote_is_told_and_read_again(tmp_path: Path) -> None:
     """Marked prompts are written at their price once, and the next turns stay where they are."""
-    with world(
-        policy=POLICY,
-        qualities=QUALITIES,
-        prices=prices("0.5", cache_write="1.25"),
-        speaks={"strong": "anthropic"},
-        ledger=str(tmp_path / "ledger.db"),
-    ) as w:
-        w.upstream.scripts.update(KEEPS)
+    writes = prices("0.5", cache_write="1.25")
+    with caching(tmp_path / "ledger.db", prices=writes, speaks={"strong": "anthropic"}) as w:
         talk = Talk(w, "marked", "/v1/messages")
         assert talk.turn({"x-turnout-quality": "1"}) == "acme/strong"
         first = talk.candidate("strong")
@@ -181,8 +167,8 @@ def test_what_anthropic_wrote_is_told_and_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["f-keeps-cut@3", "f-keeps-nousage"])
 def test_what_was_not_told_is_not_known(fault: str) -> None:
     """A stream that broke off, and one without usage, leave the full price."""
-    with world(policy=POLICY, qualities=QUALITIES, prices=prices("0.5"), ledger="off") as w:
-        w.upstream.scripts.update({**KEEPS, "acme/strong": fault})
+    with caching() as w:
+        w.upstream.scripts["acme/strong"] = fault
         talk = Talk(w, "untold")
         w.post(talk.path, talk.body("strong", stream=True))
         talk.messages += [

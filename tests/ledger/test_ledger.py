@@ -1,6 +1,7 @@
 """Requests told to a ledger are there, once, and add up."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,35 @@ async def test_tools_that_are_paid_by_the_call_make_the_cost_unknown(
             answer = outcome(decision, used)
             await tell(ledger, Told(request=asked(number), decision=decision, outcomes=(answer,)))
         assert [line.cost_pico_usd for line in listed(make_store())] == [None, None]
+        assert verify(make_store()) == []
+
+
+async def test_what_is_beside_text_is_billed_where_it_has_a_price(make_store: MakeStore) -> None:
+    """Searches and sound, which the ledger's own check adds to the tokens; else it is unknown."""
+    priced = {
+        place.id: replace(place, price=replace(place.price, search=7, heard=10**8, spoken=10**8))
+        for place in CATALOG.deployments.values()
+        if place.price is not None
+    }
+    # 100 tokens at $10 and 10 at $30 a million; sound at $100.
+    text = 1_000_000_000 + 300_000_000
+    uses = [
+        (Usage(input=100, output=10, searches=3), text + 21),
+        (Usage(input=100, output=10, heard=40, spoken=5), text + 3_600_000_000 + 350_000_000),
+    ]
+    with Ledger(make_store(), catalog=Catalog(deployments=priced)) as ledger:
+        for number, (used, _) in enumerate(uses):
+            decision = decided(asked(number))
+            answer = outcome(decision, used)
+            await tell(ledger, Told(request=asked(number), decision=decision, outcomes=(answer,)))
+        costs = [line.cost_pico_usd for line in listed(make_store())]
+        assert sorted(map(str, costs)) == sorted(str(cost) for _, cost in uses)
+        assert verify(make_store()) == []
+    with Ledger(make_store(), catalog=CATALOG) as ledger:
+        decision = decided(asked(9))
+        answer = outcome(decision, Usage(input=100, searches=1))
+        await tell(ledger, Told(request=asked(9), decision=decision, outcomes=(answer,)))
+        assert listed(make_store())[0].cost_pico_usd is None
         assert verify(make_store()) == []
 
 

@@ -155,6 +155,8 @@ def test_what_few_requests_have_is_in_the_record(
         hosted=hosted,
         paid_by_call=paid,
         kind=kind,
+        searches=None if paid else 0,
+        speaks=lasting,
     )
     decision = structs.replace(decided(asked(1)), features=features)
     assert unpack(pack(asked(1), decision))[1] == decision

@@ -52,6 +52,50 @@ ANTHROPIC: list[tuple[str, dict[str, Any], Usage]] = [
         },
         Usage(input=2048, cache_read=1800, cache_write=248, output=503, lasting=True),
     ),
+    (
+        "docs.anthropic.com/en/docs/build-with-claude/extended-thinking: thinking is counted",
+        {
+            "input_tokens": 9,
+            "output_tokens": 503,
+            "output_tokens_details": {"thinking_tokens": 400},
+        },
+        Usage(input=9, output=103, reasoning=400),
+    ),
+    (
+        "docs.anthropic.com/en/docs/agents-and-tools/tool-use/web-search-tool",
+        {
+            "input_tokens": 105,
+            "output_tokens": 6039,
+            "cache_read_input_tokens": 7123,
+            "cache_creation_input_tokens": 7345,
+            "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 3},
+        },
+        Usage(input=105, cache_read=7123, cache_write=7345, output=6039, searches=1),
+    ),
+    (
+        "platform.claude.com/docs/en/build-with-claude/compaction: a summary is not in the counts",
+        {
+            "input_tokens": 23_000,
+            "output_tokens": 1000,
+            "iterations": [
+                {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500},
+                {"type": "message", "input_tokens": 23_000, "output_tokens": 1000},
+            ],
+        },
+        Usage(input=203_000, output=4500),
+    ),
+    (
+        "platform.claude.com/docs (server-side fallback): what another model did has its price",
+        {
+            "input_tokens": 20,
+            "output_tokens": 10,
+            "iterations": [
+                {"type": "message", "input_tokens": 20, "output_tokens": 1},
+                {"type": "fallback_message", "model": "b", "input_tokens": 20, "output_tokens": 9},
+            ],
+        },
+        Usage(input=20, output=10, unpriced=True),
+    ),
 ]
 
 
@@ -75,6 +119,9 @@ def test_anthropic(source: str, payload: dict[str, Any], usage: Usage) -> None:
         {"input_tokens": 9},
         {"input_tokens": 9, "output_tokens": 10**12},
         {"input_tokens": 9, "output_tokens": 1, "cache_creation_input_tokens": -5},
+        {"input_tokens": 9, "output_tokens": 1, "output_tokens_details": {"thinking_tokens": 2}},
+        {"input_tokens": 9, "output_tokens": 1, "iterations": [{"type": "compaction"}]},
+        {"input_tokens": 9, "output_tokens": 1, "server_tool_use": {"web_search_requests": -1}},
     ],
 )
 def test_what_anthropic_cannot_mean_is_missing(payload: object) -> None:

@@ -33,6 +33,39 @@ def passed(native: dict[str, Any], there: str = "gpt-4.1", **more: Any) -> dict[
     return sent(dict(inbound.body), there, **asked)
 
 
+def test_messages_of_one_answer_are_paragraphs() -> None:
+    """A model may say what it is about to do before it says the rest; whole and streamed alike."""
+    parts = ("Let me see.", "It is 4.")
+    output = [
+        {
+            "type": "message",
+            "id": f"m{index}",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": text}],
+        }
+        for index, text in enumerate(parts)
+    ]
+    response = {"id": "r", "status": "completed", "output": output}
+    whole = ResponsesCodec().decode(json.dumps(response).encode())
+    assert isinstance(whole, Chunk)
+    events: list[dict[str, Any]] = []
+    for index, text in enumerate(parts):
+        item = {**output[index], "content": []}
+        events.append({"type": "response.output_item.added", "output_index": index, "item": item})
+        events += [
+            {"type": "response.output_text.delta", "output_index": index, "delta": piece}
+            for piece in (text[:3], text[3:])
+        ]
+        events.append(
+            {"type": "response.output_item.done", "output_index": index, "item": output[index]}
+        )
+    events.append({"type": "response.completed", "response": response})
+    data = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
+    for found in ([whole], list(ResponsesCodec().decoder().feed(data))):
+        deltas = [d for chunk in found if isinstance(chunk, Chunk) for d in chunk.deltas]
+        assert "".join(delta.text for delta in deltas) == "Let me see.\n\nIt is 4."
+
+
 def test_a_chat_body_in_its_words() -> None:
     """The cap, the format, tools and their choice stand elsewhere; unknown fields pass."""
     schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA, "strict": True}}

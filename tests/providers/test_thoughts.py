@@ -124,8 +124,8 @@ def whole() -> dict[str, Any]:
     payload = {"type": "message", "content": ANSWER, "stop_reason": "end_turn"}
     chunk = AnthropicCodec(mark=MARK).decode(json.dumps(payload).encode())
     assert isinstance(chunk, Chunk)
-    (delta,) = chunk.deltas
-    return kept(delta.text, delta.reasoning, delta.signature)
+    texts = [(d.text, d.reasoning, d.signature) for d in chunk.deltas]
+    return kept(*map("".join, zip(*texts, strict=True)))
 
 
 def streamed() -> dict[str, Any]:

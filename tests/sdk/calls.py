@@ -258,6 +258,17 @@ def anthropic_chat(root):
     return {"text": answer.content[0].text, "model": answer.model, "stop": answer.stop_reason}
 
 
+def anthropic_request_id(root):
+    import anthropic
+
+    client = _anthropic(root)
+    answer = client.messages.create(model="auto", max_tokens=200, messages=MESSAGES)
+    try:
+        client.messages.create(model="nonsense", max_tokens=5, messages=MESSAGES)
+    except anthropic.NotFoundError as error:
+        return {"ids": [answer._request_id[:2], error.request_id[:2]]}
+
+
 def anthropic_stream(root):
     client = _anthropic(root)
     with client.messages.stream(model="auto", max_tokens=200, messages=MESSAGES) as stream:
@@ -325,6 +336,56 @@ def anthropic_loop(root):
         final = stream.get_final_message()
     assert (len(seen), final.content[0].text) == (2, whole.content[0].text)
     return {"text": final.content[0].text, **seen[0]}
+
+
+def anthropic_session(root):
+    """Two families think and call tools in turns, in one conversation, whole and streamed."""
+    client, kinds = _anthropic(root), set()
+    asked = {"max_tokens": 4000, "tools": [{"name": "forecast", "input_schema": SCHEMA}]}
+    asked["thinking"] = {"type": "enabled", "budget_tokens": 2000}
+    for stream in (False, True):
+        history = list(MESSAGES)
+        for name in ("thinks", "other", "thinks", "other"):
+            for _ in ("a call", "its answer"):
+                if stream:
+                    with client.messages.stream(model=name, messages=history, **asked) as events:
+                        said = events.get_final_message()
+                else:
+                    said = client.messages.create(model=name, messages=history, **asked)
+                kinds.add(tuple(block.type for block in said.content))
+                uses = [block.id for block in said.content if block.type == "tool_use"]
+                results = [
+                    {"type": "tool_result", "tool_use_id": use, "content": "sunny"} for use in uses
+                ]
+                history.append({"role": "assistant", "content": said.content})
+                history.append({"role": "user", "content": results or PROMPT})
+    return {"kinds": sorted(map(list, kinds))}
+
+
+def openai_session(root):
+    """The same, each answer named by the one that follows it."""
+    client, kinds = _openai(root), set()
+    asked = {"reasoning": {"effort": "low"}}
+    asked["tools"] = [{"type": "function", "name": "forecast", "parameters": SCHEMA}]
+    for stream in (False, True):
+        said, told = None, PROMPT
+        for name in ("thinks", "other", "thinks", "other"):
+            for _ in ("a call", "its answer"):
+                asked |= {"model": name, "previous_response_id": said and said.id, "input": told}
+                if stream:
+                    with client.responses.stream(**asked) as events:
+                        for _ in events:
+                            pass
+                        said = events.get_final_response()
+                else:
+                    said = client.responses.create(**asked)
+                kinds.add(tuple(item.type for item in said.output))
+                told = [
+                    {"type": "function_call_output", "call_id": item.call_id, "output": "sunny"}
+                    for item in said.output
+                    if item.type == "function_call"
+                ] or PROMPT
+    return {"kinds": sorted(map(list, kinds))}
 
 
 def anthropic_count(root):

@@ -94,6 +94,22 @@ def langchain_output(root):
     return _langchain(root).with_structured_output(_weather()).invoke(PROMPT).model_dump()
 
 
+def langchain_thoughts(root):
+    """A streamed thought is one item, proven, before its call, and goes back with its result."""
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    own = {"output_version": "responses/v1", "include": ["reasoning.encrypted_content"]}
+    llm = _langchain(root, "thinks", use_responses_api=True, reasoning={"effort": "low"}, **own)
+    llm, said = llm.bind_tools(TOOLS), None
+    for chunk in llm.stream(PROMPT):
+        said = chunk if said is None else said + chunk
+    kinds = [part["type"] for part in said.content]
+    proven = bool(said.content[0].get("encrypted_content"))
+    result = ToolMessage("sunny", tool_call_id=said.tool_calls[0]["id"])
+    again = llm.invoke([HumanMessage(PROMPT), said, result])
+    return {"kinds": kinds, "proven": proven, "text": bool(again.text)}
+
+
 def langchain_overflow(root):
     llms = [_langchain(root, "small", use_responses_api=own) for own in (False, True)]
     return {"raised": [raised(lambda m=llm: m.invoke(TOO_LONG)) for llm in llms]}

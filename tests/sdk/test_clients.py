@@ -58,12 +58,15 @@ CALLS: dict[str, dict[str, Any]] = {
     "anthropic_held": {"text": SLOW},
     "anthropic_repeated": {"text": TEXT, "same": True},
     "anthropic_chat": {"text": TEXT, "model": "acme/coder", "stop": "end_turn"},
+    "anthropic_request_id": {"ids": ["r_", "r_"]},
     "anthropic_stream": {"text": TEXT, "stop": "end_turn"},
     "anthropic_async": SAID,
     "anthropic_tools": CALL,
     "anthropic_parallel": BOTH,
     "anthropic_loop": {"text": TEXT, **ARGUMENTS},
     "anthropic_models": {"auto": True, "type": "model", "name": "auto", "year": 1970},
+    "anthropic_session": {"kinds": [["thinking", "text"], ["thinking", "tool_use"]]},
+    "openai_session": {"kinds": [["reasoning", "function_call"], ["reasoning", "message"]]},
     "anthropic_count": {"counted": True},
     "anthropic_error": {"type": "not_found_error", "status": 404},
     "anthropic_break": {"told": True},
@@ -95,6 +98,11 @@ CALLS2: dict[str, dict[str, Any]] = {
     "langchain_tools": CALL,
     "langchain_parallel": BOTH,
     "langchain_output": ARGUMENTS,
+    "langchain_thoughts": {
+        "kinds": ["reasoning", "function_call"],
+        "proven": True,
+        "text": True,
+    },
     "langchain_overflow": {"raised": ["OpenAIContextOverflowError"] * 2},
     "instructor_tools": ARGUMENTS,
     "instructor_schema": ARGUMENTS,
@@ -128,8 +136,12 @@ def gateway(family: str) -> Iterator[Served]:
     models = {"fast": "acme/fast", "strong": "f-reset@4", "coder": "acme/coder"}
     with FaultyUpstream() as upstream:
         models.update(parallel="f-parallel", slow="f-slow0.6s", small="acme/small")
+        models.update(thinks="f-reason", other="f-reason")
         settings = config(upstream, family, models)
         settings["models"]["small"]["context_window"] = 2000
+        far = "openai" if family == "anthropic" else "anthropic"
+        settings["providers"]["far"] = {**settings["providers"]["acme"], "family": far}
+        settings["models"]["other"]["provider"] = "far"
         with serving(settings) as served:
             yield served
 

@@ -16,6 +16,7 @@ from turnout.training.calibration import calibrate
 from turnout.training.figures import figures
 from turnout.training.fitting import INJECTION, _heads
 from turnout.training.folds import by_source, weights
+from turnout.training.intents import training_rows
 from turnout.training.leftovers import leftovers
 from turnout.training.licences import permissive
 from turnout.training.pasted import pasted
@@ -148,7 +149,7 @@ def test_a_conversation_tells_its_task() -> None:
 
 
 def test_turns_that_may_come_next_are_rows(tmp_path: Path) -> None:
-    """Each has the conversation before it; the task is told once, a switch tells its own."""
+    """Each has the conversation before it; they teach what follows, and no labels."""
     path = tmp_path / "rows.jsonl"
     begun = [{"role": "user", "content": "sort"}, {"role": "assistant", "content": "sorted(x)"}]
     told = [{"text": "yes", "kind": "affirm"}, {"text": "hi", "kind": "switch", "intent": "chat"}]
@@ -158,6 +159,8 @@ def test_turns_that_may_come_next_are_rows(tmp_path: Path) -> None:
     assert (follow.turns, follow.intent, follow.kind) == (("sort", "yes"), "code", "affirm")
     assert (switch.turns, switch.intent, switch.kind) == (("sort", "hi"), "chat", "switch")
     assert [r.text for r in tasks([*rows, follow])] == ["sort", "sort\nsorted(x)", "hi"]
+    alone = _row("sort it", intent="code", source="own/c")
+    assert training_rows([*rows, alone]) == [alone]
     for wrong, says in (
         ("yes", "next is no list of objects"),
         ([{"kind": "affirm"}], r"next\[0\].text is missing"),

@@ -1,23 +1,25 @@
 """The price book: the configuration's own prices, then the preset's, then genai-prices.
 
-Invariant: a price is found with its source and date, or it is a ConfigError; never zero by
-default. This module does not know the time: a price that depends on it is taken at its dearest.
+Invariant: a price is found with its source and date, or there is a ConfigError; it is never zero by
+default. This module does not know the time: of a price that depends on it, the highest counts.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from turnout.catalog.price import Price, Rates
 from turnout.config import PriceSection
-from turnout.core import ConfigError, pico_per_token
+from turnout.core import ConfigError, pico_from_usd, pico_per_token
 
 CATALOGUE = "genai-prices"
 FREE = Rates(input=0, output=0, cache_read=0, cache_write=0)
 
 
 def price_from(section: PriceSection) -> Price:
-    """The price written in a configuration or a preset."""
+    """The price written in a configuration or a preset; sound is free where all else is."""
+    free = 0 if section.input == section.output == 0 else None
     return Price(
         rates=Rates(
             input=pico_per_token(section.input),
@@ -28,12 +30,25 @@ def price_from(section: PriceSection) -> Price:
         source=section.source,
         date=section.date,
         assumed=section.assumed,
+        search=_search(section.searches),
+        heard=free if section.audio_input is None else pico_per_token(section.audio_input),
+        spoken=free if section.audio_output is None else pico_per_token(section.audio_output),
     )
+
+
+def beside_text_as_in(listed: Price, price: Price) -> Price:
+    """The price, with what ``listed`` has for searches and sound where it does not say it."""
+    missing = {
+        name: getattr(listed, name)
+        for name in ("search", "heard", "spoken")
+        if getattr(price, name) is None
+    }
+    return replace(price, **missing)
 
 
 def free_price(reason: str) -> Price:
     """The price of a model that costs nothing to call, and why."""
-    return Price(rates=FREE, source=reason, date="always")
+    return Price(rates=FREE, source=reason, date="always", search=0, heard=0, spoken=0)
 
 
 def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price | None:
@@ -54,7 +69,7 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
 
 
 def catalogue_window(model: str, catalogue: str | None, base_url: str) -> int | None:
-    """The context window in genai-prices of ``model`` at this provider, where it has one."""
+    """The context window in genai-prices of ``model`` at this provider; None if it has none."""
     info = _entry(model, catalogue, base_url)
     return None if info is None else info.context_window
 
@@ -71,11 +86,15 @@ def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
 
 
 def unpriced(model: str, provider: str) -> ConfigError:
-    """The error for a model whose price nobody knows."""
+    """The error for a model whose price is unknown."""
     return ConfigError(
         f"{model!r} at {provider!r} has no known price; in models, give it "
         "'price: {input: USD_PER_MTOK, output: USD_PER_MTOK}' or 'price: unknown'"
     )
+
+
+def _search(usd_per_thousand: Decimal | None) -> int | None:
+    return None if usd_per_thousand is None else pico_from_usd(usd_per_thousand / 1000)
 
 
 def _optional(usd_per_mtok: Decimal | None) -> int | None:
@@ -89,6 +108,9 @@ def _price_of(offer: Any) -> Price:
         tiers=tuple((start, _rates_above(offer, start)) for start in starts),
         source=f"{CATALOGUE} {_catalogue_version()}",
         date=_catalogue_version(),
+        search=_search(_base(getattr(offer, "web_searches_kcount", None))),
+        heard=_optional(_dearest(getattr(offer, "input_audio_mtok", None))),
+        spoken=_optional(_dearest(getattr(offer, "output_audio_mtok", None))),
     )
 
 
@@ -114,6 +136,11 @@ def _tiers(value: Any) -> list[Any]:
 def _base(value: Any) -> Decimal | None:
     base: Decimal | None = getattr(value, "base", value)
     return base
+
+
+def _dearest(value: Any) -> Decimal | None:
+    base = _base(value)
+    return None if base is None else max([base, *(tier.price for tier in _tiers(value))])
 
 
 def _at(value: Any, start: int) -> Decimal | None:

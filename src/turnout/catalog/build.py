@@ -1,6 +1,7 @@
 """From a configuration to a catalogue: providers, models and prices resolved once.
 
-Raises ConfigError where a provider has no address, a model no price, or its API no embeddings.
+Raises ConfigError for a provider without an address, a model without a price, or an API without
+embeddings.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from turnout.catalog.book import (
     CATALOGUE,
+    beside_text_as_in,
     catalogue_price,
     catalogue_window,
     free_price,
@@ -37,7 +39,7 @@ _NO_WINDOW = 10**9
 def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     """Every configured model as a deployment, keyed by its name in the configuration.
 
-    Where a model has several, the first has its name and the others ``name#2``, ``name#3``, ….
+    The first deployment of a model has the model's name, others have ``name#2``, ``name#3``, ….
     Raises ConfigError for a model whose provider or price is not known.
     """
     providers: dict[str, tuple[Provider, Mapping[str, Any]]] = {}
@@ -68,7 +70,7 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
 def _places(
     name: str, section: ModelSection
 ) -> Iterator[tuple[str, DeploymentSection, ModelSection, Path]]:
-    """Each deployment's id, what is said of it, the model as it is called there, and its path."""
+    """Each deployment's id, its section, the model as configured there, and the setting's path."""
     for number, place in enumerate(section.deployments or (DeploymentSection(),), start=1):
         said = place.model_dump(include={"provider", "model", "price"}, exclude_none=True)
         own = {key: getattr(place, key) for key in said}
@@ -78,13 +80,13 @@ def _places(
 
 
 def _at(section: ProviderSection | None, place: DeploymentSection) -> ProviderSection | None:
-    """The provider as this deployment calls it: with its own key and address where it has any."""
+    """The provider as this deployment calls it, with its own key and address if it has any."""
     own = {key: value for key in ("api_key", "base_url") if (value := getattr(place, key))}
     return (section or ProviderSection()).model_copy(update=own) if own else section
 
 
 def _named(config: Config, provider: str, at: ModelSection, path: Path) -> Path:
-    """The path of the provider's section, else of who names it."""
+    """The path of the provider's section, else of the setting that names it."""
     if provider in config.providers:
         return "providers", provider
     return (*path, "provider") if at.provider else ("provider",)
@@ -129,8 +131,8 @@ def _deployment(
     known = dict(model_facts(facts["preset"], model))
     price = _price(model, section, provider, facts, known)
     if price is not None and price.source.startswith(CATALOGUE):
-        # Windows grow: what the list has smaller than usual may be outdated, and who is asked for
-        # more than it reads says so.
+        # Windows grow: a listed one below the usual size may be outdated, and a provider that is
+        # sent more than its model reads will say so.
         window = catalogue_window(model, facts.get("catalogue"), provider.base_url) or 0
         known.setdefault("context_window", max(window, USUAL_WINDOW))
     return Deployment(id=name, card=_card(model, section, known), provider=provider, price=price)
@@ -148,7 +150,7 @@ def _card(model: str, section: ModelSection, known: Mapping[str, Any]) -> ModelC
     }
     chosen: dict[str, Any] = {k: v if v is not None else known.get(k) for k, v in own.items()}
     if section.kind == "embedding":
-        # The window is each input's; a request has many, and the provider checks them.
+        # The window is for one input; a request may have many, each of which the provider checks.
         chosen.update(kind="embedding", context_window=_NO_WINDOW)
     chosen["token_factor"] = None if section.tokenizer else known.get("token_factor")
     if chosen["modalities"] is not None:
@@ -165,13 +167,15 @@ def _price(
 ) -> Price | None:
     if section.price == "unknown":
         return None
-    if section.price is not None:
-        return price_from(section.price)
-    if "free" in facts:
+    if section.price is None and "free" in facts:
         return free_price(facts["free"])
-    if "price" in known:
-        return price_from(PriceSection.model_validate(known["price"]))
-    found = catalogue_price(model, facts.get("catalogue"), provider.base_url)
-    if found is None:
+    said = section.price or known.get("price")
+    own = None if said is None else price_from(PriceSection.model_validate(said))
+    if own is not None and provider.family != "anthropic":
+        return own  # without the list, which takes a while to load
+    listed = catalogue_price(model, facts.get("catalogue"), provider.base_url)
+    if own is not None:
+        return beside_text_as_in(listed, own) if listed else own
+    if listed is None:
         raise unpriced(model, provider.name)
-    return found
+    return listed

@@ -1,4 +1,4 @@
-"""What a provider keeps of prompts and bills for it, as its documents say.
+"""What a provider caches of prompts, and how it bills that, by its documentation.
 
 Sources: developers.openai.com/api/docs/guides/prompt-caching (a prompt of 1,024 tokens and more is
 kept unasked, in steps of 128, for five to ten minutes after its last use; models that have a price
@@ -12,14 +12,14 @@ from turnout.catalog.catalog import Deployment
 from turnout.catalog.price import Price
 from turnout.core.hosts import is_openai
 
-# No provider keeps a shorter prompt.
+# No provider caches a shorter prompt.
 LEAST_TOKENS = 1024
 LIFE_S, LASTING_S = 300.0, 3600.0
 _STEP = 128
 
 
 def is_discounted(price: Price | None, prompt: int) -> bool:
-    """Whether a prompt of so many tokens costs less where it is read from the cache."""
+    """Whether a prompt of so many tokens costs less if it is read from the cache."""
     if price is None or prompt < LEAST_TOKENS:
         return False
     rates = price.rates_for(prompt)
@@ -27,12 +27,12 @@ def is_discounted(price: Price | None, prompt: int) -> bool:
 
 
 def reads_marked(deployment: Deployment) -> bool:
-    """Whether only requests that mark their prompt read anything."""
+    """Whether only requests that mark their prompt read from the cache."""
     return deployment.provider.family == "anthropic"
 
 
 def kept_unasked(deployment: Deployment, prompt: int) -> int:
-    """The tokens of a prompt that are kept without a mark or a bill, and told only when read."""
+    """The tokens of a prompt that are cached without a mark or a bill, and reported when read."""
     price = deployment.price
     if reads_marked(deployment) or price is None or prompt < LEAST_TOKENS:
         return 0
@@ -40,7 +40,7 @@ def kept_unasked(deployment: Deployment, prompt: int) -> int:
 
 
 def bills_writing(deployment: Deployment, price: Price, prompt: int, *, marked: bool) -> bool:
-    """Whether what is not read of a prompt is written, at a price of its own."""
+    """Whether the tokens that are not read are written, at a price of their own."""
     if prompt < LEAST_TOKENS or price.rates_for(prompt).cache_write is None:
         return False
     return marked or is_openai(deployment.provider.base_url)

@@ -1,7 +1,7 @@
 """What can be called: models, deployments and providers, as frozen data.
 
 Invariant: a catalog never changes; a new one replaces it.
-This module does not know how a provider is spoken to, nor whether it is up.
+This module does not know how providers are called, nor whether they are up.
 """
 
 import hashlib
@@ -23,10 +23,11 @@ USUAL_WINDOW = 128_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Who is called: base URL, wire family and key (None when the key is not set).
+    """A provider: base URL, API family and key (None when the key is not set).
 
-    ``json_schema`` says that answers can be held to a JSON schema there. ``drains`` says that an
-    answer is billed to its end though its caller left: then it is read on, for ``drain_s`` seconds.
+    ``json_schema`` says that answers can be restricted to a JSON schema. ``drains`` says that an
+    answer is billed to its end even if its caller leaves; it is then read on for ``drain_s``
+    seconds.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Provider:
 
     @property
     def has_key(self) -> bool:
-        """Whether it can be called: its key is set, or it needs none."""
+        """Whether it can be called, since its key is set, or it needs none."""
         return self.api_key is not None or self.api_key_env is None
 
 
@@ -49,9 +50,9 @@ class Provider:
 class ModelCard:
     """Timeless facts about a model.
 
-    Sizes are tokens; ``max_output`` is None where only the window limits an answer. ``tokenizer``
-    counts its prompts and ``token_factor`` corrects the count where the model's own tokenizer is
-    not public. ``quality`` is a prior in [0, 1]; ``kind`` says whether it answers or gives vectors.
+    Sizes are in tokens; ``max_output`` is None if only the window limits an answer. ``tokenizer``
+    counts its prompts, and ``token_factor`` corrects the count if the model's own tokenizer is not
+    public. ``quality`` is a prior in [0, 1]; ``kind`` says whether it answers or makes embeddings.
     """
 
     id: str
@@ -76,17 +77,17 @@ class ModelCard:
 
 
 def usual_cap(card: ModelCard) -> int:
-    """The cap that Anthropic's API, which wants one, is told where a caller gives none."""
+    """The ``max_tokens`` for Anthropic's API, which requires one, if the caller gives none."""
     return card.max_output or longest_answer(card.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model at a provider: a thing one can call. ``price`` is None when declared unknown.
+    """A model at a provider, which can be called. ``price`` is None if it is declared unknown.
 
-    ``group`` is the configured model that it is one of several deployments of, else None;
-    ``weight`` is its share there. Deployments of one ``quota`` are limited together; None stands
-    for the same model at the same provider.
+    ``group`` is the configured model of which this is one of several deployments, else None;
+    ``weight`` is its share of that model's load. Deployments with one ``quota`` share a rate limit;
+    without a quota, those of one model at one provider do.
     """
 
     id: str
@@ -104,29 +105,29 @@ class Deployment:
 
     @property
     def configured(self) -> str:
-        """The name of the configured model that it is, alone or as one of several places."""
+        """The name of the configured model that this is the, or one, deployment of."""
         return self.group or self.id
 
     @property
     def names(self) -> set[str]:
-        """What it may be called by: its own id, the configured name, the model's id."""
+        """All its names: its own id, the configured name, the model's id."""
         return {self.id, self.configured, self.model}
 
     @property
     def fingerprint(self) -> str:
-        """What it goes by in other processes: another one where name, address or key differ."""
+        """A hash by which other processes know it; it changes with name, address and key."""
         at = self.provider
         said = (self.id, self.model, at.base_url, at.family, at.api_key or "")
         return hashlib.sha256("\n".join(said).encode()).hexdigest()[:24]
 
     @property
     def runs_hosted(self) -> bool:
-        """Whether tools that run at OpenAI can be asked for there."""
+        """Whether OpenAI's hosted tools can be used there."""
         return self.provider.family == "openai-responses"
 
     @property
     def usual_cap(self) -> int | None:
-        """The cap on an answer that its provider is told where a caller gives none, if it is."""
+        """The ``max_tokens`` its provider is sent if the caller gives none; None for no cap."""
         return usual_cap(self.card) if self.provider.family == "anthropic" else None
 
     def lacks(self, features: Features) -> str | None:
@@ -135,10 +136,31 @@ class Deployment:
             return f"does not run {', '.join(features.hosted)}"
         return self.card.lacks(features)
 
-    def billing(self, *, lasting: bool) -> Price | None:
-        """The price of a call; ``lasting``, if it may write to a cache that lasts an hour.
+    def may_search(self, features: Features) -> bool:
+        """Whether tools of the request search there, and are billed by the search."""
+        return features.searches != 0 and self.provider.family == "anthropic"
 
-        Only Anthropic's API has such a cache, for which ``Price.billing`` has a price.
+    def price_for(self, features: Features) -> Price | None:
+        """The price of a call for a request of these features, with what it may cost beside text.
+
+        None where nobody knows it.
+        """
+        price = None if features.paid_by_call else self.price
+        hears = "audio" in features.modalities
+        if price is not None and (hears or features.speaks):
+            price = price.with_sound(heard=hears, spoken=features.speaks)
+        if price is not None and self.may_search(features):
+            price = price.with_searches(features.searches)
+        return price
+
+    def lasts(self, features: Features) -> bool:
+        """Whether what the request writes to a cache there may last an hour."""
+        return features.lasting and self.provider.family == "anthropic"
+
+    def billing(self, *, lasting: bool) -> Price | None:
+        """The price of a call, which is ``lasting`` if it may write to a cache that lasts an hour.
+
+        Only Anthropic's API has such a cache.
         """
         may_last = lasting and self.provider.family == "anthropic"
         return self.price.billing(lasting=may_last) if self.price else None
@@ -148,16 +170,16 @@ class Deployment:
 class Catalog:
     """All deployments by id, in the order of the configuration.
 
-    Where these are ``only`` those of one kind, ``others`` are the rest.
+    In a catalog that has ``only`` one kind of models, ``others`` has the rest.
     """
 
-    # Without slots, so that what every receipt asks for can be kept.
+    # No slots, so that a cached property can be stored.
 
     deployments: Mapping[str, Deployment]
     others: Mapping[str, Deployment] = field(default_factory=dict)
 
     def configured(self, name: str) -> Deployment:
-        """The deployment of the configured model ``name``, the first where it has several."""
+        """The deployment of the configured model ``name``; the first if it has several."""
         mine = (d for d in self.deployments.values() if name in (d.id, d.group))
         return next(mine)
 
@@ -174,7 +196,7 @@ class Catalog:
         return found
 
     def find(self, name: str) -> Deployment | None:
-        """The deployment with this id, or serving this model, compared without case."""
+        """The deployment with this id, else the first with this model's id; ignores case."""
         exact = self.deployments.get(name)
         if exact is not None:
             return exact
@@ -196,12 +218,12 @@ class Catalog:
 
     @property
     def names(self) -> list[str]:
-        """What models are called here, then by their providers; each once."""
+        """All names of models, configured ones first, then the providers' ids; each once."""
         models = (deployment.model for deployment in self.deployments.values())
         return list(dict.fromkeys([*self.deployments, *models]))
 
     def strongest(self) -> Deployment:
-        """The deployment with the best quality prior; without priors, the dearest."""
+        """The deployment with the best quality prior; without priors, the most expensive one."""
         return self._strongest
 
     @cached_property
@@ -213,7 +235,7 @@ class Catalog:
         return sorted(self.deployments.values(), key=_strength, reverse=True)
 
     def cheapest(self) -> Deployment:
-        """The deployment with the lowest price; an unknown price counts as the dearest."""
+        """The deployment with the lowest price; an unknown one counts as higher than any."""
         return min(self.deployments.values(), key=lambda d: _blend(d, unknown=float("inf")))
 
 
@@ -222,7 +244,7 @@ def _strength(deployment: Deployment) -> tuple[float, float]:
 
 
 def _blend(deployment: Deployment, *, unknown: float) -> float:
-    """Price of a call with three prompt tokens to each answer token."""
+    """The price of three input tokens and one output token."""
     if deployment.price is None:
         return unknown
     return float(3 * deployment.price.rates.input + deployment.price.rates.output)

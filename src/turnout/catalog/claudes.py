@@ -1,4 +1,4 @@
-"""The version in a Claude's name, by which it is known what the model understands.
+"""The version in the name of a Claude model, which tells what the model can do.
 
 Source of the lengths: platform.claude.com/docs/en/about-claude/models/overview, the least of each.
 This module does not know requests.
@@ -15,12 +15,12 @@ _SHORTEST = 4_096
 
 @lru_cache(maxsize=256)
 def version(model: str) -> tuple[int, int]:
-    """Like (4, 6); (0, 0) for a name that holds none, as of another maker's model."""
+    """The version, such as (4, 6); (0, 0) for a name without one."""
     found = _VERSION.search(model.lower())
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
 def longest_answer(model: str) -> int:
-    """Tokens of an answer that every model of this version may write."""
+    """The longest answer, in tokens, that every model of this version can write."""
     known = version(model)
     return next((tokens for since, tokens in _LONGEST if known >= since), _SHORTEST)

@@ -1,6 +1,6 @@
 """Providers and models known by name, from dated data in the package.
 
-Does not know the user's configuration.
+This module does not know the user's configuration.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-# Tokenizer family by a part of the model's id; the first that fits wins. Claude's tokenizer is not
-# public: o200k_base undercounts it, and the factor keeps the count on the safe side.
+# Tokenizer by a part of the model's id; the first that matches counts. Claude's tokenizer is not
+# public: o200k_base undercounts, and the factor corrects that on the safe side.
 _FAMILIES: tuple[tuple[str, str, float], ...] = (
     ("deepseek", "deepseek_v3", 1.0),
     ("qwen", "qwen3", 1.0),
@@ -25,9 +25,9 @@ _FAMILIES: tuple[tuple[str, str, float], ...] = (
     ("mixtral", "mistral_v1", 1.0),
     ("gemini", "o200k_base", 1.1),
 )
-# What models take beside text by a part of their ids, the first that fits; a preset or a
-# configuration that says more of a model wins. Who takes none of it in spite of its name says so
-# itself, and the next model is asked.
+# What models take beside text, by a part of their ids; the first that matches counts, unless a
+# preset or the configuration says more about the model. If a model refuses what its name promises,
+# its provider says so, and the next one is called.
 _SENSES: tuple[tuple[str, list[str]], ...] = (
     (r"claude-(?:2|instant)|o1-(?:mini|preview)|o3-mini|gpt-oss|realtime|tts|transcribe", []),
     (r"gpt-4o(?:-mini)?-audio|gpt-audio", ["audio"]),
@@ -45,7 +45,7 @@ def presets() -> Mapping[str, Any]:
 
 
 def canonical_model(preset: str, model: str) -> str:
-    """The preset's own spelling of a model id; the id itself where the preset does not know it."""
+    """The preset's own spelling of a model id; the id as given if the preset lacks the model."""
     folded = model.casefold()
     for known, facts in presets().get(preset, {}).get("models", {}).items():
         spellings = [known, *facts.get("aliases", ())]
@@ -55,7 +55,7 @@ def canonical_model(preset: str, model: str) -> str:
 
 
 def model_facts(preset: str, model: str) -> Mapping[str, Any]:
-    """What the preset knows about a model, with the tokenizer and the senses of its family."""
+    """The preset's facts about a model, with the tokenizer and the modalities of its family."""
     known = presets().get(preset, {}).get("models", {}).get(model, {})
     return {**_family(model), **known}
 

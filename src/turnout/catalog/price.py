@@ -9,14 +9,14 @@ from functools import lru_cache
 
 from turnout.core import Usage
 
-# What an hour in Anthropic's cache costs, in fresh tokens; nobody else has two kinds of writing.
+# The price of writing to Anthropic's one-hour cache, in fresh input tokens.
 # Source: platform.claude.com/docs/en/build-with-claude/prompt-caching.
 _HOUR_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Pico-dollars a token; a cache class without a rate is billed as plain input."""
+    """Pico-dollars per token; cache reads and writes without a rate cost as much as input."""
 
     input: int
     output: int
@@ -28,7 +28,7 @@ class Rates:
         return self.of(usage.input, usage.cache_read, usage.cache_write, usage.total_output)
 
     def of(self, fresh: int, cache_read: int, cache_write: int, output: int) -> int:
-        """Pico-dollars for so many tokens: of the prompt fresh, read and written, and answered."""
+        """Pico-dollars for so many tokens: fresh input, cache reads, cache writes and output."""
         amount = fresh * self.input + output * self.output
         if cache_read:
             amount += cache_read * (self.input if self.cache_read is None else self.cache_read)
@@ -36,8 +36,12 @@ class Rates:
             amount += cache_write * (self.input if self.cache_write is None else self.cache_write)
         return amount
 
+    def at_least(self, fresh: int, output: int) -> "Rates":
+        """The rates, none lower than these."""
+        return replace(self, input=max(self.input, fresh), output=max(self.output, output))
+
     def lasting(self) -> "Rates":
-        """The rates where what is written to the cache lasts an hour."""
+        """The rates if cache writes last an hour."""
         return replace(self, cache_write=max(_HOUR_FACTOR * self.input, self.cache_write or 0))
 
 
@@ -45,8 +49,11 @@ class Rates:
 class Price:
     """A model's rates with their provenance.
 
-    ``tiers`` are (prompt tokens, rates) in rising order: the last whose threshold the prompt
-    exceeds bills the whole call. ``assumed`` marks a price nobody published for this provider.
+    ``tiers`` are (prompt tokens, rates) in rising order: the last one whose threshold the prompt
+    exceeds bills the whole call. ``assumed`` marks a price not published for this provider.
+    ``search`` is the price in pico-dollars of a search by the provider's own tools, ``heard`` and
+    ``spoken`` those of a token of sound in the prompt and in the answer; None if unknown. ``fee``
+    is what a call may cost beside its tokens.
     """
 
     rates: Rates
@@ -54,6 +61,10 @@ class Price:
     date: str
     assumed: bool = False
     tiers: tuple[tuple[int, Rates], ...] = ()
+    search: int | None = None
+    heard: int | None = None
+    spoken: int | None = None
+    fee: int = 0
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates that bill a call with a prompt of ``input_tokens``."""
@@ -64,31 +75,64 @@ class Price:
         return chosen
 
     def billing(self, *, lasting: bool) -> "Price":
-        """The price of a call; ``lasting``, if any of its writes to a cache last an hour.
+        """The price of a call, which is ``lasting`` if any of its cache writes last an hour.
 
-        All of them count as such then, since providers' totals are kept together.
+        All writes then count as such, since usage has only their total.
         """
         return _lasting(self) if lasting else self
 
     def cost(self, usage: Usage) -> int:
-        """Pico-dollars for one call."""
+        """Pico-dollars for one call's tokens, as text."""
         return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
+
+    def beside(self, usage: Usage) -> int | None:
+        """Pico-dollars that one call cost more than its tokens do as text; None where unknown."""
+        if not usage.beside_text:
+            return 0
+        rates = self.rates_for(usage.total_input)
+        parts = (
+            (usage.searches, self.search, 0),
+            (usage.heard, self.heard, rates.input),
+            (usage.spoken, self.spoken, rates.output),
+        )
+        if usage.unpriced or any(count and price is None for count, price, _ in parts):
+            return None
+        return sum(count * ((price or 0) - text) for count, price, text in parts if count)
+
+    def bill(self, usage: Usage) -> int | None:
+        """Pico-dollars for all of one call; None where a part of it has no known price."""
+        beside = self.beside(usage)
+        return None if beside is None else self.cost(usage) + beside
+
+    def with_searches(self, most: int | None) -> "Price | None":
+        """The price of a call that may search so often; None where nobody knows it."""
+        if most is None or self.search is None:
+            return None
+        return replace(self, fee=most * self.search)
+
+    def with_sound(self, *, heard: bool, spoken: bool) -> "Price | None":
+        """The price of a call all of whose tokens may be sound; None where nobody knows it."""
+        if (heard and self.heard is None) or (spoken and self.spoken is None):
+            return None
+        least = (self.heard or 0 if heard else 0), (self.spoken or 0 if spoken else 0)
+        tiers = tuple((above, rates.at_least(*least)) for above, rates in self.tiers)
+        return replace(self, rates=self.rates.at_least(*least), tiers=tiers)
 
     def expected_cost(
         self, input_tokens: int, output_tokens: int, *, cache_read: int = 0, cache_write: int = 0
     ) -> int:
-        """Pico-dollars for a call of this size; of the prompt so much is read and written."""
+        """Pico-dollars for a call of this size, with so much of the prompt read and written."""
         rates = self.rates_for(input_tokens)
         if cache_read or cache_write:
             fresh = input_tokens - cache_read - cache_write
-            return rates.of(fresh, cache_read, cache_write, output_tokens)
-        return input_tokens * rates.input + output_tokens * rates.output
+            return self.fee + rates.of(fresh, cache_read, cache_write, output_tokens)
+        return self.fee + input_tokens * rates.input + output_tokens * rates.output
 
     def most_cost(self, input_tokens: int, output_tokens: int) -> int:
-        """Pico-dollars that a call of this size cannot pass, whatever the cache does."""
+        """The most pico-dollars that a call of this size can cost, whatever the cache does."""
         rates = self.rates_for(input_tokens)
         dearest = max(rates.input, rates.cache_write or 0)
-        return input_tokens * dearest + output_tokens * rates.output
+        return self.fee + input_tokens * dearest + output_tokens * rates.output
 
 
 @lru_cache(maxsize=1024)

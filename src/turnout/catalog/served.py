@@ -1,7 +1,7 @@
-"""Whose price bills a call, when a provider says that it served another model.
+"""Which price bills a call when the provider says that it served another model.
 
-A dated or tagged release, or another spelling, of the model asked for is that model. This module
-does not know where prices come from.
+A dated or tagged release of the called model, or another spelling, counts as that model. This
+module does not know where prices come from.
 """
 
 import re
@@ -23,7 +23,7 @@ def is_other(asked: str, served: str | None) -> bool:
 
 
 def billed(asked: Deployment, served: str | None, catalog: Catalog) -> Deployment | None:
-    """The deployment whose price bills a call to ``asked``; None when nobody knows that price."""
+    """The deployment whose price bills a call to ``asked``; None if the price is unknown."""
     if not is_other(asked.model, served):
         return asked
     for deployment in catalog.deployments.values():

@@ -1,6 +1,6 @@
-"""What a turn asks: its text without what talks to the classifier.
+"""What a turn asks: its text without asides.
 
-Invariant: where the label does not hang on it, no clause is embedded.
+Invariant: clauses are embedded only if the label depends on them.
 """
 
 from turnout.classifiers.asides import Asides, Embed, Unsure
@@ -12,7 +12,8 @@ from turnout.core.arrays import Rows
 class Asking:
     """Leaves out asides by the first stage, and by embeddings where that is unsure.
 
-    ``alone`` says that the first stage knows all intents, so that it can tell what hangs on them.
+    ``alone`` says that the first stage knows all intents, so that it can tell when the label is the
+    same for every reading.
     """
 
     def __init__(self, first: FirstStage, asides: Asides, *, alone: bool) -> None:
@@ -21,21 +22,21 @@ class Asking:
         self.asides = asides
 
     def idle(self, text: str, rows: Rows) -> bool:
-        """Whether a text of these rows does nothing but talk to the classifier."""
+        """Whether every clause of a text with these rows is surely an aside."""
         return self.asides.idle(text, rows, self._first.rows_of)
 
     def read(self, text: str, rows: Rows, embed: Embed | None, *, whole: bool) -> str:
-        """The text of these rows without what talks to the classifier, if any may do.
+        """The text with these rows, without its asides if it may have any.
 
-        Of a turn that is not ``whole``, since it was too long, no clause is embedded unless it
-        plainly talks of labels.
+        Of a turn that was clipped, and so is not ``whole``, clauses are embedded only if it plainly
+        talks of labels.
         """
         return self.without(text, embed, whole=whole) if self.asides.suspected(rows) else text
 
     def without(self, text: str, embed: Embed | None = None, *, whole: bool = True) -> str:
-        """The text without what talks to the classifier, read as if nothing had stood around it.
+        """The text without its asides.
 
-        Raises Unsure where the label hangs on what an embedding tells, and there is no ``embed``.
+        Raises Unsure if the label depends on an embedding, and there is no ``embed``.
         """
         asked = self._once(text, embed, whole=whole)
         if asked == text or not self.asides.suspected(self._first.rows(asked)):

@@ -1,7 +1,7 @@
-"""What of a conversation the second stage reads: a bounded number of pieces, however long all is.
+"""What the second stage reads of a conversation: a bounded number of pieces.
 
-An embedding costs by the piece, twenty times what the first stage does. So the first stage reads
-everything, and shows the second what it finds most unsafe. Of turns, both ends are read.
+An embedding costs twenty times as much per piece as the first stage. So the first stage reads
+everything, and gives the second what it finds most unsafe. Of turns, both ends are read.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from turnout.core.arrays import Floats
 Pieces = tuple[int, ...]
 
 
-# The most pieces that the second stage reads of a prompt that is one stretch; else of the last
-# turn, of an earlier one or what was said between, and of all that may be unsafe.
+# The most pieces that the second stage reads: of a prompt that is one stretch; else of the last
+# turn, of an earlier turn or a text between turns, and of all that may be unsafe.
 _LONE, _LAST, _BRIEF, _UNSAFE = 320, 160, 64, 100
 _SUSPECTS = 4
-# So many single sentences of a long text are read by themselves; more found no more.
+# So many single sentences of a long text are read by themselves; reading more found nothing.
 _SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """A conversation of which only the second stage can tell what is asked."""
+    """A conversation that cannot be read before clauses of it are embedded."""
 
     messages: Sequence[Message]
 
@@ -37,9 +37,9 @@ class Unread:
 class Reading:
     """A conversation after the first stage: log-odds of its last turns and of all it contains.
 
-    ``turns`` are without their asides. The first ``whole`` of the ``chunks`` are all that there is
-    to read, the rest are single sentences of them. ``chunk_quick`` are the log-odds where the first
-    stage is asked alone, and ``likely`` its intents where it may be asked alone at all.
+    ``turns`` are without their asides. The first ``whole`` of the ``chunks`` are the whole text,
+    the rest are single sentences of it. ``chunk_quick`` are the log-odds of the first stage alone,
+    and ``likely`` its intents, if it may decide alone.
     """
 
     turns: tuple[str, ...]
@@ -56,7 +56,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpts:
-    """What the second stage reads of a conversation, in pieces; ``at`` are the suspects' chunks."""
+    """What the second stage reads, as pieces; ``at`` are the places of the suspects' chunks."""
 
     turns: list[Pieces]
     contexts: list[Pieces]
@@ -70,14 +70,14 @@ class Excerpts:
 
 
 class Excerpter:
-    """Chooses excerpts by what the first stage said."""
+    """Chooses excerpts by the first stage's scores."""
 
     def __init__(self, first: FirstStage, gate: Gate) -> None:
         self._first = first
         self._gate = gate
 
     def of(self, reading: Reading) -> Excerpts:
-        """What the second stage reads: a bounded number of pieces, however long all is."""
+        """The excerpts of a conversation."""
         at = self._suspects(reading)
         lone = len(reading.chunks) == 1
         told = reading.likely is not None and max(reading.likely) >= self._gate.confidence
@@ -94,7 +94,7 @@ class Excerpter:
         )
 
     def _suspects(self, reading: Reading) -> list[int]:
-        """The chunks that the first stage finds most unsafe, as many as there is room for."""
+        """Places of the chunks that the first stage finds most unsafe, as many as fit."""
         alarm = self._gate.alarm(reading.chunk_quick)
         order = np.argsort(-alarm, kind="stable").tolist()
         worst = [i for i in order if i < reading.whole][:_SUSPECTS]
@@ -112,7 +112,7 @@ class Excerpter:
         return found
 
     def _narrowed(self, text: str) -> str:
-        """The most unsafe part of a text of too many pieces, by the first stage."""
+        """The text, or, if it has too many pieces, its most unsafe part by the first stage."""
         count = -(-len(self._pieces(text)) // _UNSAFE)
         if count == 1:
             return text
@@ -125,6 +125,6 @@ class Excerpter:
 
 
 def _ends(pieces: Pieces, most: int) -> Pieces:
-    """Both ends of too many pieces, two thirds of them from the first."""
+    """The pieces, or, if they are too many, both ends: two thirds from the first."""
     tail = most // 3
     return pieces if len(pieces) <= most else (*pieces[: most - tail], *pieces[-tail:])

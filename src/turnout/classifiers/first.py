@@ -2,7 +2,7 @@
 
 Two tables: one over pieces, their pairs and fragments of words, and one over the pieces alone
 that stands in for the second stage where the first is asked alone.
-Does not know what the outputs mean.
+This module does not know what the outputs mean.
 """
 
 from collections.abc import Mapping, Sequence

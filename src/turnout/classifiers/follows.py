@@ -1,6 +1,6 @@
 """The label after the last turn: whether each turn goes on with the task before it, or begins one.
 
-Does not know how turns are read.
+This module does not know how turns are read.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""When the first stage's verdict stands, and what it is asked for otherwise.
+"""When the first stage's verdict stands, and which texts the second stage must see.
 
-Does not know how a text is read.
+This module does not know how a text is read.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ HARM, INJECTION = -2, -1
 class Gate:
     """When the first stage's verdict stands; all bounds were set on sources it never saw.
 
-    ``sharpness`` calibrates its intents, ``harm`` and ``injection`` are added to its log-odds.
-    It stands below ``unsafe`` with at least ``confidence``, and from ``certain`` on as a block.
+    ``sharpness`` calibrates its intents; ``harm`` and ``injection`` are added to its log-odds. It
+    stands if both are below ``unsafe`` and the intent has at least ``confidence``, and, as a block,
+    from ``certain`` on.
     """
 
     sharpness: float

@@ -1,7 +1,7 @@
-"""What the first stage settles by itself: single short prompts in plain words, many at once.
+"""What the first stage settles by itself: single short prompts in plain words, in batches.
 
-Invariant: it equals what the longer way finds, since such a prompt has one reading, one turn and
-one chunk. This module does not know the second stage.
+Invariant: the result equals that of the longer way, since such a prompt has one reading, one turn
+and one chunk. This module does not know the second stage.
 """
 
 import math
@@ -25,7 +25,7 @@ _share = itemgetter(1)
 
 
 class Glance:
-    """The first stage alone, with the gate that says when it may stand."""
+    """The first stage alone, with the gate that says when its result may stand."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Glance:
     ) -> Prediction | None:
         """The prediction from these scores if the gate lets it stand, else None.
 
-        A block takes ``margin`` more log-odds than the gate says.
+        A block needs ``margin`` more log-odds than the gate says.
         """
         gate = self._gate
         certain = gate.certain + margin
@@ -100,7 +100,7 @@ class Glance:
             yield from map(self._one, part, read.quick, read.known.tolist(), told.tolist())
 
     def _one(self, text: str, quick: Floats, known: float, told: float) -> Prediction | None:
-        """The prediction for one plain prompt from its first reading, None where that is unsure."""
+        """The prediction for one plain prompt, None if the first stage is unsure."""
         asked, turn = text, quick
         if told > self._asking.asides.alarm:
             try:

@@ -1,6 +1,6 @@
-"""Linear heads: from a text's rows or embedding to log-odds, one column an output.
+"""Linear heads: from a text's table rows or embedding to log-odds, one column per output.
 
-Does not know what the outputs mean.
+This module does not know what the outputs mean.
 """
 
 import math
@@ -22,7 +22,7 @@ _TINY = 1e-30
 class Table:
     """The first stage: a weighted mean of table rows, weights by rarity (TF-IDF, unit length).
 
-    ``rarity`` is zero for rows that training never saw; ``weights`` has a column an output.
+    ``rarity`` is zero for rows that training never saw; ``weights`` has a column per output.
     """
 
     rarity: Floats
@@ -69,7 +69,7 @@ class Table:
         length = math.sqrt(rarity.dot(rarity))
         if length == 0.0:
             return self.bias
-        # Widened by itself: inside the product that takes twice as long.
+        # Converted first: inside the product the conversion takes twice as long.
         weights = self.weights.take(rows, axis=0).astype(np.float32, copy=False)
         out: Floats = rarity.dot(weights)
         out /= length
@@ -85,25 +85,25 @@ class Dense:
     bias: Floats
 
     def logits(self, vectors: Floats) -> Floats:
-        """One row of outputs a vector."""
+        """One row of outputs per vector."""
         out: Floats = vectors @ self.weights + self.bias
         return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """One log-odds a vector, through a layer of rectified units."""
+    """One log-odds per vector, through a layer of rectified units."""
 
     inner: Dense
     outer: Dense
 
     def logits(self, vectors: Floats) -> Floats:
-        """One number a vector."""
+        """One number per vector."""
         return self.outer.logits(np.maximum(self.inner.logits(vectors), 0.0))
 
 
 def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
-    """A softmax of a few log-odds times ``sharpness``; for so few, numpy is the slower way."""
+    """A softmax of a few log-odds times ``sharpness``; for so few, numpy would be slower."""
     top = max(logits)
     raised = [math.exp(sharpness * (value - top)) for value in logits]
     total = sum(raised)
@@ -111,9 +111,9 @@ def distribution(logits: Sequence[float], sharpness: float) -> list[float]:
 
 
 def joined(held: ArrayLike, told: ArrayLike, share: float = 0.5) -> Floats:
-    """Two distributions as one, ``told`` heard by its share: their weighted geometric mean.
+    """The geometric mean of two distributions, with a weight for ``told``.
 
-    ``held`` may have more outputs behind those of ``told``, which keep their shares.
+    ``held`` may have further outputs after those of ``told``; they keep their shares.
     """
     held, told = np.asarray(held), np.asarray(told)
     known = len(told)

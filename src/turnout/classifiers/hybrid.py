@@ -1,7 +1,7 @@
 """Joins the local verdict with a label classifier's answer.
 
 Invariant: a label can only add a block, never lift one, and no verdict at all blocks.
-Does not know how the label was asked for.
+This module does not know how the label was asked for.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The words that open a task on a text: what is asked decides its label, not what is pasted."""
+"""The words that introduce a task on a pasted text: they decide the label, the text does not."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from turnout.core.arrays import Floats
 
 Likely = tuple[float, ...]
 
-# Intents that work on a text which the prompt brings along.
+# Intents of tasks on a text that is part of the prompt.
 WORKING = frozenset({"translation", "summarization", "extraction", "writing"})
-# How sure the first stage must be that the words ask for such work; see experiments/classifiers.md.
+# How sure the first stage must be that the words ask for such a task; experiments/classifiers.md.
 _SURE = 0.7
-# A text is worth telling from its task where it has so many clauses and characters.
+# A text is told apart from its task if it has so many clauses and characters.
 _CLAUSES, _LONG = 2, 30
 
 
 def opening(text: str) -> str:
-    """The words before a text of several clauses, or none."""
+    """The words that introduce a text of several clauses; empty if there are none."""
     if "\n" not in text and not any(sign in text for sign in OPENS):
         return ""
     first, *rest = clauses(text)
@@ -27,7 +27,7 @@ def opening(text: str) -> str:
 
 
 class Openings:
-    """The first stage's intents; words that open a task are heard as much as all of the text."""
+    """The first stage's intents; introducing words count as much as the whole text."""
 
     def __init__(self, first: FirstStage, intents: Sequence[str], sharpness: float) -> None:
         self._first = first
@@ -35,13 +35,13 @@ class Openings:
         self._sharpness = sharpness
 
     def likely(self, odds: Floats, text: str) -> Likely:
-        """The first stage's intents for a text of these log-odds."""
+        """The first stage's intents for a text with these log-odds."""
         whole = self._distribution(odds)
         told = self.told(text)
         return whole if told is None else tuple(joined(whole, told).tolist())
 
     def told(self, text: str) -> Likely | None:
-        """The intents by the words that open a task on the text, where they surely ask for one."""
+        """The intents by the introducing words, if these surely ask for a task; else None."""
         words = opening(text)
         if not words:
             return None

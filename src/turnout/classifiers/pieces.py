@@ -1,7 +1,7 @@
 """Splits text into the sentence pieces the artefact's tables are indexed by.
 
 Invariant: the same text gives the same ids on every machine.
-Does not know what the ids are used for.
+This module does not know what the ids are used for.
 """
 
 import math

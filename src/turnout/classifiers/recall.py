@@ -1,7 +1,7 @@
-"""Remembers how texts were read: an agent sends all that was said anew with each of its steps.
+"""Remembers how texts were read, since an agent sends the whole conversation with every step.
 
-Invariant: no text is kept, but digests, places and numbers; and what is remembered is what reading
-it again would find. Does not know what the numbers mean.
+Invariant: no text is kept, only digests, places and numbers; and what is remembered equals what
+reading the text again would find. This module does not know what the numbers mean.
 """
 
 from array import array
@@ -22,14 +22,14 @@ from turnout.classifiers.window import singles
 from turnout.core.arrays import Floats
 
 _DIGEST = 16
-# So many readings and vectors are remembered; fewer texts are read faster than looked for.
+# So many readings and vectors are remembered; up to so few texts are read faster than looked up.
 _READINGS, _VECTORS, _FEW = 2**14, 2**9, 16
-# Places are remembered of texts of so many characters, in so many bytes together, and of each.
+# Places are remembered for texts of so many characters: bytes in all, and the most for one text.
 _LONG, _BYTES, _MOST = 1000, 2**21, 2**18
 
 
 class Rows:
-    """Rows of numbers by their keys, the last ``room`` of them. Any thread may ask."""
+    """Rows of numbers by key, the latest ``room`` of them. Safe in threads."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -37,7 +37,7 @@ class Rows:
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
 
     def of(self, keys: Sequence[bytes], missing: Callable[[Sequence[int]], Floats]) -> Floats:
-        """A row for each key; ``missing`` has those that are not known, by their places."""
+        """A row for each key; ``missing`` computes unknown ones, given their places in ``keys``."""
         with self._lock:
             rows = {key: self._kept[key] for key in keys if key in self._kept}
         new = {key: place for place, key in enumerate(keys) if key not in rows}
@@ -56,7 +56,7 @@ class Rows:
 
 
 class Recall:
-    """Both stages for texts that come again."""
+    """Both stages, with a memory for texts that come again."""
 
     def __init__(self, first: FirstStage) -> None:
         self._first = first
@@ -88,14 +88,14 @@ class Recall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """A text's distinct stretches in all readings, and single sentences of those that are long."""
+    """A text's distinct stretches in all readings, and the single sentences of long ones."""
 
     stretches: Sequence[str]
     sentences: Sequence[str]
 
 
 class Cuts:
-    """Texts in stretches and sentences. Any thread may ask."""
+    """Texts cut into stretches and sentences. Safe in threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -103,7 +103,7 @@ class Cuts:
         self._bytes = 0
 
     def all(self, texts: Sequence[str]) -> list[Cut]:
-        """Each text's. Where there is one stretch in all, no sentence of it is told."""
+        """The cut of each text; without sentences if there is only one stretch in all."""
         found = [
             self._long(text) if len(text) >= _LONG else (stretches(text), None) for text in texts
         ]
@@ -130,7 +130,7 @@ class Cuts:
         return list(dict.fromkeys((*readings.parts, *others))), [*alone, *singles(others)]
 
     def _keep(self, key: bytes, text: str, readings: Readings, alone: Sequence[str]) -> None:
-        """Unless some of it is decoded, and stands nowhere."""
+        """Keep a cut, unless some of it is decoded, and so has no place in the text."""
         if readings.decoded:
             return
         masked = array("i", chain.from_iterable(readings.masked)).tobytes()
@@ -151,7 +151,7 @@ def _digest(text: str) -> bytes:
 
 
 def _places(text: str, pieces: Sequence[str]) -> bytes:
-    """From where to where each piece stands in the text; they are in its order."""
+    """Start and end of each piece in the text; the pieces come in its order."""
     places, end = array("i"), 0
     for piece in pieces:
         start = text.index(piece, end)

@@ -2,7 +2,7 @@
 
 The table of its pieces (66 MB) is unpacked once into the user's cache folder and mapped from there,
 so that no start waits for it and all processes share one copy. Where nothing can be kept it is
-unpacked into memory. Does not know what the arrays are for.
+unpacked into memory. This module does not know what the arrays are for.
 """
 
 import hashlib

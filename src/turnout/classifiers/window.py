@@ -1,8 +1,8 @@
-"""What of a conversation is read, and for what.
+"""Which parts of a conversation are classified.
 
-Intent reads the user's turns, newest last. Safety reads every string the model will read:
+The intent is read from the user's turns. Safety is judged on every string that the model will read:
 all roles, content parts, names, tool calls and their arguments, tool results.
-Does not know how either is scored.
+This module does not know how either is scored.
 """
 
 import re
@@ -18,16 +18,16 @@ HEAD = 400
 TAIL = 200
 # A sentence of more characters is judged in parts, and one of fewer with the next.
 LONG, SHORT = 160, 30
-# Signs that end a sentence without a blank behind them, in scripts that are written so.
+# Signs that end a sentence without white space after them, in scripts that do so.
 WIDE_ENDS = "。！？；।"
-# What ends a sentence stays with it; each sign is looked at once, however many stand in a row.
-# One set for all signs lets the search pass over everything else.
+# The end of a sentence stays with it; each sign is looked at once, however many stand in a row. One
+# set of all signs in front lets the search skip everything else.
 _ENDS = re.compile(
     rf"[.!?;:\"')\]{WIDE_ENDS}\n]"
     rf"(?:(?<=[.!?;:\"')\]])\s+|(?<=[{WIDE_ENDS}])|(?<=\n)\s*)"
 )
 _BLANKS = re.compile(r"\s+")
-# So many characters are searched at once: a search of many more keeps other threads waiting.
+# So many characters are searched at once: a longer search would keep other threads waiting.
 _SPAN = 2**16
 _SPEAKERS = frozenset({"user", "assistant"})
 
@@ -90,17 +90,17 @@ def lone_prompt(messages: Sequence[Message]) -> str | None:
 
 
 def clipped(text: str) -> str:
-    """A long text's two ends, where the instruction usually stands."""
+    """The two ends of a long text, where its instruction usually stands."""
     return text if len(text) <= HEAD + TAIL else text[:HEAD] + "\n" + text[-TAIL:]
 
 
 def chunks(text: str) -> list[str]:
-    """The whole text in stretches of sentences that are each short enough to be judged at once."""
+    """The whole text in stretches of sentences, each short enough to be judged at once."""
     return _cut(text, HEAD + TAIL, HEAD + TAIL)
 
 
 def sentences(text: str) -> list[str]:
-    """The whole text sentence by sentence, so that what one says does not drown in the others."""
+    """The whole text in sentences, so that an unsafe one is not lost among the others."""
     return _cut(text, SHORT, LONG)
 
 
@@ -110,7 +110,7 @@ def singles(parts: Sequence[str]) -> list[str]:
 
 
 def _cut(text: str, least: int, most: int) -> list[str]:
-    """Parts that end where sentences do, once they are long enough; blank ones are left out."""
+    """Parts that end where sentences do and are long enough; blank ones are left out."""
     if len(text) <= least:
         return [text] if text.strip() else []
     found: list[str] = []
@@ -127,7 +127,7 @@ def _cut(text: str, least: int, most: int) -> list[str]:
 
 
 def _ends(text: str) -> Iterator[int]:
-    """Where sentences end, span by span as in one search; one between two spans is told twice."""
+    """Where sentences end, searched span by span; an end between two spans comes twice."""
     at = 0
     while at < len(text):
         upto = at + _SPAN

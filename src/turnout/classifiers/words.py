@@ -1,4 +1,4 @@
-"""The words of a text, for whoever counts some of them. Does not know what they mean."""
+"""The words of a text, in lower case. This module does not know what they mean."""
 
 import re
 from functools import lru_cache

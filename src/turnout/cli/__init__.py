@@ -9,9 +9,9 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code; an interrupt is one from here on."""
+    """Run one command and exit with its code; from here on an interrupt is exit code 130."""
     try:
-        # Loading takes longest, so that it is what an early Ctrl-C meets.
+        # Inside, since an early Ctrl-C comes most likely while modules load.
         from turnout.cli.app import run
 
         run(arguments)

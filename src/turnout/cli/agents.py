@@ -1,4 +1,4 @@
-"""How each coding agent is told where the gateway is: variables and arguments, no files.
+"""How each coding agent is pointed at the gateway: by variables and arguments, without files.
 
 Invariant: this table and docs/gateway-clients.md say the same. This module starts nothing.
 """
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """Where the gateway is (without ``/v1``), the caller's key, and the model to ask for."""
+    """The gateway's address (without ``/v1``), the caller's key, and the model to ask for."""
 
     root: str
     key: str
@@ -18,12 +18,12 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     @property
     def base_url(self) -> str:
-        """What OpenAI's clients are given."""
+        """The base URL for OpenAI's clients."""
         return f"{self.root}/v1"
 
 
 class Setup(Struct, frozen=True, kw_only=True):
-    """What one run of an agent needs: variables, those that must not be set, first arguments."""
+    """What a run of an agent needs: variables to set and to unset, and first arguments."""
 
     environ: Mapping[str, str]
     without: frozenset[str] = frozenset()
@@ -31,7 +31,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 
 class Agent(Struct, frozen=True):
-    """A coding agent: its command, how to install it, and how it is told."""
+    """A coding agent: its command, how to install it, and how it is pointed at the gateway."""
 
     command: str
     install: str

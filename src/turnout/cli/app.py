@@ -1,4 +1,4 @@
-"""The commands in one place, and the border where errors become one line and an exit code."""
+"""The table of commands, and the place where errors become one line and an exit code."""
 
 import os
 import sys
@@ -20,8 +20,7 @@ _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
     (RouterError, 4),
 )
 
-# Where each command lives, and an example of it. Only the one that is called is imported, so that
-# it starts quickly.
+# Where each command is defined, and an example. Only the called one is imported, to start quickly.
 COMMANDS = {
     "demo": ("demo:demo", "turnout demo 'What is a closure?' 'Write a haiku'"),
     "init": ("init:init", "turnout init --print"),
@@ -72,7 +71,7 @@ def app(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    # With a single command there would be no command names.
+    # Without a callback, typer would drop the name of a single command.
     found.callback()(_root)
     called = arguments[0] if arguments else ""
     known = called in COMMANDS or called in GROUPS
@@ -107,7 +106,7 @@ def _at(home: str) -> Any:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # Matrices here are small: threads that wait for each other take four times one thread's work.
+    # The matrices are small: several threads would take four times the work of one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_standard_streams()
     try:
@@ -124,7 +123,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _leave(missing)
     except BrokenPipeError:
         _give_up_output()
-        sys.exit(1)  # who read it has seen enough
+        sys.exit(1)  # the reader of the output has seen enough
     except OSError as error:
         _give_up_output()
         place = error.filename or "standard output, or a file"
@@ -132,10 +131,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Fills the places of streams that were closed, lest a file that is opened takes them.
+    """Opens standard streams that were closed, so that no file that is opened takes their numbers.
 
-    What is written to a closed standard output is an error, as it is elsewhere. Signs that an
-    encoding lacks are written as escapes.
+    Writing to a closed standard output stays an error. Characters that the encoding of standard
+    output lacks are written as escapes.
     """
     kinds = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for name, mode in kinds.items():
@@ -147,7 +146,7 @@ def _open_standard_streams() -> None:
 
 
 def _give_up_output() -> None:
-    """What is still unwritten would fail once more at the very end."""
+    """Drops what is still unwritten, which would fail once more when Python exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""What a configuration decides on an outcome table: the same router as serves, no model called."""
+"""What a configuration decides on an outcome table, by the router that serves; calls no model."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def as_served(table: "OutcomeTable", config: Path) -> "Replayed":
-    """The table under what ``config`` serves: its policy, intents, safety, prices and knobs.
+    """The table replayed as ``config`` serves: with its policy, intents, safety, prices and limits.
 
     A prompt that is blocked or refused has no answer, which counts as a score of 0. Raises
-    ConfigError where a model that it serves has no outcomes.
+    ConfigError if a model of the configuration has no outcomes.
     """
     from turnout.evaluation import replayed
 
@@ -56,7 +56,7 @@ def _decisions(router: "Router", table: "OutcomeTable") -> Iterator[Decision | N
 
 
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row as a request: its question or conversation, and its tools."""
+    """The body of a request for the row: its question or conversation, and its tools."""
     from turnout.features.prompt import request_text
 
     messages = row.get("messages")

@@ -86,7 +86,7 @@ def route(
 
 
 def _deciding(config: Path | None, *, ledger: bool) -> Router:
-    """The router of a decision that nobody carries out."""
+    """A router for a decision that is not carried out."""
     if ledger:
         return router(config)
     loaded = load(config)
@@ -136,7 +136,7 @@ def write_stream(r: Router, prompt: Any, more: dict[str, Any]) -> Reply:
             sys.stdout.write(choice["delta"].get("content") or "")
             sys.stdout.flush()
     sys.stdout.write("\n")
-    sys.stdout.flush()  # before what is said on the other stream
+    sys.stdout.flush()  # before anything is written to standard error
     return stream.reply
 
 

@@ -1,4 +1,4 @@
-"""Labels that are asked for: several at a time and in order, and what they are expected to cost."""
+"""Asks a model for labels, several at a time but in order; and what that is expected to cost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Decided = tuple[Decision, tuple[Outcome, ...]]
 
 @contextmanager
 def asking(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[Decided]]]:
-    """What decides lines, and tells the calls that helped. Its use raises RequestError."""
+    """A function that decides lines, each with the calls made for it. It raises RequestError."""
     with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="turnout-ask") as pool:
 
         def ask(lines: Sequence[Line]) -> Iterator[Decided]:
@@ -32,7 +32,7 @@ def asking(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[Decided]]]
 
 @contextmanager
 def asked_verdicts(r: Router) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
-    """What gives lines their verdicts."""
+    """A function that gives lines their verdicts."""
     with asking(r) as ask:
         yield lambda lines: [(d.intent, d.prediction) for d, _ in ask(lines)]
 
@@ -40,9 +40,9 @@ def asked_verdicts(r: Router) -> Iterator[Callable[[Sequence[Line]], list[Verdic
 def label_cost(
     r: Router, conversations: Sequence[Sequence[dict[str, Any]]]
 ) -> tuple[str, int | None]:
-    """The configured model for labels, else the default, and what asking it about all would cost.
+    """The model for labels, else the default one, and what asking it about all would cost.
 
-    In pico-dollars; None where its price is unknown.
+    The cost is in pico-dollars, None where the price is unknown.
     """
     config = r.parts.config
     asked = r.parts.means.rules.catalog.deployments[config.classifier.model or config.default]

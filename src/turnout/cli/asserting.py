@@ -1,7 +1,7 @@
-"""``turnout route --assert``: what requests should become, line by line, against the decision.
+"""``turnout route --assert``: compares decisions with what a file expects, line by line.
 
-Invariant: a line that expects nothing, or something that is not known here, is an error; no model
-answers, and the decision is made as it is when serving.
+Invariant: a line that expects nothing, or something unknown, is an error. Decisions are made as
+they are when serving, but no model answers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ from turnout.evaluation.row_files import opened
 from turnout.runtime import Router
 
 _EXPECTED = ("model", "intent", "blocked", "max_cost_usd", "kind")
-# Of a body, what a decision reads beside its messages.
+# The fields of a body, beside messages, that a decision depends on.
 _BODY = ("tools", "response_format", "max_tokens", "metadata")
 _KNOWN = ("id", "text", "prompt", "messages", *_BODY, *_EXPECTED)
 
 
 class Checked(Struct, frozen=True):
-    """One line: what differs as {field: (expected, found)} with why, or what is wrong with it."""
+    """One line: what differs, as {field: (expected, found)}, and why; or what is wrong with it."""
 
     line: Line
     differs: Mapping[str, tuple[Any, Any]] = {}
@@ -38,14 +38,14 @@ class Checked(Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether all that the line expects is so."""
+        """Whether everything that the line expects is so."""
         return not self.differs and self.error is None
 
 
 def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bool) -> None:
-    """Decides every line of the file and tells what differs; exit code 1 where anything does."""
+    """Decides every line of the file and prints what differs; if anything does, exits with 1."""
     loaded = load(config)
-    # Nothing is served: of a local decision nothing is kept, but what a label costs is told.
+    # Nothing is served: a local decision is not recorded, but what a label cost is.
     recorded = ledger and loaded.classifier.kind != "local"
     router = router_of(loaded, ledger=True) if recorded else unspent_router(loaded)
     with router as r, opened(file) as source:
@@ -73,7 +73,7 @@ def _checked(r: Router, line: Line, model: str) -> Checked:
 
 
 def _problem(row: Mapping[str, Any]) -> str | None:
-    """What makes a line unfit to check anything."""
+    """Why a line cannot be checked; empty if it can."""
     odd = next((name for name in row if name not in _KNOWN), None)
     if odd is not None:
         return f"unknown key {odd!r}; {did_you_mean(odd, _KNOWN)}"
@@ -90,7 +90,7 @@ def _problem(row: Mapping[str, Any]) -> str | None:
 def _differences(
     expected: Mapping[str, Any], decision: Decision
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """What is expected and otherwise; a model may be called by its name or its id."""
+    """The fields that differ from what is expected; a model may be given by name or id."""
     if "model" in expected and expected["model"] not in (decision.deployment, decision.model):
         yield "model", (expected["model"], decision.deployment)
     found = {
@@ -119,7 +119,7 @@ def _show(file: Path, checked: list[Checked]) -> None:
 
 
 def _said(value: Any) -> str:
-    """A value as a line of the file would have it; a small number with all its zeros."""
+    """A value as a line of the file would have it; a small number without an exponent."""
     if isinstance(value, float):
         return f"{Decimal(str(value)):f}"
     return value if isinstance(value, str) else orjson.dumps(value).decode()

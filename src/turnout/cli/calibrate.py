@@ -1,4 +1,4 @@
-"""``turnout calibrate``: fits what was learned to one's own labels, or to one's own outcomes."""
+"""``turnout calibrate``: fits a classifier to the user's labels, or a bundle to their outcomes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +45,7 @@ def calibrate(
 ) -> None:
     """Calibrate labels, or a promise of quality, on your own data.
 
-    Labels on FILE, a promise on --table and --bundle.
+    Give SOURCE to calibrate labels, --table and --bundle to calibrate a promise.
     """
     if source is not None and table is None:
         calibrate_labels(

@@ -34,7 +34,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command was given."""
+    """The command's options."""
 
     source: Path
     config: Path | None
@@ -47,7 +47,7 @@ class Options:
 
 
 def calibrate_labels(options: Options) -> None:
-    """Show precision and recall per intent before and after, and what a hybrid would bring.
+    """Show precision and recall per intent before and after, and what a hybrid would gain.
 
     Leaves with exit code 1 when some lines were bad. Raises ConfigError.
     """
@@ -86,7 +86,7 @@ def calibrate_labels(options: Options) -> None:
 
 
 def _meant(options: Options) -> tuple[Config | None, Classifier]:
-    """The configuration, if any, and the classifier that the options mean. Raises ConfigError."""
+    """The configuration, if any, and the classifier that the options name. Raises ConfigError."""
     if not 0 <= options.over_block < 1:
         raise ConfigError(f"--over-block is {options.over_block:g}; use a share from 0 to 1")
     if options.config is None:

@@ -1,4 +1,4 @@
-"""``turnout calibrate --table``: fits a bundle to one's own outcomes, and stores the promise."""
+"""``turnout calibrate --table``: fits a bundle to the user's outcomes, and stores the promise."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -68,9 +68,9 @@ def calibrate_quality(
 
 
 def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
-    """Mean USD a call of the models whose cost is known, by the bundle before the table.
+    """Mean USD per call of each model whose cost the bundle, or else the table, has.
 
-    Raises ConfigError where none is.
+    Raises ConfigError if no cost is known.
     """
     from turnout.evaluation.evaluating import expected
 
@@ -84,7 +84,7 @@ def _costs(table: "OutcomeTable", bundle: "Bundle") -> dict[str, float]:
 
 
 def _kept(bundle: "Bundle", found: "Calibrated", promise: Mapping[str, Any]) -> str:
-    """The digest of the bundle with the promise in it."""
+    """Stores the promise in the bundle. Returns the bundle's new digest."""
     from turnout.classifiers.success.bundle import POLICY, renew, write_json
 
     new = {**promise, "threshold": found.threshold, "found": asdict(found)}
@@ -123,7 +123,7 @@ def _saved(share: float) -> str:
 
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the new promise takes the place of the old one."""
+    """Whether the new promise replaces the old one."""
     if new["steady"] != old.get("steady", 0.0):
         return False
     if new["lost"] is None:
@@ -132,7 +132,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Doubles") -> "Margin":
-    """What the policy knows of the table's models where it serves the bundle."""
+    """What the policy will know of the table's models when it serves the bundle."""
     from turnout.training.calibrate import Margin
 
     usual, means = dict(bundle.usual), np.nanmean(table.score, axis=0).tolist()

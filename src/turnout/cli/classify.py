@@ -1,4 +1,4 @@
-"""``turnout classify``: a verdict for every line of a JSONL file, in its order."""
+"""``turnout classify``: a verdict for every line of a JSONL file, in order."""
 
 import os
 import stat
@@ -45,8 +45,8 @@ def classify(
     """Label every line of a JSONL file: intent, safety, language.
 
     A verdict is {id, intent, intents, unsafe, injection, language}. Without --config all ten
-    labels and the shipped threshold apply, whatever lies in this folder; with it those that it
-    serves: its own intents, calibration and threshold; an LLM classifier is asked where it says so.
+    labels and the shipped threshold apply, whatever is in this folder. With --config its own
+    intents, calibration and threshold apply, and its LLM classifier is asked.
     """
     if config is None and (unused := config_path(None)):
         note = f"{unused} is not used here; for what it serves give --config {unused}"
@@ -71,7 +71,7 @@ def classify(
 
 
 def _leave(bad: int, missing: Counter[str]) -> None:
-    """Says what was left open, and ends with exit code 1 after bad lines."""
+    """Prints what was not judged, and exits with 1 after bad lines."""
     for why, count in missing.items():
         err.print(f"turnout: {count} labels could not be had: {why}")
     if bad:
@@ -83,7 +83,7 @@ def _leave(bad: int, missing: Counter[str]) -> None:
 def _reader(
     config: Path | None, *, ledger: bool
 ) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
-    """What gives lines their verdicts, as the configuration serves them."""
+    """A function that gives lines their verdicts, as the configuration would when serving."""
     loaded = load_file(config) if config else None
     if loaded is not None and loaded.classifier.kind != "local":
         with router(config, ledger=ledger) as r, asked_verdicts(r) as asked:
@@ -110,7 +110,7 @@ def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str])
 
 
 def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
-    """The line's verdict; where there was nothing to read, the worst case, which is what blocks."""
+    """The line's verdict; for an unreadable line the worst case, which blocks."""
     intent, prediction = verdict
     none = prediction.unsafe is None
     return {
@@ -124,7 +124,7 @@ def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
 
 
 def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
-    """Lines together; from a live source those that are there, without waiting for more."""
+    """The lines in batches; from a live source without waiting for more than are there."""
     if live:
         yield from _arrived(items)
         return
@@ -174,7 +174,7 @@ def _is_live(file: BinaryIO) -> bool:
 
 
 def _count(source: Path) -> int | None:
-    """How many lines there are to show progress by; None where they can be read but once."""
+    """The number of lines, to show progress; None if they can be read only once."""
     if str(source) == "-" or not err.is_terminal:
         return None
     with opened(source) as file:

@@ -19,7 +19,7 @@ from turnout.cli.own_gateway import running, started
 from turnout.cli.show import err
 from turnout.core import ConfigError
 
-# typer reads the choices off the annotation; a test holds them to the table.
+# typer takes the choices from the annotation; a test compares them with the table.
 Name = Literal["claude", "codex", "opencode", "aider", "qwen"]
 NAMES: tuple[str, ...] = get_args(Name)
 _NO_KEY = "unused"
@@ -42,9 +42,9 @@ def code(
 ) -> None:
     """Run a coding agent through the gateway.
 
-    The one that answers at --port is asked with the key in TURNOUT_KEY. Without one, or with
-    --config, a gateway is started for this run and ends with it. No file of the agent's is changed;
-    what follows -- is its own, and its exit code is passed on.
+    A gateway that answers at --port is used, with the key in TURNOUT_KEY. Without one, or with
+    --config, a gateway is started for this run and ends with it. The agent's files are not
+    changed; it gets the arguments after --, and its exit code is passed on.
     """
     found = AGENTS[agent]
     program = shutil.which(found.command)
@@ -70,7 +70,7 @@ def _gateway(config: Path | None, port: int, model: str) -> Iterator[Gateway]:
 
 
 def _run(program: str, agent: Agent, gateway: Gateway, arguments: list[str]) -> int:
-    """Runs the agent to its end; its exit code as a shell has it."""
+    """Runs the agent to its end. Returns its exit code as a shell would."""
     setup = agent.setup(gateway)
     kept = {name: value for name, value in os.environ.items() if name not in setup.without}
     with _signals() as passed_to:
@@ -84,7 +84,7 @@ def _run(program: str, agent: Agent, gateway: Gateway, arguments: list[str]) -> 
 
 @contextmanager
 def _signals() -> Iterator[list["subprocess.Popen[bytes]"]]:
-    """Signals go to the processes in the list; a terminal has sent them its Ctrl-C itself."""
+    """Passes signals on to these processes; a terminal sends its Ctrl-C to them itself."""
     processes: list[subprocess.Popen[bytes]] = []
     at_terminal = any(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 

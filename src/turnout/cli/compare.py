@@ -1,6 +1,6 @@
-"""``turnout compare``: what a file of prompts costs routed, and with one model for all.
+"""``turnout compare``: what a file of prompts costs when routed, and with one model for all.
 
-Nothing is called: prompts are counted and decided, answers are taken as measured or assumed.
+No model is called: prompts are counted and decided; the length of answers is measured or assumed.
 """
 
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ RECIPE_CLAIM = "60-80%"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One prompt decided: ``output_tokens`` of the answer, and whether they were measured."""
+    """A prompt with its decision; the answer's ``output_tokens``, and whether they are measured."""
 
     line: Line
     decision: Decision
@@ -143,7 +143,7 @@ def _report(r: Router, cases: Sequence[Case], baseline: Deployment) -> dict[str,
 
 
 def _inside(r: Router, cases: Sequence[Case]) -> list[Case]:
-    """The prompts that a hybrid would ask about."""
+    """The prompts that a hybrid would ask a model about."""
     band = Band(**r.parts.config.classifier.band.model_dump())
     threshold = r.parts.means.rules.safety.threshold
     return [c for c in cases if band.holds(c.decision.prediction, threshold)]
@@ -158,7 +158,7 @@ def _tokens(case: Case, factor: float) -> int:
 
 
 def _fixed(deployment: Deployment, cases: Sequence[Case], factor: float = 1.0) -> int | None:
-    """Cost of all cases at one deployment; prompts counted by its tokenizer."""
+    """The cost of all cases at one deployment, with prompts counted by its tokenizer."""
     if deployment.price is None:
         return None
     price: Price = deployment.price

@@ -1,4 +1,4 @@
-"""How good the answers are likely to be that ``turnout compare`` did not ask for."""
+"""How good the answers are expected to be that ``turnout compare`` does not ask for."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from turnout.evaluation.metrics import bootstrap
 def predicted_quality(
     decisions: Sequence[Decision], chosen: Sequence[Deployment], baseline: Deployment
 ) -> dict[str, Any] | None:
-    """Mean predicted success as routed and of ``baseline``, and its share with the 95 % interval.
+    """Mean P(success) when routed and of ``baseline``, and their ratio with a 95 % interval.
 
-    The interval is over prompts, and knows nothing of what the predictor itself gets wrong. None
-    where it predicts nothing of some model.
+    The interval is over prompts, and leaves out the predictor's own errors. None if the predictor
+    lacks a model.
     """
     pairs = [
         (success.get(model.card.id), success.get(baseline.card.id))

@@ -1,4 +1,4 @@
-"""``turnout demo``: the recipe's queries, one unsafe, one follow-up, answered and accounted."""
+"""``turnout demo``: five queries, an unsafe one and a follow-up among them, answered and priced."""
 
 from typing import Annotated, Any
 
@@ -38,14 +38,14 @@ def demo(
     """Answer the recipe's queries, or yours, and say what each cost."""
     with router(config, ledger=ledger) as r:
         if r.parts.means.stand_in is not None:
-            bundled()  # told once and at once, and not by every query
+            bundled()  # once and in front, not at every query
         conversations = _conversations(prompts)
         replies: list[tuple[str, Reply]] = []
         line = notice(r)
         if line and not json:
             out.print(line, style="dim")
         for messages in conversations:
-            if len(messages) > 1:  # it follows an answer of before
+            if len(messages) > 1:  # it follows an earlier answer
                 messages[1]["content"] = dict(replies)[messages[0]["content"]].text
             replies.append((messages[-1]["content"], _answer(r, messages, max_tokens, quiet=json)))
     if json:

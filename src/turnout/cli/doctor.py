@@ -1,4 +1,4 @@
-"""``turnout doctor``: a few small calls to every configured model, and what came of them."""
+"""``turnout doctor``: a few small calls to every configured model, and what they found."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ Found = Sequence[tuple[Deployment, Trial]]
 def doctor(
     *, config: ConfigOption = None, ledger: LedgerOption = True, json: JsonOption = False
 ) -> None:
-    """Call every chat model a little, and say what works.
+    """Make a few small calls to every chat model, and say what works.
 
-    Four small calls each: an answer, a stream, a tool, JSON. Some 2,000 tokens a model are paid for
-    at most. Exit code 1 where one does not answer.
+    Four calls each: an answer, a stream, a tool, JSON. They use at most about 2,000 tokens per
+    model. Exit code 1 if a model does not answer.
     """
-    # What is asked of one model must not be answered by another.
+    # A fallback must not answer for the model that is tried.
     alone = load(config).model_copy(update={"fallbacks": {}})
     r = router_of(alone, ledger=ledger)
     with waiting("calling every model"):

@@ -1,4 +1,4 @@
-"""``turnout eval``: policies replayed on outcome tables, beside the baselines, with intervals."""
+"""``turnout eval``: policies and baselines replayed on outcome tables, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,8 +59,8 @@ def evaluate(
 ) -> None:
     """Replay policies on outcome tables, by the code that serves.
 
-    Each table has a report. Without a bundle, predictions come from training on all the tables'
-    other folds.
+    Each table gets a report. Without a bundle, a prompt's predictions come from training on the
+    folds it is not in, of all tables.
     """
     from turnout.classifiers.success import open_bundle
     from turnout.evaluation import evaluate as run
@@ -110,7 +110,7 @@ def _write_picks(
 def _policies(
     specs: Sequence[str], table: "OutcomeTable", bundle: "Bundle | None", config: Path | None
 ) -> "dict[str, Policy | Replayed]":
-    """The policies by name, what the configuration serves among them."""
+    """The policies by name; what the configuration serves is one of them."""
     from turnout.evaluation import best_first
     from turnout.policies import CheapestAboveQuality
 
@@ -129,7 +129,7 @@ def _policies(
 def _check_places(
     tables: Sequence[Path], drawn: Path | None, picks: Path | None, save: Path | None
 ) -> None:
-    """Makes the folders of what will be written, before training takes its time."""
+    """Checks and makes the folders to write to, before training takes its time."""
     if save is not None and str(save) == "-":
         raise ConfigError("--out -: --json prints what --out writes; name a file, or give --json")
     if picks is not None and str(picks) == "-":
@@ -151,7 +151,7 @@ def _check_margins(specs: list[str], bundle: Path | None) -> None:
 
 
 def _predictions(tables: "Sequence[OutcomeTable]", bundle: "Bundle | None") -> "list[Predictions]":
-    """Those of the bundle, else out of fold, for each table."""
+    """The bundle's predictions for each table; without a bundle, out-of-fold ones."""
     from turnout.evaluation import Predictions, predictions
     from turnout.training.crossfit import grouped_folds
 
@@ -215,7 +215,7 @@ def _show(report: "Report") -> None:
 
 
 def _shown(figure: "Figure", shape: str) -> str:
-    """The value, and half of its 95 % interval; JSON has both ends."""
+    """The value and half the width of its 95 % interval; JSON has both ends."""
     if np.isnan(figure.value):
         return "unknown"
     # Adding zero turns a negative one into a plain one.

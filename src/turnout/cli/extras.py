@@ -1,4 +1,4 @@
-"""What the package does not bring by itself, and the line that installs it."""
+"""Commands that need an extra: the line that installs it."""
 
 from importlib.util import find_spec
 
@@ -19,13 +19,13 @@ EXTRA_OF = {
 
 
 def lacking(error: ModuleNotFoundError) -> ConfigError | None:
-    """What to install, where an extra brings the module that was not found."""
+    """What to install, if an extra has the module that was not found; else None."""
     extra = EXTRA_OF.get((error.name or "").partition(".")[0])
     return ConfigError(f"this needs {error.name}: {install(extra)}") if extra else None
 
 
 def need(extra: str, command: str) -> None:
-    """Raises ConfigError where ``command`` would miss a module of ``extra`` later on."""
+    """Raises ConfigError if a module of ``extra``, which ``command`` needs, is missing."""
     modules = [module for module, brought_by in EXTRA_OF.items() if brought_by == extra]
     missing = [module for module in modules if find_spec(module) is None]
     if missing:

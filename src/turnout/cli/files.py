@@ -1,4 +1,4 @@
-"""Files that commands write: never over what is read, and one line where it cannot be done."""
+"""Files that commands write: never over the file that is read, with one-line errors."""
 
 import gzip
 import os
@@ -12,23 +12,20 @@ from turnout.core import ConfigError
 
 
 def check_apart(source: Path, target: Path, what: str) -> None:
-    """Whether ``what`` is written elsewhere than it is read from. Raises ConfigError."""
+    """Raises ConfigError if ``what`` would be written over the file that is read."""
     if source.exists() and target.exists() and source.samefile(target):
         raise ConfigError(f"{target} is the file to read; write the {what} elsewhere")
 
 
 def check_file(place: Path) -> None:
-    """Whether the file can be written, before what fills it takes its time. Raises ConfigError."""
+    """Raises ConfigError if the file cannot be written, before long work begins."""
     if place.is_dir():
         raise ConfigError(f"{place} is a folder; name the file to write")
     check_folder(place.parent)
 
 
 def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
-    """Makes the folder of a file that can be written and is none of ``sources``.
-
-    Raises ConfigError.
-    """
+    """Makes the file's folder. Raises ConfigError if the file cannot be written or is a source."""
     check_file(place)
     for source in sources:
         check_apart(source, place, what)
@@ -36,7 +33,7 @@ def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Whether the folder is there or can be made, and be written. Raises ConfigError."""
+    """Raises ConfigError if the folder can neither be written nor made."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         raise ConfigError(f"{there} is a file; name another place")
@@ -46,7 +43,7 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def written(target: Path) -> Iterator[BinaryIO]:
-    """The file to write, gzipped where it is called so, or standard output for ``-``.
+    """The file to write, gzipped if its name ends in ``.gz``; standard output for ``-``.
 
     Raises ConfigError.
     """
@@ -58,20 +55,20 @@ def written(target: Path) -> Iterator[BinaryIO]:
             with _opened(target) as file:
                 yield file
     except BrokenPipeError:
-        raise  # who reads has seen enough, which is no error of theirs
+        raise  # the reader has seen enough, which is no error
     except OSError as error:
         raise _unwritten(target, error) from error
 
 
 def _opened(target: Path) -> BinaryIO:
-    """The file, gzipped where its name says so."""
+    """The open file, gzipped if its name ends in ``.gz``."""
     if target.suffix == ".gz":
         return cast("BinaryIO", gzip.open(target, "wb"))
     return target.open("wb")
 
 
 def store(target: Path, data: bytes) -> None:
-    """Write a whole file, or make none. Raises ConfigError."""
+    """Write a whole file, or none. Raises ConfigError."""
     if str(target) == "-":
         raise ConfigError("'-' would be a file of this name; name the file to write")
     new = not target.exists()

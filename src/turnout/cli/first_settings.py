@@ -1,7 +1,7 @@
 """The first ``turnout.yaml``: three models out of what was found, and the file that names them.
 
-Invariant: a model without a known price is not chosen; what is written loads. Prices stand for
-strength here, since nothing was measured yet; this module asks nobody.
+Invariant: a model without a known price is not chosen, and what is written can be loaded. Prices
+stand for strength, since nothing was measured yet. This module makes no calls.
 """
 
 import re
@@ -25,13 +25,13 @@ _NO_CHAT = re.compile(r"embed|bge|minilm|e5-|rerank|whisper|tts|guard|clip", re.
 _FURTHEST = 56
 _HEAD = "# Written by turnout init. All of it is yours to change: docs/configuration.md."
 
-# What a line of the file says, and the comment behind it.
+# What a line of the file says, and the comment after it.
 Line = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Who has a role: ``deployment`` as the price book knows it, of what was ``found``."""
+    """A model chosen for a role: its ``deployment``, and the provider that was ``found``."""
 
     found: Found
     deployment: Deployment
@@ -43,7 +43,7 @@ class Choice:
 
     @property
     def usd_per_mtok(self) -> tuple[str, str]:
-        """Dollars for a million tokens read and written, with the cents at least."""
+        """USD per million tokens of input and output, with at least two decimals."""
         price = self.deployment.price
         rates = (price.rates.input, price.rates.output) if price else (0, 0)
         read, written = (usd_from_pico(rate * 10**6).normalize() for rate in rates)
@@ -51,7 +51,7 @@ class Choice:
 
     @property
     def cost(self) -> str:
-        """The same in words."""
+        """The price in words."""
         read, written = self.usd_per_mtok
         return "free" if self.found.local else f"${read} read, ${written} written a million tokens"
 
@@ -62,7 +62,7 @@ def _dollars(amount: Decimal) -> str:
 
 
 def chosen(found: Sequence[Found], environ: Mapping[str, str]) -> dict[str, Choice]:
-    """Who is fast, strong and good at code; empty where nobody can be chosen.
+    """The models for ``fast``, ``strong`` and ``coder``; empty if none can be chosen.
 
     The cheapest of what each provider has for ``fast`` and ``coder``, the dearest for ``strong``;
     on this machine the smallest and the largest, by the sizes in their names.
@@ -97,7 +97,7 @@ def text(roles: Mapping[str, Choice]) -> str:
 
 
 def _offers(found: Sequence[Found], role: str, environ: Mapping[str, str]) -> Iterator[Choice]:
-    """What each provider has for the role: the first that is there and has a price."""
+    """What each provider has for the role: the first model that is listed and has a price."""
     for one in found:
         wanted = _local(one, role) if one.local else _picks(one, role)
         priced = (_priced(one, model, environ) for model in wanted)
@@ -114,7 +114,7 @@ def _picks(found: Found, role: str) -> list[str]:
 
 
 def _local(found: Found, role: str) -> list[str]:
-    """The models of a server here, the fittest first."""
+    """The models of a server on this machine, the best for the role first."""
     chats = [model for model in found.listed or () if not _NO_CHAT.search(model)]
     if role == "coder":
         chats = [model for model in chats if "code" in model.casefold()]
@@ -140,13 +140,13 @@ def _priced(found: Found, model: str, environ: Mapping[str, str]) -> Deployment 
 
 
 def _cost(choice: Choice) -> float:
-    """Price of three prompt tokens and one of the answer."""
+    """The price of three input tokens and one output token."""
     price = choice.deployment.price
     return float(3 * price.rates.input + price.rates.output) if price else 0.0
 
 
 def _names(roles: Mapping[str, Choice]) -> dict[str, str]:
-    """The name that each role's model has: that of the first role it was chosen for."""
+    """The name of each role's model: the first role that it was chosen for."""
     first: dict[tuple[str, str], str] = {}
     return {
         role: first.setdefault((choice.found.name, choice.model), role)
@@ -179,6 +179,6 @@ def _model(role: str, choice: Choice, *, alone: bool) -> Line:
 
 
 def _quoted(value: str) -> str:
-    """The value as YAML reads it back."""
+    """The value, quoted so that YAML reads it back."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*", value)
     return value if plain else orjson.dumps(value).decode()

@@ -1,7 +1,7 @@
-"""What asking a model about the unsure prompts brings and costs, on the user's own labels.
+"""What asking a model about unsure prompts gains and costs, on the user's own labels.
 
-Without asking, the gain is bounded by how often the local label is wrong there, and the cost is
-expected from the price book; by asking, both are measured.
+If no model is asked, the gain is at most the share of wrong local labels, and the cost comes from
+the price book; if one is, both are measured.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ from turnout.runtime.receipt import total
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A prompt inside the band: what it is, and what the local classifier says."""
+    """A prompt inside the band: its label, and what the local classifier says."""
 
     line: Line
     wanted: str
@@ -42,7 +42,7 @@ def hybrid_figures(
     ask: bool,
     ledger: bool,
 ) -> dict[str, Any]:
-    """The band's share of the prompts, what the local label gets wrong there, cost and gain."""
+    """The band's share of the prompts, its share of wrong local labels, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
     folded = folding(intents or ())
     inside = [
@@ -95,7 +95,7 @@ def shown(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _router(config: Config, *, ledger: bool) -> Router:
-    """The configuration's router before calibration: the file may be about to change."""
+    """The configuration's router without its calibration, which may be about to change."""
     section = config.classifier.model_copy(update={"calibration": None})
     return router_of(config.model_copy(update={"classifier": section}), ledger=ledger)
 

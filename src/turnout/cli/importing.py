@@ -30,9 +30,9 @@ def import_(
 ) -> None:
     """Write another tool's configuration as a turnout.yaml.
 
-    A LiteLLM proxy's, or the routes of aurelio's semantic-router: these name no models, which are
-    then chosen as turnout init does. What has no counterpart is told on standard error, a line
-    each.
+    FILE is a LiteLLM proxy's configuration, or the routes of aurelio's semantic-router. Routes
+    name no models, so that these are chosen as turnout init does. Settings without a counterpart
+    are listed on standard error.
     """
     found = (_of_litellm if kind == "litellm" else _of_semantic_router)(_text(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
@@ -68,7 +68,7 @@ def _of_semantic_router(text: str, name: str) -> Imported:
     from turnout.classifiers import LocalClassifier
 
     try:
-        document = json.loads(text)  # YAML would read the halves of an escaped sign apart
+        document = json.loads(text)  # YAML would read the two halves of an escaped character as two
     except ValueError:
         document = plain(text, name)[0]
     routes = {"routes": document} if isinstance(document, list) else document
@@ -77,7 +77,7 @@ def _of_semantic_router(text: str, name: str) -> Imported:
 
 
 def _price(found: Imported) -> None:
-    """Says of each place whose price nobody knows that it is unknown, lest it is refused."""
+    """Marks deployments without a known price as such; otherwise the file would be refused."""
     providers = found.settings.get("providers", {})
     for name, model in found.settings["models"].items():
         for place in model.get("deployments", [model]):
@@ -98,7 +98,7 @@ def _is_priced(providers: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
 
 
 class _Anything(Mapping[str, str]):
-    """An environment in which every variable is set, as it may be where the file is used."""
+    """An environment in which every variable is set, as they may be where the file is used."""
 
     def __getitem__(self, name: str) -> str:
         return "set"

@@ -1,4 +1,4 @@
-"""``turnout init``: a first ``turnout.yaml`` out of what is found here."""
+"""``turnout init``: a first ``turnout.yaml`` from the keys and models found here."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _RECIPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _First:
-    """The file's text, with what was found for it; no ``roles`` where it is the recipe."""
+    """The file's text, and what was found for it; without ``roles`` if it is the recipe."""
 
     text: str
     found: Sequence[Found]
@@ -57,14 +57,14 @@ def init(
 ) -> None:
     """Write a first turnout.yaml from the keys and models found here.
 
-    Keys are looked for in the environment, and a fast model, a strong one and one for code are
-    taken from the price book. Nothing leaves this machine without --ask. Without any key the
-    recipe is written, which the embedded model answers.
+    Keys are looked for in the environment; a fast model, a strong one and one for code are taken
+    from the price book. Nothing is sent from this machine without --ask. Without any key the
+    recipe is written, for which the embedded model answers.
     """
     if not (print_only or force) and target.exists():
         raise ConfigError(f"{target}: is there already; --force replaces it, --print shows another")
     first = _first(os.environ, ask=ask, local=local)
-    build(load_text(first.text), os.environ)  # what would not serve is not written
+    build(load_text(first.text), os.environ)  # a file that cannot be loaded is not written
     if not print_only:
         with target.open("w" if force else "x", encoding="utf-8") as file:
             file.write(first.text)
@@ -78,7 +78,7 @@ def init(
 
 
 def first_settings(environ: Mapping[str, str]) -> dict[str, Any]:
-    """What would be written here without asking anybody, as settings. Raises ConfigError."""
+    """The settings that would be written here without --ask. Raises ConfigError."""
     return plain(_first(environ, ask=False, local=False).text, "turnout init")[0]
 
 
@@ -111,7 +111,7 @@ def _show(first: _First) -> None:
 
 
 def _next(first: _First) -> str:
-    """The commands that are worth running now."""
+    """The commands to run next."""
     if first.roles:
         return "turnout doctor, then turnout serve"
     try:

@@ -1,4 +1,4 @@
-"""Reads prompts from JSON lines: each line is taken or reported by its number, never lost."""
+"""Reads prompts from JSON lines; a bad line is reported by its number, never lost."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ class Line:
 
 
 def line_of(row: Mapping[str, Any]) -> bytes:
-    """The row as a line; ids that are passed on may hold what is no valid text, or huge numbers."""
+    """The row as a line of JSON; its id may hold invalid text or a huge number."""
     try:
         return orjson.dumps(row) + b"\n"
     except orjson.JSONEncodeError:
@@ -69,7 +69,7 @@ def _line(number: int, raw: bytes) -> Line:
     if all(row.get(name) is None for name in ("messages", "text", "prompt")):
         return _bad(number, "has neither text nor messages")
     if isinstance(row.get("id"), float | list | dict):
-        # A whole number of more than 64 bits is passed on as it is.
+        # orjson refuses whole numbers of more than 64 bits.
         row["id"] = json.loads(raw)["id"]
     for name in ("text", "prompt"):
         if row.get("messages") is None and not isinstance(row.get(name), str | None):

@@ -1,7 +1,7 @@
-"""The folder in which a gateway's workers keep their figures, so that one of them can tell all.
+"""The folder where a gateway's workers keep their metrics, so that each can report all of them.
 
-Invariant: it is gone with the process that made it, or else with the next start on this machine:
-its lock, which the system takes from who dies, tells a folder in use from one that was left.
+Invariant: the folder is removed with the process that made it, or, if that was killed, at the next
+start on this machine. A lock, which the system releases when its holder dies, tells the two apart.
 """
 
 import fcntl
@@ -18,11 +18,11 @@ _LOCK = "lock"
 
 @contextmanager
 def metrics_folder() -> Iterator[Path]:
-    """A new folder, locked; those that killed processes left are removed before."""
+    """A new, locked folder; folders that killed processes left behind are removed first."""
     place = Path(tempfile.gettempdir())
     for folder in place.glob(f"{_NAME}*"):
         _remove_if_left(folder)
-    # It gets the name under which others look for it once it is locked.
+    # It gets the name by which others find it only when it is locked.
     hidden = Path(tempfile.mkdtemp(prefix=f".{_NAME}", dir=place))
     folder = hidden.with_name(hidden.name[1:])
     with (hidden / _LOCK).open("wb") as lock:
@@ -42,4 +42,4 @@ def _remove_if_left(folder: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
     except OSError:
-        return  # in use, gone by now, or not ours to read
+        return  # in use, already gone, or not readable

@@ -1,4 +1,4 @@
-"""What several commands share: their options, and the router, ledger or prompt these mean."""
+"""Options that several commands share, and the router, ledger or prompt that they name."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ def group(name: str, about: str) -> typer.Typer:
 def router(config: Path | None, *, ledger: bool = True) -> "Router":
     """The router that the options and the environment describe. Raises ConfigError.
 
-    It writes through the gateway that keeps its ledger's file, where one does.
+    If a gateway keeps the ledger's file open, the router writes through that gateway.
     """
     return router_of(load(config), ledger=ledger)
 
@@ -60,19 +60,19 @@ def router_of(config: Config, *, ledger: bool) -> "Router":
 
 
 def own_router(config: Path | None) -> "Router":
-    """As ``router``, for who keeps the ledger's file himself. Raises ConfigError."""
+    """As ``router``, for the process that keeps the ledger's file. Raises ConfigError."""
     from turnout.runtime import Router
 
     return Router.from_config(load(config))
 
 
 def unspent_router(config: Config) -> "Router":
-    """As ``router_of``, for what spends nothing: it records nothing and heeds no budget."""
+    """As ``router_of``, for use that spends nothing: it has no ledger and no budgets."""
     return router_of(config.model_copy(update={"budgets": ()}), ledger=False)
 
 
 def silent_router(config: Path | None) -> "Router":
-    """As ``unspent_router``, and it asks nobody for a label. Raises ConfigError."""
+    """As ``unspent_router``, and it asks no model for labels. Raises ConfigError."""
     from turnout.runtime import Router
 
     return Router(replace(unspent_router(load(config)).parts, asked=None))
@@ -87,12 +87,12 @@ def open_store(ledger: str | None, config: Path | None) -> Store:
     if place == OFF:
         raise ConfigError("the configuration says ledger: off; name one with --ledger")
     store = store_at(place)
-    store.fetch("SELECT n FROM revision")  # one that cannot be read is said before a file is made
+    store.fetch("SELECT n FROM revision")  # so that an unreadable one is reported at once
     return store
 
 
 def prompt_text(given: str | None) -> str:
-    """The prompt given, or standard input for none or ``-``. Raises InvalidRequest."""
+    """The given prompt; without one, or for ``-``, standard input. Raises InvalidRequest."""
     if given is not None and given != "-":
         return given
     if sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""``turnout ledger outcomes``: one's own feedback as an outcome table to train and evaluate on."""
+"""``turnout ledger outcomes``: feedback in the ledger as a table to train and evaluate on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,9 +33,9 @@ def outcomes(
     ledger: PlaceOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Join feedback with its prompts, as an outcome table.
+    """Join feedback with its prompts into an outcome table.
 
-    Which is what train success, eval and calibrate take.
+    Such a table is what train success, eval and calibrate take.
     """
     from turnout.evaluation.ledger_table import gather
     from turnout.evaluation.row_files import read_jsonl

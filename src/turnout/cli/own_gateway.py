@@ -1,7 +1,7 @@
-"""A gateway for one program: the one that runs here already, or one that ends with the program.
+"""A gateway for one program: one that runs already, or one that ends with the program.
 
-Invariant: a gateway that was started here takes one key that nobody else knows, listens to this
-machine alone, and does not outlive this process, however that ends.
+Invariant: a gateway started here is given a key that nobody else knows, listens on this machine
+only, and does not outlive this process, however that ends.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from turnout.providers import HttpTransport, Timeouts, TransportError, WireReque
 _START_S, _END_S, _DRAIN_S = 60.0, 10.0, 5.0
 _LOOK_EVERY_S = 0.1
 _TOLD_BYTES = 2000
-# What the ledger says of a file that another gateway writes, and what helps here.
+# How the ledger says that another gateway writes its file, and what to do then.
 _BUSY, _SHARED = "another process", "; agents side by side share one gateway: run turnout serve"
 
 
 def running(port: int, key: str) -> str | None:
-    """The address of a gateway that answers at ``port`` of this machine; None without one.
+    """The address of the gateway at ``port`` of this machine; None without one.
 
-    Raises ConfigError where it is there and does not take the key.
+    Raises ConfigError if it does not take the key.
     """
     root = f"http://127.0.0.1:{port}"
     status, body = asyncio.run(_got(f"{root}/openapi.json", key))
@@ -52,9 +52,9 @@ def running(port: int, key: str) -> str | None:
 
 @contextmanager
 def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """A gateway's address and key, until the context ends. Raises ConfigError with its own words.
+    """Starts a gateway, until the context ends. Yields its address and key.
 
-    What it logs, warnings and worse, is told where it does not come up or ends too soon.
+    The last line of its log is shown if it does not start, as a ConfigError, or ends too soon.
     """
     key = secrets.token_urlsafe(32)
     keys = ",".join(filter(None, (environ.get("TURNOUT_KEYS", ""), key)))
@@ -62,7 +62,7 @@ def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[s
     with bind(Address(port=0), keyless=False) as listener, ours, TemporaryFile() as log:
         root = f"http://127.0.0.1:{listener.getsockname()[1]}"
         command = _command(config, listener.fileno(), theirs.fileno())
-        # In a session of its own: Ctrl-C is for the program, which may live on.
+        # In a session of its own, since Ctrl-C is for the program, which may survive it.
         process = subprocess.Popen(  # noqa: S603 -- this interpreter and this package
             command,
             stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def _command(config: Path | None, listener: int, parent: int) -> list[str]:
 
 
 def _serves(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
-    """Waits until the process says that it serves; whether it did."""
+    """Waits until the process says that it serves. Returns whether it did."""
     until, said = time.monotonic() + _START_S, b""
     while process.poll() is None and time.monotonic() < until:
         if select.select([link], [], [], _LOOK_EVERY_S)[0]:
@@ -104,7 +104,7 @@ def _serves(process: "subprocess.Popen[bytes]", link: socket.socket) -> bool:
 
 
 def _told(log: IO[bytes]) -> str:
-    """The last line that it wrote."""
+    """The last line of the log."""
     log.seek(max(0, log.seek(0, os.SEEK_END) - _TOLD_BYTES))
     last = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
     return last.removeprefix("turnout: ")

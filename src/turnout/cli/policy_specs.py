@@ -28,9 +28,9 @@ utility:PER_USD[,PER_SECOND], weighted:MODEL=SHARE,..., cascade[:STEPS]"
 def policy_of(
     spec: str, order: tuple[str, ...], table: "OutcomeTable", bundle: "Bundle | None" = None
 ) -> Policy:
-    """The policy that ``NAME`` or ``NAME:VALUE`` names, with what the bundle calibrated for it.
+    """The policy for ``NAME`` or ``NAME:VALUE``, with what was calibrated for it in the bundle.
 
-    Raises ConfigError naming the policies there are.
+    Raises ConfigError that lists all policies.
     """
     name, _, value = spec.partition(":")
     makers: dict[str, Callable[[], Policy]] = {
@@ -56,7 +56,7 @@ def policy_of(
 
 
 def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
-    """The number within these bounds; 0 for none. Raises ValueError."""
+    """The number, if it is within these bounds; 0 for an empty text. Raises ValueError."""
     value = float(text or 0)
     if not least <= value <= most or math.isinf(value):
         raise ValueError(text)

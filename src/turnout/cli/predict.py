@@ -1,9 +1,9 @@
 """``turnout predict``: P(success) of every model for a file of prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,6 +11,9 @@ from turnout.cli.files import check_apart, written
 from turnout.cli.jsonl import line_of
 from turnout.cli.show import err, out, tell_line, tracked
 from turnout.core.plural import many
+
+if TYPE_CHECKING:
+    from turnout.classifiers.success import SuccessPredictor
 
 _BATCH = 256
 
@@ -32,26 +35,23 @@ def predict(
     """
     from turnout.classifiers.success.bundle import open_bundle
     from turnout.evaluation.row_files import numbered_rows
-    from turnout.features.prompt import request_text
 
     check_apart(prompts, target, "predictions")
     predictor = open_bundle(bundle).predictor
     lines = (_Line(number, row or {}, problem) for number, row, problem in numbered_rows(prompts))
     batches = iter(lambda: list(islice(lines, _BATCH)), [])
-    first = next(batches, [])  # a source that cannot be read is told before a file is made
+    first = next(batches, [])  # reports an unreadable source before a file is made
+    shown = tracked(chain([first], batches), "predicting")
     count, bad, empty = 0, 0, list[int]()
     with written(target) as file:
-        for part in tracked(chain([first], batches), "predicting"):
-            texts = [request_text(line.row) for line in part]
-            found = predictor.predict_all(texts).tolist()
-            for line, text, values in zip(part, texts, found, strict=True):
-                file.write(line_of(_shape(line, predictor.models, values)))
-                if line.problem:
-                    bad += 1
-                    tell_line(prompts, line.number, line.problem)
-                elif not text.text.strip():
-                    empty.append(line.number)
-            count += len(part)
+        for line, text, shape in _predicted(shown, predictor):
+            file.write(line_of(shape))
+            count += 1
+            if line.problem:
+                bad += 1
+                tell_line(prompts, line.number, line.problem)
+            elif not text.strip():
+                empty.append(line.number)
     if empty:
         err.print(
             f"turnout: {prompts}: {many(len(empty), 'line')} without query, prompt or messages "
@@ -67,6 +67,19 @@ class _Line(NamedTuple):
     number: int
     row: Mapping[str, Any]
     problem: str
+
+
+def _predicted(
+    batches: Iterable[Sequence[_Line]], predictor: "SuccessPredictor"
+) -> Iterator[tuple[_Line, str, dict[str, Any]]]:
+    """Each line with its prompt's text, and what is written for it."""
+    from turnout.features.prompt import request_text
+
+    for part in batches:
+        texts = [request_text(line.row) for line in part]
+        found = predictor.predict_all(texts).tolist()
+        for line, text, values in zip(part, texts, found, strict=True):
+            yield line, text.text, _shape(line, predictor.models, values)
 
 
 def _shape(line: _Line, models: Sequence[str], values: Sequence[float]) -> dict[str, Any]:

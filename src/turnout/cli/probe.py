@@ -20,7 +20,7 @@ from turnout.core.nearest import did_you_mean
 if TYPE_CHECKING:
     from turnout.classifiers.success import Bundle, Newcomer, SuccessPredictor
 
-_FEWEST = 2  # models between which there is something to choose
+_FEWEST = 2  # so few models leave something to choose between
 # What a result may count, by either of its names in an outcome table.
 _TOKENS = (("input_tokens", "in_tokens"), ("output_tokens", "out_tokens"))
 
@@ -54,7 +54,7 @@ def probe(
 ) -> None:
     """Add a model to a bundle by a few results, or take one out.
 
-    First pick the most informative prompts, then add it by results or a prior.
+    First pick the most informative prompts, then add the model by their results, or by a prior.
     """
     from turnout.classifiers.success import open_bundle
 
@@ -168,7 +168,7 @@ def _kept(
     catalogue: Mapping[str, Mapping[str, Any]],
     note: str,
 ) -> str:
-    """The digest of the bundle with another predictor, and without the promises made before."""
+    """Stores the predictor in the bundle, without earlier promises. Returns the new digest."""
     from turnout.classifiers.success import save
     from turnout.classifiers.success.artefact import card_of
     from turnout.classifiers.success.bundle import CATALOGUE, POLICY, renew, write_json
@@ -191,7 +191,7 @@ def _from_prior(bundle: "Bundle", model: str, prior: float) -> "Newcomer":
 
 
 def _qualities(bundle: "Bundle") -> dict[str, float]:
-    """The mean quality of each model that was trained on, where known."""
+    """The mean quality of each model that was trained on, if it is known."""
     usual = dict(bundle.usual)
     return {model: usual[model] for model in bundle.predictor.trained if model in usual}
 
@@ -199,7 +199,7 @@ def _qualities(bundle: "Bundle") -> dict[str, float]:
 def _mean_cost(
     bundle: "Bundle", rows: Sequence[Mapping[str, Any]], price: tuple[float, float] | None
 ) -> float | None:
-    """USD a call: as the probes cost, else at the price of their tokens, else of usual ones."""
+    """Mean USD per call: of the probes, else by the price of their tokens, else of usual ones."""
     told = _numbers(rows, "cost_usd")
     if told:
         return fmean(told)
@@ -235,7 +235,7 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
 
 
 def _wrong(row: Mapping[str, Any], model: str) -> str:
-    """What the result cannot be used for, empty where it can."""
+    """Why the result cannot be used; empty if it can."""
     from turnout.features.prompt import request_text
 
     score = row.get("score")

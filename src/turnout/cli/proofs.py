@@ -1,4 +1,4 @@
-"""What every ``turnout prove`` command shares: seed, folders, the counter and the verdict."""
+"""What all ``turnout prove`` commands share: seed, folders, the counter and the verdict."""
 
 import random
 import sys
@@ -19,9 +19,9 @@ SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new 
 
 
 def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
-    """Runs the tests of a promise, each in a folder of its own; leaves with 1 where one fails.
+    """Runs the tests of a promise, each in a folder of its own; exits with 1 if one fails.
 
-    A test is given its folder, a counter for the terminal, and the seed: ``seed``, else a new one.
+    A test is given its folder, a counter for the terminal, and ``seed``, else a random seed.
     """
     chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
     checks = [check for test in tests for check in _run(test, chosen)]
@@ -29,7 +29,7 @@ def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
 
 
 def percent(text: str, *, least: float = 0.0) -> float:
-    """The share that ``30%`` or ``30`` is, from ``least`` to 1. Raises BadParameter."""
+    """The share that ``30%`` or ``30`` means, from ``least`` to 1. Raises BadParameter."""
     try:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
@@ -50,14 +50,14 @@ def _run(test: Test, seed: int) -> list[Check]:
 
 def _shown(done: int) -> None:
     """Counts on a terminal."""
-    # A thread that draws a bar would be forked along with the processes to kill.
+    # No progress bar: its thread would be forked along with the processes to kill.
     if err.is_terminal and done % 10 == 0:
         sys.stderr.write(f"\r{done:,}")
         sys.stderr.flush()
 
 
 def _tell(proof: Proof, *, json: bool) -> None:
-    """Prints every check and the verdict; leaves with 1 where it failed."""
+    """Prints every check and the verdict; exits with 1 if it failed."""
     if json:
         print_json(proof.as_dict())
     else:

@@ -29,7 +29,7 @@ def ledger(
 ) -> None:
     """No acknowledged charge is lost or doubled.
 
-    Not by kills, power losses, full disks or fsyncs that fail.
+    Neither kills nor power losses, full disks or failing fsyncs can do that.
     """
     from turnout.ledger import Ledger
     from turnout.proving.disturbed import fsync_errors, full_disk, syscall_kills
@@ -97,7 +97,7 @@ def budget(
 ) -> None:
     """A budget is a wall: no overspending, no false refusal.
 
-    Processes that spend are killed meanwhile, and leave no ghost holds.
+    Spending processes are killed meanwhile, and leave no holds behind.
     """
     from turnout.proving.budget import budget as budgeted
 
@@ -123,7 +123,7 @@ def isolation(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Tenants never meet: no crossed reply, no foreign id.
+    """Tenants never see each other's replies or ids.
 
     Some callers leave early.
     """

@@ -21,7 +21,7 @@ def streams(
 ) -> None:
     """Faulty providers cause no silent truncation and no 5xx.
 
-    Nor do they make the gateway cross answers.
+    Nor do they make the gateway send an answer to another caller.
     """
     from turnout.proving.streams import streams as streamed
 
@@ -41,9 +41,9 @@ def storm(
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A failing provider is not asked more for failing.
+    """A failing provider gets no extra calls.
 
-    Nor earlier than it said, nor all at once afterwards.
+    It gets none before the time it named, and not all at once afterwards.
     """
     from turnout.proving.storm import Load, storms
 
@@ -86,7 +86,7 @@ def soak(
 ) -> None:
     """Prove that many requests leave no memory or sockets behind.
 
-    A tenth of them is aborted; tasks are counted, too.
+    A tenth of them are aborted; tasks are counted, too.
     """
     from turnout.proving.soak import soak as soaked
 

@@ -1,4 +1,4 @@
-"""``turnout prove isolation``: the gateway that the proof is held against, and its sabotages."""
+"""``turnout prove isolation``: the gateway that is tested, and its sabotages."""
 
 import asyncio
 import secrets
@@ -58,7 +58,7 @@ def isolation(
 async def _served(
     router: Router, access: Any, keys: list[str], sabotage: Sabotage | None, meet_with: Any
 ) -> tuple[Any, list[str]]:
-    """What ``meet_with`` found at a gateway of ``router``, and the tenants of ``keys``."""
+    """What ``meet_with`` finds at a gateway for ``router``, and the tenants of ``keys``."""
     from turnout.gateway.app import Gateway
     from turnout.gateway.server import HttpServer
 
@@ -94,7 +94,7 @@ def _open_ids() -> Callable[[], None]:
 
 
 def _cross_replies() -> Callable[[], None]:
-    """Let one answer in fifty go to the next caller and the next one's to this, as a sabotage."""
+    """Swap one answer in fifty with that of the next caller, as a sabotage."""
     from turnout.providers import HttpTransport
 
     honest: Any = HttpTransport.send
@@ -118,7 +118,7 @@ def _cross_replies() -> Callable[[], None]:
 
 
 def _replaced(owner: type, name: str, broken: object) -> Callable[[], None]:
-    """Puts something broken in an honest method's place; what puts that back."""
+    """Replaces a method by a broken one. Returns what puts the method back."""
     honest = getattr(owner, name)
     setattr(owner, name, broken)
     return partial(setattr, owner, name, honest)

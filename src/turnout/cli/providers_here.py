@@ -1,7 +1,7 @@
-"""Which providers could be used from here: those whose key is set, and servers on this machine.
+"""Which providers can be used from here: those whose key is set, and servers on this machine.
 
-Invariant: nothing leaves this machine unless ``asked`` is called with a provider of elsewhere; a
-key is never shown.
+Invariant: nothing leaves this machine unless ``asked`` is called for a provider elsewhere; keys are
+never shown.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from turnout.providers import HttpTransport, TransportError
 from turnout.runtime.known_models import known_models
 
 _PATIENCE_S, _PATIENCE_HERE_S = 20.0, 2.0
-# Where Ollama and llama.cpp listen is said by variables of their own.
+# The variables that say where Ollama and llama.cpp listen.
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- is asked as this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A provider that could be used, and the ids that it lists.
+    """A provider that can be used, and the ids of the models that it lists.
 
-    ``listed`` is None where it was not asked, and ``problem`` says why it did not answer.
+    ``listed`` is None if it was not asked; ``problem`` says why it did not answer.
     """
 
     provider: Provider
@@ -43,12 +43,12 @@ class Found:
 
     @property
     def moved(self) -> bool:
-        """Whether it is at another address than the preset's."""
+        """Whether its address is another than the preset's."""
         return bool(self.provider.base_url != presets()[self.name]["base_url"])
 
 
 def with_keys(environ: Mapping[str, str]) -> tuple[Found, ...]:
-    """The providers known by name whose key is in the environment."""
+    """The preset providers whose key is in the environment."""
     found = []
     for name, facts in presets().items():
         variable = facts.get("api_key_env")
@@ -65,7 +65,7 @@ def with_keys(environ: Mapping[str, str]) -> tuple[Found, ...]:
 
 
 def on_this_machine(environ: Mapping[str, str]) -> tuple[Found, ...]:
-    """Ollama and llama.cpp where they listen unless told otherwise; whether they do is open."""
+    """Ollama and llama.cpp at their configured or usual address, whether they run or not."""
     port = environ.get("LLAMA_ARG_PORT") or "8080"
     addresses = {"ollama": _ollama(environ), "llamacpp": f"http://127.0.0.1:{port}"}
     return tuple(
@@ -76,7 +76,7 @@ def on_this_machine(environ: Mapping[str, str]) -> tuple[Found, ...]:
 
 
 def _ollama(environ: Mapping[str, str]) -> str | None:
-    """The address in ``OLLAMA_HOST``; None where that is another machine, or no address."""
+    """The address in ``OLLAMA_HOST``; None for another machine, or for no address."""
     given = environ.get("OLLAMA_HOST", "").strip()
     parts = urlsplit(given if "://" in given else f"http://{given}")
     host = parts.hostname or "127.0.0.1"
@@ -92,7 +92,7 @@ def _ollama(environ: Mapping[str, str]) -> str | None:
 
 
 def asked(found: Sequence[Found]) -> tuple[Found, ...]:
-    """The same with what each one lists: one GET of its models."""
+    """The providers with the models that each lists; one GET per provider."""
     return asyncio.run(_asked(found))
 
 

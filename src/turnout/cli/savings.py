@@ -142,7 +142,7 @@ def _forecast(forecast: Forecast | None) -> Iterator[str]:
 
 
 def _rounded(pico_usd: int) -> str:
-    """Cents where there are dollars: rounded to cents, less than one would read as one."""
+    """The amount with two decimals, or, below a dollar, with six."""
     return format_usd(pico_usd, places=2 if pico_usd >= PICO_PER_USD else 6)
 
 
@@ -166,7 +166,7 @@ def _usd(baseline: Baseline | None) -> str:
 
 
 def draw(report: Savings, path: Path) -> None:
-    """A bar for each way to serve the traffic, by group. Raises ConfigError."""
+    """Draws a bar for each way to serve the traffic, by group. Raises ConfigError."""
     import matplotlib as mpl
 
     mpl.use("agg")

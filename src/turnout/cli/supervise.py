@@ -1,6 +1,6 @@
 """Keeps the workers of ``turnout serve`` running, and writes their one ledger file.
 
-Invariant: what only answers need, models above all, is loaded by workers and never here.
+Invariant: what only answers need, such as models, is loaded by workers and never here.
 """
 
 import os
@@ -26,10 +26,10 @@ def supervise(
     ready: Callable[[], object],
     door: Door,
 ) -> int:
-    """Runs ``workers`` on the socket until told to stop; the exit code.
+    """Runs ``workers`` on the socket until told to stop. Returns the exit code.
 
-    ``serving`` is called once the first of them serves, ``ready`` once all do; they write a ledger
-    file through ``door``. Raises ConfigError or LedgerError where it cannot be opened.
+    ``serving`` is called when the first of them serves, ``ready`` when all do; they write a ledger
+    file through ``door``. Raises ConfigError or LedgerError if it cannot be opened.
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]

@@ -1,4 +1,4 @@
-"""Outcome tables as options name them."""
+"""Outcome tables as given by options."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ TableOption = Annotated[
 
 
 def read_tables(paths: Sequence[Path]) -> "list[OutcomeTable]":
-    """The tables, in order. Raises ConfigError where one cannot be used or is given twice."""
+    """The tables, in order. Raises ConfigError if one cannot be used or is given twice."""
     from turnout.evaluation import read_table
 
     places = [path.resolve() for path in paths]

@@ -51,7 +51,7 @@ def intents(
 ) -> None:
     """Train the intent and safety classifier on labelled rows.
 
-    Its figures are on sources held out.
+    Its figures are measured on held-out sources.
     """
     from turnout.training.intents import train as run
 
@@ -69,7 +69,7 @@ def intents(
 
 
 def _refits(part: "Part", told: str) -> None:
-    """A command that fits one part of an artefact anew."""
+    """A command that fits one part of an artefact again."""
 
     @app.command(part, help=told)
     def fit_anew(
@@ -163,7 +163,7 @@ def success(
 
 
 def _show(place: Path, trained: "Trained", *, json: bool) -> None:
-    """The figures of an artefact on sources held out, beside those with rows of every licence."""
+    """Prints an artefact's figures on held-out sources, for usable licences and for all rows."""
     digest, measured, others = trained.artefact.digest, trained.figures, trained.every_licence
     if json:
         found = {"artefact": str(place), "digest": digest, "figures": measured.as_dict()}
@@ -180,7 +180,7 @@ def _today() -> str:
 
 
 def _steps(bar: Progress) -> Callable[[str, int, int], None]:
-    """What shows a step of training in the bar: its name, and how much of it is done."""
+    """A function that shows a step of training: its name, and how much of it is done."""
     task = bar.add_task("reading", total=None)
 
     def shown(step: str, done: int, total: int) -> None:
@@ -190,7 +190,7 @@ def _steps(bar: Progress) -> Callable[[str, int, int], None]:
 
 
 def _tell_gaps(tables: "Sequence[OutcomeTable]") -> None:
-    """What the tables leave open, before training takes its time."""
+    """Reports what the tables lack, before training takes its time."""
     for one in tables:
         for note in one.notes:
             err.print(f"turnout: {one.name}: {note}")

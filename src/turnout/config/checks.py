@@ -1,6 +1,6 @@
-"""What a configuration of the right shape may still have wrong: names, and intents of one's own.
+"""What can be wrong in a configuration of the right shape: names, and the user's own intents.
 
-Invariant: a problem names the place, the value and the fix. Does not know files or lines.
+Invariant: a problem names the place, the value and the fix. This module does not know files.
 """
 
 import re
@@ -23,7 +23,7 @@ TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 @contextmanager
 def naming(config: Config, *path: str) -> Iterator[None]:
-    """Puts the setting's place before what is wrong with what it names."""
+    """Puts the setting's place before an error about what the setting names."""
     try:
         yield
     except ConfigError as error:
@@ -31,12 +31,12 @@ def naming(config: Config, *path: str) -> Iterator[None]:
 
 
 def folded(label: str) -> str:
-    """A label as answers may write it, which cannot tell alike ones apart."""
+    """A label as a model may write it; labels that become equal cannot be distinguished."""
     return label.casefold().replace("-", "_")
 
 
 def words_of(example: str) -> str:
-    """An example in the form in which each is to be given once."""
+    """An example in the form in which it must be unique."""
     return " ".join(example.casefold().split())
 
 
@@ -110,7 +110,7 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
     yield from _aliases(config)
     for path, model in used:
         if model in config.models and config.models[model].kind == "embedding":
-            # One list of fallbacks for all models stands under every name.
+            # One list of fallbacks for all models is stored under every name.
             if path != ("fallbacks", model):
                 yield path, f"{model!r} is an embedding model; name a chat model"
             continue
@@ -131,7 +131,7 @@ def _policy_models(policy: PolicySection) -> Iterator[tuple[tuple[str, ...], str
 
 
 def _like_labels(config: Config) -> Iterator[Problem]:
-    """Labels that an answer could not tell apart."""
+    """Labels that a model's answer could not distinguish."""
     seen: dict[str, str] = {}
     for label in config.intents:
         name = folded(label)

@@ -13,7 +13,7 @@ from turnout.core import CallKind
 class IntentSection(Section):
     """Where an intent goes; with ``examples`` it is one of the user's own.
 
-    ``threshold`` overrides the out-of-scope threshold that is worked out from the examples.
+    ``threshold`` overrides the out-of-scope threshold that is derived from the examples.
     """
 
     model: Name
@@ -23,7 +23,7 @@ class IntentSection(Section):
 
 
 class BandSection(Section):
-    """When a hybrid asks: at less ``confidence``, or at this share of the block's threshold."""
+    """When a hybrid asks: below ``confidence``, or from this share of the block's threshold."""
 
     confidence: Share = 0.6
     unsafe: Share = 0.3
@@ -32,8 +32,8 @@ class BandSection(Section):
 class ClassifierSection(Section):
     """How the intent is found: the local artefact, a model asked for a label, or both.
 
-    A hybrid asks the model only where the local verdict lies in ``band``. ``calibration`` is the
-    file that ``turnout calibrate --save`` wrote.
+    A hybrid asks the model only if the local verdict is in ``band``. ``calibration`` is the file
+    that ``turnout calibrate --save`` wrote.
     """
 
     kind: Literal["local", "llm", "hybrid"] = "local"
@@ -51,15 +51,15 @@ class ClassifierSection(Section):
 
     @property
     def patience_s(self) -> float:
-        """How long a label is waited for; a hybrid has spent its patience on the local verdict."""
+        """The seconds that a label may take; fewer for a hybrid, which has the local verdict."""
         return self.deadline_s or (0.5 if self.kind == "hybrid" else 2.0)
 
 
 class SafetySection(Section):
     """When a request is refused; without a threshold the classifier's own applies.
 
-    ``pinned: pass`` lets requests that name a model pass unread, for callers trusted to do so.
-    ``answers: scan`` has answers judged as requests are; a stream then holds back ``hold_tokens``.
+    ``pinned: pass`` lets requests that name a model pass unread, for trusted callers.
+    ``answers: scan`` judges answers like requests; a stream then holds back ``hold_tokens``.
     ``unread: block`` refuses images, sound and files, which the local classifier does not read.
     """
 
@@ -73,9 +73,9 @@ class SafetySection(Section):
 class VerifySection(Section):
     """How a cascade's draft is verified.
 
-    ``model`` is asked for a yes; ``schema`` must fit besides what the request asks for;
-    ``at_least`` is the tokens' mean probability; ``function`` is one's own ``module:name``, called
-    with the messages and the answer's text.
+    ``model`` is the judge that is asked for a yes; ``schema`` must fit in addition to the request's
+    own format; ``at_least`` is the least mean probability of tokens; ``function`` is the user's
+    ``module:name``, called with the messages and the answer's text.
     """
 
     kind: Literal["model", "schema", "logprobs", "function"]
@@ -94,7 +94,7 @@ class VerifySection(Section):
 
 
 class RuleSection(Section):
-    """One rule: all that it names must match; then ``model`` answers.
+    """One rule: if everything that it names matches, ``model`` answers.
 
     ``tags`` are compared with the request's ``metadata``; ``hours`` are (from, to) in UTC; ``kind``
     is what the call is for.
@@ -138,11 +138,10 @@ class PolicySection(Section):
     ``bundle`` is the folder of a success predictor; ``quality`` a share of the best single model's
     quality, ``lost`` a share of requests that may lose quality, ``per_usd`` and ``per_second`` the
     quality that a dollar and a second of waiting are worth, ``weights`` the shares of ``weighted``
-    by model. ``steady`` is the margin by which ``cheapest_above_quality`` keeps to the usual model
-    on strange prompts. ``output_quantile`` is the quantile of an answer's predicted length that its
-    expected cost counts. ``prompt_caches: off`` counts every prompt as one that no provider has in
-    its cache. ``steps`` and ``verify`` are those of a cascade; ``rules`` come before the
-    policy named ``otherwise``.
+    by model. ``steady`` is the margin by which ``cheapest_above_quality`` prefers the usual model
+    on strange prompts. ``output_quantile`` is the quantile of an answer's predicted length that
+    counts for its expected cost. ``prompt_caches: off`` counts every prompt as uncached. ``steps``
+    and ``verify`` are those of a cascade; ``rules`` come before the policy named ``otherwise``.
     """
 
     name: PolicyName = "intent_map"
@@ -187,10 +186,10 @@ class PolicySection(Section):
 
 
 class KnobSection(Section):
-    """What is asked of a request's choice.
+    """The limits that a request's choice must meet.
 
-    A share of the best single model's quality, and at most so many dollars and milliseconds that
-    the answer is expected to cost and to take.
+    A share of the best single model's quality, and the most dollars and milliseconds that the
+    answer may be expected to cost and to take.
     """
 
     quality: Share | None = None

@@ -1,4 +1,4 @@
-"""What another tool's file becomes here."""
+"""The result of importing another tool's file."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class Imported:
-    """Settings for ``turnout.yaml``, and a line for all that they do not hold."""
+    """Settings for ``turnout.yaml``, and a line for each thing that they do not cover."""
 
     settings: dict[str, Any] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
 
     def leave(self, where: str, said: Mapping[str, Any], read: Iterable[str]) -> None:
-        """Names what was said beyond what is read."""
+        """Names the settings in the file that are not read."""
         unread = sorted(set(said) - set(read))
         if unread:
             self.left.append(f"{where}: {', '.join(unread)} not carried over")

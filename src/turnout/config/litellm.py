@@ -1,8 +1,8 @@
 """A LiteLLM proxy's configuration as Turnout's own settings.
 
-Invariant: what has no counterpart here is named in ``left``, never dropped in silence. Facts of
-LiteLLM's file are from docs.litellm.ai/docs/proxy/configs. This module reads no file, asks nobody,
-and does not know prices.
+Invariant: settings without a counterpart are named in ``left``, never dropped silently. Facts
+about LiteLLM's file are from docs.litellm.ai/docs/proxy/configs. This module reads no file, makes
+no calls, and does not know prices.
 """
 
 import re
@@ -18,7 +18,7 @@ _PRESETS = {
     "openrouter": "openrouter", "deepseek": "deepseek", "groq": "groq", "together_ai": "together",
     "ollama": "ollama", "ollama_chat": "ollama",
 }  # fmt: skip
-# Addresses that speak OpenAI's API, and the variable in which LiteLLM looks for the key.
+# Base URLs with OpenAI's API, and the variable in which LiteLLM looks for the key.
 _ADDRESSES = {
     "gemini": ("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
     "mistral": ("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
@@ -29,7 +29,7 @@ _ADDRESSES = {
     "nvidia_nim": ("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY"),
     "perplexity": ("https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
 }
-# Behind an address of the user's own, which is given without what stands here.
+# The paths that follow a base URL of the user's own in LiteLLM's calls.
 _ENDINGS = {"azure": "/openai/v1", "anthropic": "/v1", "ollama": "/v1", "ollama_chat": "/v1"}
 _AUTO = "auto_router/complexity_router"
 _TIERS = {
@@ -52,7 +52,7 @@ _RATES = (
     ("cache_read", "cache_read_input_token_cost"),
     ("cache_write", "cache_creation_input_token_cost"),
 )
-# Where a setting of theirs stands with us.
+# The places of LiteLLM's settings in ours.
 _SETTINGS = {
     "num_retries": ("retries", "retries"),
     "request_timeout": ("timeouts", "total_s"),
@@ -72,7 +72,7 @@ _ELSEWHERE = {
 def imported(document: Mapping[str, Any], name: str) -> Imported:
     """The settings that mean the same as a LiteLLM configuration.
 
-    Raises ConfigError where it holds no model that can be called here.
+    Raises ConfigError if it has no model that can be called here.
     """
     listed = document.get("model_list")
     if not isinstance(listed, list) or not listed:
@@ -103,7 +103,7 @@ def imported(document: Mapping[str, Any], name: str) -> Imported:
 
 
 def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """One entry as a model, or as another place of a model that is there."""
+    """Adds one entry as a model, or as another deployment of a known model."""
     name, info = str(entry["model_name"]), _mapping(entry.get("model_info"))
     provider, model = _named(str(params["model"]))
     base = params.get("api_base") or params.get("base_url")
@@ -138,7 +138,7 @@ def _named(model: str) -> tuple[str, str]:
 
 
 def _provider(done: Imported, provider: str, base: object) -> str:
-    """The name under which the provider stands in the settings, which hold it from now on."""
+    """The provider's name in the settings, to which it is added if missing."""
     if provider in _PRESETS:
         return _PRESETS[provider]
     address, variable = _ADDRESSES.get(provider, ("", ""))
@@ -155,12 +155,12 @@ def _address(provider: str, base: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A value in which their way to name a variable is ours."""
+    """The value with LiteLLM's form of a variable written as ``${NAME}``."""
     return _VARIABLE.sub(r"${\1}", value)
 
 
 def _price(said: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-    """Dollars for a million tokens, where both the input's and the output's are said."""
+    """Dollars per million tokens, if both input and output are given."""
     rates = {}
     for own, theirs in _RATES:
         if theirs in said:
@@ -190,7 +190,7 @@ def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _groups(done: Imported, document: Mapping[str, Any]) -> None:
-    """What the file says of all models: fallbacks, aliases, patience, balance."""
+    """The file's settings for all models: fallbacks, aliases, deadlines and retries, balance."""
     settings, sections = done.settings, ("litellm_settings", "router_settings", "general_settings")
     for section in sections:
         for key, value in _mapping(document.get(section)).items():
@@ -202,7 +202,7 @@ def _groups(done: Imported, document: Mapping[str, Any]) -> None:
 
 
 def _carried(settings: dict[str, Any], key: str, value: Any) -> bool:
-    """Whether a setting has a counterpart, which is then set."""
+    """Sets the counterpart of a setting; returns whether there is one."""
     models = settings["models"]
     if key == "fallbacks" and isinstance(value, list):
         told = {name: to for one in value for name, to in _mapping(one).items()}
@@ -228,7 +228,7 @@ def _target(alias: Any) -> str:
 
 
 def _simplify(done: Imported) -> None:
-    """A model with one place is written as one, and names of models that are not there go."""
+    """Writes models with one deployment in short, and removes names of models that do not exist."""
     models = done.settings["models"]
     for model in models.values():
         if len(model["deployments"]) == 1 and not {"api_key", "base_url"} & {

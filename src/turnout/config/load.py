@@ -23,9 +23,9 @@ from turnout.core.nearest import did_you_mean
 
 # How pydantic names the two branches of a price in an error's path.
 _PRICE, _UNKNOWN = "PriceSection", "literal['unknown']"
-_KEY = "[key]"  # behind the path of a key that is wrong itself
+_KEY = "[key]"  # after the path of a key that is itself wrong
 
-# What pydantic says in words of Python, for people who write YAML.
+# Pydantic's messages in Python's terms, reworded for people who write YAML.
 _MAPPING = "give names with values, as in {name: value}"
 _WORDS = {
     "dict_type": _MAPPING,
@@ -36,12 +36,12 @@ _WORDS = {
     "too_short": "is empty; give at least one",
 }
 
-# Where a dollar sign is somebody's own text.
+# The settings in which a dollar sign is ordinary text.
 _TEXTS = frozenset({"refusal", "description", "examples", "keywords", "pattern", "tags", "schema"})
 
 
 def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The file meant: the one given, else ``$TURNOUT_CONFIG``, else a ``turnout.yaml`` here."""
+    """The file to read: the one given, else ``$TURNOUT_CONFIG``, else ``./turnout.yaml``."""
     named = given or environ.get("TURNOUT_CONFIG")
     if named:
         return Path(named)
@@ -50,7 +50,7 @@ def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> 
 
 
 def load(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in the file meant, else the shipped recipe. Raises ConfigError."""
+    """The configuration in the file to read, else the shipped recipe. Raises ConfigError."""
     path = config_path(given, environ)
     if path is not None:
         return load_file(path, environ)
@@ -63,7 +63,7 @@ def recipe() -> str:
 
 
 def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in ``path``. Raises ConfigError in one line a problem."""
+    """The configuration in ``path``. Raises ConfigError with one line per problem."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -90,7 +90,7 @@ def load_mapping(
 ) -> Config:
     """The configuration in ``data``, with ``${NAME}`` replaced from ``environ``.
 
-    Raises ConfigError in one line a problem.
+    Raises ConfigError with one line per problem.
     """
     places = Places(name, lines or {})
     try:
@@ -104,20 +104,20 @@ def load_mapping(
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """The field that is wrong first in one section alone (empty: the whole), and what is wrong."""
+    """The first wrong field of a single section (empty: the whole section), and the error."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     return ".".join(path), _said(first, path)
 
 
 def digest(config: Config) -> str:
-    """The content hash of what a decision depends on: without secrets, budgets and places."""
+    """The hash of the settings that a decision depends on, without secrets and budgets."""
     text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def public(config: Config) -> dict[str, Any]:
-    """What of a configuration may be shown and kept: all but secrets and places."""
+    """The part of a configuration that may be shown: all but secrets and what decides nothing."""
     return config.model_dump(
         mode="json",
         exclude={
@@ -158,7 +158,7 @@ def _resolve(value: Any, environ: Mapping[str, str], path: tuple[str, ...], plac
 
 
 def _worth_telling(errors: Sequence[Any]) -> list[Any]:
-    """The errors without the other branches of a union that was plainly not meant."""
+    """The errors without those of a union's other branches, which were clearly not meant."""
     inside = any(_PRICE in e["loc"] and e["type"] != "model_type" for e in errors)
     other = _UNKNOWN if inside else _PRICE
     return [e for e in errors if other not in e["loc"]]
@@ -173,7 +173,7 @@ def _explain(error: Any, places: Places) -> str:
 
 
 def _said(error: Any, path: Sequence[str]) -> str:
-    """What is wrong with a value, which is shown where it is no secret."""
+    """The error about a value; the value is shown unless it is a secret."""
     if error["type"] == "extra_forbidden":
         return f"unknown key {path[-1]!r}"
     if error["type"] == "missing":

@@ -1,18 +1,18 @@
-"""Where the settings of a configuration stand: its file, and each setting's line."""
+"""Where the settings of a configuration come from: its file, and each setting's line."""
 
 from dataclasses import dataclass, field
 
 from turnout.config.plain import Lines
 
-# A section's other names, under which a file may have it.
+# Other names that a file may use for a section.
 _ALSO = {"intents": ("intents", "MODEL_MAP", "routes")}
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """A file's name and its settings' lines, which are no part of what the settings are.
+    """A file's name and its settings' lines, which are not part of the settings.
 
-    So all places are equal, lest the same settings of two files differ.
+    So all places are equal: equal settings from two files must be equal.
     """
 
     name: str = field(default="configuration", compare=False)

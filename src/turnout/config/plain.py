@@ -1,7 +1,7 @@
 """From YAML text to plain values, each with its line.
 
-Invariant: what YAML alone would make of a text (dates, numbers in sixties or eights, merged keys,
-a second value for one key) is never made of it: it is kept as written, or refused with its line.
+Invariant: YAML's own conversions of a text (dates, numbers in base 60 or 8, merged keys, a second
+value for one key) never happen: the text is kept as written, or refused with its line.
 This module does not know what the settings are.
 """
 
@@ -91,7 +91,7 @@ def _key(node: yaml.Node) -> str:
 
 
 def _scalar(node: Any) -> Any:
-    """The value; as it is written where YAML would make of it what no setting is."""
+    """The value; as written if YAML would turn it into something that no setting can be."""
     if node.tag == _DATE or (node.style is None and _ODD_NUMBER.fullmatch(node.value)):
         return node.value
     try:

@@ -60,16 +60,16 @@ class Config(Section):
     _places: Places = PrivateAttr(default_factory=Places)
 
     def model_post_init(self, context: Any) -> None:
-        """Keeps where its settings stand, which the context of the validation says."""
+        """Stores the places of its settings, from the context of the validation."""
         if isinstance(context, Places):
             self._places = context
 
     def at(self, *path: str) -> str:
-        """``file: line N: a.b:``, to stand before what is wrong with a setting."""
+        """``file: line N: a.b:``, for the beginning of an error about a setting."""
         return self._places.at(*self._written(path))
 
     def _written(self, path: tuple[str, ...]) -> tuple[str, ...]:
-        """The path, or of a model that only a pasted map has: who names it there."""
+        """The path; for a model that is only in a pasted map, the path of its entry there."""
         if path[:1] != ("models",) or len(path) == 1 or self._places.can_tell(path[:2]):
             return path
         named = (("intents", k) for k, model in self.routes.items() if model == path[1])
@@ -91,7 +91,7 @@ def expand(data: dict[str, Any]) -> dict[str, Any]:
 
     ``MODEL_MAP`` and ``routes`` are other names for ``intents``; without ``models``, and always in
     a ``MODEL_MAP``, an intent may name a model's id directly; a model may be just its id, an intent
-    just its model; ``policy``, ``classifier`` and ``fallbacks`` may be short.
+    just its model; ``policy``, ``classifier`` and ``fallbacks`` have short forms.
     """
     full = dict(data)
     pasted = "MODEL_MAP" in full

@@ -1,4 +1,4 @@
-"""What every section of ``turnout.yaml`` is made of: its base class, and the types of values.
+"""The building blocks of every section of ``turnout.yaml``: its base class and types of values.
 
 Invariant: unknown keys are errors, and a validated section is frozen.
 """
@@ -48,7 +48,7 @@ def _origin(text: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 
-# What a header may be made of: RFC 9110, sections 5.1 and 5.5.
+# The characters of a header: RFC 9110, sections 5.1 and 5.5.
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[\t\x20-\x7e\x80-\xff]*$")]
 
@@ -66,7 +66,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _says_how_many(cls, value: object, info: ValidationInfo) -> object:
-        """A number is not yes or no, which count as 1 and 0 elsewhere."""
+        """Refuses yes and no as numbers; elsewhere they count as 1 and 0."""
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and _is_number(field.annotation):
             raise ValueError("give a number; YAML reads yes, no, on and off as true and false")

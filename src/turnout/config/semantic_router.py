@@ -1,8 +1,8 @@
-"""Routes of aurelio's semantic-router as intents of one's own.
+"""Routes of aurelio's semantic-router as the user's own intents.
 
-Invariant: what has no counterpart here is named in ``left``, never dropped in silence. Facts of
-the file are from docs.aurelio.ai/semantic-router (guides, save and load from file). This module
-reads no file, asks nobody, and chooses no model.
+Invariant: settings without a counterpart are named in ``left``, never dropped silently. Facts
+about the file are from docs.aurelio.ai/semantic-router (guides, save and load from file). This
+module reads no file, makes no calls, and chooses no model.
 """
 
 import re
@@ -16,7 +16,7 @@ from turnout.config.schema import BLOCK
 from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
 
-# What says nothing where the encoder is another one.
+# Settings without a meaning for another encoder.
 _ENCODER = ("encoder", "encoder_type", "encoder_name", "sparse_encoder", "index", "calibration")
 _THRESHOLDS = ("score_threshold", "confidence_threshold")
 _READ = ("name", "utterances", "description", *_THRESHOLDS)
@@ -27,9 +27,9 @@ _NOTHING: tuple[Any, ...] = (None, "", {}, [])
 def imported(
     document: Mapping[str, Any], name: str, base: Mapping[str, Any], known: Collection[str]
 ) -> Imported:
-    """The ``base`` settings with an intent of one's own for each route, answered by its default.
+    """The ``base`` settings with an intent for each route, answered by the default model.
 
-    ``known`` are the labels that need no examples. Raises ConfigError where there is no route that
+    ``known`` are the labels that need no examples. Raises ConfigError if there is no route that
     can be learned here.
     """
     routes = document.get("routes")
@@ -58,7 +58,7 @@ def imported(
 def _add(
     done: Imported, where: str, route: Mapping[str, Any], taken: set[str], heard: dict[str, str]
 ) -> None:
-    """One route as an intent; its examples are ``heard`` from now on, its label is ``taken``."""
+    """One route as an intent; adds its examples to ``heard`` and its label to ``taken``."""
     theirs = str(route["name"])
     examples = list(_examples(done, theirs, route.get("utterances"), heard))
     if len(examples) < MIN_EXAMPLES:
@@ -97,7 +97,7 @@ def _examples(done: Imported, route: str, utterances: Any, heard: dict[str, str]
 
 
 def _label(name: str, taken: Collection[str]) -> str:
-    """The name in the signs of a label, with an ending where it is taken."""
+    """The name in the characters of a label, with an ending if it is taken."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_")
     if not re.match(r"[A-Za-z]", plain):
         plain = f"route_{plain}".strip("_")
@@ -107,7 +107,7 @@ def _label(name: str, taken: Collection[str]) -> str:
 
 
 def _beside(document: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for what the file says of all routes, and of how like an utterance a text must be."""
+    """A line about the file's settings for all routes, and about its similarity thresholds."""
     encoders = [key for key in _ENCODER if document.get(key)]
     if encoders:
         yield f"{', '.join(encoders)}: not needed: prompts are read by Turnout's own encoder"

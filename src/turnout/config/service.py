@@ -11,7 +11,7 @@ from turnout.config.section import Name, Origin, Seconds, Section, Share, off
 class TimeoutSection(Section):
     """Deadlines in seconds.
 
-    After ``hold_s`` the caller of a stream that has not begun is sent signs of life; None: never.
+    After ``hold_s`` the caller of a stream that has not begun gets keep-alives; None: never.
     """
 
     hold_s: Seconds | None = None
@@ -22,7 +22,7 @@ class TimeoutSection(Section):
 
 
 class RetrySection(Section):
-    """How patiently a model is tried again before the next one."""
+    """How often and after which waits a model is tried again before the next one."""
 
     retries: Annotated[int, Field(ge=0, le=10)] = 1
     base_s: Seconds = 0.5
@@ -31,7 +31,7 @@ class RetrySection(Section):
 
 
 class HealthSection(Section):
-    """When a model that fails is left alone, and how many calls it gets at a time."""
+    """When a failing model cools down, and how many calls a model gets at a time."""
 
     failures: Annotated[int, Field(ge=1)] = 5
     cooldown_s: Seconds = 5.0
@@ -55,13 +55,13 @@ class TelemetrySection(Section):
 
 
 class ServeSection(Section):
-    """What the gateway alone needs: the web origins whose pages may call it."""
+    """Settings of the gateway alone: the web origins whose pages may call it."""
 
     origins: tuple[Origin, ...] = ()
 
 
 class BudgetSection(Section):
-    """At most so many dollars, requests or tokens in each window of UTC.
+    """A limit of dollars, requests or tokens in each window of UTC.
 
     ``per`` says for whom; without ``name`` each of them has such a budget. ``when_full: cheaper``
     decides again among the models that fit, before the request is refused.
@@ -94,9 +94,9 @@ class BudgetSection(Section):
 
 
 class CacheSection(Section):
-    """Exact answers kept for ``ttl_s`` seconds, each tenant's own; 0 keeps none.
+    """The exact cache: answers are kept for ``ttl_s`` seconds, by tenant; 0 keeps none.
 
-    ``most_bytes`` is what they may take in each process.
+    ``most_bytes`` is its size limit in each process.
     """
 
     ttl_s: Annotated[float, Field(ge=0, le=31_536_000)] = 0.0

@@ -1,4 +1,4 @@
-"""Who can be called: providers, their models, the places of a model, and prices."""
+"""What can be called: providers, their models, a model's deployments, and prices."""
 
 from typing import Annotated, Literal
 
@@ -18,22 +18,28 @@ from turnout.core.request import Family
 
 
 class PriceSection(Section):
-    """A price in USD per million tokens, with where and when it was read."""
+    """A price in USD per million tokens, with where and when it was read.
+
+    ``searches`` is the price of a thousand searches by the provider's own tools.
+    """
 
     input: UsdPerMtok
     output: UsdPerMtok
     cache_read: UsdPerMtok | None = None
     cache_write: UsdPerMtok | None = None
+    audio_input: UsdPerMtok | None = None
+    audio_output: UsdPerMtok | None = None
+    searches: UsdPerMtok | None = None
     source: str = "turnout.yaml"
     date: str = "undated"
     assumed: bool = False
 
 
 class ProviderSection(Section):
-    """Who is called: a preset, or any base URL that speaks one of OpenAI's APIs or Anthropic's.
+    """A provider: a preset, or any base URL with one of OpenAI's APIs or Anthropic's.
 
-    ``on_disconnect`` says what becomes of a call whose caller leaves: ``cancel`` it, or ``drain``
-    it for up to ``drain_s`` where the provider bills it to its end anyway.
+    ``on_disconnect`` says what happens to a call whose caller disconnects: ``cancel`` it, or
+    ``drain`` it for up to ``drain_s`` if the provider bills it to its end anyway.
     """
 
     preset: Name | None = None
@@ -47,7 +53,7 @@ class ProviderSection(Section):
 
 
 class DeploymentSection(Section):
-    """One of several places where a model is called; what is left out is as for the model.
+    """One of several deployments of a model; settings that are left out are the model's.
 
     ``weight`` is its share; deployments of one ``quota`` are limited together by their provider.
     """
@@ -62,10 +68,10 @@ class DeploymentSection(Section):
 
 
 class ModelSection(Section):
-    """One model that can be called; what is left out comes from the preset.
+    """One model that can be called; settings that are left out come from the preset.
 
-    ``kind: embedding`` is one that gives vectors and is never asked to answer.
-    ``deployments`` are its places where there is more than one, ``balance`` how they share load.
+    ``kind: embedding`` marks a model that gives vectors and is never asked to answer.
+    ``deployments`` lists its deployments if there are several, ``balance`` how they share load.
     """
 
     model: Name

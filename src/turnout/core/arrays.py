@@ -1,4 +1,4 @@
-"""The arrays of numbers that learned parts and tables of outcomes pass on."""
+"""Types of numeric arrays that classifiers, predictors and outcome tables share."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,5 +6,5 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
-# The rows of a table that a text becomes, or where those of several texts begin.
+# Row numbers in a table: the rows of a text, or where the rows of each of several texts begin.
 Rows = Ints

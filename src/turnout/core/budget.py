@@ -1,4 +1,4 @@
-"""Budgets: how much whoever may use in a window of time, and where it stands.
+"""Budgets: how much a key, team, session or model may use in a window of time, and has used.
 
 Invariant: a window is a pure function of the instant, in UTC, so that every process agrees on it
 whatever its time zone, and a clock that is set back opens no second window.
@@ -32,9 +32,10 @@ _EACH: Mapping[Window, str] = {
 
 
 class Bound(Struct, frozen=True):
-    """The most that one call can use; pico-dollars are None where the price is unknown.
+    """The most that one call can use; the cost is None where the price is unknown.
 
-    Where it brings calls of other deployments along, ``parts`` tells what is whose, its own too.
+    When other deployments are called as well (to verify a draft), ``parts`` has each one's share by
+    deployment, that of the call itself included.
     """
 
     cost_pico_usd: int | None
@@ -42,20 +43,24 @@ class Bound(Struct, frozen=True):
     parts: Mapping[str, "Bound"] | None = None
 
 
+NO_BOUNDS: Mapping[str, Bound] = {}
+
+
 def plus(one: Bound, other: Bound) -> Bound:
-    """The most that both use together."""
-    costs = one.cost_pico_usd, other.cost_pico_usd
-    known = None if None in costs else sum(cost or 0 for cost in costs)
-    return Bound(known, one.tokens + other.tokens)
+    """The most that two calls can use together."""
+    cost = None
+    if one.cost_pico_usd is not None and other.cost_pico_usd is not None:
+        cost = one.cost_pico_usd + other.cost_pico_usd
+    return Bound(cost, one.tokens + other.tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """At most ``limit`` of ``unit`` in each ``window``.
 
-    ``usd`` is counted in pico-dollars. Without ``name`` each key, team, session or model has such
-    a budget of its own. ``when_full`` tells what happens to a request that does not fit: it is
-    refused, or it is decided again among what fits.
+    Where ``unit`` is ``usd``, the limit is in pico-dollars. With ``name`` the budget is for that
+    key, team, session or model; without, each of them has one of its own. A request that does not
+    fit is refused, or decided again among the models that fit, as ``when_full`` says.
     """
 
     per: Per
@@ -67,15 +72,17 @@ class Budget:
 
     @property
     def id(self) -> str:
-        """The budget's name: what it is for, its window and its unit."""
+        """What identifies a budget: whom it is for, its window and its unit."""
         return f"{self.per}:{self.name or '*'}:{self.window}:{self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A budget's numbers at one moment, in its unit; ``resets_ms`` is None where it never does.
+    """A budget's numbers at one moment, in its unit.
 
-    ``asked`` is what a request would have needed, None where nobody can say.
+    ``spent`` is settled, ``held`` is reserved for calls under way. ``resets_ms`` is when the window
+    ends, in milliseconds since the epoch; None for a total. ``asked`` is how much a request that
+    did not fit would have needed, None where that is unknown.
     """
 
     budget: Budget
@@ -110,7 +117,7 @@ class Standing:
         }
 
     def _asked(self, show: Callable[[int], str]) -> str:
-        """What a request would have needed, where that is not plain."""
+        """How much a request would have needed, unless that is plainly one request."""
         if self.asked is None or self.budget.unit == "requests":
             return ""
         return f", asked for {show(self.asked)}"
@@ -130,7 +137,10 @@ class Standing:
 
 
 def window_of(window: Window, at_ms: int) -> tuple[str, int | None]:
-    """The id of the window that ``at_ms`` lies in, and when it ends; weeks start on Monday."""
+    """The id of the window that holds ``at_ms``, and when it ends, in milliseconds; UTC.
+
+    Weeks start on Monday; ``total`` never ends.
+    """
     return _window(window, at_ms // MINUTE_MS)
 
 
@@ -160,6 +170,3 @@ def _ms(at: datetime) -> int:
 
 def _instant(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-NO_BOUNDS: Mapping[str, Bound] = {}

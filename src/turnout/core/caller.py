@@ -1,27 +1,28 @@
 """Who is calling: what a key stands for, without the key.
 
-Invariant: rights only shrink from parent to child; a key is compared by its hash alone, so that the
-time it takes tells nothing of a key. This module does not know storage.
+Invariant: a key has no more rights than its parent, and is compared by its hash alone, so that the
+time this takes reveals nothing about it. This module does not know storage.
 """
 
 import hashlib
 from dataclasses import dataclass
 
-# What keys begin with that a gateway makes and keeps, hashed, in its ledger.
+# The beginning of keys that a gateway has made, whose hashes are in its ledger.
 STORED_PREFIX = "tnk_"
 
 
 def hashed(key: str) -> bytes:
-    """What a key is looked up by: it has 256 random bits, so that a plain hash tells nothing."""
+    """What a key is looked up by; with 256 random bits in a key, a plain hash reveals nothing."""
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A key's id and rights. ``models`` are ids or names that it may use, None for all.
+    """A key's id and rights.
 
-    ``keys`` are the key and its ancestors: what it uses counts for all of them. ``tenant`` is what
-    must never meet another one: the team, else the key.
+    ``models`` are the ids or names of the models that it may use, None for all. ``keys`` are the
+    key and its ancestors, whose budgets it uses as well. Data of one ``tenant`` is never shown to
+    another.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Texts inside data URLs. Source: RFC 2397. This module does not know who asks."""
+"""The texts inside data URLs. Source: RFC 2397."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ _TEXT = ("data:text/", "data:application/json", "data:application/xml")
 
 
 def text_in(url: str) -> str | None:
-    """The text of a data URL of a kind that is text; None where it is none or cannot be decoded.
+    """The text of a data URL whose media type is text; None for others and for broken ones.
 
     Bytes that are not UTF-8 become replacement characters.
     """

@@ -1,6 +1,6 @@
 """The decision: every candidate with its reason, and the plan to walk.
 
-Invariant: a decision holds all that is needed to explain it and to make it again.
+Invariant: a decision holds everything that is needed to explain it, and to make it again.
 This module does not know how a decision is made or carried out.
 """
 
@@ -13,17 +13,17 @@ from turnout.core.exclusion import Exclusion
 from turnout.core.money import format_usd
 from turnout.core.prediction import Features, Prediction, Ref
 
-# A draft is verified before it is an answer; verifier and classifier calls never are one.
+# A draft becomes an answer when it is verified; verifier and classifier calls never become one.
 Role = Literal["primary", "fallback", "draft", "verifier", "classifier"]
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """All that changes with time and may influence a decision.
+    """Everything that changes with time and may influence a decision.
 
-    ``as_of`` is seconds since the epoch; ``unavailable`` maps a deployment to the reason why it
-    cannot take a request now; ``latency_ms`` maps one to its median latency, ``outstanding`` one of
-    several deployments of a model to the calls under way there, ``cached_tokens`` one to how much
-    of this prompt its provider is expected to have in its cache (0: it was seen to keep nothing).
+    ``as_of`` is in seconds since the epoch. The mappings are by deployment: ``unavailable`` says
+    why it cannot take a request now, ``latency_ms`` is its median latency, ``outstanding`` the
+    number of calls under way (where its model has several deployments), and ``cached_tokens`` how
+    much of this prompt its provider is expected to have in its cache (0: it was seen to keep none).
     """
 
     as_of: float = 0.0
@@ -37,16 +37,16 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 class Candidate(Struct, frozen=True):
     """One deployment as the decision saw it.
 
-    ``model`` is the provider's id of the model; ``cost_pico_usd`` is what the answer is expected to
-    cost there (None: unknown price), ``quality`` its expected quality or P(success) in [0, 1],
-    ``latency_ms`` the median of its last answers, each None where nothing is known. ``score`` is
-    the policy's, ``propensity`` the probability in [0, 1] with which it was drawn first, and
-    ``reason`` the policy's words. ``excluded`` is None when it was eligible.
+    ``model`` is the provider's id of the model. ``cost_pico_usd`` is the expected cost of the
+    answer, ``quality`` its expected quality or P(success) in [0, 1], ``latency_ms`` the median of
+    the latest answers; each is None where it is unknown. ``score`` and ``reason`` are the policy's,
+    ``propensity`` is the probability in [0, 1] that the policy puts it first. ``excluded`` is why
+    it was not eligible, None when it was.
 
-    Of the prompt the cost counts so many tokens at the price of cache reads and of cache writes,
-    the rest as fresh. ``cold_pico_usd`` is the cost without anything to read, ``ranked_pico_usd``
-    the one it is ranked by where later turns are to read what this one puts into its cache; both
-    are None where they are the same.
+    The cost counts ``cache_read_tokens`` and ``cache_write_tokens`` of the prompt at their own
+    prices. ``cold_pico_usd`` is the cost with an empty cache; ``ranked_pico_usd`` is the cost it
+    is ranked by when later turns are expected to read what this one writes to the cache. Both are
+    None where they equal the cost.
     """
 
     deployment: str
@@ -67,8 +67,8 @@ class Candidate(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One step of the plan: the deployment to call, and its place in the order, from 0.
 
-    ``model`` is the provider's id of the model, ``provider`` the configured name. Routes of one
-    ``quota`` are limited together; None stands for the model at its provider.
+    ``model`` is the provider's id of the model, ``provider`` the provider's configured name. Routes
+    with one ``quota`` share a rate limit; without a quota, those to one model at one provider do.
     """
 
     deployment: str
@@ -82,10 +82,10 @@ class Route(Struct, frozen=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """What to do with a request, and why.
 
-    ``blocked`` is the reason when the request is refused, and then there are no routes and
-    ``refusal`` is the text to answer with. ``intent`` is the label as served, ``confidence`` its
-    probability in [0, 1]. ``candidates`` are all deployments that could be asked for, ``routes``
-    the plan, first to last, and ``bundle`` the hash of all rules that the decision depends on.
+    ``intent`` is the label that was routed on, ``confidence`` its probability in [0, 1].
+    ``candidates`` are all deployments that were considered, ``routes`` is the plan, first to last,
+    and ``bundle`` the hash of all rules that the decision depends on. When the request is refused,
+    ``blocked`` is why, ``refusal`` the text to answer with, and there are no routes.
     """
 
     id: str
@@ -172,7 +172,7 @@ def _candidate_line(candidate: Candidate) -> str:
 
 
 def _classes(candidate: Candidate) -> str:
-    """How the prompt is priced, where not all of it is fresh."""
+    """How the prompt is priced, where a cache matters."""
     read, written = candidate.cache_read_tokens, candidate.cache_write_tokens
     found = [f"{read:,} tokens read from its cache"] if read else []
     if written:

@@ -1,8 +1,8 @@
-"""The error tree; exceptions appear only at the public edge, inside failures are values.
+"""The error tree. Exceptions appear at the public edge only; inside, failures are values.
 
 RouterError
 ├── ConfigError                 the configuration, an artefact or a price cannot be used
-│   └── NoLedgerYet             nothing was ever recorded there
+│   └── NoLedgerYet             nothing has been recorded there yet
 ├── RequestError                the caller's request cannot be served as it stands
 │   ├── InvalidRequest
 │   │   └── NotFound            no key or budget has this id
@@ -42,7 +42,7 @@ class ConfigError(RouterError):
 class RequestError(RouterError):
     """The request cannot be served as it stands; ``field`` names the part at fault.
 
-    ``calls`` are those that helped to decide on it.
+    ``calls`` are the outcomes of calls that were made to decide on it, such as for a label.
     """
 
     calls: tuple["Outcome", ...] = ()
@@ -70,14 +70,14 @@ class NoEligibleDeployment(RequestError):
 
 
 class BudgetExceeded(RequestError):
-    """The request could use more than its budgets allow; ``standings`` are those that are full."""
+    """The request could use more than its budgets allow; ``standings`` are the full ones."""
 
     def __init__(self, message: str, standings: Sequence["Standing"] = ()) -> None:
         super().__init__(message)
         self.standings = tuple(standings)
 
     def __reduce__(self) -> tuple[type["BudgetExceeded"], tuple[str, tuple["Standing", ...]]]:
-        """Arguments that make it again, in another process too."""
+        """The arguments to make it again in another process."""
         return type(self), (str(self), self.standings)
 
 
@@ -94,7 +94,7 @@ class Unauthorized(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider asks to come back later."""
+    """The provider's rate limit is reached."""
 
 
 class ContextLengthExceeded(ProviderError):

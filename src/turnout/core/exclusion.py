@@ -1,6 +1,6 @@
 """Why a deployment cannot take a request: a kind for programs, words for people.
 
-Invariant: programs read the kind; nothing but people reads the words.
+Invariant: programs read the kind; only people read the words.
 """
 
 from typing import Literal
@@ -22,15 +22,15 @@ ExclusionKind = Literal[
     "cooling_down",
     "at_limit",
     "limit_spent",
-    "unstated",  # recorded when there were words alone
+    "unstated",  # read from records that have no kind
 ]
 
 
 class Exclusion(Struct, frozen=True):
     """One reason; ``str()`` gives ``detail``, its words.
 
-    ``after`` is the failure that the deployment cools down after. ``wait_s`` is in how many seconds
-    it comes back by itself; None where somebody has to act first.
+    ``after`` is the failure after which the deployment cools down. ``wait_s`` is the number of
+    seconds until it comes back by itself; None when somebody has to act first.
     """
 
     kind: ExclusionKind
@@ -43,7 +43,7 @@ class Exclusion(Struct, frozen=True):
 
     @property
     def passes(self) -> bool:
-        """Whether the deployment could take the request, only not now."""
+        """Whether the deployment could take the request at another time."""
         return self.kind in ("cooling_down", "at_limit")
 
     @property

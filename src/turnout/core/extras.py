@@ -1,4 +1,4 @@
-"""What the package does not bring by itself: the line that installs it."""
+"""Optional dependencies (extras), and the line that installs them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from turnout.core.errors import ConfigError
 
 
 def install(extra: str) -> str:
-    """The line that installs an extra."""
+    """The command that installs an extra."""
     return f"pip install 'turnout[{extra}]'"
 
 
 @contextmanager
 def needing(extra: str, why: str) -> Iterator[None]:
-    """For imports of what ``extra`` brings. Raises ConfigError with ``why`` and its line."""
+    """Around an import that needs ``extra``. Raises ConfigError with ``why`` and the command."""
     try:
         yield
     except ImportError as error:

@@ -31,12 +31,13 @@ class Fault(Struct, frozen=True, kw_only=True):
     """How a call failed.
 
     ``retry`` says whether the same route may be tried again, ``retry_after_s`` when; ``scope``
-    says what else the failure rules out: only this request, this deployment, or its provider.
-    ``blame`` says whose fault it was, the caller's, the provider's or ours; ``status`` is the HTTP
+    says what the failure rules out: this request, this deployment, or everything at its provider.
+    ``blame`` says whose fault it was: the caller's, the provider's or ours. ``status`` is the HTTP
     status, None where there was no answer, and ``detail`` one line for people, without secrets.
-    ``setting`` is what the model does not take, where leaving it out would only tune the answer;
-    ``field`` is the part of the request, in chat's words, for which the provider's API has no word,
-    so that nothing was sent.
+
+    ``setting`` is a setting that the model refuses and that may be left out, since it only tunes
+    the answer. ``field`` is the part of the request, by its name in chat completions, that the
+    provider's API cannot express, so that nothing was sent.
     """
 
     kind: FaultKind

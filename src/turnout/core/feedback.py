@@ -1,7 +1,4 @@
-"""What may be said of an answer: the one check of feedback, by whichever way it comes.
-
-This module does not know decisions.
-"""
+"""The one check of feedback on an answer, whichever way it comes in."""
 
 from numbers import Real
 
@@ -13,7 +10,7 @@ MOST_VALUE = 1_000_000
 
 
 def checked_feedback(metric: object, value: object, source: object) -> tuple[str, float, str]:
-    """The three as they are kept. Raises InvalidRequest with field, value and what to use."""
+    """The three as they are stored. Raises InvalidRequest with field, value and what to use."""
     if not isinstance(metric, str) or not 0 < len(metric) <= LONGEST_METRIC:
         raise InvalidRequest(
             f"metric is {_shown(metric)}; use a name of 1 to {LONGEST_METRIC} letters",

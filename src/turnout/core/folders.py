@@ -1,6 +1,6 @@
-"""Where a user's own files lie, by the XDG base directory specification.
+"""Folders for a user's own files, by the XDG base directory specification.
 
-Pure: what the environment says comes in as an argument, and nothing is made or looked for.
+Pure: the environment is an argument, and no folder is made or looked for.
 """
 
 from collections.abc import Mapping

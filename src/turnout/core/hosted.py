@@ -1,8 +1,8 @@
-"""What runs at a provider beside its models: at OpenAI, where it goes over Responses alone.
+"""Hosted tools: those that run at the provider itself. OpenAI's need its Responses API.
 
-Invariant: a tool that is not known here is taken for one of these, and for one that is paid for by
-the call. Sources: platform.openai.com/docs/guides/tools; its pricing for what is paid by the call;
-platform.claude.com/docs (server tools). This module does not know who could run it.
+Invariant: a tool that is not known here counts as a hosted one that is paid for by the call.
+Sources: platform.openai.com/docs/guides/tools, its pricing for what is paid by the call;
+platform.claude.com/docs (server tools). This module does not know which models could run them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Any
 
 from turnout.core.unsaid import objects_in
 
-# Tools that stand for functions, which every model can be shown.
+# Types of tools that stand for functions, which every model can be offered.
 FUNCTIONS = frozenset({"function", "custom", "namespace", "tool_search"})
-# Items that every model can be told of, or that leave nothing to tell.
+# Types of input items that can be translated for every model, or need not be.
 TOLD = frozenset(
     {
         "message", "function_call", "function_call_output", "custom_tool_call",
@@ -20,18 +20,21 @@ TOLD = frozenset(
         "reasoning", "item_reference", "web_search_call",
     }
 )  # fmt: skip
-# Blocks of an answer of Messages that are a model's own.
+# Types of blocks in an answer of Messages that the model itself wrote.
 SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
-# Of an answer: what any provider's answer may hold.
+# Types of output items that any provider's answer may hold.
 _USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
-# A block of any tool that runs at Anthropic, whose prices beside tokens nobody's list has.
+# The block of any tool that runs at Anthropic. Its searches are counted in the usage; fetching
+# pages is free, and so is running code for the first 1,550 hours of an organisation's month.
 SERVER_TOOL = "server_tool_use"
-# Paid for by tokens alone, whether as a tool or as its call.
+SOUND = "audio"
+_SEARCH = "web_search_"
+# Beginnings of the types, of tools and of their calls, that are paid for by tokens alone.
 _BY_TOKENS = (
     "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
     SERVER_TOOL,
 )  # fmt: skip
-# Where a widely used client declares such a tool on its own.
+# How to turn such a tool off where a widely used client declares it on its own.
 _WAYS_OUT = {
     "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',
     "image_generation": " (in Codex: image_generation = false under [features])",
@@ -41,7 +44,7 @@ Body = Mapping[str, Any]
 
 
 def ran_there(message: Body, block: Body) -> bool:
-    """Whether a message's block in a Messages body is of a tool that ran at the provider."""
+    """Whether a block of a message in a Messages body is the work of a hosted tool."""
     return message.get("role") == "assistant" and str(block.get("type")) not in SAID_BY_MODEL
 
 
@@ -51,15 +54,27 @@ def hosted_tools(native: Body) -> list[Body]:
 
 
 def hosted(native: Body) -> tuple[str, ...]:
-    """The types of a body's tools and items that only OpenAI's Responses can carry, in order."""
+    """The sorted types of tools and items in a body that only OpenAI's Responses can carry."""
     tools = {str(tool.get("type")) for tool in hosted_tools(native)}
     kinds = {str(item.get("type") or "message") for item in objects_in(native.get("input"))}
     return tuple(sorted(tools | (kinds - TOLD)))
 
 
 def paid_by_call(native: Body) -> bool:
-    """Whether a tool is offered that costs more than the tokens it takes."""
+    """Whether the body offers a tool that costs more than its tokens."""
     return any(is_paid_by_call(str(tool.get("type"))) for tool in hosted_tools(native))
+
+
+def searches(tools: Sequence[Body]) -> int | None:
+    """The most searches that tools of Anthropic's make for a request; None for any number."""
+    found = 0
+    for tool in tools:
+        if str(tool.get("type")).startswith(_SEARCH):
+            most = tool.get("max_uses")
+            if type(most) is not int or most < 0:
+                return None
+            found += most
+    return found
 
 
 def is_paid_by_call(kind: str) -> bool:
@@ -68,12 +83,12 @@ def is_paid_by_call(kind: str) -> bool:
 
 
 def is_hosted(kind: object) -> bool:
-    """Whether an answer's item of this type is the work of a tool that runs there."""
+    """Whether an output item of this type is the work of a hosted tool."""
     return kind not in _USUAL
 
 
 def refusal(names: Sequence[str]) -> str:
-    """Why a request with these cannot be taken where no model is reached over Responses."""
+    """Why no model can take a request with these tools when none is asked over Responses."""
     ways = "".join(_WAYS_OUT.get(name, "") for name in names)
     return (
         f"{', '.join(map(repr, names))} runs at one provider, and none of the models that may "

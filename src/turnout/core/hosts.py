@@ -1,4 +1,4 @@
-"""Hosts by their names: this machine itself, and OpenAI's."""
+"""Which hosts are this machine, and which serve OpenAI's models."""
 
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -10,11 +10,11 @@ _AT_AZURE = ".openai.azure.com"
 
 @lru_cache(maxsize=256)
 def host_of(base_url: str) -> str:
-    """The host of an address; empty without one."""
+    """The host of a URL; empty where it has none."""
     return urlsplit(base_url).hostname or ""
 
 
 def is_openai(base_url: str) -> bool:
-    """Whether OpenAI's models are there, its own or Azure's."""
+    """Whether the URL is OpenAI's own API or Azure's."""
     host = host_of(base_url)
     return host == OPENAI or host.endswith(_AT_AZURE)

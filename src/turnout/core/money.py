@@ -33,23 +33,23 @@ def usd_from_pico(pico_usd: int) -> Decimal:
 
 
 def usd(pico_usd: int | None) -> float | None:
-    """The amount in USD for a JSON document; None, which is unknown, stays None."""
+    """The amount in USD for a JSON document; an unknown one stays None."""
     return None if pico_usd is None else float(usd_from_pico(pico_usd))
 
 
 def exact_usd(pico_usd: int) -> str:
-    """The amount in USD with all of its twelve places, for machines."""
+    """The amount in USD with all twelve decimal places, for programs."""
     whole, rest = divmod(abs(pico_usd), PICO_PER_USD)
     return f"{'-' if pico_usd < 0 else ''}{whole}.{rest:012d}"
 
 
 def plain_usd(pico_usd: int) -> str:
-    """The exact amount in USD without the zeros at its end."""
+    """The exact amount in USD without trailing zeros."""
     return f"{usd_from_pico(pico_usd).normalize():f}"
 
 
 def format_usd(pico_usd: int | None, *, places: int = 6) -> str:
-    """A dollar figure for people, rounded up in the last place; ``unknown`` for None."""
+    """The amount for people, rounded up to ``places`` decimals; ``unknown`` for None."""
     if pico_usd is None:
         return "unknown"
     step = Decimal(1).scaleb(-places)

@@ -1,6 +1,6 @@
 """What happened when a route was tried.
 
-Invariant: every token is in one bucket.
+Invariant: every token is counted in exactly one bucket.
 This module does not know HTTP, prices or clocks.
 """
 
@@ -17,10 +17,11 @@ Status = Literal["ok", "failed", "cancelled"]
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets whose sum is what is billed.
 
-    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens; ``lasting`` says
-    that some were written to a cache that lasts an hour, ``estimated`` that the provider did not
-    report them, ``unpriced`` that tools ran there, or sound was heard or made, which cost more than
-    these tokens.
+    ``input`` leaves out cached tokens, ``output`` leaves out reasoning tokens. ``lasting`` says
+    that some were written to a cache that lasts an hour; ``estimated`` that the provider did not
+    report them; ``unpriced`` that more is billed than these tokens, for hosted tools or pictures.
+    ``searches`` are billed beside them. Of ``input`` so many tokens were ``heard``, and of
+    ``output`` ``spoken``: sound, which has a price of its own.
     """
 
     input: int = 0
@@ -31,6 +32,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     estimated: bool = False
     unpriced: bool = False
+    searches: int = 0
+    heard: int = 0
+    spoken: int = 0
 
     @property
     def total_input(self) -> int:
@@ -43,6 +47,11 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.output + self.reasoning
 
     @property
+    def beside_text(self) -> bool:
+        """Whether it costs otherwise than its tokens do as text."""
+        return bool(self.unpriced or self.searches or self.heard or self.spoken)
+
+    @property
     def is_nothing(self) -> bool:
         """Whether nothing was used, which costs nothing at any price."""
         return not (self.total_input or self.total_output or self.unpriced)
@@ -51,12 +60,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """One attempt's result.
 
-    ``ordinal`` counts a request's attempts from 0; ``ttft_ms`` is the time to the first token, None
+    ``ordinal`` counts a request's attempts from 0. ``ttft_ms`` is the time to the first token, None
     where none came, and ``latency_ms`` that of the whole call. ``released`` says that part of the
-    answer has left for the caller, after which no other route may be tried. ``cost_pico_usd`` is
-    None when the price is unknown; ``model`` is the one that the provider says it served;
-    ``began_s`` is when it began, on the machine's monotonic clock; ``spent_s`` for how many seconds
-    the provider has nothing left for other calls, None where it does not say.
+    answer was sent to the caller, after which no other route may be tried. ``cost_pico_usd`` is
+    None when the price is unknown; ``model`` is the one that the provider says it served.
+    ``began_s`` is when the call began, on the machine's monotonic clock; ``spent_s`` is for how
+    many more seconds the provider's rate limit is used up, None where it does not say.
     """
 
     decision_id: str
@@ -76,5 +85,5 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     @property
     def is_answer(self) -> bool:
-        """Whether the call was made to answer, not to label the request or to verify a draft."""
+        """Whether the call was to answer, rather than to label the request or to verify a draft."""
         return self.route.role not in ("classifier", "verifier")

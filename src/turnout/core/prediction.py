@@ -11,8 +11,8 @@ from msgspec import Struct, field
 
 UNSAFE = "unsafe"
 
-# What a call is for: somebody's turn, a step of a tool loop, a sub-agent's work, or what a program
-# asks for itself, such as a title or a summary.
+# What a call is for: a person's turn, a step of a tool loop, a sub-agent's work, or something that
+# a program asks on its own account, such as a title or a summary.
 CallKind = Literal["turn", "tool_step", "sub_agent", "background"]
 CALL_KINDS: tuple[CallKind, ...] = get_args(CallKind)
 
@@ -29,14 +29,15 @@ class Features(Struct, frozen=True, kw_only=True):
     """Facts about a request.
 
     ``input_tokens`` counts the prompt by tokenizer name; ``modalities`` are among ``text``,
-    ``image``, ``audio`` and ``file``; ``output_tokens`` is the expected length of the answer, and
-    ``written`` that of some models in particular. ``lasting`` says that the prompt may be written
-    to a cache that lasts an hour. ``hosted`` are types of tools and items that only OpenAI's
-    Responses can carry; ``paid_by_call`` says that one of them costs more than its tokens.
-    ``kind`` is what the call is for. ``uncounted`` are tokens that files, sound and the work of
-    tools at one provider may take beyond what is counted for them, None where nobody can say.
-    ``marked`` says that the prompt marks what its provider shall keep in its cache; ``answers``
-    counts the conversation's answers so far.
+    ``image``, ``audio`` and ``file``. ``output_tokens`` is the expected length of the answer, and
+    ``written`` that of particular models, by model id. ``uncounted`` is how many tokens files,
+    sound and hosted tools may take beyond what was counted for them, None where that is unknown.
+    ``hosted`` are the types of tools and items that only OpenAI's Responses can carry;
+    ``paid_by_call`` says that one of them costs more than its tokens. ``kind`` is what the call is
+    for, ``answers`` the number of answers in the conversation so far. ``marked`` says that the
+    prompt marks parts that its provider is to cache, ``lasting`` that some may be cached for an
+    hour. ``searches`` is the most that Anthropic's tools may search for it, None if there is no
+    limit; ``speaks`` says that the answer is to have sound.
     """
 
     input_tokens: Mapping[str, int]
@@ -55,17 +56,19 @@ class Features(Struct, frozen=True, kw_only=True):
     uncounted: int | None = 0
     marked: bool = False
     answers: int = 0
+    searches: int | None = 0
+    speaks: bool = False
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
     """Estimates about a request.
 
-    ``intents`` is a calibrated distribution over benign intents, most likely first. ``unsafe`` in
-    [0, 1] is the larger of ``harm`` and ``injection``, the number a block compares with its
-    threshold; None means that no verdict could be had, which blocks. ``label`` is the answer of
-    a label classifier where one was asked (None: none asked, missing or garbled), and
+    ``intents`` is a calibrated distribution over benign intents, most likely first. ``harm`` and
+    ``injection`` in [0, 1] are safety scores, None where there is no verdict, which blocks.
+    ``label`` is the answer of a label classifier (None: not asked, missing or garbled), and
     ``label_failure`` says why it is missing. ``success`` maps a model to P(it answers well), and
-    ``strange`` in [0, 1] is how unlike its training data the request is, None where nobody said.
+    ``strange`` in [0, 1] is how unlike the predictor's training data the request is, None without a
+    predictor.
     """
 
     classifier: Ref
@@ -80,7 +83,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
     @property
     def unsafe(self) -> float | None:
-        """The larger of harm and injection; None when there is no verdict at all."""
+        """The larger of harm and injection, which a threshold blocks; None without a verdict."""
         known = [score for score in (self.harm, self.injection) if score is not None]
         return max(known) if known else None
 

@@ -1,7 +1,7 @@
-"""Which strings of a request a model will read: the messages, and what stands beside them.
+"""Which strings of a request a model will read: in the messages, and in the fields beside them.
 
-Invariant: a string is left out only where it is a number, an id, a kind, a place or bytes, and
-then only if it holds no blank; what is not known is read.
+Invariant: a string is left out only when its name says that it is an id, a type, an address or
+bytes, and only if it holds no white space; strings with unknown names are read.
 This module does not know what the strings are read for.
 """
 
@@ -11,16 +11,16 @@ from typing import Any
 from turnout.core.data_urls import text_in
 from turnout.core.request import Message, Request
 
-# Names of strings that are no text, wherever they stand.
+# Names of strings that are not text, wherever they stand.
 _NO_TEXT = frozenset({
     "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "detail", "media_type",
     "format", "signature", "reasoning_signature", "encrypted_content", "index", "status", "ttl",
 })  # fmt: skip
-# Names of strings that may be bytes, or a place where they are.
+# Names of strings that are bytes, or the address of bytes.
 _BYTES = frozenset({
     "url", "image_url", "data", "file_data", "file_id", "file_url", "b64_json", "partial_image_b64",
 })  # fmt: skip
-# Fields of a body that choose or count, and that no model is shown.
+# Fields of a body that are settings, which no model is shown.
 _SETTINGS = frozenset({
     "model", "stream", "stream_options", "temperature", "top_p", "top_k", "n", "stop",
     "stop_sequences", "max_tokens", "max_completion_tokens", "max_output_tokens", "seed", "user",
@@ -33,10 +33,10 @@ _ALL_SETTINGS = _SETTINGS | {"messages"}
 
 
 def readable_messages(request: Request) -> Sequence[Message]:
-    """The request's messages, after one that holds what its model reads beside them, if anything.
+    """The request's messages, after one more with what the model reads beside them, if anything.
 
-    That is tools with names and descriptions, schemas, and in a body of another dialect whatever
-    its translation lost.
+    That is tools with their names and descriptions, schemas, and, where the body was translated
+    from another dialect, whatever the translation lost.
     """
     messages = request.messages
     if request.native is None and request.body.keys() <= _ALL_SETTINGS:
@@ -56,7 +56,7 @@ def readable_messages(request: Request) -> Sequence[Message]:
 
 
 def readable(value: object) -> list[str]:
-    """Every text in a JSON value, in document order; keys only where they hold blanks."""
+    """Every text in a JSON value, in document order, and every key that holds white space."""
     return list(_walk(value, ""))
 
 
@@ -69,7 +69,7 @@ def _beside(body: Mapping[str, Any]) -> Iterator[object]:
 
 
 def _together(value: object) -> list[str]:
-    """The texts of a definition: sentences one by one, its names and kinds as one text."""
+    """The texts of a definition: sentences one by one, and all single words as one text."""
     texts = readable(value)
     words = [text for text in texts if not _has_blank(text)]
     return [*(text for text in texts if _has_blank(text)), *([" ".join(words)] if words else [])]

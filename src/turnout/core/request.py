@@ -1,4 +1,4 @@
-"""The request: what the caller asks for, untouched, plus what limits the choice.
+"""The request: the caller's own body, and what limits the choice of a model.
 
 Invariant: ``body`` is the caller's own object and is forwarded as it is, except for ``model``.
 This module does not know models, prices or providers.
@@ -17,28 +17,30 @@ Message = Mapping[str, Any]
 Body = Mapping[str, Any]
 
 Dialect = Literal["chat", "messages", "responses", "embeddings"]
-# What a provider speaks.
+# The API that a provider speaks.
 Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 
 AUTO = "auto"
 _PLAIN = ("role", "content")
-# Whose words are instructions.
+# Roles whose messages are instructions.
 INSTRUCTING = frozenset({"system", "developer"})
-# Of these types, the commonest first; a union written where it is asked for is made at every call.
+# Types for isinstance, the commonest first; a union written at the call would be built each time.
 OBJECT = (dict, Mapping)
 _LIST = (list, Sequence)
 _CONTENT = (str, list, tuple)
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+# The largest count of tokens or answers: more than any model writes, and within any number format.
+_MOST = 10**9
 
 
 class Constraints(Struct, frozen=True, kw_only=True):
     """Limits the caller puts on the choice; None means no limit.
 
-    ``max_cost_pico_usd`` bounds the expected cost of the answering call, ``max_latency_ms`` its
-    expected latency, ``quality`` is a share of the best single model's quality in [0, 1].
+    ``max_cost_pico_usd`` limits the expected cost of the answering call, ``max_latency_ms`` its
+    expected latency; ``quality`` in [0, 1] is the least share of the best single model's quality.
     ``allow`` and ``deny`` are models, by configured name or id. ``most_pico_usd`` and
-    ``most_tokens`` bound the most that one call may use. Without ``drafts`` nothing is answered
-    that another model would have to accept first.
+    ``most_tokens`` limit the most that one call may use. Without ``drafts`` no model answers whose
+    answer another would have to verify.
     """
 
     max_cost_pico_usd: int | None = None
@@ -54,11 +56,12 @@ class Constraints(Struct, frozen=True, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """One chat request: ``body`` in OpenAI's shape, ``model`` as the caller named it.
 
-    ``dialect`` is the API that the caller spoke; where that is not chat completions, ``native`` is
-    the body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent``.
-    ``caller`` is who asks, as the gateway found by the key. ``left_out`` names settings that the
-    model was found not to take, which no codec may add. ``body_bytes`` is how long the body came, 0
-    where it came in no bytes. ``kind`` is what the caller says that the call is for, if anything.
+    ``dialect`` is the API that the caller spoke; unless that is chat completions, ``native`` is the
+    body as it came and ``body`` its translation. ``tags`` may hold a ``traceparent`` and its
+    ``tracestate``. ``caller`` is who asks, by the key that the gateway was given. ``left_out``
+    names settings that the model was found to refuse, so that no codec may add them. ``body_bytes``
+    is the length of the body as it came, 0 where it did not come as bytes. ``kind`` is the caller's
+    own word for what the call is for.
     """
 
     id: str
@@ -98,10 +101,6 @@ class Request(Struct, frozen=True, kw_only=True):
         """The caller's own cap on the answer's length, in tokens."""
         cap = self.body.get("max_completion_tokens")
         return cap if cap is not None else self.body.get("max_tokens")
-
-
-# More than any model writes, and few enough for every number format that it is written in.
-_MOST = 10**9
 
 
 def json_object(body: object) -> Body:

@@ -1,7 +1,7 @@
 """What a scanner found in one part of an answer, and which bytes it found it in.
 
-Invariant: made by the scanner alone, from the bytes that it has scored; nothing else may say that
-an answer was scanned. This module does not know how a score is made.
+Invariant: only the scanner makes these, from bytes that it has scored; nothing else may say that an
+answer was scanned. This module does not know how a score is made.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from turnout.core.prediction import Ref
 class Scan:
     """One part of an answer as scanned so far.
 
-    ``part`` is the choice and what it is of it: ``0.text``, ``1.reasoning``, ``0.tool2``,
-    ``0.other``. ``sha256`` is of its first ``scanned_bytes`` UTF-8 bytes, all of them scored;
-    ``unsafe`` is the worst score, None when no verdict could be had; ``blocked`` is why the answer
-    may not be given, or None.
+    ``part`` names the choice and the part of it: ``0.text``, ``1.reasoning``, ``0.tool2``,
+    ``0.other``. ``sha256`` is the hash of its first ``scanned_bytes`` bytes in UTF-8, all of which
+    were scored. ``unsafe`` is the worst score, None without a verdict; ``blocked`` is why the
+    answer may not be given, or None.
     """
 
     part: str

@@ -1,6 +1,6 @@
 """The internal event stream: one shape for answers of every provider, streamed or not.
 
-Invariant: a chunk carries everything its wire bytes said; ``raw`` keeps what has no field here.
+Invariant: a chunk carries everything that came over the wire; ``raw`` keeps what has no field.
 This module does not know wire formats.
 """
 
@@ -24,8 +24,8 @@ class ToolCallDelta(Struct, frozen=True, kw_only=True):
 class Delta(Struct, frozen=True, kw_only=True):
     """A piece of one choice's message; ``refusal`` says why there is no (further) answer.
 
-    ``hosted`` is the type of an item by a tool that runs at the provider, or the name of a field
-    that says something otherwise than in words (``audio``), which the chunk's ``raw`` tells of.
+    ``hosted`` is the type of an item that a hosted tool made, or the name of a field that holds
+    something other than text (``audio``); the chunk's ``raw`` has the item or field itself.
     """
 
     choice: int = 0

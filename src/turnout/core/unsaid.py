@@ -1,15 +1,15 @@
-"""What a request says that a translation of it has no word for, so that its caller can be told.
+"""Fields of a request that are lost in translation to another API, so that its caller can be told.
 
-Invariant: what a translation was not written for counts as lost, whether this module knows it or
-not; what asks for nothing is no loss. This module does not know APIs.
+Invariant: a field that a translation does not handle counts as lost, whether it is known here or
+not, unless its value asks for nothing. This module does not know APIs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# The mark that a prompt may be cached up to where it stands.
+# Marks the end of a part of the prompt that the provider may cache.
 CACHE_MARK = "cache_control"
-# What a field says where it asks for nothing that would not be so anyway.
+# Values by which a field asks for nothing beyond the default.
 _IDLE: Mapping[str, tuple[object, ...]] = {
     "temperature": (1,),
     "top_p": (1,),
@@ -30,19 +30,19 @@ _IDLE: Mapping[str, tuple[object, ...]] = {
 _NOTHING: frozenset[str] = frozenset()
 _EMPTY: tuple[object, ...] = ("", [], {})
 
-# The fields that are heard, each with those inside of it where they are not heard as a whole.
+# The fields that a translation handles, each with its inner fields, or None for all of them.
 Heard = Mapping[str, frozenset[str] | None]
 
 
 def asks(name: str, value: object) -> bool:
-    """Whether the field ``name`` asks for anything with this value."""
+    """Whether this value of the field asks for anything beyond the default."""
     return value is not None and value not in _EMPTY and value not in _IDLE.get(name, ())
 
 
 def unheard(said: Mapping[str, Any], heard: Heard, where: str = "") -> Iterator[str]:
-    """The fields of ``said`` that ask for something and are not heard, with ``where`` before them.
+    """The names of fields in ``said`` that are lost, each with ``where`` before it.
 
-    The mark of a cache has one name, wherever it stands.
+    The cache mark goes by its own name, wherever it stands.
     """
     for name, value in said.items():
         inner = heard.get(name, _NOTHING)
@@ -59,6 +59,6 @@ def unheard(said: Mapping[str, Any], heard: Heard, where: str = "") -> Iterator[
 
 
 def objects_in(value: object) -> Sequence[Mapping[str, Any]]:
-    """The objects of a list; none where it is no list."""
+    """The objects in a list; none if the value is not a list."""
     listed = value if isinstance(value, list | tuple) else ()
     return [one for one in listed if isinstance(one, Mapping)]

@@ -1,4 +1,4 @@
-"""Embedding vectors in the two forms that travel: lists of floats, and base64 of them.
+"""Embedding vectors in their two wire forms: lists of floats, and base64.
 
 Source: platform.openai.com/docs/api-reference/embeddings (``encoding_format``).
 """
@@ -13,7 +13,7 @@ from typing import Any
 def in_form(item: Mapping[str, Any], form: str) -> dict[str, Any]:
     """An embedding object as ``float`` or ``base64`` (little-endian 32-bit floats).
 
-    Raises ValueError for text that is no such base64.
+    Raises ValueError for text that is not base64 of 32-bit floats.
     """
     vector = item["embedding"]
     if form == "base64" and isinstance(vector, list):
@@ -24,7 +24,7 @@ def in_form(item: Mapping[str, Any], form: str) -> dict[str, Any]:
 
 
 def floats_of(text: str) -> list[float]:
-    """The numbers in base64 text. Raises ValueError."""
+    """The numbers in base64 of little-endian 32-bit floats. Raises ValueError."""
     try:
         data = base64.b64decode(text, validate=True)
         return list(struct.unpack(f"<{len(data) // 4}f", data))

@@ -2,8 +2,8 @@
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group
+from turnout.decision.bound import bound, input_tokens
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
-from turnout.decision.eligible import bound, input_tokens
 from turnout.decision.knobs import Knobs
 from turnout.decision.reach import reaching
 from turnout.decision.safety import SafetyRule

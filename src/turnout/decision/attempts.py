@@ -1,7 +1,7 @@
-"""The walk through a plan: yields the next attempt, is sent its outcome.
+"""The walk through a plan: a generator that yields the next attempt and is sent its outcome.
 
-Invariant: the walk chooses only among the decision's routes, and ends once anything was released.
-This module does not know clocks: a wait is yielded as a number of seconds for the shell to spend.
+Invariant: the walk takes only the decision's routes, and ends once part of an answer was released.
+This module does not know clocks: a wait is yielded as a number of seconds for the shell to wait.
 """
 
 from collections.abc import Collection, Generator
@@ -15,11 +15,11 @@ from turnout.policies import draw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRules:
-    """How often and how patiently a route is tried again.
+    """How often a route is tried again, and after how long.
 
-    ``retries`` counts further tries of one route after a transient fault; waits start at
-    ``base_s``, double up to ``cap_s`` and are drawn with full jitter. A provider's own
-    ``Retry-After`` up to ``longest_wait_s`` wins over them.
+    ``retries`` is the number of further tries of one route after a transient fault. Waits start at
+    ``base_s``, double up to ``cap_s`` and are drawn with full jitter; a provider's ``Retry-After``
+    of at most ``longest_wait_s`` is used in their place.
     """
 
     retries: int = 1
@@ -41,8 +41,8 @@ def attempts(
 ) -> Generator[Attempt, Outcome, tuple[Outcome, ...]]:
     """Walks the decision's routes until one answers, the answer has begun, or none is left.
 
-    ``closed`` are deployments that may not be called, and may become more on the way. Returns every
-    outcome in order; the last one tells how the walk ended.
+    ``closed`` are deployments that may not be called; the shell may add to it on the way. Returns
+    every outcome in order; the last one tells how the walk ended.
     """
     outcomes: list[Outcome] = []
     dead_providers: set[str] = set()
@@ -52,7 +52,7 @@ def attempts(
         if route.provider in dead_providers or _quota(route) in spent_quotas:
             continue
         if route.model in rejected or route.deployment in closed:
-            continue  # another place of a rejected model would draft the same
+            continue  # another deployment of a rejected model would draft the same
         delay_s = 0.0
         for retry in range(rules.retries + 1):
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
@@ -78,7 +78,7 @@ def attempts(
 
 
 def _quota(route: Route) -> str:
-    """What a provider limits together: as configured, else the model there."""
+    """What shares a rate limit: the configured quota, else the model at its provider."""
     return route.quota or f"{route.provider}/{route.model}"
 
 

@@ -1,8 +1,8 @@
-"""Shares a model's load among its deployments: a policy ranks models, this ranks their places.
+"""Shares a model's load among its deployments: a policy ranks models, this their deployments.
 
-Invariant: pure; chance is a hash of the request's id (of its session where it has one), and the
-calls under way and what is in prompt caches come in with the snapshot. Deployments of one model
-stand together in a ranking; a conversation stays where its prompt is cached.
+Invariant: pure; chance is a hash of the request's session, or of its id without a session. Calls
+under way and the state of prompt caches come in with the snapshot. Deployments of one model stay
+together in a ranking, and a conversation stays where its prompt is cached.
 Sources: least requests over weights as in Envoy's weighted least request; weighted order without
 replacement after Efraimidis and Spirakis (2006).
 This module does not know clocks, health or the network.
@@ -25,7 +25,7 @@ Rule = Literal["least_outstanding", "weighted"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A model with several deployments: their weights by id, and how they share its load."""
+    """A model's deployments with their weights, and the rule by which they share its load."""
 
     weights: Mapping[str, float]
     rule: Rule = "least_outstanding"
@@ -33,7 +33,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """All groups by the model's name. ``group_of`` maps a deployment to its group."""
+    """``groups`` by the model's name; ``group_of`` is the name of the model of a deployment."""
 
     groups: Mapping[str, Group]
     group_of: Mapping[str, str]
@@ -41,7 +41,7 @@ class Balance:
     def rank(
         self, policy: Policy, candidates: Sequence[Candidate], situation: Situation
     ) -> list[Score]:
-        """The policy's ranking of models, each in the order of its deployments."""
+        """The policy's ranking of models, each replaced by its deployments in order."""
         by_model: dict[str, list[Candidate]] = {}
         for candidate in candidates:
             name = self.group_of.get(candidate.deployment, candidate.deployment)
@@ -65,17 +65,18 @@ class Balance:
         def place(candidate: Candidate) -> tuple[bool, int, float, float]:
             ident, weight = candidate.deployment, group.weights[candidate.deployment]
             load = outstanding.get(ident, 0) / weight if group.rule == "least_outstanding" else 0.0
-            # Only the deployment that signed a thought can read it again, and only the one that had
-            # the conversation's last turn has its prompt in the cache.
+            # Only the deployment that signed a thought can read it, and only the one that answered
+            # the conversation's last turn has the prompt in its cache.
             moved = (ident != signed_by, -candidate.cache_read_tokens)
             return *moved, load, _late(request, ident, weight)
 
         return sorted(candidates, key=place)
 
     def _placed(self, score: Score, candidates: Sequence[Candidate]) -> list[Score]:
-        """The model's score for each of its deployments; the first is as likely as the model.
+        """The model's score for each of its deployments.
 
-        Where the weights draw, each deployment is first as often as its weight says.
+        The first has the model's propensity, or, if the order was drawn by weight, each has its
+        share of it.
         """
         group = self.groups.get(score.deployment)
         if group is None:
@@ -97,6 +98,6 @@ class Balance:
 
 
 def _late(request: Request, ident: str, weight: float) -> float:
-    """A draw after which the lowest comes first, each as often as its weight says."""
+    """A number to sort by: the lowest comes first, each as often as its weight says."""
     lot = draw(request.session or request.id, f"deployment {ident}")
     return -math.log(1.0 - lot) / weight

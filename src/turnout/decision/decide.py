@@ -1,4 +1,4 @@
-"""The one place that chooses: a pure function from request and rules to an explained plan.
+"""The one place that chooses: a pure function from a request and rules to an explained plan.
 
 Invariant: equal arguments give an equal decision; chance is a hash of the request's id.
 This module does not know clocks, the network, storage or learned classifiers.
@@ -42,11 +42,11 @@ _by_value = attrgetter("value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """Everything fixed that a decision depends on, named by ``bundle``, its content hash.
+    """Everything fixed that a decision depends on; ``bundle`` is its content hash.
 
-    ``policies`` are callable by name as ``model``; ``intents`` are the configured labels.
-    ``balance`` shares load where a model has several deployments. ``reads_latency`` says that
-    decisions depend on what the deployments' latencies were.
+    ``policies`` can be named as a request's ``model``; ``intents`` are the configured labels.
+    ``balance`` shares load among the deployments of a model, ``knobs`` are the configuration's own
+    targets and limits. ``reads_latency`` says that decisions depend on measured latencies.
     """
 
     catalog: Catalog
@@ -67,10 +67,11 @@ def decide(
     snapshot: Snapshot,
     rules: Rulebook,
 ) -> Decision:
-    """The plan for ``request``, with every candidate and its reason; a named model is the only one.
+    """The plan for ``request``, with every candidate and its reason.
 
-    A blocked request and one that no deployment can take have no routes. Raises InvalidRequest
-    when the request names a model that does not exist, and for tools that nobody asked could run.
+    A request that names a model has no other candidate. There are no routes when the request is
+    blocked, or when no deployment can take it. Raises InvalidRequest for a model that does not
+    exist, and for hosted tools that no candidate could run.
     """
     policy, deployments = _asked(request, rules)
     if features.hosted and not any(deployment.runs_hosted for deployment in deployments):
@@ -126,7 +127,7 @@ def _ranked(
 
 
 def _after(ranked: Sequence[Score], rank: Rank, yielding: Sequence[Candidate]) -> Iterable[Score]:
-    """Who has spent a rate limit, in the policy's order, after all others."""
+    """Those whose rate limit is used up, in the policy's order, to follow all others."""
     why = {c.deployment: str(c.excluded) for c in yielding}
     for score in rank([structs.replace(c, excluded=None) for c in yielding]):
         reason = why[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
@@ -135,10 +136,10 @@ def _after(ranked: Sequence[Score], rank: Rank, yielding: Sequence[Candidate]) -
 
 
 def decision_id(request: Request, rules: Rulebook) -> str:
-    """The id that the decision on ``request`` has, known before it is made.
+    """The id of the decision on ``request``, known before the decision is made.
 
-    It starts as the request's own id does, so that decisions sort as their requests do; what
-    follows there is chance, which the bundle changes into other chance.
+    It begins with the time in the request's own id, so that decisions sort as their requests do;
+    the random digits that follow are masked with the bundle's hash.
     """
     own = _OWN_ID.match(request.id)
     if own is None:
@@ -156,16 +157,13 @@ def _digest(text: str) -> str:
 
 
 def is_pinned(request: Request, rules: Rulebook) -> bool:
-    """Whether the request names a model, and not a way to choose one."""
+    """Whether the request names a model, rather than ``auto``, an intent or a policy."""
     name = request.model
     return not (name == AUTO or name in rules.intents or name in rules.policies)
 
 
 def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployment]]:
-    """The policy that the request asks for, and what it may choose from.
-
-    Who names a model leaves no choice: no other one is a candidate.
-    """
+    """The policy that the request asks for, and the deployments it may choose from."""
     name, every = request.model, rules.catalog.deployments.values()
     if name == AUTO or name in rules.intents:
         return rules.policy, every
@@ -179,7 +177,7 @@ def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployme
 
 
 def _unfit(name: str, catalog: Catalog) -> str:
-    """Why no model of this name can be asked, and what to do."""
+    """Why no model with this name can answer, and what to do."""
     other = Catalog(deployments=catalog.others).find(name)
     if other is not None:
         return f"is for {other.card.kind}, not for answers; call it at /v1/embeddings"
@@ -196,7 +194,7 @@ def _fixed(model: str) -> Fixed:
 def _served_intent(
     request: Request, prediction: Prediction, rules: Rulebook
 ) -> tuple[str | None, float]:
-    """The label that the caller names, else the predicted one."""
+    """The label that the caller named, else the predicted one."""
     if request.model in rules.intents:
         return request.model, 1.0
     return served_intent(prediction, rules.intents)

@@ -1,17 +1,15 @@
 """Hard constraints: which deployments can take a request at all, and why the others cannot.
 
-Invariant: a constraint returns None or its reason; the first reason excludes.
+Invariant: a constraint returns None or a reason; the first reason excludes the deployment.
 This module does not know policies, clocks or the network.
 """
 
-import math
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
 from turnout.catalog import Deployment
 from turnout.core import (
-    Bound,
     Candidate,
     Constraints,
     Exclusion,
@@ -20,9 +18,8 @@ from turnout.core import (
     Request,
     Snapshot,
 )
+from turnout.decision.bound import bound, choices, input_tokens
 from turnout.decision.expected import expected
-
-_MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
 
 _TEXT = frozenset({"text"})
 
@@ -35,14 +32,17 @@ _LIMIT_UNPRICED = Exclusion(
 _OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
 _OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
 _BUDGET_UNPRICED = Exclusion("over_budget", "its price is unknown and the request has a budget")
+_ENDLESS = "its price is unknown, as web_search has no max_uses, and the request has a"
+_LIMIT_ENDLESS = Exclusion("over_cost_limit", f"{_ENDLESS} cost limit")
+_BUDGET_ENDLESS = Exclusion("over_budget", f"{_ENDLESS} budget")
 
 
 class Asked(Struct, frozen=True):
     """What a constraint may look at: the request as one deployment would see it.
 
-    ``prompt`` and ``answer`` are its tokens there, the answer's as expected; ``cap`` is the most
-    that the caller takes, ``cost_pico_usd`` what the call would cost with a cold cache, None where
-    that is unknown.
+    ``prompt`` and ``answer`` are its tokens there, the answer's as expected. ``cap`` is the
+    caller's own limit on the answer, in tokens; ``cost_pico_usd`` is the expected cost with an
+    empty cache, None where it is unknown.
     """
 
     request: Request
@@ -55,40 +55,6 @@ class Asked(Struct, frozen=True):
 
 
 Constraint = Callable[[Asked, Deployment], Exclusion | None]
-
-
-def input_tokens(features: Features, deployment: Deployment) -> int:
-    """The prompt's tokens as the deployment's model counts them, rounded up."""
-    card = deployment.card
-    counted = features.input_tokens[card.tokenizer]
-    return counted if card.token_factor == 1 else math.ceil(counted * card.token_factor)
-
-
-def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
-    """The most that one call can use: what a hold must cover before the first byte goes upstream.
-
-    The answers may be as long as the caller's cap or the model allows. Providers add a few tokens
-    of their own to a prompt, so that it is taken a little longer than it was counted.
-    """
-    counted = input_tokens(features, deployment)
-    prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
-    card, more = deployment.card, features.uncounted
-    if more != 0:
-        # A provider takes no more than the window has, whatever is in a file.
-        window = max(prompt, card.context_window)
-        prompt = window if more is None else min(window, prompt + more)
-    room = max(0, card.context_window - counted) if card.kind == "chat" else 0
-    cap = request.max_output_tokens or deployment.usual_cap
-    answer = min(cap or room, card.max_output or room, room)
-    answers = answer * choices(request)
-    price = None if features.paid_by_call else deployment.billing(lasting=features.lasting)
-    return Bound(None if price is None else price.most_cost(prompt, answers), prompt + answers)
-
-
-def choices(request: Request) -> int:
-    """How many answers the request asks for."""
-    wanted = request.body.get("n")
-    return wanted if isinstance(wanted, int) and wanted > 1 else 1
 
 
 def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
@@ -106,7 +72,7 @@ def _fits(asked: Asked, deployment: Deployment) -> Exclusion | None:
     reserve = asked.cap or asked.answer
     if prompt + reserve <= window:
         return None
-    # Anthropic's words, by which its clients know what to do, with the numbers that they read.
+    # In Anthropic's words and numbers, which its clients read to shorten the conversation.
     if prompt >= window:
         detail = f"prompt is too long: {prompt} tokens > {window} maximum"
     else:
@@ -128,12 +94,12 @@ def _capable(asked: Asked, deployment: Deployment) -> Exclusion | None:
     return None if lack is None else Exclusion("incapable", lack)
 
 
-def _affordable(asked: Asked, _: Deployment) -> Exclusion | None:
+def _affordable(asked: Asked, deployment: Deployment) -> Exclusion | None:
     limit, cost = asked.request.constraints.max_cost_pico_usd, asked.cost_pico_usd
     if limit is None:
         return None
     if cost is None:
-        return _LIMIT_UNPRICED
+        return _LIMIT_ENDLESS if _is_endless(asked, deployment) else _LIMIT_UNPRICED
     return _OVER_LIMIT if cost > limit else None
 
 
@@ -147,9 +113,13 @@ def _within(asked: Asked, deployment: Deployment) -> Exclusion | None:
     if limits.most_pico_usd is None:
         return None
     if most.cost_pico_usd is None:
-        return _BUDGET_UNPRICED
+        return _BUDGET_ENDLESS if _is_endless(asked, deployment) else _BUDGET_UNPRICED
     dear = most.cost_pico_usd > limits.most_pico_usd
     return _OVER_BUDGET if dear else None
+
+
+def _is_endless(asked: Asked, deployment: Deployment) -> bool:
+    return asked.features.searches is None and deployment.may_search(asked.features)
 
 
 def _quick(asked: Asked, deployment: Deployment) -> Exclusion | None:
@@ -171,7 +141,7 @@ def candidates(
     deployments: Iterable[Deployment],
     snapshot: Snapshot,
 ) -> list[Candidate]:
-    """The deployments as this request sees them, each excluded by the first constraint it fails."""
+    """Every deployment as a candidate, excluded by the first constraint that it fails, if any."""
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     checks = _binding(request.constraints, features, snapshot, cap)
     success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
@@ -186,11 +156,19 @@ def candidates(
             deployment, features, prompt, answer * answers, cached.get(ident), warmest
         )
         asked = Asked(request, features, snapshot, prompt, answer, cap, priced.cold)
-        excluded = _excluded(checks, asked, deployment)
-        quality, usual_ms = success.get(model, card.quality), latency_ms.get(ident)
-        facts = (ident, model, priced.cost, quality, usual_ms, None, 0.0, "", excluded)
-        cold = priced.cold if priced.read else None
-        found.append(Candidate(*facts, priced.read, priced.written, cold, priced.ranked))
+        candidate = Candidate(
+            ident,
+            model,
+            priced.cost,
+            success.get(model, card.quality),
+            latency_ms.get(ident),
+            excluded=_excluded(checks, asked, deployment),
+            cache_read_tokens=priced.read,
+            cache_write_tokens=priced.written,
+            cold_pico_usd=priced.cold if priced.read else None,
+            ranked_pico_usd=priced.ranked,
+        )
+        found.append(candidate)
     return found
 
 
@@ -207,7 +185,7 @@ def _excluded(
 def _binding(
     limits: Constraints, features: Features, snapshot: Snapshot, cap: int | None
 ) -> list[Constraint]:
-    """The constraints that can exclude anything, in their order: for most only the window's."""
+    """The constraints that this request could fail, in order; for most, only the window's."""
     binding: list[Constraint] = []
     if limits.allow is not None or limits.deny:
         binding.append(_allowed)

@@ -1,7 +1,7 @@
-"""What a call is expected to cost, by the classes in which its prompt is billed.
+"""What a call is expected to cost, with the discount of a prompt cache.
 
-Invariant: what may be in a cache lowers the cost that ranks, and no other: a cache may be gone, so
-that limits and holds count the full price. This module does not know where a cache stands.
+Invariant: the discount lowers only the cost that candidates are ranked by. Limits and holds count
+the full price, since a cache may be gone. This module does not know what is in a cache.
 """
 
 from msgspec import Struct
@@ -18,9 +18,10 @@ from turnout.core import Features
 
 
 class Expected(Struct, frozen=True):
-    """Pico-dollars of a call, and the tokens of its prompt that are ``read`` and ``written``.
+    """Pico-dollars of a call, and the tokens of its prompt that a cache reads and writes.
 
-    ``cold`` is its cost without anything to read, ``ranked`` the one that ranks it.
+    ``cold`` is its cost with an empty cache, ``ranked`` the cost to rank it by if that is another
+    than ``cost``.
     """
 
     cost: int | None
@@ -38,21 +39,22 @@ def expected(
     cached: int | None,
     warmest: int,
 ) -> Expected:
-    """What a prompt and an answer of so many tokens cost there, where ``cached`` may be read.
+    """What a prompt and an answer of so many tokens cost at a deployment.
 
-    ``warmest`` is the most that any deployment has of the prompt. Half as many turns as there were
-    are expected to read what this one reads in, whose cost is spread over them: a conversation that
-    had many is likely to have as many again, and not all of them stay with one model.
+    ``cached`` is how many of the prompt's tokens its cache is expected to hold (None: unknown),
+    ``warmest`` the most that any deployment's cache holds. Later turns will read what this call
+    writes to the cache, so that its cost is spread over this turn and half as many more as were
+    answered so far: a long conversation tends to go on, but not all of it stays with one model.
     """
-    price = deployment.price
-    if price is None or features.paid_by_call:
+    price = deployment.price_for(features)
+    if price is None:
         return Expected(None, None)
     if prompt < LEAST_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
     writes = bills_writing(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = deployment.billing(lasting=features.lasting) or price
+        price = price.billing(lasting=deployment.lasts(features))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

@@ -1,6 +1,6 @@
-"""Targets and limits that the configuration sets by intent and by key.
+"""Targets and limits that the configuration sets for all requests, by intent and by key.
 
-Invariant: the strictest limit counts, whoever sets it; a request's own quality wins over all.
+Invariant: the strictest limit counts, whoever sets it; a request's own quality target wins.
 This module does not know where keys come from.
 """
 
@@ -16,7 +16,7 @@ _NONE = Constraints()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """What holds for ``all`` requests, for those of an intent, and for those of a key or a team."""
+    """Constraints on ``all`` requests, on those of an intent, and on those of a key or a team."""
 
     all: Constraints = _NONE
     intents: Mapping[str, Constraints] = field(default_factory=dict)
@@ -24,12 +24,12 @@ class Knobs:
 
     @property
     def limits_latency(self) -> bool:
-        """Whether any of them limits the latency."""
+        """Whether any of these limits the latency."""
         every = (self.all, *self.intents.values(), *self.keys.values())
         return any(one.max_latency_ms is not None for one in every)
 
     def applied(self, request: Request, intent: str | None) -> Request:
-        """The request under all limits that concern it."""
+        """The request with all constraints that apply to it."""
         own = request.constraints
         mine = [self.keys[name] for name in _names(request) if name in self.keys]
         if intent is not None and intent in self.intents:
@@ -50,7 +50,7 @@ class Knobs:
 
 
 def _names(request: Request) -> list[str]:
-    """What the key may be called: its id and name, its ancestors', its team, and its tenant."""
+    """Every name that ``keys`` may call the caller by: tenant, key, name, team and ancestors."""
     found: list[str | None] = [request.tenant, (request.tenant or "").partition(":")[2]]
     caller = request.caller
     if caller is not None:

@@ -1,6 +1,6 @@
-"""Which ways to choose lead a caller of some models to any of them.
+"""Which of auto, intents and policies a caller can use, who may use certain models only.
 
-Invariant: decided as a request is, so that what is offered is what is served.
+Invariant: found by ``decide`` itself, so that what is offered is what is served.
 """
 
 from collections.abc import Collection, Iterator
@@ -18,9 +18,9 @@ _CALM = Prediction(classifier=Ref(name="none"), harm=0.0, injection=0.0)
 def reaching(
     names: Collection[str], allowed: frozenset[str] | None, rules: Rulebook
 ) -> Iterator[str]:
-    """Those of ``names`` (auto, intents, policies) that some prompt gets an answer for.
+    """Those of ``names`` (auto, intents, policies) under which some prompt can be answered.
 
-    Only models of ``allowed`` may answer; None allows all.
+    Only models in ``allowed`` may answer; None allows all.
     """
     tokenizers = {d.card.tokenizer for d in rules.catalog.deployments.values()}
     asked = Request(id="", body=_BODY, constraints=Constraints(allow=allowed))

@@ -11,11 +11,11 @@ from turnout.core import UNSAFE, Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyRule:
-    """Refuse when the unsafe score reaches ``threshold`` or a label says unsafe.
+    """Refuse when the unsafe score reaches ``threshold``, or when a label says unsafe.
 
-    ``block`` is False only where the configuration sends ``unsafe`` to a model on purpose;
-    ``words_only`` refuses what no classifier reads: images, sound and files. ``pinned`` is False
-    only where the configuration lets requests that name a model pass unread.
+    ``block`` is False only if the configuration sends unsafe requests to a model on purpose;
+    ``words_only`` also refuses what no classifier reads: images, sound and files. ``pinned`` is
+    False only if the configuration lets requests that name a model pass unread.
     """
 
     threshold: float

@@ -1,18 +1,18 @@
-"""The label that a request is served under.
+"""The label that a request is routed on.
 
-Does not know how the labels were found, or where they lead.
+This module does not know how labels are found, or which model they lead to.
 """
 
 from collections.abc import Collection
 
 from turnout.core import Prediction
 
-# A label that is not configured is served as its parent where that one is.
+# A label that is not configured counts as its parent, if that one is configured.
 PARENTS = {"writing": "creative"}
 
 
 def folding(intents: Collection[str]) -> dict[str, str]:
-    """The labels that are served as another one, where ``intents`` are configured."""
+    """The labels that count as their parent when ``intents`` are the configured ones."""
     return {
         label: parent
         for label, parent in PARENTS.items()
@@ -21,7 +21,7 @@ def folding(intents: Collection[str]) -> dict[str, str]:
 
 
 def served_intent(prediction: Prediction, intents: Collection[str]) -> tuple[str | None, float]:
-    """The label to route on with its probability; None when one was asked for and missed."""
+    """The label to route on, and its probability; None when there is no usable label."""
     if prediction.label is not None:
         return prediction.label, 1.0
     if prediction.label_failure is not None or not prediction.intents:

@@ -1,4 +1,4 @@
-"""Says where a prompt cache decided: the same ranking without it would have chosen another.
+"""Tells when a prompt cache decided: without it, the ranking would have put another first.
 
 This module does not know what a cache is worth.
 """
@@ -15,9 +15,9 @@ _LATER = "the turns to come will find the prompt in its cache"
 
 
 def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
-    """The ranking, its first reason saying so where what is in a cache made it the first.
+    """The ranking by ``rank``, which puts the best first.
 
-    ``rank`` puts the best first.
+    If a cache made the first one the first, its reason says so.
     """
     scores = rank(candidates)
     if not scores:
@@ -32,7 +32,7 @@ def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
 
 
 def _cold(candidate: Candidate) -> Candidate:
-    """The candidate as if nothing were in any cache, nor would be read from it later."""
+    """The candidate as if no cache held anything, now or later."""
     cold = candidate.cold_pico_usd
     return structs.replace(
         candidate,

@@ -1,6 +1,6 @@
 """Evaluation: the same decisions, answered from tables.
 
-Its public names are resolved on first use, so that reading a file of rows loads no numpy.
+Its public names are resolved on first use, so that code that only reads rows loads no numpy.
 """
 
 from importlib import import_module
@@ -21,7 +21,7 @@ _HOME_OF = {
     "replayed": "driver",
 }
 
-# Written out for type checkers, which run nothing.
+# Written out for type checkers, which run no code.
 __all__ = [
     "Figure",
     "OutcomeTable",

@@ -1,6 +1,6 @@
-"""Oracles, which every router is compared with, as predictions on an outcome table.
+"""Oracles as predictions on an outcome table: the upper bounds that routers are compared with.
 
-An oracle reads what no router can: it bounds, it does not route.
+An oracle reads the outcomes, which no router can.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Replays an outcome table through the same ``decide()`` and ``attempts()`` that serve requests.
 
-A cell of the table is what the model's call would have brought: its score, its cost, its latency.
+A cell of the table is the result of a call to the model: its score, its cost, its latency.
 A missing cell is a call that failed, so the plan's next route is taken. A wrong draft is rejected
 by its score, and the walk escalates as it would when serving; the draft's cost is paid.
-A table has no conversations: no prompt cache is known of, and costs are those with a cold one.
+A table has no conversations, so no prompt cache is known, and costs are those with a cold cache.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,8 +64,8 @@ def drive(
 ) -> Replayed:
     """The table under ``policy``, with predictions ``success [n, m]`` in the table's order.
 
-    ``mean_cost`` is what is known of each model's cost a call, in USD, before the call, and
-    ``latency_ms`` of its latency; ``strange [n]`` is how strange each prompt is, 0 to 1.
+    ``mean_cost`` is each model's known cost per call in USD, and ``latency_ms`` its known latency,
+    both before the call; ``strange [n]`` is how strange each prompt is, 0 to 1.
     """
     rules = Rulebook(
         catalog=catalog(table.models, mean_cost), policy=policy, safety=_NEVER_BLOCK, bundle=bundle
@@ -90,10 +90,10 @@ def drive(
 
 
 def replayed(table: OutcomeTable, policy: Ref, decisions: Iterable[Decision | None]) -> Replayed:
-    """What the decisions on the table's prompts, in its order, would have brought.
+    """The results of decisions on the table's prompts, in the table's order.
 
-    None stands for a request that was refused; like a blocked one it has no answer. Each model of a
-    plan must be one of the table's.
+    None stands for a refused request; like a blocked one it has no answer. Each model of a plan
+    must be in the table.
     """
     walks = [
         _summed(table, row, _walk(table, row, decision) if decision else ())
@@ -111,7 +111,7 @@ def replayed(table: OutcomeTable, policy: Ref, decisions: Iterable[Decision | No
 
 
 def catalog(models: Sequence[str], mean_cost: Mapping[str, float]) -> Catalog:
-    """The table's models as deployments whose expected cost a call is their known mean cost."""
+    """The table's models as deployments; the expected cost per call is the known mean cost."""
     return Catalog(
         deployments={
             model: Deployment(

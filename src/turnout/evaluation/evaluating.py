@@ -1,6 +1,6 @@
-"""Evaluates policies on an outcome table: replayed beside the baselines, with intervals.
+"""Evaluates policies on an outcome table: replays them and the baselines, with intervals.
 
-Predictions come from a bundle, or from whoever has some: nothing is trained here.
+Predictions come from a bundle or from the caller; this module trains nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ from turnout.policies import Cheapest, Policy, Random, Strongest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What is known of a table's outcomes before any call.
+    """What is known about a table's outcomes before any call.
 
     ``success [n, m]`` is P(success) in the table's order of prompts and models. ``mean_cost_usd``
-    and ``latency_ms`` say what a call of a model takes; of one they do not name the table's own
-    mean does.
-    ``strange [n]`` is how strange each prompt is to the predictor, 0 to 1, where it tells;
-    ``bundle`` is the hash of what predicted, ``notes`` what qualifies it.
+    and ``latency_ms`` are the cost and latency of a call by model; for a model that they lack, the
+    table's own mean counts.
+    ``strange [n]`` is how strange each prompt is to the predictor, 0 to 1, if it reports that;
+    ``bundle`` is the predictor's hash, ``notes`` are reservations about the predictions.
     """
 
     success: Doubles
@@ -43,9 +43,9 @@ class Predictions:
 
 
 def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
-    """What the bundle predicts of the table's prompts and models.
+    """The bundle's predictions for the table's prompts and models.
 
-    Raises ConfigError where it does not know one of the models.
+    Raises ConfigError if it does not know one of the models.
     """
     columns, predictor = columns_of(table, bundle), bundle.predictor
     prompts = [request_text(row) for row in table.prompts]
@@ -71,9 +71,9 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
 
 
 def columns_of(table: OutcomeTable, bundle: Bundle) -> list[int]:
-    """Where the bundle's predictions have the table's models, in their order.
+    """The columns of the table's models, in their order, in the bundle's predictions.
 
-    Raises ConfigError where it does not know one of them.
+    Raises ConfigError if the bundle does not know one of them.
     """
     known = bundle.predictor.models
     missing = [model for model in table.models if model not in known]
@@ -87,7 +87,7 @@ def columns_of(table: OutcomeTable, bundle: Bundle) -> list[int]:
 
 
 def best_first(table: OutcomeTable) -> tuple[str, ...]:
-    """The models by their mean scores on the table, of equals the best single model first."""
+    """The models by falling mean score on the table; among equals the best single model first."""
     means = known_means(table.score)
     costs = None if table.cost_usd is None else known_means(table.cost_usd)
     best = metrics.best_single(means, costs)
@@ -102,12 +102,12 @@ def evaluate(
     *,
     pair: tuple[str, str] | None = None,
 ) -> Report:
-    """The report of named policies, beside random, cheapest, strongest and what bounds them.
+    """The report on named policies, with the baselines random, cheapest and strongest, and bounds.
 
-    Take the table as ``read_table(path).answered().costed()``. What was ``replayed`` already, such
-    as decisions of a ``Router``, may stand in place of a policy. ``pair`` names the weak and the
-    strong model of APGR and CPT, else they are the weakest and the best. Raises ConfigError where
-    the predictions are not those of the table, or the pair is none of its.
+    Take the table as ``read_table(path).answered().costed()``. A result of ``replayed``, such as
+    one of a ``Router``'s decisions, may be given in place of a policy. ``pair`` names the weak and
+    the strong model for APGR and CPT; by default these are the weakest and the best. Raises
+    ConfigError if the predictions do not fit the table, or it lacks a model of the pair.
     """
     _check(table, known)
     swapped = [] if pair is None else _swapped(table, pair)
@@ -119,27 +119,7 @@ def evaluate(
             "no costs, nor prices and token counts: none is the cheapest, and policies that weigh "
             "cost rank by quality only"
         )
-    plain: dict[str, Policy] = {
-        "random": Random(),
-        "cheapest": Cheapest(),
-        "strongest": Strongest(order=best_first(table)),
-    }
-    if not costs:
-        del plain["cheapest"]
-    replays = {
-        name: policy
-        if isinstance(policy, Replayed)
-        else drive(
-            table,
-            policy,
-            known.success,
-            costs,
-            bundle=known.bundle,
-            latency_ms=expected(table, table.latency_ms, known.latency_ms),
-            strange=known.strange,
-        )
-        for name, policy in {**plain, **policies}.items()
-    }
+    replays = _replays(table, policies, known, costs)
     if any(replay.policy.name == "cascade" for replay in replays.values()):
         notes.append("cascade: a draft is verified by the table's own score, as a test would")
     maker = Rows(table)
@@ -161,12 +141,40 @@ def evaluate(
     )
 
 
+def _replays(
+    table: OutcomeTable,
+    policies: Mapping[str, Policy | Replayed],
+    known: Predictions,
+    costs: Mapping[str, float],
+) -> dict[str, Replayed]:
+    """The baselines and the policies by name, replayed on the table; no cheapest without costs."""
+    latency_ms = expected(table, table.latency_ms, known.latency_ms)
+    cheapest = {"cheapest": Cheapest()} if costs else {}
+    strongest = Strongest(order=best_first(table))
+    every = {"random": Random(), **cheapest, "strongest": strongest, **policies}
+
+    def replayed(policy: Policy | Replayed) -> Replayed:
+        if isinstance(policy, Replayed):
+            return policy
+        return drive(
+            table,
+            policy,
+            known.success,
+            costs,
+            bundle=known.bundle,
+            latency_ms=latency_ms,
+            strange=known.strange,
+        )
+
+    return {name: replayed(policy) for name, policy in every.items()}
+
+
 def picks(table: OutcomeTable, report: Report) -> Iterator[dict[str, Any]]:
     """A row for each prompt and policy.
 
     It has table, id, policy, model, score, cost_usd, latency_ms and calls.
 
-    Cost and latency are those of the whole walk, fallbacks and drafts included. None is unknown,
+    Cost and latency are sums over all calls, fallbacks and drafts included. None means unknown,
     and as the model that none answered.
     """
     for row, key in enumerate(table.ids):
@@ -201,7 +209,7 @@ def _check(table: OutcomeTable, known: Predictions) -> None:
 
 
 def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
-    """A note where the weak model of a pair is not the weaker one. Raises ConfigError."""
+    """A note if the weak model of a pair is not the weaker one. Raises ConfigError."""
     if len(set(pair)) < 2 or not set(pair) <= set(table.models):
         raise ConfigError(
             f"pair: {' and '.join(pair)}; give two of table {table.name}'s models, the weak one "
@@ -216,9 +224,9 @@ def _swapped(table: OutcomeTable, pair: tuple[str, str]) -> list[str]:
 def expected(
     table: OutcomeTable, grid: Doubles | None, told: Mapping[str, float]
 ) -> dict[str, float]:
-    """What is told of each of the table's models, else the mean of its cells in ``grid [n, m]``.
+    """The given value of each of the table's models, else the mean of its cells in ``grid [n, m]``.
 
-    Models of which nothing is known are left out.
+    Models about which nothing is known are left out.
     """
     means = np.empty(0) if grid is None else known_means(grid)
     known = {**dict(zip(table.models, means.tolist(), strict=False)), **told}
@@ -226,7 +234,7 @@ def expected(
 
 
 def _missing(table: OutcomeTable, whole: int) -> list[str]:
-    """What missing outcomes do to the figures; ``whole`` prompts were answered by every model."""
+    """Notes on the effect of missing outcomes; ``whole`` prompts were answered by every model."""
     missing = int(np.isnan(table.score).sum())
     if not missing:
         return []

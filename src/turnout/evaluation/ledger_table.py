@@ -1,7 +1,7 @@
-"""An outcome table from one's own ledger: feedback on answers, and verdicts on drafts.
+"""An outcome table from a ledger: feedback on answers, and verdicts on drafts.
 
-The ledger keeps no text, so the prompts come from one's own log by id. Answers of several models to
-one prompt are one row; a model that answered it more than once has its mean.
+The ledger keeps no text, so the prompts come from the user's own log, by id. Answers of several
+models to one prompt are one row; a model that answered it more than once gets the mean.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from turnout.core import ConfigError
 from turnout.features.prompt import request_text
 from turnout.ledger import Store, decision_of
 
-# Drafts that a verifier judged are outcomes, too; no feedback has this name.
+# Verdicts of a verifier on drafts are outcomes, too; feedback cannot have this name.
 VERIFIED = "verified"
 CLIENT_ID = "client_request_id"
 _PICO = 1e12
@@ -61,7 +61,7 @@ def gather(
     metric: str,
     scale: tuple[float, float] = (0.0, 1.0),
 ) -> Gathered:
-    """A row an outcome of ``metric``, whose values from ``scale`` become 0..1.
+    """A row for each outcome of ``metric``, with values scaled from ``scale`` to 0..1.
 
     ``prompts`` have the ``id`` of the decision, of the request, or the caller's own
     ``x-request-id``. Raises ConfigError naming the decision whose value is outside the scale.
@@ -102,7 +102,7 @@ def _prompt(
 
 
 def _row(prompt: Mapping[str, Any], model: str, told: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
-    """One cell with the means of all that was told of it; an unknown cost leaves it unknown."""
+    """One cell with the means of its outcomes; one unknown cost makes the mean cost unknown."""
     columns = list(zip(*told, strict=True))
     scores, read, written, costs, latencies = columns
     known = None not in costs

@@ -1,6 +1,7 @@
 """The metrics of routing, each with its source.
 
-Costs are in USD a request, qualities in 0..1; nothing here knows predictors, policies or files.
+Costs are in USD per request, qualities in 0..1. This module does not know predictors, policies or
+files.
 """
 
 from collections.abc import Callable, Sequence
@@ -112,7 +113,7 @@ def singles(score: Doubles, cost: Doubles) -> list[tuple[float, float]]:
 
 
 def best_single(qualities: Doubles, costs: Doubles | None) -> int:
-    """The column of the model with the best mean quality, of equals the cheapest one known."""
+    """The column of the model with the best mean quality; among equals the cheapest known one."""
     known = np.zeros_like(qualities) if costs is None else np.nan_to_num(costs, nan=np.inf)
     return int(np.lexsort((known, -qualities))[0])
 
@@ -165,7 +166,7 @@ def cost_quality(success: Doubles, score: Doubles, cost: Doubles) -> CostQuality
 
 
 def saving(cost: Doubles | float, against: Doubles | float) -> Doubles:
-    """The share of ``against`` that ``cost`` saves; unknown (NaN) where that costs nothing."""
+    """The share of ``against`` that ``cost`` saves; unknown (NaN) if ``against`` is zero."""
     against = np.asarray(against, dtype=np.float64)
     return np.asarray(1 - cost / np.where(against > 0, against, np.nan))
 
@@ -197,6 +198,6 @@ def bootstrap(figure: Callable[[Ints], float], rows: int, draws: int = 200) -> t
 
 
 def resampled(figure: Callable[[Ints], float], rows: int, draws: int) -> Doubles:
-    """The ``figure`` of each of ``draws`` draws of rows with replacement, always the same ones."""
+    """The ``figure`` for each of ``draws`` draws of rows with replacement; the draws are fixed."""
     random = np.random.default_rng(0)
     return np.array([figure(random.integers(0, rows, rows)) for _ in range(draws)])

@@ -18,7 +18,7 @@ from turnout.core.plural import many
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTable:
-    """Which model answered which prompt how well, at what cost.
+    """How well each model answered each prompt, and at which cost.
 
     ``prompts`` holds each row's JSON object; ``score`` is ``[n, m]`` in 0..1 with NaN for a missing
     cell; ``input_tokens``, ``output_tokens``, ``cost_usd`` and ``latency_ms`` have the same shape
@@ -42,7 +42,7 @@ class OutcomeTable:
         return [str(prompt["id"]) for prompt in self.prompts]
 
     def column(self, name: str) -> list[Any]:
-        """A field of every prompt, None where a row has none; for evaluation only."""
+        """A field of every prompt, None if a row lacks it; for evaluation only."""
         return [prompt.get(name) for prompt in self.prompts]
 
     def rows(self, chosen: npt.NDArray[Any] | Sequence[int]) -> "OutcomeTable":
@@ -51,7 +51,7 @@ class OutcomeTable:
         return self._cut(prompts=tuple(self.prompts[i] for i in index), where=(index, slice(None)))
 
     def columns(self, models: Sequence[str]) -> "OutcomeTable":
-        """The table of some models, in the order given. Raises ConfigError for one it has not."""
+        """The table of some models, in the order given. Raises ConfigError for an unknown one."""
         if missing := [model for model in models if model not in self.models]:
             known = ", ".join(self.models)
             raise ConfigError(f"table {self.name} has no {', '.join(missing)}; it has {known}")
@@ -60,9 +60,9 @@ class OutcomeTable:
         return replace(cut, models=tuple(models))
 
     def priced(self) -> "OutcomeTable":
-        """Rows and models whose costs and scores are all known: what cost figures are taken on.
+        """The rows and models with all costs and scores known, on which cost figures are computed.
 
-        Raises ConfigError where that leaves fewer than two models.
+        Raises ConfigError if fewer than two models are left.
         """
         if self.cost_usd is None:
             raise ConfigError(
@@ -78,7 +78,7 @@ class OutcomeTable:
         return kept.rows(np.flatnonzero(whole))
 
     def answered(self) -> "OutcomeTable":
-        """The models and prompts that have any score, with a note where some have none."""
+        """The models and prompts that have any score, with a note if some have none."""
         known = ~np.isnan(self.score)
         rows, models = np.flatnonzero(known.any(axis=1)), self._with_any(known)
         left = [model for model in self.models if model not in models]
@@ -92,10 +92,11 @@ class OutcomeTable:
         return replace(kept, notes=(*self.notes, note))
 
     def costed(self, *, unpriced: bool = False) -> "OutcomeTable":
-        """What costs can be compared on, with a note where something is left out or assumed.
+        """The table with comparable costs, with a note if something is left out or assumed.
 
-        Models without any cost are left out, unless ``unpriced``; costs of fewer than two models
-        are none; a single unknown cost counts as the mean of its model's known ones.
+        Models without any cost are left out, unless ``unpriced``. If fewer than two models have
+        costs, the table has none. A single unknown cost counts as the mean of its model's known
+        ones.
         """
         if self.cost_usd is None:
             return self
@@ -125,7 +126,7 @@ class OutcomeTable:
 
 
 def _filled(table: OutcomeTable) -> OutcomeTable:
-    """Every unknown cost of an answer at the mean of its model's known ones."""
+    """The costs, with every unknown cost of an answer as the mean of its model's known ones."""
     cost, answers = table.cost_usd, ~np.isnan(table.score)
     assert cost is not None  # noqa: S101 - narrows the type; only a table with costs comes here
     means = known_means(cost)
@@ -141,7 +142,7 @@ def _filled(table: OutcomeTable) -> OutcomeTable:
 
 
 def known_means(grid: Doubles) -> Doubles:
-    """Each column's mean over its known cells, NaN where it has none."""
+    """Each column's mean over its known cells, NaN if it has none."""
     known = ~np.isnan(grid)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, grid, 0.0).sum(axis=0) / known.sum(axis=0))

@@ -12,9 +12,9 @@ from turnout.core.extras import needing
 from turnout.core.plural import many
 from turnout.evaluation.report import Curve, Report
 
-# Where a label may stand, in points from its mark: right, left, above, below, and the corners.
+# Offsets of a label, in points from its mark: right, left, above, below, and the corners.
 _PLACES = ((6, -3), (-6, -3), (0, 7), (0, -13), (6, 6), (-6, 6), (6, -12), (-6, -12))
-# Clear of the curves if there is room, else across one.
+# First without crossing a curve; if there is no room, across one.
 _TRIES = [(place, over) for over in (False, True) for place in _PLACES]
 _LABELLED_MODELS = 14
 
@@ -22,7 +22,7 @@ _LABELLED_MODELS = 14
 def plot(report: Report, path: str | Path) -> None:
     """Draws the report as PNG or SVG, by the file's name.
 
-    Raises ConfigError where matplotlib is missing or the file cannot be written.
+    Raises ConfigError if matplotlib is missing or the file cannot be written.
     """
     with needing("plot", "plots need matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,7 +44,7 @@ def plot(report: Report, path: str | Path) -> None:
 
 
 def _qualities(axes: Any, report: Report) -> None:
-    """The qualities alone, where no cost is known."""
+    """Draws the qualities alone, if no cost is known."""
     for place, row in enumerate(reversed(report.rows)):
         quality = row.quality
         axes.plot([quality.low, quality.high], [place, place], color="tab:red", alpha=0.6)
@@ -68,7 +68,7 @@ def _costs_and_qualities(axes: Any, report: Report, canvas: Any) -> None:
 
 
 def draw_curves(axes: Any, curve: Curve) -> None:
-    """The curves between cost and quality."""
+    """Draws the curves between cost and quality."""
     for points, style, colour, name in (
         (curve.task_oracle, ":", "tab:green", "task oracle"),
         (curve.mixed, "--", "0.55", "mixing single models (zero router)"),
@@ -80,9 +80,9 @@ def draw_curves(axes: Any, curve: Curve) -> None:
 
 
 def _mixes(corners: Doubles) -> tuple[Doubles, Doubles]:
-    """What lies between the corners ``[n, 2]``: a mix of both, which costs what its parts cost.
+    """Points between the corners ``[n, 2]``: mixes of neighbouring ones, in cost and quality.
 
-    On a scale of decades that is no straight line.
+    On a logarithmic scale this is not a straight line.
     """
     steps = np.linspace(0.0, 1.0, 60) ** 3  # close together at the left, where decades are wide
     costs = corners[:, 0]
@@ -93,7 +93,7 @@ def _mixes(corners: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def _scale(axes: Any) -> None:
-    """Decades of dollars, and a place at the left for what costs nothing."""
+    """Sets a logarithmic scale of dollars, with a place at the left for zero cost."""
     costs = np.concatenate([line.get_xdata() for line in axes.lines if _is_mark(line)])
     paid = costs[costs > 0]
     if len(paid) == len(costs):
@@ -106,7 +106,7 @@ _Label = tuple[str, float, float, dict[str, Any]]
 
 
 def _policies(axes: Any, report: Report) -> list[_Label]:
-    """A mark for every policy; those at one point share a label."""
+    """Draws a mark for every policy; those at one point share a label."""
     at: dict[tuple[float, float], list[str]] = {}
     for row in report.rows:
         cost, quality = row.usd_per_1000, row.quality
@@ -133,7 +133,7 @@ def _policies(axes: Any, report: Report) -> list[_Label]:
 
 
 def _models(axes: Any, report: Report) -> list[_Label]:
-    """A mark for every single model; the best and those on the hull have a name."""
+    """Draws a mark for every single model; the best and those on the hull are named."""
     singles = report.curve.singles
     on_hull = {(round(c, 12), round(q, 12)) for c, q in report.curve.mixed}
     for _, cost, quality in singles:
@@ -146,7 +146,7 @@ def _models(axes: Any, report: Report) -> list[_Label]:
 
 
 def _place(axes: Any, labels: Sequence[_Label], renderer: Any) -> None:
-    """Writes each label where it covers no mark, no label and no edge; one without room is left."""
+    """Writes each label where it covers no mark, label or edge; one without room is left out."""
     marks = axes.transData.transform(
         [[line.get_xdata()[0], line.get_ydata()[0]] for line in axes.lines if _is_mark(line)]
     )

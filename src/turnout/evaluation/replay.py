@@ -1,6 +1,6 @@
-"""The replay driver: walks a plan with outcomes that are looked up instead of called for.
+"""The replay driver: walks a plan with outcomes from a table instead of calls.
 
-Invariant: it drives the same ``attempts`` as serving does, so fallbacks are evaluated too.
+Invariant: it drives the same ``attempts`` as serving, so fallbacks are evaluated too.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from turnout.decision import Attempt, RetryRules, attempts
 def replay(
     decision: Decision, rules: RetryRules, look_up: Callable[[Attempt], Outcome]
 ) -> tuple[Outcome, ...]:
-    """Every outcome of the walk in order; waits are not waited for."""
+    """Every outcome of the walk in order, without its waits."""
     plan = attempts(decision, rules)
     attempt = next(plan, None)
     while attempt is not None:

@@ -1,4 +1,4 @@
-"""The values of an evaluation: what is said of policies, predictions and baselines."""
+"""The values of an evaluation: figures of policies, predictions and baselines."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +11,7 @@ from turnout.evaluation.driver import Replayed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A value with its 95 % bootstrap interval; NaN where it is unknown."""
+    """A value with its 95 % bootstrap interval; NaN if it is unknown."""
 
     value: float
     low: float = float("nan")
@@ -22,10 +22,10 @@ class Figure:
 class Row:
     """One line of the report.
 
-    Mean quality, USD a thousand requests and milliseconds a request; ``saving_vs_best`` is against
-    the best single model, ``saving_vs_dearest`` against the dearest one; ``over_mixing`` is the
-    quality above that of mixing single models (the zero router) at the same cost, ``oracle_gap``
-    what the oracle has more; ``picks`` is each model's share of the answers.
+    Mean quality, USD per thousand requests and milliseconds per request; ``saving_vs_best`` is
+    against the best single model, ``saving_vs_dearest`` against the dearest one; ``over_mixing`` is
+    the quality above that of mixing single models (the zero router) at the same cost,
+    ``oracle_gap`` the oracle's lead in quality; ``picks`` is each model's share of the answers.
     """
 
     name: str
@@ -43,7 +43,8 @@ class Row:
 class Curve:
     """Figures of the predictions themselves, and the curves as (USD a request, quality).
 
-    ``whole`` is how many prompts every priced model answered: figures of cost are taken on these.
+    ``whole`` is the number of prompts that every priced model answered; cost figures are computed
+    on these.
     """
 
     figures: Mapping[str, Figure]
@@ -56,7 +57,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A whole evaluation; ``notes`` says what qualifies its figures.
+    """A whole evaluation; ``notes`` are reservations about its figures.
 
     ``replays`` has each policy's choices row by row; JSON leaves them out.
     """

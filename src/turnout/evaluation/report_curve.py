@@ -1,4 +1,4 @@
-"""What predictions are worth along the whole curve of cost and quality, with intervals."""
+"""The value of predictions along the whole curve of cost and quality, with intervals."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def _cost_figures(found: Doubles, score: Doubles, cost: Doubles) -> dict[str, Fi
 
 
 def _ends(table: OutcomeTable) -> tuple[str, str]:
-    """The weakest and the best single model, which differ where all are equally good, too."""
+    """The weakest and the best single model; two different ones even if all are equally good."""
     order = np.nanmean(table.score, axis=0).argsort(kind="stable")
     return table.models[int(order[0])], table.models[int(order[-1])]
 
@@ -90,10 +90,10 @@ def _pair_figures(
 
 
 def _calibration(success: Doubles, score: Doubles) -> Figure:
-    """The calibration error; its interval leaves out what drawing rows adds to an error.
+    """The calibration error; its interval is corrected for the error that resampling adds.
 
-    Noise never lowers a mean of sizes, so that the draws lie above the figure that they are drawn
-    for: they are moved by that bias. Source: Efron and Tibshirani, An Introduction to the
+    Noise never lowers a mean of absolute values, so the resampled errors lie above the error
+    itself: they are shifted by that bias. Source: Efron and Tibshirani, An Introduction to the
     Bootstrap, 1993, chapter 10.
     """
     value = metrics.calibration_error(success, score)

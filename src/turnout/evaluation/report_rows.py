@@ -1,4 +1,4 @@
-"""Lines of an evaluation: policies as replayed, beside what bounds a router on both sides."""
+"""Rows of an evaluation: replayed policies, and the bounds of a router on both sides."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,14 +14,14 @@ DRAWS = 200
 
 
 class Rows:
-    """Makes the lines of one table's report; all are resampled alike."""
+    """Makes the rows of one table's report; all use the same resampling."""
 
     def __init__(self, table: OutcomeTable) -> None:
         self._table = table
         count = len(table.prompts)
         every = np.arange(count)[None, :]
         drawn = np.random.default_rng(0).integers(0, count, (DRAWS, count))
-        # The rows as they are come first, so that a figure and its interval are made alike.
+        # The original rows come first, so that figures and intervals are computed alike.
         self._draws = np.concatenate([every, drawn])
         self._qualities = np.stack([known_means(table.score[i]) for i in self._draws])
         self._prices, self._waits = (
@@ -35,23 +35,23 @@ class Rows:
 
     @property
     def best(self) -> str:
-        """The best single model, of equals the cheapest."""
+        """The best single model; among equals the cheapest."""
         return self._table.models[self._best]
 
     @property
     def dearest(self) -> str:
-        """Names the dearest model, where costs are known."""
+        """Words that name the dearest model; empty if no cost is known."""
         if self._prices is None or np.isnan(self._prices[0]).all():
             return ""
         return f"; dearest: {self._table.models[int(np.nanargmax(self._prices[0]))]}"
 
     def of(self, name: str, replayed: Replayed) -> Row:
-        """A replayed policy as a line."""
+        """The row of a replayed policy."""
         paid, waited = replayed.cost_usd, replayed.latency_ms
         return self._row(name, replayed.score, paid, waited, replayed.chosen)
 
     def baselines(self, tasks: Sequence[object] | None) -> list[Row]:
-        """Best single, zero router, task oracle and oracle: what bounds a router on both sides."""
+        """Best single, zero router, task oracle and oracle, which bound a router on both sides."""
         table = self._table
         found = [self._best_single()]
         if self._prices is not None:
@@ -67,7 +67,7 @@ class Rows:
         return self._line("best single", self._qualities[:, self._best], paid, waited, picks)
 
     def _alone(self, means: Doubles | None) -> Doubles:
-        """What the best single model takes in each draw."""
+        """The mean of the best single model in each draw, NaN if unknown."""
         return np.full(len(self._draws), np.nan) if means is None else means[:, self._best]
 
     def _told(self, name: str, values: Doubles) -> Row:
@@ -82,10 +82,10 @@ class Rows:
 
     def _cheapest_best(self, values: Doubles) -> Ints:
         count = len(self._table.models)
-        # A missing outcome is nobody's to choose, whatever is known of the model.
+        # A missing outcome cannot be chosen, whatever is known about the model.
         values = np.where(np.isnan(self._table.score), -1.0, values)
         price = np.zeros(count) if self._prices is None else self._prices[0]
-        # An unknown price is dearer than any, but may still be the only one that is right.
+        # An unknown price counts as the highest, but its model may be the only one that is right.
         price = np.nan_to_num(price, nan=float(np.nanmax(price, initial=0.0)) * 1e6 + 1.0)
         top = values >= values.max(axis=1, keepdims=True) - 1e-9
         return np.asarray(np.where(top, price, np.inf).argmin(axis=1), dtype=np.int64)
@@ -107,7 +107,7 @@ class Rows:
             mixed = _mixed(price, quality)
             wanted = metrics.KEPT * quality[self._best]
             costs.append(mixed.cost_at(wanted))
-            # Where the cheapest model alone has more, so has the mix.
+            # If the cheapest model alone is better than that, so is the mix.
             reached.append(max(wanted, mixed.qualities[0]))
         name = f"zero router at {metrics.KEPT:.0%}"
         unknown = np.full(len(costs), np.nan)

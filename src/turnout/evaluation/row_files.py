@@ -1,7 +1,7 @@
-"""Reads files that hold a row a line or a record: JSONL, gzipped or not, and Parquet.
+"""Reads files with one row per line or record: JSONL, gzipped or not, and Parquet.
 
-Every problem is a ConfigError that names the file and the line. A file is unpacked where it is
-gzipped, whatever it is called, and a byte order mark before its first line is none of it.
+Every problem is a ConfigError that names the file and the line. A gzipped file is unpacked under
+any name, and a byte order mark before the first line is skipped.
 """
 
 import codecs
@@ -30,7 +30,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
 
 def rows_by_line(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """As ``read_jsonl``, errors too, each object with the number of its line."""
+    """Like ``read_jsonl``, with the same errors, but each object with the number of its line."""
     for number, row, problem in numbered_rows(path):
         if row is None:
             raise ConfigError(f"{path}, line {number}: {problem}")
@@ -38,9 +38,9 @@ def rows_by_line(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
-    """Each line that is not blank: its number, its object or None, and then what is wrong.
+    """Each line that is not blank: its number, its object or None, and if None the error.
 
-    Raises ConfigError where the file cannot be read.
+    Raises ConfigError if the file cannot be read.
     """
     with opened(Path(path)) as lines:
         for number, line in enumerate(lines, 1):
@@ -103,7 +103,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
 
 
 def _marked_as_text(table: Any) -> Any:
-    """The table with its columns of bytes as text, which some writers do not mark as such."""
+    """The table with columns of bytes as text; some writers do not mark text as such."""
     import pyarrow as pa
 
     columns = [

@@ -73,7 +73,7 @@ def _arrays(path: Path) -> Mapping[str, Any]:
 
 
 def _plain(path: Path, stored: Mapping[str, Any], name: str) -> Any:
-    """The array; text that was saved as bytes is text."""
+    """The array, with text that was saved as bytes decoded."""
     try:
         array = stored[name]
         return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array

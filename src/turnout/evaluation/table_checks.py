@@ -1,4 +1,4 @@
-"""What an outcome table must be for anything to be learned from it.
+"""The conditions that an outcome table must meet to be trained on.
 
 Every problem is a ConfigError that names the table, the row and the fix.
 """
@@ -19,7 +19,7 @@ CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
 
 
 def checked(table: OutcomeTable) -> OutcomeTable:
-    """The table itself when something can be learned from it; otherwise raises ConfigError."""
+    """The table itself if it can be trained on; otherwise raises ConfigError."""
     where = f"table {table.name}"
     if not table.prompts:
         raise ConfigError(f"{where}: no rows; give at least a few prompts with scores")
@@ -46,7 +46,7 @@ def checked(table: OutcomeTable) -> OutcomeTable:
         )
     for name in CELLS:
         _check_amounts(where, table, name)
-    # A column of which nothing is known is none.
+    # A column without any known value counts as missing.
     changes: dict[str, Any] = {n: None for n, g in _cells(table).items() if np.isnan(g).all()}
     return replace(table, notes=(*table.notes, *_empty(table)), **changes)
 

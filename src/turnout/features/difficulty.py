@@ -1,8 +1,8 @@
-"""What a question looks like: its length, numbers, options, wording and tools, as plain numbers.
+"""Surface features of a question: its length, numbers, options, wording and tools, as numbers.
 
-Invariant: pure, total, and the same for the same text; no id, task name or fold can reach it.
-Surface marks of difficulty carry over to unseen tasks where vocabulary does not: long questions
-with many numbers, conditions and clauses are harder in nearly every public task.
+Invariant: pure, total, and the same for the same text; no id, task name or fold is an input.
+Such signs of difficulty carry over to unseen tasks, which vocabulary does not: long questions with
+many numbers, conditions and clauses are harder in nearly every public task.
 This module does not know models, prices or outcomes.
 """
 
@@ -15,7 +15,7 @@ from turnout.features.prompt import PromptText
 
 SCHEMA = "difficulty/2"
 
-# Reading more than this changes no figure and would make long prompts slow.
+# Reading more characters than this changes no result, and long prompts would take longer.
 _CHARACTERS_READ = 4000
 _OPTION = re.compile(r"(?m)^[ \t]*\(?[A-J][.)][ \t]*(.*)$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -79,7 +79,7 @@ def difficulty(prompt: PromptText) -> list[float]:
 
 
 def parted(text: str) -> tuple[str, list[str]]:
-    """What is asked, and the answer options to it; of a long text only the beginning is read."""
+    """The question and its answer options; of a long text only the beginning is read."""
     read = text[:_CHARACTERS_READ]
     options = _OPTION.findall(read)
     first = _OPTION.search(read) if options else None

@@ -1,4 +1,4 @@
-"""Facts about a request, read off its body.
+"""Facts about a request, taken from its body.
 
 Invariant: pure and total for every checked body; facts only, no opinions.
 This module does not know models, prices or providers.
@@ -7,19 +7,19 @@ This module does not know models, prices or providers.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
-from turnout.core.hosted import hosted, paid_by_call
+from turnout.core.hosted import SOUND, hosted, paid_by_call, searches
 from turnout.features.files import text_of_file, weighed
 from turnout.features.kind import call_kind
 from turnout.features.tokens import TOKENS_PER_MESSAGE, count
 from turnout.features.untold import untold
 
-# An answer's length is unknown before it is written: the median of public chat logs is near this.
+# The expected length of an answer, in tokens: about the median in public chat logs.
 EXPECTED_OUTPUT_TOKENS = 400
 
 _TEXT = frozenset({"text"})
-# How long a part of a prompt is to be cached at most, as the part says it.
+# How a part of a prompt says that it is to be cached for an hour.
 _HOUR = "1h"
-# What a mark of a part says: Anthropic's ``cache_control``, as OpenRouter takes it, too.
+# The cache mark of a part: Anthropic's ``cache_control``, which OpenRouter takes, too.
 MARK = "ephemeral"
 _MODALITY_OF_PART = {
     "image_url": "image",
@@ -29,8 +29,8 @@ _MODALITY_OF_PART = {
     "file": "file",
     "input_file": "file",
 }
-# What a picture counts as: with the correction of a Claude's count the most that it takes for one,
-# and about what others do.
+# The tokens of a picture: with the correction for Claude this is the most that a Claude takes, and
+# about what others take.
 IMAGE_TOKENS, SMALL_IMAGE_TOKENS = 1_400, 85
 
 
@@ -39,7 +39,7 @@ def extract(
 ) -> Features:
     """The request's features, its prompt counted by each of ``tokenizers``.
 
-    ``texts`` are the request's ``prompt_texts``, where they were gathered before.
+    ``texts`` are the request's ``prompt_texts``, if the caller has them already.
     """
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
     parted = [m for m in messages if not isinstance(m.get("content"), str)]
@@ -67,11 +67,14 @@ def extract(
         uncounted=more,
         marked=MARK in said,
         answers=roles.count("assistant"),
+        # OpenAI's tools are called alike, and have no price by the piece here.
+        searches=searches(tools) if tools and request.dialect != "responses" else 0,
+        speaks=SOUND in (request.body.get("modalities") or ()),
     )
 
 
 def prompt_texts(request: Request) -> list[str]:
-    """Every text that a provider counts: of the messages, and of the tools with their keys."""
+    """Every text whose tokens count: of the messages, and of the tools with their keys."""
     texts: list[str] = []
     for message in request.messages:
         for field, value in message.items():

@@ -1,7 +1,7 @@
-"""What files and sound may count as, before their provider has counted them.
+"""How many tokens files and sound may take, before their provider has counted them.
 
-Invariant: nothing counts as nothing; what cannot be read out of a file is unknown, never small.
-What is assumed of a page and of a second is in docs/budgets.md. This module does not know models.
+Invariant: no file counts as zero; a size that cannot be read from a file is unknown, never small.
+docs/budgets.md says what a page and a second count as. This module does not know models.
 """
 
 import base64
@@ -17,7 +17,7 @@ from turnout.core.data_urls import text_in
 PAGE_TOKENS, MOST_PAGE_TOKENS = 1_500, 4_500
 SECOND_TOKENS, MOST_SECOND_TOKENS = 10, 32
 
-# Bytes of a second of sound: as usual, and the fewest that are in use.
+# Bytes per second of sound: the usual rate, and the lowest in use.
 _SECOND_BYTES: Mapping[str, tuple[int, int]] = {
     "wav": (32_000, 8_000), "pcm16": (48_000, 16_000), "flac": (60_000, 8_000),
     "mp3": (16_000, 2_000), "m4a": (16_000, 2_000), "aac": (16_000, 2_000),
@@ -30,7 +30,7 @@ _NAME_GOES_ON = re.compile(rb"[^\s/<>\[\]()%]")
 
 
 class Weight(NamedTuple):
-    """Tokens of a part: about how many, and how many more there may be, None where no one knows."""
+    """Tokens of a part: about how many, and how many more there may be (None: unknown)."""
 
     about: int
     more: int | None
@@ -41,7 +41,7 @@ _UNKNOWN = Weight(PAGE_TOKENS, None)
 
 
 def weighed(parts: Sequence[Message]) -> Weight:
-    """The files and the sound among these parts, together."""
+    """The weight of all files and sound among these parts."""
     if not parts:
         return _NOTHING
     found = [weight(part) for part in parts]
@@ -51,7 +51,7 @@ def weighed(parts: Sequence[Message]) -> Weight:
 
 
 def weight(part: Message) -> Weight:
-    """A file or sound; nothing for any other part, nor for a file that is text, which is read."""
+    """The weight of a file or of sound; none for other parts and for text files, which are read."""
     match part.get("type"):
         case "input_audio":
             return _sound(part.get("input_audio"))
@@ -61,7 +61,7 @@ def weight(part: Message) -> Weight:
 
 
 def text_of_file(part: Message) -> str | None:
-    """The text of a file that is one."""
+    """The text of a text file; None for any other file."""
     data = _data(part)
     return text_in(data) if data else None
 
@@ -88,7 +88,7 @@ def _paged(pages: int) -> Weight:
 
 
 def pages_of(pdf: bytes) -> int | None:
-    """The pages of a PDF; None where they cannot be counted, as in one that is encrypted."""
+    """The number of pages of a PDF; None if they cannot be counted, as when it is encrypted."""
     found = 0
     for data in (pdf, *_object_streams(pdf)):
         pages = None if data is None else _page_objects(data)
@@ -99,7 +99,7 @@ def pages_of(pdf: bytes) -> int | None:
 
 
 def _page_objects(data: bytes) -> int | None:
-    """The pages in here; None where there is too much that looks like one."""
+    """The number of page objects in these bytes; None if too much looks like one."""
     found = at = 0
     for _ in range(_MOST_LOOKS):
         at = data.find(b"/Page", at)
@@ -112,7 +112,7 @@ def _page_objects(data: bytes) -> int | None:
 
 
 def _object_streams(pdf: bytes) -> Iterator[bytes | None]:
-    """What is in the streams that hold objects, up to one that cannot be read: None."""
+    """The contents of the object streams; None for one that cannot be read, which is the last."""
     room, at = _MOST_INFLATED, pdf.find(b"/ObjStm")
     while at >= 0:
         start = pdf.find(b"stream", at)
@@ -128,7 +128,7 @@ def _object_streams(pdf: bytes) -> Iterator[bytes | None]:
 
 
 def _inflated(pdf: bytes, start: int, room: int) -> bytes | None:
-    """The stream that begins there, of ``room`` bytes at most."""
+    """The decompressed stream that begins there, of ``room`` bytes at most."""
     start += 2 if pdf[start : start + 2] == b"\r\n" else 1
     inflater = zlib.decompressobj()
     pieces: list[bytes] = []
@@ -160,7 +160,7 @@ def _second(size: int, rate: int) -> int:
 
 
 def _wav_rate(data: str) -> int | None:
-    """The bytes a second that the head of a WAV says; None where it says none that can be."""
+    """The bytes per second in the header of a WAV file; None if there is no plausible number."""
     head = _bytes_of(data[:60]) or b""
     if head[:4] != b"RIFF" or head[12:16] != b"fmt ":
         return None
@@ -169,7 +169,7 @@ def _wav_rate(data: str) -> int | None:
 
 
 def _bytes_of(data: str) -> bytes | None:
-    """The bytes of base64, read piece by piece so that others go on; None where it is none."""
+    """The bytes of base64, decoded in pieces so that other threads can run; None for other text."""
     starts = range(0, len(data), _AT_ONCE)
     try:
         return b"".join([base64.b64decode(data[at : at + _AT_ONCE]) for at in starts])

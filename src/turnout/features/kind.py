@@ -1,7 +1,7 @@
-"""What a call is for, read off its body: a turn, a step of a tool loop, a sub-agent's, background.
+"""What a call is for, by its body: a turn, a step of a tool loop, a sub-agent's work, background.
 
-Invariant: pure and total for every checked body; only how its first and last texts begin is looked
-at, however long they are. Who is in doubt says that it is a turn. This module knows no headers.
+Invariant: pure and total for every checked body; only the beginnings of its first and last texts
+are looked at. In doubt a call is a turn. This module does not know headers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,15 +11,15 @@ from operator import methodcaller
 from turnout.core import CallKind, Message, Request
 from turnout.core.request import INSTRUCTING
 
-# An answer this short is read by a program: a label, a yes or no, a trial of a key.
+# An answer capped at so few tokens is read by a program: a label, a yes or no, a test of a key.
 _FEW_TOKENS = 16
 _LOOKED_AT, _PARTS = 400, 4
 _RESULTS = frozenset({"tool", "function"})
-# What stands in a user's message beside the results of tools, and was typed by nobody.
+# How texts begin that programs add to a user's message beside the results of tools.
 _REMINDER = "<system-reminder>"
 
-# How instructions begin by which programs ask something for themselves: Claude Code, opencode,
-# aider, Gemini CLI and Qwen Code.
+# How instructions begin when programs ask on their own account: Claude Code, opencode, aider,
+# Gemini CLI and Qwen Code.
 _CHORES = (
     "Generate a concise, sentence-case title",
     "Analyze if this message indicates a new conversation topic",
@@ -29,7 +29,7 @@ _CHORES = (
     "*Briefly* summarize this partial conversation",
     "You are the component that summarizes internal chat history",
 )
-# How a user's message does so, of Open WebUI and LibreChat as well.
+# How a user's message begins in such calls, also of Open WebUI and LibreChat.
 _CHORES_ASKED = (
     "Generate a title for this conversation",
     "Please write a 5-10 word title for the following conversation",
@@ -38,7 +38,7 @@ _CHORES_ASKED = (
     "### Task:\nSuggest ",
     "Analyze *only* the content and structure of your immediately preceding response",
 )
-# The same where the conversation's tools are still there.
+# The same, in calls that still have the conversation's tools.
 _SUMMARIES = (
     "Your task is to create a detailed summary of the conversation",
     "CRITICAL: Respond with TEXT ONLY",
@@ -60,7 +60,7 @@ _is_reminder = methodcaller("startswith", _REMINDER)
 
 
 def call_kind(request: Request) -> CallKind:
-    """What the caller says that the call is for, else what its body looks like."""
+    """What the caller says the call is for, else what its body shows."""
     if request.kind is not None:
         return request.kind
     messages = request.messages
@@ -89,7 +89,7 @@ def _is_booked(text: str) -> bool:
 
 
 def _follows_a_tool(messages: Sequence[Message]) -> bool:
-    """Whether the model is to go on after a tool's result, and nobody has said anything since."""
+    """Whether the conversation ends with a tool's result, and no person has written since."""
     for message in reversed(messages):
         role = message.get("role")
         if role in _RESULTS:

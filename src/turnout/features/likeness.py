@@ -1,6 +1,6 @@
-"""How alike a question's answer options are, in the words that they share.
+"""How alike a question's answer options are, by the words that they share.
 
-Options that say nearly the same, or what the question has said, part an abler model from another.
+Options that are nearly alike, or repeat the question, tell strong models from weak ones.
 Invariant: pure, total; a text with fewer than two options has zeros.
 """
 
@@ -11,7 +11,7 @@ from turnout.features.difficulty import parted
 
 NAMES = ("options_alike", "options_most_alike", "options_asked")
 
-# Comparing more of them would take long; questions seldom have more.
+# The most options compared: more would take long, and questions seldom have more.
 _MOST_OPTIONS = 10
 _WORD = re.compile(r"[^\W\d_]{2,}")
 

@@ -1,7 +1,7 @@
-"""What a learned estimator reads of a request: its question and its tool definitions.
+"""What a predictor reads of a request: its question and its tool definitions.
 
-Invariant: of a row only ``query`` (else ``prompt``, else ``messages``) and ``functions`` are read;
-an id, a task name or a fold can never reach a feature. This module does not know models.
+Invariant: of a row only ``query`` (else ``prompt``, else ``messages``) and ``functions`` are read,
+never an id, a task name or a fold. This module does not know models.
 """
 
 import json
@@ -12,14 +12,14 @@ from turnout.core import Request, strings, text_of
 
 
 class PromptText(NamedTuple):
-    """The question, and the tool definitions as text (empty where there are none)."""
+    """The question, and the tool definitions as text (empty without tools)."""
 
     text: str
     functions: str = ""
 
 
 def request_text(row: Mapping[str, Any]) -> PromptText:
-    """What a predictor may read of a table row or a prompt line."""
+    """What a predictor reads of a row of a table or a line of a file."""
     text = row.get("query") or row.get("prompt")
     messages = row.get("messages")
     if not text and isinstance(messages, list | tuple):
@@ -28,20 +28,20 @@ def request_text(row: Mapping[str, Any]) -> PromptText:
 
 
 def prompt_text(request: Request) -> PromptText:
-    """The same of a live request: its messages and its tools."""
+    """What a predictor reads of a live request: its messages and its tools."""
     tools = request.tools or request.body.get("functions")
     return request_text({"messages": request.messages, "functions": tools})
 
 
 def _asked(messages: Sequence[Any]) -> str:
-    """The last thing the user said in words, before pictures and results; else everything."""
+    """The user's last text, else all text of the conversation."""
     known = [m for m in messages if isinstance(m, Mapping)]
     said = [text for m in known if m.get("role") == "user" and (text := _said(m)).strip()]
     return said[-1] if said else "\n".join(map(_said, known))
 
 
 def _said(message: Mapping[str, Any]) -> str:
-    """The message's text; none where its content has another shape than a chat's."""
+    """The message's text; empty if its content does not have a chat message's form."""
     content = message.get("content")
     if isinstance(content, list | tuple):
         content = [part for part in content if isinstance(part, Mapping)]

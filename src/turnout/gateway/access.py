@@ -1,8 +1,7 @@
-"""Who may call: keys looked up by their hash, and browsers of other origins kept out.
+"""Who may call: keys are looked up by their hash, and pages of other origins are kept out.
 
-Invariant: a path is open only if it is listed here; without any key only this machine may call.
-A key that is unknown and one that is wrong take the same way. This module does not know what the
-paths do.
+Invariant: a path needs no key only if it is listed here; without any keys only this machine may
+call. This module does not know what the paths do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,30 +23,30 @@ ANYONE = Caller(key="local", keys=("local",))
 
 
 class StoredKeys(Protocol):
-    """Keys that may change while the gateway runs."""
+    """Stored keys, which may change while the gateway runs."""
 
     @property
     def has_keys(self) -> bool:
-        """Whether there ever was one."""
+        """Whether a key was ever made."""
         ...
 
     def caller(self, digest: bytes) -> Caller | None:
-        """Whose key has this SHA-256."""
+        """The caller whose key has this SHA-256; None if no key has."""
         ...
 
 
 class Access:
-    """Checks a request's key. ``keys`` may call models, ``admin`` may see everything too.
+    """Checks a request's key. ``keys`` may call models, the ``admin`` token opens all paths.
 
-    Without any key every caller passes whose Host is this machine, but for an administrator's
-    paths, and nobody where the socket is not ``local``. Pages of ``origins`` may call.
+    Without any keys, callers whose Host header names this machine may use all paths but the
+    administrator's; if the socket is not ``local``, nobody may. Pages of ``origins`` may call.
     """
 
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
         self._callers: dict[bytes, Caller] = {}
         for key in keys:
             digest = hashed(key)
-            # Named by its hash, so that it stays the same caller when others are added.
+            # Named by its hash, so that a key stays the same caller when others are added.
             id_ = f"static-{digest.hex()[:8]}"
             self._callers[digest] = Caller(key=id_, name=id_, keys=(id_,))
         self._keyless = not self._callers
@@ -58,13 +57,13 @@ class Access:
 
     @property
     def keyless(self) -> bool:
-        """Whether callers need no key, as far as is known here."""
+        """Whether callers need no key, stored keys aside."""
         return self._keyless
 
     def caller(
         self, method: str, path: str, headers: Mapping[bytes, bytes], stored: StoredKeys
     ) -> Caller | Problem:
-        """Who calls, or why this request may not be served. Raises LedgerError."""
+        """The caller, or why this request may not be served. Raises LedgerError."""
         if path in OPEN_PATHS:
             return ANYONE
         host = _host(headers.get(b"host", b""))
@@ -77,7 +76,7 @@ class Access:
         if keyless and not admins and not _made(headers):
             if host not in LOOPBACK:
                 return _ELSEWHERE
-            # Who looks after the budgets sees all of them here, too.
+            # An administrator sees all budgets here.
             admin = path == _BUDGETS and self._callers.get(hashed(given_key(headers)))
             return admin or ANYONE
         return self._keyed(headers, stored, admins=admins or path == METRICS)
@@ -100,7 +99,7 @@ class Access:
 
 
 def given_key(headers: Mapping[bytes, bytes]) -> str:
-    """The key that a request gives, whether or not it is one."""
+    """The key that a request gives, valid or not."""
     bearer = headers.get(b"authorization", b"")
     if bearer[:7].lower() == b"bearer ":
         key = bearer[7:]
@@ -110,7 +109,7 @@ def given_key(headers: Mapping[bytes, bytes]) -> str:
 
 
 def _made(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the key given is one that a gateway made: here it may not be known yet."""
+    """Whether a gateway has made the given key, which may not be known here yet."""
     return given_key(headers).startswith(STORED_PREFIX)
 
 

@@ -1,7 +1,7 @@
 """Keys and budgets over HTTP, for administrators; each caller sees its own budgets.
 
-Invariant: who may come here is decided by ``access`` alone. A key that an administrator's key makes
-is that key's child, so that nobody makes more of himself.
+Invariant: ``access`` alone decides who may use these paths. A key made with an administrator's key
+is that key's child, so that it cannot have more rights.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _FIELDS: Mapping[str, type] = {
 
 
 class Admin:
-    """The handlers; ``accounts`` gives those of the router that serves now."""
+    """The handlers; ``accounts`` returns those of the engine that serves now."""
 
     def __init__(self, accounts: Callable[[], Accounts], read: Reading) -> None:
         self._accounts = accounts
@@ -79,7 +79,7 @@ class Admin:
     async def _rotate(self, arrival: Arrival, out: Exchange) -> None:
         ident = _key_of(arrival, ROTATE)
         asked = _fields(await self._read(arrival), {"overlap_s": int})
-        # Whom a key did not make may do more than it.
+        # A key that this one did not make may have more rights.
         own = None if arrival.caller.key == "admin" else arrival.caller.key
         rotate = partial(self._stored().rotate, ident, within=own, **asked)
         secret, key = await asyncio.to_thread(rotate)
@@ -125,7 +125,7 @@ def _key_of(arrival: Arrival, below: str = "") -> str:
 
 
 def concerns(standing: Standing, caller: Caller) -> bool:
-    """Whether a budget's standing is the caller's to see."""
+    """Whether the caller may see a budget's standing."""
     match standing.budget.per:
         case "key":
             return standing.subject in caller.keys
@@ -138,7 +138,7 @@ def concerns(standing: Standing, caller: Caller) -> bool:
 
 
 def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, Any]:
-    """A key's fields, each of its type. Raises InvalidRequest."""
+    """The fields for a new key, each checked for its type. Raises InvalidRequest."""
     told = json_object(payload)
     for name, value in told.items():
         if name not in known:

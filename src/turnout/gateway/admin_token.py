@@ -1,4 +1,4 @@
-"""The admin token: random, made at the first start, kept in a file that only its owner reads."""
+"""The admin token: random, made at the first start, in a file that only its owner can read."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ _LEAST = 24
 def state_dir(environ: Mapping[str, str]) -> Path:
     """``$TURNOUT_STATE_DIR``, else ``turnout`` in the user's state folder.
 
-    Raises ConfigError where the environment has neither.
+    Raises ConfigError if the environment has neither.
     """
     named = environ.get("TURNOUT_STATE_DIR")
     folder = Path(named) if named else user_folder(environ, "XDG_STATE_HOME", ".local/state")
@@ -25,7 +25,7 @@ def state_dir(environ: Mapping[str, str]) -> Path:
 
 
 def admin_token(directory: Path) -> tuple[str, bool]:
-    """The token, and whether it was made now. Raises ConfigError for one that is too weak."""
+    """The token, and whether it was just made. Raises ConfigError for one that is too weak."""
     path = directory / "admin-token"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -42,8 +42,8 @@ def admin_token(directory: Path) -> tuple[str, bool]:
 
 
 def _make(path: Path) -> bool:
-    """Puts a token there, whole or not at all; whether nobody was faster. Raises OSError."""
-    # A process that ends while it writes leaves no half token where one is looked for.
+    """Writes a token, whole or not at all. Returns False if one was there. Raises OSError."""
+    # Written under another name first: a process that dies meanwhile leaves no half token.
     descriptor, name = tempfile.mkstemp(prefix=".admin-token-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -61,5 +61,7 @@ def _put(name: str, path: Path) -> None:
         os.link(name, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links; two first starts at once are rarer still
+    except (
+        OSError
+    ):  # a file system without links, where two first starts at once are a rare enough risk
         Path(name).replace(path)

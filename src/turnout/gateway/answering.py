@@ -1,8 +1,8 @@
 """Answers one request in its caller's dialect: the same path for all dialects.
 
-Invariant: nothing is sent before the first real content, but for signs of life where they are
+Invariant: nothing is sent before the first content, except for signs of life where they are
 configured (see ``hold``); once anything was sent, a failure ends the stream with an explicit error
-event and never cleanly. This module does not know providers or connections.
+event, never cleanly. This module does not know providers or connections.
 """
 
 import time
@@ -26,14 +26,14 @@ _EVENTS: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 
-# What a head can say before any model has answered.
+# The headers whose value is known before any model has answered.
 _KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reason"})
 
 
 async def answer(
     walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
 ) -> None:
-    """Calls and answers; all is settled when this returns. Raises RequestError."""
+    """Carries the walk out and sends its answer; all is settled at the end. Raises RequestError."""
     answering = _Answering(
         dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=walk.request.id,
         hold_s=hold_s,
@@ -94,7 +94,7 @@ class _Answering(Struct, kw_only=True):
             await self.out.break_off(writer.fail(self._problem()))
 
     async def _begun(self) -> StreamWriter:
-        """The writer, once the head names the model of the attempt that makes the bytes."""
+        """Sends the head, which names this attempt's model. Returns a writer for its answer."""
         if self.hold is not None:
             self.hold.stop()
         if not self._holds():
@@ -102,7 +102,7 @@ class _Answering(Struct, kw_only=True):
         return self.dialect.writer(self._about())
 
     def _holds(self) -> bool:
-        """Whether the head has left to keep the caller waiting."""
+        """Whether the head was sent early, with a sign of life."""
         return self.hold is not None and self.hold.begun
 
     def _held(self) -> Headers:
@@ -121,7 +121,7 @@ class _Answering(Struct, kw_only=True):
         return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
 
     def _used(self) -> Usage | None:
-        """What the answering call used, as its provider counted it or else Turnout."""
+        """What the answering call used, as counted by its provider, or else by Turnout."""
         outcome = self.walk.call.outcome if self.walk.call else None
         return outcome.usage if outcome else None
 
@@ -134,14 +134,14 @@ class _Answering(Struct, kw_only=True):
         )
 
     def _model(self) -> str:
-        """The model that answers: as its provider says, else as it was asked for."""
+        """The model that answers: as its provider names it, else as it was called."""
         if self.walk.call is None:
             return "turnout"
         return self.walk.call.served_model
 
     def _says(self, *, final: bool) -> Headers:
         walk = self.walk
-        # A stream's head leaves while its last call is still under way.
+        # When the head of a stream is sent, the last call is still under way.
         under_way = int(not final and not walk.decision.blocked)
         cost = walk.cost_pico_usd if final else self._expected()
         headers = decision_headers(walk, self._model(), cost, final=final, under_way=under_way)
@@ -150,7 +150,7 @@ class _Answering(Struct, kw_only=True):
         return headers + left_out_header(walk)
 
     def _expected(self) -> int | None:
-        """What the answering deployment is expected to cost."""
+        """The expected cost at the deployment that answers."""
         call = self.walk.call
         if call is None:
             return 0

@@ -1,8 +1,7 @@
-"""The gateway: the one table of routes, and the border where nothing escapes.
+"""The gateway: what its paths do, and the border that no exception crosses.
 
-Invariant: every path and method is in the table or refused, and access is checked before a body is
-read; an exception becomes an error in the caller's dialect, and its details stay in the log.
-This module does not know HTTP parsing.
+Invariant: access is checked before a body is read; an exception becomes an error in the caller's
+dialect, and its details stay in the log. This module does not know HTTP parsing.
 """
 
 import logging
@@ -20,20 +19,18 @@ from turnout.gateway.access import Access
 from turnout.gateway.admin import Admin
 from turnout.gateway.answering import answer
 from turnout.gateway.arrival import Arrival, Handler, Table
-from turnout.gateway.astray import whither
-from turnout.gateway.azure import resolved
 from turnout.gateway.body import Refused, read_json
 from turnout.gateway.cache import Cache, kept_of, key_of, replay
 from turnout.gateway.conversations import Conversations
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects import ApiDialect, Chat, Embeddings, Inbound, Messages, Responses
-from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.idempotency import HEADER, Once
 from turnout.gateway.inbound import LOW, PRIORITY
 from turnout.gateway.metrics import Metrics
 from turnout.gateway.own_api import OwnApi
-from turnout.gateway.problem import Problem, bad_request, internal, problem_of, shed, wrong_method
+from turnout.gateway.paths import Paths
+from turnout.gateway.problem import Problem, internal, problem_of, shed
 from turnout.gateway.readiness import Readiness
 from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
@@ -42,20 +39,22 @@ from turnout.gateway.watch import Watch
 from turnout.runtime import Engine, Replays, Walk, new_id, replays_in, worked
 
 _LOG = logging.getLogger("turnout.gateway")
+# The status that logs and metrics have for a caller who left, as nginx has it.
 _LEFT = 499
+# The share of all places that requests of low priority may take.
 LOW_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the gateway takes: body bytes, seconds until a body is there, requests at a time."""
+    """The most bytes of a body, seconds until a body has come, and requests at a time."""
 
     max_body_bytes: int = 32 * 2**20
     receive_s: float = 10.0
     max_in_flight: int = 2000
 
     def most_for(self, headers: Mapping[bytes, bytes]) -> int:
-        """Requests at a time beyond which this one is shed: the ones that can wait go first."""
+        """How many requests may be under way beside this one; fewer for one of low priority."""
         if headers.get(PRIORITY) == LOW:
             return int(self.max_in_flight * LOW_SHARE)
         return self.max_in_flight
@@ -64,7 +63,7 @@ class Limits:
 class Gateway:
     """Serves ``engine`` until it is told to ``take`` another one.
 
-    ``readiness.draining`` makes ``/readyz`` say no, so that balancers send nothing new.
+    With ``readiness.draining`` set, ``/readyz`` says no, so that balancers send nothing new.
     """
 
     def __init__(
@@ -83,17 +82,13 @@ class Gateway:
         self._others: Callable[[Cooldown], object] = lambda _: None
         self._in_flight = 0
         self._outage = log.Outage()
-        self._default = Chat()
         self._once = Once(self._replays, self._json)
         self._conversations = Conversations(self._replays, self._json)
         self._watch = Watch(lambda: self.engine.accounts)
-        self._messages = Messages()
-        table = self._table()
-        self._routes = {at: table[at] for at in table if not at[1].endswith("/")}
-        self._below = {at: table[at] for at in table if at not in self._routes}
+        self._paths = Paths(self._table())
 
     def _table(self) -> Table:
-        chat, messages = self._default, self._messages
+        chat, messages = Chat(), Messages()
         own = OwnApi(self._json, self._recent, self._metrics, self.readiness)
         admin = Admin(lambda: self.engine.accounts, self._json)
         return {
@@ -111,14 +106,14 @@ class Gateway:
     def prepare(self) -> None:
         """Loads what the first request would otherwise wait for. Raises ConfigError."""
         self.engine.prepare()
-        with suppress(LedgerError):  # said, and tried again, by ``attend``
+        with suppress(LedgerError):  # logged, and tried again, by ``attend``
             self.engine.accounts.open()
 
     def take(self, engine: Engine) -> Engine:
-        """Serve the requests that arrive from now on by ``engine``; the one that did until now."""
+        """Serve new requests by ``engine``. Returns the one that served until now."""
         old = self.engine
         if old is not engine:
-            # It may have met a rate limit since the new one was made, and may yet meet others.
+            # The old one may have met a rate limit since the new one was made, or meet one yet.
             engine.catch_up(old)
             old.tell(self._learned)
         self.engine = engine
@@ -128,21 +123,21 @@ class Gateway:
         return old
 
     def tell(self, others: Callable[[Cooldown], object]) -> None:
-        """Have ``others`` told of deployments that are left alone, whichever engine learns it."""
+        """Call ``others`` when a deployment begins to cool down, whichever engine sees it."""
         self._others = others
         self.engine.tell(others)
 
     def _learned(self, cooldown: Cooldown) -> None:
-        """A request that began before a reload has met what the engine has to know, too."""
+        """Passes on what a request met that began before a reload."""
         self.engine.heard(cooldown)
         self._others(cooldown)
 
     async def attend(self) -> None:
-        """Keeps keys and budgets as they are in the ledger, until it is cancelled."""
+        """Follows changes of keys and budgets in the ledger, until it is cancelled."""
         await self._watch.run()
 
     def close(self) -> None:
-        """Sends what is left of traces; may take a few seconds."""
+        """Sends the last traces; may take a few seconds."""
         if self._traces is not None:
             self._traces.close()
 
@@ -153,8 +148,9 @@ class Gateway:
             id=new_id(), method=out.method, path=out.path, headers=out.headers, exchange=out,
             engine=self.engine,
         )  # fmt: skip
-        place, dialect, handler = self._find(arrival)
-        out.common = common_headers(arrival.id, arrival.headers, self.access.origins)
+        place, dialect, handler = self._paths.find(arrival)
+        origins = self.access.origins
+        out.common = common_headers(arrival.id, dialect.name, arrival.headers, origins)
         self._in_flight += 1
         self._metrics.in_flight(1)
         try:
@@ -201,7 +197,7 @@ class Gateway:
             await _refuse(internal(), dialect, arrival, out)
 
     def _told(self, error: RouterError, arrival: Arrival) -> None:
-        """Logs what an operator may be asked about."""
+        """Logs an error that an operator may be asked about."""
         if isinstance(error, LedgerError):
             self._outage.tell(str(error))
         elif isinstance(error, BudgetExceeded):
@@ -212,33 +208,6 @@ class Gateway:
             arrival.method, arrival.path, arrival.headers, self.engine.accounts
         )
 
-    def _find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
-        """The route's path for the metrics, its dialect and its handler.
-
-        HEAD is answered as GET is, and its body left out on the way.
-        """
-        path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
-        found = self._routes.get((method, path))
-        if found is None:
-            path, arrival.model = resolved(path)
-            arrival.path = path
-            found = self._routes.get((method, path))
-        if found is None:
-            path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
-            found = self._below.get((method, path))
-        dialect = self._messages if ANTHROPIC in arrival.headers else self._default
-        return (path, *found) if found else ("unknown", dialect, self._unknown)
-
-    async def _unknown(self, arrival: Arrival, out: Exchange) -> None:
-        del out
-        known = {m for m, path in self._routes if path == arrival.path}
-        known = known or {m for m, path in self._below if arrival.path.startswith(path)}
-        methods = known | ({"HEAD"} if "GET" in known else set())
-        if methods and not arrival.path.endswith("/"):
-            raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
-        message = whither(arrival.path, {path for _, path in self._routes})
-        raise Refused(bad_request(message, status=404, code="not_found"))
-
     def _answering(self, dialect: ApiDialect) -> Handler:
         async def handle(arrival: Arrival, out: Exchange) -> None:
             if self._in_flight > self.limits.most_for(arrival.headers):
@@ -246,15 +215,8 @@ class Gateway:
             engine = arrival.engine
             payload = await self._json(arrival)
             await engine.cohort.in_step()
-            config = engine.parts.config
-            rules, knobs = config.cache, config.knobs
-            key = None
-            if rules.ttl_s:
-                bundle = engine.parts.means.rules.bundle
-                said = [payload, arrival.follows]
-                owner = arrival.caller.key if knobs is not None and knobs.keys else None
-                parts = arrival.caller, owner, arrival.path, bundle, arrival.headers, said
-                key = await worked(arrival.body_bytes, key_of, *parts)
+            key = await key_of(arrival)
+            if key is not None:
                 if (kept := self._cache.get(key)) is not None:
                     self._metrics.hit()
                     await replay(kept, out)
@@ -270,6 +232,7 @@ class Gateway:
                 with self._traces.request(request) as traced:
                     walk = await self._answered(engine, dialect, inbound, traced, out)
             if key is not None:
+                rules = engine.parts.config.cache
                 kept = kept_of(walk, out, rules.ttl_s, stream=inbound.stream)
                 if kept is not None:
                     self._cache.put(key, kept, rules.most_bytes)
@@ -279,7 +242,7 @@ class Gateway:
     async def _answered(
         self, engine: Engine, dialect: ApiDialect, inbound: Inbound, traced: Traced, out: Exchange
     ) -> Walk:
-        """The walk of a request, all of it settled; it is told of however it ended."""
+        """Answers a request. Logs and counts its walk, however it ended, and returns it."""
         walk = traced.walk = await engine.begin(traced.request)
         try:
             await answer(walk, dialect, inbound, out, engine.parts.config.timeouts.hold_s)

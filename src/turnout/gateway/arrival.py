@@ -1,6 +1,6 @@
-"""A request that has arrived, and what a handler does with one whichever path it is for.
+"""A request that has arrived, and what handlers of every path do with it.
 
-Invariant: whose decisions and models a caller sees comes from the key alone.
+Invariant: which decisions and models a caller sees depends on the key alone.
 This module does not know routes.
 """
 
@@ -18,13 +18,12 @@ from turnout.runtime import Engine
 
 
 class Arrival(Struct, kw_only=True):
-    """A request that has arrived: its path, its headers (lower case), its own id, who sent it.
+    """A request that has arrived: path, headers (with names in lower case), own id and caller.
 
-    ``engine`` serves it to its end, in whose cohort it is, whatever a reload takes meanwhile.
-
-    ``model`` is what its address names, which then counts more than what its body names, and
-    ``payload`` what its body of ``body_bytes`` says, once it is read. ``follows`` is the answer
-    that the body named, where the payload brings its conversation along.
+    ``engine`` serves it to its end, even after a reload. ``model`` is the one that its address
+    names, which wins over the body's. ``payload`` is the JSON of its body of ``body_bytes``, once
+    that is read. ``follows`` is the id of the earlier answer that the body named, and whose
+    conversation the payload now holds.
     """
 
     id: str
@@ -45,7 +44,7 @@ class Arrival(Struct, kw_only=True):
         return None if self.caller.admin else self.caller.tenant
 
     def request(self, dialect: ApiDialect, inbound: Inbound) -> Request:
-        """What is asked of the engine. Raises InvalidRequest for headers that make no sense."""
+        """The request for the engine. Raises InvalidRequest for headers that make no sense."""
         return Request(
             id=self.id,
             body=inbound.body,

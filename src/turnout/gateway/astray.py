@@ -1,12 +1,12 @@
-"""Paths that lead nowhere here: what was meant, or what does the same. Pure."""
+"""What to say about an unknown path: which one may be meant, or what to use in its place."""
 
 import re
 from collections.abc import Collection
 
 _SLASHES = re.compile("/+")
-# What other gateways put before these paths, and what stands in a base URL twice.
+# What other gateways have before these paths, and parts of a base URL that were given twice.
 _BEFORE = re.compile(r"^/(?:(?:v1|api|openai|anthropic|compatible-mode)/)*")
-# What OpenAI and Anthropic have and Turnout has not, by its beginning.
+# What OpenAI or Anthropic have and Turnout does not, by the beginning of the path.
 _NOT_OFFERED = {
     "/v1/completions": "use /v1/chat/completions",
     "/v1/responses/input_tokens": "POST /v1/messages/count_tokens counts a Messages body",
@@ -25,7 +25,7 @@ _NOT_OFFERED = {
 
 
 def whither(path: str, known: Collection[str]) -> str:
-    """Why ``path`` is not served, in one line, with the path of ``known`` that may be meant."""
+    """Why ``path`` is not served, in one line, and which of ``known`` may be meant."""
     shown = path[:100]
     near = _BEFORE.sub("/v1/", _SLASHES.sub("/", path).rstrip("/"))
     if near in known:

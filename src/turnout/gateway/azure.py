@@ -1,6 +1,6 @@
-"""Addresses as clients of Azure's OpenAI service write them: the deployment's name is the model.
+"""Addresses of Azure's OpenAI service, in which the deployment's name stands for the model.
 
-Invariant: only what answers, and the list of models, is reached this way; keys and budgets are not.
+Invariant: only paths that answer, and the list of models, can be reached this way.
 Source: learn.microsoft.com/azure/ai-foundry/openai/reference, and the paths its clients send.
 """
 
@@ -13,6 +13,6 @@ _ADDRESS = re.compile(
 
 
 def resolved(path: str) -> tuple[str, str | None]:
-    """The path that is meant, and the model that it names; any other path as it is."""
+    """The path without Azure's parts, and the model it names; any other path as it is."""
     found = _ADDRESS.fullmatch(path)
     return (f"/v1{found['rest']}", found["name"]) if found else (path, None)

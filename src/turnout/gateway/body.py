@@ -17,7 +17,7 @@ _UNPACKED = 100
 
 
 class Refused(Exception):
-    """The request is refused before it is read as one."""
+    """The request is refused before it reaches the engine."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) -> tuple[Any, int]:
-    """The body's JSON value, and its bytes. Raises Refused, and Gone when the caller leaves."""
+    """The body's JSON value, and its size in bytes. Raises Refused, or Gone if the caller left."""
     headers = exchange.headers
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > max_bytes:

@@ -1,30 +1,26 @@
-"""Exact answers kept for a while, each tenant's own: off unless the configuration names a time.
+"""Answers kept for the same request again, per tenant; off unless the configuration names a time.
 
-Invariant: an answer is found again only by the tenant, the rights, the rules, the API and the whole
-body it was made for; only complete and safe ones are kept, and never more bytes than allowed.
+Invariant: an answer is found again only for the tenant, the rights, the rules, the API and the
+whole body it was made for. Only complete and safe ones are kept, never more bytes than allowed.
 This module does not know how answers are made.
 """
 
-import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
-from turnout.core import Caller
+from turnout.gateway.arrival import Arrival
+from turnout.gateway.digest import digest, said
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
-from turnout.gateway.inbound import SAYING_CLASS
 from turnout.gateway.says import decision_headers, left_out_header
-from turnout.runtime import Walk
+from turnout.runtime import Walk, worked
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
 
 
 class Kept(NamedTuple):
-    """An answer's bytes as they were sent, whole or a stream, and the headers that say why."""
+    """An answer's bytes as they were sent, whole or streamed, and the headers that explain it."""
 
     until_s: float
     stream: bool
@@ -33,14 +29,14 @@ class Kept(NamedTuple):
 
 
 class Cache:
-    """Keeps the answers used last; ``most_bytes`` bounds them, told with each one kept."""
+    """Keeps the answers that were used last."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
         self.size_bytes = 0
 
     def get(self, key: bytes) -> Kept | None:
-        """The answer, unless its time is over."""
+        """The answer, unless it has expired."""
         found = self._kept.get(key)
         if found is None:
             return None
@@ -51,7 +47,7 @@ class Cache:
         return found
 
     def put(self, key: bytes, kept: Kept, most_bytes: int) -> None:
-        """Keep an answer; those not used for longest make room for it."""
+        """Keep an answer; the least recently used go, so that all have at most ``most_bytes``."""
         self._forget(key)
         if _size(kept) > most_bytes:
             return
@@ -70,46 +66,31 @@ def _size(kept: Kept) -> int:
     return len(kept.body) + _OVERHEAD_BYTES
 
 
-def key_of(
-    caller: Caller,
-    owner: str | None,
-    api: str,
-    bundle: str,
-    headers: Mapping[bytes, bytes],
-    body: object,
-) -> bytes:
-    """The hash of all that an answer depends on; ``owner`` is the key where rules name keys."""
+async def key_of(arrival: Arrival) -> bytes | None:
+    """The hash of all that an answer depends on; None where no answers are kept."""
+    if not arrival.engine.parts.config.cache.ttl_s:
+        return None
+    return await worked(arrival.body_bytes, _key, arrival)
+
+
+def _key(arrival: Arrival) -> bytes:
+    parts, caller = arrival.engine.parts, arrival.caller
+    knobs, bundle = parts.config.knobs, parts.means.rules.bundle
+    owner = caller.key if knobs is not None and knobs.keys else None
     rights = None if caller.models is None else sorted(caller.models)
-    return digest([caller.tenant, owner, rights, api, bundle, said(headers), body])
-
-
-def said(headers: Mapping[bytes, bytes]) -> list[list[str]]:
-    """The headers that a request's answer depends on."""
-    heeded = (b"x-turnout-", b"anth")
-    found = sorted(
-        item for item in headers.items() if item[0].startswith(heeded) or item[0] in SAYING_CLASS
-    )
-    return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in found]
-
-
-def digest(parts: Iterable[Any]) -> bytes:
-    """The SHA-256 of JSON-ready parts, each with its length before it."""
-    hashed = hashlib.sha256()
-    for part in parts:
-        text = orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
-        hashed.update(b"%d:" % len(text))
-        hashed.update(text)
-    return hashed.digest()
+    whose = caller.tenant, owner, rights
+    asked = [arrival.payload, arrival.follows]
+    return digest([*whose, arrival.path, bundle, said(arrival.headers), asked])
 
 
 def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | None:
-    """An answer to be kept: one that is complete, safe, a 200, and all of it was sent."""
+    """The answer if it may be kept: a complete and safe 200, all of which was sent."""
     if out.copy is None or out.status != 200 or not out.finished or out.gone:
         return None
     if walk.decision.blocked or walk.stopped or not walk.outcomes or not walk.complete:
         return None
     if walk.unfit is not None:
-        return None  # another key, or the same one later, has room for the model that is meant
+        return None  # with more budget left, a better model would have answered
     last = walk.outcomes[-1]
     if last.status != "ok" or last.finish_reason == "content_filter":
         return None
@@ -122,7 +103,7 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
 
 
 def _why(walk: Walk, model: str) -> Headers:
-    """The headers of the answer that was made, but for its cost."""
+    """The headers that explain the answer, without its cost."""
     headers = decision_headers(walk, model, None, final=True)
     return [line for line in headers if line[0] != _COST] + left_out_header(walk)
 

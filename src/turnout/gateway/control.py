@@ -1,7 +1,4 @@
-"""The gateway's own API: what there is, what would be decided, what was, and how it went.
-
-Invariant: nothing here calls a model. This module does not know HTTP.
-"""
+"""The list of models, and the reading of feedback. This module does not know HTTP."""
 
 from typing import Any
 
@@ -11,14 +8,14 @@ from turnout.decision import reaching
 from turnout.runtime import Engine
 
 _FEEDBACK = ("decision_id", "metric", "value", "source")
-# What both APIs give for a date that is not known.
+# The date that both APIs give if none is known.
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
 def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
-    """``GET /v1/models``: auto, aliases, intents, policies, models; none that is not allowed.
+    """``GET /v1/models``: auto, aliases, intents, policies and models, if they are allowed.
 
-    None allows all; a way to choose is listed where it can lead to an allowed model. The
+    None allows all; auto, intents and policies are listed if they can lead to an allowed model. The
     list is in OpenAI's format and in Anthropic's at once.
     """
     parts = engine.parts
@@ -49,7 +46,7 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
 
 
 def feedback(payload: object) -> tuple[str, dict[str, Any]]:
-    """A feedback body's decision id and what it says. Raises InvalidRequest."""
+    """A feedback body's decision id and checked fields. Raises InvalidRequest."""
     told = json_object(payload)
     if unknown := next((name for name in told if name not in _FEEDBACK), None):
         use = ", ".join(_FEEDBACK)

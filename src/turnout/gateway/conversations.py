@@ -23,7 +23,7 @@ from turnout.core import RouterError
 from turnout.gateway.access import ANYONE, given_key
 from turnout.gateway.arrival import Arrival, Handler, Reading
 from turnout.gateway.body import Refused
-from turnout.gateway.cache import digest
+from turnout.gateway.digest import digest
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
@@ -35,14 +35,14 @@ _PREVIOUS, _REFERENCE = "previous_response_id", "item_reference"
 _ENDED = ("completed", "incomplete")
 # Items that Turnout wrote are told apart by two digits behind what their answer is called.
 _OWN_ITEM = re.compile(r"[a-z]+_([0-9a-f]{24})\d\d")
-MOST_BYTES = 4 * 2**20  # of one answer with its input
-LONGEST_BYTES = 32 * 2**20  # of all that one request stands on
+MOST_BYTES = 4 * 2**20  # bytes of one answer with its input
+LONGEST_BYTES = 32 * 2**20  # bytes of all that one request builds on
 # What a process keeps by itself, from callers who need no key.
 _LOCAL_BYTES, _LOCAL_ANSWERS = 32 * 2**20, 4_000
 
 
 class Conversations:
-    """``stored`` gives the ledger's store of answers, if there is a ledger."""
+    """Handles requests that name earlier answers; ``stored`` returns the ledger's store, if any."""
 
     def __init__(self, stored: "Callable[[], Replays | None]", read: Reading) -> None:
         self._stored = stored
@@ -70,7 +70,7 @@ class Conversations:
 
 
 class _Shelf:
-    """The answers that one caller may name, by their ids and by those of their items."""
+    """The answers that one caller may name, by their ids and by the ids of their items."""
 
     def __init__(self, replays: Replays, arrival: Arrival) -> None:
         self._replays = replays
@@ -80,7 +80,7 @@ class _Shelf:
         self._bytes = 0
 
     async def get(self, ident: str) -> dict[str, Any] | None:
-        """What was kept under this id. Raises Refused where it is too much, RouterError."""
+        """What was kept under this id. Raises RouterError, or Refused if it is too large."""
         if ident not in self._found:
             claim, key = self._claim(ident)
             sealed = await self._replays.find(claim.id)
@@ -94,7 +94,7 @@ class _Shelf:
         return self._found[ident]
 
     async def put(self, ident: str, record: Mapping[str, Any]) -> bool:
-        """Keeps it, unless it is too large; whether it is kept. Raises RouterError."""
+        """Keeps it, unless it is too large. Returns whether it is kept. Raises RouterError."""
         body = orjson.dumps(record)
         claim, key = self._claim(ident)
         if len(body) > MOST_BYTES:
@@ -126,7 +126,7 @@ async def _completed(payload: dict[str, Any], shelf: _Shelf) -> tuple[dict[str, 
 
 
 async def _meant(item: object, shelf: _Shelf) -> object:
-    """The item that a reference stands for, where it is known; any other one as it is."""
+    """The item that a reference stands for, if it is known; any other item as it is."""
     if not isinstance(item, dict) or item.get("type") != _REFERENCE:
         return item
     ident = str(item.get("id"))
@@ -137,7 +137,7 @@ async def _meant(item: object, shelf: _Shelf) -> object:
 
 
 async def _history(ident: str, shelf: _Shelf) -> list[Any]:
-    """All items up to and with the answer of this id. Raises Refused."""
+    """All items up to this answer, its own included. Raises Refused."""
     turns: list[list[Any]] = []
     at: str | None = ident
     while at:
@@ -184,7 +184,7 @@ async def _keep(shelf: _Shelf, asked: Mapping[str, Any], answer: Answer, end: by
 
 
 def _response_in(answer: Answer) -> dict[str, Any]:
-    """The finished response, whole or in its stream's last event; nothing where there is none."""
+    """The finished response, whole or in its stream's last event; None if there is none."""
     if answer.status != 200:
         return {}
     if not answer.stream:
@@ -193,7 +193,7 @@ def _response_in(answer: Answer) -> dict[str, Any]:
 
 
 def _unstored(end: bytes, *, stream: bool) -> bytes:
-    """The end of an answer that said it is stored, and is not."""
+    """The end of an answer that says it is stored, changed since it is not."""
     if not stream:
         return orjson.dumps({**orjson.loads(end), "store": False})
     before, last = _last_event(end)

@@ -1,7 +1,7 @@
-"""Which pages of other origins may call: none, but for those that the configuration lists.
+"""Which pages of other origins may call: only those that the configuration lists.
 
-Invariant: an origin is compared whole, scheme and port included; credentials of browsers are never
-allowed, a key is sent by the page itself. Source: fetch.spec.whatwg.org, section 3.3 (CORS).
+Invariant: an origin is compared whole, scheme and port included; browsers never send credentials on
+their own, the page sends a key itself. Source: fetch.spec.whatwg.org, section 3.3 (CORS).
 This module does not know what the paths do.
 """
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 
 from turnout.gateway.exchange import Headers
 
-# Client libraries send headers of their own, and pages read why a model was chosen. Of all that
-# the sign stands for, browsers leave out only what authorises; that has to be named.
+# Client libraries send headers of their own, and pages read why a model was chosen. The asterisk
+# does not include Authorization, which has to be named.
 _EXPOSED = b"*"
 _TAKEN = b"authorization, *"
 
 
 class Origins:
-    """The allowed origins; false where there are none."""
+    """The allowed origins; false if there are none."""
 
     def __init__(self, origins: Iterable[str] = ()) -> None:
         self._allowed = frozenset(origin.rstrip("/").lower().encode() for origin in origins)
@@ -29,7 +29,7 @@ class Origins:
         return headers.get(b"origin", b"").lower() in self._allowed
 
     def answer(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """What lets the page read the response; nothing where its origin is not allowed."""
+        """The headers that let a page read the response; none if its origin is not allowed."""
         if not self.allows(headers):
             return [(b"vary", b"origin")]
         return [
@@ -39,7 +39,7 @@ class Origins:
         ]
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
-        """The headers that answer a browser's question beforehand; None where it is none."""
+        """The headers that answer a preflight request; None if the request is no such one."""
         asks = method == "OPTIONS" and b"access-control-request-method" in headers
         if not asks or not self.allows(headers):
             return None

@@ -1,7 +1,7 @@
 """One request and its response, as a handler sees them.
 
-Invariant: a response begins once and ends once, its head leaves together with its first bytes, and
-what a slow reader has not taken yet is waited for. This module does not know dialects.
+Invariant: a response begins once and ends once, its head is sent together with its first bytes, and
+a slow reader is waited for. This module does not know dialects.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Link(Protocol):
     """The connection below an exchange."""
 
     def write(self, data: bytes) -> "asyncio.Future[None] | None":
-        """Sends bytes; what is returned is to be awaited before more are sent."""
+        """Sends bytes; if a future is returned, it must be awaited before more are sent."""
         ...
 
     def expects(self, exchange: "Exchange") -> None:
@@ -63,8 +63,8 @@ class Link(Protocol):
 class Exchange:
     """A request: ``method``, ``path``, ``headers`` (lower case); and the way to answer it.
 
-    ``gone`` says that the caller left before the end, ``status`` what was answered. ``common`` are
-    headers that every response gets. Where ``copy`` is a list, it gets the response's body, too.
+    ``gone`` says that the caller left before the end; ``status`` is the response's. ``common`` are
+    headers that every response gets. If ``copy`` is a list, the response's body is added to it.
     """
 
     __slots__ = (
@@ -105,7 +105,7 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         self.copy: list[bytes] | None = None
-        # complete: the request is all here; closes: the connection ends with the response.
+        # complete: all of the request has come; closes: the connection ends with the response.
         self.complete = self.finished = self.gone = self.closes = False
 
     async def body(self) -> bytes:
@@ -132,7 +132,7 @@ class Exchange:
         self._link.done(self)
 
     async def begin(self, status: int, headers: Headers) -> None:
-        """The head of a response in pieces; it leaves together with the first piece."""
+        """The head of a response in pieces; it is sent together with the first piece."""
         self.closes = self.closes or not self._chunked
         self._head = self._headed(status, headers, _CHUNKED if self._chunked else _CLOSE)
 
@@ -155,7 +155,7 @@ class Exchange:
         """The last piece of an answer that could not be finished, which says so."""
         await self.end(data)
 
-    # What the connection tells.
+    # Called by the connection.
 
     def received(self, data: bytes, most: int) -> None:
         """A piece of the body; beyond ``most`` bytes nothing is kept."""
@@ -167,7 +167,7 @@ class Exchange:
             self._parts.append(data)
 
     def completed(self) -> None:
-        """The request is all here."""
+        """All of the request has come."""
         if self.failure is None:
             self.complete = True
             self._wake()
@@ -179,7 +179,7 @@ class Exchange:
             self._wake()
 
     def leave(self) -> None:
-        """The caller is gone: whatever is under way for it is cancelled."""
+        """The caller has left: cancels what is under way for it."""
         if self.finished:
             return
         self.gone = True

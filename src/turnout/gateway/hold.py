@@ -1,7 +1,7 @@
 """Signs of life for the caller of a stream whose answer has not begun: off unless configured.
 
-Invariant: a sign is no content, so that after it the next model may still answer in silence; but a
-failure is then an error event, since the status has left. This module does not know dialects.
+Invariant: a sign is not content, so that the next model may still answer unnoticed; but a failure
+is then an error event, since the status was sent already. This module does not know dialects.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from turnout.gateway.exchange import Exchange, Headers
 class Hold:
     """Sends the head and ``sign`` after ``every_s`` seconds, and ``sign`` again after as many.
 
-    ``head`` gives the head's lines when they are needed. ``begun`` says that the head has left.
+    ``head`` returns the head's lines when they are needed. ``begun`` says that the head was sent.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Hold:
         self._over = False
 
     def stop(self) -> None:
-        """The answer begins, or there will be none: no sign after this."""
+        """Send no more signs: the answer begins, or there will be none."""
         self._over = True
         self._timer.cancel()
 

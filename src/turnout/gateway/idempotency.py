@@ -16,8 +16,8 @@ from turnout.core import RouterError
 from turnout.gateway.access import given_key
 from turnout.gateway.arrival import Arrival, Handler, Reading
 from turnout.gateway.body import Refused
-from turnout.gateway.cache import digest, said
 from turnout.gateway.dialects import ApiDialect
+from turnout.gateway.digest import digest, said
 from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.problem import Problem, bad_request, internal
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal

@@ -5,7 +5,7 @@ Invariant: no header chooses a URL, a key, a price or a tenant.
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from turnout.core import CALL_KINDS, CallKind, Constraints, InvalidRequest, pico_from_usd
 from turnout.core.nearest import MISSPELLED, nearest
@@ -14,10 +14,14 @@ from turnout.core.nearest import MISSPELLED, nearest
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
+# The same, section 3.3.1.5: lists of 512 characters have to be passed on.
+_TRACESTATE = re.compile(r"[!-~][ -~]{0,511}")
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 _BETA = re.compile(r"[\w., -]{1,512}", re.ASCII)
 _TAGS = (
     (b"traceparent", "traceparent", _TRACEPARENT),
+    (b"tracestate", "tracestate", _TRACESTATE),
     (b"x-request-id", "client_request_id", _NAME),
     (b"anthropic-beta", "anthropic-beta", _BETA),
 )
@@ -123,6 +127,8 @@ def tags_of(headers: HeaderMap) -> dict[str, str]:
             value = headers[header].decode("latin-1")
             if form.fullmatch(value):
                 found[tag] = value
+    if "traceparent" not in found:
+        found.pop("tracestate", None)
     return found
 
 
@@ -151,13 +157,12 @@ def _number(headers: HeaderMap, header: bytes, most: Decimal = _MOST_USD) -> Dec
     raw = headers.get(header)
     if raw is None:
         return None
-    try:
-        value = Decimal(raw.decode("ascii"))
-    except (InvalidOperation, UnicodeDecodeError):
-        value = Decimal(-1)
-    if not value.is_finite() or not 0 <= value <= most:
-        name, shown = header.decode(), raw[:40].decode("latin-1")
-        raise InvalidRequest(f"{name} is {shown!r}; use a number from 0 to {most}", field=name)
+    text = raw.decode("latin-1")
+    # As JSON writes numbers: Decimal reads 1_000 as well, which may have been meant otherwise.
+    value = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if value is None or value > most:
+        name = header.decode()
+        raise InvalidRequest(f"{name} is {text[:40]!r}; use a number from 0 to {most}", field=name)
     return value
 
 

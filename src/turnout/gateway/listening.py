@@ -1,6 +1,6 @@
 """The listening socket, and the server's side of TLS.
 
-Invariant: without a key nobody but this machine is listened to. This module does not know requests.
+Invariant: without a key only this machine can connect. This module does not know requests.
 """
 
 import errno
@@ -29,7 +29,7 @@ class Address:
 
 
 def bind(address: Address, *, keyless: bool) -> socket.socket:
-    """The listening socket. Raises ConfigError, also for an open door without a key."""
+    """The listening socket. Raises ConfigError, also for other machines without a key."""
     host = address.host.removeprefix("[").removesuffix("]")
     if not host or "/" in host:
         raise ConfigError(
@@ -83,8 +83,8 @@ def tls_context(address: Address | None) -> "SSLContext | None":
 
 
 def renew(context: "SSLContext | None", address: Address | None) -> None:
-    """Has new connections see the certificate that its files hold now. Raises ConfigError."""
+    """Loads the certificate again, for new connections. Raises ConfigError."""
     if context is None or address is None or address.certificate is None:
         return
-    tls_context(address)  # one that cannot be used must not reach the context that serves
+    tls_context(address)  # an unusable one must not get into the context that serves
     context.load_cert_chain(address.certificate, address.key)

@@ -1,6 +1,6 @@
-"""One JSON line per event, about requests and never with their content.
+"""One JSON line per event, about requests but never with their content.
 
-Invariant: only the fields named here are written; texts of callers and providers are not.
+Invariant: only the fields named here are written, no texts of callers or providers.
 """
 
 import logging
@@ -23,7 +23,7 @@ _SELDOM_S = 10.0
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line; an exception is named, with its place, without its text."""
+    """Formats a record as one line; of an exception only its type and place are written."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -52,7 +52,7 @@ def configure(level: str = "INFO") -> None:
 
 
 def access(request_id: str, path: str, status: int, seconds: float) -> None:
-    """A request that came to its end."""
+    """Logs a request that has ended."""
     if _LOG.isEnabledFor(logging.DEBUG):
         taken = round(1e3 * seconds, 2)
         fields = {"request": request_id, "path": path, "status": status, "ms": taken}
@@ -60,9 +60,9 @@ def access(request_id: str, path: str, status: int, seconds: float) -> None:
 
 
 def answered(request_id: str, walk: "Walk", account: "Callable[[Walk], Receipt]") -> None:
-    """A decision that was carried out; its ``account`` is taken only where the line is written.
+    """Logs a decision that was carried out; ``account`` is called only if the line is written.
 
-    What no model answered is a ``failed`` one, unless the caller ``left`` or it was blocked.
+    If no model answered, it is ``failed``, unless the caller ``left`` or it was blocked.
     """
     event = "answered" if walk.decision.blocked or walk.stopped else _end_of(walk)
     level = logging.WARNING if event == "failed" else logging.INFO
@@ -93,7 +93,7 @@ def _end_of(walk: "Walk") -> str:
 
 
 def over_budget(request_id: str, full: Sequence[Standing]) -> None:
-    """A request that budgets had no room for, with these; a session's name is its caller's text."""
+    """Logs a request that did not fit budgets; without sessions' names, which callers choose."""
     budgets = [
         {"budget": s.budget.id, "subject": None if s.budget.per == "session" else s.subject}
         for s in full
@@ -102,13 +102,13 @@ def over_budget(request_id: str, full: Sequence[Standing]) -> None:
 
 
 class Outage:
-    """Says that the ledger cannot be used, but not of each request that it fails."""
+    """Logs that the ledger cannot be used, but not for each request that fails by it."""
 
     def __init__(self) -> None:
         self._said_s = -_SELDOM_S
 
     def tell(self, problem: str) -> None:
-        """A request failed by it."""
+        """A request failed because of the ledger."""
         now_s = time.monotonic()
         if now_s - self._said_s >= _SELDOM_S:
             self._said_s = now_s
@@ -116,7 +116,7 @@ class Outage:
 
 
 def scan_fields(scan: Scan) -> dict[str, Any]:
-    """What a scanner says it read; made of nothing but its own Scan."""
+    """The fields of what was scanned, made only from the scanner's own Scans."""
     return {
         "part": scan.part,
         "sha256": scan.sha256,

@@ -1,4 +1,4 @@
-"""Prometheus metrics, with children bound once so that a request costs a few increments.
+"""Prometheus metrics; label sets are bound once, so that a request costs a few increments.
 
 Invariant: labels come from the configuration and from fixed sets, never from a request's text.
 """
@@ -73,12 +73,12 @@ class Metrics:
         self._told: set[str] = set()  # deployments whose cooling was
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """A request ended; ``status`` 499 is a caller who left."""
+        """A request ended; ``status`` 499 means that the caller left."""
         self._count(1, self._requests, path, str(status))
         self._duration(path, seconds)
 
     def call(self, outcome: Outcome) -> None:
-        """What a call used and cost, whatever it was for."""
+        """Count what a call used and cost, whatever it was for."""
         model = outcome.route.model
         if outcome.cost_pico_usd is None:
             self._child(self._unknown, model).inc()
@@ -92,7 +92,7 @@ class Metrics:
             self._first(model, outcome.ttft_ms / 1e3)
 
     def walk(self, walk: Walk) -> None:
-        """How a request came to its answer."""
+        """Count how a request came to its answer."""
         if walk.decision.blocked or walk.stopped:
             self._child(self._blocked, "answer" if walk.stopped else "request").inc()
         if len(walk.outcomes) > 1:
@@ -109,7 +109,7 @@ class Metrics:
         self._count(1, self._hits)
 
     def cooling(self, deployments: Mapping[str, bool]) -> None:
-        """Which deployments take no call now; those that are configured no longer do not count."""
+        """Show which deployments take no call now; removed ones are not counted."""
         for name in self._told - deployments.keys():
             self._child(self._cooling, name).set(False)
         for name, cools in deployments.items():
@@ -128,7 +128,7 @@ class Metrics:
         tried.add(name)
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format; of all workers where there are several."""
+        """All metrics in Prometheus' text format, of all workers together."""
         from prometheus_client import generate_latest
 
         self._tell()
@@ -138,14 +138,14 @@ class Metrics:
         return generate_latest(_all_workers() or self._registry)
 
     def in_flight(self, change: int) -> None:
-        """So many more requests are under way."""
+        """So many more (or fewer) requests are under way."""
         self._under_way += change
         if self._each_turn and not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
 
     def _count(self, amount: float, metric: Any, *labels: str) -> None:
-        """Counts what a request under way has; it is told when that ends at the latest."""
+        """Counts for a request under way; the library is told at the latest when it ends."""
         self._owed[metric, *labels] += amount
 
     def _tell(self) -> None:
@@ -191,7 +191,7 @@ def _all_workers() -> "CollectorRegistry | None":
 
 
 def _forget_the_dead() -> None:
-    """What a worker that was killed had under way is no longer so."""
+    """Drops what killed workers had under way."""
     for gauges in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
         try:
             os.kill(int(gauges.stem.rpartition("_")[2]), 0)

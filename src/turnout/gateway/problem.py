@@ -1,6 +1,6 @@
-"""What went wrong, as every dialect tells it: status, code, message, attempts, when to come back.
+"""What went wrong, for every dialect: status, code, message, attempts, when to come back.
 
-Invariant: each error of the router has exactly one problem, and a problem's text holds no secret.
+Invariant: each error of the router has exactly one problem, and a problem's text has no secret.
 This module does not know dialects or connections.
 """
 
@@ -36,14 +36,14 @@ from turnout.core import (
 
 DEFAULT_WAIT_S = 1.0
 _TOO_LONG = "context_length_exceeded"
-# Clients that do not read the code look for these words, so as to shorten what they send.
+# Clients that do not read the code look for these words, and then shorten the conversation.
 _SAYS_TOO_LONG = "the request is longer than the model's context length"
-# Why a model is out that the caller can do nothing about.
+# Reasons against a model that the caller can do nothing about.
 _GIVEN = frozenset({"not_allowed", "denied", "no_key"})
 _LONGEST_WAIT_S = 60.0
 
 
-# What OpenAI calls a failure of a status; any other is the request's fault, or from 500 on ours.
+# OpenAI's types by status; other statuses below 500 are the request's fault, the rest ours.
 _TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -56,7 +56,7 @@ _TYPES = {
 class Problem:
     """One failure for the caller. ``code`` is OpenAI's word for it; ``param`` a field.
 
-    ``allow`` lists the methods of a path that was asked with another one.
+    ``allow`` lists the methods of a path that was called with another one.
     """
 
     status: int
@@ -94,7 +94,7 @@ class Problem:
         return found
 
     def more(self) -> dict[str, Any]:
-        """Every attempt, and the budgets that are full with their numbers, for the error body."""
+        """Every attempt, and the numbers of full budgets, for the error body."""
         found: dict[str, Any] = {"attempts": [_attempt(one) for one in self.attempts]}
         if self.budgets:
             found["budgets"] = [standing.as_dict() for standing in self.budgets]
@@ -107,7 +107,7 @@ _OF_CLASS: tuple[tuple[type[RouterError], int, str], ...] = (
     (ContextLengthExceeded, 400, _TOO_LONG),
     (ContentFiltered, 400, "content_filter"),
     (RateLimited, 429, "rate_limit_exceeded"),
-    # The provider refused the gateway's key, not the caller's: a 401 would blame the wrong one.
+    # The provider refused the gateway's key, not the caller's: a 401 would blame the caller.
     (Unauthorized, 502, "provider_refused_key"),
     (Timeout, 504, "timeout"),
     (Unavailable, 502, "provider_unavailable"),
@@ -125,7 +125,7 @@ _UNRECORDED = Problem(
 
 
 def problem_of(error: RouterError, outcomes: Sequence[Outcome] = ()) -> Problem:
-    """The problem that ``error`` is for the caller; ``outcomes`` are the calls made for it."""
+    """The problem to tell the caller for ``error``; ``outcomes`` are the calls that were made."""
     problem = _problem_of(error, outcomes)
     if problem.code == _TOO_LONG:
         return replace(problem, message=f"{_SAYS_TOO_LONG}: {problem.message}")
@@ -142,7 +142,7 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
     if isinstance(error, InvalidRequest) and error.field == "model":
         return Problem(status=404, code="model_not_found", message=str(error), param="model")
     if isinstance(error, LedgerError):
-        # Where it is, and what its server says, is no caller's to know.
+        # Callers are not told where it is, or what its server says.
         return _UNRECORDED
     status, code = next(
         (row[1:] for row in _OF_CLASS if isinstance(error, row[0])), (500, "internal")
@@ -159,7 +159,7 @@ def _problem_of(error: RouterError, outcomes: Sequence[Outcome]) -> Problem:
 
 
 def _over_budget(error: BudgetExceeded) -> Problem:
-    """Too much money is a 402, too many requests or tokens a 429; both say when to come back."""
+    """A 402 for money, a 429 for requests or tokens; both say when to come back."""
     rates = bool(error.standings) and all(s.budget.unit != "usd" for s in error.standings)
     resets = [s.resets_ms for s in error.standings]
     wait = None
@@ -176,12 +176,12 @@ def _over_budget(error: BudgetExceeded) -> Problem:
 
 
 def _never(full: Standing) -> bool:
-    """Whether no later window takes it: more than the whole budget, or nothing to be counted."""
+    """Whether it will fit no later window: more than the whole budget, or an unknown amount."""
     return full.asked is None or full.asked > full.budget.limit
 
 
 def _nobody(error: NoEligibleDeployment) -> Problem:
-    """Nobody can take the request: for now (503), or never as it stands (400)."""
+    """No model can take the request: not now (503), or never as it stands (400)."""
     excluded = [c.excluded for c in error.candidates if c.excluded]
     kinds = {why.kind for why in excluded}
     for_now = [why for why in excluded if why.passes]
@@ -204,7 +204,7 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
 
 
 def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Problem:
-    """With the time at which the first comes back, where one does by itself."""
+    """With the time after which the first model is back, if one comes back by itself."""
     limited = all(why.after == "rate_limited" for why in for_now)
     waits = [why.wait_s for why in for_now if why.wait_s is not None]
     return Problem(
@@ -215,7 +215,7 @@ def _nobody_now(error: NoEligibleDeployment, for_now: Sequence[Exclusion]) -> Pr
     )
 
 
-# What a failure is where all models failed alike.
+# The problem of a kind of failure, if all models failed in that way.
 _OF_ALL: Mapping[FaultKind, tuple[int, str]] = {
     "rate_limited": (429, "rate_limit_exceeded"),
     "timeout": (504, "timeout"),
@@ -225,7 +225,7 @@ _OF_ALL: Mapping[FaultKind, tuple[int, str]] = {
 
 
 def _all_failed(error: AllRoutesFailed) -> Problem:
-    """The problem of all attempts, or of those at models whose API could say what was asked."""
+    """The problem of all attempts, or of those whose provider's API could express the request."""
     faults = [o.error for o in error.outcomes if o.error]
     kinds = {fault.kind for fault in faults}
     kinds = kinds - {"invalid_request"} or kinds
@@ -242,7 +242,7 @@ def _all_failed(error: AllRoutesFailed) -> Problem:
 
 
 def _wait(status: int, faults: Sequence[Fault]) -> float | None:
-    """A 429 always says when; another problem only where a provider did."""
+    """When to come back: a 429 always says that, another problem only if a provider did."""
     stated = [f.retry_after_s for f in faults if f.retry_after_s is not None]
     if stated:
         return min(stated)
@@ -264,7 +264,7 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
 
 
 def bad_request(message: str, *, status: int = 400, code: str = "invalid_request") -> Problem:
-    """A request that was refused before it was read as one."""
+    """A request that is refused before it reaches the engine."""
     return Problem(status=status, code=code, message=message)
 
 
@@ -274,7 +274,7 @@ def broken_off(message: str) -> Problem:
 
 
 def wrong_method(path: str, method: str, takes: str) -> Problem:
-    """A path that is there and was asked with another method than it ``takes``."""
+    """A known path that was called with another method than it ``takes``."""
     message = f"{path[:100]} takes {takes}, not {method}"
     problem = bad_request(message, status=405, code="method_not_allowed")
     return replace(problem, allow=takes)

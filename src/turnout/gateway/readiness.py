@@ -1,7 +1,7 @@
 """Whether a request would be taken now: by some model, and by the ledger that must record it.
 
-Invariant: "ready" is said only after something was written, since a ledger that can be read may
-be full. This module does not know HTTP.
+Invariant: "ready" is said only after something was written, since a ledger that can be read may be
+on a full disk. This module does not know HTTP.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from turnout.core import RouterError
 from turnout.runtime import Engine
 
-# A write a second, however many ask; a store that takes longer than this is none for callers.
+# One write per second, however many ask; a store that takes longer is too slow to be ready.
 _FRESH_S = 1.0
 _PATIENCE_S = 2.0
 
@@ -19,7 +19,7 @@ READY = "ok"
 
 
 class Readiness:
-    """``engine`` gives the one that serves now."""
+    """Checks readiness; ``engine`` returns the one that serves now."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine

@@ -1,6 +1,6 @@
-"""The latest decisions with what came of them, for ``GET /v1/decisions/{id}``.
+"""The latest decisions and their outcomes, for ``GET /v1/decisions/{id}``.
 
-Invariant: bounded; holds no prompt and no answer. A ledger keeps what must last.
+Invariant: bounded; holds no prompt and no answer. What must last is in the ledger.
 """
 
 from collections import OrderedDict
@@ -10,15 +10,15 @@ from typing import Any
 from turnout.core import Decision, Outcome, Scan, usd
 from turnout.gateway.log import scan_fields
 
-# A request writes into the memory that the oldest of these leaves, which is the colder the more
-# there are: 2,000 cost 6 % of all CPU time.
+# A new record takes the memory of the oldest, which is in no processor cache if there are many:
+# 2,000 cost 6 % of all CPU time.
 _MOST = 250
 
 _Kept = tuple[str | None, Decision, tuple[Outcome, ...], int | None, tuple[Scan, ...]]
 
 
 class Recent:
-    """Remembers the last of them."""
+    """Remembers the latest decisions."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -32,9 +32,9 @@ class Recent:
         paid_pico_usd: int | None = None,
         scans: tuple[Scan, ...] = (),
     ) -> None:
-        """Remembers a tenant's decision; the oldest one is forgotten when there are too many.
+        """Remember a tenant's decision, and forget the oldest if there are too many.
 
-        ``paid_pico_usd`` is what all calls cost, None when that is unknown.
+        ``paid_pico_usd`` is what all calls cost, None if that is unknown.
         """
         self._kept[decision.id] = (tenant, decision, tuple(outcomes), paid_pico_usd, scans)
         while len(self._kept) > _MOST:
@@ -42,14 +42,14 @@ class Recent:
             self._feedback.pop(oldest, None)
 
     def judge(self, decision_id: str, feedback: dict[str, Any], tenant: str | None) -> bool:
-        """Adds feedback; whether the decision is known to ``tenant`` (None: to anyone)."""
+        """Add feedback. Returns whether ``tenant`` (None: any) has the decision here."""
         if self._of(decision_id, tenant) is None:
             return False
         self._feedback.setdefault(decision_id, []).append(feedback)
         return True
 
     def _of(self, decision_id: str, tenant: str | None) -> _Kept | None:
-        """The decision, where it is the tenant's; another's is as if it were not there."""
+        """The decision, if it is the tenant's."""
         found = self._kept.get(decision_id)
         return found if found is not None and tenant in (None, found[0]) else None
 
@@ -69,9 +69,9 @@ class Recent:
 
 
 def merged(recent: dict[str, Any] | None, stored: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What this process remembers of a decision with what the ledger has of it.
+    """What this process and the ledger know of a decision, together.
 
-    The ledger's word on feedback and events counts, since any worker may have taken them.
+    Feedback and events come from the ledger, since any worker may have received them.
     """
     if recent is None or stored is None:
         return recent or stored

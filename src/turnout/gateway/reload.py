@@ -1,6 +1,6 @@
 """Swaps the engine, and the certificate, when their files change.
 
-Invariant: what has changed is taken whole or not at all; while it is read the old engine serves,
+Invariant: a change takes effect as a whole or not at all. The old engine serves while it is read,
 and requests under way end on the engine they began with.
 """
 
@@ -24,9 +24,9 @@ Stamps = Mapping[Path, tuple[int, int, int]]
 class Reloader:
     """Watches ``paths`` and builds routers with ``build``; ``renew`` takes a new certificate.
 
-    ``began`` is given each engine before it is taken, and may refuse it. A replaced engine ends
-    once its requests have, or as long after as its configuration lets an answer take and
-    ``linger_s`` more.
+    ``began`` is called with each engine before it serves, and may refuse it by an exception. A
+    replaced engine ends when its requests have, at the latest after the longest time that its
+    configuration allows for an answer, and ``linger_s`` more.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Reloader:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
-        """Looks for changes until it is cancelled."""
+        """Watches for changes until it is cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if self._stamps() != self._seen:
                 await self.reload()
 
     async def reload(self) -> bool:
-        """Takes everything as it is now; whether it could be."""
+        """Reads everything again. Returns whether it could be used."""
         async with self._reloading:
             self._seen = self._stamps()
             try:
@@ -78,11 +78,11 @@ class Reloader:
             return True
 
     def reload_soon(self) -> None:
-        """As ``reload``, for who cannot wait for it."""
+        """As ``reload``, for callers that cannot wait for it."""
         self._begin(self.reload())
 
     def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        """Has the loop do it; a task that nobody holds may vanish on the way."""
+        """Starts a task and keeps it: the event loop holds tasks only weakly."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -6,7 +6,7 @@ Invariant: they are written from the attempt that produced the bytes, and hold n
 import re
 from collections.abc import Mapping
 
-from turnout.core import exact_usd
+from turnout.core import Dialect, exact_usd
 from turnout.gateway.cors import Origins
 from turnout.gateway.dialects.left_out import left_out
 from turnout.gateway.exchange import Headers
@@ -57,9 +57,14 @@ def printable(word: str, longest: int = _LONGEST) -> bytes:
     return word[:longest].encode()
 
 
-def common_headers(request_id: str, headers: Mapping[bytes, bytes], origins: Origins) -> Headers:
+def common_headers(
+    request_id: str, dialect: Dialect, headers: Mapping[bytes, bytes], origins: Origins
+) -> Headers:
     """What every response carries: its id, the caller's trace, and what its page may read."""
     found = [(b"x-request-id", request_id.encode())]
+    if dialect == "messages":
+        # Anthropic's word for it, under which its clients show the id.
+        found.append((b"request-id", request_id.encode()))
     trace = headers.get(b"traceparent")
     if trace is not None and is_trace(trace):
         found.append((b"traceparent", trace))

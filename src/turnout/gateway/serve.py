@@ -32,12 +32,12 @@ from turnout.runtime import Engine, Router
 _LOG = logging.getLogger("turnout.gateway")
 _FIRST_ANSWERS_S = 0.5
 _MOST_FILES = 65_536
-_M_ARENA_MAX = -8  # as in <malloc.h>
+_M_ARENA_MAX = -8  # the value in <malloc.h>
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds and bytes: how long a drain may take, an idle connection is kept, a head may be."""
+    """How long a drain may take and an idle connection is kept; how large a head may be."""
 
     drain_s: float = 60.0
     keep_alive_s: float = 75.0
@@ -59,9 +59,9 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT; SIGHUP and a changed file reload configuration and TLS.
 
-    ``ready`` is called once connections are taken; ``parent`` passes on what other workers learn;
-    ``began`` is given each engine that it serves by; ``warm`` has all loaded before it serves. A
-    second SIGINT ends without waiting for answers under way.
+    ``ready`` is called when connections are accepted; ``parent`` passes on what other workers
+    learn; ``began`` is called with each engine that serves; with ``warm`` everything is loaded
+    before it serves. A second SIGINT ends it without waiting for answers under way.
     """
     limits, patience = Limits(), patience or Patience()
     access.local = is_local(listener)
@@ -70,11 +70,7 @@ async def serve(
     _share_one_heap()
     _open_many()
     gateway = Gateway(build(), limits, access)
-    gateway.prepare()
-    began(gateway.engine)
-    if warm:
-        await _load_rest(gateway.engine)
-    _settle_memory()
+    await _prepare(gateway, began, warm=warm)
     files = (config_path, address.certificate, address.key) if address else (config_path,)
     reloader = Reloader(
         gateway,
@@ -86,9 +82,7 @@ async def serve(
     server = HttpServer(gateway.serve, bounds(limits, patience))
     stopping = _Stopping()
     if parent is not None:
-        loop = asyncio.get_running_loop()
-        gateway.tell(parent.tell)
-        parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
+        _join(parent, gateway)
     try:
         with _signalled(reloader, stopping):
             async with _attended(reloader.run(), gateway.attend()):
@@ -105,9 +99,25 @@ async def serve(
         await asyncio.to_thread(gateway.close)
 
 
+async def _prepare(gateway: Gateway, began: Callable[[Engine], object], *, warm: bool) -> None:
+    """Loads what the first request needs, or, with ``warm``, what any request may need."""
+    gateway.prepare()
+    began(gateway.engine)
+    if warm:
+        await _load_rest(gateway.engine)
+    _settle_memory()
+
+
+def _join(parent: Parent, gateway: Gateway) -> None:
+    """Lets this worker and the others tell each other what they learn."""
+    loop = asyncio.get_running_loop()
+    gateway.tell(parent.tell)
+    parent.join(lambda told: loop.call_soon_threadsafe(_heard, gateway, told))
+
+
 @contextmanager
 def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
-    """What signals ask for is done meanwhile."""
+    """Handles signals while the context lasts."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reloader.reload_soon)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # a supervisor's child blocks it
@@ -122,7 +132,7 @@ def _signalled(reloader: Reloader, stopping: "_Stopping") -> Iterator[None]:
 
 @asynccontextmanager
 async def _attended(*works: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
-    """They run meanwhile."""
+    """Runs these while the context lasts."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -132,7 +142,7 @@ async def _attended(*works: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
 
 
 def _telling(build: Callable[[], Router]) -> Router:
-    """The router; who relies on its answers is told where they are a stand-in's."""
+    """The router; logs a warning if a stand-in answers for its models."""
     router = build()
     stand_in = router.parts.means.stand_in
     if stand_in is not None:
@@ -149,7 +159,7 @@ def _heard(gateway: Gateway, told: Cooldown) -> None:
 
 
 async def _warm_rest(engine: Engine, *, already: bool) -> None:
-    """Loads what the first answers can do without, and gives back what only loading took."""
+    """Loads what the first answers do not need, then returns free memory to the system."""
     await asyncio.sleep(_FIRST_ANSWERS_S)
     if not already:
         await _load_rest(engine)
@@ -165,26 +175,26 @@ async def _load_rest(engine: Engine) -> None:
 
 
 def _share_one_heap() -> None:
-    """Lets all threads allocate from one heap: what each frees of its own is hardly given back."""
+    """Makes threads share one heap: memory freed in heaps of their own is seldom returned."""
     with suppress(AttributeError):  # only the GNU library has it
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _open_many() -> None:
-    """Lets as many files be open as may be: a request has two, and often no more than 1,024 are."""
+    """Raises the limit on open files, often 1,024, since each request needs two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if resource.RLIM_INFINITY != soft < most:
-        with suppress(ValueError, OSError):  # some systems allow less than they say
+        with suppress(ValueError, OSError):  # some systems allow less than their limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _settle_memory() -> None:
-    """Keeps what is loaded by now out of collections, and gives back what only loading took."""
+    """Takes what is loaded out of garbage collection, and returns free memory to the system."""
     gc.collect()
-    # A collection that walks all tables would stop every answer under way.
+    # A collection that walked all tables would halt every answer under way.
     gc.freeze()
-    # Next to nothing of a request is cyclic, so that rare collections are enough.
+    # Requests leave next to no reference cycles, so that rare collections are enough.
     gc.set_threshold(10_000, 20, 50)
     gc.enable()
     with suppress(AttributeError):  # only the GNU library has it
@@ -192,7 +202,7 @@ def _settle_memory() -> None:
 
 
 class _Stopping:
-    """Whether to stop, and whether to wait for anything."""
+    """Events that say whether to stop, and whether to stop without waiting."""
 
     def __init__(self) -> None:
         self.gently = asyncio.Event()
@@ -212,7 +222,7 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
 
 
 def bounds(limits: Limits, patience: Patience) -> Bounds:
-    """What the server enforces of these."""
+    """The limits that the HTTP server enforces."""
     return Bounds(
         head_bytes=patience.max_head_bytes,
         body_bytes=limits.max_body_bytes,

@@ -36,14 +36,14 @@ class HttpServer:
             lambda: ServerConnection(loop, self._handler, self._bounds, self._connections),
             sock=listener,
             ssl=tls,
-            # Until its handshake is over, a connection is not among those that are watched.
+            # A connection is watched only from the end of its TLS handshake.
             ssl_handshake_timeout=self._bounds.receive_s if tls else None,
             backlog=_BACKLOG,
         )
         self._look(loop)
 
     async def stop(self, drain_s: float = 0.0) -> None:
-        """Accepts no more, lets answers end for ``drain_s`` seconds, and ends what is left."""
+        """Accepts nothing more, waits ``drain_s`` seconds for answers, and ends what is left."""
         loop = asyncio.get_running_loop()
         if self._server is not None:
             self._server.close()
@@ -60,11 +60,11 @@ class HttpServer:
             self._watch.cancel()
         if tasks:
             _LOG.warning("answers were cut short by the end", extra={"fields": {"n": len(tasks)}})
-            # Cancelled handlers settle what they have used.
+            # Cancelled handlers still settle what they have used.
             await asyncio.wait(tasks, timeout=10)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends the connections whose deadline passes before the next look: one look for all."""
+        """Ends all connections whose deadline passes before the next look."""
         until = loop.time() + _LOOK_EVERY_S
         for connection in [c for c in self._connections if c.due <= until]:
             connection.expire()

@@ -1,6 +1,6 @@
-"""Sees what other processes have changed of keys and budgets: within a second, or at once.
+"""Follows changes of keys and budgets by other processes: within a second, or at once.
 
-Invariant: a store that cannot be read changes nothing; the snapshot only grows older.
+Invariant: if the store cannot be read, nothing changes but the snapshot's age.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _LOG = logging.getLogger("turnout.gateway")
 
 
 class Watch:
-    """Keeps the snapshot in the accounts that ``accounts`` gives as the store has it."""
+    """Keeps the snapshot of the accounts that ``accounts`` returns like the store."""
 
     def __init__(self, accounts: Callable[[], Accounts]) -> None:
         self._accounts = accounts
@@ -38,9 +38,9 @@ class Watch:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """A look that begins after this call: one for all who ask before it begins.
+        """A look at the store that begins after this call, shared by all who wait for it.
 
-        Raises RouterError when the store cannot be read.
+        Raises RouterError if the store cannot be read.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._look_after(self._looking))
@@ -48,9 +48,9 @@ class Watch:
         await asyncio.shield(self._next)
 
     async def look_for_key(self) -> None:
-        """As ``look``, for a caller whose key may have been made elsewhere just before.
+        """As ``look``, for a caller whose key may just have been made by another process.
 
-        Raises LedgerError where nobody can say, within two seconds.
+        Raises LedgerError if the store cannot be read within two seconds.
         """
         try:
             await asyncio.wait_for(self.look(), _PATIENCE_S)

@@ -1,4 +1,4 @@
-"""The ledger: what requests decide and cost, durable before it is promised."""
+"""The ledger: what requests decide and cost, on disk before it is promised."""
 
 from turnout.ledger.directory import Directory
 from turnout.ledger.ledger import Ledger

@@ -1,7 +1,7 @@
 """The account of one request: from its decision and its calls to a settlement.
 
-Invariant: the settlement's cost is the sum of its calls, extra ones included. Pure: the time and
-the catalogue come in as arguments.
+Invariant: the settlement's cost is the sum over all its calls. Pure: the time and the catalogue are
+arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ def settlement(
 ) -> Settlement:
     """The end of a request.
 
-    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's extremes,
-    ``notes`` kind and detail of what else a person should know.
+    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's strongest
+    and cheapest deployment, ``notes`` the kind and detail of events.
     """
     final = answering(recorded)
     usage = final[0].usage if final else _NOTHING
@@ -61,13 +61,13 @@ def settlement(
         quality_ppm=_quality(decision, first) if final else None,
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
-        # A stand-in's answer costs nothing and stands for no model's: nothing to compare.
+        # A stand-in's answer costs nothing and tells nothing about any model: it is not compared.
         twins={} if stand_in else _twins(decision, final, total, catalog, marks, reusable),
     )
 
 
 def _spent(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
-    """Pico-dollars of the calls of known cost, the number of others, whether we estimated one."""
+    """The sum of the known costs, the number of unknown ones, and whether usage was estimated."""
     spent = unknown = 0
     estimated = False
     for _, call in recorded:
@@ -87,7 +87,7 @@ def _quality(decision: Decision, deployment: str | None) -> int | None:
 
 
 def answering(recorded: Sequence[Recorded]) -> Recorded | None:
-    """The call that gave the answer, or as much of it as there is."""
+    """The call that gave the answer, or the part of it that there is; else None."""
     for outcome, call in reversed(recorded):
         if outcome.is_answer and (outcome.status == "ok" or outcome.released):
             return outcome, call

@@ -1,7 +1,7 @@
-"""Where the budgets stand, and what of a batch still fits: the one place that admits.
+"""The balances of budgets, and which holds of a batch fit: the one place that admits holds.
 
-Invariant: for every account and window, what is spent and what is held never pass the limit by a
-hold that was admitted here. Pure: the balances come in as read under the transaction's lock.
+Invariant: no hold admitted here lifts the sum of spent and held above the limit of any account and
+window. Pure: the balances are arguments, read under the transaction's lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Balance = tuple[int, int]  # spent, held
 
 
 def accounts_of(entries: Sequence[Entry]) -> list[Account]:
-    """The accounts that a batch touches, in the one order in which they are locked."""
+    """The accounts that a batch changes, in the order in which every process locks them."""
     found: set[Account] = set()
     for entry in entries:
         kind = type(entry)
@@ -36,7 +36,7 @@ def _hold_of(entry: Entry) -> Hold | None:
 
 
 class Balances:
-    """The balances of a batch's accounts as they change."""
+    """The balances of a batch's accounts, while the batch is counted."""
 
     def __init__(self, found: Mapping[Account, Balance]) -> None:
         self._of = {account: list(balance) for account, balance in found.items()}
@@ -46,7 +46,7 @@ class Balances:
         return [(*account, spent, held) for account, (spent, held) in sorted(self._of.items())]
 
     def take(self, entries: Sequence[Entry]) -> dict[int, BudgetExceeded]:
-        """Count a batch in: settlements first, which make room. The refused ones, by place."""
+        """Count a batch, settlements first, since they make room. Returns the refused, by place."""
         refused: dict[int, BudgetExceeded] = {}
         for entry in entries:
             if type(entry) is Settlement:
@@ -78,9 +78,9 @@ class Balances:
 
     def _fits(self, charge: Charge) -> bool:
         if charge.amount is None:
-            return False  # of an unknown price anything may become
+            return False  # an unknown price may become any amount
         spent, held = self._of[charge.account, charge.window]
-        # What uses nothing, such as a refusal, passes a full budget too.
+        # An entry that uses nothing, such as a refusal, passes even a full budget.
         return not charge.amount or spent + held + charge.amount <= charge.budget.limit
 
     def _standing(self, charge: Charge) -> Standing:

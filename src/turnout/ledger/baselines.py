@@ -1,4 +1,4 @@
-"""What one model for all would have cost, beside what routing did, for a group of requests."""
+"""What one model for all would have cost, and what routing cost, for a group of requests."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,11 +9,11 @@ from turnout.ledger.twins import CHEAPEST, MILLION, STRONGEST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """One model for all of the traffic, against what routing did cost on the same requests.
+    """One model for all of the traffic, compared with routing on the same requests.
 
-    ``requests`` could be compared; ``unknown`` could not, for want of a price; ``unfit`` are those
-    of them that the model could not have taken. ``quality_ppm`` sums the expected quality of
-    ``rated`` requests, in millionths.
+    ``requests`` is how many were compared, ``unknown`` how many lack a price, and ``unfit`` how
+    many of the compared ones the model could not have taken. ``quality_ppm`` is the sum of the
+    expected quality of ``rated`` requests, in millionths.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Baseline:
 
     @property
     def saved_share(self) -> float | None:
-        """What routing saved, as a share of the baseline; None where it cost nothing."""
+        """What routing saved, as a share of the baseline; None if the baseline cost nothing."""
         return self.saved_pico_usd / self.cost_pico_usd if self.cost_pico_usd else None
 
 
@@ -45,8 +45,8 @@ class Baseline:
 class Group:
     """The requests of one intent, model or day (``key``), or all of them (an empty key).
 
-    ``sums`` are those of the hourly table; ``opinions`` sums each
-    metric's values, in millionths, and counts them.
+    ``sums`` are those of the hourly table; ``opinions`` has, for each metric, the sum of its values
+    in millionths and their number.
     """
 
     key: str

@@ -1,6 +1,6 @@
-"""Which budgets a request counts for, and how much of each its hold and its calls take.
+"""Which budgets a request counts against, and how much of each its hold and its calls use.
 
-Pure: the rules, the time and the calls come in as arguments.
+Pure: the rules, the time and the calls are arguments.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ Spent = tuple[str, int | None, int]  # a call's deployment, its cost in pico-dol
 
 
 class Limits:
-    """Budgets by whom they are for.
+    """Budgets by what they are for.
 
-    A budget with a name takes the place of the nameless one for the same window and unit.
+    A budget with a name replaces the nameless one for the same window and unit.
     """
 
     def __init__(self, budgets: Iterable[Budget] = ()) -> None:
@@ -29,7 +29,7 @@ class Limits:
         return bool(self.budgets)
 
     def of(self, per: str, subject: str, name: str | None = None) -> Iterable[Budget]:
-        """The budgets that apply to one subject; ``name`` is what it is called in them."""
+        """The budgets that apply to a subject, which is called ``name`` in them."""
         general, own = self._named.get((per, None)), self._named.get((per, name or subject))
         if own is None:
             return () if general is None else general.values()
@@ -45,11 +45,11 @@ class Limits:
         requests: int = 1,
         before: Collection[Charge] = (),
     ) -> tuple[Charge, ...]:
-        """What a hold takes of every budget: the most of any one call, and what is ``spent``.
+        """What a hold takes of every budget: what is ``spent``, and the most that one call may use.
 
-        ``bounds`` has the most that a call of each deployment in the plan may use; ``requests`` is
-        0 for one that is not carried out. ``before`` is what was held until now, of which a model
-        keeps what it has spent though it is in the plan no more.
+        ``bounds`` has that most for each deployment in the plan; ``requests`` is 0 for a request
+        that is not carried out. ``before`` is what was held so far: a model that is no longer in
+        the plan keeps what it has spent.
         """
         if not self._named:
             return ()
@@ -77,7 +77,7 @@ class Limits:
 
 
 def _subjects(request: Request) -> Iterable[tuple[str, str, str]]:
-    """What it counts for: of which kind, what is counted, what that is called in a budget."""
+    """What the request counts against: the kind, the subject, and the subject's name in budgets."""
     yield "all", "all", "all"
     caller = request.caller
     if caller is not None:
@@ -85,13 +85,13 @@ def _subjects(request: Request) -> Iterable[tuple[str, str, str]]:
         if caller.team is not None:
             yield "team", caller.team, caller.team
     if request.session is not None:
-        # A session's name is the caller's own: two tenants may use the same.
+        # Callers choose the names of sessions: two tenants may use the same one.
         session = f"{request.tenant}/{request.session}" if request.tenant else request.session
         yield "session", session, request.session
 
 
 def model_of(deployment: str) -> str:
-    """A model's name: its deployments are it, and it with ``#2``, ``#3``, …."""
+    """A deployment's model: its id without ``#2``, ``#3``, … at the end."""
     return deployment.partition("#")[0]
 
 
@@ -100,7 +100,7 @@ def _of_model(model: str, calls: Iterable[Spent]) -> list[Spent]:
 
 
 def _by_model(parts: Mapping[str, Bound]) -> dict[str, Bound]:
-    """What calls that come together use of each model."""
+    """What calls that are made together use of each model."""
     found: dict[str, Bound] = {}
     for deployment, part in parts.items():
         model = model_of(deployment)
@@ -122,7 +122,7 @@ def _most(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:
 
 
 def dearest(bounds: Iterable[Bound]) -> int | None:
-    """Upper bound in pico-dollars of any one call; None when one's price is unknown."""
+    """The most that one call can cost, in pico-dollars; None if any price is unknown."""
     most = 0
     for bound in bounds:
         if bound.cost_pico_usd is None:
@@ -142,15 +142,15 @@ def _charge(budget: Budget, subject: str, most: Bound, requests: int, at_ms: int
 
 
 def uses(held: Sequence[tuple[str, str, int]], calls: Sequence[Spent]) -> tuple[Use, ...]:
-    """What became of a hold's (account, window, amount): how much of it the calls have used.
+    """For each (account, window, amount) of a hold, how much of it the calls used.
 
-    A call of unknown cost has used all that was held.
+    A call of unknown cost used all that was held.
     """
     return tuple([Use(*line, _used(line[0], line[2], calls)) for line in held])
 
 
 def spent_of(calls: Iterable[Call]) -> list[Spent]:
-    """What each call has used."""
+    """What each call used."""
     return [
         (c.deployment, c.cost_pico_usd,
          c.input + c.cache_read + c.cache_write + c.output + c.reasoning)
@@ -159,7 +159,7 @@ def spent_of(calls: Iterable[Call]) -> list[Spent]:
 
 
 def _total_of(calls: Iterable[Spent]) -> Bound:
-    """What calls have used together; an unknown cost makes the sum unknown."""
+    """What calls used together; an unknown cost makes the sum unknown."""
     cost: int | None = 0
     tokens = 0
     for _, one, used in calls:
@@ -173,7 +173,7 @@ def _used(account: str, held: int, calls: Sequence[Spent]) -> int:
     per, _, subject = rest.partition(":")
     mine = _of_model(subject, calls) if per == "model" else calls
     if unit == "requests":
-        # A model in the plan that was not called had no request.
+        # A model in the plan that was not called has not used a request.
         return held if mine or per != "model" else 0
     if unit == "tokens":
         return sum(tokens for _, _, tokens in mine)

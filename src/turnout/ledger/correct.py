@@ -1,6 +1,6 @@
-"""A settlement that comes again or late, as the difference that is still missing.
+"""A settlement that comes twice or late, reduced to the difference that is missing.
 
-Invariant: a request's settlements always sum to its calls, and none is counted twice.
+Invariant: a request's settlements always sum to its calls, and no call counts twice.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from turnout.ledger.entries import Settlement, Use
 def correction(
     end: Settlement, prior: Sequence[tuple[str, int]], written: Collection[int]
 ) -> Settlement | None:
-    """What to add to the ``prior`` (state, cost) rows; None when all of it is there.
+    """What to add to the ``prior`` (state, cost) rows; None if nothing is missing.
 
     ``written`` are the calls already in the ledger.
     """
@@ -31,7 +31,7 @@ def correction(
 
 
 def _rest(use: Use, known_pico_usd: int) -> Use:
-    """What a use adds after the release of its hold, which has counted what was known then."""
+    """What a use adds to the release of its hold, which counted what was known then."""
     unit = use.account.rpartition(":")[2]
     counted = {"usd": known_pico_usd, "requests": use.spent}.get(unit, 0)
     return structs.replace(use, held=0, spent=max(0, use.spent - counted))

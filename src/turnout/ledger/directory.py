@@ -1,6 +1,6 @@
-"""Budgets as they are stored, and a snapshot of them and of keys that costs nothing to ask.
+"""Stored budgets, and a snapshot of budgets and keys in memory.
 
-Invariant: the snapshot is read again when ``revision`` has risen.
+Invariant: the snapshot is read again when ``revision`` in the store has risen.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +18,13 @@ BUDGET = (
 NO_BUDGET = "DELETE FROM budgets WHERE id = $1"
 RISE = "UPDATE revision SET n = n + $1"
 
-# Within this every process has looked for new keys several times, where it can.
+# Seconds in which every process that can has looked for new keys several times.
 _FRESH_S = 1.0
 _GRACE_S = 60.0
 
 
 def setting(budget: Budget, now_ms: int) -> Change:
-    """The entry that sets a budget, in place of one of the same id."""
+    """The entry that sets a budget; it replaces one with the same id."""
     return Change(
         BUDGET,
         (budget.id, budget.per, budget.name, budget.window, budget.unit, budget.limit,
@@ -33,7 +33,7 @@ def setting(budget: Budget, now_ms: int) -> Change:
 
 
 def removing(id_: str) -> Change:
-    """The entry that removes a budget; what was spent stays known."""
+    """The entry that removes a budget; its balances stay."""
     return Change(NO_BUDGET, (id_,))
 
 
@@ -53,8 +53,8 @@ def stored_budgets(store: Store) -> list[Budget]:
 class Directory:
     """A snapshot of keys and budgets. ``configured`` are the budgets of the configuration.
 
-    ``changed`` is called with the limits whenever these may be others. What could not be read is
-    known by its age: after a minute nobody is let in by an old snapshot.
+    ``changed`` is called with the limits whenever they may have changed. After a minute in which
+    the store could not be read, the snapshot lets nobody in.
     """
 
     def __init__(self, store: Store, changed: Callable[[Limits], None]) -> None:
@@ -69,19 +69,19 @@ class Directory:
 
     @property
     def has_keys(self) -> bool:
-        """Whether a key was ever made. Raises LedgerError before the store could be read."""
+        """Whether a key was ever made. Raises LedgerError if the store was never read."""
         if self._read_s is None:
             raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")
         return self._any
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """All budgets; one that is stored takes the place of the configuration's of the same id."""
+        """All budgets; a stored one replaces the configuration's with the same id."""
         both = {b.id: b for b in (*self._configured, *self._stored)}
         return tuple(both.values())
 
     def configure(self, budgets: Sequence[Budget]) -> None:
-        """From now on these are the configuration's budgets."""
+        """Replace the configuration's budgets."""
         self._configured = tuple(budgets)
         self._changed(Limits(self.budgets))
 
@@ -95,17 +95,17 @@ class Directory:
             keys = stored_keys(self._store)
             self._stored = tuple(stored_budgets(self._store))
             self._callers = callers_of(keys)
-            # A file that was lost, or came back older, opens nothing to everybody.
+            # If the file was lost, or an older copy came back, nobody is let in.
             self._any = self._any or bool(keys)
             self._revision = revision
             self._changed(Limits(self.budgets))
         self._read_s = at_s
 
     def caller(self, digest: bytes, at_s: float, now_ms: int) -> Caller | None:
-        """Whose key has this hash; None for one that is not known or no longer valid.
+        """Whose key has this hash; None for an unknown or invalid one.
 
-        Raises LedgerError where that cannot be said, since the store could not be read for long; a
-        key that is not known may have been made just before.
+        A key may be unknown because it was just made. Raises LedgerError if the store could not be
+        read for too long.
         """
         if self._read_s is None or at_s - self._read_s > _GRACE_S:
             raise LedgerError(f"keys cannot be checked: {self._store.where} cannot be read")

@@ -1,7 +1,7 @@
-"""What is written down: one frozen value for each thing that happens to a request's money.
+"""The ledger's entries: one frozen value for each thing that happens to a request's money.
 
 Invariant: amounts are whole pico-dollars, times are milliseconds since the epoch, and no entry
-holds a text of the caller or of a model. This module does not know SQL.
+holds text of the caller or of a model. This module does not know SQL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from turnout.core import Budget
 State = Literal["held", "settled", "estimated", "released"]
 
 HOUR_MS = 3_600_000
-UNDECIDED = "undecided"  # the intent of a request whose hold was freed before its decision
+UNDECIDED = "undecided"  # the intent of a request whose hold was freed before there was a decision
 
-Sums = tuple[int, ...]  # what a request adds to the columns of a table of sums
+Sums = tuple[int, ...]  # what a request adds to a table of sums, by column
 
 
 class Charge(Struct, frozen=True):
-    """What a hold takes of a budget; ``amount`` is None where nobody knows how much it may be."""
+    """What a hold takes of a budget; ``amount`` is None if it is unknown."""
 
     account: str
     window: str
@@ -31,7 +31,7 @@ class Charge(Struct, frozen=True):
 
 
 class Use(Struct, frozen=True):
-    """What was held of a budget, and what of it was used in the end."""
+    """What was held of a budget, and how much of that was used in the end."""
 
     account: str
     window: str
@@ -84,10 +84,11 @@ class PriceRow(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """One upstream call, whether it answered, failed or was extra.
+    """One call to a provider, whether it answered, failed or served to decide.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
-    the one asked for; ``cost_pico_usd`` is None when its price is unknown.
+    the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``beside_pico_usd`` is
+    what of it is not its tokens' as text.
     """
 
     id: str
@@ -110,10 +111,11 @@ class Call(Struct, frozen=True):
     finish_reason: str | None
     fault: str | None
     http_status: int | None
+    beside_pico_usd: int = 0
 
 
 class Event(Struct, frozen=True):
-    """Something a person should know about a request: ``kind`` and one line of ``detail``."""
+    """Something that people should know about a request: ``kind`` and one line of ``detail``."""
 
     id: str
     n: int

@@ -1,8 +1,8 @@
-"""What waits for the thread that writes, and that thread.
+"""The queue of entries to write, and the thread that takes from it.
 
-A thread that is woken for every entry takes the processor and the interpreter from the event loop
-that woke it, only to wait for both. So what callers on an event loop bring in one turn of the loop
-is handed over together, when the turn ends.
+Waking the thread for every entry would make it compete with the event loop for the processor and
+the interpreter. So entries that are submitted in one turn of an event loop are handed over
+together, at the end of that turn.
 
 Invariant: what was put is taken once, in the order in which each caller put it; nothing is put
 after the end. This module does not know what is written.
@@ -37,7 +37,7 @@ class Inbox:
         self._closed = False
 
     def submit(self, entry: Entry, loop: asyncio.AbstractEventLoop | None = None) -> Ticket:
-        """Put an entry in; ``loop`` is the running one of its caller, None for one that blocks.
+        """Submit an entry; ``loop`` is the caller's running loop, None for a caller that blocks.
 
         Raises LedgerError when closed.
         """
@@ -52,13 +52,13 @@ class Inbox:
         return ticket
 
     def put(self, tickets: Sequence[Ticket]) -> None:
-        """Put several in, now. Raises LedgerError when closed."""
+        """Submit several at once. Raises LedgerError when closed."""
         if self._thread is None:
             self._begin()
         self._queue.put(tickets)
 
     def close(self) -> None:
-        """Take nothing more, and wait until the thread has ended."""
+        """Accept nothing more, and wait until the thread has ended."""
         with self._starting:
             self._closed = True
             thread, self._thread = self._thread, None
@@ -69,7 +69,7 @@ class Inbox:
             thread.join()
 
     def take(self, timeout_s: float | None = None) -> list[Ticket]:
-        """Wait for one, and take what is there; none when none came in time, or at the end."""
+        """Wait for a ticket, and take all there are; none after ``timeout_s`` or at the end."""
         found: list[Ticket] = []
         try:
             some = self._queue.get(timeout=timeout_s)

@@ -1,7 +1,7 @@
-"""Keys as they are stored, and the callers that they are.
+"""Stored keys, and the callers that they stand for.
 
-Invariant: a key is stored as the SHA-256 of 256 random bits and shown once; what a child key may
-is what all of its ancestors may.
+Invariant: a key is shown once, and stored as the SHA-256 of 256 random bits; a child key may do
+only what all of its ancestors may.
 """
 
 import json
@@ -17,7 +17,7 @@ from turnout.ledger.entries import Change
 from turnout.ledger.store import Store, rows_if_any
 
 KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL)"
-# SQLite counts its marks by their first place in the text: they have to come in order.
+# SQLite numbers parameters by their first place in the text, so that $1, $2, ... must be in order.
 REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
 
 _LAST_MS = 253_402_300_799_999  # the end of 9999
@@ -30,9 +30,9 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key as it is stored; ``hash`` is hexadecimal, the key itself is nowhere.
+    """A key as it is stored; ``hash`` is hexadecimal, the secret itself is not stored.
 
-    ``old_hash`` is that of a secret that was replaced and opens until ``old_until_ms``.
+    ``old_hash`` is that of a replaced secret, which works until ``old_until_ms``.
     """
 
     id: str
@@ -74,7 +74,7 @@ def new_key(
     expires_ms: int | None = None,
     now_ms: int,
 ) -> tuple[str, Key]:
-    """A key, which exists only here, and what is stored of it. Raises InvalidRequest."""
+    """A new secret, which is stored nowhere, and its key. Raises InvalidRequest."""
     for what, value in (("name", name), ("team", team)):
         if value is not None:
             check_name(what, value)
@@ -104,7 +104,7 @@ def new_key(
 
 
 def check_name(what: str, value: str) -> None:
-    """Raises InvalidRequest for what is no name of a key or team."""
+    """Raises InvalidRequest for an unusable name of a key or team."""
     if not _NAME.fullmatch(value):
         raise InvalidRequest(
             f"{what} is {value[:70]!r}; use 1 to 64 letters, digits or . : / @ + - _",
@@ -113,7 +113,7 @@ def check_name(what: str, value: str) -> None:
 
 
 def new_secret() -> tuple[str, str]:
-    """A secret, and its hash as it is stored."""
+    """A new secret, and its hash as it is stored."""
     secret = STORED_PREFIX + secrets.token_urlsafe(32)
     return secret, hashed(secret).hex()
 
@@ -158,7 +158,7 @@ def _key(row: Sequence[Any]) -> Key:
 
 
 def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
-    """The callers of the keys that are valid, by the hash of the key and of its old secret."""
+    """The callers of all valid keys, by the hashes of their current and old secrets."""
     by_id = {key.id: key for key in keys}
     found: dict[bytes, Caller] = {}
     for key in by_id.values():
@@ -172,7 +172,7 @@ def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
 
 
 def line_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
-    """The key and its ancestors; None where one of these is missing."""
+    """The key and its ancestors; None if one of these is missing."""
     line = [key]
     while (parent := line[-1].parent) is not None:
         above = by_id.get(parent)
@@ -183,7 +183,7 @@ def line_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
 
 
 def _caller(line: Sequence[Key]) -> Caller:
-    """What a key may: what every key of its line may."""
+    """The caller of a key, with the rights that every key of its line has."""
     allowed = [frozenset(key.models) for key in line if key.models is not None]
     ends = [key.expires_ms for key in line if key.expires_ms is not None]
     own = line[0]

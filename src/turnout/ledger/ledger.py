@@ -1,7 +1,7 @@
-"""The ledger as the runtime sees it: hold, decide, call, settle; asynchronous and blocking.
+"""The ledger as the runtime uses it: hold, decide, call, settle; asynchronous and blocking.
 
-Invariant: ``held`` and ``decided`` return when the hold is durable, ``settled`` when all calls are.
-A call that failed is durable before the next one begins. This module does not know SQL.
+Invariant: ``held`` and ``decided`` return when the hold is on disk, ``settled`` when all calls are.
+A failed call is on disk before the next one begins. This module does not know SQL.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Ledger(Recorder):
         self.now_ms = now_ms
         self.after_close: list[Callable[[], object]] = []
         self._open: dict[str, UnderWay] = {}
-        self._spared: dict[str, float] = {}  # living guests' holds, and until when
+        self._spared: dict[str, float] = {}  # holds of other living processes, and until when
         self._sessions = Sessions()
         self._tidy_at = 0.0
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
@@ -90,11 +90,11 @@ class Ledger(Recorder):
 
     @property
     def lease_ms(self) -> int:
-        """How long a hold or a claim lives when nobody ends it."""
+        """How many milliseconds a hold or a claim lives if nobody ends it."""
         return int(self._lease_s * 1000)
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
-        """Write for another process. Raises LedgerError when closed."""
+        """Write an entry of another process. Raises LedgerError when closed."""
         self._inbox.put(tickets)
 
     def start(self) -> Self:
@@ -103,11 +103,11 @@ class Ledger(Recorder):
         return self
 
     def price_by(self, catalog: Catalog) -> None:
-        """Requests that begin from now on are priced by another catalogue."""
+        """Use another catalogue for the prices of requests that begin from now on."""
         self._models = Models.of(catalog)
 
     def limit_by(self, limits: Limits) -> None:
-        """From now on holds must fit these budgets."""
+        """Use these budgets for holds from now on."""
         self.limits = limits
 
     def change(self, *changes: Change) -> None:
@@ -121,11 +121,11 @@ class Ledger(Recorder):
         await self.written(STAYING)
 
     def written(self, change: Change) -> Awaitable[None]:
-        """Store a change that no snapshot shows; done when it is durable. Raises LedgerError."""
+        """Store a change that needs no new snapshot, and wait for it. Raises LedgerError."""
         return self._inbox.submit(change, _loop()).written()
 
     def close(self) -> None:
-        """Write what is queued and let go of the store, and tell who waits for that."""
+        """Write what is queued, close the store, and call ``after_close``."""
         self._writer.close()
         for told in self.after_close:
             told()
@@ -142,7 +142,7 @@ class Ledger(Recorder):
         decision_id: str,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """Set money aside before the decision is made, for a call that helps to make it."""
+        """Set money aside for a call that is made before the decision, to decide."""
         entry = self._begin(request, decision_id, bounds)
         await self._granted(entry, entry.hold)
 
@@ -176,7 +176,7 @@ class Ledger(Recorder):
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Record that nothing more will be spent.
 
-        When the awaitable is done, the hold is gone and all calls are durable.
+        When the awaitable is done, the hold is released and all calls are on disk.
         """
         entry = self._open.get(decision.id)
         if entry is not None and entry.unknown:
@@ -201,17 +201,17 @@ class Ledger(Recorder):
         await self._inbox.submit(opinion, _loop()).written()
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
-        """Something that a person should know of a request; written with its settlement."""
+        """Note something that people should know about a request; written with its settlement."""
         entry = self._open.get(decision_id)
         if entry is not None:
             entry.notes.append((kind, detail))
 
     async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
-        """Write a hold; one that could not be written is forgotten, nothing may be spent."""
+        """Write a hold; if that fails, it is forgotten, and nothing may be spent."""
         entry.asking = self._inbox.submit(told, _loop())
         written = entry.asking.written()
         try:
-            # Whether a budget had room must be known even when the caller has left.
+            # The result must be known even if the caller has left.
             await (asyncio.shield(written) if entry.hold.charges else written)
         except RouterError:
             self._forget(entry.hold.id)
@@ -219,7 +219,7 @@ class Ledger(Recorder):
         entry.look()
 
     def _forget(self, decision_id: str) -> None:
-        """A hold was refused: what was granted before stands, if anything was."""
+        """Forget a refused hold; an earlier one that was granted stays."""
         entry = self._open.get(decision_id)
         if entry is None:
             return
@@ -293,7 +293,7 @@ class Ledger(Recorder):
         entry.recorded.append((outcome, call))
         role = outcome.route.role
         if role != "verifier" and (outcome.status != "failed" or outcome.released):
-            return None  # its settlement follows at once and takes it along
+            return None  # its settlement follows at once and writes it, too
         ticket = self._inbox.submit(call, _loop())
         entry.tickets[call.n] = ticket
         # A verdict is part of what is held for its draft, which ends next; behind a label comes a
@@ -302,10 +302,10 @@ class Ledger(Recorder):
         if extra or not entry.hold.charges or call.cost_pico_usd == 0:
             return ticket
         if outcome.error is not None and outcome.error.kind == "rejected":
-            # Its model drafts no more, so that no verdict on that is to come either.
+            # The model will not draft again, so that there will be no verdict either.
             drafted = model_of(outcome.route.deployment)
             entry.bounds = {i: b for i, b in entry.bounds.items() if model_of(i) != drafted}
-        # What the failure has cost is no longer there for the next attempt.
+        # The next attempt must not count on what the failed one has spent.
         more = self._begin(entry.request, call.id, entry.bounds)
         more.asking = self._inbox.submit(more.hold, _loop())
         return more.asking
@@ -333,7 +333,7 @@ class Ledger(Recorder):
         return self._inbox.submit(entry.ended(end), _loop())
 
     def _reusable(self, entry: UnderWay) -> int:
-        """Prompt tokens of the session's last turn that another model still has in its cache."""
+        """Prompt tokens of the session's last turn that are still in another model's cache."""
         session, answer = entry.request.session, answering(entry.recorded)
         if session is None or answer is None:
             return 0
@@ -352,7 +352,7 @@ class Ledger(Recorder):
         return self._inbox.submit(entry.ended(end), _loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
-        """What to write, or remove, that nobody waits for."""
+        """Entries to write, or rows to remove, for which nobody waits."""
         if opening and self.store.exclusive:
             self.owners.opened()
         lost, now = self.owners.lost(), self.now_ms()
@@ -369,10 +369,12 @@ class Ledger(Recorder):
         for hold, charges in lapsed(self.store, now, lost):
             own = self._open.get(hold.id)
             until = own.lease_until if own is not None else 0.0
-            if hold.owner in self.owners.guests:  # when its lease began only the guest knows
+            if (
+                hold.owner in self.owners.guests
+            ):  # only the other process knows when its lease began
                 until = self._spared[hold.id] = spared.get(hold.id, clock + self._lease_s)
             if until > clock:
-                continue  # the wall clock was moved, the lease has not passed
+                continue  # the wall clock was set, the lease has not passed
             self._open.pop(hold.id, None)
             found.append(release_stored(self.store, hold, now, charges))
         return found

@@ -33,11 +33,10 @@ class PostgresStore:
 
     exclusive = False
 
-    def __init__(self, url: str, *, synchronous_commit: str = "on") -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
         self.where = _without_password(url)
         self._asyncpg = _asyncpg()
-        self._synchronous_commit = synchronous_commit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -124,7 +123,7 @@ class PostgresStore:
             return [tuple(found) for found in await self._reading.fetch(sql, *_storable(row))]
 
     async def _connect(self) -> Any:
-        settings = {"synchronous_commit": self._synchronous_commit}
+        settings = {"synchronous_commit": "on"}
         return await self._asyncpg.connect(
             self.url, timeout=CONNECT_S, command_timeout=DEADLINE_S, server_settings=settings
         )

@@ -17,8 +17,10 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     asked = stand_in or catalog.deployments.get(route.deployment)
     other = is_other(asked.model if asked else route.model, outcome.model)
-    priced = billed(asked, outcome.model, catalog) if asked and not usage.unpriced else None
+    priced = billed(asked, outcome.model, catalog) if asked else None
     price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
+    beside = price.beside(usage) if price else None
+    price = None if beside is None else price
     return Call(
         id=outcome.decision_id,
         n=n,
@@ -34,6 +36,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         reasoning=usage.reasoning,
         estimated=usage.estimated,
         cost_pico_usd=_cost(price, outcome),
+        beside_pico_usd=beside or 0,
         price=price_row(priced.model, priced.provider.name, price) if priced and price else None,
         ttft_ms=None if outcome.ttft_ms is None else round(outcome.ttft_ms),
         latency_ms=round(outcome.latency_ms),
@@ -47,7 +50,7 @@ def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
     if usage.is_nothing:
         return 0  # refused before anything was done: nothing is billed at any price
-    return None if price is None else price.cost(usage)
+    return None if price is None else price.bill(usage)
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,8 @@
-"""What the runtime tells of a request as it goes: the seam where a ledger plugs in.
+"""What the runtime reports about each request: the interface that a ledger implements.
 
-Invariant: ``held`` or ``decided`` has returned before the first byte goes upstream, ``settled``
-before the answer's last event reaches the caller. What need not be waited for is ``DONE``, so that
-nothing is shielded or scheduled in vain.
+Invariant: ``held`` or ``decided`` has returned before anything is sent to a provider, ``settled``
+before the answer's last event reaches the caller. An awaitable that need not be waited for is
+``DONE``, so that nothing is shielded or scheduled in vain.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -16,7 +16,7 @@ from turnout.ledger.ticket import DONE
 
 
 class Recorder:
-    """Keeps what happened, where a method is overridden; raising stops the request."""
+    """Base class that keeps nothing; a method that raises stops the request."""
 
     directory: Directory | None = None
     keeps: bool = True
@@ -27,9 +27,9 @@ class Recorder:
         decision_id: str,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A call that helps to decide is about to be made.
+        """A call that is needed to decide is about to be made.
 
-        ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
+        ``bounds`` are the most that a call to each deployment can use. Raises BudgetExceeded.
         """
 
     async def decided(
@@ -38,24 +38,24 @@ class Recorder:
         decision: Decision,
         bounds: Mapping[str, Bound] = NO_BOUNDS,
     ) -> None:
-        """A decision is made, and its first attempt is about to begin if it has any.
+        """A decision was made, and its first attempt, if there is one, is about to begin.
 
-        ``bounds`` are the most that a call of each deployment uses. Raises BudgetExceeded.
+        ``bounds`` are the most that a call to each deployment can use. Raises BudgetExceeded.
         """
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
-        """A call ended, whether it answers or was extra (see ``outcome.route.role``).
+        """A call ended, of any ``outcome.route.role``.
 
-        One that failed is kept when the awaitable is done.
+        A failed one is on disk when the awaitable is done.
         """
         del outcome
         return DONE
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
-        """Something that a person should know of a request; kept when it is settled."""
+        """Something that people should know about a request; kept when it is settled."""
 
     async def probed(self) -> None:
-        """Something is written that changes nothing. Raises LedgerError where nothing can be."""
+        """Write something that changes nothing. Raises LedgerError if that is not possible."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
         """Nothing more will be spent on this decision; all is kept when the awaitable is done."""
@@ -70,19 +70,19 @@ class Recorder:
     ) -> None:
         """How good an answer was.
 
-        Raises InvalidRequest for a decision that is not known, and for what is no feedback.
+        Raises InvalidRequest for an unknown decision, and for unusable feedback.
         """
-        del decision_id  # who keeps no decisions knows none
+        del decision_id  # without a ledger no decision is known
         checked_feedback(metric, value, source)
 
     def price_by(self, catalog: Catalog) -> None:
-        """From now on calls are priced by another catalogue."""
+        """Use another catalogue for prices from now on."""
 
     def close(self) -> None:
-        """The runtime is done; what was told is kept."""
+        """The runtime has ended; write everything that was reported."""
 
 
 class NoRecorder(Recorder):
-    """Keeps nothing, so that nobody need work out what it is told."""
+    """Keeps nothing; ``keeps`` tells callers that they need not compute what it would be told."""
 
     keeps = False

@@ -144,7 +144,7 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 # What is rare of features, as most requests have it.
-_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0)
+_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False)
 
 
 def _features(features: Features) -> list[Any]:
@@ -168,6 +168,8 @@ def _features(features: Features) -> list[Any]:
         features.uncounted,
         features.marked,
         features.answers,
+        features.searches,
+        features.speaks,
     ]
     while rare and rare[-1] == _USUAL[len(rare) - 1]:
         rare.pop()
@@ -177,7 +179,8 @@ def _features(features: Features) -> list[Any]:
 def _as_features(fields: list[Any]) -> Features:
     tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
     rare += _USUAL[len(rare) :]
-    written, lasting, hosted, paid_by_call, kind, uncounted, marked, answers = rare
+    written, lasting, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
+    searches, speaks = more
     return Features(
         input_tokens=tokens,
         output_tokens=output,
@@ -195,6 +198,8 @@ def _as_features(fields: list[Any]) -> Features:
         uncounted=uncounted,
         marked=marked,
         answers=answers,
+        searches=searches,
+        speaks=speaks,
     )
 
 

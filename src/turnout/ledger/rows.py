@@ -48,6 +48,7 @@ REQUEST = _insert("requests", 10)
 DECISION = _insert("decisions", 2)
 PRICE = _insert("prices", 7, "ON CONFLICT DO NOTHING")
 CALL = _insert("calls", 20)
+BESIDE = _insert("beside_text", 3)
 SETTLEMENT = _insert("settlements", 8)
 EVENT = _insert("events", 5, "ON CONFLICT DO NOTHING")
 FREE = "DELETE FROM holds WHERE id = $1"
@@ -73,6 +74,7 @@ ORDER = (
     DECISION,
     PRICE,
     CALL,
+    BESIDE,
     EVENT,
     SETTLEMENT,
     FREE,
@@ -146,6 +148,9 @@ class Batch:
                 call.ttft_ms, call.latency_ms, call.finish_reason, call.fault, call.http_status,
             )
         )  # fmt: skip
+
+        if call.beside_pico_usd:
+            self._rows[BESIDE].append((call.id, call.n, call.beside_pico_usd))
 
     def _settlement(self, end: Settlement) -> None:
         n = end.n

@@ -72,13 +72,17 @@ def forbid_changes(dialect: Dialect) -> Iterator[str]:
         yield """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"""
     for table in APPEND_ONLY:
-        if dialect == "postgres":
-            yield f"""CREATE TRIGGER keep_{table} BEFORE UPDATE OR DELETE ON {table}
-                FOR EACH ROW EXECUTE FUNCTION refuse_change()"""
-            continue
-        for change in ("UPDATE", "DELETE"):
-            yield f"""CREATE TRIGGER keep_{table}_{change.lower()} BEFORE {change} ON {table}
-                BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"""
+        yield from _kept(dialect, table)
+
+
+def _kept(dialect: Dialect, table: str) -> Iterator[str]:
+    if dialect == "postgres":
+        yield f"""CREATE TRIGGER keep_{table} BEFORE UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION refuse_change()"""
+        return
+    for change in ("UPDATE", "DELETE"):
+        yield f"""CREATE TRIGGER keep_{table}_{change.lower()} BEFORE {change} ON {table}
+            BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"""
 
 
 def create_budgets(dialect: Dialect) -> Iterator[str]:
@@ -123,6 +127,14 @@ def find_foreign_ids(dialect: Dialect) -> Iterator[str]:
     yield f"CREATE INDEX requests_by_foreign_id ON requests (request_id) WHERE {FOREIGN_ID}"
 
 
+def keep_what_is_beside_text(dialect: Dialect) -> Iterator[str]:
+    """What a call cost beside its tokens as text: searches, sound. Few have a row here."""
+    end = " WITHOUT ROWID" if dialect == "sqlite" else ""
+    yield f"""CREATE TABLE beside_text (
+        id TEXT NOT NULL, n INT NOT NULL, cost BIGINT NOT NULL, PRIMARY KEY (id, n)){end}"""
+    yield from _kept(dialect, "beside_text")
+
+
 HOURLY = (
     "requests",
     "answered",
@@ -152,6 +164,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     create_replays,
     keep_old_secrets,
     find_foreign_ids,
+    keep_what_is_beside_text,
 )
 
 

@@ -1,4 +1,4 @@
-"""What a database has to do for the ledger: five methods, all blocking.
+"""What a database must do for the ledger: five methods, all blocking.
 
 This module does not know entries or SQL.
 """
@@ -14,15 +14,15 @@ Then = Callable[[Mapping[Account, Balance]], Statements]
 
 
 class Conflict(Exception):
-    """A row of the batch is already there; nothing of the batch was written."""
+    """A row of the batch exists already; nothing of the batch was written."""
 
 
 class StoreFailure(LedgerError):
-    """The database cannot write now; nothing of the batch may be taken as written."""
+    """The database cannot write now; nothing of the batch counts as written."""
 
 
 class NoLedgerYet(ConfigError):
-    """Nothing was ever recorded at this place."""
+    """Nothing has been recorded at this place yet."""
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where}: no ledger yet; the first recorded request makes it")

@@ -1,7 +1,7 @@
-"""A caller's wait for its entry to be written, and how callers are woken.
+"""How a caller waits for its entry to be written, and how it is woken.
 
-Invariant: whoever waits is told once, each event loop by one call. This module does not know what
-is written.
+Invariant: each caller is told once, and each event loop is woken by one call. This module does not
+know what is written.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ DONE: Awaitable[None] = _Done()
 
 
 class Ticket:
-    """A caller's wait for its entry to be durable."""
+    """A caller that waits for its entry to be written."""
 
     __slots__ = ("entry", "error", "future", "loop", "ready", "told")
 
@@ -40,13 +40,13 @@ class Ticket:
         self.told = False  # whether it is known what became of the entry
 
     def tell(self, error: RouterError | None) -> None:
-        """Say to a caller that blocks what became of the entry."""
+        """Tell a blocking caller what became of the entry."""
         self.error, self.told = error, True
         if self.ready is not None:
             self.ready.set()
 
     def end(self) -> RouterError | None:
-        """Block until it is known what became of the entry; why, where it was not written."""
+        """Block until the entry is written or refused. Returns why it was refused, or None."""
         if self.ready is not None:
             self.ready.wait()
         return self.error
@@ -58,7 +58,7 @@ class Ticket:
             raise error
 
     def written(self) -> Awaitable[None]:
-        """To be awaited until it is written. Raises LedgerError."""
+        """An awaitable that is done when the entry is written. Raises LedgerError."""
         return DONE if self.future is None else self.future
 
 

@@ -1,8 +1,9 @@
 """What an answer would have cost at every other model: the twins that savings compare with.
 
-A twin reads and writes the same texts, counted in its own tokens; the part of the prompt that the
-provider had cached is cached for it too, and so is the previous turn of a session that went to
-another model, for a twin would have stayed. A twin makes no extra calls.
+A twin reads and writes the same texts, counted in its own tokens. The part of the prompt that the
+provider had cached is cached for the twin, too, and so is the previous turn of a session that went
+to another model, since with one model for all the session would have stayed. A twin needs no
+other calls.
 
 Invariant: the answering model's own twin costs what its answer did cost. This module does not know
 storage.
@@ -70,7 +71,7 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
 
 
 def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
-    """What a model would have been that was none, as another was asked for by name."""
+    """The model as a candidate, if it was none because the request named another one."""
     card, features = deployment.card, decision.features
     lack = deployment.lacks(features)
     excluded = None if lack is None else Exclusion("incapable", lack)
@@ -81,7 +82,7 @@ def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
 
 
 def _scaled(tokens: Sequence[int], mine: int, theirs: int) -> Sequence[int]:
-    """Tokens as another model counts them, by what each of the two counts of the prompt."""
+    """Tokens as another model counts them, by the ratio of the two models' prompt counts."""
     if mine == theirs or not theirs:
         return tokens
     return [-(-count * mine // theirs) for count in tokens]
@@ -93,7 +94,7 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
     ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
     """
     price = deployment.billing(lasting=answer.usage.lasting)
-    if price is None:
+    if price is None or answer.usage.beside_text:
         return None
     prompt, output, read, written = tokens
     read = min(prompt, read)
@@ -102,7 +103,7 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
 
 
 def counted(decision: Decision, deployment: Deployment) -> int:
-    """The prompt's length in the deployment's tokens, in millionths; 0 where it was not counted."""
+    """The prompt's length in the deployment's tokens, in millionths; 0 if it was not counted."""
     card = deployment.card
     count = decision.features.input_tokens.get(card.tokenizer, 0)
     return round(count * card.token_factor * MILLION)

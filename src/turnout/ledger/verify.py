@@ -82,16 +82,18 @@ def _sums(store: Store) -> Iterator[str]:
 
 
 def _prices(store: Store) -> Iterator[str]:
-    """Every call costs what its tokens cost at the price it names."""
+    """Every call costs what its tokens cost at the price it names, and what is kept beside them."""
     prices = {
         row[0]: price_from_text(row[1]) for row in store.fetch("SELECT id, rates FROM prices")
     }
     wrong, after = 0, ("", -1)
     while True:
         rows = store.fetch(
-            "SELECT id, n, input, cache_read, cache_write, output, reasoning, cost, price "
-            "FROM calls WHERE (id, n) > ($1, $2) AND price IS NOT NULL AND cost IS NOT NULL "
-            "ORDER BY id, n LIMIT $3",
+            "SELECT c.id, c.n, c.input, c.cache_read, c.cache_write, c.output, c.reasoning, "
+            "c.cost - coalesce(b.cost, 0), c.price "
+            "FROM calls AS c LEFT JOIN beside_text AS b ON b.id = c.id AND b.n = c.n "
+            "WHERE (c.id, c.n) > ($1, $2) AND c.price IS NOT NULL AND c.cost IS NOT NULL "
+            "ORDER BY c.id, c.n LIMIT $3",
             (*after, _CALLS_A_PAGE),
         )
         if not rows:

@@ -1,8 +1,8 @@
-"""One thread that writes for all callers: what waits together is committed together.
+"""One thread that writes for all callers: entries that wait together are committed together.
 
-Invariant: a caller is told that its entry is written after the commit that holds it, never before.
-An entry that must not be lost is tried again when the store has recovered. This module does not
-know SQL or databases.
+Invariant: a caller is told that its entry is written only after the commit that holds it. An entry
+that must not be lost is tried again when the store has recovered. This module does not know SQL or
+databases.
 """
 
 import time
@@ -26,7 +26,7 @@ SWEEP_S = 5.0
 
 
 class Writer:
-    """Owns the store. With ``idle_s`` it lets go of the store when nothing is under way.
+    """Owns the store. With ``idle_s`` it closes the store when nothing is under way.
 
     ``upkeep`` is called on the writer's thread, after opening (True) and now and then (False), and
     returns what is to be written: settlements of holds that nobody will settle, rows to remove.
@@ -52,13 +52,13 @@ class Writer:
         self._failure: RouterError | None = None
 
     def start(self) -> None:
-        """Open the store now, so that what is wrong with it is said at once. Raises RouterError."""
+        """Open the store now, so that a problem shows at once. Raises RouterError."""
         ticket = Ticket(None, None)
         self.inbox.put([ticket])
         ticket.wait()
 
     def close(self) -> None:
-        """Write what is queued, then let go of the store."""
+        """Write what is queued, then close the store."""
         self.inbox.close()
 
     def _work(self) -> None:
@@ -112,7 +112,7 @@ class Writer:
             self._store.open()
         except ConfigError as error:
             self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
-            # What has worked may work again, so that callers are told to come back.
+            # A store that worked before may work again, so that callers are told to try later.
             self._failure = _unrecorded(error) if self._was_open else error
         except StoreFailure as error:
             self._down(error)
@@ -133,7 +133,7 @@ class Writer:
         tell(tickets, error)
 
     def _commit(self, entries: Sequence[Entry]) -> Refused:
-        """Write a batch in one step with the budgets it counts for; those that did not fit."""
+        """Write a batch and its budgets in one transaction. Returns what did not fit."""
         accounts = accounts_of(entries)
         if accounts and any(map(_is_unsure, entries)):
             raise _Unsure
@@ -154,7 +154,7 @@ class Writer:
         return refused
 
     def _one_by_one(self, tickets: list[Ticket]) -> None:
-        """Some row of the batch is there already, or may be: find whose, and write the others."""
+        """A row of the batch may be there already: find out whose, and write the others."""
         for place, ticket in enumerate(tickets):
             if ticket.entry is None:
                 continue
@@ -180,18 +180,18 @@ class Writer:
         return {}
 
     def _again(self, end: Settlement) -> tuple[Settlement | None, int]:
-        """A settlement that may be there: nothing if it is, the difference if its hold lapsed."""
+        """A settlement that may be there: nothing if it is, a correction if its hold had lapsed."""
         prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
         written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
         return correction(end, prior, {row[0] for row in written}), len(prior)
 
     def _pay_owed(self) -> bool:
-        """Write the settlements that failed before; whether none is left."""
+        """Write the settlements that failed before. Returns whether none is left."""
         while self._owed:
             try:
                 self._alone(self._owed[0])
             except Conflict:
-                pass  # written by the commit that seemed to fail
+                pass  # it was written by the commit that seemed to fail
             except StoreFailure as error:
                 self._down(error)
                 return False
@@ -210,7 +210,7 @@ class Writer:
 
 
 class _Unsure(Exception):
-    """A batch has an entry of which the store says first what it changes."""
+    """The batch has an entry whose change must first be looked up in the store."""
 
 
 def _is_unsure(entry: Entry) -> bool:

@@ -1,6 +1,6 @@
-"""Policies that look at no prediction: fixed, cheapest, strongest, random.
+"""Policies that use no prediction: fixed, cheapest, strongest, random.
 
-They are the rows every other policy is compared with.
+They are the baselines that every other policy is compared with.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from turnout.policies.protocol import Score, Situation, cost_of, in_order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fixed:
-    """Always one deployment, with the listed fallbacks only."""
+    """Always one deployment, with no fallbacks but the listed ones."""
 
     deployment: str
     fallbacks: tuple[str, ...] = ()
@@ -49,10 +49,7 @@ class Cheapest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strongest:
-    """The best quality prior first; without priors, the dearest.
-
-    ``order`` lists deployment ids from strongest to weakest.
-    """
+    """``order`` lists deployment ids from strongest to weakest."""
 
     order: tuple[str, ...]
 

@@ -1,9 +1,8 @@
 """Draft, verify, escalate: cheap candidates first, the best last, then its fallbacks.
 
-The walk escalates when a draft is rejected: a verifier's no is an outcome that failed, like a time
-limit. What verifies (another model, a schema, one's own tests, log-probabilities) belongs to the
-shell. Sources: Chen et al., FrugalGPT, arXiv 2305.05176; Aggarwal et al., AutoMix, arXiv
-2310.12963.
+A rejected draft is a failed outcome, as a timeout is, so that the walk goes on to the next step.
+The verifier (another model, a schema, a test, log-probabilities) belongs to the shell. Sources:
+Chen et al., FrugalGPT, arXiv 2305.05176; Aggarwal et al., AutoMix, arXiv 2310.12963.
 """
 
 from collections.abc import Sequence
@@ -15,16 +14,22 @@ from turnout.core import Candidate, Ref
 from turnout.policies.predicted import quality_of, split
 from turnout.policies.protocol import Score, Situation, cost_of, in_order
 
+_ALONE = "most likely to succeed, and no draft is worth its cost"
+_UNVERIFIED = "most likely to succeed, and no draft could be verified"
+# A thousand dollars, in pico-dollars; stands for an unknown price.
+_DEAREST = 1e15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cascade:
-    """At most ``steps`` candidates, the last the one most likely to succeed.
+    """At most ``steps`` candidates are tried; the last is the one most likely to succeed.
 
-    A draft is worth its cost when P(it succeeds) is above its share of what the steps above it are
-    expected to cost; where none is, a hard request goes straight to the strongest. The last step is
-    not verified, and the others follow it as fallbacks. A request's own ``quality`` makes the last
-    step the cheapest with that share of the best one's P(success). With ``needs_schema`` only
-    requests that ask for JSON or tool calls are drafted: nothing else can be verified by a schema.
+    A draft is worth its cost if that is less than P(success) times the expected cost of the steps
+    after it; without such a draft, a request goes straight to the last step. The last step is not
+    verified, and all other candidates follow it as fallbacks. If the request has a ``quality``, the
+    last step is the cheapest candidate with that share of the best one's P(success). With
+    ``needs_schema`` only requests for JSON or tool calls are drafted, since a schema can verify
+    nothing else.
     """
 
     steps: int = 3
@@ -58,14 +63,10 @@ class Cascade:
         ]
 
 
-_ALONE = "most likely to succeed, and no draft is worth its cost"
-_UNVERIFIED = "most likely to succeed, and no draft could be verified"
-
-
 def _ladder(by_quality: Sequence[Candidate], steps: int) -> list[Candidate]:
-    """The steps in the order they are tried: each draft lowers the expected cost of what follows.
+    """The steps in the order they are tried.
 
-    With V the expected cost of the steps above, a draft makes it cost + (1 - P(success)) x V; the
+    A draft in front of steps with the expected cost V makes that cost + (1 - P(success)) x V. The
     draft that makes it lowest is put in front, as long as that saves.
     """
     ladder, left = list(by_quality[:1]), list(by_quality[1:])
@@ -81,9 +82,4 @@ def _ladder(by_quality: Sequence[Candidate], steps: int) -> list[Candidate]:
 
 
 def _paid(draft: Candidate, above: float) -> float:
-    # Above an unknown price every draft saves: a large one stands for it.
     return cost_of(draft) + (1.0 - quality_of(draft)) * min(above, _DEAREST)
-
-
-# A thousand dollars, in pico-dollars.
-_DEAREST = 1e15

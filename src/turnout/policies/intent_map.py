@@ -1,6 +1,6 @@
-"""The recipe: a label chooses a model, an unknown label the default.
+"""A label chooses the model; an unknown label chooses the default.
 
-Does not know how the label was found.
+This module does not know how the label was found.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from turnout.policies.protocol import Score, Situation, cost_of, in_order
 class IntentMap:
     """Sends each intent to its deployment, and everything else to ``default``.
 
-    ``fallbacks`` lists what to try after a deployment, by its id; where nothing is listed, the
-    default and then the others follow, cheapest first.
+    ``fallbacks`` lists what to try after a deployment, by its id. If nothing is listed, the default
+    follows, and then the others, cheapest first.
     """
 
     routes: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Policies that weigh predicted success: cheapest above a quality, and maximum utility.
 
-Both read a candidate's ``quality`` (P(success), else its prior) and ``cost_pico_usd``; an unknown
-quality counts as 0 and an unknown price as the dearest.
+Both read a candidate's ``quality`` (P(success), else its prior) and ``cost_pico_usd``. An unknown
+quality counts as 0, an unknown price as higher than any other.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ class CheapestAboveQuality:
     """The cheapest candidate whose P(success) is at least a share of the best candidate's.
 
     With calibrated predictions the mean quality is then at least ``quality`` times that of the best
-    single model, whatever the prompts. A request's own ``quality`` wins. ``calibrated`` holds pairs
-    of a quality and the share that keeps it on average on one's own table: the least share that was
-    found for at least the quality asked for is used, and without one the quality as it is.
-    ``threshold`` is a share that stands for ``quality`` whatever was calibrated.
+    single model, whatever the prompts. A request's own ``quality`` wins. ``calibrated`` are pairs
+    of a quality and the share that was found to keep it on average: of those for at least the
+    wanted quality the smallest share is used, and without one the quality itself. ``threshold`` is
+    a share to use whatever was calibrated.
 
-    ``steady`` keeps the choice where the models' means (``usual``: pairs of a model and its mean
-    quality) would put it, unless the prediction clearly says otherwise: a model whose mean stays
-    below the share must exceed the share by ``steady`` times the prompt's strangeness. So it never
-    lets a model pass that would not pass without it, and leaves known prompts alone. A model
-    without a mean counts with its prediction.
+    ``steady`` makes the policy careful with prompts that are unlike the training data. ``usual``
+    are pairs of a model and its mean quality. A model whose mean is below the share must then
+    exceed the share by ``steady`` times the prompt's strangeness; one without a mean counts with
+    its prediction. No model passes that would not pass without this, and familiar prompts are
+    decided as before.
     """
 
     quality: float = 0.95
@@ -73,14 +73,14 @@ class CheapestAboveQuality:
     def _doubted(
         self, candidates: Sequence[Candidate], share: float, situation: Situation
     ) -> frozenset[str]:
-        """Those whose mean stays below the share and whose prediction is not clear of it."""
+        """Those whose mean is below the share, and whose prediction does not clearly exceed it."""
         margin = self.steady * (situation.prediction.strange or 0.0)
         if not margin or not candidates:
             return frozenset()
         means = dict(self.usual)
         usual = {c.deployment: means.get(c.model, quality_of(c)) for c in candidates}
         enough = share * max(usual.values())
-        # The best one is never in doubt: no more than its own P(success) can be asked for.
+        # The best one is never in doubt, since no more than its own P(success) is demanded.
         clear = min(1.0, share + margin) * max(map(quality_of, candidates))
         return frozenset(
             c.deployment
@@ -93,8 +93,8 @@ class CheapestAboveQuality:
 class Utility:
     """The candidate with the most quality minus cost and latency at their prices.
 
-    ``per_usd`` is the quality that a dollar a request is worth, ``per_second`` that of a second. A
-    request's own ``quality`` puts those that stay below its share of the best behind the others.
+    ``per_usd`` is how much quality a dollar per request is worth, ``per_second`` how much a second
+    is. If the request has a ``quality``, candidates below that share of the best come last.
     """
 
     per_usd: float = 0.0
@@ -108,7 +108,7 @@ class Utility:
         )
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """All candidates by falling utility; those without a price last where dollars count."""
+        """All candidates by falling utility; if dollars count, those without a price come last."""
         able, others, _ = split(candidates, situation.request.constraints.quality or 0.0)
         ordered = [
             *sorted(able, key=lambda c: (-self._utility(c), cost_of(c), -quality_of(c))),
@@ -125,7 +125,7 @@ class Utility:
 def split(
     candidates: Sequence[Candidate], share: float
 ) -> tuple[list[Candidate], list[Candidate], float]:
-    """Those with at least ``share`` of the best one's quality, the others, and that quality."""
+    """Those with at least ``share`` of the best quality, the others, and the quality needed."""
     needed = share * max(map(quality_of, candidates), default=0.0)
     able = [c for c in candidates if quality_of(c) >= needed]
     return able, [c for c in candidates if quality_of(c) < needed], needed

@@ -1,6 +1,7 @@
 """What a policy is: a pure ranking of eligible candidates.
 
-Invariant: a policy scores only what it is given, deterministically; chance is ``draw``, a hash.
+Invariant: a policy scores only the candidates it is given, deterministically; chance is ``draw``, a
+hash.
 This module does not know classifiers' classes, clocks or I/O.
 """
 
@@ -16,7 +17,7 @@ from turnout.core import Candidate, Features, Prediction, Ref, Request, Snapshot
 class Situation(Struct, frozen=True, kw_only=True):
     """What a policy may look at besides the candidates.
 
-    ``intent`` is the label as served, None when it could not be had.
+    ``intent`` is the label to route on, None when there is no usable one.
     """
 
     request: Request
@@ -26,12 +27,12 @@ class Situation(Struct, frozen=True, kw_only=True):
     intent: str | None
 
     def draw(self, salt: str) -> float:
-        """The request's lot: uniform in [0, 1), the same at every replay."""
+        """The request's random number: uniform in [0, 1), the same at every replay."""
         return draw(self.request.id, salt)
 
 
 def draw(ident: str, salt: str) -> float:
-    """A lot for ``ident``: uniform in [0, 1), another one for every salt."""
+    """A number for ``ident``, uniform in [0, 1), and another one for every ``salt``."""
     digest = hashlib.sha256(f"{ident}\n{salt}".encode()).hexdigest()
     return int(digest[:13], 16) / 16**13
 
@@ -39,9 +40,9 @@ def draw(ident: str, salt: str) -> float:
 class Score(Struct, frozen=True):
     """One candidate's place: a higher ``value`` is tried earlier.
 
-    ``propensity`` is the probability with which this policy puts the candidate first, given the
-    request but not the draw; the propensities of a ranking sum to 1. A ``draft`` is verified before
-    it is an answer.
+    ``propensity`` is the probability that this policy puts the candidate first, given the request
+    but not the draw; the propensities of a ranking sum to 1. A ``draft`` becomes an answer only
+    when it is verified.
     """
 
     deployment: str
@@ -56,18 +57,18 @@ class Policy(Protocol):
 
     @property
     def ref(self) -> Ref:
-        """Name and parameters' digest, enough to create the policy again."""
+        """The policy's name, and its parameters or a digest of them."""
         ...
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """Scores of the candidates that may be tried; one left out is not a fallback either."""
+        """A score for each candidate that may be tried; one without a score is no fallback."""
         ...
 
 
 def in_order(
     candidates: Sequence[Candidate], reasons: Sequence[str] = ("", "fallback")
 ) -> list[Score]:
-    """Scores that keep the given order: the first is certain, the rest are its fallbacks."""
+    """Scores in the given order: the first has propensity 1, the rest are its fallbacks."""
     last = len(reasons) - 1
     return [
         Score(c.deployment, 1.0 / (1 + place), 0.0 if place else 1.0, reasons[min(place, last)])
@@ -76,10 +77,7 @@ def in_order(
 
 
 def cost_of(candidate: Candidate) -> float:
-    """Expected cost for ordering; an unknown price counts as dearer than any other.
-
-    What a model would read into its cache for the turns to come is spread over them.
-    """
+    """The expected cost to rank by, in pico-dollars; infinite where the price is unknown."""
     cost = candidate.cost_pico_usd
     if candidate.ranked_pico_usd is not None:
         cost = candidate.ranked_pico_usd

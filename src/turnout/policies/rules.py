@@ -1,7 +1,7 @@
-"""Rules in order: the first that matches a request chooses, otherwise the policy below.
+"""Rules in order: the first one that matches a request chooses; if none does, another policy.
 
-A rule looks at words, a regular expression, the request's tags (with its
-``metadata``), the kind of call and the hour of the snapshot.
+A rule looks at words, a regular expression, the request's tags (with its ``metadata``), the kind of
+call and the hour of the snapshot.
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Any
 from turnout.core import CallKind, Candidate, Ref, Request, text_of
 from turnout.policies.protocol import Policy, Score, Situation, in_order
 
-# A pattern meets no more text than this, so that a careless one stays harmless.
+# A pattern is tried on so many characters at most, so that a careless one stays harmless.
 _CHARACTERS_READ = 4000
 _HOUR_S, _DAY_S = 3600, 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """All that is given must match: any of ``keywords``, ``pattern``, every tag, hours (UTC), kind.
+    """Every condition must match: one of ``keywords``, ``pattern``, all ``tags``, hours and kind.
 
-    ``hours`` is (from, to) in 0..24 and may pass midnight; ``deployment`` is who answers.
+    ``hours`` is (from, to) in 0..24, in UTC, and may pass midnight; ``deployment`` answers.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Rules:
         return Ref(name="rules", digest=">".join(rule.name for rule in self.rules))
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
-        """The first matching rule's deployment, with the others behind it."""
+        """The deployment of the first matching rule, followed by the others."""
         below = self.otherwise.rank(candidates, situation)
         by_id = {c.deployment: c for c in candidates}
         for rule in self.rules:
@@ -77,7 +77,7 @@ class Rules:
 
 
 def _tags(request: Request) -> Mapping[str, Any]:
-    """The ``metadata`` of the body as it came, and the request's own tags, which win."""
+    """The body's own ``metadata``, and the request's tags, which win."""
     metadata = (request.native or request.body).get("metadata")
     return {**(metadata if isinstance(metadata, Mapping) else {}), **request.tags}
 

@@ -1,4 +1,4 @@
-"""A weighted split: each deployment gets its share of requests, drawn by the request's lot."""
+"""A weighted split: each deployment gets its share of the requests at random."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from turnout.policies.protocol import Score, Situation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighted:
-    """``weights`` by deployment, not all zero; those that cannot take a request leave their share.
+    """``weights`` by deployment, not all zero.
 
-    The others are fallbacks in the order of their weights.
+    Deployments that cannot take a request leave their share to the others, which are also the
+    fallbacks, in the order of their weights.
     """
 
     weights: Mapping[str, float]

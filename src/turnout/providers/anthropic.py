@@ -18,10 +18,12 @@ from turnout.providers.anthropic_native import native_body
 from turnout.providers.anthropic_request import messages_body
 from turnout.providers.anthropic_stream import AnthropicStreamDecoder
 from turnout.providers.calling import calling
-from turnout.providers.families import NativeCodec, chosen
+from turnout.providers.families import NativeCodec, chosen, trace_of
 from turnout.providers.instructions import unbooked
 from turnout.providers.tool_ids import opaque_user
 from turnout.providers.unsaid import unsaid_in_messages, unsaid_natively
+
+_BETA = "anthropic-beta"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,9 @@ class AnthropicCodec(NativeCodec):
     def _headers(self, request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
         del stream
         headers = {"content-type": "application/json", "x-request-id": request.id}
-        for name in ("anthropic-beta", "traceparent"):
-            if name in request.tags:
-                headers[name] = request.tags[name]
-        return calling(provider, headers)
+        if _BETA in request.tags:
+            headers[_BETA] = request.tags[_BETA]
+        return calling(provider, headers | trace_of(request))
 
 
 def _is_anthropic(deployment: Deployment) -> bool:

@@ -1,10 +1,11 @@
 """Whole answers of Anthropic's Messages as chunks.
 
-Invariant: what has the wrong type raises, so that nothing is half read; signatures are marked.
+Invariant: what has the wrong type raises, so that nothing is half read; signatures are marked;
+what the answer says stays in its order.
 This module does not know bytes or streams.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ import orjson
 from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.fields import Malformed, any_text
-from turnout.providers.signatures import marked, told
+from turnout.providers.signatures import redacted, told
 
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -29,9 +30,9 @@ def read_message(payload: object, mark: str) -> Chunk:
     """The chunk in a decoded message. Raises Malformed."""
     if not isinstance(payload, Mapping) or not isinstance(payload.get("content"), list):
         raise Malformed("the answer is no message with a content list")
-    blocks = [_marked(block, mark) for block in payload["content"]]
+    blocks = list(_marked(payload["content"], mark))
     return Chunk(
-        deltas=(_delta(blocks, payload),),
+        deltas=(*_said(blocks), _end(payload)),
         usage=anthropic_usage(payload.get("usage")),
         model=any_text(payload.get("model")) or None,
         id=any_text(payload.get("id")) or None,
@@ -39,28 +40,48 @@ def read_message(payload: object, mark: str) -> Chunk:
     )
 
 
-def _marked(block: object, mark: str) -> Mapping[str, Any]:
-    if not isinstance(block, Mapping):
-        raise Malformed("a content block is not an object")
-    if block.get("type") == "thinking":
-        length = len(any_text(block.get("thinking")))
-        return {**block, "signature": told(any_text(block.get("signature")), mark, length)}
-    if block.get("type") == "redacted_thinking":
-        return {**block, "data": marked(any_text(block.get("data")), mark, 0)}
-    return block
+def refusal_in(told: Mapping[str, Any]) -> str:
+    """Why the model declined to go on, where an answer or its end says so."""
+    details = told.get("stop_details")
+    return any_text(details.get("explanation")) if isinstance(details, Mapping) else ""
 
 
-def _delta(blocks: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> Delta:
-    of = {kind: [b for b in blocks if b.get("type") == kind] for kind in ("text", "thinking")}
-    calls = [b for b in blocks if b.get("type") == "tool_use"]
-    reason = any_text(payload.get("stop_reason"))
-    return Delta(
-        text="".join(any_text(b.get("text")) for b in of["text"]),
-        reasoning="".join(any_text(b.get("thinking")) for b in of["thinking"]),
-        signature="".join(any_text(b.get("signature")) for b in of["thinking"]),
-        tool_calls=tuple(_call(place, block) for place, block in enumerate(calls)),
-        finish_reason=FINISH_REASONS.get(reason, "stop"),
-    )
+def _marked(blocks: Sequence[object], mark: str) -> Iterator[Mapping[str, Any]]:
+    said = 0
+    for block in blocks:
+        if not isinstance(block, Mapping):
+            raise Malformed("a content block is not an object")
+        kind = block.get("type")
+        if kind == "thinking":
+            length = len(any_text(block.get("thinking")))
+            signature = told(any_text(block.get("signature")), mark, length, said)
+            yield {**block, "signature": signature}
+        elif kind == "redacted_thinking":
+            yield {**block, "data": redacted(any_text(block.get("data")), mark, said)}
+        else:
+            said += len(any_text(block.get("text"))) if kind == "text" else 0
+            yield block
+
+
+def _said(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
+    calls = 0
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "text":
+            yield Delta(text=any_text(block.get("text")))
+        elif kind == "thinking":
+            signature = any_text(block.get("signature"))
+            yield Delta(reasoning=any_text(block.get("thinking")), signature=signature)
+        elif kind == "redacted_thinking":
+            yield Delta(signature=any_text(block.get("data")))
+        elif kind == "tool_use":
+            yield Delta(tool_calls=(_call(calls, block),))
+            calls += 1
+
+
+def _end(payload: Mapping[str, Any]) -> Delta:
+    reason = FINISH_REASONS.get(any_text(payload.get("stop_reason")), "stop")
+    return Delta(refusal=refusal_in(payload), finish_reason=reason)
 
 
 def _call(place: int, block: Mapping[str, Any]) -> ToolCallDelta:

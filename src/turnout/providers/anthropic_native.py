@@ -14,6 +14,8 @@ from turnout.providers.tool_ids import portable
 
 Block = Mapping[str, Any]
 
+THOUGHTS = ("thinking", "redacted_thinking")
+
 
 def native_body(native: Mapping[str, Any], model: str, mark: str, *, trust: bool) -> dict[str, Any]:
     """The body for ``model``; ``trust`` says that the caller chose it."""
@@ -82,4 +84,4 @@ def _last_answer(messages: list[Any]) -> list[Block]:
 
 
 def _thoughts(blocks: list[Block]) -> int:
-    return sum(b.get("type") in ("thinking", "redacted_thinking") for b in blocks)
+    return sum(b.get("type") in THOUGHTS for b in blocks)

@@ -17,11 +17,13 @@ from turnout.core.data_urls import text_in
 from turnout.core.effort import BUDGETS, effort_of
 from turnout.core.request import INSTRUCTING
 from turnout.core.unsaid import CACHE_MARK
-from turnout.providers.anthropic_native import ended_in_text
+from turnout.providers.anthropic_native import THOUGHTS, ended_in_text
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import beside, thinking
-from turnout.providers.chat_calls import read_call
-from turnout.providers.signatures import apart
+from turnout.providers.chat_calls import check_answer, read_call
+from turnout.providers.instructions import placed, takes_anywhere
+from turnout.providers.interleaving import interleaved
+from turnout.providers.signatures import Thought, apart
 from turnout.providers.tool_ids import portable
 
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
@@ -46,11 +48,12 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
     _check(chat)
-    turns = ended_in_text(_merged(_turns(request.messages, mark)))
+    first = next((i for i, m in enumerate(request.messages) if not _instructs(m)), None)
+    late = _merged(_turns(request.messages[first:] if first is not None else (), mark))
+    turns = ended_in_text(_merged(placed(late, anywhere=takes_anywhere(card.id))))
     system = [
         part
-        for message in request.messages
-        if message["role"] in INSTRUCTING
+        for message in request.messages[:first]
         for part in _ended(message, _parts(message.get("content")))
     ]
     if (chat.get("response_format") or {}).get("type") == "json_object":
@@ -117,11 +120,16 @@ def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
             yield {"role": "assistant", "content": _ended(message, _said(message, mark))}
         elif message["role"] in ("tool", "function"):
             yield {"role": "user", "content": _ended(message, [_result(message)])}
-        elif message["role"] == "user":
-            yield {"role": "user", "content": _ended(message, _parts(message.get("content")))}
+        else:
+            role = "system" if _instructs(message) else "user"
+            yield {"role": role, "content": _ended(message, _parts(message.get("content")))}
 
 
-def _ended(message: Message, blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _instructs(message: Message) -> bool:
+    return message["role"] in INSTRUCTING
+
+
+def _ended(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The blocks, the last of them marked where a cache may end after the message."""
     found = list(blocks)
     if found and message.get(CACHE_MARK):
@@ -129,7 +137,7 @@ def _ended(message: Message, blocks: Iterable[dict[str, Any]]) -> list[dict[str,
     return found
 
 
-def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Neighbours of one role as one message: all results of parallel calls belong together."""
     found: list[dict[str, Any]] = []
     for turn in turns:
@@ -142,14 +150,13 @@ def _merged(turns: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
+def _said(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
     thoughts = message.get("reasoning_content") or ""
-    for thought, signature in apart(thoughts, message.get("reasoning_signature"), mark):
-        yield {"type": "thinking", "thinking": thought, "signature": signature}
-    yield from _parts(message.get("content"))
+    own = apart(thoughts, message.get("reasoning_signature"), mark)
+    said = _parts(message.get("content"))
+    yield from interleaved(said, [(one.at, _thinking(one)) for one in own]) if own else said
     yield from _parts(message.get("refusal"))
-    if message.get("function_call"):
-        raise InvalidRequest("function_call is not offered by Anthropic's API", field="messages")
+    check_answer(message, "Anthropic's API")
     for call in message.get("tool_calls") or ():
         ident, function = read_call(call, "Anthropic's API")
         yield {
@@ -158,6 +165,12 @@ def _said(message: Message, mark: str) -> Iterator[dict[str, Any]]:
             "name": function.get("name"),
             "input": _input(function.get("arguments")),
         }
+
+
+def _thinking(thought: Thought) -> dict[str, Any]:
+    if thought.redacted:
+        return {"type": "redacted_thinking", "data": thought.signature}
+    return {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
 
 
 def _input(arguments: object) -> Any:
@@ -310,4 +323,4 @@ def _in_a_thoughtless_loop(body: Mapping[str, Any]) -> bool:
     answers = [turn["content"] for turn in body["messages"] if turn["role"] == "assistant"]
     last = body["messages"][-1]["content"]
     returns = any(block["type"] == "tool_result" for block in last)
-    return returns and bool(answers) and answers[-1][0]["type"] != "thinking"
+    return returns and bool(answers) and answers[-1][0]["type"] not in THOUGHTS

@@ -10,11 +10,11 @@ from typing import Any, Unpack
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
 from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
-from turnout.providers.anthropic_answer import FINISH_REASONS
+from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import a_text, an_index, an_object, text_or_none
-from turnout.providers.signatures import marked, told
+from turnout.providers.signatures import redacted, told
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 
@@ -30,6 +30,7 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._calls: dict[int, int] = {}
         self._thought: dict[int, int] = {}
         self._signed: set[int] = set()
+        self._said = 0
         self._usage: list[object] = []
         self._stopped = False
 
@@ -60,10 +61,12 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _ending(self, payload: dict[str, Any]) -> Chunk:
         self._usage.append(payload.get("usage"))
-        reason = (payload.get("delta") or {}).get("stop_reason")
+        told = payload.get("delta") or {}
+        reason = told.get("stop_reason")
         self._stopped = self._stopped or bool(reason)
         finish = FINISH_REASONS.get(reason, "stop") if reason else None
-        return Chunk(deltas=(Delta(finish_reason=finish),), usage=self._bill(), raw=payload)
+        end = Delta(refusal=refusal_in(told), finish_reason=finish)
+        return Chunk(deltas=(end,), usage=self._bill(), raw=payload)
 
     def _bill(self) -> Usage | None:
         """The usage, once an end has counted the answer; what it begins with is no count."""
@@ -80,22 +83,29 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
         if block.get("type") == "redacted_thinking":
-            block["data"] = marked(str(block.get("data") or ""), self._mark, 0)
+            data = redacted(str(block.get("data") or ""), self._mark, self._said)
+            block["data"] = data
+            return (Delta(signature=data),) if data else ()
         if block.get("type") not in SAID_BY_MODEL:
             return (_AT_WORK,)
         if block.get("type") != "tool_use":
-            return (Delta(text=a_text(block["text"])),) if block.get("text") else ()
+            return (self._text(block["text"]),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
         call = ToolCallDelta(
             index=place, id=text_or_none(block.get("id")), name=text_or_none(block.get("name"))
         )
         return (Delta(tool_calls=(call,)),)
 
+    def _text(self, text: object) -> Delta:
+        said = a_text(text)
+        self._said += len(said)
+        return Delta(text=said)
+
     def _piece(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
         index, delta = an_index(payload["index"]), an_object(payload["delta"])
         kind = delta.get("type")
         if kind == "text_delta":
-            return (Delta(text=a_text(delta.get("text"))),)
+            return (self._text(delta.get("text")),)
         if kind == "thinking_delta":
             thought = a_text(delta.get("thinking"))
             self._thought[index] = self._thought.get(index, 0) + len(thought)
@@ -104,7 +114,8 @@ class AnthropicStreamDecoder(StreamDecoder):
             if index not in self._signed:
                 self._signed.add(index)
                 length = self._thought.get(index, 0)
-                delta["signature"] = told(a_text(delta.get("signature")), self._mark, length)
+                signature = a_text(delta.get("signature"))
+                delta["signature"] = told(signature, self._mark, length, self._said)
             return (Delta(signature=a_text(delta.get("signature"))),)
         if kind != "input_json_delta":
             return ()

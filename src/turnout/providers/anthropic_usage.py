@@ -1,14 +1,17 @@
 """Token usage out of Anthropic's payloads, where the three kinds of input are disjoint.
 
-Source: platform.claude.com/docs/en/build-with-claude/prompt-caching (``input_tokens`` leaves out
-what was read from and written to the cache) and .../extended-thinking (thinking is part of
-``output_tokens``). Invariant: a count that cannot be right makes the usage missing.
+Sources: platform.claude.com/docs/en/build-with-claude/prompt-caching (``input_tokens`` leaves out
+what was read from and written to the cache), .../extended-thinking (thinking is part of
+``output_tokens``), .../compaction (a summary's tokens are in ``iterations`` alone) and
+.../web-search-tool (searches are billed by the piece). Invariant: a count that cannot be right
+makes the usage missing; what was billed at another model's price is unpriced.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
+from turnout.core.unsaid import objects_in
 from turnout.providers.counts import WrongCount, count, required
 
 _NAMES = (
@@ -17,7 +20,12 @@ _NAMES = (
     "cache_creation_input_tokens",
     "cache_creation",
     "output_tokens",
+    "output_tokens_details",
+    "server_tool_use",
+    "iterations",
 )
+# Iterations that the counts sum up, and those that are billed beside them, at the same price.
+_COUNTED, _BESIDE = "message", "compaction"
 _FOR_AN_HOUR = "ephemeral_1h_input_tokens"
 
 
@@ -28,17 +36,32 @@ def anthropic_usage(*payloads: object) -> Usage | None:
         if isinstance(payload, Mapping):
             counts.update({n: payload[n] for n in _NAMES if payload.get(n) is not None})
     try:
-        usage = Usage(
-            input=required(counts, "input_tokens"),
-            cache_read=count(counts, "cache_read_input_tokens") or 0,
-            cache_write=count(counts, "cache_creation_input_tokens") or 0,
-            output=required(counts, "output_tokens"),
-            lasting=_lasts(counts.get("cache_creation")),
-        )
+        usage = _read(counts)
     except WrongCount:
         return None
     return usage if usage.total_input else None  # no call is without a prompt
 
 
-def _lasts(created: object) -> bool:
-    return isinstance(created, Mapping) and bool(count(created, _FOR_AN_HOUR))
+def _read(counts: Mapping[str, Any]) -> Usage:
+    iterations = objects_in(counts.get("iterations"))
+    parts = [counts, *(one for one in iterations if one.get("type") == _BESIDE)]
+    thought = sum(_inner(part, "output_tokens_details", "thinking_tokens") for part in parts)
+    output = sum(required(part, "output_tokens") for part in parts)
+    if thought > output:
+        raise WrongCount
+    return Usage(
+        input=sum(required(part, "input_tokens") for part in parts),
+        cache_read=sum(count(part, "cache_read_input_tokens") or 0 for part in parts),
+        cache_write=sum(count(part, "cache_creation_input_tokens") or 0 for part in parts),
+        output=output - thought,
+        reasoning=thought,
+        lasting=any(_inner(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
+        unpriced=any(one.get("type") not in (_COUNTED, _BESIDE) for one in iterations),
+        searches=_inner(counts, "server_tool_use", "web_search_requests"),
+    )
+
+
+def _inner(part: Mapping[str, Any], field: str, name: str) -> int:
+    """The count in an object of its own, 0 where there is none."""
+    inner = part.get(field)
+    return count(inner, name) or 0 if isinstance(inner, Mapping) else 0

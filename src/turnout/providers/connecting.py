@@ -1,7 +1,7 @@
-"""Makes connections to providers: names looked up, addresses tried, TLS where it is asked for.
+"""Makes connections to providers: looks names up, tries addresses, and sets up TLS.
 
-Invariant: addresses of both families are tried (RFC 8305), and what was opened for a connection
-that did not come about is closed again. This module does not know requests.
+Invariant: addresses of both families are tried (RFC 8305), and whatever was opened for a failed
+connection is closed. This module does not know requests.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ _EYEBALLS_S = 0.25
 
 
 class Unresolved(Exception):
-    """The host's name gives no address."""
+    """The host's name has no address."""
 
 
 class Unreachable(Exception):
-    """No address of the host takes the connection; the cause says why."""
+    """No address of the host accepts the connection; the cause says why."""
 
 
 class NoConnectionInTime(Exception):
-    """Neither connection nor handshake came about by their deadline."""
+    """The connection or its handshake was not complete by the deadline."""
 
 
 class Connector:
-    """Makes connections on one event loop; those that still stand are in ``standing``."""
+    """Makes connections on one event loop; open ones are in ``standing``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -54,7 +54,7 @@ class Connector:
 
     async def _addresses(self, target: Target) -> Addresses:
         try:
-            if _is_literal(target.host):  # what is an address already needs no thread
+            if _is_literal(target.host):  # an address needs no look-up on a thread
                 return list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
             found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -79,7 +79,7 @@ class Connector:
         return connection
 
     async def _upgraded(self, target: Target, sock: socket.socket) -> Connection:
-        """The connection on a connected socket, once TLS stands where it is asked for."""
+        """The connection on a connected socket, after the TLS handshake if there is one."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = self._tls() if target.tls else None
         try:

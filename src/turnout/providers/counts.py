@@ -1,6 +1,6 @@
 """Reads one token count out of a payload, or says that it cannot be right.
 
-Does not know which provider the payload is from.
+This module does not know which provider the payload is from.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from turnout.providers.waiting import retry_after_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorText:
-    """What a provider says went wrong: its message, machine-readable code and type, and field."""
+    """A provider's description of an error: message, machine-readable code and type, field."""
 
     message: str = ""
     code: str = ""
@@ -34,7 +34,7 @@ class ErrorText:
 
     @property
     def words(self) -> str:
-        """The message in lower case, without what it quotes: a quote may be the caller's text."""
+        """The message in lower case, without quotations, which may be the caller's text."""
         return _QUOTED.sub(" ", self.message).lower()
 
 
@@ -63,7 +63,7 @@ _FILTER = re.compile(
 _FILTER_LABELS = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
 )
-# What one model cannot do, another may.
+# Refusals for something that another model may be able to do.
 _NOT_HERE = re.compile(
     r"(?:not|doesn't|don't|cannot|can't) support|unsupported"
     r"|not (?:available|enabled|allowed) (?:for|with|on|in|by) (?:this|the) model"
@@ -83,7 +83,7 @@ _TYPE_STATUS = (
 
 
 def read_error(body: bytes) -> ErrorText:
-    """The error text of an answer's body, whatever its shape; other bodies are an excerpt."""
+    """The error in an answer's body, in any known shape; of other bodies an excerpt."""
     try:
         found = error_in(orjson.loads(body))
     except orjson.JSONDecodeError:
@@ -95,7 +95,7 @@ def read_error(body: bytes) -> ErrorText:
 
 
 def error_in(payload: object) -> ErrorText | None:
-    """The error that a JSON answer carries, or None where it carries none.
+    """The error in a JSON answer; None if there is none.
 
     Reads four shapes: ``{"error": {…}}``, ``{"error": "text"}``, ``{"message", "code"}`` and
     ``{"detail": …}`` (FastAPI's, text or a list of ``{"msg"}``).
@@ -148,7 +148,7 @@ def _refused(fault: Fault, error: ErrorText) -> Fault:
 
 
 def _is_its_own(error: ErrorText) -> bool:
-    """Whether the refusal is about the model rather than about the request."""
+    """Whether the refusal is for this model only, not for the request as such."""
     found = _NOT_HERE.search(error.words) or _ITS_THOUGHTS.search(error.message.lower())
     return found is not None
 
@@ -170,7 +170,7 @@ def _by_text(status: int, error: ErrorText, detail: str, wait_s: float | None) -
 def _lacks_credit(status: int, error: ErrorText, wait_s: float | None) -> bool:
     if status == 402 or _CREDIT_LABELS.search(error.labels):
         return True
-    # Some providers word a passing rate limit as a quota; a stated wait tells the two apart.
+    # Some providers call a rate limit a quota; a stated wait tells the two apart.
     passing = status == 429 and wait_s is not None
     return not passing and _CREDIT.search(error.words) is not None
 

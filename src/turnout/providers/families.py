@@ -20,6 +20,8 @@ from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.stream_decoder import StreamDecoder
 
+_TRACE = ("traceparent", "tracestate")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscreetCodec:
@@ -106,9 +108,12 @@ def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[st
         "Accept": "text/event-stream" if stream else "application/json",
         "X-Request-Id": request.id,
     }
-    if "traceparent" in request.tags:
-        headers["traceparent"] = request.tags["traceparent"]
-    return calling(provider, headers)
+    return calling(provider, headers | trace_of(request))
+
+
+def trace_of(request: Request) -> dict[str, str]:
+    """The headers of the trace that the call belongs to, if it does to any."""
+    return {name: request.tags[name] for name in _TRACE if name in request.tags}
 
 
 def dump(body: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a provider: one exchange at a time, framed strictly.
 
 Invariant: a connection carries another exchange only after an answer that ended where its framing
-says and nothing came after it; what waits in memory is bounded: a slow reader stops the reading.
+says, with nothing after it. Memory is bounded: when the reader is slow, the socket is not read.
 The grammar (RFC 9112) is llhttp's, in its strict mode. This module does not look into bodies.
 """
 
@@ -20,7 +20,7 @@ _LONG_HEAD = f"a head of more than {MAX_HEAD_BYTES} bytes"
 
 
 class BrokenHttp(Exception):
-    """The answer breaks the grammar, or a bound on it."""
+    """The answer breaks the grammar of HTTP, or is beyond a limit."""
 
 
 class ClosedEarly(Exception):
@@ -32,7 +32,7 @@ class BrokenOff(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """A connection. After ``ask`` the head is in ``status`` and ``headers``, names as they came.
+    """A connection. After ``ask``, ``status`` and ``headers`` hold the head, names as they came.
 
     ``reusable`` says whether it may carry another exchange.
     """
@@ -58,17 +58,17 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the exchange is over and the connection as good as new."""
+        """Whether the exchange is over, and the connection can carry another one."""
         return self.over and not (self.closed or self._transport.get_write_buffer_size())
 
     @property
     def over(self) -> bool:
-        """Whether the answer has come to its end and was read to it."""
+        """Whether the answer was read to its end."""
         return not (self._busy or self._parts)
 
     @property
     def _framed(self) -> bool:
-        """Whether the head says where the body ends, other than with the connection."""
+        """Whether the head says where the body ends, so that this is not the connection's end."""
         return self.status in (204, 304) or any(
             name.lower() in _FRAMING for name, _ in self.headers
         )
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
             await self._progress(due)
 
     async def read(self, due: float) -> bytes:
-        """What has come of the body since, at least a byte; empty at the end.
+        """The bytes of the body that have come since; empty only at its end.
 
         Raises TimeoutError at ``due``, BrokenHttp, BrokenOff, or OSError.
         """
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """Ends the connection now, whatever is under way."""
+        """Closes the connection now, whatever is under way."""
         if not self.closed:
             self._end(None)
             self._transport.abort()
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
     async def _progress(self, due: float) -> None:
         """Waits until something has come. Raises TimeoutError."""
         self._due = due
-        # The timer is seldom moved: it looks at the deadline of the moment when it fires.
+        # The timer is not set anew for each deadline: when it fires, it checks the current one.
         if self._timer is None or due < self._timer_at:
             self._arm(due)
         self._waiter = waiter = self._loop.create_future()
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """The connection is made."""
         self._transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         if self._busy and self._has_head and exc is None and not self._framed:
             self._busy = False
         if isinstance(exc, TimeoutError):
-            # The system's own word for a peer that vanished, not a deadline of ours.
+            # The system's error for a peer that vanished; it is not one of our deadlines.
             exc = ConnectionAbortedError(exc.errno, exc.strerror)
         self._end(BrokenOff() if self._has_head else exc or ClosedEarly())
 

@@ -1,9 +1,10 @@
 """Instructions where a model takes them, in requests that were not written for its provider.
 
 Newer clients give instructions in the midst of a conversation. OpenAI's models take them there and
-so do Claudes from 4.8 on; older ones refuse the role, and the templates of many open models take
-one system message only, the first. There the first ones are joined, and what comes later is told
-by the user in its place, so that what a provider has cached up to there stays as it is.
+so do Claudes from 4.8 on, but for Sonnet 5; others refuse the role, and the templates of many open
+models take one system message only, the first. There the first ones are joined, and what comes
+later is told by the user in its place, so that what a provider has cached up to there stays as it
+is.
 Claude Code also begins its instructions with a line for Anthropic's books, another one with each
 request, which would leave other providers' caches nothing to find.
 Sources: platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages.
@@ -11,13 +12,14 @@ This module does not know providers.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.catalog.claudes import version
 from turnout.core.request import INSTRUCTING
 
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
+_NOT_THERE = (5, 0)  # a Sonnet of this version does not
 _BOOKED = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)
 
 Item = Mapping[str, Any]
@@ -25,7 +27,8 @@ Item = Mapping[str, Any]
 
 def takes_anywhere(model: str) -> bool:
     """Whether this Claude takes instructions in the midst of a conversation."""
-    return version(model) >= _ANYWHERE
+    found = version(model)
+    return found >= _ANYWHERE and not (found == _NOT_THERE and "sonnet" in model.lower())
 
 
 def in_front(messages: Sequence[Item]) -> list[Item]:
@@ -60,6 +63,22 @@ def by_the_user(messages: Sequence[Item]) -> list[Item]:
         else message
         for message in messages
     ]
+
+
+def placed(turns: Sequence[dict[str, Any]], *, anywhere: bool) -> Iterator[dict[str, Any]]:
+    """Turns as Anthropic's API has them, no two in a row of one role.
+
+    Where the model takes instructions ``anywhere``, they stay where the API allows it: after the
+    user's turn and before an answer, or at the end. All others are told by the user.
+    """
+    for place, turn in enumerate(turns):
+        before = turns[place - 1]["role"] if place else None
+        after = turns[place + 1]["role"] if place + 1 < len(turns) else "assistant"
+        stays = anywhere and (before, after) == ("user", "assistant")
+        if turn["role"] != "system" or stays:
+            yield turn
+        else:
+            yield {**turn, "role": "user", "content": _told(turn["content"])}
 
 
 def unbooked(system: object) -> Any:

@@ -1,9 +1,8 @@
-"""Connections to providers: kept while idle, and handed to who waits.
+"""Connections to providers: kept while idle, and given to those who wait.
 
-Invariant: an idle connection is kept for a while, never handed to two exchanges, and not at all
-after it was closed. Who waits for a new connection takes one that becomes free before, in the order
-of waiting, as in Go's net/http; nobody waits for more connections than are being made. One pool an
-event loop.
+Invariant: an idle connection is kept for a while, and never given to two exchanges, or to any after
+it was closed. An exchange that waits for a new connection takes one that becomes free earlier, in
+the order of waiting, as in Go's net/http. Each event loop has its own pool.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ Waiter = asyncio.Future[Connection]
 
 @dataclass(slots=True)
 class _Stand:
-    """Of one place: the idle connections with their end, who waits, how many are being made."""
+    """For one address: idle connections with their expiry, who waits, how many are being made."""
 
     idle: deque[tuple[Connection, float]] = field(default_factory=deque)
     waiting: deque[Waiter] = field(default_factory=deque)
@@ -44,11 +43,11 @@ class Pool:
 
     @property
     def standing(self) -> frozenset[Connection]:
-        """The connections that stand, idle or not."""
+        """The open connections, idle or not."""
         return frozenset(self._connector.standing)
 
     async def get(self, target: Target, due: float) -> Connection:
-        """An idle connection, else a new one or the first that becomes free before that stands.
+        """An idle connection, else a new one, or one that becomes free before that is made.
 
         Raises Unresolved, Unreachable, NoConnectionInTime, ClosedEarly, or ssl.SSLError.
         """
@@ -92,7 +91,7 @@ class Pool:
         return found
 
     def _idle(self, stand: _Stand) -> Connection | None:
-        """An idle connection, the latest one used, else None."""
+        """The idle connection that was used last, or None."""
         while stand.idle:
             connection, until = stand.idle.pop()
             if connection.reusable and self.loop.time() < until:
@@ -118,7 +117,7 @@ class Pool:
             raise
 
     async def _make(self, target: Target, stand: _Stand, due: float, waiter: Waiter) -> None:
-        """A new connection for whoever waits longest, or for later."""
+        """Makes a connection for the one that waits longest, or for later."""
         try:
             connection = await self._connector.connect(target, due)
             if not connection.reusable:
@@ -131,7 +130,7 @@ class Pool:
             self.give(target, connection)
 
     def _expire(self) -> None:
-        """Ends what was idle for too long, and looks again while anything is idle."""
+        """Closes what was idle for too long, and goes on while anything is idle."""
         self._sweep = None
         now, any_idle = self.loop.time(), False
         for stand in self._stands.values():
@@ -143,7 +142,7 @@ class Pool:
 
 
 def _tell(stand: _Stand, waiter: Waiter, error: Exception) -> None:
-    """A connection could not be made for ``waiter``, or for another where that one was served."""
+    """Tells ``waiter``, or the next if that one has a connection, that none could be made."""
     if waiter.done():
         left = [other for other in stand.waiting if not other.done()]
         if len(left) <= stand.making:

@@ -1,4 +1,4 @@
-"""What a provider is made of: a pure codec per wire family, and a transport, the one door.
+"""The parts of a provider: a pure codec per API family, and a transport, the one door.
 
 Invariant: a codec never does I/O; a transport never looks into a body.
 """
@@ -15,8 +15,8 @@ from turnout.core import Chunk, Fault, Request
 class WireRequest(Struct, frozen=True, kw_only=True):
     """The bytes to send. Headers may hold secrets, and ``repr`` shows neither them nor the body.
 
-    ``unsaid`` names the fields of the request that they have no word for. ``translated`` says that
-    a request of another API was written anew, not passed in its caller's words.
+    ``unsaid`` names the fields of the request that the API cannot express. ``translated`` says that
+    the request was translated from another API, rather than passed on.
     """
 
     url: str
@@ -40,7 +40,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class TransportError(Exception):
-    """The exchange failed below the provider's protocol; carries the fault."""
+    """The exchange failed; ``fault`` says how."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.detail)
@@ -58,22 +58,22 @@ class WireResponse(Protocol):
         ...
 
     async def read(self, due: float | None = None) -> bytes:
-        """What has come of the body, decompressed; at least a byte, empty at its end.
+        """The bytes of the body that have come, decompressed; empty only at its end.
 
-        Raises TransportError, or TimeoutError when nothing came by ``due`` on the loop's clock.
+        Raises TransportError, or TimeoutError if nothing came by ``due`` on the loop's clock.
         """
         ...
 
     async def aclose(self, *, reuse: bool = False) -> None:
-        """End the exchange; unless ``reuse`` and the body ends at once, the connection too.
+        """End the exchange, and the connection unless the body was read to its end.
 
-        A body that was read to its end leaves a connection that may be used again either way.
+        With ``reuse`` a short rest of the body is read first.
         """
         ...
 
 
 async def read_all(response: WireResponse) -> bytes:
-    """The whole body; the exchange is over with it. Raises what ``read`` raises."""
+    """The whole body, at which the exchange ends. Raises what ``read`` raises."""
     parts = []
     try:
         while part := await response.read():
@@ -84,7 +84,7 @@ async def read_all(response: WireResponse) -> bytes:
 
 
 class Transport(Protocol):
-    """Sends bytes and brings the answer's bytes back."""
+    """Sends requests as bytes, and returns the answers' bytes."""
 
     async def send(self, request: WireRequest, timeouts: Timeouts) -> WireResponse:
         """The answer's head. Raises TransportError with a classified fault."""
@@ -96,7 +96,7 @@ class Transport(Protocol):
 
 
 class StreamDecoder(Protocol):
-    """Turns the bytes of one streamed answer into chunks, whatever way they are split."""
+    """Turns the bytes of one streamed answer into chunks, however they are split."""
 
     @property
     def done(self) -> bool:
@@ -113,14 +113,14 @@ class StreamDecoder(Protocol):
 
 
 class Codec(Protocol):
-    """One wire family, as pure functions."""
+    """One API family, as pure functions."""
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` to answer ``request``."""
+        """The bytes of a call of ``deployment`` with ``request``. Raises InvalidRequest."""
         ...
 
     def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is none."""
+        """A whole answer, or the fault of a body that is not an answer."""
         ...
 
     def decoder(self) -> StreamDecoder:

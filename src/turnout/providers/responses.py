@@ -34,7 +34,7 @@ class ResponsesCodec(NativeCodec):
         answer = read_answer(body, self._read, self.secrets)
         if isinstance(answer, Fault):
             return answer
-        finish = answer.deltas[0].finish_reason
+        finish = answer.deltas[-1].finish_reason
         if finish is None:
             return interrupted("the provider gave the response before it had come to its end")
         if finish == "stop" and not answer.raw["output"]:

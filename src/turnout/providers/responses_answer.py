@@ -1,17 +1,23 @@
 """Whole answers of OpenAI's Responses as chunks, and what their items say.
 
-Invariant: what has the wrong type raises, so that nothing is half read; thoughts are marked.
+Invariant: what has the wrong type raises, so that nothing is half read; thoughts are marked; what
+the answer says stays in its order.
 Source: platform.openai.com/docs/api-reference/responses/object.
 This module does not know bytes or streams.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import Chunk, Delta, ToolCallDelta
-from turnout.core.hosted import is_hosted, is_paid_by_call
+from turnout.core.hosted import is_hosted
 from turnout.providers.fields import Malformed, any_text
-from turnout.providers.responses_thoughts import marked_item, signature_of, thought_of
+from turnout.providers.responses_thoughts import (
+    BETWEEN,
+    marked_item,
+    signature_of,
+    thought_of,
+)
 from turnout.providers.usage import responses_usage
 
 Item = Mapping[str, Any]
@@ -28,19 +34,9 @@ def read_response(payload: object, mark: str) -> Chunk:
     if not isinstance(payload, Mapping):
         raise Malformed("the answer is no response")
     items = output_of(payload)
-    calls = [item for item in items if item.get("type") in SAID]
-    thoughts = [item for item in items if item.get("type") == "reasoning"]
-    delta = Delta(
-        text="".join(text_of(item) for item in items),
-        refusal="".join(text_of(item, "refusal") for item in items),
-        reasoning="".join(map(thought_of, thoughts)),
-        hosted=_hosted(items),
-        signature="".join(signature_of(item, mark, len(thought_of(item))) for item in thoughts),
-        tool_calls=tuple(call_of(item, place) for place, item in enumerate(calls)),
-        finish_reason=finish_of(payload, calls=bool(calls)),
-    )
+    calls = any(item.get("type") in SAID for item in items)
     return Chunk(
-        deltas=(delta,),
+        deltas=(*_said(items, mark), Delta(finish_reason=finish_of(payload, calls=calls))),
         usage=responses_usage(payload.get("usage")),
         model=any_text(payload.get("model")) or None,
         id=any_text(payload.get("id")) or None,
@@ -48,10 +44,28 @@ def read_response(payload: object, mark: str) -> Chunk:
     )
 
 
-def _hosted(items: Sequence[Item]) -> str:
-    """The type of an item by a tool that ran there, of one that is paid for if there is any."""
-    kinds = [str(item.get("type")) for item in items if is_hosted(item.get("type"))]
-    return max(kinds, key=is_paid_by_call, default="")
+def _said(items: Sequence[Item], mark: str) -> Iterator[Delta]:
+    said = calls = 0
+    for item in items:
+        kind = item.get("type")
+        if kind == "message":
+            text = apart_from(text_of(item), said)
+            said += len(text)
+            yield Delta(text=text, refusal=text_of(item, "refusal"))
+        elif kind == "reasoning":
+            thought = thought_of(item)
+            signature = signature_of(item, mark, len(thought), said)
+            yield Delta(reasoning=thought, signature=signature)
+        elif kind in SAID:
+            yield Delta(tool_calls=(call_of(item, calls),))
+            calls += 1
+        elif is_hosted(kind):
+            yield Delta(hosted=str(kind))
+
+
+def apart_from(text: str, said: int) -> str:
+    """A message's text, apart from those before it: where they are one, they are paragraphs."""
+    return BETWEEN + text if text and said else text
 
 
 def output_of(response: Item) -> Sequence[Item]:

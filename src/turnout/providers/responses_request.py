@@ -9,13 +9,15 @@ This module does not know answers or headers.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.request import INSTRUCTING
 from turnout.core.unsaid import CACHE_MARK
-from turnout.providers.chat_calls import read_call
+from turnout.providers.chat_calls import check_answer, read_call
 from turnout.providers.instructions import opened
+from turnout.providers.interleaving import interleaved
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_items
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_schemas import explicit
@@ -85,14 +87,14 @@ def _reasoning(effort: object, model: str, left_out: frozenset[str]) -> dict[str
     return found
 
 
-def _input(request: Request, mark: str) -> list[dict[str, Any]]:
+def _input(request: Request, mark: str) -> list[Mapping[str, Any]]:
     messages = request.messages
     if request.dialect == "messages" and messages[0]["role"] in INSTRUCTING:
         messages = opened(messages)
     return [item for message in messages for item in _items(message, mark)]
 
 
-def _items(message: Message, mark: str) -> Iterator[dict[str, Any]]:
+def _items(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
     role, content = message["role"], message.get("content")
     if role == "tool":
         yield {
@@ -101,16 +103,35 @@ def _items(message: Message, mark: str) -> Iterator[dict[str, Any]]:
             "output": _content(content, role),
         }
         return
-    if role == "function" or message.get("function_call"):
+    if role == "function":
         raise InvalidRequest("function_call is not offered by OpenAI's Responses", field="messages")
+    check_answer(message, "OpenAI's Responses")
     if role == "assistant":
-        thoughts = str(message.get("reasoning_content") or "")
-        yield from own_items(thoughts, message.get("reasoning_signature"), mark)
-        content = _said(message)
-    if content or role != "assistant":
+        yield from _answer(message, mark)
+    else:
         yield {"type": "message", "role": role, "content": _content(content, role)}
     for call in message.get("tool_calls") or ():
         yield _call(call)
+
+
+def _answer(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
+    """What the model thought and said, in the order in which it did."""
+    thoughts = str(message.get("reasoning_content") or "")
+    own = list(own_items(thoughts, message.get("reasoning_signature"), mark))
+    content = _said(message)
+    if not any(at for at, _ in own):
+        yield from (item for _, item in own)
+        if content:
+            yield _message(content)
+        return
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
+    for thinks, group in groupby(interleaved(parts, own), lambda part: part["type"] == "reasoning"):
+        run = list(group)
+        yield from run if thinks else [_message(run)]
+
+
+def _message(content: object) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": _content(content, "assistant")}
 
 
 def _said(message: Message) -> Any:

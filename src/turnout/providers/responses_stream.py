@@ -17,6 +17,7 @@ from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import an_index, an_object, any_text
 from turnout.providers.responses_answer import (
     SAID,
+    apart_from,
     call_of,
     finish_of,
     output_of,
@@ -52,6 +53,8 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._thought: dict[int, int] = {}
         self._told: set[int] = set()
         self._hosted: dict[int, str] = {}
+        self._length = 0  # of the text so far
+        self._speaking: int | None = None  # the message whose text came last
 
     def _error(self, payload: Payload, event: Event) -> ErrorText | None:
         # Some servers name events by the SSE field alone; whoever reads on finds it here.
@@ -119,7 +122,7 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _said(self, kind: str, payload: Payload) -> Iterator[Delta]:
         if kind == "response.output_text.delta":
-            yield Delta(text=self._piece(payload))
+            yield self._text(self._piece(payload), payload["output_index"])
         elif kind == "response.refusal.delta":
             yield Delta(refusal=self._piece(payload))
         elif working := self._hosted.get(payload.get("output_index", -1)):
@@ -133,6 +136,12 @@ class ResponsesStreamDecoder(StreamDecoder):
     def _piece(self, payload: Payload) -> str:
         self._told.add(an_index(payload["output_index"]))
         return any_text(payload["delta"])
+
+    def _text(self, text: str, index: int) -> Delta:
+        if index != self._speaking:
+            text, self._speaking = apart_from(text, self._length), index
+        self._length += len(text)
+        return Delta(text=text)
 
     def _thinks(self, index: int, thought: str) -> Delta:
         self._thought[index] = self._thought.get(index, 0) + len(thought)
@@ -154,7 +163,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         found = [] if index in self._items else self._added(index, item)
         kind, untold = item.get("type"), index not in self._told
         if kind == "message" and untold:
-            found.append(Delta(text=text_of(item), refusal=text_of(item, "refusal")))
+            found += [self._text(text_of(item), index), Delta(refusal=text_of(item, "refusal"))]
         elif kind in SAID and untold:
             place = self._calls[index]
             whole = ToolCallDelta(index=place, arguments=call_of(item, place).arguments)
@@ -162,6 +171,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         elif kind == "reasoning":
             if untold and (thought := thought_of(item)):
                 found.append(self._thinks(index, thought))
-            signature = signature_of(item, self._mark, self._thought.get(index, 0))
+            length = self._thought.get(index, 0)
+            signature = signature_of(item, self._mark, length, self._length)
             found += [Delta(signature=signature)] if signature else []
         return found

@@ -51,11 +51,14 @@ def marked_item(item: Item, mark: str) -> dict[str, Any]:
     return {**item, "encrypted_content": marked(secret, mark, len(thought_of(item)))}
 
 
-def signature_of(item: Item, mark: str, length: int) -> str:
-    """What proves a thought of ``length`` characters; empty where there is nothing to prove."""
+def signature_of(item: Item, mark: str, length: int, at: int) -> str:
+    """What proves a thought of ``length`` characters; empty where there is nothing to prove.
+
+    ``at`` is how many characters of the answer's text came before it.
+    """
     secret = item.get("encrypted_content")
     secret = secret if isinstance(secret, str) else ""
-    return told(secret, mark, length) if secret or length else ""
+    return told(secret, mark, length, at) if secret or length else ""
 
 
 def own_item(item: Item, mark: str, *, trust: bool) -> dict[str, Any] | None:
@@ -66,9 +69,10 @@ def own_item(item: Item, mark: str, *, trust: bool) -> dict[str, Any] | None:
     return {**{k: v for k, v in item.items() if k != "id"}, "encrypted_content": secret}
 
 
-def own_items(thoughts: str, signature: object, mark: str) -> Iterator[dict[str, Any]]:
-    """The items of thoughts that a chat message brings back."""
-    for thought, secret in apart(thoughts, signature, mark):
-        if secret:
-            summary = [{"type": "summary_text", "text": thought}] if thought else []
-            yield {"type": "reasoning", "summary": summary, "encrypted_content": secret}
+def own_items(thoughts: str, signature: object, mark: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The items of thoughts that a chat message brings back, and what of its text came before."""
+    for thought in apart(thoughts, signature, mark):
+        if thought.signature:
+            summary = [{"type": "summary_text", "text": thought.text}] if thought.text else []
+            item = {"type": "reasoning", "summary": summary, "encrypted_content": thought.signature}
+            yield thought.at, item

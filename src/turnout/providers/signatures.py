@@ -1,8 +1,9 @@
-"""Signatures of thinking, marked with the model that gave them and the length of the thought.
+"""Signatures of thinking, marked with the model that gave them, and the thought's length and place.
 
 Invariant: only the model that signed a thought gets it back; another one would refuse the request.
-The mark travels with the signature, so nothing has to be remembered between requests; with the
-lengths an answer's thoughts come apart again where a dialect has joined them.
+The mark travels with the signature, so nothing has to be remembered between requests; with lengths
+and places an answer's thoughts come apart again where a dialect has joined them. A thought that
+was redacted has no text of which there could be a length.
 This module does not know bodies.
 """
 
@@ -10,13 +11,27 @@ import hashlib
 import re
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import NamedTuple
 
 from turnout.catalog import Deployment
 from turnout.core import Body, strings
 
-_MARK = r"tn([0-9a-f]{12})(?:-(\d{1,9}))?\."
+_REDACTED = "r"
+_MARK = rf"tn([0-9a-f]{{12}})(?:-(\d{{1,9}}|{_REDACTED}))?(?:@(\d{{1,9}}))?\."
 _MARKED = re.compile(rf"{_MARK}(.*)", re.DOTALL)
 _JOINED = re.compile(rf"{_MARK}(.*?)(?={_MARK}|\Z)", re.DOTALL)
+
+
+class Thought(NamedTuple):
+    """A thought of an answer: ``at`` is how much of the answer's text came before it.
+
+    Of one that was redacted there is its ``signature`` alone.
+    """
+
+    text: str
+    signature: str
+    at: int = 0
+    redacted: bool = False
 
 
 def mark_of(deployment: Deployment) -> str:
@@ -26,9 +41,17 @@ def mark_of(deployment: Deployment) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:12]
 
 
-def marked(signature: str, mark: str, length: int) -> str:
-    """The signature of a thought of ``length`` characters as callers see it; none stays none."""
-    return f"tn{mark}-{length}.{signature}" if signature else ""
+def marked(signature: str, mark: str, length: int, at: int = 0) -> str:
+    """The signature of a thought of ``length`` characters as callers see it; none stays none.
+
+    ``at`` is how many characters of the answer's text came before the thought.
+    """
+    return unsigned(mark, length, at) + signature if signature else ""
+
+
+def redacted(data: str, mark: str, at: int = 0) -> str:
+    """What there is of a thought that was redacted, as callers see it."""
+    return f"tn{mark}-{_REDACTED}{_place(at)}.{data}" if data else ""
 
 
 def signer_of(body: Body, deployments: Mapping[str, Deployment]) -> str | None:
@@ -41,14 +64,14 @@ def signer_of(body: Body, deployments: Mapping[str, Deployment]) -> str | None:
     return None
 
 
-def unsigned(mark: str, length: int) -> str:
+def unsigned(mark: str, length: int, at: int = 0) -> str:
     """What stands for a signature where a model gives none, so that its thought finds back."""
-    return f"tn{mark}-{length}."
+    return f"tn{mark}-{length}{_place(at)}."
 
 
-def told(signature: str, mark: str, length: int) -> str:
+def told(signature: str, mark: str, length: int, at: int = 0) -> str:
     """What a caller sees as the signature of a thought, also where the model gave an empty one."""
-    return marked(signature, mark, length) or unsigned(mark, length)
+    return marked(signature, mark, length, at) or unsigned(mark, length, at)
 
 
 def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
@@ -61,10 +84,10 @@ def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
     match = _MARKED.fullmatch(signature)
     if match is None:
         return signature if trust else None
-    return match[3] if match[1] == mark else None
+    return match[4] if match[1] == mark else None
 
 
-def apart(thoughts: str, signatures: object, mark: str) -> list[tuple[str, str]]:
+def apart(thoughts: str, signatures: object, mark: str) -> list[Thought]:
     """Thoughts that were joined, each with the signature that the model with this mark gave it.
 
     None where one is another model's, or where they no longer have the lengths that were signed.
@@ -72,10 +95,17 @@ def apart(thoughts: str, signatures: object, mark: str) -> list[tuple[str, str]]
     found = _JOINED.findall(signatures) if isinstance(signatures, str) else []
     if not found or any(signer != mark for signer, *_ in found):
         return []
-    if len(found) == 1:
-        return [(thoughts, found[0][2])]
-    ends = list(accumulate(int(length or 0) for _, length, *_ in found))
+    lengths = [int(told) if told.isdecimal() else 0 for _, told, *_ in found]
+    if len(found) == 1 and found[0][1] != _REDACTED:
+        lengths = [len(thoughts)]
+    ends = list(accumulate(lengths))
     if ends[-1] != len(thoughts):
         return []
-    starts = (0, *ends)
-    return [(thoughts[a:b], s[2]) for a, b, s in zip(starts, ends, found, strict=False)]
+    return [
+        Thought(thoughts[start:end], signature, int(at or 0), told == _REDACTED)
+        for start, end, (_, told, at, signature, *_) in zip((0, *ends), ends, found, strict=False)
+    ]
+
+
+def _place(at: int) -> str:
+    return f"@{at}" if at else ""

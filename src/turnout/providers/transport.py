@@ -1,7 +1,7 @@
 """The one door to the network.
 
-Invariant: a connection is used again only after a body that ended; redirects are never followed;
-what an answer may take, in time and in bytes, is bounded.
+Invariant: a connection is used again only after a body was read to its end; redirects are never
+followed; the time and bytes of an answer are bounded.
 This module does not look into bodies.
 """
 
@@ -20,14 +20,14 @@ from turnout.providers.pool import Pool
 from turnout.providers.protocol import Timeouts, TransportError, WireRequest
 from turnout.providers.target import NotAnAddress, Target, target_of
 
-_MAX_ANSWER_BYTES = 64 * 2**20  # once it is decompressed
+_MAX_ANSWER_BYTES = 64 * 2**20  # of a body, decompressed
 _KEEPALIVE_S = 15.0
 _DRAIN_S = 0.1
 _DRAIN_BYTES = 64 * 1024
 
 
 class Unsendable(Exception):
-    """The request would be read as something else than it is."""
+    """The request would be read as another one than it is."""
 
 
 _FAILURES = (
@@ -115,13 +115,13 @@ class HttpResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; names are lower case, of a name given twice the last counts."""
+        """The headers, with names in lower case; of a name given twice the last one counts."""
         return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in self._head}
 
     async def read(self, due: float | None = None) -> bytes:
-        """What has come of the body, decompressed; empty at its end.
+        """As WireResponse.read.
 
-        Raises TransportError, or TimeoutError when nothing has come by ``due`` on the loop's clock.
+        Raises TransportError, or TimeoutError if nothing came by ``due`` on the loop's clock.
         """
         if self._inflate is None:
             return self._counted(await self._raw(due))
@@ -133,7 +133,7 @@ class HttpResponse:
         return self._counted(piece)
 
     async def aclose(self, *, reuse: bool = False) -> None:
-        """End the exchange; unless ``reuse`` and the body ends at once, the connection too."""
+        """As WireResponse.aclose."""
         connection = self._connection
         if connection is None:
             return
@@ -195,7 +195,7 @@ class HttpResponse:
 
 
 def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflate | None:
-    """How the body is decompressed, None where it is not compressed. Raises UnknownEncoding."""
+    """What decompresses the body, None if it is not compressed. Raises UnknownEncoding."""
     for name, value in headers:
         if len(name) == 16 and name.lower() == b"content-encoding":
             return inflater(value.decode("latin-1"))
@@ -203,7 +203,7 @@ def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflate | None:
 
 
 def _written(request: WireRequest, target: Target) -> bytes:
-    """The request's bytes. Raises Unsendable for headers that would smuggle others."""
+    """The request's bytes. Raises Unsendable for headers that would smuggle in others."""
     lines = [
         f"{request.method} {target.path} HTTP/1.1",
         f"Host: {target.authority}",

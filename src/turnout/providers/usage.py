@@ -57,7 +57,8 @@ def _read(payload: Mapping[str, Any]) -> Usage:
     completion = required(payload, "completion_tokens")
     read, write = _cache(payload, prompt)
     text, reasoning = _output(payload, prompt, completion)
-    if prompt == 0 or read + write > prompt:
+    heard, spoken = map(_sound, map(payload.get, _DETAILS))
+    if prompt == 0 or read + write > prompt or heard > prompt or spoken > completion:
         raise WrongCount
     return Usage(
         input=prompt - read - write,
@@ -65,13 +66,14 @@ def _read(payload: Mapping[str, Any]) -> Usage:
         cache_write=write,
         output=text,
         reasoning=reasoning,
-        unpriced=any(_sounds(payload.get(part)) for part in _DETAILS),
+        heard=heard,
+        spoken=spoken,
     )
 
 
-def _sounds(details: object) -> bool:
-    """Whether there are tokens of sound, which have a price of their own."""
-    return isinstance(details, dict) and bool(count(details, "audio_tokens"))
+def _sound(details: object) -> int:
+    """The tokens of sound, which have a price of their own."""
+    return count(details, "audio_tokens") or 0 if isinstance(details, dict) else 0
 
 
 def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The shells around the decision core: they await, they block, they record."""
+"""The shells around the decision core: they call, wait and record."""
 
 from turnout.ledger import NoRecorder
 from turnout.runtime.accounts import Accounts

@@ -1,6 +1,7 @@
-"""Keys and budgets as a gateway or a command asks for them, over the recorder's directory.
+"""Keys and budgets, as gateway and commands use them, kept in the recorder's ledger.
 
-Invariant: a key is returned once, when it is made. Methods that read or write the store block.
+Invariant: a key's secret is returned once, when it is made. Methods that read or write the store
+block.
 """
 
 import time
@@ -17,10 +18,10 @@ from turnout.ledger.rotation import USUAL_OVERLAP_S, renaming, rotating
 
 
 class Accounts:
-    """The accounts in a recorder's ledger; without a ledger there are none.
+    """The keys and budgets in a recorder's ledger; without a ledger there are none.
 
-    Keys and budgets can be for the models of ``catalog``, by their own names: ``aliases`` may come
-    to mean others.
+    They may be for models of ``catalog``, by the models' own names but not by ``aliases``, which
+    may be given to other models.
     """
 
     def __init__(self, recorder: Recorder, catalog: Catalog, aliases: Mapping[str, str]) -> None:
@@ -39,16 +40,16 @@ class Accounts:
 
     @property
     def kept(self) -> bool:
-        """Whether there is a ledger to keep them in."""
+        """Whether there is a ledger to keep keys and budgets in."""
         return self._ledger is not None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """All budgets, configured or stored."""
+        """All budgets, configured and stored."""
         return () if self._directory is None else self._directory.budgets
 
     def caller(self, digest: bytes) -> Caller | None:
-        """Whose key has this hash; does not block. Raises LedgerError where nobody can say."""
+        """Whose key has this hash; does not block. Raises LedgerError if that cannot be known."""
         if self._directory is None:
             return None
         return self._directory.caller(digest, time.monotonic(), _now_ms())
@@ -60,12 +61,12 @@ class Accounts:
             self.refresh()
 
     def refresh(self) -> None:
-        """See what others have changed. Raises RouterError."""
+        """Read what other processes have changed. Raises RouterError."""
         if self._directory is not None:
             self._directory.refresh(time.monotonic())
 
     def keys(self) -> list[Key]:
-        """All keys, revoked ones too."""
+        """All keys, revoked ones included."""
         return stored_keys(self._needed().store)
 
     def make_key(
@@ -79,7 +80,7 @@ class Accounts:
         expires_ms: int | None = None,
         budgets: Iterable[Budget] = (),
     ) -> tuple[str, Key]:
-        """A new key, and what is stored of it; ``budgets`` are set for it. Raises RouterError."""
+        """A new secret, and the key as stored, with these budgets. Raises RouterError."""
         ledger = self._needed()
         if parent is not None and parent not in {key.id for key in self.keys()}:
             raise InvalidRequest(f"parent {parent!r} is no key", field="parent")
@@ -98,10 +99,9 @@ class Accounts:
     def rotate(
         self, id_: str, *, overlap_s: float = USUAL_OVERLAP_S, within: str | None = None
     ) -> tuple[str, Key]:
-        """A new secret for a key, and the key; the old one opens for ``overlap_s`` seconds more.
+        """A new secret for a key, and the key; the old secret works for ``overlap_s`` more seconds.
 
-        ``within`` is a key beyond whose children and itself nothing may be opened by this. Raises
-        InvalidRequest.
+        With ``within``, only that key and its children may be rotated. Raises InvalidRequest.
         """
         key, every = self._key(id_)
         if within is not None and within not in {one.id for one in line_of(key, every) or ()}:
@@ -121,16 +121,16 @@ class Accounts:
         return self._key(id_)[0]
 
     def revoke(self, id_: str) -> None:
-        """End a key and its children. Raises NotFound for one that is not there."""
+        """End a key and its children. Raises NotFound."""
         self._key(id_)
         self._needed().change(revoking(id_, _now_ms()))
         self.refresh()
 
     def set_budget(self, budget: Budget) -> Budget:
-        """Set a budget, in place of one for the same, in the same window and unit.
+        """Set a budget; it replaces one for the same subject, window and unit.
 
-        Returns it as it is kept: a model goes by its name. Raises InvalidRequest where it is for a
-        model or a key that is not there.
+        Returns it as it is kept, with a model's id replaced by its name. Raises InvalidRequest for
+        an unknown model or key.
         """
         if budget.per == "model" and budget.name is not None:
             budget = replace(budget, name=self._one_model(budget.name, "name"))
@@ -141,7 +141,7 @@ class Accounts:
         return budget
 
     def remove_budget(self, id_: str) -> None:
-        """Remove a budget that was set here. Raises NotFound for any other."""
+        """Remove a stored budget. Raises NotFound for any other, a configured one included."""
         if id_ not in {budget.id for budget in stored_budgets(self._needed().store)}:
             raise NotFound(
                 f"{id_!r} is no budget that was set by command; list shows them", field="id"
@@ -150,18 +150,18 @@ class Accounts:
         self.refresh()
 
     def standings(self) -> list[Standing]:
-        """Where every budget stands now."""
+        """What is spent and held of every budget now."""
         return standings(self._needed().store, self.budgets, _now_ms())
 
     def _key(self, id_: str) -> tuple[Key, dict[str, Key]]:
-        """The key of this id, and all by theirs. Raises NotFound."""
+        """The key with this id, and all keys by id. Raises NotFound."""
         every = {key.id: key for key in self.keys()}
         if id_ not in every:
             raise NotFound(f"{id_!r} is no key; list shows them", field="id")
         return every[id_], every
 
     def _one_model(self, given: str, field: str) -> str:
-        """The name of the model meant. Raises InvalidRequest, also where an id leaves a choice."""
+        """The name of the one model with this name or id. Raises InvalidRequest."""
         meant = self._models(given, field)
         if given in meant or len(meant) == 1:
             return given if given in meant else meant.pop()

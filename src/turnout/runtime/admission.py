@@ -1,7 +1,7 @@
-"""Admission: what a decision may spend is held, or it is decided again among what fits.
+"""Admission: what a decision may spend is held in the budgets, or decided again among what fits.
 
-Invariant: nothing goes upstream whose most is not held within every budget. This module chooses
-nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
+Invariant: nothing is sent to a provider before the most it can use is held in every budget. This
+module chooses nothing: a full budget becomes a constraint, and the same ``decide`` is asked again.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,10 +31,10 @@ async def admitted(
     again: Callable[[Request], Decision],
     means: Means,
 ) -> tuple[Request, Decision]:
-    """The request and its decision, once what it may spend is held.
+    """The request and its decision, once the most that it may spend is held.
 
-    They differ from those given where a budget had no room for these. Raises BudgetExceeded, and
-    NoEligibleDeployment where a model that would fit only takes no call now.
+    They differ from the ones given if those did not fit a budget. Raises BudgetExceeded, or
+    NoEligibleDeployment if a model that would fit takes no call at the moment.
     """
     catalog = means.rules.catalog
     if not means.recorder.keeps:
@@ -62,10 +62,41 @@ async def admitted(
     raise BudgetExceeded("no model fits the budgets that are left")
 
 
-def _refuses(full: Standing, first: Bound) -> bool:
-    """Whether a full budget ends a request whose chosen model may use ``first``.
+async def held_for_rest(
+    request: Request, decision: Decision, ordinal: int, full: BudgetExceeded, means: Means
+) -> set[str]:
+    """Holds what the routes from ``ordinal`` on may use, but for models whose budgets are full.
 
-    Where only the fallbacks do not fit, the request goes without these, whatever the budget says.
+    Returns the deployments that are left out. Raises ``full`` where another budget has no room.
+    """
+    catalog, closed = means.rules.catalog, set[str]()
+    most = bounds(request, decision, catalog, means.verifier)
+    left = {r.deployment: most[r.deployment] for r in decision.routes if r.ordinal >= ordinal}
+    while left:
+        models = {standing.subject for standing in full.standings}
+        dear = {id_ for id_, bound in left.items() if _called(id_, bound, catalog) & models}
+        if not dear or any(standing.budget.per != "model" for standing in full.standings):
+            raise full
+        closed |= dear
+        left = {id_: bound for id_, bound in left.items() if id_ not in dear}
+        try:
+            await means.recorder.held(request, decision.id, left)
+        except BudgetExceeded as again:
+            full = again
+        else:
+            break
+    return closed
+
+
+def _called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
+    """The models that are called when this deployment is, its verifier's among them."""
+    return {catalog.deployments[id_].configured for id_ in most.parts or (deployment,)}
+
+
+def _refuses(full: Standing, first: Bound) -> bool:
+    """Whether a full budget refuses a request whose chosen model may use ``first``.
+
+    If only fallbacks do not fit, the request goes without them, whatever ``when_full`` says.
     """
     if full.budget.per == "model" or full.asked is None:
         return False
@@ -76,7 +107,7 @@ def _refuses(full: Standing, first: Bound) -> bool:
 
 
 def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
-    """The places of a model that do not fit its budget by themselves."""
+    """The deployments of the budget's model that do not fit it by themselves."""
     mine = {id_ for id_ in most if catalog.deployments[id_].configured == full.subject}
     alone = {id_: (most[id_].parts or most)[id_] for id_ in mine}
     asked = {id_: _asking(full, bound).asked for id_, bound in alone.items()}
@@ -84,13 +115,13 @@ def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> se
 
 
 def _judges(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
-    """Whether the model of this budget would be asked about another one's answer."""
+    """Whether the budget's model would verify the draft of another deployment."""
     asked = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
     return any(catalog.deployments[judge].configured == full.subject for judge in asked)
 
 
 def _asking(full: Standing, first: Bound) -> Standing:
-    """The budget with what the chosen model may use of it, whatever the others in the plan may."""
+    """The budget, with what the chosen model alone may use of it as ``asked``."""
     asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
     return replace(full, asked=asked[full.budget.unit])
 
@@ -98,7 +129,7 @@ def _asking(full: Standing, first: Bound) -> Standing:
 def _asking_least(
     full: Standing, request: Request, decision: Decision, catalog: Catalog
 ) -> Standing:
-    """The budget with the least that a model may use of it, of those it had no room for."""
+    """The budget, with the least that any model refused for it may use as ``asked``."""
     refused = [c for c in decision.candidates if c.excluded and c.excluded.kind == "over_budget"]
     if full.budget.per == "model" or not refused:
         return full
@@ -110,7 +141,7 @@ def _asking_least(
 def narrowed(
     limits: Constraints, full: tuple[Standing, ...], most: Mapping[str, Bound], catalog: Catalog
 ) -> Constraints:
-    """The constraints under which a request may fit after all."""
+    """The request's constraints, narrowed so that it may fit the full budgets."""
     deny, drafts = set(limits.deny), limits.drafts
     costs = [] if limits.most_pico_usd is None else [limits.most_pico_usd]
     tokens = [] if limits.most_tokens is None else [limits.most_tokens]

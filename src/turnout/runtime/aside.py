@@ -1,6 +1,6 @@
-"""A call beside the answer: a question about a request, to a model that does not answer it.
+"""A call beside the answer: it asks a model about a request, for a label or a verdict on a draft.
 
-Invariant: it ends within its deadline and is accounted for however it ends.
+Invariant: it ends within its deadline, and is accounted for however it ends.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from turnout.runtime.means import Means
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The text that came back, or None and ``why``; ``call`` is what it cost."""
+    """The text that came back, or None and ``why``; ``call`` is the call's outcome."""
 
     text: str | None
     why: str
@@ -57,9 +57,9 @@ def aside(
 
 
 async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answer") -> Said:
-    """What the call brings within ``deadline_s``; its outcome is recorded.
+    """What the model says within ``deadline_s`` seconds; the call's outcome is recorded.
 
-    ``what`` it shall bring is named where it does not.
+    ``what`` was wanted is named in the reason when it does not come.
     """
     means.health.began(call.deployment.id)
     answer, why = None, f"no {what} within {deadline_s:g} s"
@@ -77,4 +77,5 @@ async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answ
         return Said(
             text=None, why=why or (fault.detail if fault else f"no {what}"), call=call.outcome
         )
-    return Said(text="".join(d.text for d in answer.deltas[:1]), why="", call=call.outcome)
+    text = "".join(delta.text for delta in answer.deltas if delta.choice == 0)
+    return Said(text=text, why="", call=call.outcome)

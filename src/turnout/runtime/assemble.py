@@ -1,6 +1,6 @@
 """From a configuration to a working router's parts.
 
-Invariant: everything that a decision depends on is in the rulebook, under one content hash.
+Invariant: everything fixed that a decision depends on is in the rulebook, under one content hash.
 """
 
 import hashlib
@@ -27,10 +27,11 @@ from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """A router's parts. ``asked`` is the model asked for a label, None for local only.
+    """A router's parts.
 
-    ``embedding`` is there where a model gives vectors; ``means`` know the chat models alone, and
-    ``catalog`` all.
+    ``catalog`` has all models, ``means`` only chat models, ``embedding`` only embedding models
+    (None without one). ``asked`` is the model asked for a label, None where the local classifier
+    stands alone. ``unavailable`` are deployments that have no key.
     """
 
     config: Config
@@ -44,11 +45,11 @@ class Assembly:
 
     @property
     def every(self) -> list[Means]:
-        """The means of answering, and those of embedding where there are."""
+        """The means of answering, and those of embedding if there are any."""
         return [self.means] if self.embedding is None else [self.means, self.embedding]
 
     def closed(self) -> Mapping[str, Exclusion]:
-        """Deployments that cannot be called now, with the reason."""
+        """Deployments that cannot be called now, each with the reason."""
         cooling = self.means.health.unavailable(self.unavailable)
         return {**cooling, **self.unavailable} if cooling else self.unavailable
 
@@ -59,7 +60,7 @@ def assemble(
     *,
     recorder: Recorder | None = None,
 ) -> Assembly:
-    """The parts that ``config`` describes. Raises ConfigError where it cannot be met."""
+    """The parts that ``config`` describes. Raises ConfigError if they cannot be had."""
     every = build(config, environ)
     _check_tokenizers(config)
     catalog = every.only("chat")
@@ -91,7 +92,7 @@ def assemble(
 
 
 def _check_tokenizers(config: Config) -> None:
-    """Raises ConfigError where there is no tokenizer of a name that the configuration has."""
+    """Raises ConfigError for a tokenizer's name that is unknown."""
     for name, model in config.models.items():
         if model.tokenizer:
             with naming(config, "models", name, "tokenizer"):
@@ -105,7 +106,7 @@ def _recorder(
     catalog: Catalog,
     stand_in: Deployment | None,
 ) -> Recorder:
-    """The recorder, with the configuration's budgets. Raises ConfigError where it has none."""
+    """The recorder, with the configuration's budgets. Raises ConfigError if it cannot keep them."""
     recorder = given or recorder_for(config, environ, catalog, stand_in)
     budgets = budgets_of(config)
     if recorder.directory is not None:
@@ -124,7 +125,7 @@ def _caches(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Ca
 
 
 def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:
-    """Nothing has failed yet; a model is as quick as it was in the bundle's tables."""
+    """The health before any call: no failures, and latencies as in the bundle's tables."""
     health = Health(catalog.deployments, HealthRules(**config.health.model_dump()))
     known = success.catalogue if success else {}
     health.latencies.prior = {
@@ -163,7 +164,7 @@ def _rulebook(
 
 
 def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
-    """The means of embedding: other models, and rules that neither judge nor choose."""
+    """The means of embedding: with its own models, no safety verdict and no policies to name."""
     if not catalog.deployments:
         return None
     rules = replace(
@@ -179,7 +180,7 @@ def _embedding(config: Config, catalog: Catalog, means: Means) -> Means | None:
 
 
 def _balance(config: Config, catalog: Catalog) -> Balance | None:
-    """How models with several deployments share their load; None where there is none."""
+    """How models with several deployments share their load; None if there is no such model."""
     group_of = {d.id: d.group for d in catalog.deployments.values() if d.group is not None}
     if not group_of:
         return None

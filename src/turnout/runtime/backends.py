@@ -25,10 +25,10 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A wire family's codec with the transport that carries it.
+    """A deployment's codec, and the transport that carries its bytes.
 
-    ``refuses`` are the settings that the model was found not to take, without and with tools:
-    some take an effort, but not beside tools.
+    ``refuses`` are the settings that the model was found to refuse, without tools and with tools:
+    some take a reasoning effort, but not together with tools.
     """
 
     codec: Codec
@@ -37,7 +37,7 @@ class Backend:
 
 
 class Backends:
-    """One backend a deployment; those of a family share its transport."""
+    """One backend per deployment; backends of one API family share a transport."""
 
     def __init__(self) -> None:
         http = HttpTransport()
@@ -75,7 +75,7 @@ def _codec(deployment: Deployment) -> Codec:
 
 
 def stand_in_for(catalog: Catalog) -> Deployment | None:
-    """The embedded model, when no provider of the catalogue can be called for want of a key."""
+    """The embedded model, if no provider in the catalogue has a key."""
     if any(d.provider.has_key for d in catalog.deployments.values()):
         return None
     facts = model_facts("embedded", EMBEDDED_MODEL)
@@ -94,7 +94,7 @@ def stand_in_for(catalog: Catalog) -> Deployment | None:
 
 
 def without_key(catalog: Catalog) -> dict[str, Exclusion]:
-    """Deployments whose provider lacks its key, with the line that helps."""
+    """Deployments whose provider lacks its key, each with what to set."""
     return {
         d.id: Exclusion("no_key", f"no key for {d.provider.name}: set {d.provider.api_key_env}")
         for d in catalog.deployments.values()

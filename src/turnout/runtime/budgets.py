@@ -1,4 +1,4 @@
-"""Budgets as the configuration writes them."""
+"""Budgets from the configuration, from commands and from requests."""
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ def budgets_of(config: Config) -> tuple[Budget, ...]:
 
 
 def read_budget(fields: object) -> Budget:
-    """One budget from what a command or a request says. Raises InvalidRequest."""
+    """The budget that the fields of a command or a request describe. Raises InvalidRequest."""
     try:
         return budget_of(BudgetSection.model_validate(fields))
     except ValidationError as error:
@@ -21,7 +21,7 @@ def read_budget(fields: object) -> Budget:
 
 
 def budget_of(section: BudgetSection) -> Budget:
-    """One budget."""
+    """The budget that a section of the configuration describes."""
     unit, limit = section.amount
     return Budget(
         per=section.per,

@@ -1,9 +1,10 @@
-"""What providers' prompt caches are likely to hold of conversations, from what answers told.
+"""What providers' prompt caches are expected to hold of conversations, learned from usage reports.
 
-Invariant: bounded, and forgotten when a cache may be; no text is kept. Only what is known counts:
-reads and writes that a usage told, and the prompts that a provider keeps unasked, by its documents.
-A deployment that twice in a row read nothing where something was expected is not believed until a
-read is told again. Each process knows its own answers only.
+Invariant: no text is kept, memory is bounded, and an entry is forgotten when the provider's cache
+may have expired. Only what is known counts: reads and writes in a usage report, and prompts that a
+provider caches unasked, by its documentation. A deployment that twice in a row read nothing where a
+read was expected counts as empty until it reports a read again. Each process knows only its own
+answers.
 This module does not know prices' amounts or policies; its clock is an argument.
 """
 
@@ -36,7 +37,7 @@ _NOTHING: Held = {}
 
 
 class Caches:
-    """By the hash of a prompt's beginning: tokens of it at each deployment, and until when."""
+    """For the hash of a prompt's beginning: cached tokens at each deployment, and until when."""
 
     def __init__(
         self, deployments: Mapping[str, Deployment], clock: Callable[[], float] = monotonic
@@ -48,17 +49,17 @@ class Caches:
         self.missed: dict[str, int] = {}
 
     def prefix(self, request: Request) -> Prefix | None:
-        """The prompt's beginnings, where it goes on from an answer and any may be known.
+        """The hashes of the prompt's beginnings, if it continues a conversation that may be known.
 
-        Those of a long body in any case, so that nobody waits for them when it is answered.
+        A long body is hashed in any case, while it is read on a thread.
         """
         wanted = (self.held and goes_on(request)) or request.body_bytes > BYTES_AT_ONCE
         return prefix_of(request, self.salt) if wanted else None
 
     def expected(self, prefix: Prefix) -> dict[str, int]:
-        """The most tokens of the prompt that each deployment's cache is known to hold.
+        """How many tokens of the prompt each deployment's cache is expected to hold.
 
-        Where there are any, those not believed are told with 0.
+        If any holds some, deployments that read nothing lately are listed with 0.
         """
         found: dict[str, int] = {}
         now = self._clock()
@@ -73,7 +74,7 @@ class Caches:
     def answered(
         self, request: Request, decision: Decision, outcome: Outcome, prefix: Prefix | None = None
     ) -> None:
-        """Learn from a call what its deployment has in its cache now."""
+        """Learn from a call what its deployment's cache holds now."""
         usage, name = outcome.usage, outcome.route.deployment
         deployment = self.deployments[name]
         prompt = input_tokens(decision.features, deployment)
@@ -98,7 +99,7 @@ class Caches:
                 self._keep(first, name, min(tokens, leading), until)
 
     def succeed(self, old: "Caches") -> None:
-        """Go on with what is known of deployments that are as they were."""
+        """Take over what is known of deployments that have not changed."""
         same = {n for n, d in self.deployments.items() if old.deployments.get(n) == d}
         self.salt = old.salt
         for end, held in old.held.items():
@@ -108,14 +109,14 @@ class Caches:
         self.missed = {name: n for name, n in old.missed.items() if name in same}
 
     def _compare(self, name: str, decision: Decision, usage: Usage) -> None:
-        """Whether what was expected to be read was: a provider may keep less than it says."""
+        """Count an expected read that did not happen: a cache may hold less than documented."""
         if usage.cache_read:
             self.missed.pop(name, None)
         elif any(c.deployment == name and c.cache_read_tokens for c in decision.candidates):
             self.missed[name] = self.missed.get(name, 0) + 1
 
     def _leading(self, request: Request, decision: Decision, prefix: Prefix, prompt: int) -> int:
-        """About how many of the prompt's tokens tools and leading instructions are."""
+        """About how many of the prompt's tokens are in its tools and leading instructions."""
         body = {**request.body, "messages": request.messages[: prefix.leading]}
         texts = prompt_texts(structs.replace(request, body=body))
         characters = decision.features.characters

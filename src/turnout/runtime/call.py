@@ -1,14 +1,14 @@
-"""One call to one deployment, whole or streamed, ending in an Outcome.
+"""One call to one deployment, whole or streamed, which ends in an Outcome.
 
-Invariant: a call never raises for what the other side does; its failure is a value. A streamed
-call yields nothing before its first content, so that a failure before it can fall over in silence.
-A setting that the model does not take is left out where the caller did not choose the model.
+Invariant: a call never raises for what the provider does; its failure is a value. A streamed call
+yields nothing before its first content, so that after an earlier failure another route can answer
+unnoticed. A setting that the model refuses is left out, unless the caller chose the model.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import lru_cache
 from time import monotonic, time
 from typing import cast
@@ -17,7 +17,7 @@ from msgspec import Struct, field, structs
 
 from turnout.catalog import Catalog, Deployment, billed
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
-from turnout.core.hosted import is_paid_by_call
+from turnout.core.hosted import SERVER_TOOL, SOUND, is_paid_by_call
 from turnout.decision import Attempt
 from turnout.features import count
 from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
@@ -33,9 +33,10 @@ _LOG = logging.getLogger("turnout.runtime")
 
 
 class Call(Struct, kw_only=True):
-    """A call under way. ``deployment`` was chosen; ``answers`` is asked, usually the same.
+    """A call under way. ``deployment`` was chosen; ``answers`` is called, usually the same one.
 
-    ``exact`` says that the caller chose the model: its settings go there as they are.
+    ``exact`` says that the caller chose the model, so that it gets all settings as they are.
+    ``outcome`` is there once the call has ended.
     """
 
     decision_id: str
@@ -57,57 +58,48 @@ class Call(Struct, kw_only=True):
     _finish: str | None = None
     _text: list[str] = field(default_factory=list)
     _released: bool = False
-    _unpriced: bool = False  # whether a tool ran there that costs more than its tokens
+    _hosted: set[str] = field(default_factory=set)  # what ran, or was made, beside text
     _free: bool = False  # whether the provider refused the call, or was never reached
-    _wire: WireRequest | None = None  # what was sent last
-    _spent_s: float | None = None  # how long its limits have nothing left, by the answer's head
+    _wire: WireRequest | None = None  # the latest request that was sent
+    _spent_s: float | None = None  # for how long the rate limit is used up, by the answer's headers
 
     @property
     def served_model(self) -> str:
-        """The model that the provider says it serves, else the one it was asked for."""
+        """The model that the provider says it serves, else the one it is asked for."""
         return self._model or self.answers.model
 
     @property
     def left_out(self) -> Sequence[str]:
-        """The settings of the request that its model does not take and is not sent."""
+        """The settings of the request that are not sent, since the model refuses them."""
         refuses = self._refuses
         found = among(self.request, refuses) if refuses else ()
         return [name for name in found if added(self.request, name)] if self.exact else found
 
     @property
     def unsaid(self) -> Sequence[str]:
-        """The fields of the request that the provider's API has no word for, in chat's words."""
+        """The fields that the provider's API cannot express, by their names in chat completions."""
         return self._wire.unsaid if self._wire else ()
 
     @property
     def translated(self) -> bool:
-        """Whether the provider got a translation of what the caller wrote in another API."""
+        """Whether the caller's body was translated into the provider's API."""
         return self._wire is not None and self._wire.translated
 
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
-        try:
-            result = await self._fetch()
-        except asyncio.CancelledError:
-            self._end(None, cancelled=True)
-            raise
-        except FAILURES as error:
-            result = self._fault(error)
-        if isinstance(result, Fault):
-            self._end(result)
-            return None
-        self._note((result,))
-        self._end(None)
-        return result
+        answer: Chunk | None = None
+        with self._ending():
+            answer = await self._fetch()
+            self._note((answer,))
+        return answer
 
     async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
         """The answer's chunks from the first content on; how it ended is in ``outcome``.
 
         Chunks that came together are given together.
         """
-        fault: Fault | None = None
         held: list[Chunk] = []
-        try:
+        with self._ending():
             async with aclosing(self._received()) as batches:
                 async for batch in batches:
                     held += batch
@@ -115,6 +107,21 @@ class Call(Struct, kw_only=True):
                         self._released = True
                         yield held
                         held = []
+
+    async def kept(self) -> list[Chunk] | None:
+        """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
+        kept: list[Chunk] | None = None
+        with self._ending():
+            async with aclosing(self._received()) as batches:
+                kept = [chunk async for batch in batches for chunk in batch]
+        return kept
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Ends the call with its outcome, whatever happens inside; a failure goes no further."""
+        fault: Fault | None = None
+        try:
+            yield
         except (asyncio.CancelledError, GeneratorExit):
             self._end(None, cancelled=True)
             raise
@@ -122,24 +129,8 @@ class Call(Struct, kw_only=True):
             fault = self._fault(error)
         self._end(fault)
 
-    async def kept(self) -> list[Chunk] | None:
-        """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
-        fault: Fault | None = None
-        kept: list[Chunk] = []
-        try:
-            async with aclosing(self._received()) as batches:
-                async for batch in batches:
-                    kept += batch
-        except asyncio.CancelledError:
-            self._end(None, cancelled=True)
-            raise
-        except FAILURES as error:
-            fault = self._fault(error)
-        self._end(fault)
-        return None if fault else kept
-
     async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
-        """The chunks as they come, never none. Raises what ended the stream before its end."""
+        """The chunks as they come, in batches that are never empty. Raises one of FAILURES."""
         response = await self._opened(self.timeouts, stream=True)
         decoder, over = self.backend.codec.decoder(), False
         try:
@@ -155,20 +146,23 @@ class Call(Struct, kw_only=True):
                 if fault is not None:
                     raise TransportError(fault)
                 if rest and self._released:
-                    # The loop sends what was released before the rest is read.
+                    # Lets the event loop send what was released before the rest is decoded.
                     await asyncio.sleep(0)
         finally:
             await response.aclose(reuse=over)
 
-    async def _fetch(self) -> Chunk | Fault:
+    async def _fetch(self) -> Chunk:
+        """The answer in one piece. Raises one of FAILURES."""
         response = await self._opened(_whole(self.timeouts), stream=False)
         found = self.backend.codec.decode(await read_all(response))
-        if self.request.dialect == "embeddings" and isinstance(found, Chunk):
-            return for_each(found, self.request)
+        if isinstance(found, Chunk) and self.request.dialect == "embeddings":
+            found = for_each(found, self.request)
+        if isinstance(found, Fault):
+            raise TransportError(found)
         return found
 
     async def _opened(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
-        """The answer once its head says 200. Raises TransportError."""
+        """The response, once its status is 200. Raises TransportError."""
         while True:
             asked = self._asks()
             encode = self.backend.codec.encode
@@ -187,12 +181,12 @@ class Call(Struct, kw_only=True):
         return self.backend.refuses[bool(self.request.tools)]
 
     def _asks(self) -> Request:
-        """The request without what the model does not take."""
+        """The request without the settings that the model refuses."""
         left = self.left_out
         return without(self.request, left) if left else self.request
 
     def _does_without(self, setting: str | None, asked: Request) -> bool:
-        """Whether what was asked with this setting can be asked again without it, as from now."""
+        """Whether the call can be repeated without this setting, as all later ones will be made."""
         if setting is None or (self.exact and not added(asked, setting)):
             return False
         refused = as_refused(asked, setting)
@@ -216,21 +210,21 @@ class Call(Struct, kw_only=True):
         return structs.replace(fault, detail=fault.detail + hint)
 
     def _due(self) -> float:
-        """When the next token is overdue, on the loop's clock; what is no token does not count."""
+        """When the next token is overdue, on the loop's clock; signs of life do not count."""
         limits, started = self.timeouts, self._started
         if self._latest is None:
             token = started + limits.first_token_s
         else:
             token = self._latest + limits.inter_token_s
-        # Both clocks are the machine's monotonic one.
+        # The loop's clock is ``monotonic``, too.
         return min(token, started + limits.total_s)
 
     def _fault(self, error: Exception) -> Fault:
-        """The fault of an exchange that was broken off, here or there."""
+        """The fault of a call that was broken off, by either side."""
         if isinstance(error, TransportError):
             return error.fault
         if isinstance(error, InvalidRequest):
-            # This API cannot say what was asked; another one may. Nothing was sent.
+            # This API cannot express the request; another may. Nothing was sent.
             self._free = True
             return Fault(
                 kind="invalid_request", detail=str(error), blame="client", field=error.field
@@ -254,8 +248,8 @@ class Call(Struct, kw_only=True):
             for delta in chunk.deltas:
                 if delta.finish_reason:
                     self._finish = delta.finish_reason
-                if delta.hosted and is_paid_by_call(delta.hosted):
-                    self._unpriced = True
+                if delta.hosted:
+                    self._hosted.add(delta.hosted)
                 if delta.has_content:
                     self._first = self._first or now
                     self._latest = now
@@ -264,7 +258,7 @@ class Call(Struct, kw_only=True):
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
-        if self._unpriced:
+        if self._hosted and self._is_unpriced(usage):
             usage = structs.replace(usage, unpriced=True)
         self.outcome = Outcome(
             decision_id=self.decision_id,
@@ -283,8 +277,15 @@ class Call(Struct, kw_only=True):
             spent_s=self._spent_s,
         )
 
+    def _is_unpriced(self, usage: Usage) -> bool:
+        """Whether something ran there, or was made, that costs more than the usage tells."""
+        if usage.estimated and SERVER_TOOL in self._hosted:
+            return True
+        told = {SOUND} if usage.spoken else set()
+        return any(is_paid_by_call(kind) for kind in self._hosted - told)
+
     def _cost(self, usage: Usage) -> int | None:
-        """At the price of the model that served it; nothing was billed where nothing was used."""
+        """The cost at the price of the model that served the call; 0 where nothing was used."""
         if usage.is_nothing:
             return 0
         priced = billed(self.answers, self._model, self.catalog)
@@ -293,7 +294,7 @@ class Call(Struct, kw_only=True):
     def _estimate(self, fault: Fault | None) -> Usage:
         """Tokens by our own count; none for a call that the provider refused or never saw.
 
-        An answer that did not arrive may have been produced and billed all the same.
+        For other failures the prompt counts: an answer may have been made and billed unseen.
         """
         text = "".join(self._text)
         unseen = fault is not None and fault.scope == "provider"
@@ -316,7 +317,7 @@ def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | N
 
 
 def _first_event(part: bytes) -> tuple[bytes, bytes]:
-    """The bytes up to the end of their first event, so that it need not wait for the others."""
+    """The first event in these bytes, which need not wait for the rest, and the rest."""
     end = part.find(b"\n\n") + 2
     return (part[:end], part[end:]) if end > 1 else (part, b"")
 
@@ -327,10 +328,10 @@ def _may_release(chunks: Sequence[Chunk]) -> bool:
 
 @lru_cache(maxsize=64)
 def _whole(timeouts: Timeouts) -> Timeouts:
-    """The deadlines of an answer in one piece: its first byte may take as long as all of it."""
+    """The deadlines of an answer in one piece: its first byte may take as long as the whole."""
     return structs.replace(timeouts, first_token_s=timeouts.total_s)
 
 
 def _after_release(fault: Fault | None) -> Fault | None:
-    """Once part of an answer is out, no kind of failure may be tried again."""
+    """The fault, not to be tried again, since part of the answer was sent."""
     return None if fault is None else structs.replace(fault, retry="no")

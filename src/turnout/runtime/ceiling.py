@@ -1,4 +1,4 @@
-"""The most a request can cost: what a hold must cover before the first byte goes upstream."""
+"""The most that a request can use: what must be held before anything is sent to a provider."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -15,9 +15,9 @@ from turnout.runtime.means import Verifier
 def bounds(
     request: Request, decision: Decision, catalog: Catalog, verifier: Verifier | None = None
 ) -> dict[str, Bound]:
-    """The most that any one attempt can use, by deployment of the plan.
+    """The most that one attempt can use, for each deployment of the plan.
 
-    A draft's bound covers its verdict as well, which has its part in it.
+    A draft's bound covers its verification as well.
     """
     found: dict[str, Bound] = {}
     for route in decision.routes:
@@ -31,7 +31,7 @@ def bounds(
 
 
 def _together(draft: str, most: Bound, verdict: Mapping[str, Bound]) -> Bound:
-    """A draft and its verdict; a judge that judges itself has one part."""
+    """The bound of a draft and its verification; a model that verifies itself has one part."""
     if not verdict:
         return most
     parts = {draft: most}

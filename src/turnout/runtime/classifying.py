@@ -1,4 +1,4 @@
-"""The classifier and the label classifier that a configuration describes."""
+"""From the configuration to the local classifier, and to the model that is asked for labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from turnout.decision import SafetyRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A model that is asked for a label: ``labels`` with what each means, within ``deadline_s``.
+    """A model that is asked for a label within ``deadline_s`` seconds.
 
-    ``band`` is where it is asked; None means for every prompt.
+    ``labels`` maps each label to its meaning. ``band`` says for which prompts it is asked, None
+    means for all.
     """
 
     deployment: Deployment
@@ -26,7 +27,7 @@ class Asked:
     band: Band | None = None
 
     def wanted(self, local: Prediction, safety: SafetyRule) -> bool:
-        """Whether to ask: not about what the local verdict blocks, which no label could lift."""
+        """Whether to ask: not if the local verdict blocks, since no label can lift a block."""
         if safety.verdict(local):
             return False
         return self.band is None or self.band.holds(local, safety.threshold)
@@ -35,7 +36,7 @@ class Asked:
 def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
     """The local classifier with the configuration's own intents and calibration.
 
-    Raises ConfigError where an intent or the calibration does not fit.
+    Raises ConfigError if an intent or the calibration does not fit the classifier.
     """
     section = config.classifier
     with naming(config, "classifier", "artefact"):
@@ -58,9 +59,9 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
 
 
 def _check_reach(config: Config, known: Sequence[str]) -> None:
-    """Raises ConfigError where an intent looks misspelled, for nothing would ever find it.
+    """Raises ConfigError for an intent that looks misspelled, since no prompt would ever match it.
 
-    A name that is like no label's may stand for what callers name as their ``model``.
+    A name unlike every label is allowed: callers may give it as their ``model``.
     """
     for label in config.intents:
         near = nearest(label, known, MISSPELLED)
@@ -73,7 +74,7 @@ def _check_reach(config: Config, known: Sequence[str]) -> None:
 
 
 def own_intents(config: Config) -> list[IntentSpec]:
-    """The intents that the configuration teaches."""
+    """The intents that the configuration teaches by examples."""
     return [
         IntentSpec(
             name=name,
@@ -89,7 +90,7 @@ def own_intents(config: Config) -> list[IntentSpec]:
 def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Asked | None:
     """The model that is asked for labels; None where the local verdict stands alone.
 
-    The embedded model labels no better than chance, so without a key nobody is asked.
+    A stand-in is not asked: the embedded model labels no better than chance.
     """
     section = config.classifier
     if section.kind == "local" or section.model is None or stand_in:
@@ -104,7 +105,7 @@ def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> A
 
 
 def labels_of(config: Config) -> dict[str, str]:
-    """The configured labels, each with its description, ``unsafe`` always among them and last."""
+    """The configured labels with their descriptions; ``unsafe`` is always one, and the last."""
     own = {k: _meaning(v.description, v.examples) for k, v in config.intents.items()}
     return {**{k: v for k, v in own.items() if k != UNSAFE}, UNSAFE: own.get(UNSAFE, "")}
 

@@ -1,9 +1,9 @@
-"""Requests that arrive together are carried through together, one step of the work at a time.
+"""Requests that arrive together are processed together, one step of the work at a time.
 
-A request runs through more code and data than the caches next to a processor hold. Served one after
-another, each request waits for memory anew; where each lets the others come as far as it has come,
-what the first of them loads serves all: cohort scheduling (Larus & Parkes 2002).
-This module does not know what the work is.
+A request runs through more code and data than a processor's nearest caches hold. Served one after
+another, each request waits for memory anew. If instead each waits after a step until the others
+have done it, what the first one loads into the caches serves all: cohort scheduling (Larus and
+Parkes 2002). This module does not know what the work is.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from contextlib import suppress
 from types import coroutine
 from typing import Generic, Self, TypeVar
 
-# So many have most of the gain; the loop looks at its sockets before it goes on with more.
+# The most done at once: more gains little, and the loop has to look at its sockets in between.
 _MOST = 32
-# So many have all of the gain on a thread, where each waits for the last of its batch.
+# The most done at once on a thread, where each one waits for the last of its batch.
 _MOST_BESIDE = 8
 
 One = TypeVar("One")
@@ -25,12 +25,12 @@ Found = TypeVar("Found")
 
 @coroutine
 def _turn() -> Generator[None]:
-    """As ``asyncio.sleep(0)``, a frame less."""
+    """As ``asyncio.sleep(0)``, but with one frame less."""
     yield
 
 
 class Cohort:
-    """The requests that are under way on one event loop; each is inside while it is served."""
+    """The requests under way on one event loop; each enters the context while it is served."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -44,22 +44,22 @@ class Cohort:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody is inside."""
+        """Whether no request is under way."""
         return self._inside == 0
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else could come along."""
+        """Whether there is no second request to wait for."""
         return self._inside <= 1
 
     async def in_step(self) -> None:
-        """Ends a step: goes on once the others have come as far, at once where there are none."""
+        """Ends a step: waits until the others have done it too, if there are others."""
         if not self.alone:
             await _turn()
 
 
 class Together(Generic[One, Found]):
-    """Work that is cheaper for many: done once a step, for all that its requests have brought."""
+    """Work that is cheaper in batches: done once a step, for all requests that ask for it."""
 
     def __init__(self, cohort: Cohort, work: Callable[[Sequence[One]], Sequence[Found]]) -> None:
         self._cohort = cohort
@@ -67,7 +67,7 @@ class Together(Generic[One, Found]):
         self._brought: list[tuple[One, asyncio.Future[Found]]] = []
 
     async def of(self, one: One) -> Found:
-        """What the work finds for ``one``; its error is nobody else's."""
+        """The result for ``one``. Raises its own error only, not that of another in the batch."""
         if self._cohort.alone:
             return self._work([one])[0]
         loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ class Together(Generic[One, Found]):
 
 
 class Beside(Generic[One, Found]):
-    """Work on ``many`` threads that is cheaper for many: done together is what waits for one."""
+    """Work on ``many`` threads that is cheaper in batches: all that waits for a thread is one."""
 
     def __init__(
         self, threads: Executor, many: int, work: Callable[[Sequence[One]], Sequence[Found]]
@@ -96,14 +96,14 @@ class Beside(Generic[One, Found]):
         self._waiting: deque[tuple[One, Future[Found]]] = deque()
 
     async def of(self, one: One) -> Found:
-        """What the work finds for ``one``; its error is nobody else's."""
+        """The result for ``one``. Raises its own error only, not that of another in the batch."""
         found: Future[Found] = Future()
         self._waiting.append((one, found))
         self._threads.submit(self._do)
         return await asyncio.wrap_future(found)
 
     def _do(self) -> None:
-        """Does a thread's share; it was submitted for each who waits, so that none is left."""
+        """Does a thread's share of the waiting; one call is submitted for each, so none is left."""
         share = min(-(-len(self._waiting) // self._many), _MOST_BESIDE)
         brought: list[tuple[One, Future[Found]]] = []
         with suppress(IndexError):
@@ -116,10 +116,10 @@ def _do(
     work: Callable[[Sequence[One]], Sequence[Found]],
     brought: Sequence[tuple[One, "asyncio.Future[Found] | Future[Found]"]],
 ) -> None:
-    """Does all at once; whose an error is shows when each is done by itself."""
+    """Does all at once, or, after an error, one by one, so that each gets its own error."""
     try:
         results = work([one for one, _ in brought]) if brought else []
-    except Exception as error:  # noqa: BLE001 -- told to who waits for it
+    except Exception as error:  # noqa: BLE001 -- given to whoever waits for the result
         if len(brought) == 1:
             brought[0][1].set_exception(error)
             return

@@ -1,7 +1,7 @@
-"""A call to a provider that bills an answer to its end, whoever still reads it.
+"""A call to a provider that bills an answer to its end, even if nobody reads it any more.
 
-Invariant: once the caller has left, what is still coming is read and counted but kept nowhere, for
-a bounded time and by a bounded number of calls; then the call is cancelled as any other is.
+Invariant: when the caller has left, the rest of the answer is read and counted, but not kept. This
+goes on for a bounded time and in a bounded number of calls; then the call is cancelled.
 This module does not know why a caller left.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from msgspec import field
 
-from turnout.core import Chunk, Fault
+from turnout.core import Chunk
 from turnout.runtime.call import Call
 
 MOST_DRAINS = 64
@@ -40,20 +40,18 @@ class DrainingCall(Call, kw_only=True):
         finally:
             pump.cancel()
 
-    async def _fetch(self) -> Chunk | Fault:
+    async def _fetch(self) -> Chunk:
         fetch = asyncio.create_task(super()._fetch())
         try:
             return await asyncio.shield(fetch)
         except asyncio.CancelledError:
             await self._drained(fetch)
             if fetch.done() and not fetch.cancelled() and fetch.exception() is None:
-                answer = fetch.result()
-                if isinstance(answer, Chunk):
-                    self._note((answer,))
+                self._note((fetch.result(),))
             raise
 
     async def _pump(self) -> None:
-        """Reads the answer to its end, and hands it over as long as somebody takes it."""
+        """Reads the answer to its end, and hands it over as long as the caller is there."""
         try:
             async for batch in super()._received():
                 if not self._left:
@@ -68,7 +66,7 @@ class DrainingCall(Call, kw_only=True):
             await self._queue.put(end)
 
     async def _drained(self, reading: "asyncio.Task[object]") -> None:
-        """Waits until the rest is read, within the provider's time and the process's number."""
+        """Waits until the rest is read, within the limits on time and number."""
         self._left = True
         while not self._queue.empty():
             self._queue.get_nowait()

@@ -1,4 +1,4 @@
-"""The border where failures, values inside, become exceptions for the caller."""
+"""The public edge, where failures, which are values inside, become exceptions for the caller."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ def error_of(fault: Fault) -> RouterError:
 
 
 def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
-    """The exception for a decision that gave no answer, with everything that was tried."""
+    """The exception for a decision that gave no answer, with every attempt."""
     answers = [o for o in outcomes if o.is_answer]
     if not decision.routes:
         return NoEligibleDeployment(decision.candidates)
@@ -56,7 +56,7 @@ def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
 
 
 def _unsayable(answers: Sequence[Outcome]) -> InvalidRequest | None:
-    """The error of a request that nobody was sent, as no candidate's API can say a part of it."""
+    """The error for a request that was not sent, since no candidate's API can express it."""
     faults = [outcome.error for outcome in answers]
     named = [fault for fault in faults if fault is not None and fault.field is not None]
     if not named or len(named) < len(faults):

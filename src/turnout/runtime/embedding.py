@@ -1,8 +1,8 @@
-"""Requests for embeddings: one model, its own deployments, the same walk and the same account.
+"""Requests for embeddings: one model and its deployments, the same walk and the same accounting.
 
-Invariant: vectors of different models are not interchangeable, so that a request goes to the
-places of the one model it names (or of the default) and nowhere else, a stand-in included. Inputs
-are not judged: a vector is no answer to anybody.
+Invariant: vectors of different models are not interchangeable. A request goes to the deployments of
+the model it names, or of the default one, and never to another model or a stand-in. Inputs get no
+safety verdict, since a vector cannot do harm.
 This module does not know HTTP.
 """
 
@@ -41,9 +41,9 @@ INTENT = "embedding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """What embedding takes: its own means (None: no model), the default model, who lacks a key.
+    """What embedding needs: its own means (None: no model), the default model, who lacks a key.
 
-    ``chat`` are the models that are none of embedding, for a message that tells them apart.
+    ``chat`` are the chat models, for a message that tells the two apart.
     """
 
     means: Means | None
@@ -53,7 +53,7 @@ class Embedding:
 
     @classmethod
     def of(cls, parts: Assembly) -> Self:
-        """The one of a router's parts."""
+        """From a router's parts."""
         means = parts.embedding
         return cls(
             means=means,
@@ -98,7 +98,7 @@ class Embedding:
         return Walk(request=asked, decision=decision, means=means)
 
     def _named(self, request: Request, catalog: Catalog) -> Request:
-        """The request with a model of this catalogue. Raises InvalidRequest."""
+        """The request, with a model of this catalogue. Raises InvalidRequest."""
         name = request.model
         if name == AUTO and self.default is not None:
             return structs.replace(request, model=self.default)

@@ -1,8 +1,8 @@
-"""The engine that serves: reads, decides and begins answers on the caller's event loop.
+"""The engine that serves: it reads, decides and begins answers on the caller's event loop.
 
-Invariant: every answer goes through the same ``decide`` and the same walk, whoever asks for it;
-what is held for a request is freed when it fails, or its caller leaves, before its walk begins.
-This module does not know prompts that people write, threads that block, or HTTP.
+Invariant: every answer goes through the same ``decide`` and the same walk, whoever asks for it.
+What is held for a request is freed if it fails, or its caller leaves, before its walk begins.
+This module does not know blocking callers or HTTP.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ _UNDECIDED = (RouterError, asyncio.CancelledError)
 
 
 class Engine:
-    """Decides and answers by one assembly: what the gateway drives, and a Router is made on.
+    """Decides and answers with the parts of one configuration.
 
-    ``cohort`` counts the requests that are being served.
+    The gateway drives it, and ``Router`` extends it. ``cohort`` counts the requests being served.
     """
 
     def __init__(self, assembly: Assembly) -> None:
@@ -56,9 +56,9 @@ class Engine:
         return self._parts
 
     async def begin(self, request: Request) -> Walk:
-        """The walk of a decision that may go ahead; the caller takes its answer from it.
+        """Decides on a request; the caller takes the answer from the returned walk.
 
-        A blocked request's walk has no calls, and its answer is the decision's refusal.
+        The walk of a blocked request makes no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
         request = self._meant(request)
@@ -77,7 +77,7 @@ class Engine:
             raise
 
     async def decided(self, request: Request) -> tuple[Decision, tuple[Outcome, ...]]:
-        """The decision on a request, with the calls that helped to decide; no model answers it.
+        """The decision on a request, with the calls made for it (for a label); no model answers.
 
         Raises RequestError.
         """
@@ -95,15 +95,15 @@ class Engine:
         return decision, read.labelled
 
     def decided_here(self, request: Request) -> Decision:
-        """As ``decided`` by the local classifier alone, blocking; waits for no thread."""
+        """As ``decided``, by the local classifier alone; blocks, and uses no thread."""
         request = self._meant(request)
         return self._decide(request, self._reader.read_now(request))
 
     def prepare(self) -> None:
         """Load what the first request would otherwise wait for; no model is called.
 
-        The classifier's second stage goes on loading beside the first answers;
-        ``prepare_rest`` waits for it.
+        What only some requests need, such as the classifier's second stage, is left to
+        ``prepare_rest``.
         """
         self._reader.warm(fully=False)
 
@@ -112,7 +112,7 @@ class Engine:
         self._reader.warm(fully=True)
 
     async def input_tokens(self, request: Request) -> int:
-        """The prompt's tokens at the model ``request`` names, else at the one that counts most.
+        """The prompt's tokens at the model that ``request`` names, else the most at any model.
 
         Raises InvalidRequest for a model that does not exist.
         """
@@ -120,7 +120,7 @@ class Engine:
 
     @property
     def accounts(self) -> Accounts:
-        """Keys and budgets in this router's ledger."""
+        """The keys and budgets in the ledger."""
         return self._accounts
 
     def callable_models(self) -> list[str]:
@@ -136,30 +136,30 @@ class Engine:
         await self._parts.means.recorder.probed()
 
     async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
-        """What the ledger has of a tenant's decision: itself, calls, cost, events, feedback."""
+        """What the ledger has on a tenant's decision: its calls, cost, events and feedback."""
         return await recorded(self._parts.means.recorder, ident, tenant)
 
     async def judged(self, ident: str, said: Mapping[str, Any], tenant: str | None) -> bool:
-        """Adds feedback in the ledger; whether the tenant has that decision there."""
+        """Adds feedback to the ledger; False if the tenant has no such decision there."""
         return await judged(self._parts.means.recorder, ident, said, tenant)
 
     def cooling(self) -> dict[str, bool]:
-        """Each deployment with whether it takes no call now; asks nothing of anyone."""
+        """For each deployment, whether it takes no call now."""
         every = [means.health.cooling() for means in self._parts.every]
         return {name: cools for cooling in every for name, cools in cooling.items()}
 
     def heard(self, cooldown: Cooldown) -> None:
-        """Another process has learned this of a deployment."""
+        """Take over what another process has learned about a deployment."""
         for means in self._parts.every:
             means.health.heard(cooldown)
 
     def tell(self, others: Callable[[Cooldown], object]) -> None:
-        """Have ``others`` told of deployments that are left alone from now on; must not block."""
+        """Call ``others``, which must not block, for each deployment that begins to cool down."""
         for means in self._parts.every:
             means.health.tell = others
 
     def listen(self, listener: Callable[[Outcome], object]) -> None:
-        """Have ``listener`` told of every call as it ends, whatever it was for; must not block."""
+        """Call ``listener``, which must not block, with the outcome of every call."""
         for means in self._parts.every:
             if listener not in means.listeners:
                 means.listeners.append(listener)
@@ -170,18 +170,18 @@ class Engine:
         return receipt(walk.decision, walk.outcomes, means.rules.catalog, means.stand_in)
 
     def without_key(self) -> dict[str, str]:
-        """The deployments that cannot be called for want of a key, with the line that helps.
+        """The deployments that cannot be called because a key is missing, each with what to set.
 
-        Where the embedded model stands in, those are the embedding models alone.
+        When the embedded model stands in for all chat models, only embedding models are listed.
         """
         lacking = {**self._parts.unavailable, **self._embedding.unavailable}
         return {name: str(why) for name, why in lacking.items()}
 
     def succeed(self, old: "Engine") -> bool:
-        """Take over what the replaced engine knows of deployments, and its recorder.
+        """Take over what the replaced engine knows about deployments, and its recorder.
 
-        Returns whether there was one to take, since a file has one writer: not when the two record
-        in different places.
+        A ledger's file has one writer, so that the recorder is kept unless the two engines record
+        in different places. Returns whether it was.
         """
         self.catch_up(old)
         for mine, its in zip(self._parts.every, old.parts.every, strict=False):
@@ -200,7 +200,7 @@ class Engine:
         return True
 
     def catch_up(self, old: "Engine") -> None:
-        """Know of deployments what the engine knows that serves until now."""
+        """Take over what the engine that served so far knows about deployments."""
         for mine, its in zip(self._parts.every, old.parts.every, strict=False):
             mine.health.succeed(its.health)
 
@@ -223,7 +223,7 @@ class Engine:
         return placed(request, self._rules)
 
     async def _abandoned(self, request: Request) -> None:
-        """Frees what is held for a request that fails, or whose caller leaves, before its walk."""
+        """Frees what is held for a request that fails, or is given up, before its walk begins."""
         recorder = self._parts.means.recorder
         await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
@@ -238,18 +238,18 @@ class Engine:
         return decide(request, read.features, read.prediction, now, self._rules)
 
     def _cached(self, read: Read) -> Mapping[str, int]:
-        """What is known of the prompt to be in caches."""
+        """The prompt's tokens that each deployment's cache is expected to hold."""
         caches = self._parts.means.caches
         return {} if caches is None or read.prefix is None else caches.expected(read.prefix)
 
     def _latencies(self, request: Request) -> Mapping[str, float]:
-        """What answers took, where the decision depends on it."""
+        """The deployments' latencies, if the decision depends on them."""
         if request.constraints.max_latency_ms is None and not self._rules.reads_latency:
             return {}
         return self._parts.means.health.latencies.expected_ms()
 
     async def _admit(self, request: Request, read: Read) -> Walk:
-        """The walk of a decision that may go ahead; whatever was spent so far is recorded."""
+        """The walk of an admitted decision. Raises RouterError; calls made so far are recorded."""
         recorder = self._parts.means.recorder
         chosen = self._decide(request, read)
         request, decision = await admitted(

@@ -1,7 +1,7 @@
 """Which deployments can take a call now: cooldowns, slow start, retry budgets, limits.
 
-Invariant: a deployment that fails is left alone for a time that grows, comes back one call at a
-time, and is never retried beyond a tenth of what it is asked. Follows the circuit breaker of
+Invariant: a deployment that keeps failing gets no calls for a time that grows, then one call, and
+more as these succeed; retries are a bounded share of its calls. Sources: the circuit breaker of
 Nygard ("Release It!"), the retry budget of Finagle and the slow start of Envoy.
 This module does not know requests or policies; its clock is an argument.
 """
@@ -20,8 +20,9 @@ from turnout.runtime.latency import Latencies
 _LOG = logging.getLogger("turnout.runtime")
 _PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
 _LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
+# A deployment that recovers may have one call at a time, then 2, 4, ...; from here on, no limit.
 _FULL_WINDOW = 64
-# What is told of one deployment again: by calls that all fail alike, next to nothing.
+# A cooldown is told to other processes again only when it ends so much later than they know.
 _TOLD_AGAIN_S = 1.0
 
 
@@ -29,12 +30,12 @@ _TOLD_AGAIN_S = 1.0
 class HealthRules:
     """When and how long a deployment is left alone.
 
-    ``failures`` in a row open its breaker for ``cooldown_s``, which doubles up to
-    ``longest_s`` while it keeps failing; ``retry_share`` of the calls may be retries, beside
-    ``retry_reserve`` free ones; ``max_in_flight`` calls at a time are the most it gets.
-    ``spend_limit_s`` is how long one is left alone whose provider's spend limit is reached, None
-    until the next month begins in UTC; ``rate_limit_s`` is the longest that a rate limit's own time
-    is believed, None for as long as it says.
+    So many ``failures`` in a row open its breaker for ``cooldown_s``, which doubles up to
+    ``longest_s`` while it keeps failing; faults of its key, account or name open it at once, for
+    ``lasting_s``. ``spend_limit_s`` is the time after its provider's spend limit was reached, None
+    means until the next month begins, in UTC; ``rate_limit_s`` is the longest time that a rate
+    limit may name, None means any. ``retry_share`` of the calls may be retries, besides
+    ``retry_reserve`` free ones. It gets at most ``max_in_flight`` calls at a time.
     """
 
     failures: int = 5
@@ -50,13 +51,13 @@ class HealthRules:
 
 @dataclass(slots=True)
 class _State:
-    """One deployment.
+    """What is known of one deployment; times are on the clock.
 
-    ``why`` counts while ``until`` is to come; ``window`` is how many calls it may have at a time
-    while it recovers.
-    ``told`` is until when other processes know it to be closed, ``probed`` whether its latest call
-    began while it was. Until ``spent`` its provider has nothing left for it, as it says; others
-    know of ``spent_told``.
+    It is closed until ``until``, for the reason ``why``; ``stated`` says that its provider named
+    the time, ``told`` is the time that other processes know, and ``openings`` counts how often in a
+    row it was closed. ``window`` is how many calls it may have at a time while it recovers, and
+    ``probed`` says that its latest call began while it was closed. Its rate limit is used up until
+    ``spent``, of which other processes know as ``spent_told``.
     """
 
     in_flight: int = 0
@@ -74,7 +75,7 @@ class _State:
 
 
 class Health:
-    """The state of every deployment, told by the calls as they begin and end."""
+    """The state of every deployment, learned from calls as they begin and end."""
 
     def __init__(
         self,
@@ -97,8 +98,9 @@ class Health:
     def unavailable(self, without: Collection[str] = ()) -> dict[str, Exclusion]:
         """Deployments that cannot take a call now, with the reason; ``without`` are closed anyway.
 
-        When all are cooling down, the one that comes back first is let through as a probe, unless
-        its provider has named a time. Who has spent a rate limit is there too, and may come last.
+        When all cool down, the one that comes back first is left open as a probe, unless its
+        provider has named a time. Deployments whose rate limit is used up are listed as well, by a
+        reason that lets them come last.
         """
         if self._quiet:
             return {}
@@ -113,9 +115,9 @@ class Health:
         return {**spent, **closed}
 
     def succeed(self, old: "Health") -> None:
-        """Go on with what is known of deployments that are as they were.
+        """Take over what is known of deployments that have not changed.
 
-        But for what a changed configuration may have mended: a key, an account, a name.
+        Failures that a changed configuration may have repaired are forgotten.
         """
         for deployment, state in old.states():
             name = deployment.id
@@ -132,16 +134,16 @@ class Health:
         return ((self._deployments[name], state) for name, state in self._states.items())
 
     def outstanding(self, names: Collection[str]) -> dict[str, int]:
-        """Calls under way at each of these deployments."""
+        """The number of calls under way at each of these deployments."""
         return {name: self._states[name].in_flight for name in names}
 
     def cooling(self) -> dict[str, bool]:
-        """Each deployment with whether it takes no call now, without letting a probe through."""
+        """For each deployment, whether it takes no call now; leaves none open as a probe."""
         now = self._clock()
         return {name: self._closed(s, now) is not None for name, s in self._states.items()}
 
     def began(self, deployment: str) -> None:
-        """A first try begins: it earns its share of a retry."""
+        """Note that a call begins, which adds its share to the retry budget."""
         state = self._states[deployment]
         state.in_flight += 1
         state.probed = state.until > 0 and state.until > self._clock()
@@ -151,7 +153,7 @@ class Health:
         state.retry_tokens = min(most, state.retry_tokens + self._rules.retry_share)
 
     def ended(self, outcome: Outcome) -> None:
-        """A call ended."""
+        """Note how a call ended."""
         state = self._states[outcome.route.deployment]
         state.in_flight -= 1
         fault = outcome.error
@@ -166,7 +168,7 @@ class Health:
             self._failed(outcome.route.deployment, fault)
 
     def heard(self, cooldown: Cooldown) -> None:
-        """Another process has met a failure that closes a deployment here as well."""
+        """Close a deployment, or put it last, as another process has found reason to do."""
         name = self._named.get(cooldown.deployment)
         if name is None:
             return
@@ -186,14 +188,14 @@ class Health:
         self._quiet = False
 
     def may_retry(self, deployment: str, *, stated: bool = False) -> bool:
-        """Takes one retry from the deployment's budget, if there is one.
+        """Takes one retry from the deployment's budget; False if there is none left.
 
-        ``stated`` says that its provider has named the time to come back at, which is waited for.
+        ``stated`` says that its provider named a time to come back, which will be waited for.
         """
         state = self._states[deployment]
         if state.retry_tokens < 1 or (state.until > self._clock() and not stated):
             return False
-        # The retry itself will begin like any call, and must not earn a share of another.
+        # The retry itself begins like any call, and must not add a share to the budget.
         state.retry_tokens -= 1 + self._rules.retry_share
         return True
 
@@ -222,7 +224,7 @@ class Health:
     def _succeeded(self, state: _State) -> None:
         state.failures = 0
         if state.stated and state.until > self._clock():
-            return  # it began before its provider named a time to come back at
+            return  # the call began before its provider named a time to come back
         state.until = state.told = 0.0
         if state.window < _FULL_WINDOW:
             state.window *= 2
@@ -236,7 +238,7 @@ class Health:
             most_s = wait_s if rules.rate_limit_s is None else rules.rate_limit_s
             self._open(name, fault, min(wait_s, most_s), stated=True)
         elif fault.kind == "spend_limit":
-            # Only its operator or the calendar lifts it: no probe, and a line for the operator.
+            # Only the operator or the calendar lifts it: no probe, and a log line for the operator.
             wait_s = rules.spend_limit_s or until_next_month_s(self._wall())
             self._open(name, fault, wait_s, stated=True)
             fields = {"deployment": name, "out_for_s": round(wait_s)}
@@ -244,14 +246,14 @@ class Health:
         elif fault.kind in _LASTING:
             self._open(name, fault, rules.lasting_s)
         elif fault.kind in _PASSING and (state.probed or state.until <= self._clock()):
-            # What began before the door was closed tells nothing new.
+            # A call that began before the deployment was closed tells nothing new.
             state.failures += 1
             if state.failures >= rules.failures or state.window < _FULL_WINDOW:
                 wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
                 self._open(name, fault, min(wait_s, rules.longest_s))
 
     def _spends(self, name: str, for_s: float) -> None:
-        """For so long its provider has nothing left for the deployment, and all of its quota."""
+        """Its provider's rate limit is used up for so long, for all deployments of its quota."""
         if not (for_s or self._states[name].spent):
             return
         mine, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
@@ -267,7 +269,7 @@ class Health:
         self._quiet = self._quiet and not wait_s
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
-        """Closes the door of the deployment, of its quota, or of all that its provider has."""
+        """Closes the deployment, and those of its quota or provider if the fault is theirs, too."""
         mine = self._deployments[name]
         for other, deployment in self._deployments.items():
             shared = fault.kind == "rate_limited" and _quota(deployment) == _quota(mine)
@@ -283,7 +285,7 @@ class Health:
         self._quiet = False
 
     def _told(self, deployment: Deployment, state: _State) -> None:
-        """Other processes hear of it, unless they know it to be closed for about as long."""
+        """Tells other processes, unless they know it to be closed for about as long."""
         if state.until > state.told + _TOLD_AGAIN_S:
             state.told = state.until
             self._tell(deployment, state, state.until)
@@ -310,7 +312,7 @@ def _spent(wait_s: float) -> Exclusion:
 
 
 def _nobody(cooldown: Cooldown) -> None:
-    """There is no process beside this one."""
+    """For a process that has no others beside it."""
 
 
 def until_next_month_s(now: float) -> float:
@@ -321,5 +323,5 @@ def until_next_month_s(now: float) -> float:
 
 
 def _quota(deployment: Deployment) -> str:
-    """What a provider limits together: as configured, else the model there."""
+    """What shares a rate limit: the configured quota, else the model at its provider."""
     return deployment.quota or f"{deployment.provider.name}/{deployment.model}"

@@ -1,6 +1,6 @@
-"""What became of earlier decisions, from the ledger: any worker's, and those before a restart.
+"""What became of earlier decisions, read from the ledger: of all workers, and before restarts.
 
-Invariant: reading is off the event loop; nothing here holds a prompt or an answer.
+Invariant: the ledger is read off the event loop; nothing here holds a prompt or an answer.
 This module does not know HTTP.
 """
 
@@ -16,7 +16,7 @@ from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, shown
 async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:
     """The decision with its calls, cost, events and feedback; None where no ledger has it.
 
-    ``tenant`` (None: any) sees only its own: another's is as if it were not there.
+    ``tenant`` (None: any) sees only its own decisions; others do not exist for it.
     """
     if not isinstance(recorder, Ledger):
         return None
@@ -27,7 +27,7 @@ async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[s
 async def judged(
     recorder: Recorder, ident: str, said: Mapping[str, Any], tenant: str | None
 ) -> bool:
-    """Adds feedback to a decision of the ledger; whether the tenant has it there."""
+    """Adds feedback to a decision in the ledger; False if the tenant has no such decision."""
     if not isinstance(recorder, Ledger):
         return False
     if tenant is not None and await recorded(recorder, ident, tenant) is None:

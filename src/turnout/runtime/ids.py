@@ -1,6 +1,6 @@
-"""Ids that sort as they were given: milliseconds since the epoch, then chance.
+"""Ids that sort by time: milliseconds since the epoch, followed by random digits.
 
-Invariant: within a process the ids rise, even when the clock is set back.
+Invariant: within a process the time in the ids never goes back, even when the clock does.
 """
 
 import os
@@ -9,7 +9,7 @@ import time
 
 
 class Ids:
-    """Gives ids, never an earlier one than before."""
+    """Makes ids; safe in threads."""
 
     def __init__(self) -> None:
         self._last_ms = 0
@@ -26,7 +26,7 @@ class Ids:
 
 
 def _lots() -> list[str]:
-    """Chance for many ids: the system is asked once for all of them."""
+    """Random digits for many ids, from one call to the operating system."""
     drawn = os.urandom(6 * 256).hex()
     return [drawn[start : start + 12] for start in range(0, len(drawn), 12)]
 

@@ -1,6 +1,6 @@
-"""Which models a provider says it has.
+"""Which models a provider lists.
 
-The only call besides answers: it is made on request, never by itself.
+Invariant: the provider is asked only when somebody requests it.
 """
 
 import orjson
@@ -16,7 +16,7 @@ async def known_models(
     provider: Provider, transport: Transport, patience_s: float = 20.0
 ) -> list[str]:
     """The ids in the provider's list of models. Raises TransportError."""
-    # A page of Anthropic's has twenty otherwise.
+    # Anthropic's list has twenty models a page otherwise.
     path = "models?limit=1000" if provider.family == "anthropic" else "models"
     request = WireRequest(
         url=f"{provider.base_url}/{path}", body=b"", headers=calling(provider, {}), method="GET"
@@ -30,7 +30,7 @@ async def known_models(
 
 
 def standing(deployment: Deployment, ids: list[str]) -> str:
-    """Whether the provider has the deployment's model, and the nearest id where it has not."""
+    """Whether the provider lists the deployment's model, and the nearest id if it does not."""
     if any(not is_other(deployment.model, known) for known in ids):
         return "there"
     near = nearest(deployment.model, ids)
@@ -38,7 +38,7 @@ def standing(deployment: Deployment, ids: list[str]) -> str:
 
 
 async def check(deployment: Deployment, transport: Transport) -> str:
-    """How the deployment stands with its provider, in words."""
+    """Whether the deployment's model is there, or why that is unknown, in words."""
     try:
         ids = await known_models(deployment.provider, transport)
     except TransportError as error:

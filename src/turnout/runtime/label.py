@@ -1,6 +1,6 @@
-"""Asks a model for a label, within a deadline; whatever goes wrong is a named failure.
+"""Asks a model for a label, within a deadline; whatever goes wrong becomes a named failure.
 
-Does not know what the label means.
+This module does not know what the labels mean.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ from turnout.runtime.means import Means
 async def ask_label(
     request: Request, asked: Asked, means: Means
 ) -> tuple[str | None, str | None, Outcome | None]:
-    """The label, or None and why there is none; and what the call cost."""
+    """The label, or None and why there is none; and the outcome of the call."""
     call = _call(request, asked, means)
     try:
         bounds = {asked.deployment.id: _most(call, asked)}
         await means.recorder.held(request, call.decision_id, bounds)
     except BudgetExceeded:
-        # What a label would cost is not there; whether the answer's cost is, is seen later.
+        # No money for a label; whether there is some for the answer is found out later.
         return None, "no budget for a label", None
     found = await said(call, asked.deadline_s, means, what="label")
     if found.text is None:
@@ -33,7 +33,7 @@ async def ask_label(
 
 
 def _constrained(asked: Asked) -> dict[str, Any]:
-    """What holds the answer to one label, where the provider can do that."""
+    """The setting that restricts the answer to the labels, if the provider has one."""
     if not asked.deployment.provider.json_schema:
         return {}
     return {"response_format": response_format(asked.labels)}

@@ -1,6 +1,6 @@
-"""Model files that the user added, kept by name in the user's data folder.
+"""Model files that the user added, registered by name in the user's data folder.
 
-Invariant: a file is registered with the hash it must have, and only after it had it.
+Invariant: a file is registered with its hash, and only after the hash was verified.
 """
 
 import os
@@ -28,7 +28,7 @@ def local_models() -> dict[str, Weights]:
 
 
 def add_local_model(name: str, weights: Weights) -> None:
-    """Register a file whose hash is right. Raises ConfigError otherwise."""
+    """Register a file. Raises ConfigError if its hash is wrong or nothing can be written."""
     verify(weights)
     rows = {known: _row(file) for known, file in local_models().items()}
     rows[name] = _row(weights)

@@ -1,4 +1,4 @@
-"""Work on what is long, done on a thread, so that no other request waits.
+"""Moves long work from the event loop to a thread, so that no other request waits for it.
 
 This module does not know what the work is.
 """
@@ -11,19 +11,19 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Bytes of a body that are read, counted or written anew on the event loop itself.
+# The longest body that is read, counted or rewritten on the event loop itself.
 BYTES_AT_ONCE = 256 * 1024
-# Characters that are read on the event loop itself, within about a millisecond.
+# The longest text that is classified on the event loop itself, in about a millisecond.
 CHARACTERS_AT_ONCE = 5000
 
 
 async def worked(body_bytes: int, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    """What the work on a body of so many bytes comes to."""
+    """The result of work on a body of so many bytes, done on a thread if it is long."""
     if body_bytes > BYTES_AT_ONCE:
         return await asyncio.to_thread(work, *args, **more)
     return work(*args, **more)
 
 
 async def done(aside: Executor, work: Callable[..., T], *arguments: Any) -> T:
-    """What the work comes to, done there."""
+    """The result of work done on a thread of ``aside``."""
     return await asyncio.get_running_loop().run_in_executor(aside, work, *arguments)

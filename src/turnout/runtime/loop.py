@@ -1,6 +1,6 @@
-"""One event loop in the background, so that blocking callers use the same transport.
+"""An event loop on a background thread, by which blocking callers use asynchronous code.
 
-Invariant: a coroutine handed over runs on that loop and nowhere else.
+Invariant: every coroutine handed over runs on that one loop.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Starts its thread at the first use; ``close`` ends it."""
+    """Starts its thread when it is first used; ``close`` ends it."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -41,7 +41,7 @@ class BackgroundLoop:
                 yield item  # type: ignore[misc]
         finally:
             close = getattr(items, "aclose", None)
-            # Whoever ended the loop before has closed what ran on it.
+            # If the loop has ended, what ran on it is closed already.
             if close is not None and self._loop is not None:
                 with suppress(RuntimeError):
                     self.run(close())

@@ -1,7 +1,7 @@
-"""What carrying out a decision takes, and the contract of who verifies drafts by it.
+"""What is needed to carry out a decision, and the protocol of a verifier of drafts.
 
-Invariant: fixed for as long as a configuration is, but for who listens; the ledger and who listens
-hear of the same calls. This module carries nothing out.
+Invariant: fixed while a configuration is in use, except for the listeners, who are told of the same
+calls as the ledger. This module carries nothing out.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ from turnout.runtime.health import Health
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A tool that the draft calls; ``arguments`` is JSON as the model wrote it."""
+    """A tool call in a draft; ``arguments`` is JSON as the model wrote it."""
 
     name: str
     arguments: str
@@ -31,7 +31,7 @@ class ToolCall:
 class Draft:
     """A complete answer that is not released yet: the first choice's text and tool calls.
 
-    ``logprobs`` are those of its tokens where the provider told them.
+    ``logprobs`` are the log-probabilities of its tokens, if the provider sent them.
     """
 
     request: Request
@@ -42,17 +42,17 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """``rejection`` is why the draft may not be served, None when it may; ``call`` what it cost."""
+    """``rejection`` is why the draft may not be served, or None; ``call`` is what judged it."""
 
     rejection: str | None
     call: Outcome | None = None
 
 
 class Verifier(Protocol):
-    """Decides on drafts."""
+    """Decides whether a draft may be served."""
 
     def asks(self, request: Request) -> Request:
-        """The request as a draft's model shall get it."""
+        """The request as it is sent to the model that drafts."""
         ...
 
     async def verdict(self, draft: Draft, decision_id: str, means: "Means") -> Verdict:
@@ -60,16 +60,17 @@ class Verifier(Protocol):
         ...
 
     def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
-        """The most that one verdict can use, by the deployments that it asks."""
+        """The most that one verdict can use, for each deployment that it calls."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What carrying out a decision takes; ``stand_in`` answers in place of every deployment.
+    """What is needed to carry out a decision.
 
-    ``caches`` knows what providers keep of prompts; None where nothing is to be known.
-    ``listeners`` hear of every call as it ends.
+    ``stand_in`` answers in place of every deployment, if there is one. ``caches`` knows what
+    prompt caches hold, None if that is not to be used. ``listeners`` are called with the outcome of
+    every call.
     """
 
     rules: Rulebook
@@ -85,7 +86,7 @@ class Means:
     listeners: list[Callable[[Outcome], object]] = field(default_factory=list)
 
     def ended(self, outcome: Outcome) -> Awaitable[None]:
-        """A call ended, whatever it was for; one that failed is kept when the awaitable is done."""
+        """Tell everyone that a call ended; a failed one is recorded once the awaitable is done."""
         self.health.ended(outcome)
         for hear in self.listeners:
             hear(outcome)

@@ -1,6 +1,6 @@
-"""What balancing needs to know of a request and of the moment, gathered for the pure decision.
+"""What the pure decision needs to balance load: who signed a request's thoughts, calls under way.
 
-Invariant: a router without balancing does none of this.
+Invariant: a router whose models have one deployment each does none of this.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from turnout.runtime.health import Health
 
 
 def placed(request: Request, rules: Rulebook) -> Request:
-    """The request, tagged with the deployment whose signed thoughts it brings back, if any."""
+    """The request, tagged with the deployment that signed the thoughts it holds, if any did."""
     if rules.balance is None:
         return request
     several = {name: rules.catalog.deployments[name] for name in rules.balance.group_of}
@@ -23,5 +23,5 @@ def placed(request: Request, rules: Rulebook) -> Request:
 
 
 def outstanding(balance: Balance | None, health: Health) -> Mapping[str, int]:
-    """Calls under way where a model has several deployments."""
+    """The calls under way at each deployment of models that have several."""
     return {} if balance is None else health.outstanding(balance.group_of)

@@ -1,8 +1,8 @@
-"""A conversation's beginnings as hashes, by which a later turn of it is known again.
+"""Hashes of a conversation's beginnings, by which a later turn of it is recognised.
 
-Invariant: no text is kept, and no hash can be made outside of this process: the salt is random.
-Two requests have a hash in common where one tenant sent the same tools, settings and messages up to
-there. Marks of what shall be cached do not count: clients move them from turn to turn.
+Invariant: no text is kept, and no hash can be made outside this process, since the salt is random.
+Two requests share a hash if one tenant sent the same tools, settings and messages up to there.
+Cache marks do not count, since clients move them from turn to turn.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from turnout.features.extract import MARK
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
 _PLAIN = frozenset({"role", "content"})
 _TOLD = _PLAIN | _MARKS
-# What stands before the messages in a prompt, or makes another prompt of the same messages: a
-# model at another effort has another cache.
+# Fields that are part of the prompt before its messages, or make another prompt of the same ones: a
+# model with another reasoning effort has another cache.
 _SETTINGS = (
     "tools", "functions", "tool_choice", "response_format", "output_config", "text",
     "reasoning_effort", "reasoning", "thinking", "prompt_cache_key",
@@ -28,10 +28,10 @@ _SETTINGS = (
 
 
 class Prefix(Struct, frozen=True):
-    """Hashes of where a prompt's messages end, the shortest beginning first.
+    """The hashes of a prompt up to the end of each message, the shortest beginning first.
 
-    The first stands for tools, settings and the ``leading`` instructions, the last for all.
-    ``apart`` says that these were marked to be cached by themselves.
+    The first covers tools, settings and ``leading`` messages with instructions, the last the whole
+    prompt. ``apart`` says that the first was marked to be cached by itself.
     """
 
     ends: tuple[bytes, ...]
@@ -45,7 +45,7 @@ def goes_on(request: Request) -> bool:
 
 
 def prefix_of(request: Request, salt: bytes) -> Prefix | None:
-    """The prompt's beginnings; None where it holds what is not JSON."""
+    """The hashes of the prompt's beginnings; None if it holds something that is not JSON."""
     try:
         return _prefix(request, salt)
     except TypeError:
@@ -85,19 +85,19 @@ def _add(known: hashlib.blake2b, message: Message) -> None:
 
 
 def _part(part: Mapping[str, Any]) -> object:
-    """A part of text is the same as a content that is the text alone."""
+    """A part of a content; a text part equals a content that is only this text."""
     bare = _bare(part)
     return bare["text"] if bare.keys() == {"type", "text"} else bare
 
 
 def _bare(value: Any) -> Any:
-    """The value without marks, which stand at parts, tools and blocks."""
+    """The value without cache marks, which parts, tools and blocks may have."""
     if isinstance(value, Mapping):
         return {name: inner for name, inner in value.items() if name not in _MARKS}
     return [_bare(item) for item in value] if isinstance(value, list) else value
 
 
 def _feed(known: hashlib.blake2b, part: bytes, text: int = 0) -> None:
-    # With its length and kind, so that no two conversations are the same bytes.
+    # With length and kind in front, different conversations are never the same bytes.
     known.update((len(part) << 1 | text).to_bytes(8, "big"))
     known.update(part)

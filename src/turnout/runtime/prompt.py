@@ -1,6 +1,6 @@
-"""Prompts in the shapes that callers of the library have them, as checked requests.
+"""Prompts in any form that the library takes, made into checked requests.
 
-This module does not know models or how a request is answered.
+This module does not know models, or how a request is answered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ def request_of(
     kind: CallKind | None = None,
     **params: Any,
 ) -> Request:
-    """A text, a list of messages or a whole body as a request; a Request is one already.
+    """The request for a text, a list of messages or a whole body; a Request is returned as it is.
 
-    ``params`` are further fields of the body; ``model`` wins over the body's own, and without
-    either it is ``auto``. ``kind`` says what the call is for, where its body does not show it.
+    ``params`` are further fields of the body. ``model`` wins over the body's own; without either it
+    is ``auto``. ``kind`` says what the call is for, if the body does not show it.
     Raises InvalidRequest.
     """
     if isinstance(prompt, Request):
@@ -60,7 +60,7 @@ def request_of(
 
 
 def _limits(said: Constraints | None) -> Constraints:
-    """The constraints, once each can hold. Raises InvalidRequest."""
+    """The constraints, once they are checked. Raises InvalidRequest."""
     if said is None:
         return Constraints()
     if not isinstance(said, Constraints):

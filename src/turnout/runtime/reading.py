@@ -1,7 +1,7 @@
-"""Reads a request: facts, the local verdict, a label where one is asked for, predicted success.
+"""Reads a request: its features, the local prediction, a label if one is wanted, P(success).
 
-Invariant: a request that goes on without being read is one that the configuration lets pass; a long
-one is read and counted beside the event loop, so that others do not wait. Chooses nothing.
+Invariant: only a request that the configuration lets pass goes on without being classified; a long
+one is read and counted on a thread, so that others do not wait. This module chooses nothing.
 """
 
 import os
@@ -22,23 +22,23 @@ from turnout.runtime.label import ask_label
 from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 from turnout.runtime.prefix import Prefix
 
-# Characters of which seconds of reading would hold up prompts that take less.
+# A text of so many characters takes seconds to read, and must not hold up shorter ones.
 _LONG = 1_000_000
-# Of a body for each character that is read of it, at most where it holds text alone.
+# The most bytes that a body of text alone has for each of its characters.
 _BYTES = 4
-# So many requests are read on a thread at first: what they need is loaded meanwhile, which takes
-# a second in all.
+# So many first requests are read on a thread, since what they need, about a second's worth, is
+# loaded meanwhile.
 _FIRST = 16
-# No tokenizer has this word whole; how words are joined of parts is loaded with the first such one.
+# No tokenizer has the second word as one token; the first such word loads the table of merges.
 _PLAIN, _ODD = "Hello", "xqzzvk"
-# What is estimated of a request that passes unread.
+# The prediction for a request that passes unread.
 _UNREAD = Prediction(classifier=Ref(name="none"))
 
 
 class Read(Struct, frozen=True):
-    """What is known of a request before the decision, and the calls that helped to know it.
+    """What is known of a request before the decision, and the outcomes of calls made for it.
 
-    ``prefix`` are the prompt's beginnings, where a provider's cache may hold some of them.
+    ``prefix`` has the hashes of the prompt's beginnings, if a provider's cache may hold some.
     """
 
     features: Features
@@ -48,15 +48,15 @@ class Read(Struct, frozen=True):
 
 
 class Reader:
-    """Reads requests for the router of these ``parts``."""
+    """Reads requests with the classifier, tokenizers and predictor of these ``parts``."""
 
     def __init__(self, assembly: Assembly) -> None:
         self.parts = assembly
         self._rules = assembly.means.rules
         self._begun = Together(assembly.means.cohort, assembly.classifier.begin_batch)
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
-        # One core stays with the event loop, however many prompts need the second stage. That and
-        # longer prompts have threads of their own: who takes little waits for none who takes more.
+        # One core is left to the event loop, however many prompts need the second stage. Longer
+        # prompts have threads of their own, so that short ones need not wait for them.
         most = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="turnout-classify")
         self._finished = Beside(self._threads, most, assembly.classifier.finish_batch)
@@ -66,11 +66,11 @@ class Reader:
 
     @property
     def threads(self) -> Executor:
-        """Where the second stage reads."""
+        """The threads of the classifier's second stage."""
         return self._threads
 
     def warm(self, *, fully: bool) -> None:
-        """Loads what the first request would otherwise wait for, or all that any would."""
+        """Loads what the first request would otherwise wait for, or, ``fully``, what any would."""
         text = _ODD if fully else _PLAIN
         request = Request(id="", body={"messages": [{"role": "user", "content": text}]})
         self.parts.classifier.warm(fully=fully)
@@ -80,14 +80,14 @@ class Reader:
             self._cold = 0
 
     def close(self) -> None:
-        """Nothing more will be read."""
+        """End the threads."""
         for threads in (self._threads, self._readers, self._patient):
             threads.shutdown(wait=False)
 
     async def input_tokens(self, request: Request) -> int:
-        """The prompt's tokens at the model ``request`` names, else at the one that counts most.
+        """The prompt's tokens at the model that ``request`` names, else the most at any model.
 
-        What tools at a provider gave back earlier counts at that provider's models alone.
+        What hosted tools gave back earlier counts only for models of their provider.
         """
         texts = prompt_texts(request)
         aside = self._aside(request, texts) or self._readers
@@ -107,14 +107,14 @@ class Reader:
         )
 
     def read_now(self, request: Request) -> Read:
-        """As ``read``, blocking, by the local classifier alone."""
+        """As ``read``, by the local classifier alone; blocks."""
         if self._passes(request):
             return self._estimated(request, _UNREAD)
         local = self.parts.classifier.predict(readable_messages(request))
         return self._estimated(request, local)
 
     async def read(self, request: Request) -> Read:
-        """Facts and estimates."""
+        """The request's features and prediction. Raises RequestError."""
         texts = prompt_texts(request)
         aside = self._aside(request, texts)
         if aside is None and self._cold:
@@ -132,14 +132,14 @@ class Reader:
         return structs.replace(known, labelled=labelled) if labelled else known
 
     def _aside(self, request: Request, texts: Sequence[str]) -> Executor | None:
-        """Where a request of these texts is read, if not here; a body may hold files beside."""
+        """The threads to read on, None for the event loop; a body may hold files beside texts."""
         size = max(sum(map(len, texts)), request.body_bytes // _BYTES)
         if size <= CHARACTERS_AT_ONCE:
             return None
         return self._patient if size > _LONG else self._readers
 
     def _passes(self, request: Request) -> bool:
-        """Whether the request goes on without being read, as the configuration has it."""
+        """Whether the configuration lets the request pass without being classified."""
         return not self._rules.safety.pinned and is_pinned(request, self._rules)
 
     async def _local(self, request: Request, aside: Executor | None) -> Prediction:
@@ -154,7 +154,7 @@ class Reader:
     async def _labelled(
         self, request: Request, local: Prediction
     ) -> tuple[Prediction, tuple[Outcome, ...]]:
-        """The local verdict, together with a model's label where one is wanted."""
+        """The local prediction, with a model's label if one is wanted."""
         asked = self.parts.asked
         if asked is None or not asked.wanted(local, self._rules.safety):
             return local, ()
@@ -167,7 +167,7 @@ class Reader:
     def _estimated(
         self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
     ) -> Read:
-        """Facts, and the verdict with predicted success where there is a predictor."""
+        """The features, and the prediction with P(success) if there is a predictor."""
         features = extract(request, self._tokenizers, texts)
         caches, known = self.parts.means.caches, self.parts.success
         prefix = caches.prefix(request) if caches is not None else None

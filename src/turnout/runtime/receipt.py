@@ -1,4 +1,4 @@
-"""What a request cost, what it would have cost, and who answered.
+"""What a request cost, what it would have cost elsewhere, and which model answered.
 
 Invariant: an unknown price makes the sum unknown, never smaller.
 """
@@ -15,14 +15,14 @@ class Receipt:
     """The account of one request, in pico-dollars.
 
     ``chosen_model`` is the model of the deployment that answered, else the decision's (None when
-    blocked); ``answered_by`` is what the provider says it served, None without an answer, and
-    ``stand_in`` whether the embedded model answered in its place. ``usage`` is that of the call
+    blocked). ``answered_by`` is the model that the provider says it served, None without an answer;
+    ``stand_in`` says that the embedded model answered in its place. ``usage`` is that of the call
     that answered.
-    ``cost_pico_usd`` sums every call, the classifier's and failed ones included; None when one of
-    them has no known price. ``classifier_pico_usd`` is the part that labels cost.
-    ``list_cost_pico_usd`` is what the chosen model's answer costs at its own price: the same as
-    paid, unless a stand-in answered for free. ``strongest_pico_usd`` is the price of the same
-    tokens at the strongest model.
+
+    ``cost_pico_usd`` is the sum over all calls, labels and failures included, None when the price
+    of one is unknown; ``classifier_pico_usd`` is the part for labels. ``list_cost_pico_usd`` has
+    the answer at the chosen model's price: the same, unless a stand-in answered for free.
+    ``strongest_pico_usd`` is the price of the answer's tokens at the strongest model.
     """
 
     chosen_model: str | None
@@ -41,7 +41,7 @@ def receipt(
     catalog: Catalog,
     stand_in: Deployment | None,
 ) -> Receipt:
-    """The account of ``outcomes``, classifier calls among them."""
+    """The account of these outcomes, which include calls for labels."""
     answers = [o for o in outcomes if o.is_answer]
     final = next((o for o in reversed(answers) if o.status != "failed" or o.released), None)
     usage = final.usage if final else Usage()
@@ -62,15 +62,14 @@ def receipt(
 
 
 def cost(deployment: Deployment | None, usage: Usage) -> int | None:
-    """Pico-dollars of ``usage`` at the deployment's price; 0 without one, None if unknown."""
+    """Pico-dollars of ``usage`` at the deployment's price, None if unknown; 0 without one."""
     if deployment is None:
         return 0
-    price = None if usage.unpriced else deployment.price
-    return None if price is None else price.cost(usage)
+    return None if deployment.price is None else deployment.price.bill(usage)
 
 
 def total(costs: Sequence[int | None]) -> int | None:
-    """The sum, or None when any part is unknown."""
+    """The sum; None when any part is unknown."""
     whole = 0
     for cost in costs:
         if cost is None:

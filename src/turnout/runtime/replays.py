@@ -1,6 +1,6 @@
-"""Who may carry out a request that bears its caller's key, and what was answered to it.
+"""Claims to carry out a request with an idempotency key, and the answers they ended with.
 
-In the ledger all processes see it; without one it is kept in this process, within bounds.
+In a ledger all processes share them; without one they are kept in this process, within bounds.
 Invariant: a claim is granted to one at a time. This module does not know what an answer is.
 """
 
@@ -27,10 +27,10 @@ MOST_ANSWERS = 10_000
 
 
 class Replays(Protocol):
-    """Claims and the answers that they ended with."""
+    """A store of claims, and of the answers they ended with."""
 
     async def claim(self, claim: Claim) -> Prior | None:
-        """None where the claim is granted, else who has it. Raises RouterError."""
+        """None if the claim is granted, else the prior one with this id. Raises RouterError."""
         ...
 
     async def find(self, claim_id: str) -> bytes | None:
@@ -38,16 +38,16 @@ class Replays(Protocol):
         ...
 
     async def keep(self, claim: Claim, answer: bytes) -> None:
-        """Keep what was answered for a day. Raises RouterError."""
+        """End the claim with an answer, which is kept for a day. Raises RouterError."""
         ...
 
     async def drop(self, claim: Claim) -> None:
-        """Give the claim up, so that the request can be made again. Raises RouterError."""
+        """Give the claim up, so that the request can be carried out again. Raises RouterError."""
         ...
 
 
 def replays_in(recorder: Recorder) -> Replays | None:
-    """Those of the recorder's ledger; None without a ledger."""
+    """The store in the recorder's ledger; None without a ledger."""
     return StoredReplays(recorder) if isinstance(recorder, Ledger) else None
 
 
@@ -79,7 +79,7 @@ class StoredReplays:
 
 
 class LocalReplays:
-    """In this process, as long as ``most_bytes`` and ``most_answers`` allow: the oldest go."""
+    """In this process, with at most ``most_bytes`` and ``most_answers``: the oldest go."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_answers: int = MOST_ANSWERS) -> None:
         self._most_bytes, self._most_answers = most_bytes, most_answers
@@ -116,7 +116,7 @@ class LocalReplays:
         self._under_way.pop(claim.id, None)
 
     def _prune(self) -> None:
-        """Forget the oldest: those past their time, and what there is no room for."""
+        """Forget the oldest answers: expired ones, and those for which there is no room."""
         now = time.monotonic()
         while self._kept:
             until, oldest = next(iter(self._kept.values()))

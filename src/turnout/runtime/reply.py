@@ -1,9 +1,9 @@
-"""Answers in OpenAI's shape, with the decision and the account beside them.
+"""Answers in the shape of OpenAI's chat completions, with the decision and the account.
 
-Invariant: the body's ``model`` is the one that answered, and a blocked request has a refusal.
+Invariant: the body's ``model`` is the one that answered; a blocked request gets a refusal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ class Reply:
     """A whole answer: ``body`` is an OpenAI chat completion; the rest says why and what it cost.
 
     ``outcomes`` are all calls in order, labels, drafts and failures included. ``left_out`` names
-    the fields of the request that the model which answered was not told. A blocked prompt's answer
-    is the refusal, with ``finish_reason`` ``content_filter`` and none of them answered.
+    fields of the request that were not sent to the model that answered. The answer to a blocked
+    prompt is the refusal, with the ``finish_reason`` ``content_filter``.
     """
 
     body: Mapping[str, Any]
@@ -39,14 +39,14 @@ class Reply:
 
 
 def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
-    """A chat completion from a whole answer; what the provider said more is kept."""
+    """A chat completion from a whole answer, with all other fields that the provider sent."""
     raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw.setdefault("id", f"chatcmpl-{decision.id}")
     raw.setdefault("object", "chat.completion")
     raw.setdefault("created", created)
     raw["model"] = chunk.model or model
     if "choices" not in raw:
-        raw["choices"] = [_choice(delta) for delta in chunk.deltas]
+        raw["choices"] = [_choice(delta) for delta in _joined(chunk.deltas)]
         raw["usage"] = usage_body(chunk.usage or Usage())
     return raw
 
@@ -82,7 +82,7 @@ def refusal_chunks(decision: Decision, created: int) -> list[dict[str, Any]]:
 
 
 def chunk_body(chunk: Chunk, decision: Decision, model: str, created: int) -> dict[str, Any]:
-    """A stream chunk in OpenAI's shape; what the provider said more is kept."""
+    """A stream chunk in OpenAI's shape, with all other fields that the provider sent."""
     raw = dict(chunk.raw) if "choices" in chunk.raw else {}
     raw["id"] = raw.get("id") or chunk.id or f"chatcmpl-{decision.id}"
     raw["object"] = "chat.completion.chunk"
@@ -104,7 +104,10 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.total_input,
         "completion_tokens": usage.total_output,
         "total_tokens": usage.total_input + usage.total_output,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
 
@@ -121,16 +124,36 @@ def _chunk(
     }
 
 
+def _joined(deltas: Sequence[Delta]) -> list[Delta]:
+    """All that each choice says, as one delta."""
+    return [
+        Delta(
+            choice=choice,
+            text="".join(delta.text for delta in own),
+            reasoning="".join(delta.reasoning for delta in own),
+            refusal="".join(delta.refusal for delta in own),
+            signature="".join(delta.signature for delta in own),
+            tool_calls=tuple([call for delta in own for call in delta.tool_calls]),
+            finish_reason=own[-1].finish_reason,
+        )
+        for choice in sorted({delta.choice for delta in deltas})
+        for own in [[delta for delta in deltas if delta.choice == choice]]
+    ]
+
+
 def _choice(delta: Delta) -> dict[str, Any]:
-    return {
-        "index": delta.choice,
-        "message": {"role": "assistant", "content": delta.text or None, **_piece(delta)},
-        "finish_reason": delta.finish_reason,
-    }
+    message = {"role": "assistant", "content": delta.text or None, **_piece(delta)}
+    if delta.tool_calls:
+        # Only pieces of a stream are numbered; who sends a number back may be refused for it.
+        message["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "index"}
+            for call in message["tool_calls"]
+        ]
+    return {"index": delta.choice, "message": message, "finish_reason": delta.finish_reason}
 
 
 def _piece(delta: Delta) -> dict[str, Any]:
-    """What a delta says; of what it does not say nothing, since callers join what is there."""
+    """The fields that a delta has; no empty ones, since callers join what is there."""
     found: dict[str, Any] = {"content": delta.text} if delta.text else {}
     if delta.reasoning:
         found["reasoning_content"] = delta.reasoning

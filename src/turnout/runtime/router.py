@@ -1,4 +1,4 @@
-"""The router people hold: an engine that takes prompts as they come, blocking and asynchronous.
+"""The library's Router: an engine that takes prompts in any form, blocking and asynchronous.
 
 Invariant: it decides and answers nothing by itself; the engine does.
 """
@@ -28,9 +28,9 @@ from turnout.runtime.walk import Walk
 class Router(Engine):
     """Sends each request to its model: ``route`` decides, ``chat`` and ``achat`` answer.
 
-    A prompt is a text, a list of OpenAI messages, a whole request body or a Request. What methods
-    take beside it (``**more``) are ``model``, ``constraints``, ``kind`` and further fields of the
-    body, such as ``max_tokens``. It may be used by any number of threads and tasks at a time.
+    A prompt is a text, a list of OpenAI messages, a whole request body or a Request. Beside it,
+    methods take ``model``, ``constraints``, ``kind`` and further fields of the body, such as
+    ``max_tokens``, as ``**more``. Any number of threads and tasks may use a router at a time.
     """
 
     def __init__(self, assembly: Assembly) -> None:
@@ -74,10 +74,10 @@ class Router(Engine):
         return cls.from_config(load(None, more.get("environ", os.environ)), **more)
 
     def prepare(self) -> None:
-        """Load all that prompts need, which else the first of them waits for; about a second.
+        """Load all that prompts need, which takes about a second; else the first one waits for it.
 
-        A program with an event loop calls it before the loop serves: tables that a library builds
-        in one go let no other thread run meanwhile. Raises ConfigError.
+        A program with an event loop should call this before the loop serves: while some libraries
+        build their tables, no other thread can run. Raises ConfigError.
         """
         super().prepare()
         self.prepare_rest()
@@ -89,16 +89,16 @@ class Router(Engine):
     def route(self, prompt: Prompt, **more: Any) -> Decision:
         """The decision for a prompt; no model is asked to answer it.
 
-        Where the configuration has an LLM classifier, that one is asked for its label.
+        If the configuration has an LLM classifier, that model is asked for a label.
         Raises RequestError.
         """
         return self.labelled(prompt, **more)[0]
 
     def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
-        """As ``route``, with the calls that helped to decide: none without an LLM classifier."""
+        """As ``route``, with the calls made to decide: none without an LLM classifier."""
         request = self.request(prompt, **more)
         if self._parts.asked is None:
-            # Nothing here waits for a thread, so that a forked process may do it.
+            # This uses no thread, so that a forked process may do it.
             return self.decided_here(request), ()
         self._begin_work()
         return self._loop.run(self.decided(request))
@@ -120,10 +120,10 @@ class Router(Engine):
     async def achat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | Stream:
         """Route the prompt and answer it; a blocked prompt is answered by the refusal.
 
-        With ``stream`` the answer is an iterator of OpenAI's chunks, whose ``reply`` is known at
-        its end, and which raises what fails on the way. Raises RequestError for a request that
-        cannot be served (BudgetExceeded among them), ProviderError or AllRoutesFailed when the
-        models fail, LedgerError when nothing can be recorded.
+        With ``stream`` the answer is an iterator of OpenAI's chunks, which raises what fails on the
+        way and has the whole ``reply`` at its end. Raises RequestError (or BudgetExceeded, which is
+        one) for a request that cannot be served, ProviderError or AllRoutesFailed when the models
+        fail, LedgerError when nothing can be recorded.
         """
         self._begin_work()
         walk = await self.begin(self.request(prompt, **more))
@@ -159,12 +159,12 @@ class Router(Engine):
     async def afeedback(
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
     ) -> None:
-        """Record how good an answer was, in the ledger: what training on one's own logs reads.
+        """Record in the ledger how good an answer was; training on one's own logs reads it.
 
-        ``metric`` is a name of one's own and ``value`` a number on its scale; ``source`` says who
-        judged, as ``user``, ``judge``, ``label`` or ``test``. Raises InvalidRequest for a decision
-        that the ledger does not have and for what is no feedback, LedgerError when it cannot be
-        written. Without a ledger nothing is kept.
+        ``metric`` is any name and ``value`` a number on its scale; ``source`` says who judged:
+        ``user``, ``judge``, ``label`` or ``test``. Raises InvalidRequest for a decision that the
+        ledger does not have and for unusable feedback, LedgerError if nothing can be written.
+        Without a ledger nothing is kept.
         """
         await self._parts.means.recorder.feedback(decision_id, metric, value, source=source)
 
@@ -176,7 +176,7 @@ class Router(Engine):
         self._loop.run(self.afeedback(decision_id, metric, value, source=source))
 
     def standings(self) -> dict[str, str]:
-        """What each deployment's provider says of its model; one call a deployment with a key."""
+        """Whether each deployment's provider lists its model; asks providers that have a key."""
         found = self.without_key()
         for deployment in self._parts.catalog.deployments.values():
             if deployment.provider.family != "embedded" and deployment.provider.has_key:
@@ -194,7 +194,7 @@ class Router(Engine):
     def close(self) -> None:
         """Close every connection and the background loop."""
         if self._is_forked:
-            return  # they are the other process's
+            return  # connections and loop belong to the other process
         self._loop.run(self.aclose())
         self._loop.close()
 
@@ -222,9 +222,9 @@ class Router(Engine):
         return self._worked_in not in (None, os.getpid())
 
     def _begin_work(self) -> None:
-        """Raises ConfigError where the router is closed, or was forked after it has worked.
+        """Raises ConfigError if the router is closed, or was forked after it had worked.
 
-        Threads are not forked, and connections would be shared: its calls would wait for ever.
+        Threads are not forked and connections would be shared, so that its calls would never end.
         """
         if self._closed:
             raise ConfigError("this router is closed; make another one, or close it later")
@@ -255,5 +255,5 @@ class Router(Engine):
 
 
 def _is_name(config: object) -> bool:
-    """Whether what should be YAML text is the name of a file."""
+    """Whether a text that should be YAML is the name of a file."""
     return isinstance(config, str) and config.endswith((".yaml", ".yml")) and "\n" not in config

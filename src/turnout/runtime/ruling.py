@@ -1,4 +1,4 @@
-"""From the configuration's policy section to the rule that chooses, and to what verifies drafts."""
+"""From the configuration to the policy, to limits by intent and key, and to the verifier."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +33,7 @@ _WEIGHS_QUALITY = frozenset({"cheapest_above_quality", "utility", "cascade"})
 def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
     """The policy called ``name``, with the parameters of the configuration's policy section.
 
-    Raises ConfigError where it cannot do what it is for.
+    Raises ConfigError if it lacks what it needs to choose.
     """
     rule, model = config.policy, config.policy.model or ""
     makers: dict[str, Callable[[], Policy]] = {
@@ -66,9 +66,9 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
 
 
 def _check_qualities(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> None:
-    """Raises ConfigError where no model's quality is known.
+    """Raises ConfigError if no model's quality is known.
 
-    Unknown ones count as 0, so that the cheapest model would take every request.
+    Unknown qualities count as 0, so that the cheapest model would take every request.
     """
     models, known = catalog.deployments.values(), success.predictor.models if success else ()
     if any(d.model in known or d.card.quality is not None for d in models):
@@ -81,7 +81,7 @@ def _check_qualities(config: Config, catalog: Catalog, name: str, success: Bundl
 
 
 def knobs_of(config: Config) -> Knobs | None:
-    """The limits by intent and by key; None where there are none."""
+    """The limits by intent and by key; None if there are none."""
     section = config.knobs
     if section is None:
         return None
@@ -104,8 +104,8 @@ def _limits(knob: KnobSection) -> Constraints:
 def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Verifier | None:
     """What verifies the drafts of a cascade; None without one.
 
-    Where a stand-in answers for every model, nobody stronger is there to escalate to. Raises
-    ConfigError where the check cannot be had.
+    With a stand-in there is no stronger model to escalate to, and so no verifier. Raises
+    ConfigError if the check cannot be loaded.
     """
     section = config.policy.verify
     if section is None or stand_in is not None or "cascade" not in config.policy.used:
@@ -150,7 +150,7 @@ def _function(place: str) -> Check:
 
 
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
-    """The target of the configuration, with what was calibrated for it."""
+    """The policy for the configured target, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
     chosen = CheapestAboveQuality(
         calibrated=success.calibrated(rule.steady) if success else (),

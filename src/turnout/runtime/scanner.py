@@ -1,8 +1,7 @@
-"""Scores what a model wrote, by the classifier and the rule that score requests.
+"""Scores what a model wrote, by the classifier and the safety rule that judge requests.
 
-Invariant: a Scan is made from the classifier's own return, and its hash covers exactly the bytes
-that were scored; no verdict blocks. The second stage runs on a thread, and so does all for a long
-text.
+Invariant: a Scan is made from the classifier's own result, and its hash covers exactly the bytes
+that were scored; no verdict blocks. The second stage runs on a thread; for a long text both do.
 This module does not know streams.
 """
 
@@ -18,32 +17,32 @@ from turnout.core import Prediction, Scan
 from turnout.decision import SafetyRule
 from turnout.runtime.long import CHARACTERS_AT_ONCE, done
 
-# With the fresh text of a window this stays within the stretch that is judged at once.
+# Characters of earlier text that are scored again with new text; both fit one stretch.
 _CONTEXT = 400
 _ENDS = (
     r"(?<=[.!?\n\u061f\u06d4\u0964])\s+|(?<=[\u3002\uff01\uff1f])"
-    # Where Latin letters begin or end among others, for texts that end no sentence by a sign.
+    # Where Latin text begins or ends among other scripts, some of which do not mark sentences.
     r"|(?<=[^\x00-\u036f])\s*(?=[\x00-\u036f]{20})|(?<=[\x00-\u036f]{20})(?=[^\x00-\u036f])"
 )
 _SENTENCE_END = re.compile(_ENDS)
-# Arguments are JSON: there a line ends in an escape, and a text at its quote.
+# Arguments of tools are JSON: there a line ends in an escape, and a text at its quote.
 _ARGUMENT_END = re.compile(rf'{_ENDS}|\\[nr]|(?<!\\)"')
 _LEAST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """What scoring takes: the classifier, the rule, and threads for the second stage."""
+    """What scoring needs: the classifier, the rule, and threads for the second stage."""
 
     classifier: Classifier
     rule: SafetyRule
     threads: Executor
 
     async def predict(self, before: str, text: str, ends: re.Pattern[str]) -> Prediction:
-        """The prediction for a text after ``before``, as a whole and sentence by sentence.
+        """The prediction for ``text`` together with ``before``, as a whole and by sentences.
 
-        What is unsafe in one sentence, as told apart by ``ends``, is lost in the score of the
-        pages around it.
+        One unsafe sentence would be lost in the score of the text around it; ``ends`` finds where
+        sentences end.
         """
         if len(text) > CHARACTERS_AT_ONCE:
             return await done(
@@ -58,7 +57,7 @@ class Judge:
 
 @dataclass(slots=True, kw_only=True)
 class _Part:
-    """A part of the answer: the end of what was scored of it, and the hash of all of that."""
+    """A part of the answer: the end of what was scored, and the hash of all that was scored."""
 
     tail: str = ""
     digest: Any = field(default_factory=hashlib.sha256)
@@ -67,7 +66,7 @@ class _Part:
 
 
 class Scanner:
-    """Scans one answer as it grows; ``scans`` says what was scanned, one Scan a part."""
+    """Scans one answer as it grows; ``scans`` has one Scan for each part of the answer."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -88,7 +87,7 @@ class Scanner:
 
     async def _scan(self, name: str, text: str) -> Scan:
         part = self._parts.setdefault(name, _Part())
-        # Blanks hold nothing to score, and would have no verdict.
+        # White space would get no verdict.
         prediction = None
         if (part.tail + text).strip():
             ends = _ARGUMENT_END if ".tool" in name else _SENTENCE_END
@@ -116,7 +115,7 @@ def _said(before: str, text: str, ends: re.Pattern[str]) -> list[dict[str, Any]]
 
 
 def _readings(before: str, text: str, ends: re.Pattern[str]) -> list[str]:
-    """The whole, and each of its sentences that ``text`` has a share in."""
+    """The whole text, and each sentence of it that is at least partly new."""
     whole = before + text
     found, start = [whole], 0
     for end in [*(m.end() for m in ends.finditer(whole)), len(whole)]:

@@ -1,7 +1,7 @@
-"""Holds a streamed answer back until what is let go has been scanned, with what follows it.
+"""Holds a streamed answer back, so that each chunk is scanned before it leaves.
 
-Invariant: no chunk leaves before every byte of it was scanned together with the next ``keep``
-characters, or with the answer's end. What a stream that breaks off still holds never leaves.
+Invariant: no chunk leaves before all of it was scanned together with the next ``keep`` characters,
+or with the answer's end. What is still held when a stream breaks off never leaves.
 This module does not know how texts are scored.
 """
 
@@ -18,9 +18,9 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(slots=True, kw_only=True)
 class Screen:
-    """One answer's window: ``keep`` characters are held, and scanned every ``stride``.
+    """One answer's window: ``keep`` characters are held back, and scanned every ``stride``.
 
-    ``stopped`` is why the answer was stopped; ``released`` whether anything of it has left;
+    ``stopped`` is why the answer was stopped; ``released`` says that some of it has left;
     ``choices`` are those that have begun.
     """
 
@@ -36,7 +36,7 @@ class Screen:
     _scanned: int = 0
 
     async def through(self, batches: AsyncIterator[Sequence[Chunk]]) -> AsyncGenerator[Chunk, None]:
-        """The chunks that may leave; ends early once ``stopped``. Ends what it holds with them."""
+        """The chunks that may leave; ends early once ``stopped``."""
         async for batch in batches:
             for chunk in batch:
                 self._hold(chunk)
@@ -48,7 +48,7 @@ class Screen:
                         yield free
 
     async def rest(self) -> AsyncGenerator[Chunk, None]:
-        """What is still held of an answer that came to its end."""
+        """The chunks still held of an answer that came to its end."""
         await self._scan()
         if not self.stopped:
             for free in self._free(self._seen):
@@ -70,6 +70,6 @@ class Screen:
         free = []
         while self._held and self._held[0][0] <= upto:
             free.append(self._held.popleft()[1])
-        # Chunks before the first text (a role, a start) are no release of anything scanned.
+        # Chunks before the first text (a role, a start) do not count as released.
         self.released = self.released or any(chunk.has_content for chunk in free)
         return free

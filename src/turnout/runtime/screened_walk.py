@@ -1,7 +1,7 @@
 """A walk whose answers are scanned before they leave, whole or streamed.
 
-Invariant: what was scanned is told by the scanner's own Scans, to the recorder before the request
-is settled; a stopped answer ends as the dialects end a filtered one, and no other model is asked.
+Invariant: the scanner's own Scans are recorded before the request is settled. A stopped answer ends
+as one that the provider filtered does, and no other model is asked.
 This module does not know how texts are scored.
 """
 
@@ -23,7 +23,7 @@ from turnout.runtime.written import written
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
-    """How answers are scanned: who judges, and how many tokens a stream holds back."""
+    """How answers are scanned, and how many tokens of a stream are held back."""
 
     judge: Judge
     hold_tokens: int
@@ -31,7 +31,7 @@ class Screening:
 
 
 class ScreenedWalk(Walk, kw_only=True):
-    """A walk with a scanner before the caller."""
+    """A walk with a scanner between the model and the caller."""
 
     screening: Screening
     screen: Screen | None = None
@@ -72,7 +72,7 @@ class ScreenedWalk(Walk, kw_only=True):
             yield (self._stop(screen.stopped, screen.choices, last, usage, said=screen.released),)
 
     async def _record(self, call: Call) -> Outcome:
-        # What is held back has not left: until then a failure falls over as before a first token.
+        # What is held back was not released, so that another route may still answer.
         if call.outcome is not None and self.screen is not None and not self.screen.released:
             call.outcome = structs.replace(call.outcome, released=False)
         return await super()._record(call)
@@ -86,7 +86,7 @@ class ScreenedWalk(Walk, kw_only=True):
     def _stop(
         self, why: str, choices: set[int], last: Chunk, usage: Usage | None, *, said: bool
     ) -> Chunk:
-        """What ends a stopped answer; the refusal's text only where nothing was said yet."""
+        """The chunk that ends a stopped answer; with the refusal's text if nothing left before."""
         text = "" if said else self.screening.refusal
         deltas = tuple(
             Delta(choice=choice, text=text, refusal=why, finish_reason="content_filter")
@@ -96,7 +96,7 @@ class ScreenedWalk(Walk, kw_only=True):
 
 
 def screening_of(parts: Assembly, threads: Executor) -> Screening | None:
-    """How the configuration has answers scanned; None where it does not."""
+    """How the configuration wants answers scanned; None if it does not."""
     safety, rules = parts.config.safety, parts.means.rules
     if safety.answers == "off":
         return None

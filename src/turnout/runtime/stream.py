@@ -1,6 +1,6 @@
-"""Streamed answers: chunks in OpenAI's shape, and the account once they are over.
+"""Streamed answers: chunks in OpenAI's shape, and then the account.
 
-Invariant: a stream ends cleanly or with an exception; never with a silent truncation.
+Invariant: a stream ends cleanly or with an exception, never truncated in silence.
 """
 
 import time
@@ -17,9 +17,9 @@ from turnout.runtime.walk import Walk
 
 
 class Stream:
-    """An answer on its way: iterate it, then read ``reply``.
+    """An answer on its way: iterate over it, then read ``reply``.
 
-    ``free`` gives back what was held for an answer that was never begun.
+    ``free`` releases what was held for an answer that was never begun.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """Stop the answer, free its connection, and settle what was used."""
-        # Whoever is iterating it just now ends it himself.
+        # A task that is just iterating over it will end it.
         with suppress(RuntimeError):
             await self._chunks.aclose()
             await self._free()
@@ -60,7 +60,7 @@ class Stream:
 
 
 class BlockingStream:
-    """The same for blocking callers."""
+    """A Stream for callers without an event loop."""
 
     def __init__(self, stream: Stream, loop: BackgroundLoop) -> None:
         self.decision = stream.decision
@@ -87,9 +87,9 @@ class BlockingStream:
 
 
 async def bodies(walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
-    """The walk's chunks in OpenAI's shape, each noted in ``script``; a blocked one's refusal.
+    """The walk's chunks in OpenAI's shape, or its refusal, each noted in ``script``.
 
-    Raises ProviderError or AllRoutesFailed where the answer does not come to its end.
+    Raises ProviderError or AllRoutesFailed if the answer does not come to its end.
     """
     created = int(time.time())
     # The provider is asked for usage in any case; the caller sees it only on request.

@@ -1,4 +1,4 @@
-"""Puts a streamed answer together again, as the whole answer it amounts to."""
+"""Joins the chunks of a streamed answer into a whole one."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Transcript:
         self._usage: Any = None
 
     def note(self, chunk: dict[str, Any]) -> dict[str, Any]:
-        """The chunk itself, once noted."""
+        """Note a chunk, and return it."""
         self._head.update({k: chunk[k] for k in ("id", "created", "model") if k in chunk})
         self._usage = chunk.get("usage") or self._usage
         for piece in chunk.get("choices", ()):
@@ -23,7 +23,7 @@ class Transcript:
         return chunk
 
     def body(self, decision: Decision) -> dict[str, Any]:
-        """The chat completion that the chunks noted so far add up to."""
+        """The chat completion that the noted chunks make up."""
         choices = [self._choices[index] for index in sorted(self._choices)] or [_empty(0)]
         whole = {"id": f"chatcmpl-{decision.id}", "object": "chat.completion", **self._head}
         whole["choices"] = choices

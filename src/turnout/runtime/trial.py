@@ -1,7 +1,7 @@
-"""Tries a configured model with a few small calls, by the way that serves.
+"""Tries a configured model with a few small calls, made as every other request is.
 
-Invariant: a call that fails is a finding and never an exception. This module does not know how
-findings are shown.
+Invariant: a call that fails is a finding, not an exception. This module does not know how findings
+are shown.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from turnout.runtime.reply import Reply
 from turnout.runtime.router import Router
 
 OK = "ok"
-# Room for a model that thinks before it answers; few of these tokens are used.
+# Enough for a model that thinks before it answers; others use few of these tokens.
 _MOST_TOKENS = 512
 _QUESTION = "Reply with the word ready and nothing else."
 _TOOL_QUESTION = "What is the weather in Paris now? Use the tool."
@@ -40,8 +40,8 @@ _TOOL = {
 class Trial:
     """What calls to one model found: ``ok`` or why not, for each thing that was tried.
 
-    Times in milliseconds; ``cost_pico_usd`` is None where the price is unknown. ``remarks`` are
-    what a bill or a route would be surprised by.
+    ``cost_pico_usd`` is None where the price is unknown. ``remarks`` are what could surprise on a
+    bill or when routing.
     """
 
     answer: str
@@ -55,12 +55,12 @@ class Trial:
 
     @property
     def serves(self) -> bool:
-        """Whether answers come, whole and streamed; tools and JSON not every model has."""
+        """Whether answers come, whole and streamed; not every model has tools and JSON."""
         return self.answer == OK and self.stream == OK
 
 
 async def tried(router: Router, deployment: Deployment) -> Trial:
-    """What a deployment does with four small calls; three are spared where the first fails."""
+    """What a deployment does with four small calls, or with one if that fails."""
     whole = await _asked(router, deployment, _QUESTION)
     if isinstance(whole, str):
         return Trial(answer=whole, remarks=_remarks(deployment, ()))
@@ -104,7 +104,7 @@ async def _streamed(router: Router, deployment: Deployment) -> Reply | str:
 
 
 def _why(error: RouterError) -> str:
-    """One line without the names that stand beside it."""
+    """The reason in one line, without the names of model and provider."""
     if isinstance(error, AllRoutesFailed) and error.outcomes[-1].error is not None:
         return error.outcomes[-1].error.detail
     return str(error)

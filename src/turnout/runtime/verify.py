@@ -1,7 +1,6 @@
-"""Whether a draft may be the answer: a schema, log-probabilities, one's own tests, another model.
+"""Verifiers of drafts: by a schema, by log-probabilities, by a function; see ``judge`` for a model.
 
-Invariant: a verdict that cannot be had is a no, and nothing of the draft has left for the caller.
-This module does not know policies.
+Invariant: a draft without a verdict is rejected. This module does not know policies.
 """
 
 import asyncio
@@ -17,12 +16,12 @@ from turnout.core.budget import NO_BOUNDS
 from turnout.core.extras import needing
 from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 
-# Whoever verifies a draft gets its conversation and its text, and says whether it may be served.
+# A function that is given a conversation and a draft's text, and says whether it may be served.
 Check = Callable[[Sequence[Message], str], bool]
 
 
 class _Free:
-    """What verifiers without a call of their own share."""
+    """What verifiers that make no call have in common."""
 
     def asks(self, request: Request) -> Request:
         """The request as it is."""
@@ -35,10 +34,10 @@ class _Free:
 
 
 class BySchema(_Free):
-    """The answer is JSON where the request asks for it, and fits its schema; tool calls fit theirs.
+    """The answer fits the request's JSON schema, if it has one, and tool calls fit theirs.
 
-    ``schema`` is asked of every answer in text besides. Raises ConfigError without jsonschema-rs,
-    and where the schema is none.
+    Every answer in text must fit ``schema`` as well. Raises ConfigError without jsonschema-rs, and
+    for a schema that is not valid.
     """
 
     def __init__(self, schema: Mapping[str, Any] | None = None) -> None:
@@ -53,7 +52,7 @@ class BySchema(_Free):
                 raise ConfigError(_first_line(error)) from error
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
-        """The first thing that does not fit."""
+        """Rejects for the first thing that does not fit."""
         del decision_id, means
         return Verdict(rejection=next(self._misfits(draft), None))
 
@@ -78,15 +77,15 @@ class BySchema(_Free):
             return
         lib = self._library
         try:
-            # Offline: a schema comes from the caller and must not make us fetch. Linear patterns:
-            # it must not make us hang either.
+            # A schema comes from the caller: it must not make us fetch anything, nor hang in a
+            # pattern that backtracks.
             lib.validate(schema, value, offline=True, pattern_options=lib.RegexOptions())
         except (ValueError, lib.ReferencingError) as error:
             yield f"does not fit its schema: {_first_line(error)}"
 
 
 class ByLogprobs(_Free):
-    """The answer's tokens were, in the geometric mean, at least so probable.
+    """The geometric mean of the probabilities of the answer's tokens is at least so high.
 
     Source: the sequence confidence of Gupta et al., Language Model Cascades, arXiv 2404.10136.
     """
@@ -99,7 +98,7 @@ class ByLogprobs(_Free):
         return structs.replace(request, body={**request.body, "logprobs": True})
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
-        """Too low a mean, or none at all, is a no."""
+        """Rejects for too low a mean, and without log-probabilities."""
         del decision_id, means
         if not draft.logprobs:
             return Verdict(rejection="the provider told no log-probabilities")
@@ -110,14 +109,14 @@ class ByLogprobs(_Free):
 
 
 class ByFunction(_Free):
-    """One's own check says yes within ``deadline_s``; it runs in a thread."""
+    """A function of the user's own, run on a thread, returns True within ``deadline_s`` seconds."""
 
     def __init__(self, check: Check, deadline_s: float) -> None:
         self._check = check
         self._deadline_s = deadline_s
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
-        """A no, an exception and a deadline passed all reject."""
+        """Rejects unless the function returns True in time."""
         del decision_id, means
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -130,7 +129,7 @@ class ByFunction(_Free):
 
 
 def draft_of(request: Request, chunks: Sequence[Chunk]) -> Draft:
-    """The first choice of an answer, whole or in chunks."""
+    """The first choice of an answer as a draft."""
     deltas = [d for chunk in chunks for d in chunk.deltas if d.choice == 0]
     names: dict[int, str] = {}
     arguments: dict[int, str] = {}

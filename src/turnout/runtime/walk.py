@@ -1,7 +1,7 @@
-"""Carries out a decision: the asynchronous driver of the plan walk.
+"""Carries out a decision: the asynchronous driver of the walk through its plan.
 
-Invariant: every call that was begun is recorded, and the plan is settled, however the walk ends.
-This module chooses nothing: the next attempt comes from the walk.
+Invariant: every call that was begun is recorded, and the request is settled, however the walk ends.
+This module chooses nothing: ``decision.attempts`` says what to try next.
 """
 
 import asyncio
@@ -10,21 +10,11 @@ from contextlib import aclosing
 
 from msgspec import Struct, field, structs
 
-from turnout.catalog import Catalog
-from turnout.core import (
-    Bound,
-    BudgetExceeded,
-    Chunk,
-    Decision,
-    Fault,
-    Outcome,
-    Request,
-    Scan,
-)
+from turnout.core import BudgetExceeded, Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, attempts, input_tokens, is_pinned
 from turnout.ledger import DONE
+from turnout.runtime.admission import held_for_rest
 from turnout.runtime.call import Call
-from turnout.runtime.ceiling import bounds
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.means import Means
 from turnout.runtime.prefix import Prefix
@@ -37,9 +27,10 @@ Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
-    ``prefix`` are the prompt's beginnings where they were made, ``scans`` what the answer's scanner
-    read, ``stopped`` why it stopped the answer, ``unfit`` the model that a budget had no room for,
-    ``closed`` the deployments that a budget has no room for any more.
+    ``prefix`` has the hashes of the prompt's beginnings, where they are needed. ``scans`` say what
+    of the answer was scanned, ``stopped`` why the scanner stopped it. ``unfit`` is the model that
+    was chosen first but did not fit a budget; ``closed`` are deployments whose model's budget has
+    no room any more.
     """
 
     request: Request
@@ -55,24 +46,24 @@ class Walk(Struct, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether the answer came to an end of its own, a refusal's included."""
+        """Whether the answer, or the refusal, came to its end."""
         if self.decision.blocked or self.stopped:
             return True
         return bool(self.outcomes) and self.outcomes[-1].status == "ok"
 
     @property
     def cost_pico_usd(self) -> int | None:
-        """What all calls so far cost; None when one of them has no known price."""
+        """What all calls so far cost; None when the price of one is unknown."""
         return total([outcome.cost_pico_usd for outcome in self.outcomes])
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The fields, in chat's words, that the model which answers, or was to, did not hear of."""
+        """The request's fields that were not sent to the model of the latest call."""
         call = self.call
         return tuple(sorted({*call.left_out, *call.unsaid})) if call else ()
 
     async def whole(self) -> Chunk | None:
-        """The complete answer of the first route that gives one, else None."""
+        """The complete answer of the first route that gives one, None if none does."""
         plan, attempt = self._begin()
         try:
             while attempt is not None:
@@ -157,7 +148,7 @@ class Walk(Struct, kw_only=True):
             yield verified
 
     async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
-        """The draft as it may be served, or nothing where it is rejected."""
+        """The draft as it may be served; nothing if it is rejected."""
         verifier = self.means.verifier
         if verifier is None or call.outcome is None:
             return chunks
@@ -186,33 +177,14 @@ class Walk(Struct, kw_only=True):
             try:
                 await asyncio.shield(written)  # written even when the caller leaves
             except BudgetExceeded as full:
-                await self._go_round(full, call.attempt.route.ordinal)
+                ordinal = call.attempt.route.ordinal
+                self.closed |= await held_for_rest(
+                    self.request, self.decision, ordinal, full, self.means
+                )
         return call.outcome
 
-    async def _go_round(self, full: BudgetExceeded, ordinal: int) -> None:
-        """Goes on without the models whose own budgets have no room for a call after this one.
-
-        Raises ``full`` where another budget has none.
-        """
-        means, decision, catalog = self.means, self.decision, self.means.rules.catalog
-        most = bounds(self.request, decision, catalog, means.verifier)
-        left = {r.deployment: most[r.deployment] for r in decision.routes if r.ordinal >= ordinal}
-        while left:
-            models = {standing.subject for standing in full.standings}
-            dear = {id_ for id_, bound in left.items() if _called(id_, bound, catalog) & models}
-            if not dear or any(standing.budget.per != "model" for standing in full.standings):
-                raise full
-            self.closed |= dear
-            left = {id_: bound for id_, bound in left.items() if id_ not in dear}
-            try:
-                await means.recorder.held(self.request, decision.id, left)
-            except BudgetExceeded as again:
-                full = again
-            else:
-                return
-
     def _within_budget(self, outcome: Outcome) -> Outcome:
-        """The outcome as the plan shall see it: not to be retried when the budget is spent."""
+        """The outcome for the plan: without a retry if the retry budget is spent."""
         fault = outcome.error
         if fault is None or fault.retry == "no" or outcome.released:
             return outcome
@@ -225,11 +197,6 @@ class Walk(Struct, kw_only=True):
         written = self.means.recorder.settled(self.decision)
         if written is not DONE:
             await asyncio.shield(written)  # written even when the caller leaves
-
-
-def _called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
-    """The models that are called with this deployment."""
-    return {catalog.deployments[id_].configured for id_ in most.parts or (deployment,)}
 
 
 def _advance(plan: Plan, outcome: Outcome) -> Attempt | None:

@@ -1,8 +1,8 @@
-"""Everything that a model wrote in a chunk, part by part: what a scanner must have read.
+"""Everything that a model wrote in a chunk, part by part: what a scanner must read.
 
-Invariant: every string of every choice is in a part, whatever field it came in. Left out are names
-that the protocol fixes (roles, types, ids), the bytes of sound, pictures and sealed thoughts,
-and log probabilities, which repeat the text.
+Invariant: every string of every choice is in a part, whatever field it came in, except for words
+that the protocol fixes (roles, types, ids), the bytes of sound, pictures and encrypted reasoning,
+and log-probabilities, which repeat the text.
 This module does not know how texts are scored.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from turnout.core import Chunk, Delta, readable
 
 _FIXED = frozenset({"role", "type", "id", "index", "tool_use_id", "signature", "data"})
-# Names of sound, pictures and sealed thoughts, which hold no blanks.
+# Names of fields with the bytes of sound, pictures and encrypted reasoning, without white space.
 _BYTES = frozenset({"data", "b64_json"})
 _BLANK = re.compile(r"\s")
 _CHOICE_READ = _FIXED | {"content", "reasoning_content", "reasoning", "tool_calls"}
@@ -34,7 +34,7 @@ _READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 
 def written(chunk: Chunk) -> list[tuple[str, str]]:
-    """The parts of a chunk with the text that each of them gained."""
+    """The parts of the answer that a chunk adds to, each with the text it adds."""
     found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
     raw = chunk.raw
     told = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
@@ -70,10 +70,10 @@ def _of_output(response: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
-    """All texts of an event but for a piece that a delta holds; of a response only its output.
+    """All texts of an event, except a piece that a delta holds; of a response only its output.
 
-    What ends an item or the response repeats what was told in pieces, and is read again: nothing
-    proves that it is the same.
+    The end of an item or a response repeats what came in pieces. It is read all the same, since
+    nothing proves that it is the same.
     """
     if told and str(event["type"]).endswith(".delta"):
         return
@@ -81,7 +81,7 @@ def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
     output = response.get("output") if isinstance(response, Mapping) else None
     piece = event.get("delta")
     if isinstance(piece, str):
-        yield piece  # blanks as well
+        yield piece  # white space as well
     yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ and v is not piece})
     for item in (event.get("item"), *(output or ())):
         if isinstance(item, Mapping):
@@ -89,12 +89,12 @@ def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
 
 
 def _fixed(item: Mapping[str, Any]) -> frozenset[str]:
-    """The names of what is no text in an item."""
+    """The names of an item's fields that are not text."""
     return _PICTURE if item.get("type") == "image_generation_call" else _ITEM_FIXED
 
 
 def _of_choices(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
-    """Texts in fields that have no place in a delta: refusals, transcripts, old function calls."""
+    """Texts in fields that a Delta does not have: refusals, transcripts, old function calls."""
     for place, choice in enumerate(choices):
         for kind in ("message", "delta"):
             yield f"{choice.get('index', place)}.other", _rest(choice.get(kind), _CHOICE_READ)
@@ -112,7 +112,7 @@ def _rest(fields: object, known: frozenset[str]) -> str:
 
 
 def _texts(value: object) -> list[str]:
-    """Every string in a JSON value but bytes; blanks as well, which stand between words."""
+    """Every string in a JSON value except bytes; white space as well, which separates words."""
     found: list[str] = []
     pending = [("", value)]
     while pending:

@@ -1,4 +1,4 @@
-"""What every policy and every classifier must keep to, as checks that a plug-in's author can run.
+"""The contracts of policies and classifiers, as checks that a plug-in's author can run.
 
 Invariant: a check only uses the protocol. This module does not know any particular plug-in.
 """
@@ -47,9 +47,9 @@ class ClassifierFailure(AssertionError):
 def check_policy(policy: Policy, deployments: Sequence[str] = ("a", "b", "c")) -> None:
     """Checks a policy on pools of ``deployments``. Raises PolicyFailure.
 
-    It ranks alike whenever asked, only what it is given and each once, changes nothing, names
-    itself the same, and its propensities are shares of one. Costs, qualities and latencies may be
-    unknown, and the pool may be empty.
+    A policy always gives the same ranking, ranks only the given candidates and each once, changes
+    nothing, always has the same name, and its propensities sum to one. Costs, qualities and
+    latencies may be unknown, and the pool may be empty.
     """
     name = policy.ref
     for pool, situation in product(_pools(deployments), _situations()):
@@ -112,8 +112,9 @@ def _situations() -> Iterable[Situation]:
 def check_classifier(classifier: Classifier, texts: Sequence[str] = ODD_TEXTS) -> None:
     """Checks a classifier on ``texts``. Raises ClassifierFailure.
 
-    It never raises, says the same alone, in a batch and in two stages, gives probabilities most
-    likely first, scores in 0..1, and no verdict rather than a wrong number where it has none.
+    A classifier never raises, gives the same result alone, in a batch and in two stages, gives
+    probabilities with the most likely first and scores in 0..1, and no verdict rather than an
+    invalid number.
     """
     name = classifier.ref
     _require(bool(name.name), "its ref has no name")
@@ -149,7 +150,7 @@ def _check_prediction(found: Prediction, intents: frozenset[str]) -> None:
 
 
 def _near(one: Prediction, other: Prediction) -> bool:
-    """Whether two predictions say the same, up to rounding."""
+    """Whether two predictions are equal, up to rounding."""
     shares, others = dict(one.intents), dict(other.intents)
     pairs = [(shares.get(k, 0.0), others.get(k, 0.0)) for k in {*shares, *others}]
     scores = ((one.harm, other.harm), (one.injection, other.injection))

@@ -1,4 +1,4 @@
-"""What every codec must keep to, as checks that a plug-in's author can run.
+"""The contract of codecs, as checks that a plug-in's author can run.
 
 Invariant: a check only uses the codec's protocol.
 This module does not know any particular codec.
@@ -20,9 +20,9 @@ class CodecFailure(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedAnswer:
-    """An answer's bytes as a provider sends them, and what they say.
+    """An answer's bytes as a provider sends them, with their meaning.
 
-    ``text`` is that of all deltas, ``usage`` what was billed (None where nothing was reported).
+    ``text`` is that of all deltas, ``usage`` the reported usage (None if there is none).
     """
 
     body: bytes = field(repr=False)
@@ -42,8 +42,8 @@ def check_codec(
 ) -> None:
     """Checks a codec. Raises CodecFailure.
 
-    It must encode the same bytes twice and leave the request alone; read each recorded answer,
-    in whatever pieces it arrives; and give a fault for every status and every body.
+    It must encode the same bytes twice without changing the request, read each recorded answer in
+    whatever pieces it arrives, and return a fault for every error status and body.
     """
     _check_encode(codec, request, deployment)
     for answer in answers:

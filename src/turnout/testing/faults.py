@@ -1,4 +1,4 @@
-"""What a provider can do wrong, and what a caller of the gateway then gets: the one table.
+"""The table of faults: what a provider can do wrong, and what a caller of the gateway then gets.
 
 ``python -m turnout.testing.faults`` prints it for docs/faults.md, and tests run every row through
 every dialect, whole and streamed, so that neither can drift.
@@ -37,9 +37,9 @@ EXPLAINED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One row: a script of the faulty upstream or the toxics of a proxy before an honest one.
+    """One row: a script of the faulty upstream, or the toxics of a proxy in front of an honest one.
 
-    ``silence`` marks what only a deadline ends.
+    ``silence`` marks a fault that only a deadline ends.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Fault:
 
     @property
     def script(self) -> str:
-        """What the upstream plays."""
+        """The script that the upstream plays."""
         return self.name if self.name.startswith("f-") else "honest"
 
 
-# For ``health`` in a configuration: a model that always fails goes on being asked.
+# For ``health`` in a configuration: a model that always fails is still called.
 ALWAYS_ASKED = {
     "failures": 10**9,
     **dict.fromkeys(
@@ -185,12 +185,12 @@ GROUPS = {
     "Connections": CONNECTIONS,
 }
 FAULTS = tuple(fault for group in GROUPS.values() for fault in group)
-# 1 GiB to unpack, or 9 MiB to send, each time: proofs draw them seldom.
+# They unpack 1 GiB, or send 9 MiB, each time, so proofs draw them seldom.
 HEAVY = frozenset({"f-gzipbomb", "f-hugeevent"})
 
 
 def document() -> str:
-    """The table as Markdown, with its words explained."""
+    """The table as Markdown, with its terms explained."""
     lines = [f"* **{outcome}**: {text}." for outcome, text in EXPLAINED.items()]
     for title, group in GROUPS.items():
         lines += ["", f"### {title}", "", "| fault | the provider's side | whole | streamed |"]

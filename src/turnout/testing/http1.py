@@ -1,6 +1,6 @@
-"""Just enough HTTP/1.1 on a raw socket to be able to break it on purpose.
+"""A little HTTP/1.1 on a raw socket, enough to break it on purpose.
 
-Invariant: nothing is sent that the caller did not spell out; the peer's end is seen while waiting.
+Invariant: only bytes that the caller gave are sent; a closed peer is noticed while waiting.
 This module does not know chat completions.
 """
 
@@ -78,7 +78,7 @@ class Exchange:
             raise PeerGone from error
 
     async def wait(self, seconds: float | None) -> None:
-        """Waits, without end where ``seconds`` is None. Raises PeerGone as soon as it is."""
+        """Waits, forever if ``seconds`` is None. Raises PeerGone as soon as the peer is gone."""
         try:
             async with asyncio.timeout(seconds):
                 while data := await self._reader.read(_MOST_HEAD_BYTES):

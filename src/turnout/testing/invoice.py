@@ -1,4 +1,4 @@
-"""What an upstream really did, to compare a ledger with.
+"""A record of what an upstream really did, to compare a ledger with.
 
 Invariant: an entry is written as the work is done, so it is true whatever happens to the peer.
 This module does not know sockets or prices.
@@ -14,11 +14,10 @@ from typing import Any
 class InvoiceEntry:
     """One call, as the upstream bills it.
 
-    ``prompt_tokens`` is 0 until the work begins, ``cached_tokens`` and ``written_tokens`` (read
-    from a cache and written to it) are part of it;
-    ``completion_tokens`` counts what was really produced, with ``reasoning_tokens`` as a part of
-    it. ``peer_closed_after`` is the number of tokens produced when the peer was seen to be gone.
-    Times are seconds of the monotonic clock.
+    ``prompt_tokens`` is 0 until the work begins; ``cached_tokens`` and ``written_tokens`` (read
+    from a cache and written to it) are part of it. ``completion_tokens`` counts the tokens that
+    were really produced, including ``reasoning_tokens``. ``peer_closed_after`` is the number of
+    tokens produced when the peer was found to be gone. Times are seconds of the monotonic clock.
     """
 
     request_id: str

@@ -1,7 +1,7 @@
 """A server on a port of this machine, on the running loop or in a thread of its own.
 
-Invariant: when the context ends, every connection has ended. This module does not know what is
-spoken on them.
+Invariant: when the context ends, every connection has ended. This module does not know the
+protocol on them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 class LocalServer:
     """A server with ``async with``; ``with`` gives it a loop and a thread for blocking tests.
 
-    A subclass answers each connection in ``_connected``. ``connections`` counts all there were.
+    A subclass answers each connection in ``_connected``. ``connections`` counts all so far.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -68,7 +68,7 @@ class LocalServer:
         self._loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Speaks on one connection, until it ends or is cancelled."""
+        """Serves one connection until it ends or is cancelled."""
         raise NotImplementedError
 
     async def _open(self) -> None:
@@ -81,7 +81,7 @@ class LocalServer:
         await self._drop()
 
     async def _drop(self) -> None:
-        """Ends the connections there are."""
+        """Ends the open connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""Reads what a caller got, and says which of the documented outcomes it is.
+"""Reads what a caller got, and finds which of the documented outcomes it is.
 
-Invariant: an end counts as clean only by the dialect's own end mark; whatever is neither a clean
-end nor a told failure is a truncation in silence. This module does not know which fault was played.
+Invariant: an end counts as clean only with the dialect's own end mark; an end that is neither clean
+nor an error event is a silent truncation. This module does not know which fault was played.
 """
 
 import json
@@ -22,7 +22,7 @@ _ENDS = {"chat": "[DONE]", "messages": "message_stop", "responses": "response.co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Got:
-    """A response: status, headers in lower case, and the body as far as it came.
+    """A response: status, headers in lower case, and the body as far as it arrived.
 
     ``broken`` says that the connection ended before the response did.
     """
@@ -45,7 +45,7 @@ class Got:
 
 
 def outcome_of(got: Got) -> Outcome:
-    """Which outcome this is; PROVIDER counts as NEXT where another provider answered."""
+    """Which outcome this is; PROVIDER counts as NEXT if another provider answered."""
     if got.broken:
         return Outcome.SILENT
     if got.status == 200:
@@ -61,7 +61,7 @@ def outcome_of(got: Got) -> Outcome:
 
 
 def text_of(got: Got) -> str:
-    """The text that came, whole or in pieces."""
+    """The text that arrived, whole or in pieces."""
     if not got.stream:
         return _whole_text(got.dialect, json.loads(got.body))
     return "".join(_piece(got.dialect, data) for _, data in got.events() if data != "[DONE]")

@@ -1,4 +1,4 @@
-"""One chat call, answered as its script says, while the invoice keeps count.
+"""Answers one chat call as its script says, and counts it on the invoice.
 
 Invariant: a token is on the invoice before its bytes are sent.
 This module does not know servers or threads.
@@ -45,7 +45,7 @@ _UNASKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 
 
 class Wire(Protocol):
-    """Another form than chat's, into which one answer is turned."""
+    """A wire form other than chat's, into which an answer is translated."""
 
     def whole(self, completion: Mapping[str, Any]) -> dict[str, Any]:
         """A whole answer."""
@@ -61,9 +61,9 @@ class Wire(Protocol):
 
 
 class Playback:
-    """Plays ``answer`` on ``exchange``; ``include_usage`` is what the caller asked for.
+    """Plays ``answer`` on ``exchange``; ``include_usage`` is the caller's option of that name.
 
-    ``wire`` is the form to send it in, where that is not chat's.
+    ``wire`` is the form to send it in, if that is not chat's.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Playback:
         self._end = "\r\n" if "crlf" in script else "\r" if "cr" in script else "\n"
 
     async def play(self) -> bool:
-        """Answers the call; whether the connection may be used for another one."""
+        """Answers the call; returns whether the connection may be used for another one."""
         try:
             return await self._play()
         except PeerGone:
@@ -113,7 +113,7 @@ class Playback:
         return await (self._stream() if self._entry.stream else self._whole())
 
     async def _is_no_answer(self) -> bool:
-        """Sends what is no answer at all, where the script wants that."""
+        """Sends something that is not an answer, if the script says so."""
         if "html200" in self._script:
             await self._exchange.whole(200, {"Content-Type": "text/html"}, _HTML)
         elif "redirect" in self._script:
@@ -175,7 +175,7 @@ class Playback:
             await self._exchange.wait(self._script.drip_s)
 
     async def _tokens(self) -> bool:
-        """Streams the answer's tokens; whether that broke off."""
+        """Streams the answer's tokens; returns whether that broke off."""
         for delta in self._work():
             await self._pace()
             await self._event(self._chunk(delta))
@@ -184,7 +184,7 @@ class Playback:
         return False
 
     async def _breaks_off(self, produced: int) -> bool:
-        """Does what the script wants after this token; whether the answer ends here."""
+        """Does what the script says after this token; returns whether the answer ends here."""
         at = {place for place, tokens in self._script.at.items() if tokens == produced}
         if "stall" in at:
             await self._exchange.wait(None)
@@ -200,7 +200,7 @@ class Playback:
         return bool(at & ends)
 
     async def _spoil(self, at: set[str]) -> None:
-        """Sends what does not belong into a stream."""
+        """Sends something that does not belong into a stream."""
         for _ in range(("badchunk" in at) + 2 * ("badchunks" in at)):
             await self._send('{"choices": [{"delta"')
         if "error" in at:
@@ -267,7 +267,7 @@ class Playback:
 
 
 def _limits(form: str, wait_s: float) -> dict[str, str]:
-    """A rate limit of which nothing is left for so long."""
+    """Headers of a rate limit of which nothing is left for so long."""
     if form == "spent":
         return {
             "X-RateLimit-Remaining-Requests": "0",
@@ -286,7 +286,7 @@ def _limits(form: str, wait_s: float) -> dict[str, str]:
 
 @cache
 def _bomb() -> bytes:
-    """A gzip without its trailer: one MiB that does not refer to what came before, 1024 times."""
+    """A gzip without its trailer: one MiB that does not refer to earlier data, 1024 times."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     mebibyte = b" " * 2**20
     start = deflate.compress(mebibyte) + deflate.flush(zlib.Z_FULL_FLUSH)

@@ -1,7 +1,7 @@
-"""The prompt cache of an upstream that keeps what it was sent, as OpenAI's and Anthropic's do.
+"""The prompt cache of an upstream that keeps prompts, as OpenAI's and Anthropic's do.
 
-Invariant: what is counted as read was sent to the same model before, word for word, from the first
-tool on. Nothing is forgotten. This module does not know prices or time.
+Invariant: tokens that count as read were sent to the same model before, word for word, from the
+first tool on. Nothing is forgotten. This module does not know prices or time.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from turnout.testing.answers import prompt_tokens
 
-# As with both: a shorter prompt is not kept, and OpenAI counts in steps.
+# As at both: a shorter prompt is not kept, and OpenAI counts in steps.
 _LEAST, _STEP = 1024, 128
 
 
@@ -24,7 +24,7 @@ class PromptCache:
     def used(self, body: Mapping[str, Any], *, marked: bool) -> tuple[int, int]:
         """Tokens of this prompt read and written; ``marked`` keeps it up to its last mark only.
 
-        Without marks all is kept, and writing is not counted.
+        Without marks all of it is kept, and no tokens count as written.
         """
         ends = list(_ends(body))
         read = max((tokens for key, tokens, _ in ends if key in self._known), default=0)
@@ -39,7 +39,7 @@ class PromptCache:
 
 
 def _ends(body: Mapping[str, Any]) -> Iterator[tuple[bytes, int, bool]]:
-    """Each beginning that ends with a message, its tokens, and whether a mark ends it."""
+    """Each beginning that ends with a message, its tokens, and whether it ends with a mark."""
     messages, tools = body.get("messages") or [], body.get("tools")
     first = [body["model"], body.get("reasoning_effort"), tools, body.get("system")]
     said = hashlib.sha256(json.dumps(_bare(first)).encode())

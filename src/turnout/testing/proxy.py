@@ -1,7 +1,7 @@
-"""A TCP proxy that spoils a connection on purpose, whatever is spoken on it.
+"""A TCP proxy that damages a connection on purpose, whatever its protocol.
 
 Invariant: bytes are delayed, cut or held back but never changed or reordered.
-This module knows one thing of what passes: that a blank line ends an event of a stream.
+Of the protocol this module knows only that a blank line ends an event of a stream.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Cut = Literal["reset", "close", "stall"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toxics:
-    """What is done to the bytes on their way from the server to the client.
+    """The damage done to the bytes on their way from the server to the client.
 
     ``latency_s`` passes before each piece; ``bytes_per_s`` is the bandwidth; ``slice_bytes`` splits
     pieces into ones of that size. ``limit_bytes`` closes the connection after so many bytes and
@@ -40,9 +40,9 @@ class Toxics:
 
 
 class FaultProxy(LocalServer):
-    """Stands on ``port`` before the server at ``target``, as ``with`` or ``async with``.
+    """A proxy on ``port`` for the server at ``target``, as ``with`` or ``async with``.
 
-    What it does may be changed while it runs; ``down`` refuses connections.
+    Its toxics may be changed while it runs; ``down`` refuses connections.
     """
 
     def __init__(self, target: int, toxics: Toxics | None = None) -> None:
@@ -52,7 +52,7 @@ class FaultProxy(LocalServer):
         self._down = False
 
     def change(self, toxics: Toxics | None = None, *, down: bool = False) -> None:
-        """Ends the connections there are, and does this to later ones. For ``with`` only."""
+        """Ends the open connections, and applies ``toxics`` to later ones. For ``with`` only."""
         if self._loop is None:
             raise RuntimeError("change is for `with`; use `await turn(...)` inside `async with`")
         asyncio.run_coroutine_threadsafe(self.turn(toxics, down=down), self._loop).result()
@@ -82,7 +82,7 @@ class FaultProxy(LocalServer):
                 sending.cancel()
                 out.close()
         except (OSError, asyncio.CancelledError, TimeoutError):
-            pass  # a peer or the test is gone; there is nobody to tell
+            pass  # a peer or the test is gone, so there is nowhere to report it
         finally:
             writer.close()
 
@@ -143,7 +143,7 @@ class _Events:
         self._tail = b""
 
     def until(self, piece: bytes) -> tuple[bytes, bool]:
-        """As much of the piece as may pass, and whether that is all of it."""
+        """The part of the piece that may pass, and whether that is all of it."""
         if self._most is None:
             return piece, True
         text = self._tail + piece

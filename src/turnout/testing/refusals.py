@@ -47,7 +47,7 @@ _SPECIAL = {
 
 
 def unsupported(script: Script, body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The error object of a picky model about the first setting that it does not take."""
+    """The error object about the first setting that a picky model does not accept."""
     if "unverified" in script and (body.get("reasoning") or {}).get("summary"):
         text = "Your organization must be verified to generate reasoning summaries."
         return _invalid(text, "reasoning.summary", "unsupported_value")
@@ -67,7 +67,7 @@ def _invalid(message: str, param: str, code: str) -> dict[str, Any]:
 
 
 def _mark_in(value: object, place: str = "") -> str | None:
-    """Where the first mark of a cache is."""
+    """The path of the first cache mark."""
     if isinstance(value, Mapping):
         if "cache_control" in value:
             return f"{place}.cache_control".removeprefix(".")

@@ -1,8 +1,8 @@
 """The faulty upstream's answers in the wire form of OpenAI's Responses.
 
-Written apart from the gateway's own writer of this form, which it is used to test. Invariant: it
-says what the chat form says, token for token; a thought is encrypted by the model that had it,
-and another model's is refused, as the real API does.
+Written independently of the gateway's writer of this form, which it is used to test. Invariant: it
+has the same tokens as the chat form; a thought is encrypted by the model that had it, and another
+model's thought is refused, as by the real API.
 This module does not know faults or sockets.
 """
 
@@ -12,14 +12,17 @@ from typing import Any
 _STATUS = {"stop": "completed", "tool_calls": "completed", "length": "incomplete"}
 _ROLES = {"function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant"}
 
-# Tools that the caller runs; others run here, before the answer.
+# Tools that the caller runs; the others run here, before the answer.
 _CALLED = frozenset({"function", "custom", "namespace"})
 
 Payload = Mapping[str, Any]
 
 
 def chat_shape(body: Payload) -> dict[str, Any]:
-    """A Responses body as this upstream's answers read it, itself beside. Raises ValueError."""
+    """A Responses body in chat's form, which this upstream reads, with the original.
+
+    Raises ValueError.
+    """
     if body.get("store") is not False:
         raise ValueError("store must be false here: nothing is kept")
     items = body["input"]
@@ -43,7 +46,7 @@ def chat_shape(body: Payload) -> dict[str, Any]:
 
 
 class ResponsesWire:
-    """Turns a chat answer, whole or an event of its stream, into one to the body ``reads``."""
+    """Turns a chat answer, whole or an event of its stream, into one to the body that was read."""
 
     def __init__(self, reads: Payload) -> None:
         self._reads = reads
@@ -88,7 +91,7 @@ class ResponsesWire:
             yield from self._delta(choice["delta"])
 
     def end(self) -> Iterator[dict[str, Any]]:
-        """The events that end the stream, without a status where nothing gave a reason."""
+        """The events that end the stream, without a status if there was no finish reason."""
         yield from self._close()
         empty = "completed" if self._empty else None
         status = _STATUS.get(self._finish or "", empty)
@@ -98,7 +101,7 @@ class ResponsesWire:
         yield self._event(f"response.{status or 'completed'}", response=response)
 
     def _runs(self) -> Iterator[dict[str, Any]]:
-        """What the tools do that run here."""
+        """The results of the tools that run here."""
         for item in _hosted(self._reads):
             self._items.append(item)
             begun = {**item, "status": "in_progress"}
@@ -178,7 +181,7 @@ class ResponsesWire:
 
 
 def encrypted(model: str) -> str:
-    """What a model encrypts its thoughts to."""
+    """A model's thought in encrypted form."""
     return f"encrypted+by+{model}=="
 
 

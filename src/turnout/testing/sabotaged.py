@@ -1,6 +1,6 @@
 """The command line with one promise broken on purpose; its first argument says which.
 
-Proofs run it to show that they turn red. It is no part of what is served.
+Proofs run it to show that they fail then. The gateway never uses it.
 """
 
 import sys
@@ -22,7 +22,7 @@ def clean_end() -> None:
 
 
 def leak() -> None:
-    """Everything that a request decided is kept for ever, and some more."""
+    """Keeps every request's decision, and more, forever."""
     from turnout.gateway.recent import Recent
 
     keep = Recent.keep

@@ -9,7 +9,7 @@ from typing import Any
 
 _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 _DEEPEST = 4
-# References and alternatives that lead to one another end after so many.
+# References and alternatives that lead to each other end after so many.
 _HOPS = 32
 _TEXT: Mapping[str, Any] = {"type": "string"}
 
@@ -17,7 +17,7 @@ Schema = Mapping[str, Any]
 
 
 def sample(schema: Schema, text: str) -> Any:
-    """A value with ``text`` for every free string, and where a reference leads nowhere."""
+    """A value with ``text`` for every free string and every dead reference."""
     return _value(schema, text, schema, 0)
 
 
@@ -39,7 +39,7 @@ def _value(schema: Schema, text: str, root: Schema, depth: int) -> Any:
 
 
 def _resolved(schema: Schema, root: Schema, depth: int) -> Schema:
-    """What a reference or the first alternative stands for; deep down the last one, often null."""
+    """The target of a reference, or the first alternative; at depth the last one, often null."""
     for _ in range(_HOPS):
         either = next((schema[name] for name in _ALTERNATIVES if schema.get(name)), None)
         if "$ref" in schema:
@@ -52,7 +52,7 @@ def _resolved(schema: Schema, root: Schema, depth: int) -> Schema:
 
 
 def _within(root: Schema, reference: str) -> Schema:
-    """What a reference into the schema itself names; a text for any other."""
+    """The target of a reference into the schema itself; a text for any other."""
     if not reference.startswith("#"):
         return _TEXT
     at: Any = root

@@ -84,11 +84,11 @@ _ALIASES = {"error-in-stream": "error"}
 class Script:
     """What goes wrong, and where.
 
-    ``slow_s`` passes before the answer's head, ``drip_s`` before each token; ``at`` maps a place
-    to a number of tokens; ``fails`` is how often the script plays before all goes well, None for
-    ever; ``tokens`` is the answer's length. ``wait`` is a Retry-After form and its amount, or the
-    seconds for which the head of a 200 says that nothing is left: ``spent`` as OpenAI does,
-    ``spentat`` as Anthropic.
+    ``slow_s`` passes before the answer's head, ``drip_s`` before each token. ``at`` maps a fault
+    to the number of tokens before it. ``fails`` is how often the script plays before answers are
+    honest, None for always; ``tokens`` is the answer's length. ``wait`` is a form of Retry-After
+    and its amount, or the seconds for which the head of a 200 says that nothing is left of a rate
+    limit: ``spent`` in OpenAI's headers, ``spentat`` in Anthropic's.
     """
 
     status: int | None = None
@@ -110,8 +110,7 @@ HONEST = Script()
 def parse(model: str) -> Script:
     """The script in a model name; names that do not start with ``f-`` are honest.
 
-    A path before the name (``vendor/f-500``) does not count. Raises ValueError naming the word
-    that is not known.
+    A path before the name (``vendor/f-500``) is ignored. Raises ValueError naming an unknown word.
     """
     name = model.rpartition("/")[2]
     if not name.startswith("f-"):

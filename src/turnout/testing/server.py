@@ -1,6 +1,6 @@
-"""A real HTTP server that speaks OpenAI's chat and Responses and Anthropic's Messages, and errs.
+"""A real HTTP server for OpenAI's chat and Responses and Anthropic's Messages; fails on command.
 
-Invariant: an honest model name gets an honest answer; whatever happens is on the invoice.
+Invariant: an honest model name gets an honest answer; everything that happens is on the invoice.
 This module does not know routers.
 """
 
@@ -31,7 +31,7 @@ _SHAPES = {
     MESSAGES_PATH: anthropic_wire.chat_shape,
     RESPONSES_PATH: responses_wire.chat_shape,
 }
-# What reading a body raises that has another type somewhere than the API gives it.
+# The errors of reading a body with a value of a wrong type.
 _MISTYPED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 _Vectors = tuple[dict[str, Any], int]
 _REFUSING = frozenset({"quota", "spend", "context", "filter", "unsupported", "echokey"})
@@ -42,7 +42,7 @@ class FaultyUpstream(LocalServer):
 
     ``scripts`` maps honest model names to fault names, and may be changed while it runs;
     ``replies`` maps model names to the text they answer with, ``certainty`` to the probability of
-    each of their tokens (1 where nothing is said).
+    each of their tokens (1 by default).
     ``invoice`` holds an entry for each chat call and ``requests`` everything that arrived, both in
     order. With ``api_key`` set, other keys are refused with 401.
     """
@@ -82,13 +82,13 @@ class FaultyUpstream(LocalServer):
                 if not await self._answer(request, exchange):
                     break
         except (PeerGone, ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the peer or the test is gone; there is nobody to tell
+            pass  # the peer or the test is gone, so there is nowhere to report it
         finally:
             self.open_connections -= 1
             await exchange.close()
 
     async def _answer(self, request: RecordedRequest, exchange: Exchange) -> bool:
-        """Answers one request; whether the connection may be used for another."""
+        """Answers one request; returns whether the connection may be used for another."""
         if self._api_key is not None and not self._knows(request):
             await exchange.whole(*refusal(Script(status=401), request.headers))
         elif request.path.partition("?")[0] == "/v1/models":
@@ -139,7 +139,7 @@ class FaultyUpstream(LocalServer):
     def _heard(
         self, request: RecordedRequest
     ) -> tuple[dict[str, Any], Script, dict[str, Any] | None, "Answer | _Vectors"]:
-        """The body, its script, what it asks in vain, and the answer. Raises _MISTYPED."""
+        """The body, its script, the error object if any, and the answer. Raises _MISTYPED."""
         body = request.json()
         if request.path in _SHAPES:
             body = _SHAPES[request.path](body)
@@ -163,7 +163,7 @@ class FaultyUpstream(LocalServer):
         return entry
 
     def _said(self, script: Script, body: Mapping[str, Any], nonce: str) -> Answer:
-        """What the model answers, as far as it gets."""
+        """The model's answer, as long as the script lets it be."""
         said = answer(
             body,
             nonce,
@@ -183,7 +183,7 @@ class FaultyUpstream(LocalServer):
 
 
 def _wire(path: str, entry: InvoiceEntry, body: Mapping[str, Any]) -> Wire | None:
-    """The form of answers on this path, where it is not chat's."""
+    """The wire form of answers on this path, if it is not chat's."""
     if path == MESSAGES_PATH:
         return anthropic_wire.AnthropicWire(usage_object(entry, frozenset()) or {})
     return responses_wire.ResponsesWire(body["native"]) if path == RESPONSES_PATH else None

@@ -1,4 +1,4 @@
-"""``turnout serve`` as a process of its own, for what only the real thing can show.
+"""``turnout serve`` as a process of its own, for tests that need the real gateway.
 
 Invariant: the process ends with the context; its state and its ledger stay in a folder of its own.
 This module does not know what the gateway answers.
@@ -25,7 +25,7 @@ _END_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A running gateway: its port, its process, and the files it was given and writes."""
+    """A running gateway: its port, its process, and the files that it reads and writes."""
 
     port: int
     process: "subprocess.Popen[bytes]"
@@ -39,11 +39,11 @@ class Served:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client is given."""
+        """The base URL for an OpenAI client."""
         return f"{self.root}/v1"
 
     def log(self) -> str:
-        """Everything it has written."""
+        """Everything that it has logged."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def rss_bytes(self) -> int:
@@ -66,9 +66,8 @@ def serving(
 ) -> Iterator[Served]:
     """Runs ``turnout serve`` with this configuration until the context ends.
 
-    Without a ledger unless ``config`` names one; ``program`` is the module that is run, with what
-    comes before ``serve``. Raises RuntimeError with the process's own words when it does not come
-    up.
+    It has no ledger unless ``config`` names one; ``program`` is the module to run, with the
+    arguments before ``serve``. Raises RuntimeError with the process's output if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="turnout-serve-") as name:
         folder = Path(name)

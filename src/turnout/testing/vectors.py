@@ -1,6 +1,6 @@
-"""Deterministic embeddings of an upstream that tells the truth.
+"""Deterministic embeddings of an honest upstream.
 
-Invariant: the same text at the same model has the same unit vector, other ones another.
+Invariant: the same text at the same model has the same unit vector, any other text another one.
 This module does not know faults or sockets.
 """
 
@@ -18,7 +18,7 @@ _DIMENSIONS = 8
 def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """The answer to an embeddings request, without its usage, and the tokens it is billed for.
 
-    Raises ValueError, TypeError or KeyError for what is none.
+    Raises ValueError, TypeError or KeyError for an invalid request.
     """
     inputs = body["input"]
     lone = isinstance(inputs, str) or (bool(inputs) and isinstance(inputs[0], int))

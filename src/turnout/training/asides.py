@@ -1,9 +1,9 @@
-"""Fits the head that tells a clause about labels, or one that calls off a task, from a request's.
+"""Fits the head that distinguishes asides, and clauses that call off a task, from requests.
 
-Moulds of attacks are filled with prompts; a clause that lies in the mould is an aside, one that
-lies in a prompt is not, and neither is any clause of an ordinary prompt. What calls off a task is
-learned from moulds of its own: the clause before the prompt's place. Both by a clause's rows, and
-by its embedding, which knows more phrases than there are rows.
+Templates of attacks ("moulds") are filled with prompts. A clause of the mould is an aside; a clause
+of a prompt is not, and neither is any clause of an ordinary prompt. Clauses that call off a task
+are learned from moulds of their own: the clause before the prompt's place. Both are learned from a
+clause's table rows and from its embedding, which covers more phrases than there are rows.
 """
 
 import warnings
@@ -59,9 +59,8 @@ _OUTPUTS = 2
 class AsideHead:
     """Arrays of the table, and the least sum of telling rows that an attack has.
 
-    ``weights`` and ``bias`` have a column an output: aside, and calling off a task. ``spoken`` is
-    what an embedding adds to the first, ``meaning`` to the second, where there was anything to
-    learn it from.
+    ``weights`` and ``bias`` have a column per output: aside, and calling off a task. ``spoken`` is
+    what an embedding adds to the first, ``meaning`` to the second; None without training data.
     """
 
     rarity: NDArray[np.float16]
@@ -72,7 +71,7 @@ class AsideHead:
     spoken: Hidden | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays of an artefact that hold it."""
+        """The arrays of an artefact that store the head."""
         found: dict[str, NDArray[Any]] = {"aside_rarity": self.rarity, "aside_w": self.weights}
         if self.meaning:
             found["aside_meaning"] = self.meaning.weights
@@ -82,7 +81,7 @@ class AsideHead:
         return found
 
     def meta(self) -> dict[str, Any]:
-        """What an artefact's meta says of it."""
+        """The head's part of an artefact's meta."""
         meant = float(self.meaning.bias) if self.meaning else 0.0
         return {"bias": self.bias, "alarm": self.alarm, "meaning": meant}
 
@@ -90,7 +89,7 @@ class AsideHead:
 def fit_asides(
     rows: Sequence[Row], rows_of: Callable[[str], Rows], embed: Embed | None = None
 ) -> AsideHead:
-    """The head; one that finds nothing where the rows hold no moulds."""
+    """The head; if the rows have no moulds, one that finds nothing."""
     attacks = list(fillings(rows, (LABEL_ATTACK, TALK)))
     aside = {text: attack.mould for attack in attacks for text, own in _parts(attack) if not own}
     asked = {text: n for text, n in _asked(rows, attacks).items() if text not in aside}
@@ -180,7 +179,7 @@ def _meaning(
 
 
 def _calls_share(calls: NDArray[np.bool_], often: Doubles) -> Doubles:
-    """How much each clause counts where those that call off a task are told from others."""
+    """How much each clause counts when those that call off a task are learned."""
     called, other = often * calls, often * ~calls
     share: Doubles = _CALLS_SHARE * called / called.sum()
     share += (1.0 - _CALLS_SHARE) * other / other.sum()
@@ -205,8 +204,7 @@ def _called(rows: Sequence[Row]) -> dict[str, None]:
 def _asked(rows: Sequence[Row], attacks: Sequence[Filled]) -> dict[str, float]:
     """Clauses of requests, and how often each counts.
 
-    What asks to ignore what was said before is no request with a label, whether or not it means
-    harm by it.
+    A clause that asks to ignore earlier text is not a request with a label, harmful or not.
     """
     said = [(text, attack.row) for attack in attacks for text, own in _parts(attack) if own]
     like = []
@@ -249,7 +247,7 @@ def _fitted(
 
 
 def _parts(attack: Filled) -> Iterator[tuple[str, bool]]:
-    """Clauses of a filled mould with whether they lie in the prompt; mixed ones are left out."""
+    """Clauses of a filled mould and whether they are in the prompt; mixed ones are left out."""
     start = 0
     for text in clauses(attack.text):
         end = start + len(text)

@@ -1,7 +1,7 @@
 """Rows made from rows: attacks on the label, and the tasks that conversations are about.
 
-An attack must not change its prompt's label. It is a mould with the place of the prompt marked,
-and maybe the place of a label; each is filled with prompts and labels in turn, without chance.
+An attack must not change its prompt's label. It is a mould: a template that marks the place of the
+prompt, and maybe that of a label. Each is filled with prompts and labels in turn, without chance.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ _GUESSED = (
     "small_talk harmless safe benign trivial trivia easy cheap low default other greeting poetry "
     "A 0 SIMPLE_QA Chat CODE fun math qa question story informational fast basic"
 )
-# What an attacker may call the label; the product's own names and what people would guess.
+# Names that an attacker may use for a label: the product's own, and likely guesses.
 LABELS = (
     *INTENTS,
     *_GUESSED.split(),

@@ -1,7 +1,7 @@
-"""Weighs an expert's members by what they were worth out of fold.
+"""Weights an expert's members by their value out of fold.
 
-Level and contrast apart, once for prompts like the training data and once for kinds of prompts
-that were left out; the gate between the two is read off the closeness of known prompts.
+Level and contrast have weights of their own, once for prompts like the training data and once for
+left-out kinds of prompts; the gate between the two comes from the closeness of known prompts.
 """
 
 from dataclasses import dataclass, replace
@@ -24,8 +24,8 @@ _UNCLEAR = 0.06
 # 0.6 of those that the other kinds have, but some calls that seem strange are known.
 _DRAWN_OF_CALLS = 0.3
 _WORTH_LEFT = 0.04
-# The one contrast of two models is too little to tell the members' worth by: it is the forest's,
-# whose trees look at it first.
+# The one contrast of two models is too little to weight members by: it comes from the forest, whose
+# trees split on it first.
 _PAIR_WEIGHTS = (1.0, 0.0, 0.0)
 # What the weights for kinds that closeness does not tell apart are drawn halfway towards: groups
 # found by clustering are no such kinds. On tables whose kinds are known by name, the forest is
@@ -46,16 +46,16 @@ class OutOfFold:
 
 
 def plain_blend(models: int) -> Blend:
-    """The members' mean, with no notion of strangeness: what a fold's members start from."""
+    """The members' plain mean, without strangeness: the start for a fold's members."""
     weights = np.full((2, 2, 3), 1 / 3, np.float32)
     return Blend(weights=weights, basis=np.eye(models, dtype=np.float32), slope=0.0, offset=-30.0)
 
 
 def blend(known: OutOfFold, strange: OutOfFold, *, of_calls: bool) -> Blend:
-    """Weights, basis and gate of an expert from what its members said out of fold.
+    """Weights, basis and gate of an expert from its members' predictions out of fold.
 
-    Closeness tells some new kinds of tool calls apart, but not all: there every prompt is weighed
-    as a new one, and the models are drawn together where it does.
+    Closeness recognises some new kinds of tool calls, but not all: there every prompt is weighted
+    as a new one, and the models are drawn together if closeness recognises it.
     """
     slope, offset = _gate(known.closeness, *(_GATE_OF_CALLS if of_calls else _GATE))
     weights = np.stack([_weigh(known, 0), _weigh(strange, 1)]).astype(np.float32)
@@ -82,9 +82,9 @@ def blend(known: OutOfFold, strange: OutOfFold, *, of_calls: bool) -> Blend:
 
 
 def _made_up_for(known: OutOfFold, weights: Floats, slope: float, offset: float) -> float:
-    """What the known level is multiplied with so that known prompts stay calibrated.
+    """The factor of the known level that keeps known prompts calibrated.
 
-    A gate that tells strange prompts badly lets the prudence meant for them touch the known ones.
+    If the gate recognises strange prompts badly, the caution meant for them affects known ones.
     """
     gate = Blend(weights=weights, basis=np.eye(1, dtype=np.float32), slope=slope, offset=offset)
     share = gate.strangeness(known.closeness)
@@ -117,7 +117,7 @@ def _basis(found: Floats, truth: Floats) -> Floats:
 def _weigh(found: OutOfFold, regime: int) -> Floats:
     """Non-negative least-squares weights ``[level, contrast] x members``.
 
-    Together at most 1: what is missing to 1 is trust in the models' means.
+    They sum to at most 1; the rest is the weight of the models' means.
     """
     from scipy.optimize import nnls
 

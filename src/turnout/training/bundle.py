@@ -1,4 +1,4 @@
-"""Writes a trained bundle: the predictor, what the tables say of each model, and a model card."""
+"""Writes a trained bundle: the predictor, a summary of the tables by model, and a model card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -44,8 +44,8 @@ def write_bundle(
 ) -> str:
     """Writes the bundle into ``folder`` and returns its hash.
 
-    With a ``config`` that it shall be served by, the bundle holds that one, without its secrets,
-    and the prices of its models. Raises ConfigError where ``folder`` cannot be written.
+    With the ``config`` that will serve it, the bundle stores that too, without secrets, and the
+    prices of its models. Raises ConfigError if ``folder`` cannot be written.
     """
 
     def write(new: Path) -> None:
@@ -69,7 +69,7 @@ def _prices(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
-    """What the tables say of each model: mean quality, mean cost and list price, where known.
+    """Each model's mean quality, mean cost and list price in the tables, if known.
 
     A model in several tables has the mean over all its rows.
     """
@@ -87,7 +87,7 @@ def catalogue(tables: Sequence[OutcomeTable]) -> dict[str, dict[str, Any]]:
 
 
 def _column(table: OutcomeTable, grid: str, model: str) -> Any:
-    """The model's cells, none where the table does not know them."""
+    """The model's cells; empty if the table lacks them."""
     cells = getattr(table, grid)
     return np.empty(0) if cells is None else cells[:, table.models.index(model)]
 

@@ -22,7 +22,7 @@ _DRAWS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """What the policy's ``steady`` asks of usually weak models on strange prompts.
+    """The margin of the policy's ``steady`` for usually weak models on strange prompts.
 
     ``usual [m]`` are the models' means and ``wide [n]`` each prompt's margin: ``steady`` times how
     strange it is.
@@ -34,14 +34,14 @@ class Margin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
-    """A threshold and what it brought on the table it was found on.
+    """A threshold and its results on the table that it was found on.
 
     ``quality`` is the mean over the best single model's, ``low`` its lower confidence bound;
     ``lost`` is the share of requests that the best single model would have answered and the
-    router's choice did not, ``lost_high`` its upper bound; ``saving`` is by the table's own costs,
-    a model's mean where one is missing, and NaN where a price that it takes is unknown.
-    ``promised`` is False where the data is too small, and then the threshold is the strictest.
-    ``rows`` is how many prompts told it; of none, nothing is known.
+    router's choice did not, ``lost_high`` its upper bound; ``saving`` uses the table's own costs,
+    a model's mean for a missing one, and is NaN if a needed price is unknown.
+    ``promised`` is False if the data is too small, and then the threshold is the strictest.
+    ``rows`` is the number of prompts that were used; with none, nothing is known.
     """
 
     threshold: float
@@ -79,9 +79,9 @@ def calibrate(
 ) -> Calibrated:
     """The lowest threshold that keeps the mean quality, or loses at most ``lost`` of the requests.
 
-    ``success [n, m]`` and the ``margin``, if any, must be out of sample. A prompt counts where both
-    the best single model and the chosen one answered it, whatever was answered by others. Raises
-    ConfigError where a figure is not a share.
+    ``success [n, m]`` and the ``margin``, if any, must be out of sample. A prompt counts if both
+    the best single model and the chosen one answered it. Raises ConfigError if a figure is not a
+    share.
     """
     for name, value in (("quality", quality), ("lost", lost), ("confidence", confidence)):
         if value is not None and not 0 < value < 1:
@@ -117,8 +117,8 @@ def choose(
 ) -> npt.NDArray[np.int64]:
     """The cheapest model whose P(success) is at least ``threshold`` of the row's best.
 
-    The same rule as the policy's: the better one where two cost the same, and more asked of the
-    usually weak ones by the ``margin``.
+    The same rule as the policy's: of two with equal cost the better one, and the usually weak ones
+    must exceed the threshold by the ``margin``.
     """
     best = success.max(axis=1, keepdims=True)
     able = success >= threshold * best
@@ -132,10 +132,10 @@ def choose(
 
 
 def _told(score: Doubles, chosen: npt.NDArray[np.int64], single: int) -> npt.NDArray[np.intp]:
-    """The rows that tell what the choice brings: where the chosen model answered.
+    """The rows in which the chosen model answered, so that the choice's result is known.
 
-    The best single model answered all; of the rows where it is chosen as large a part counts,
-    evenly, as of the others, or what is not known would pass for what is not lost.
+    The best single model answered all rows. Of those where it is chosen only the same share counts,
+    drawn evenly, as of the others; otherwise unknown losses would count as none.
     """
     other = chosen != single
     known = other & ~np.isnan(score[np.arange(len(score)), chosen])
@@ -153,7 +153,7 @@ def _measured(
     confidence: float,
     seed: int,
 ) -> Calibrated:
-    """What the choice brings, at no threshold yet."""
+    """The results of the choice, without a threshold yet."""
     told = _told(score, chosen, single)
     rows, score, paid, chosen = len(told), score[told], paid[told], chosen[told]
     if not rows:
@@ -178,7 +178,7 @@ def _measured(
 
 
 def _saving(*prices: float) -> float:
-    """The share that the first saves of the second; NaN where one is unknown, which is infinite."""
+    """The share that the first saves of the second; NaN if one is infinite, that is unknown."""
     cost, against = (price if np.isfinite(price) else np.nan for price in prices)
     return float(metrics.saving(cost, against))
 

@@ -1,6 +1,6 @@
 """Turns out-of-fold log-odds into calibrated ones: temperature, block cuts, and the gate.
 
-Everything here is read off sources that the heads did not see.
+Everything here is computed on sources that the heads did not see.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ THRESHOLD = 0.5
 # injections of one source say little of another's, and harm lacks what they use up.
 OVER_BLOCK = 0.005
 INJECTION_PART = 0.1
-# How often the first stage may stop on another label than both stages, and how many of the
+# How often the first stage may settle on another label than both stages would, and how many of the
 # unsafe prompts that both would catch it may let pass.
 GATE_DISAGREES = 0.04
 GATE_MISSES = 0.01
-# Caught is what both stages would catch where this share of the benign prompts is blocked.
+# The prompts that both stages would catch if this share of the benign ones were blocked.
 _CAUGHT_AT = 0.05
 _FAR = 20.0
 
@@ -38,7 +38,7 @@ class Calibration:
     settled: float
 
     def served(self, quick: Doubles, both: Doubles, known: Doubles) -> Doubles:
-        """The log-odds that the cascade gives: the first stage's where the gate lets them stand."""
+        """The cascade's log-odds: the first stage's if the gate accepts them."""
         gate = self.gate
         intents = quick[:, : len(INTENTS)] * (gate["sharpness"] / self.temperature)
         shifts = (gate["harm"], gate["injection"])
@@ -48,7 +48,7 @@ class Calibration:
         told = known_enough & (_likeliest(intents) >= gate["confidence"])
         certain = known_enough & (unsafe >= gate["certain"])
         settled = (told & (unsafe <= gate["unsafe"])) | certain
-        # A sure label stands also where safety is read by both.
+        # A sure label is kept also if both stages read safety.
         label = (told | certain)[:, None]
         return np.hstack(
             [
@@ -61,7 +61,7 @@ class Calibration:
 def calibrate(rows: Sequence[Row], quick: Doubles, both: Doubles, known: Doubles) -> Calibration:
     """Calibration from out-of-fold log-odds of the first stage alone and of both together."""
     benign = np.array([not row.unsafe and row.judged for row in rows])
-    # A head that no row taught says the same of everything, and keeps what it says: never.
+    # A head without training rows gives every text the same score, and stays at that: never.
     taught = [np.ptp(both[:, column]) > 0.0 for column, _ in _PARTS]
     cuts, early = (
         [
@@ -93,7 +93,7 @@ _PARTS = ((HARM, 1.0 - INJECTION_PART), (INJECTION, INJECTION_PART))
 
 
 def _cut(scores: Doubles, part: float) -> float:
-    """The log-odds above which that part of the allowed over-blocking lies."""
+    """The log-odds above which this part of the allowed over-blocking lies."""
     return float(np.quantile(scores, 1.0 - part * OVER_BLOCK))
 
 
@@ -134,7 +134,7 @@ def _gate(
     good = judged & ~bad
     caught = bad & (told > np.quantile(told[good], 1.0 - _CAUGHT_AT)) if good.any() else bad
     safe_below = float(np.quantile(unsafe[caught], GATE_MISSES)) if caught.any() else -_FAR
-    # The first stage blocks no benign prompt alone that both stages would let pass.
+    # The first stage alone blocks no benign prompt that both stages would let pass.
     passed = unsafe[good & (told <= 0.0)]
     certain = float(passed.max()) if len(passed) else _FAR
     limits = {"unsafe": safe_below, "certain": max(certain, safe_below)}

@@ -47,7 +47,7 @@ _REFITTED = """
 Fitted anew {date} by `turnout train {part}`, all else as told above, on:
 
 """
-# What of an artefact can be fitted anew by itself.
+# The parts of an artefact that can be refitted by themselves.
 Part = Literal["asides", "follows"]
 _DOES: dict[Part, str] = {
     "asides": "finds talk to the classifier",
@@ -75,7 +75,7 @@ def card(
 
 
 def refitted(part: Part, used: Sequence[Row], date: str) -> str:
-    """What a card says further once one ``part`` was fitted anew."""
+    """The card's addition after one ``part`` was refitted."""
     return _REFITTED.format(does=_DOES[part], date=date, part=part) + _table(used)
 
 

@@ -1,7 +1,7 @@
 """Predictions for every row of a table by predictors that never saw the row's question.
 
-Folds are grouped: rows that share a ``bucket`` (else a text) are in one fold, and so are those of
-the other tables given to train on. Only the folds read the bucket, never a predictor.
+Folds are grouped: rows that share a ``bucket`` (else a text) are in one fold, also across the
+tables that are trained on together. Only the folds read the bucket, never a predictor.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from turnout.training.success import SMALLEST_TABLE, train
 def grouped_folds(tables: Sequence[OutcomeTable], *, folds: int = 5) -> list[Doubles]:
     """``[n, m]`` for each table, from predictors trained on all tables' other folds.
 
-    Raises ConfigError where a fold leaves too few prompts of a table to learn from.
+    Raises ConfigError if a fold leaves too few prompts of a table to learn from.
     """
     return [success for success, _ in judged_folds(tables, folds=folds)]
 
@@ -71,10 +71,10 @@ def left_out_tasks(table: OutcomeTable) -> Doubles:
 
 
 def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
-    """Each row's fold, by its bucket where it has one, else by its text.
+    """Each row's fold, by its bucket if it has one, else by its text.
 
-    Where the buckets leave a fold empty (they are those of one fold of a larger table) or are no
-    numbers, they are dealt out in turn, and where there are too few of them, the texts are.
+    If the buckets leave a fold empty (as those of one fold of a larger table do) or are not
+    numbers, they are dealt out in turn; if there are too few of them, the texts are.
     """
     texts = [request_text(row).text for row in table.prompts]
     told = [b if _is_told(b) else None for b in table.column("bucket")]
@@ -88,12 +88,12 @@ def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
 
 
 def _is_told(bucket: object) -> bool:
-    """Whether the row says its bucket: a column that is not full is read with NaN."""
+    """Whether the row has a bucket: an incomplete column is read with NaN."""
     return isinstance(bucket, int | str) or (isinstance(bucket, float) and np.isfinite(bucket))
 
 
 def _dealt(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
-    # From the last fold on: of a single group the first fold's training says what is wrong with it.
+    # From the last fold on, so that with a single group the first fold reports the error.
     turn = {group: folds - 1 - number for number, group in enumerate(sorted(set(groups)))}
     return np.array([turn[group] for group in groups], dtype=np.int64) % folds
 

@@ -1,4 +1,4 @@
-"""Folds by source: what is judged on a source was never trained on it."""
+"""Folds by source: a head is never judged on a source that it was trained on."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def by_source(rows: Sequence[Row], folds: int = FOLDS) -> NDArray[np.int64]:
     """The fold of every row; a source is in one fold, an intent's sources spread over all.
 
     Sources are dealt out largest first, one intent after the other, which needs no randomness.
-    Rows made from other rows do not count: how many are made must not deal anew.
+    Rows made from other rows do not count, so that their number does not change the folds.
     """
     intents: dict[str, Counter[str]] = {row.source: Counter() for row in rows}
     for row in rows:

@@ -2,7 +2,7 @@
 
 Follow-ups are the later turns of conversations, and short ones written on their own, which are put
 after the conversations' beginnings in turn; new tasks are turns of conversations that switch, and
-prompts put after a beginning that is not theirs. Each is read as it is served.
+prompts put after another conversation's beginning. Each is read as when serving.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ Fitted = tuple[Floats, Floats]
 _NEW_TASKS = 3000
 # A step through the beginnings that has no divisor in common with their number.
 _STRIDE = 7
-# The share of what was written in a conversation, beside what was only put into one.
+# The weight of turns written in a conversation; the rest is that of turns put into one.
 _WRITTEN = 7 / 8
-# In a conversation most turns follow, which the balanced training rows do not show.
+# In real conversations most turns follow; the training rows are balanced.
 _PRIOR_LOG_ODDS = 2.0
 
 
 def fit_follows(rows: Sequence[Row], classifier: LocalClassifier, progress: Progress) -> Fitted:
-    """Weights and bias for ``classifier``, which never follows if no row is a conversation."""
+    """Weights and bias for ``classifier``; without conversations no turn ever follows."""
     follow = follow_ups(rows)
     if not follow:
         return never()
@@ -90,7 +90,7 @@ def _read(
     for number, messages in enumerate(conversations):
         progress("turns", number, len(conversations))
         turns = classifier.turns(messages)
-        # A turn that only talks to the classifier is none.
+        # A turn that only talks to the classifier does not count.
         if len(turns.texts) > 1:
             held = turns.each[0]
             for i in range(1, len(turns.texts)):

@@ -1,8 +1,8 @@
 """Grows a forest with scikit-learn and turns it into flat arrays.
 
-Source: Geurts, Ernst and Wehenkel, Extremely randomized trees, 2006. Of ridge on n-grams, gradient
-boosting, neighbours and clusters it ranked best on MMLU and carried over best to unseen tasks; see
-docs/routing.md.
+Source: Geurts, Ernst and Wehenkel, Extremely randomized trees, 2006. Compared with ridge on
+n-grams, gradient boosting, neighbours and clusters it ranked best on MMLU and carried over best to
+unseen tasks; see docs/routing.md.
 """
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ Floats = npt.NDArray[Any]
 _LEAF = 12
 _FEATURES = 0.4
 _DEPTH = 16
-# How much more a pair's trees look at who does better than at how well both do, and how many more
-# there are: they are small, and their mean is steadier.
+# How much more a pair's trees weigh which model does better than how well both do, and how many
+# more trees there are: they are small, and their mean is steadier.
 _OF_CONTRAST = 2.0
 _PAIR_TREES = 6
 
@@ -46,7 +46,7 @@ def grow(
 
 
 def grow_pair(encoded: Floats, target: Floats, seed: int, trees: int) -> Forest:
-    """The same for two models, where the order of prompts by their one contrast is what counts."""
+    """The same for two models, for which the order of prompts by their one contrast counts."""
     level = target.mean(axis=1, keepdims=True)
     stretched = level + _OF_CONTRAST * (target - level)
     forest = grow(encoded, stretched, seed, _PAIR_TREES * trees)

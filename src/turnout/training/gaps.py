@@ -1,8 +1,8 @@
-"""Missing outcomes, filled in by who usually does better and how hard the prompt was for the rest.
+"""Missing outcomes, filled in from the model's ability and the prompt's difficulty for the others.
 
-A model that only easy prompts were put to has a high mean for that alone. The Rasch model parts
-the two: the logit of success is the model's ability less the prompt's difficulty, both drawn
-towards the mean.
+A model that was only asked easy prompts has a high mean for that reason alone. The Rasch model
+separates the two: the logit of success is the model's ability minus the prompt's difficulty, both
+drawn towards the mean.
 
 Source: Rasch, Probabilistic Models for Some Intelligence and Attainment Tests, 1960.
 """
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from turnout.classifiers.heads import logistic
 from turnout.core.arrays import Floats
 
-# Spread of abilities and of prompts' levels in logits, tuned on gaps made in whole shared tables:
-# models that one half of the prompts was never put to, and a single outcome a row.
+# Spread of abilities and of prompts' levels in logits, tuned on gaps made in complete public
+# tables: models without outcomes on half of the prompts, and a single outcome per row.
 _ABILITIES = 1.5
 _LEVELS = 2.0
 _STEPS = 15
@@ -23,7 +23,7 @@ _EDGE = 0.02
 
 
 def filled(score: Floats) -> Floats:
-    """``[n, m]``: the outcomes, and in place of each missing one what was to be expected."""
+    """``[n, m]``: the outcomes, with the expected value in place of each missing one."""
     known = ~np.isnan(score)
     if known.all():
         return score

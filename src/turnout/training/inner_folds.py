@@ -1,7 +1,7 @@
 """Folds inside the training rows: random ones, and ones that leave out whole kinds of prompts.
 
-Invariant: equal texts share a fold, and nothing but texts and places is read, so that no task
-name can steer the tuning.
+Invariant: equal texts share a fold, and only texts and embeddings are read, so that no task name
+can influence the tuning.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def random_folds(texts: Sequence[str], seed: int, count: int = _FOLDS) -> Folds:
 
 
 def group_folds(places: Floats, seed: int) -> Folds:
-    """Folds that keep each of six kinds of prompts (k-means on their places) whole."""
+    """Folds that keep each of six kinds of prompts (k-means on their embeddings) whole."""
     kind = _kinds(places, min(_KINDS, max(2, len(places) // 10)), seed)
     sizes = np.bincount(kind)
     load, place = np.zeros(_FOLDS), np.zeros(len(sizes), np.int64)

@@ -47,7 +47,7 @@ class Judged:
 
     @property
     def quick(self) -> Doubles:
-        """The log-odds of the first stage where it is asked alone."""
+        """The log-odds of the first stage alone."""
         return self.first + self.static
 
     @property
@@ -66,7 +66,7 @@ class Trained:
 
 
 def quiet(_step: str, _done: int, _total: int) -> None:
-    """Shows nothing."""
+    """Reports no progress."""
 
 
 def train(
@@ -81,7 +81,7 @@ def train(
     """Trains on the rows of ``paths`` and writes one artefact to ``out``.
 
     Only rows whose licence allows it are used, unless ``every_licence``. ``compare`` also
-    measures what the other rows would have brought. ``date`` goes into the model card.
+    measures what the other rows would add. ``date`` goes into the model card.
     Raises ConfigError for a bad row.
     """
     told = load(paths)
@@ -117,13 +117,13 @@ def refit(
     every_licence: bool = False,
     progress: Progress = quiet,
 ) -> Artefact:
-    """Fits one part anew, and writes the artefact to ``out``.
+    """Refits one part, and writes the artefact to ``out``.
 
-    ``asides`` finds talk to the classifier, ``follows`` tells a turn that goes on from one that
-    begins a new task. All else is as in ``base``, or in the shipped one: heads, thresholds and
-    calibration, so that what they were measured at holds. ``paths`` are what ``train`` would be
-    given; the rest as there. Raises ConfigError for a bad row, and where no row is a mould of an
-    attack (``asides``), or none goes on or begins a task (``follows``).
+    ``asides`` finds talk to the classifier; ``follows`` distinguishes a turn that continues a task
+    from one that begins a new one. Everything else is as in ``base``, or in the shipped artefact:
+    heads, thresholds and calibration, so that their measured figures hold. ``paths`` and the other
+    parameters are those of ``train``. Raises ConfigError for a bad row, and if no row is a mould of
+    an attack (``asides``), or no row continues or begins a task (``follows``).
     """
     artefact, told = Artefact.load(base), load(paths)
     used = _used(told, every_licence=every_licence)
@@ -168,7 +168,7 @@ def _leaving(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Art
 
 
 def _following(artefact: Artefact, used: Sequence[Row], progress: Progress) -> Artefact:
-    """The artefact with a head for follow-ups that reads what all else in it says."""
+    """The artefact with a head for follow-ups that was fitted on the artefact's other parts."""
     weights, bias = fit_follows(used, LocalClassifier(artefact), progress)
     return replace(artefact, arrays={**artefact.arrays, "follow_w": weights, "follow_b": bias})
 
@@ -178,7 +178,7 @@ def _used(told: Sequence[Row], *, every_licence: bool) -> list[Row]:
 
 
 def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
-    """Raises ConfigError where there is too little to learn from, or nothing to measure it on."""
+    """Raises ConfigError if there is too little to learn from, or nothing to measure it on."""
     if not usable.any():
         raise ConfigError(
             f"none of {len(rows)} rows may be given away; say the licence of each (own, for what "
@@ -204,16 +204,17 @@ def _check(rows: Sequence[Row], usable: NDArray[np.bool_]) -> None:
 
 
 def training_rows(told: Sequence[Row]) -> list[Row]:
-    """The rows that teach labels: of those that files tell, and what is made from them."""
-    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK)]
-    # What is hard to find weighs twice: most of what still flips is of that kind.
+    """The rows for the labels' heads: those of the files that are used, and rows made from them."""
+    # Turns that may come next teach follow-ups alone: as labels they cost more than they brought.
+    rows = [row for row in told if row.kind not in (CALLED_OFF, TALK) and not row.is_next]
+    # Attacks that are hard to find count twice: most prompts that still flip are of that kind.
     left = leftovers(rows, read_rows)
     made = [*attacked(rows), *left, *left, *pasted(rows)]
     return [*rows, *made, *tasks(rows)]
 
 
 def measure(judged: Judged) -> tuple[Calibration, Figures]:
-    """Calibration and the figures of the cascade as it is served."""
+    """Calibration and the figures of the cascade as served."""
     calibration = calibrate(judged.rows, judged.quick, judged.both, judged.known)
     served = calibration.served(judged.quick, judged.both, judged.known)
     return calibration, figures(judged.rows, served, calibration)
@@ -254,7 +255,7 @@ def _known(features: Features, heads: Heads) -> Doubles:
 
 
 def _background(vectors: Floats) -> NDArray[np.float16]:
-    """What people ask, as a few hundred cluster centres; user-defined intents stand out from it."""
+    """Usual prompts as a few hundred cluster centres, against which own intents are fitted."""
     from sklearn.cluster import MiniBatchKMeans
 
     clusters = min(_CLUSTERS, len(vectors))

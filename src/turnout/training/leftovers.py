@@ -1,10 +1,10 @@
-"""What attacks on the label leave to be read once their asides are out.
+"""The texts that are left of attacks on the label after their asides are removed.
 
-The labels' heads learn from what they are given when served. An attack whose aside is found is
-its prompt again; of the others the heads see what is left, so that those which are hard to find
-count twice. For that, asides are sought by heads that saw no mould of the kind: none that was
-written just before or after it, and by a plainer rule than is served: heads that learned from what
-the served one leaves were no better (experiments/classifiers.md).
+The labels' heads are trained on the texts that they get when serving. An attack whose aside is
+found becomes its prompt again; of the others the heads get the remaining text, so that attacks
+which are hard to find count twice. For this, asides are found by heads that saw no mould of the
+kind (none that was written just before or after it), and by a simpler rule than the served one:
+heads trained on the served rule's remainders were no better (experiments/classifiers.md).
 """
 
 import math
@@ -32,7 +32,7 @@ _TELLING = 0.5
 
 
 def leftovers(rows: Sequence[Row], rows_of: Callable[[str], Rows]) -> list[Row]:
-    """New rows: what is left of filled moulds where it is not the prompt; labels are kept."""
+    """New rows: the remainders of filled moulds that are not the prompt itself; labels are kept."""
     attacks = list(fillings(rows))
     groups = _groups(rows)
     found: list[Row] = []
@@ -83,7 +83,7 @@ class _Reader:
 
 
 def _stretch(lengths: Sequence[int], scores: Sequence[float]) -> tuple[int, int]:
-    """The run of clauses of these lengths and log-odds that it costs most to leave out."""
+    """The run of clauses, by lengths and log-odds, that is most costly to leave out."""
     best, found, total, start = -math.inf, (0, len(lengths)), 0.0, 0
     for i, (length, score) in enumerate(zip(lengths, scores, strict=True)):
         if total <= 0.0:

@@ -1,4 +1,4 @@
-"""Learns how long answers will be from the token counts of outcome tables."""
+"""Learns the lengths of answers from the token counts of outcome tables."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _FEWEST = 20
 
 
 def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
-    """Lengths of every model with at least 20 counted answers; None where there is none."""
+    """Lengths of every model with at least 20 counted answers; None if there is none."""
     counted = [table for table in tables if table.output_tokens is not None]
     models, tokens, marks = _joined(counted)
     if not models:
@@ -50,7 +50,7 @@ def fit_lengths(tables: Sequence[OutcomeTable]) -> Lengths | None:
 
 
 def _joined(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Doubles, Doubles]:
-    """Models that were counted, log tokens ``[n, m]`` with NaN, and marks ``[n, marks]``."""
+    """Models with counts, log tokens ``[n, m]`` with NaN, and marks ``[n, marks]``."""
     names = tuple(dict.fromkeys(model for table in tables for model in table.models))
     parts, marks = [], []
     for table in tables:

@@ -1,4 +1,4 @@
-"""Which rows a shipped artefact may learn from.
+"""Which rows a shipped artefact may be trained on.
 
 Share-alike, research-only, GPT-written and scraped texts are left out, whatever their
 repository's own licence says.

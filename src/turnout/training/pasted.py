@@ -1,7 +1,7 @@
 """Rows made from rows: the words that open a task, alone and before texts of other prompts.
 
-What is asked decides the label, not what is pasted behind it, and prompts that hold a text of
-their own teach too little of that: a letter looks like chat, a tale like creative writing.
+The request decides the label, not the text pasted behind it. Prompts that contain a text teach too
+little of that: a letter looks like chat, a tale like creative writing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from turnout.classifiers.clauses import clauses, opens
 from turnout.classifiers.openings import WORKING
 from turnout.training.rows import MADE, Row
 
-# Intents of prompts that may be pasted: of none that would be worked on as code.
+# Intents of prompts that may be pasted: none whose text would be code.
 _SAID = frozenset({"chat", "creative", "simple_qa", "reasoning"})
 _TEXT = range(30, 401)
 # Steps through the texts that have no divisor in common with most numbers of them.
@@ -29,7 +29,7 @@ def pasted(rows: Sequence[Row]) -> list[Row]:
     """New rows: each opening alone, before another prompt, and before another task's text.
 
     The opening is a first clause that ends with a colon or its line; labels are the opening's, and
-    texts are of its language where there are any.
+    texts are in its language if there are any.
     """
     own = [row for row in rows if row.lends]
     tasks = list(_tasks(own))

@@ -9,7 +9,7 @@ _DIRECTIONS = 8
 
 
 def informative(success: Floats, count: int) -> npt.NDArray[np.int64]:
-    """Rows of ``success [n, models]`` that tell most about how a new model moves.
+    """Rows of ``success [n, models]`` that are most informative about a new model.
 
     Half are drawn evenly, so that the mean is estimated without bias; half are taken greedily where
     the predictions differ most from those already chosen (a D-optimal design by the largest

@@ -1,8 +1,8 @@
 """Labelled rows to train on, from JSON lines, plain or gzipped.
 
-A row is ``{text | messages, intent, source}`` and may say ``lang``, ``licence`` and ``kind``.
+A row is ``{text | messages, intent, source}`` and may have ``lang``, ``licence`` and ``kind``.
 ``intent`` is one of the benign intents, ``unsafe``, or null for a prompt that is only known to
-be safe. ``kind`` tells ``injection`` from ``harm`` among the unsafe ones. A conversation may have
+be safe. ``kind`` separates ``injection`` from ``harm`` among unsafe rows. A conversation may have
 ``next``, a list of ``{text, intent, kind}``: each is a turn that may come next, and a row.
 """
 
@@ -31,25 +31,28 @@ INJECTION = "injection"
 SWITCH = "switch"
 FOLLOW_UP = "follow_up"
 LABEL_ATTACK = "label_attack"
-# A mould that says nothing of labels: a story around the prompt, or a task that is called off.
+# A mould that does not mention labels: a story around the prompt, or a task that is called off.
 DETOUR = "detour"
 MOULDS = frozenset({LABEL_ATTACK, DETOUR})
-# A mould of an attack that teaches what is said to the classifier, and the labels' heads nothing.
+# A mould of an attack that is used to find asides, but not for the labels' heads.
 TALK = "talk"
-# A mould that teaches nothing but what calls off a task: the clause before the prompt's place.
+# A mould used only to learn what calls off a task: the clause before the prompt's place.
 CALLED_OFF = "called_off"
 _UNJUDGED = frozenset({*MOULDS, TALK, CALLED_OFF, FOLLOW_UP})
-# It looks like an injection and is none.
+# A text that looks like an injection but is not.
 INJECTION_BENIGN = "injection_benign"
-# Made from other rows: it teaches the labels' heads alone.
+# Made from other rows: used only for the labels' heads.
 MADE = "made"
-# Sets whose every unsafe row overrides instructions, where the rows do not say so themselves.
+# Sets in which every unsafe row overrides instructions, although the rows have no kind.
 INJECTION_SOURCES = frozenset({"cyberseceval_pi", "giskard_injections", "inthewild_jailbreaks"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One labelled conversation; ``intent`` is None where only safety is known."""
+    """One labelled conversation; ``intent`` is None where only safety is known.
+
+    ``is_next`` says that its last turn is one of several that may follow the same conversation.
+    """
 
     messages: tuple[Message, ...]
     intent: str | None
@@ -57,6 +60,7 @@ class Row:
     language: str = ""
     licence: str = ""
     kind: str = ""
+    is_next: bool = False
 
     @property
     def turns(self) -> tuple[str, ...]:
@@ -70,7 +74,7 @@ class Row:
 
     @property
     def judged(self) -> bool:
-        """Whether the row is a prompt in its own right: no bare follow-up, no mould."""
+        """Whether the row is a prompt in its own right: not a bare follow-up and not a mould."""
         return len(self.turns) == 1 and self.kind not in _UNJUDGED
 
     @property
@@ -80,9 +84,9 @@ class Row:
 
     @property
     def lends(self) -> bool:
-        """Whether other rows may be made of its text: a benign prompt of our own, not made.
+        """Whether other rows may be made of its text: a benign prompt of our own, itself not made.
 
-        One that looks like an injection does not: inside of a mould it would seem part of it.
+        One that looks like an injection may not: inside a mould it would seem part of it.
         """
         fit = self.kind not in (MADE, INJECTION_BENIGN)
         return self.own and fit and self.judged and self.intent in INTENTS
@@ -98,7 +102,7 @@ class Row:
         return self.unsafe and (self.kind == INJECTION or self.source in INJECTION_SOURCES)
 
     def saying(self, text: str, *, kind: str) -> "Row":
-        """A row of the same label whose user says ``text`` and nothing else."""
+        """A row with the same label and only ``text`` as the user's message."""
         return replace(self, messages=({"role": "user", "content": text},), kind=kind)
 
 
@@ -136,7 +140,8 @@ def _rows(value: Any) -> Iterator[Row]:
         if not turn.get("text"):
             raise ValueError(f"next[{i}].text is missing; give what the user says")
         said = {"role": "user", "content": turn["text"]}
-        yield _row({**value, **turn, "messages": [*row.messages, said]})
+        next_row = _row({**value, **turn, "messages": [*row.messages, said]})
+        yield replace(next_row, is_next=True)
 
 
 def _row(value: dict[str, Any]) -> Row:

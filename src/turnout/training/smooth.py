@@ -1,4 +1,4 @@
-"""Fits the smooth members of an expert, and what they learn: how outcomes depart from means."""
+"""Fits the smooth members of an expert, and computes their targets: departures from means."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def fit_smooth(encoded: Floats, score: Floats, seed: int) -> Smooth:
 
 
 def foretell(texts: Sequence[str], encoded: Floats, score: Floats, seed: int) -> Floats:
-    """What the smooth members say of each row ``[2, n, m]`` without having seen it."""
+    """The smooth members' predictions for each row ``[2, n, m]`` without having seen it."""
     found = np.zeros((2, *score.shape), np.float32)
     for train_rows, test_rows in random_folds(texts, seed, _FOLDS):
         fitted = fit_smooth(encoded[train_rows], score[train_rows], seed)
@@ -48,7 +48,7 @@ def of_calls(encoded: Floats) -> bool:
 def departures(score: Floats) -> Floats:
     """How far each outcome lies from its model's mean.
 
-    A missing one is taken to depart as the others on its row do.
+    A missing one is assumed to depart as the others in its row do.
     """
     departed = score - means(score)
     known = ~np.isnan(score)
@@ -57,10 +57,10 @@ def departures(score: Floats) -> Floats:
 
 
 def means(score: Floats) -> Floats:
-    """Each model's mean score over all prompts; the mean of all where it has no outcome.
+    """Each model's mean score over all prompts; the mean of all if it has no outcome.
 
-    Prompts that it was not put to count as was to be expected of it there: a model that answered
-    easy ones only is no better for that.
+    Prompts without its outcome count with the expected one, so that a model which answered only
+    easy ones has no advantage.
     """
     full = filled(score)
     # Two pseudo-outcomes at the overall mean keep a barely tried model off 0 and 1.
@@ -68,7 +68,7 @@ def means(score: Floats) -> Floats:
 
 
 def _neighbours(placed: Floats, target: Floats, seed: int, *, of_calls: bool) -> Neighbours:
-    """At most ``_REMEMBERED`` rows, drawn evenly: looking through more takes longer than it helps.
+    """At most ``_REMEMBERED`` rows, drawn evenly: more would cost more time than they help.
 
     The forest and the linear member learn from every row.
     """

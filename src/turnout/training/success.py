@@ -40,7 +40,7 @@ _SHARED_MODELS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """One table ready to learn from: encoded prompts, scores with NaN, and the texts' hashes."""
+    """One table ready for training: encoded prompts, scores with NaN, and the texts' hashes."""
 
     name: str
     models: tuple[str, ...]
@@ -59,8 +59,8 @@ def train(
 ) -> SuccessPredictor:
     """The predictor of one or several tables.
 
-    ``progress`` is told the step and the share done. Raises ConfigError where a table is too small
-    to learn from.
+    ``progress`` is called with the step and the share done. Raises ConfigError if a table is too
+    small to learn from.
     """
     tell = progress or (lambda _step, _share: None)
     examples = _families([_examples(table, tell) for table in tables])
@@ -106,7 +106,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
 
 
 def _families(examples: Sequence[Examples]) -> list[Examples]:
-    """The tables, those that share a good part of their models joined: one expert knows both.
+    """The tables; those that share a good part of their models are joined for one expert.
 
     A model that one of the tables lacks has missing outcomes on its rows.
     """
@@ -147,7 +147,7 @@ def _shared(examples: Sequence[Examples], seed: int) -> tuple[Forest, list[Float
     """The forest of easiness over all tables, and its out-of-fold column for each table.
 
     A question's easiness is how much better than their own means the models did on it; a row with
-    many models says it more surely and weighs more.
+    many models is more reliable and counts more.
     """
     encoded = without_likeness(np.vstack([one.encoded for one in examples]))
     texts = tuple(text for one in examples for text in one.texts)
@@ -176,7 +176,7 @@ def _expert(examples: Examples, seed: int) -> Expert:
 
 
 def _members(examples: Examples, seed: int, trees: int) -> Expert:
-    """An expert whose members are fitted but not yet weighed."""
+    """An expert whose members are fitted but not yet weighted."""
     count, score = len(examples.models), examples.score
     smooth = fit_smooth(examples.encoded, score, seed)
     of_calls = smooth.neighbours.of_calls
@@ -197,7 +197,7 @@ def _members(examples: Examples, seed: int, trees: int) -> Expert:
 
 
 def _mean_length(encoded: Floats) -> float:
-    """The mean length of the questions without tools, 0 where all have some."""
+    """The mean length of the questions without tools, 0 if all have tools."""
     plain = encoded[~asks_for_calls(encoded)]
     return float(length_of(plain).mean()) if len(plain) else 0.0
 

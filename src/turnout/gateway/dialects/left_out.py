@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from turnout.core import Body, Request
 from turnout.gateway.dialects import messages_unsaid, responses_unsaid
+from turnout.gateway.dialects.words import word_of
 from turnout.runtime import Walk
 
 _UNSAID: dict[str, Callable[[Body], Iterable[str]]] = {
@@ -19,7 +20,8 @@ def left_out(walk: Walk) -> Sequence[str]:
     """The fields that the model which answers, or was to answer, did not hear of."""
     if walk.call is None or not walk.call.translated:
         return walk.left_out
-    return sorted({*walk.left_out, *lost(walk.request)})
+    told = (word_of(walk.request, name) for name in walk.left_out)
+    return sorted({*told, *lost(walk.request)})
 
 
 def lost(request: Request) -> Iterable[str]:

@@ -4,7 +4,7 @@ Invariant: an answer that came in this dialect's own form passes as it is, but f
 Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -40,18 +40,19 @@ class Messages:
         """A message."""
         if chunk.raw.get("type") == "message":
             return orjson.dumps({**chunk.raw, "model": chunk.model or about.model})
-        delta = chunk.deltas[0] if chunk.deltas else Delta()
+        said = [delta for delta in chunk.deltas if delta.choice == 0]
+        finish = next((d.finish_reason for d in reversed(said) if d.finish_reason), None)
         return orjson.dumps(
             {
                 "id": message_id(about),
                 "type": "message",
                 "role": "assistant",
                 "model": chunk.model or about.model,
-                "content": _content(delta, about.inbound.native),
+                "content": _content(said, about.inbound.native),
                 **ending(
-                    delta.finish_reason,
-                    delta.refusal,
-                    called=bool(delta.tool_calls),
+                    finish,
+                    "".join(delta.refusal for delta in said),
+                    called=any(delta.tool_calls for delta in said),
                     stop=stop_in(chunk.raw, about.inbound.native),
                 ),
                 "usage": usage_body(chunk.usage),
@@ -67,16 +68,19 @@ class Messages:
         return orjson.dumps({**error_body(problem), "request_id": request_id})
 
 
-def _content(delta: Delta, native: Body | None) -> list[dict[str, Any]]:
+def _content(said: Sequence[Delta], native: Body | None) -> list[dict[str, Any]]:
+    names, shown = full_names(native), shows_thoughts(native)
     blocks: list[dict[str, Any]] = []
-    names = full_names(native)
-    if (delta.reasoning or delta.signature) and shows_thoughts(native):
-        blocks.append(
-            {"type": "thinking", "thinking": delta.reasoning, "signature": delta.signature}
-        )
-    if delta.text or not delta.tool_calls:
-        blocks.append({"type": "text", "text": delta.text})
-    return [*blocks, *(_tool_use(call, names) for call in delta.tool_calls)]
+    for delta in said:
+        if (delta.reasoning or delta.signature) and shown:
+            thought = {"thinking": delta.reasoning, "signature": delta.signature}
+            blocks.append({"type": "thinking", **thought})
+        if delta.text and blocks and blocks[-1]["type"] == "text":
+            blocks[-1]["text"] += delta.text
+        elif delta.text:
+            blocks.append({"type": "text", "text": delta.text})
+        blocks += [_tool_use(call, names) for call in delta.tool_calls]
+    return blocks
 
 
 def _tool_use(call: ToolCallDelta, names: Mapping[str, str]) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class MessagesWriter:
         if delta.signature and self._thoughts:
             events += self._in_block("thinking", 0, _THOUGHT)
             events.append(self._piece({"type": "signature_delta", "signature": delta.signature}))
+            # A block has one signature: another thought begins another block.
+            events += self._close()
         if delta.text:
             events += self._in_block("text", 0, {"type": "text", "text": ""})
             events.append(self._piece({"type": "text_delta", "text": delta.text}))

@@ -10,6 +10,7 @@ from typing import Any
 from turnout.core.hosted import ran_there
 from turnout.core.unsaid import CACHE_MARK, Heard, objects_in, unheard
 from turnout.gateway.dialects.messages_read import SAME
+from turnout.gateway.dialects.messages_words import THINKING
 
 _HEARD: Heard = {
     **dict.fromkeys(
@@ -43,7 +44,7 @@ _BLOCKS: Mapping[str, Heard] = {
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as their caller wrote them; some more than once."""
     yield from unheard(payload, _HEARD)
-    if (payload.get("thinking") or {}).get("type") == "disabled":
+    if (payload.get("thinking") or {}).get("type") not in (None, *THINKING):
         yield "thinking"
     for tool in objects_in(payload.get("tools")):
         if tool.get("type", "custom") == "custom":

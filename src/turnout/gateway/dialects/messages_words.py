@@ -30,7 +30,7 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 THREAD = "thread"  # a conversation that the server keeps
-_THINKING = ("enabled", "adaptive")
+THINKING = ("enabled", "adaptive")
 
 
 def ending(
@@ -70,7 +70,7 @@ def shows_thoughts(native: Body | None) -> bool:
     are there all the same, since some models want them back with their calls.
     """
     body = native or {}
-    return bool(body.get("tools")) or (body.get("thinking") or {}).get("type") in _THINKING
+    return bool(body.get("tools")) or (body.get("thinking") or {}).get("type") in THINKING
 
 
 def message_id(about: About) -> str:
@@ -93,15 +93,18 @@ def error_body(problem: Problem) -> dict[str, Any]:
     return {"type": "error", "error": error}
 
 
-def usage_body(usage: Usage | None) -> dict[str, int]:
+def usage_body(usage: Usage | None) -> dict[str, Any]:
     """Usage, where cached tokens are not part of ``input_tokens``; this dialect needs numbers."""
     usage = usage or Usage()
-    return {
+    found: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.total_output,
     }
+    if usage.reasoning:
+        found["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return found
 
 
 def tool_input(arguments: str) -> Any:

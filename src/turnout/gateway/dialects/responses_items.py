@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.core import Usage
+from turnout.core.unsaid import objects_in
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_tools import Offered
 
 Item = dict[str, Any]
+
+_CITATION = "url_citation"
 
 _ECHOED = (
     "instructions",
@@ -86,7 +89,10 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     """Usage in this dialect's words."""
     return {
         "input_tokens": usage.total_input,
-        "input_tokens_details": {"cached_tokens": usage.cache_read},
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
         "output_tokens": usage.total_output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.total_input + usage.total_output,
@@ -113,9 +119,24 @@ def message_item(about: About, place: int, status: str) -> Item:
     }
 
 
-def text_part(text: str, logprobs: Sequence[Any] = ()) -> Item:
-    """A text part."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": [*logprobs]}
+def text_part(text: str, logprobs: Sequence[Any] = (), sources: Sequence[Item] = ()) -> Item:
+    """A text part with the sources that it cites."""
+    told = {"annotations": [*sources], "logprobs": [*logprobs]}
+    return {"type": "output_text", "text": text, **told}
+
+
+def sources_in(raw: Mapping[str, Any]) -> list[Item]:
+    """The pages that the first choice of a chat answer or event cites, as annotations."""
+    for choice in raw.get("choices") or ():
+        if choice.get("index"):
+            continue
+        said = choice.get("message") or choice.get("delta") or {}
+        return [
+            {"type": _CITATION, **one[_CITATION]}
+            for one in objects_in(said.get("annotations"))
+            if isinstance(one.get(_CITATION), Mapping)
+        ]
+    return []
 
 
 def logprobs_in(raw: Mapping[str, Any]) -> list[Any]:

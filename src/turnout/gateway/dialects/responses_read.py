@@ -192,18 +192,45 @@ def _part(value: object, where: str) -> dict[str, Any]:
 
 
 def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls that follow an answer belong to it, and a thought to what it led to, as in chat."""
+    """Calls that follow an answer belong to it, and a thought to what it led to, as in chat.
+
+    Between two pieces of an answer it makes them one, in which its signature tells its place.
+    """
     found: list[dict[str, Any]] = []
+    thoughts: dict[str, Any] = {}
     for message in messages:
+        if _is_thought(message):
+            thoughts = _joined(thoughts, message)
+            continue
         last = found[-1] if found else {}
-        assistants = message["role"] == last.get("role") == "assistant"
-        if assistants and _is_thought(last):
-            found[-1] = {**last, **message}
-        elif assistants and message.get("tool_calls"):
+        goes_on = message["role"] == last.get("role") == "assistant"
+        if thoughts and message["role"] == "assistant":
+            before = found.pop() if goes_on and not last.get("tool_calls") else {}
+            found.append(_joined(before, _joined(thoughts, message)))
+        elif goes_on and message.get("tool_calls"):
             last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
         else:
             found.append(message)
-    return [message for message in found if not _is_thought(message)]
+        thoughts = {}
+    return found
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Two pieces of an answer as one; texts are joined, and so are parts."""
+    found = {**one, **other}
+    for name in ("content", "reasoning_content", "reasoning_signature"):
+        first, second = one.get(name), other.get(name)
+        if isinstance(first, str) and isinstance(second, str):
+            found[name] = first + second
+        elif first and second:
+            found[name] = [*_parts(first), *_parts(second)]
+        elif first:
+            found[name] = first
+    return found
+
+
+def _parts(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _is_thought(message: Mapping[str, Any]) -> bool:

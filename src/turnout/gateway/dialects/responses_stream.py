@@ -47,6 +47,7 @@ class _Open:
     text: str | None = None
     refusal: str = ""
     logprobs: list[Any] = field(default_factory=list)
+    sources: list[items.Item] = field(default_factory=list)
     done: bool = False
 
 
@@ -58,6 +59,7 @@ class ResponsesWriter:
         self._model = about.model
         self._sequence = 0
         self._items: dict[tuple[str, int], _Open] = {}
+        self._growing: _Open | None = None  # a thought or a message, which what follows ends
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._started = False
@@ -81,6 +83,7 @@ class ResponsesWriter:
         for delta in chunk.deltas:
             if delta.choice == 0:
                 events += self._delta(delta, items.logprobs_in(chunk.raw))
+                events += self._cite(items.sources_in(chunk.raw))
         return b"".join(events)
 
     def sign(self) -> bytes:
@@ -165,11 +168,23 @@ class ResponsesWriter:
             events += self._sign(delta.signature)
         if delta.text:
             events += self._grow("message", delta.text, logprobs)
-        for call in delta.tool_calls:
-            events += self._call(call)
         if delta.refusal:
             events += self._refuse(delta.refusal)
+        for call in delta.tool_calls:
+            events += self._call(call)
         return events
+
+    def _cite(self, sources: Sequence[items.Item]) -> list[bytes]:
+        """The annotations of the message that grows, which its pages come with or after."""
+        opened = self._growing
+        if opened is None or opened.item["type"] != "message" or opened.text is None:
+            return []
+        kind, told = "response.output_text.annotation.added", len(opened.sources)
+        opened.sources += sources
+        return [
+            self._piece(kind, opened, "message", annotation=source, annotation_index=place)
+            for place, source in enumerate(sources, told)
+        ]
 
     def _sign(self, signature: str) -> list[bytes]:
         """What proves the thought to its model, where this dialect keeps such things."""
@@ -187,17 +202,21 @@ class ResponsesWriter:
         return [*events, self._piece("response.refusal.delta", opened, "refusal", delta=why)]
 
     def _opened(self, kind: str) -> tuple[list[bytes], _Open]:
-        """The item of this kind, and the events that add it where it is new."""
-        found = self._items.get((kind, 0))
-        if found is not None:
-            return [], found
-        place = len(self._items)
+        """The item of this kind that grows, and the events that add it where it is new."""
+        if self._growing is not None and self._growing.item["type"] == kind:
+            return [], self._growing
+        before, place = self._grown(), len(self._items)
         if kind == "message":
             item = items.message_item(self._about, place, "in_progress")
         else:
             item = items.reasoning_item(self._about, place)
-        found = self._items[kind, 0] = _Open(place=place, item=item)
-        return [self._added(found)], found
+        found = self._growing = self._items[kind, place] = _Open(place=place, item=item)
+        return [*before, self._added(found)], found
+
+    def _grown(self) -> list[bytes]:
+        """The events that end what grows, since something else follows it."""
+        ended, self._growing = self._growing, None
+        return [] if ended is None else self._done(ended, _DONE)
 
     def _grow(self, kind: str, text: str, logprobs: Sequence[Any] = ()) -> list[bytes]:
         events, opened = self._opened(kind)
@@ -218,7 +237,7 @@ class ResponsesWriter:
             tool, call_id = self._tools.get(call.name or ""), call.id or f"call_{place}"
             item = items.call_item(self._about, place, tool, call_id, call.name or "")
             opened = self._items["call", call.index] = _Open(place=place, item=item)
-            events = [self._added(opened)]
+            events = [*self._grown(), self._added(opened)]
         opened.text = (opened.text or "") + call.arguments
         # The input of other tools can be told once their arguments are whole.
         if call.arguments and opened.item["type"] == "function_call":
@@ -232,7 +251,7 @@ class ResponsesWriter:
 
     def _part(self, opened: _Open, kind: str, what: str, text: str) -> bytes:
         if kind == "message":
-            name, part = "content_part", items.text_part(text, opened.logprobs)
+            name, part = "content_part", items.text_part(text, opened.logprobs, opened.sources)
         else:
             name, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
         return self._piece(f"response.{name}.{what}", opened, kind, part=part)
@@ -248,7 +267,7 @@ class ResponsesWriter:
         return self._event(event, item_id=opened.item["id"], output_index=opened.place, **extra)
 
     def _done(self, opened: _Open, status: str) -> list[bytes]:
-        item = opened.item
+        item, opened.done = opened.item, True
         if item["type"] == "message":
             told = self._done_message(opened, status)
         elif item["type"] == "reasoning":
@@ -262,7 +281,7 @@ class ResponsesWriter:
         item, told = opened.item, []
         item["status"] = status
         if opened.text is not None:
-            item["content"] = [items.text_part(opened.text, opened.logprobs)]
+            item["content"] = [items.text_part(opened.text, opened.logprobs, opened.sources)]
             more = {"text": opened.text, "logprobs": opened.logprobs}
             told = [
                 self._piece("response.output_text.done", opened, "message", **more),

@@ -7,18 +7,33 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from turnout.core import Dialect
+from turnout.core import Dialect, Request
 from turnout.gateway.problem import Problem
 
 _WORDS: Mapping[Dialect, Mapping[str, str]] = {
-    "messages": {"stop": "stop_sequences", "response_format": "output_config.format"},
+    "messages": {
+        "stop": "stop_sequences",
+        "response_format": "output_config.format",
+        "reasoning_effort": "output_config.effort",
+        "user": "metadata.user_id",
+    },
     "responses": {
         "messages": "input",
         "max_completion_tokens": "max_output_tokens",
         "response_format": "text.format",
         "logprobs": "include",
+        "reasoning_effort": "reasoning.effort",
+        "verbosity": "text.verbosity",
     },
 }
+
+
+def word_of(request: Request, field: str) -> str:
+    """What the caller of a translated request calls this field of chat."""
+    word = _WORDS.get(request.dialect, {}).get(field, field)
+    # How hard to think is said in two ways in Messages.
+    thought = word.startswith("output_config") and not (request.native or {}).get("output_config")
+    return "thinking" if thought else word
 
 
 def in_words_of(dialect: Dialect, problem: Problem) -> Problem:

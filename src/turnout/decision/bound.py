@@ -1,0 +1,48 @@
+"""The most that one call can use, in tokens and in money: what a budget must have room for.
+
+Invariant: no call uses more, as far as its provider keeps to what it says of its models.
+This module does not know budgets.
+"""
+
+import math
+
+from turnout.catalog import Deployment
+from turnout.core import Bound, Features, Request
+
+# Providers add a few tokens of their own to a prompt: an eighth of it and 64 are allowed for them.
+_MARGIN_SHARE, _MARGIN_TOKENS = 8, 64
+
+
+def input_tokens(features: Features, deployment: Deployment) -> int:
+    """The prompt's tokens as the deployment's model counts them, rounded up."""
+    card = deployment.card
+    counted = features.input_tokens[card.tokenizer]
+    return counted if card.token_factor == 1 else math.ceil(counted * card.token_factor)
+
+
+def bound(request: Request, features: Features, deployment: Deployment) -> Bound:
+    """The most that one call can use, answers as long as the caller's cap and the model allow."""
+    counted = input_tokens(features, deployment)
+    prompt = counted + counted // _MARGIN_SHARE + _MARGIN_TOKENS
+    card, more = deployment.card, features.uncounted
+    if deployment.may_search(features):
+        more = None  # the length of what a search finds is unknown, too
+    if more != 0:
+        # A provider takes no more than fits the window, whatever a file holds.
+        window = max(prompt, card.context_window)
+        prompt = window if more is None else min(window, prompt + more)
+    room = max(0, card.context_window - counted) if card.kind == "chat" else 0
+    cap = request.max_output_tokens or deployment.usual_cap
+    answer = min(cap or room, card.max_output or room, room)
+    answers = answer * choices(request)
+    price = deployment.price_for(features)
+    if price is None:
+        return Bound(None, prompt + answers)
+    price = price.billing(lasting=deployment.lasts(features))
+    return Bound(price.most_cost(prompt, answers), prompt + answers)
+
+
+def choices(request: Request) -> int:
+    """How many answers the request asks for."""
+    wanted = request.body.get("n")
+    return wanted if isinstance(wanted, int) and wanted > 1 else 1

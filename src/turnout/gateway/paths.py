@@ -1,0 +1,53 @@
+"""The table of routes: which handler a method and a path lead to.
+
+Invariant: every method and path has a handler; one that is not in the table is refused by its own.
+This module does not know what the other handlers do.
+"""
+
+from turnout.gateway.arrival import Arrival, Handler, Table
+from turnout.gateway.astray import whither
+from turnout.gateway.azure import resolved
+from turnout.gateway.body import Refused
+from turnout.gateway.dialects import ApiDialect, Chat, Messages
+from turnout.gateway.dialects.detect import ANTHROPIC
+from turnout.gateway.exchange import Exchange
+from turnout.gateway.problem import bad_request, wrong_method
+
+
+class Paths:
+    """The routes of a table; a path in it that ends in a slash stands for all paths below."""
+
+    def __init__(self, table: Table) -> None:
+        self._exact = {at: table[at] for at in table if not at[1].endswith("/")}
+        self._below = {at: table[at] for at in table if at not in self._exact}
+
+    def find(self, arrival: Arrival) -> tuple[str, ApiDialect, Handler]:
+        """The route's path as metrics name it, its dialect and its handler.
+
+        HEAD is handled as GET is; its body is left out when it is sent. An address as Azure's
+        clients write it sets the arrival's path and model.
+        """
+        path, method = arrival.path, "GET" if arrival.method == "HEAD" else arrival.method
+        found = self._exact.get((method, path))
+        if found is None:
+            path, arrival.model = resolved(path)
+            arrival.path = path
+            found = self._exact.get((method, path))
+        if found is None:
+            path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
+            found = self._below.get((method, path))
+        if found is None:
+            dialect = Messages() if ANTHROPIC in arrival.headers else Chat()
+            return "unknown", dialect, self._refuse
+        return path, *found
+
+    async def _refuse(self, arrival: Arrival, out: Exchange) -> None:
+        """Says which methods the path has, or which path may be meant."""
+        del out
+        known = {m for m, path in self._exact if path == arrival.path}
+        known = known or {m for m, path in self._below if arrival.path.startswith(path)}
+        methods = known | ({"HEAD"} if "GET" in known else set())
+        if methods and not arrival.path.endswith("/"):
+            raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
+        message = whither(arrival.path, {path for _, path in self._exact})
+        raise Refused(bad_request(message, status=404, code="not_found"))
