@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-from tests.gateway.world import chat, world
+import pytest
+
+from tests.gateway.world import chat, messages, world
 
 NAME = "acme/c\0der\r\nset-cookie: ours=1"
 
@@ -34,7 +36,14 @@ class _Provider(BaseHTTPRequestHandler):
 def provider(message: dict[str, Any], **more: Any) -> Iterator[str]:
     """The base URL of one that always answers with this message."""
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
-    handler = type("Handler", (_Provider,), {"answer": {"choices": [choice], **more}})
+    with serving({"choices": [choice], **more}) as base_url:
+        yield base_url
+
+
+@contextmanager
+def serving(answer: dict[str, Any]) -> Iterator[str]:
+    """The base URL of one that always answers with this."""
+    handler = type("Handler", (_Provider,), {"answer": answer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -71,3 +80,46 @@ def test_a_refusal_that_nobody_counted_is_counted() -> None:
         answer = w.post("/v1/messages", chat(model="coder", max_tokens=50)).json()
     assert answer["stop_reason"] == "refusal"
     assert answer["usage"]["output_tokens"] > 8
+
+
+SEARCHED = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}
+COUNTED = {"input_tokens": 100, "output_tokens": 10}
+
+
+@pytest.mark.parametrize(
+    ("usage", "usd"),
+    [
+        ({**COUNTED, "server_tool_use": {"web_search_requests": 2}}, 0.02012),
+        ({**COUNTED, "server_tool_use": {"web_search_requests": 0}}, 0.00012),
+        ({}, None),
+    ],
+)
+def test_what_anthropic_searched_for_is_paid(usage: dict[str, Any], usd: float | None) -> None:
+    """By the count; where nobody counted, what a tool there cost is unknown."""
+    price = {"input": 1, "output": 2, "searches": 10}
+    prices = dict.fromkeys(("fast", "strong", "coder"), price)
+    content = [SEARCHED, {"type": "text", "text": "Yes."}]
+    answer = {"type": "message", "content": content, "stop_reason": "end_turn", "usage": usage}
+    with (
+        serving(answer) as base_url,
+        world(family="anthropic", prices=prices, provider_more={"base_url": base_url}) as w,
+    ):
+        told = w.post("/v1/messages", messages(model="coder")).headers["x-turnout-cost-usd"]
+    assert told == "unknown" if usd is None else float(told) == usd
+
+
+@pytest.mark.parametrize(("details", "usd"), [({"audio_tokens": 8}, 0.000262), ({}, None)])
+def test_what_was_spoken_is_paid(details: dict[str, int], usd: float | None) -> None:
+    """At the price of sound; an answer in sound that was not counted as such is unknown."""
+    price = {"input": 1, "output": 2, "audio_input": 10, "audio_output": 20}
+    usage = {"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109}
+    spoken = {"content": None, "audio": {"id": "a", "data": "AAAA", "transcript": "Yes."}}
+    with (
+        provider(spoken, usage={**usage, "completion_tokens_details": details}) as base_url,
+        world(
+            prices=dict.fromkeys(("fast", "strong", "coder"), price),
+            provider_more={"base_url": base_url},
+        ) as w,
+    ):
+        told = w.post("/v1/chat/completions", chat(model="coder")).headers["x-turnout-cost-usd"]
+    assert told == "unknown" if usd is None else float(told) == usd

@@ -1,10 +1,10 @@
 """The one gateway of a ledger file, and how commands write through it.
 
 A gateway keeps the file to itself while it works, and commands that make keys or set budgets cannot
-wait for its rest. So it says, in a file beside the ledger that only its owner reads, where it takes
-what they would write (see ``shared``).
+wait until it is idle. So a file beside the ledger, readable only by its owner, tells them where the
+gateway takes their entries (see ``shared``).
 
-Invariant: a file has one gateway at a time. This module does not know what is written.
+Invariant: a file has one gateway at a time. This module does not know the entries.
 """
 
 import os
@@ -25,14 +25,14 @@ from turnout.ledger.recorder import Recorder
 from turnout.ledger.shared import LedgerHost
 
 _PREFIX = "turnout-ledger-"
-_WAIT_S = 1.0  # a command that looks who has it has it for a moment
+_WAIT_S = 1.0  # a command that looks for the owner takes the lock for a moment
 Address = tuple[str, bytes]  # a socket's path, and the secret that opens it
 
 
 class Door:
     """Makes this process the gateway of the ledger at ``place``, until the context ends.
 
-    A place that is no file may have any number. Entering raises ConfigError.
+    A ledger that is not a file may have any number of gateways. Entering raises ConfigError.
     """
 
     def __init__(self, place: str | None) -> None:
@@ -48,24 +48,24 @@ class Door:
         return self
 
     def open(self, ledger: Ledger, grace_s: float = 0.0) -> Address:
-        """Let other processes write to the ledger of this place; where they do.
+        """Let other processes write to this ledger; returns where they do.
 
-        ``grace_s`` is how long those of the last gateway are waited for.
+        ``grace_s`` is how long to wait for the processes of the last gateway.
         """
         self._folder = TemporaryDirectory(prefix=_PREFIX)
         address, secret = f"{self._folder.name}/socket", secrets.token_bytes(32)
         self._host, self._ledger = LedgerHost(ledger, address, secret, grace_s), ledger
         if self._lock is not None:
-            with suppress(OSError):  # a full disk; commands are not told then
+            with suppress(OSError):  # a full disk; commands then do not find the gateway
                 say(self._lock, f"pid {os.getpid()}", address, secret.hex())
         return address, secret
 
     def follow(self, recorder: Recorder) -> None:
-        """Lead to the gateway's recorder, from another place where it is there.
+        """Use the gateway's current recorder, also if its ledger is at another place now.
 
-        The place before stays this process's until its ledger is closed, since requests may be
-        settled there. Raises ConfigError where the new place has another gateway; all is then as
-        it was.
+        The old place stays this process's until its ledger is closed, since requests may be
+        settled there. Raises ConfigError if the new place has another gateway; nothing has changed
+        then.
         """
         if recorder is self._ledger:
             return
@@ -80,7 +80,7 @@ class Door:
             self.open(ledger)
 
     def _leave(self) -> None:
-        """Take nothing more."""
+        """Take no more entries."""
         host, folder = self._host, self._folder
         self._host = self._folder = self._ledger = None
         if host is not None:
@@ -89,7 +89,7 @@ class Door:
             folder.cleanup()
 
     def close(self) -> None:
-        """Take nothing more, and leave the file to another gateway."""
+        """Take no more entries, and leave the file to another gateway."""
         self._leave()
         lock, self._lock = self._lock, None
         _free(lock)
@@ -109,12 +109,12 @@ class Door:
         ledger.after_close.append(partial(self._settled, path, ledger))
 
     def _settled(self, path: Path, ledger: Ledger) -> None:
-        """Nothing more is written there, unless the gateway has come back with another ledger."""
+        """Release the old place, unless the gateway has come back to it with another ledger."""
         if path in self._left and self._left[path][0] is ledger:
             _free(self._left.pop(path)[1])
 
     def _back(self, path: Path | None) -> int | None:
-        """The lock of a place, which this process may still have. Raises ConfigError."""
+        """The lock of a place, which this process may already hold. Raises ConfigError."""
         _, lock = self._left.pop(path.resolve(), (None, None)) if path else (None, None)
         return _taken(path) if lock is None else lock
 
@@ -131,7 +131,7 @@ def _free(lock: int | None) -> None:
 
 
 def _taken(path: Path | None) -> int | None:
-    """The lock of a file's gateway; None where there is none to have. Raises ConfigError."""
+    """The lock of a file's gateway; None if there is nothing to lock. Raises ConfigError."""
     if path is None:
         return None
     try:
@@ -143,7 +143,7 @@ def _taken(path: Path | None) -> int | None:
             "file with ledger:, or share one ledger: postgresql://…"
         ) from held
     except OSError:
-        return None  # the ledger itself cannot be written either, and says so better
+        return None  # the ledger cannot be written either, and its error is clearer
     with suppress(OSError):  # a full disk
         _remove_left(said(lock))
         say(lock, f"pid {os.getpid()}")
@@ -165,7 +165,7 @@ def through(place: str) -> Address | None:
 
 
 def _address(lines: Sequence[str]) -> Address | None:
-    """None where a gateway has not come so far."""
+    """The address and secret in these lines; None if a gateway is not ready yet."""
     match lines:
         case [_, address, secret]:
             return address, bytes.fromhex(secret)
@@ -174,7 +174,7 @@ def _address(lines: Sequence[str]) -> Address | None:
 
 
 def _remove_left(lines: Sequence[str]) -> None:
-    """Removes the folder that a gateway has left which was killed."""
+    """Removes the folder that a killed gateway has left."""
     address = _address(lines)
     if address is not None and (folder := Path(address[0]).parent).name.startswith(_PREFIX):
         shutil.rmtree(folder, ignore_errors=True)

@@ -86,9 +86,9 @@ class PriceRow(Struct, frozen=True):
 class Call(Struct, frozen=True):
     """One call to a provider, whether it answered, failed or served to decide.
 
-    ``n`` counts a request's calls from 0; ``served`` names the model that answered where it is not
+    ``n`` counts a request's calls from 0; ``served`` names the model that answered if it is not
     the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``beside_pico_usd`` is
-    what of it is not its tokens' as text.
+    the part of the cost that is not for text tokens.
     """
 
     id: str

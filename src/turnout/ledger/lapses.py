@@ -1,7 +1,7 @@
-"""Holds that nobody will settle, and how they end: their leases have passed, or their owners have.
+"""Holds that no process will settle: their leases have passed, or their owners have ended.
 
-Invariant: a hold is freed by its lease alone where its owner may yet live. What its calls are known
-to have cost counts. This module does not know the writer.
+Invariant: while its owner may still live, a hold is freed only by its lease. The known cost of its
+calls counts. This module does not know the writer.
 """
 
 import json
@@ -28,7 +28,9 @@ class Owners:
         self.guests: set[str] = set()
         self.grace_s = 0.0
         self._gone: set[str] = set()
-        self._opened: float | None = None  # when, while it is not known who is still alive
+        self._opened: float | None = (
+            None  # when, as long as it is not known which processes still live
+        )
 
     def forget(self, owner: str) -> None:
         """A guest has ended: its holds are freed at the next look."""
@@ -36,11 +38,11 @@ class Owners:
         self._gone.add(owner)
 
     def opened(self) -> None:
-        """The store is this process's alone from now on."""
+        """Only this process writes to the store from now on."""
         self._opened = time.monotonic()
 
     def lost(self) -> Lost | None:
-        """Tells of an owner whether it has ended since the last look; None where none can have."""
+        """A function: whether an owner has ended since the last look. None if none can have."""
         over = self._opened is not None and time.monotonic() >= self._opened + self.grace_s
         gone, self._gone = self._gone, set()
         if over:
@@ -71,7 +73,7 @@ def lapsed(store: Store, now_ms: int, lost: Lost | None) -> Iterable[tuple[Hold,
 
 
 def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = None) -> Settlement:
-    """The end of a hold of which only the store knows; ``charges`` are JSON, as it has them."""
+    """The end of a hold that is known only from the store; ``charges`` are JSON as stored."""
     known = store.fetch(
         "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
     )
@@ -89,7 +91,7 @@ def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = 
 
 
 def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
-    """The end of a hold that nobody settled; ``costs`` are those of its calls."""
+    """The end of a hold that was not settled; ``costs`` are those of its calls."""
     known = [cost for cost in costs if cost is not None]
     return Settlement(
         id=hold.id,
@@ -116,7 +118,7 @@ def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
 
 
 def as_stored(store: Store, entry: Entry) -> Entry:
-    """An unsure entry with the amounts that the store has of its hold; any other as it is."""
+    """An unsure entry with the stored amounts of its hold; any other entry unchanged."""
     if isinstance(entry, Decided):
         return structs.replace(entry, hold=as_stored(store, entry.hold))
     if not isinstance(entry, Hold | Settlement):

@@ -293,7 +293,7 @@ class Ledger(Recorder):
         entry.recorded.append((outcome, call))
         role = outcome.route.role
         if role != "verifier" and (outcome.status != "failed" or outcome.released):
-            return None  # its settlement follows at once and writes it, too
+            return None  # its settlement follows at once and writes it as well
         ticket = self._inbox.submit(call, _loop())
         entry.tickets[call.n] = ticket
         # A verdict is part of what is held for its draft, which ends next; behind a label comes a
@@ -352,7 +352,7 @@ class Ledger(Recorder):
         return self._inbox.submit(entry.ended(end), _loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
-        """Entries to write, or rows to remove, for which nobody waits."""
+        """Entries to write, or rows to remove, that no caller waits for."""
         if opening and self.store.exclusive:
             self.owners.opened()
         lost, now = self.owners.lost(), self.now_ms()
@@ -363,7 +363,7 @@ class Ledger(Recorder):
         return found
 
     def _lapsed(self, lost: Lost | None) -> Sequence[Settlement]:
-        """Releases of holds that nobody will settle."""
+        """Releases of holds that no process will settle."""
         now, clock, found = self.now_ms(), time.monotonic(), []
         spared, self._spared = self._spared, {}
         for hold, charges in lapsed(self.store, now, lost):

@@ -1,7 +1,7 @@
-"""A file that one process has at a time, and which says who that is.
+"""A lock file that one process holds at a time, and which says which process that is.
 
-Invariant: the kernel gives it back however the process ends. This module does not know what it is
-for.
+Invariant: the kernel releases it however the process ends. This module does not know what is
+locked.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ _MOST_BYTES = 1024
 
 
 class Held(Exception):
-    """Another process has it, and wrote the lines ``said``; ``str()`` is the first."""
+    """Another process holds the lock, and wrote the lines ``said``; ``str()`` is the first."""
 
     def __init__(self, said: Sequence[str]) -> None:
         super().__init__(said[0].strip() if said else "unknown")
@@ -23,13 +23,13 @@ class Held(Exception):
 
 
 def beside(path: str | Path, ending: str) -> Path:
-    """The file with this ending beside the one that a path leads to, however that is spelled."""
+    """The file with this ending beside the file that the path leads to, links resolved."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}{ending}")
 
 
 def take(path: str | Path, wait_s: float = 0.0) -> int:
-    """The file's descriptor, once it is this process's; closing it gives it back.
+    """The file's descriptor, once this process holds it; closing it releases the lock.
 
     Raises Held or OSError.
     """
@@ -45,12 +45,12 @@ def take(path: str | Path, wait_s: float = 0.0) -> int:
 
 
 def said(lock: int) -> list[str]:
-    """The lines of who has it, or had it last. Raises OSError."""
+    """The lines of the process that holds it, or held it last. Raises OSError."""
     return os.pread(lock, _MOST_BYTES, 0).decode("utf-8", "replace").splitlines()
 
 
 def say(lock: int, *lines: str) -> None:
-    """Write who has it, in place of what was there. Raises OSError."""
+    """Write the holder's lines, in place of the old ones. Raises OSError."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, "".join(f"{line}\n" for line in lines).encode(), 0)
 

@@ -1,4 +1,4 @@
-"""Where requests are recorded: what the configuration says, else the user's data folder.
+"""Where requests are recorded: at the configured place, else in the user's data folder.
 
 ``ledger: off`` records nothing, a path names a SQLite file, a ``postgresql://`` URL a server. By
 default it is ``turnout/ledger.db`` in ``$XDG_DATA_HOME``, else in ``~/.local/share``; an
@@ -19,10 +19,10 @@ from turnout.ledger.store import Store
 
 OFF = "off"
 _SERVERS = ("postgresql://", "postgres://")
-# What a process that writes for others tells them: where it listens, the secret, and its file.
+# Variables from a process that writes for others: its socket, the secret, and its file.
 SOCKET, SECRET = "TURNOUT_LEDGER_SOCKET", "TURNOUT_LEDGER_SECRET"
 FILE = "TURNOUT_LEDGER_FILE"
-# A short-lived command or a notebook lets others at the shared default file while it is idle.
+# A short-lived command or a notebook releases the shared default file while it is idle.
 IDLE_S = 2.0
 
 
@@ -64,7 +64,7 @@ def written_through(address: tuple[str, bytes], place: str) -> dict[str, str]:
 def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
     """The socket and the secret of the process that writes for this one, if there is one.
 
-    Raises ConfigError where that process writes another file than ``place``.
+    Raises ConfigError if that process writes another file than ``place``.
     """
     address, secret = environ.get(SOCKET), environ.get(SECRET)
     if not address or not secret:
@@ -78,7 +78,7 @@ def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | N
 
 
 def path_of(place: str) -> Path | None:
-    """The file that a place names; None where it is a server."""
+    """The file that a place names; None if it is a server."""
     return None if place.startswith(_SERVERS) else Path(place).expanduser()
 
 

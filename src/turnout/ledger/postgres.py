@@ -2,7 +2,7 @@
 
 Invariant: a commit returns after the server has its log on disk (``synchronous_commit = on``; a
 fail-over to an asynchronous replica may still lose it). Holds of other processes are freed by
-their leases only. Whoever reads or writes hears how it ended, also when the store closes meanwhile.
+their leases only. Every reader or writer gets a result or an error, also if the store closes.
 This module does not know entries.
 """
 
@@ -96,7 +96,7 @@ class PostgresStore:
         writing = self._writing
         if writing is None or writing.is_closed():
             raise StoreFailure(f"{self.where} is not connected")
-        # Cancelled, it would wait again for a server that does not answer to take it back.
+        # If cancelled, it would wait once more for a server that does not answer.
         late = asyncio.get_running_loop().call_later(COMMIT_S, writing.terminate)
         try:
             await self._write(writing, accounts, then)
@@ -105,7 +105,7 @@ class PostgresStore:
 
     async def _write(self, writing: Any, accounts: Sequence[Account], then: Then) -> None:
         async with writing.transaction():
-            # A row has to be there to be locked; all processes lock in the same order.
+            # Only an existing row can be locked; all processes lock in the same order.
             await writing.executemany(FIRST_BALANCE, [_storable(account) for account in accounts])
             balances: dict[Account, Balance] = {}
             for account in accounts:
@@ -129,10 +129,10 @@ class PostgresStore:
         )
 
     async def _end(self) -> None:
-        """Disconnect, once everybody has heard how their reads ended."""
+        """Disconnect, once every read has ended for its caller."""
         self._ending = True
         if self._one_reads.locked() and self._reading is not None:
-            self._reading.terminate()  # a farewell would wait for the answer
+            self._reading.terminate()  # an orderly end would wait for the answer
         if under_way := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(under_way)  # at most as long as connecting may take
         await self._close()
@@ -152,14 +152,14 @@ class PostgresStore:
         try:
             return future.result()
         except (errors.UniqueViolationError, errors.DataError) as error:
-            # Not the server's fault: taken for one, a row would be tried again for ever.
+            # Not a fault of the server; if it counted as one, a row would be tried again forever.
             raise Conflict(str(error)) from error
         except (errors.InvalidPasswordError, errors.InvalidCatalogNameError) as error:
             raise ConfigError(f"ledger: {self.where} refuses: {error}") from error
         except errors.UndefinedTableError as error:
             raise NoLedgerYet(self.where) from error
         except AttributeError as error:
-            # So the driver ends where its connection was terminated between two of its steps.
+            # The driver ends so if its connection was terminated between two of its steps.
             raise StoreFailure(f"{self.where} cannot be used now (disconnected)") from error
         except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
             words = str(error) or type(error).__name__
@@ -177,7 +177,7 @@ class PostgresStore:
 
 
 def _storable(row: Sequence[Any]) -> list[Any]:
-    """The row without the one character that a text of Postgres cannot hold."""
+    """The row without the one character that Postgres cannot store in a text."""
     return [v.replace("\0", "\ufffd") if isinstance(v, str) and "\0" in v else v for v in row]
 
 

@@ -49,7 +49,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
 def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
     if usage.is_nothing:
-        return 0  # refused before anything was done: nothing is billed at any price
+        return 0  # refused before any work: nothing is billed, whatever the price
     return None if price is None else price.bill(usage)
 
 
@@ -76,7 +76,7 @@ def rates_text(price: Price) -> str:
 
 
 def price_from_text(text: str) -> Price:
-    """The price that ``rates_text`` wrote, which says nothing of its source."""
+    """The price that ``rates_text`` wrote, without its source."""
     base, *tiers = json.loads(text)
     return Price(
         rates=Rates(**_named(base)),

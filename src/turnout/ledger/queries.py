@@ -1,6 +1,6 @@
-"""What people ask of the ledger: the list, one request whole, and its decision's record.
+"""Queries on the ledger: the list, one whole request, and its decision's record.
 
-Invariant: reading never changes anything. This module does not know how rows came about.
+Invariant: reading never changes anything. This module does not know how rows are written.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ def listed(
     before: str | None = None,
     only: str | None = None,
 ) -> list[Line]:
-    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` the one."""
+    """The latest requests, newest first; ``before`` is an id to go on from, ``only`` one id."""
     wanted = {"intent =": intent, "model =": model, "id <": before, "id =": only}
     given = [(name, value) for name, value in wanted.items() if value is not None]
     tests = [f"{name} ${place}" for place, (name, _) in enumerate(given, 1)]
@@ -102,7 +102,7 @@ def shown(store: Store, id_: str) -> dict[str, Any]:
 
 
 def found_id(store: Store, id_: str) -> str:
-    """The decision's id for an id as people have it. Raises InvalidRequest."""
+    """The decision's id for the id of a decision or request. Raises InvalidRequest."""
     if store.fetch("SELECT 1 FROM requests WHERE id = $1", (id_,)):
         return id_
     # A decision's id starts as its request's: only those few need to be looked at.
@@ -121,7 +121,7 @@ def found_id(store: Store, id_: str) -> str:
 
 
 def decision_of(store: Store, id_: str) -> tuple[Request, Decision]:
-    """The stored decision, with its request but for the text. Raises InvalidRequest."""
+    """The stored decision, with its request except the text. Raises InvalidRequest."""
     full = found_id(store, id_)
     rows = store.fetch("SELECT record FROM decisions WHERE id = $1", (full,))
     if not rows:

@@ -1,8 +1,8 @@
 """A decision as a compact record, and back: enough to explain it and to make it again.
 
-The record holds what ``decide`` reads of a request (not its text), and what came out. It is a JSON
-array by position; a long one is deflated, and then starts with a byte that no JSON has. Candidates
-and routes are recorded by their fields as they come: a new field goes last.
+The record holds the inputs of ``decide`` from a request (not its text), and the result. It is a
+JSON array by position; a long one is deflated, and then starts with a byte that no JSON has.
+Candidates and routes are recorded by their fields in order: a new field goes last.
 
 Invariant: unpacking a record and packing it again gives the same bytes. No text, no embedding.
 """
@@ -28,7 +28,7 @@ from turnout.core import (
 )
 
 VERSION = 1
-# Deflating takes longer than all else that is done for a record, and lets go of the interpreter.
+# Deflating takes longer than the rest of a record's work, and releases the interpreter.
 _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
@@ -143,7 +143,7 @@ def _as_request(fields: list[Any]) -> Request:
     )
 
 
-# What is rare of features, as most requests have it.
+# The rare features, with the values that most requests have.
 _USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False)
 
 
@@ -158,7 +158,7 @@ def _features(features: Features) -> list[Any]:
         features.needs_json,
         features.schema,
     ]
-    # What most requests do not have is left out from the end on.
+    # Fields that most requests lack are left out from the end on.
     rare = [
         dict(features.written),
         features.lasting,
@@ -213,7 +213,7 @@ def _prediction(guess: Prediction) -> list[Any]:
         guess.label,
         guess.label_failure,
         dict(guess.success),
-        # Only where success was predicted: most records do without.
+        # Only if success was predicted, which most records lack.
         *([] if guess.strange is None else [guess.strange]),
     ]
 
@@ -257,7 +257,7 @@ def _candidate(candidate: Candidate) -> list[Any]:
     fields = list(structs.astuple(candidate))
     if candidate.excluded is not None:
         fields[_EXCLUDED] = _exclusion(candidate.excluded)
-    # Without the classes of a prompt that is billed as fresh: most are.
+    # Without cache classes if the prompt is billed as fresh, as most are.
     return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
 
 
@@ -268,7 +268,7 @@ def _as_candidate(fields: list[Any]) -> Candidate:
 
 
 def _exclusion(why: Exclusion) -> list[Any] | str:
-    """Its fields without those at the end that most do not have; the words where it is no more."""
+    """Its fields, without those at the end that most lack; the text alone if there is no more."""
     if why.kind == "unstated":
         return why.detail
     fields = list(structs.astuple(why))
@@ -282,7 +282,7 @@ def _as_exclusion(fields: list[Any] | str) -> Exclusion:
 
 
 def _route(route: Route) -> list[Any]:
-    # Without what most routes do not have.
+    # Without fields that most routes lack.
     fields = list(structs.astuple(route))
     return fields if route.quota else fields[:-1]
 

@@ -1,6 +1,6 @@
-"""A ledger's writer in another process: sends what it is told to the file's owner (see ``shared``).
+"""A ledger's writer in another process: sends its entries to the file's owner (see ``shared``).
 
-Invariant: what is told counts as written after the owner's commit, never before; a settlement that
+Invariant: an entry counts as written after the owner's commit, never before; a settlement that
 could not be sent is sent again when the owner is back. This module does not know databases.
 """
 
@@ -22,7 +22,7 @@ LOST = (EOFError, OSError, AuthenticationError)
 
 
 class RemoteWriter:
-    """Stands for the owner's writer in another process; ``owner`` names this one's holds."""
+    """The owner's writer as seen from another process; ``owner`` names this process's holds."""
 
     def __init__(self, address: str, secret: bytes, owner: str) -> None:
         self._address, self._secret, self._owner = address, secret, owner
@@ -44,7 +44,7 @@ class RemoteWriter:
 
     def _send(self) -> None:
         while not self.inbox.ended:
-            # An owner that went away is looked for until it is back, so that it knows of us.
+            # A lost owner is looked for until it is back, so that it knows this process.
             alone = self._owed or self._host is None
             self._pass_on(self.inbox.take(AGAIN_S if alone else None))
         patience = time.monotonic() + 5
@@ -89,7 +89,7 @@ class RemoteWriter:
         return host
 
     def _hear(self, host: Connection) -> None:
-        """Wake those whose entries are written."""
+        """Wake the callers whose entries are written."""
         try:
             while True:
                 heard: Sequence[tuple[int, RouterError | None]] = host.recv()
@@ -105,7 +105,7 @@ class RemoteWriter:
             self._drop(host)
 
     def _drop(self, host: Connection) -> None:
-        """The owner is gone: nothing that waits is known to be written."""
+        """The owner is gone: none of the waiting entries is known to be written."""
         with self._dropping:
             if self._host is not host:
                 return

@@ -1,9 +1,8 @@
-"""Answers kept under the key that a caller gave a request, so that it is carried out once.
+"""Answers stored under a caller's idempotency key, so that a request is carried out once.
 
-Invariant: of all requests of one id at most one holds the claim, whichever process has it, and only
-that one's answer is kept. A claim ends with its answer, with its lease, or with the process that
-holds it. Answers are bytes that nobody can read here (see the gateway). This module does not know
-callers or HTTP.
+Invariant: of all requests with one id at most one holds the claim, over all processes, and only its
+answer is kept. A claim ends with its answer, with its lease, or with the process that holds it.
+Answers are encrypted bytes (see the gateway). This module does not know callers or HTTP.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from turnout.ledger.store import Store
 
 KEPT_MS = 24 * 3_600_000
 
-# One statement, so that of two processes only one can have the claim.
+# A single statement, so that only one of two processes can get the claim.
 CLAIM = (
     "INSERT INTO replays VALUES ($1, $2, $3, $4, $5, NULL) ON CONFLICT (id) DO UPDATE SET "
     "print = excluded.print, claim = excluded.claim, owner = excluded.owner, "
@@ -31,7 +30,7 @@ PRUNE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A request that would be carried out: ``print`` is of its content, ``token`` its alone."""
+    """A request to carry out: ``print`` is the hash of its content, ``token`` is unique to it."""
 
     id: str
     print: str
@@ -40,19 +39,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """An earlier request of the same id; without an ``answer`` it is still under way."""
+    """An earlier request with the same id; without an ``answer`` it is still in progress."""
 
     print: str
     answer: bytes | None = None
 
 
 def claiming(claim: Claim, owner: str, now_ms: int, lease_ms: int) -> Change:
-    """The entry that takes a claim, unless another one stands."""
+    """The entry that takes a claim, unless there is another one."""
     return Change(CLAIM, (claim.id, claim.print, claim.token, owner, now_ms + lease_ms, now_ms))
 
 
 def keeping(claim: Claim, answer: bytes, now_ms: int) -> Change:
-    """The entry that keeps what was answered."""
+    """The entry that stores the answer."""
     return Change(KEEP, (answer, now_ms + KEPT_MS, claim.id, claim.token))
 
 
@@ -62,15 +61,15 @@ def dropping(claim: Claim) -> Change:
 
 
 def prior_to(store: Store, claim: Claim) -> Prior | None:
-    """Who has what ``claim`` asked for; None where it was granted. Raises RouterError."""
+    """The earlier request that has the claim; None if it was granted. Raises RouterError."""
     asked = "SELECT print, claim, answer FROM replays WHERE id = $1"
     for print_, token, answer in store.fetch(asked, (claim.id,)):
         return None if token == claim.token else Prior(print=print_, answer=answer)
-    return Prior(print=claim.print)  # the other one has given it up this moment
+    return Prior(print=claim.print)  # the other one has just given it up
 
 
 def outdated(store: Store, now_ms: int, lost: Callable[[str], bool] | None) -> list[Change]:
-    """What to remove: answers past their time, and claims of owners that are ``lost``."""
+    """The entries that remove expired answers, and claims of owners that are ``lost``."""
     found = []
     if store.fetch("SELECT 1 FROM replays WHERE expires_ms <= $1 LIMIT 1", (now_ms,)):
         found.append(Change(PRUNE, (now_ms,)))

@@ -1,7 +1,7 @@
-"""A key's new secret beside its old one, and its new name; all else of it stays.
+"""A key's new secret beside its old one, and its new name; everything else stays.
 
-Invariant: a key has at most two secrets, and the older one ends at a time that was said. This
-module does not know who may ask for it.
+Invariant: a key has at most two secrets, and the older one ends at a set time. This module does
+not know who may rotate.
 """
 
 from turnout.core import InvalidRequest
@@ -11,16 +11,16 @@ from turnout.ledger.keys import Key, check_name, new_secret
 USUAL_OVERLAP_S = 86_400
 MOST_OVERLAP_S = 30 * 86_400
 
-# SQLite counts its marks by their first place in the text: they have to come in order.
+# SQLite numbers parameters by their first place in the text, so that they must be in order.
 ROTATE = "UPDATE keys SET old_hash = hash, old_until_ms = $1, hash = $2 WHERE id = $3"
 RENAME = "UPDATE keys SET name = $1 WHERE id = $2"
 
 
 def rotating(key: Key, overlap_s: float, now_ms: int) -> tuple[str, Change]:
-    """A new secret, which exists only here, and the entry that has it take the old one's place.
+    """A new secret, which is stored nowhere, and the entry that replaces the old one by it.
 
-    The old one opens for ``overlap_s`` seconds more, and one before it no longer. Raises
-    InvalidRequest, also for a key that opens nothing.
+    The old one is valid for ``overlap_s`` more seconds, and one before it no longer. Raises
+    InvalidRequest, also for a key that is no longer valid.
     """
     if not 0 <= overlap_s <= MOST_OVERLAP_S:
         raise InvalidRequest(

@@ -1,10 +1,10 @@
 """What was spent, and what the same traffic would have cost without routing.
 
-Compared are the requests whose actual cost and whose twin's cost are both known. The actual side
-counts every call: the answers, the classifier's, retries and failures. See ``twins`` for how the
-other side is counted. Requests answered by a stand-in, blocked or failed have no twins.
+A request is compared if its actual cost and its twin's cost are both known. The actual side counts
+every call: answers, labels, retries and failures. See ``twins`` for the other side. Requests that
+were answered by a stand-in, blocked or failed have no twins.
 
-Invariant: only sums kept with the rows are read, so that a report is quick at any size.
+Invariant: only sums stored with the rows are read, so that a report is fast at any size.
 """
 
 from collections.abc import Mapping, Sequence

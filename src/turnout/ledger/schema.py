@@ -13,7 +13,7 @@ from turnout.core import ConfigError
 Dialect = Literal["sqlite", "postgres"]
 Migration = Callable[[Dialect], Iterator[str]]
 
-# As a decision's id is made: see ``decision_id``.
+# The way a decision's id is made: see ``decision_id``.
 FOREIGN_ID = "substr(id, 3, 12) <> substr(request_id, 3, 12)"
 APPEND_ONLY = ("requests", "decisions", "prices", "calls", "settlements", "feedback", "events")
 
@@ -25,7 +25,7 @@ def create_accounts(dialect: Dialect) -> Iterator[str]:
         id TEXT PRIMARY KEY, request_id TEXT NOT NULL, at_ms BIGINT NOT NULL,
         intent TEXT NOT NULL, model TEXT, deployment TEXT, blocked INT NOT NULL,
         tenant TEXT, session TEXT, held BIGINT){end}"""
-    # A record is larger than a key should carry along: this one stays a table with row numbers.
+    # A record is too large to be stored with a key: this table keeps row numbers.
     yield f"CREATE TABLE decisions (id TEXT PRIMARY KEY, record {bytes_} NOT NULL)"
     yield f"""CREATE TABLE holds (
         id TEXT PRIMARY KEY, request_id TEXT NOT NULL, at_ms BIGINT NOT NULL, amount BIGINT,
@@ -86,7 +86,7 @@ def _kept(dialect: Dialect, table: str) -> Iterator[str]:
 
 
 def create_budgets(dialect: Dialect) -> Iterator[str]:
-    """Keys, budgets and where these stand; ``revision`` rises with each change of the former."""
+    """Keys, budgets and their balances; ``revision`` rises with each change of keys or budgets."""
     end = " WITHOUT ROWID" if dialect == "sqlite" else ""
     yield f"""CREATE TABLE keys (
         id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, team TEXT, parent TEXT,
@@ -104,9 +104,9 @@ def create_budgets(dialect: Dialect) -> Iterator[str]:
 
 
 def create_replays(dialect: Dialect) -> Iterator[str]:
-    """Answers by the keys that callers gave their requests, and claims to give one."""
+    """Answers by callers' idempotency keys, and claims to give one."""
     bytes_ = "BLOB" if dialect == "sqlite" else "BYTEA"
-    # An answer may be long, so that the row stays in a table with row numbers.
+    # An answer may be long: this table keeps row numbers.
     yield f"""CREATE TABLE replays (
         id TEXT PRIMARY KEY, print TEXT NOT NULL, claim TEXT NOT NULL, owner TEXT NOT NULL,
         expires_ms BIGINT NOT NULL, answer {bytes_})"""
@@ -115,7 +115,7 @@ def create_replays(dialect: Dialect) -> Iterator[str]:
 
 
 def keep_old_secrets(dialect: Dialect) -> Iterator[str]:
-    """The secret that a key had before, and until when it opens."""
+    """The previous secret of a key, and until when it is valid."""
     del dialect
     yield "ALTER TABLE keys ADD COLUMN old_hash TEXT"
     yield "ALTER TABLE keys ADD COLUMN old_until_ms BIGINT"
@@ -128,7 +128,7 @@ def find_foreign_ids(dialect: Dialect) -> Iterator[str]:
 
 
 def keep_what_is_beside_text(dialect: Dialect) -> Iterator[str]:
-    """What a call cost beside its tokens as text: searches, sound. Few have a row here."""
+    """The cost of a call beside its text tokens: searches, audio. Few calls have a row here."""
     end = " WITHOUT ROWID" if dialect == "sqlite" else ""
     yield f"""CREATE TABLE beside_text (
         id TEXT NOT NULL, n INT NOT NULL, cost BIGINT NOT NULL, PRIMARY KEY (id, n)){end}"""

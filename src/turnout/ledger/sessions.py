@@ -17,7 +17,7 @@ class Sessions:
         self._last: OrderedDict[str, tuple[int, str, int]] = OrderedDict()
 
     def turn(self, session: str, at_ms: int, deployment: str, tokens: int) -> int:
-        """Note a turn; the prompt tokens that another model still has of the one before."""
+        """Note a turn; the last one's prompt tokens that another model still has cached."""
         before_ms, there, cached = self._last.pop(session, (0, "", 0))
         self._last[session] = at_ms, deployment, tokens
         if len(self._last) > MOST_SESSIONS:

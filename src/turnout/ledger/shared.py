@@ -1,11 +1,11 @@
 """One ledger file for several processes: its owner writes what the others send it.
 
 The owner listens on a Unix socket that only its user can open, with a secret that it hands to its
-children. What a process sends is written in the same batches, by the same thread, as if it had been
-told in the owner.
+children. The entries of other processes are written in the same batches, by the same thread, as the
+owner's own.
 
-Invariant: a process is told that its entry is written after the owner's commit, never before; what
-it holds is freed when its connection ends, for it can settle nothing more. The other side is in
+Invariant: a process is told that its entry is written after the owner's commit, never before; its
+holds are freed when its connection ends, since it can settle nothing more. The other side is in
 ``remote``. This module does not know databases.
 """
 

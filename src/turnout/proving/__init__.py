@@ -1,4 +1,4 @@
-"""Promises with a command each: break things on purpose, and count what was lost."""
+"""Proofs of promises, one command each: break things on purpose, and count the losses."""
 
 from turnout.proving.report import Check, Proof
 

@@ -1,4 +1,4 @@
-"""The comparison of what the ledger has with what the upstream says it did, call by call.
+"""The comparison of the ledger with the upstream's own invoice, call by call.
 
 Invariant: the invoice's side is computed apart from the ledger's prices and arithmetic.
 """
@@ -18,7 +18,7 @@ PRICES: Mapping[str, tuple[str, str, str]] = {
     "label": ("0.10", "0.30", "0.01"),
     "another": ("7", "21", "0.7"),
 }
-_SURELY = 5  # times asked for, from which a fault must have been met
+_SURELY = 5  # a fault asked for this often must have occurred
 _PICO = 10**12
 
 
@@ -78,7 +78,7 @@ def settle_up(
     )
     for ident, model, cost, estimated, status in rows:
         calls[ident, model].append({"cost": cost, "estimated": estimated, "status": status})
-    # A single caller may have left before its call arrived.
+    # A single caller may have disconnected before its call arrived.
     met = {model for _, model in entries}
     asked = Counter(faults.values())
     bill.unmet = sum(times >= _SURELY and fault not in met for fault, times in asked.items())
@@ -100,7 +100,7 @@ def _may_be_unseen(call: Mapping[str, Any]) -> bool:
 
 
 def _invoiced(entry: InvoiceEntry) -> int:
-    """What the upstream charges for a call, from dollars on."""
+    """The upstream's charge for a call, computed from dollars."""
     kind = "fault"
     if entry.model == "f-othermodel":
         kind = "another"

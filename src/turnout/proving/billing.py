@@ -1,8 +1,8 @@
-"""The bill: every upstream call, through every fault, against what the upstream says it did.
+"""The proof of billing: every upstream call, through every fault, against the upstream's invoice.
 
-The upstream is ``turnout.testing``'s: it keeps an invoice of its own, entry by entry, for what it
-really produced. Where it sent its usage and the answer could be read, ledger and invoice must be
-equal to the token and the pico-dollar. Where it could not, the ledger has to say that it estimates.
+The upstream is that of ``turnout.testing``: it keeps its own invoice, entry by entry, of what it
+really produced. If it sent its usage and the answer could be read, ledger and invoice must be
+equal to the token and the pico-dollar. Otherwise the ledger must say that it estimates.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from turnout.runtime import Router, assemble
 from turnout.testing import FaultyUpstream
 from turnout.testing.faults import ALWAYS_ASKED, HEAVY
 
-# What goes wrong, for an answer in one piece and for a streamed one.
+# The faults, for a whole answer and for a streamed one.
 FAULTS = (
     "f-tokens20", "f-reason", "f-cached", "f-deepseek-cached", "f-xai-reason", "f-othermodel",
     "f-429", "f-500", "f-503-ra1", "f-402", "f-400", "f-reset@0", "f-reset@3", "f-cut@3",
@@ -107,7 +107,7 @@ async def _compared(
 
 
 async def _ask(router: Router, request: Request, chance: random.Random) -> None:
-    """One request, whole or streamed; a few callers leave early."""
+    """One request, whole or streamed; a few callers disconnect early."""
     leaves = chance.random() < _LEAVES
     with suppress(RouterError, TimeoutError):
         if chance.random() < 0.5:
@@ -122,7 +122,7 @@ async def _ask(router: Router, request: Request, chance: random.Random) -> None:
 
 
 async def _quiet(upstream: FaultyUpstream) -> None:
-    """Wait until the upstream has seen every caller go."""
+    """Wait until the upstream has noticed every disconnected caller."""
     for _ in range(100):
         if all(entry.ended_s is not None for entry in upstream.invoice):
             return
@@ -137,7 +137,7 @@ def _request(number: int, fault: int) -> Request:
 
 
 class Sure(LocalClassifier):
-    """A classifier that takes no time: what is asked for by its intent needs none."""
+    """A classifier that takes no time: a request for an intent by name needs no other."""
 
     def __init__(self) -> None:
         pass
@@ -169,7 +169,7 @@ def _config(upstream: FaultyUpstream) -> dict[str, Any]:
         "fallbacks": {name: ["fast"] for name in faulty},
         "timeouts": {"connect_s": 2, "first_token_s": 0.5, "inter_token_s": 0.4, "total_s": 3},
         "retries": {"retries": 1, "base_s": 0.01, "longest_wait_s": 0.05},
-        # With retries without end.
+        # With unlimited retries.
         "health": {**ALWAYS_ASKED, "retry_share": 1, "retry_reserve": 10**9},
     }
 
@@ -189,10 +189,10 @@ class _ForgetsExtraCalls(Ledger):
 
 
 class _BillsTheModelAskedFor(Ledger):
-    """A ledger that believes the request and not the answer, as a sabotage."""
+    """A ledger that prices by the request instead of the answer, as a sabotage."""
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
-        """At the price of the model that was asked."""
+        """At the price of the model asked for."""
         return super().attempted(structs.replace(outcome, model=outcome.route.model))
 
 

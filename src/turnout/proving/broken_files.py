@@ -1,4 +1,4 @@
-"""Broken configurations under load: none is taken, each is told, and no caller notices."""
+"""Broken configurations under load: none is accepted, each is reported, and no caller notices."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ _LOAD = 8
 def broken_configurations(
     count: int, seed: int, *, taken: bool = False, shown: Shown = unseen
 ) -> Check:
-    """``count`` broken files in place of a good one; ``taken`` slips one in that is not broken."""
+    """``count`` broken files in place of a good one; ``taken`` adds one that is not broken."""
     return asyncio.run(_broken(count, random.Random(seed), taken=taken, shown=shown))
 
 
@@ -48,7 +48,7 @@ async def _broken(count: int, chance: random.Random, *, taken: bool, shown: Show
 
 
 async def _said(served: Served, before: int) -> bool:
-    """Whether the log says within ten seconds that a configuration was not taken."""
+    """Whether the log says within ten seconds that a configuration was refused."""
     for _ in range(500):
         if served.log().count("is not taken") > before:
             return True

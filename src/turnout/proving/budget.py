@@ -1,4 +1,4 @@
-"""Budgets as walls: many processes at once, some killed, and what was spent and held afterwards.
+"""The proof of budgets: many processes at once, some killed, and the sums afterwards.
 
 The processes write one SQLite file through its owner, which is killed too, or one Postgres
 database. What was spent is summed from the calls, apart from the balances.
@@ -39,7 +39,7 @@ def budget(
 ) -> Check:
     """``concurrency`` requests at a time from ``processes``, of which ``kills`` die.
 
-    None of them outlives this, however it ends.
+    None of them outlives this call, however it ends.
     """
     run = Run(
         place=place or str(folder / "ledger.db"),
@@ -63,7 +63,7 @@ def budget(
 
 
 def _spent(run: Run, living: list[int], processes: int, kills: int, shown: Shown) -> int:
-    """Has ``processes`` spend, which are in ``living`` meanwhile; the most that was booked."""
+    """Runs ``processes`` that spend, listed in ``living`` meanwhile; returns the most booked."""
     chance, life, peak = random.Random(run.seed), count(), 0
     living += [fork(spend, run, next(life)) for _ in range(processes)]
     for number in range(kills):
@@ -90,7 +90,7 @@ def _spent(run: Run, living: list[int], processes: int, kills: int, shown: Shown
 def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     time.sleep(2 * LEASE_S)  # every lease has passed, and the next look has come
     if run.shared is None:
-        wait(fork(look_once, run))  # without an owner the next process looks
+        wait(fork(look_once, run))  # without an owner the next process frees holds
     store = store_at(run.place)
     held = int(store.fetch("SELECT coalesce(sum(held), 0) FROM balances")[0][0])
     holds = store.fetch("SELECT count(*) FROM holds")[0][0]
@@ -99,7 +99,7 @@ def _judged(run: Run, said: list[str], peak: int, kills: int) -> Check:
     over = max(0, spent - LIMIT, peak - LIMIT)
     for key in "ab":
         over = max(over, _booked(store, f"key:{key}:usd") - LIMIT // 2)
-    # In a process of its own: this one must stay without threads.
+    # In another process, since this one must have no threads.
     false_refusals = said.count("false") + wait(fork(_misjudged, run, LIMIT - booked))
     findings = verify(store)
     store.close()
@@ -130,7 +130,7 @@ def _booked(store: Store, account: str) -> int:
 
 
 def _misjudged(run: Run, left: int) -> int:
-    """How often what is left cannot be had to the last pico-dollar, or one more can."""
+    """How often the rest cannot be spent to the last pico-dollar, or one more can."""
     return asyncio.run(_misjudgements(run.ledger(), run.seed, left))
 
 

@@ -1,4 +1,4 @@
-"""Callers who stream from a gateway while something is done to it, and what they met.
+"""Callers who stream from a gateway while something happens to it, and what they saw.
 
 Invariant: an answer counts only with the dialect's own end mark and the nonce that was asked for.
 """
@@ -34,7 +34,7 @@ class Callers:
         self._tasks = [asyncio.create_task(self._call(number)) for number in range(count)]
 
     async def stop(self) -> None:
-        """Lets everybody finish."""
+        """Lets all callers finish."""
         self._over = True
         await asyncio.gather(*self._tasks)
 

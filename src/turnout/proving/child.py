@@ -1,4 +1,4 @@
-"""A process that works on a ledger and says what was acknowledged, for others to disturb.
+"""A process that works on a ledger and prints what was acknowledged, for proofs to disturb.
 
 ``python -m turnout.proving.child PATH RUN SEED COUNT``
 """

@@ -1,6 +1,6 @@
-"""A disk in memory that loses power: what was not synchronised is kept, lost, torn or reordered.
+"""A disk in memory that loses power: unsynchronised writes are kept, lost, torn or reordered.
 
-It models what a file system promises and no more: a successful sync makes the earlier writes of
+It models only what a file system promises: a successful sync makes the earlier writes of
 that file durable; a write that was not synchronised may be there in full, in some of its 512-byte
 sectors, or not at all, whatever the order. A sync that fails drops the writes from what will ever
 reach the disk, though they can still be read, as Linux does (Rebello et al., USENIX ATC 2020).
@@ -22,14 +22,14 @@ Write = tuple[int, bytes] | int  # an offset with its data, or a new size
 
 @dataclass(slots=True)
 class Image:
-    """A file: what programs read, what is on the disk, and what is on its way there."""
+    """A file: its contents for programs, its contents on the disk, and the writes in between."""
 
     live: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Write] = field(default_factory=list)
 
     def write(self, change: Write) -> None:
-        """Change what programs read."""
+        """Change the contents for programs."""
         apply(self.live, change)
         self.pending.append(change)
 

@@ -1,4 +1,4 @@
-"""Much work at a time, by tasks of which each takes the next piece when it is done with one."""
+"""Many jobs at a time, by tasks that each take the next job when one is done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,7 +8,7 @@ Job = TypeVar("Job")
 
 
 async def share(jobs: Iterable[Job], work: Callable[[Job], Awaitable[object]], tasks: int) -> None:
-    """Has ``tasks`` do the jobs."""
+    """Does the jobs with so many ``tasks``."""
     left = iter(jobs)
 
     async def task() -> None:

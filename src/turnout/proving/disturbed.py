@@ -44,7 +44,7 @@ def syscall_kills(points: int, seed: int, folder: Path, *, shown: Shown = unseen
 
 
 def fsync_errors(seed: int, folder: Path) -> Check:
-    """A process whose fdatasync fails eleven times in a row: no promise meanwhile, then goes on."""
+    """A process whose fdatasync fails eleven times: no promise meanwhile, then it goes on."""
     if shutil.which("strace") is None:
         return Check(name="fsync errors", result=NOT_RUN, detail="needs strace (apt)")
     tally, path = Tally(), folder / "ledger.db"

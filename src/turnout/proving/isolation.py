@@ -1,8 +1,8 @@
-"""Tenants never meet: many at once through a gateway, a part of them leaving in the middle.
+"""The proof of isolation: many tenants at once through a gateway, some disconnecting midway.
 
 Every request carries a nonce, which the upstream puts into its answer. An answer, whole or cut
-off, must hold its own nonce and no other; a decision's id must tell its own tenant everything and
-another one nothing; and the ledger must have each request under its own tenant.
+off, must have its own nonce and no other; a decision's id must show everything to its own tenant
+and nothing to another; and the ledger must have each request under its own tenant.
 
 Invariant: the gateway is given as an address; this module does not know how it works.
 """
@@ -31,7 +31,7 @@ _PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 
 @dataclass(slots=True)
 class Meeting:
-    """What was asked, and what came that should not have."""
+    """What was asked, and what arrived that should not have."""
 
     requests: int = 0
     answered: int = 0
@@ -47,7 +47,7 @@ class Meeting:
     known: dict[int, str] = field(default_factory=dict)
 
     def look(self, nonce: str, text: str, *, whole: bool) -> None:
-        """Take in an answer, or as much of it as came."""
+        """Check an answer, or as much of it as arrived."""
         found = set(_NONCE.findall(text))
         self.crossed += bool(found - {nonce})
         self.nameless += whole and nonce not in found
@@ -79,7 +79,7 @@ async def meet(
     seed: int,
     shown: Shown = unseen,
 ) -> Meeting:
-    """``requests`` by the owners of ``keys``, of which the share ``cancelled`` leaves early."""
+    """``requests`` by the owners of ``keys``; the share ``cancelled`` disconnects early."""
     meeting = Meeting()
     connector = aiohttp.TCPConnector(limit=2 * TASKS)
     async with aiohttp.ClientSession(base_url, connector=connector) as session:
@@ -130,7 +130,7 @@ async def _one(
 async def _ask_about_ids(
     session: aiohttp.ClientSession, keys: Sequence[str], owner: int, meeting: Meeting
 ) -> None:
-    """A decision's own tenant may read and judge it; for the next one it is not there."""
+    """A decision's own tenant may read and judge it; another tenant gets a 404."""
     decision = meeting.known.get(owner)
     if decision is None:
         return
@@ -149,7 +149,7 @@ async def _ask_about_ids(
 
 
 def _text(body: bytes) -> str:
-    """What an answer says; a stream's pieces are put together, for a nonce may lie across them."""
+    """The text of an answer; a stream's chunks are joined, since a nonce may span several."""
     text = body.decode("utf-8", "replace")
     pieces = []
     for line in text.splitlines():

@@ -1,7 +1,7 @@
-"""Killed processes: a ledger's process dies at any moment, and the next one finds all it promised.
+"""Killed processes: a ledger's process dies at any moment, and the next one finds all its promises.
 
-A kill alone does not prove durability, for what was written stays in the page cache: that is what
-``power`` is for. It does prove that nothing is promised before it is written.
+A kill alone does not prove durability, since written data stays in the page cache; ``power`` proves
+that. A kill does prove that nothing is promised before it is written.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def kills(count: int, seed: int, folder: Path, *, shown: Shown = unseen) -> Chec
 
 
 def _check_balance(path: Path, tally: Tally) -> None:
-    """A last start frees the dead's holds and folds the log into the file; then all must agree."""
+    """A last start frees dead processes' holds and checkpoints the log; then all must agree."""
     with Ledger(SqliteStore(path), catalog=RULES.catalog) as ledger:
         tally.add(ledger.store, [], whole=True)
     store = SqliteStore(path)
@@ -49,7 +49,7 @@ def _check_balance(path: Path, tally: Tally) -> None:
 
 
 def _one_life(path: Path, run: int, seed: int, life_s: float) -> Heard:
-    """Let a process work on the ledger until it is killed; what it acknowledged."""
+    """Let a process work on the ledger until it is killed; returns what it acknowledged."""
     reading, writing = os.pipe()
     child = fork(_live_unheard_by, reading, path, run, seed, writing)
     os.close(writing)
@@ -69,7 +69,7 @@ def _live_unheard_by(reading: int, path: Path, run: int, seed: int, writing: int
 
 
 def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> None:
-    """Work on the ledger and say what was acknowledged. Raises RouterError."""
+    """Work on the ledger and print what was acknowledged. Raises RouterError."""
 
     def hear(kind: str, id_: str, cost: int) -> None:
         os.write(pipe, f"{kind} {id_} {cost}\n".encode())
@@ -79,7 +79,7 @@ def live(path: Path, run: int, seed: int, pipe: int, count: int = _MANY) -> None
 
 
 def parsed(said: bytes) -> Heard:
-    """The acknowledgements in what a process said; a line cut short was not one."""
+    """The acknowledgements in a process's output; a line cut short does not count."""
     lines: Sequence[bytes] = said.split(b"\n")[:-1]
     found = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""Power loss: a ledger is cut off at random writes, and must still tell all it promised."""
+"""Power loss: a ledger is cut off at random writes, and must still have all its promises."""
 
 import asyncio
 import copy
@@ -22,7 +22,7 @@ _FAILING_SYNCS = 0.03
 
 @dataclass(slots=True)
 class _Cut:
-    """The disk at one moment, and what had been promised by then."""
+    """The disk at one moment, and the promises made by then."""
 
     images: dict[str, Image]
     heard: Heard

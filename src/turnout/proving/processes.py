@@ -1,7 +1,7 @@
-"""The processes of a proof: at work at once, and killed at any moment.
+"""The processes of a proof, which work at once and are killed at any moment.
 
-Invariant: the parent has no threads, so that it can fork at any time; nothing of a child runs on
-as its parent.
+Invariant: the parent has no threads, so that it can fork at any time; no child ever continues the
+parent's code.
 """
 
 import os
@@ -14,7 +14,7 @@ from turnout.core import RouterError
 
 
 def fork(work: Callable[..., int | None], *arguments: object) -> int:
-    """A process that does this work; its number. It ends with what ``work`` returns, else 1."""
+    """Starts a process for this work; returns its id. It exits with ``work``'s result, else 1."""
     child = os.fork()
     if child == 0:
         code = 1

@@ -1,4 +1,4 @@
-"""What a proof finds: checks that passed, failed or could not be run, with their figures.
+"""The result of a proof: checks that passed, failed or could not be run, with their figures.
 
 Invariant: a proof passes only when no check failed and at least one was run.
 """
@@ -10,17 +10,17 @@ from typing import Any, Literal
 Result = Literal["PASS", "FAIL", "NOT RUN"]
 NOT_RUN: Result = "NOT RUN"
 
-# Is told how much is done.
+# Called with the share that is done.
 Shown = Callable[[int], None]
 
 
 def unseen(done: int) -> None:
-    """Nobody looks."""
+    """Reports no progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was tried: its figures, and what is wrong in words."""
+    """One check: its figures, and what is wrong in words."""
 
     name: str
     result: Result

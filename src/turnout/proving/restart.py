@@ -1,4 +1,4 @@
-"""Restarts under streams, which nobody notices.
+"""The proof of restarts: under streams, without a caller noticing.
 
 Every other restart replaces the workers one by one (SIGUSR2); the others start a whole new gateway
 that takes the socket over from the old one. All the while a fixed number of callers stream, each
@@ -56,7 +56,7 @@ async def _restarts(times: int, count: int, *, abrupt: bool, shown: Shown) -> Ch
 
 
 class _Line:
-    """The gateway that serves now, and how the next one comes in its place."""
+    """The gateway that serves now, and how the next one replaces it."""
 
     def __init__(self, served: Served, options: list[str]) -> None:
         self._served = served
@@ -78,7 +78,7 @@ class _Line:
         )
 
     def take_over(self, *, abrupt: bool) -> None:
-        """Starts a whole gateway, which takes over from the one there is."""
+        """Starts a whole gateway, which takes over from the current one."""
         old = self._process
         place = str(self._served.config_path.parent)
         command = [sys.executable, "-m", "turnout", "serve", "--take-over", *self._options]
@@ -97,7 +97,7 @@ class _Line:
         until(lambda: old.poll() is not None, "the old gateway to end", PATIENCE_S)
 
     def end(self) -> None:
-        """Ends the last one; the first one is ended by who started it."""
+        """Ends the last gateway; the first one is ended by its starter."""
         if self._process is not self._served.process:
             self._process.terminate()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""What each proof can break on purpose: it must fail then, or it shows nothing."""
+"""The sabotages of each proof: it must fail with them, or it proves nothing."""
 
 from typing import Literal
 

@@ -1,9 +1,9 @@
-"""Many requests, a tenth of them aborted, through a real gateway: memory, sockets and tasks stay.
+"""Many requests, a tenth of them aborted, through a real gateway: nothing may keep growing.
 
 The slope is a straight line through samples of resident memory in the later half of the requests,
 in MiB a 100,000 of them: tables, caches and pools warm up before, and what leaks goes on.
 
-Invariant: what grows is read from the system and the gateway's own metrics, by this process.
+Invariant: memory, sockets and tasks are read from the system and the gateway's own metrics.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """How much there was after so many requests."""
+    """Resources in use after so many requests."""
 
     requests: int
     rss_bytes: int
@@ -73,7 +73,7 @@ async def _soak(count: int, chance: random.Random, *, leak: bool, shown: Shown) 
 
 
 async def _one(served: Served, number: int, chance: random.Random) -> int:
-    """One request; its status, 0 where the caller left."""
+    """One request; its status, 0 if the caller disconnected."""
     leaves = chance.random() * 0.02 if chance.random() < _ABORTED else None
     dialect = chance.choice(_DIALECTS)
     text = f"What is the capital of Japan? nonce: n{number}"
@@ -120,7 +120,7 @@ def judge(samples: Sequence[Sample], statuses: Counter[int]) -> Check:
 
 
 def _more(counts: Sequence[int]) -> int:
-    """How many more there are in the last third; a pool's connections come and go between two."""
+    """The growth in the last third; a pool's connections come and go between two samples."""
     third = max(1, len(counts) // 3)
     return round(median(counts[-third:]) - median(counts[:third]))
 

@@ -1,4 +1,4 @@
-"""What the processes of the proof of budgets do: own the file, spend, look, break a promise."""
+"""The processes of the proof of budgets: they own the file, spend, look, or break a promise."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _BUDGETS = (
 
 @dataclass(slots=True)
 class Run:
-    """One proof under way: where it writes, and its processes by their numbers."""
+    """One running proof: where it writes, and its processes by their ids."""
 
     place: str
     folder: Path
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def said(self) -> Path:
-        """Where the processes write down how their requests ended."""
+        """The file in which the processes note how their requests ended."""
         return self.folder / "said"
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
 
 def look_once(run: Run) -> None:
-    """Open the ledger, which frees what has lapsed, and leave."""
+    """Open the ledger, which frees lapsed holds, and exit."""
     run.ledger().start().close()
 
 
@@ -79,7 +79,7 @@ def own(run: Run) -> None:
 
 
 def spend(run: Run, life: int) -> None:
-    """Ask and spend until told to stop; says how each request ended."""
+    """Ask and spend until told to stop; notes how each request ended."""
     stop = asyncio.Event()
     numbers = count()
     said = os.open(run.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -105,7 +105,7 @@ async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
     chance = random.Random(f"{seed} {ident}")
     asked, decision, calls = request(ident, chance)
     asked = _from(asked, chance.choice("ab"))
-    # A price times more tokens than any of these calls uses, as a ceiling is.
+    # A price times more tokens than any of these calls uses, like a real bound.
     most = 2000 * 3_000_000 + 500 * 9_000_000
     bounds = {route.deployment: Bound(most, 2500) for route in decision.routes}
     try:
@@ -142,7 +142,7 @@ class _NoLimits(Limits):
     def charges(
         self, request: Request, bounds: Mapping[str, Bound], *rest: Any, **more: Any
     ) -> tuple[Charge, ...]:
-        """What is left must be more than nothing; two at a time may both find so."""
+        """Something must be left; two requests at a time may both find so."""
         del bounds
         return super().charges(request, {"": Bound(1, 1)}, *rest, **more)
 
@@ -156,7 +156,7 @@ class _HoldsNothing(Ledger):
 
 
 class _ReleasesNothing(Ledger):
-    """A ledger whose dead leave their holds behind, as a sabotage."""
+    """A ledger that keeps the holds of dead processes, as a sabotage."""
 
     def _lapsed(self, lost: "Callable[[str], bool] | None") -> "list[Settlement]":
         del lost

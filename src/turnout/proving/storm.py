@@ -1,9 +1,9 @@
-"""An outage, and what the gateway makes of it for the provider that has it.
+"""The proof of outages: the load that a gateway puts on a failing provider.
 
 Requests come at a fixed rate, whatever happens, to a provider that is healthy and then fails.
-Amplification is calls at the provider over requests of callers. A call is early when it arrives
-within the time that a 429 named, later than ``GRACE_S`` after that answer was sent. The peak of the
-recovery is the most calls in any window, over the most in any window before the outage.
+Amplification is calls at the provider divided by requests of callers. A call is early when it
+arrives within the time that a 429 named, later than ``GRACE_S`` after that answer was sent. The
+peak of the recovery is the most calls in any window, divided by the most before the outage.
 
 Invariant: everything is counted by the provider's own invoice.
 """
@@ -83,7 +83,7 @@ async def _outage(
     asked = sum(statuses.values())
     amplification = calls / asked
     peak = _peak(recovered) / max(1, steady)
-    # Without another provider callers are told, with a time; with one nobody notices.
+    # Without another provider callers get an error with a time; with one they notice nothing.
     bad = asked - statuses[200] if spare else statuses[0] + statuses[500]
     back = sum(entry.status == 200 for entry in recovered)
     ok = amplification <= MOST_AMPLIFICATION and peak <= MOST_PEAK and not (bad and spare)
@@ -103,7 +103,7 @@ async def _outage(
 
 
 async def _limited(load: Load, seed: int, sabotage: Sabotage | None) -> Check:
-    """429 with a Retry-After: nobody calls before that time."""
+    """429 with a Retry-After: no call arrives before that time."""
     async with _Storm(1.0, seed) as upstream:
         upstream.fault = f"f-429-ra{_WAIT_S:g}"
         if sabotage:
@@ -166,7 +166,7 @@ def _config(upstream: FaultyUpstream, sabotage: Sabotage | None, *, spare: bool)
         models["spare"] = {"model": "acme/spare", "provider": "spare", "price": price}
     health = {"cooldown_s": _COOLDOWN_S, "longest_s": 2 * _COOLDOWN_S}
     if sabotage:
-        # No breaker, and retries without end.
+        # No cooldowns, and unlimited retries.
         health = {**ALWAYS_ASKED, "retry_share": 1, "retry_reserve": 10**9}
     return {
         "providers": {"acme": direct, "spare": {**direct, "api_key": "k3y-2"}},

@@ -1,10 +1,10 @@
-"""Every fault of every kind, through a real gateway: what callers get is what is documented.
+"""The proof of streams: every fault through a real gateway, with the documented outcomes.
 
 Each request asks for a model with one fault, whose chain ends at an honest model of another
-provider. So whoever gets a 5xx got one that the gateway made, whatever its text says, and each
-stream ends in one of the ways of ``turnout.testing.faults`` or has been cut short in silence.
+provider. So every 5xx is the gateway's own fault, whatever its text says, and each stream ends in
+one of the ways of ``turnout.testing.faults`` or was truncated silently.
 
-Invariant: what is complete is judged by the upstream's own count of tokens, not by the gateway's.
+Invariant: an answer is complete by the upstream's own count of tokens, not by the gateway's.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _COUNTS = (
     "tracebacks",
     "faults never met",
 )
-# A fault drawn this often must have been met once, or the proof shows nothing of it.
+# A fault drawn this often must have occurred once, or the proof says nothing about it.
 _OFTEN = 10
 
 
@@ -83,7 +83,7 @@ def _drawn(chance: random.Random) -> Fault:
 
 
 async def _asked(port: int, fault: Fault, nonce: str, chance: random.Random) -> Got:
-    """What a caller gets who asks for the model with this fault."""
+    """The answer to a caller who asks for the model with this fault."""
     stream, dialect = chance.random() >= _WHOLE, chance.choice(_DIALECTS)
     text = f"What is the capital of Japan? nonce: {nonce}"
     return await ask(port, dialect, body_of(dialect, _name(fault), text, stream=stream))
@@ -91,7 +91,7 @@ async def _asked(port: int, fault: Fault, nonce: str, chance: random.Random) -> 
 
 @dataclass(slots=True)
 class _Met:
-    """What callers met, by outcome and by fault, and what of it is wrong."""
+    """What callers got, by outcome and by fault, and what was wrong."""
 
     wrong: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(_COUNTS, 0)))
     seen: Counter[str] = field(default_factory=Counter)
@@ -127,9 +127,9 @@ class _Met:
 
 
 def _wrong(fault: Fault, got: Got, outcome: Outcome, nonce: str) -> Sequence[str]:
-    """What is wrong with this answer, in the words of ``_COUNTS``."""
+    """What is wrong with this answer, as names of ``_COUNTS``."""
     documented = fault.stream if got.stream else fault.whole
-    # There always is another provider here.
+    # There is always another provider here.
     documented = Outcome.NEXT if documented == Outcome.PROVIDER else documented
     as_written = outcome == documented or _left_alone(got)
     found = [] if as_written else ["other outcome than documented"]
@@ -149,7 +149,7 @@ def _wrong(fault: Fault, got: Got, outcome: Outcome, nonce: str) -> Sequence[str
 
 
 def _left_alone(got: Got) -> bool:
-    """Whether the faulty model was not asked: after a failure it gets one call at a time."""
+    """Whether the faulty model was skipped: after a failure it gets one call at a time."""
     headers = got.headers
     return headers.get("x-turnout-model") == _SPARE and headers.get("x-turnout-attempts") == "1"
 

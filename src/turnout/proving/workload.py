@@ -1,7 +1,7 @@
-"""Requests that a proof tells a ledger, and what it then expects to find there.
+"""Requests that a proof reports to a ledger, and what it then expects to find there.
 
-Invariant: a request is acknowledged only after the ledger said so; what a workload did is a
-function of its seed, but for the order of its tasks.
+Invariant: a request counts as acknowledged only after the ledger said so; a workload is a function
+of its seed, except for the order of its tasks.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ def _call(decision: Decision, route: Route, chance: random.Random, *, failed: bo
 
 
 def cost_of(calls: Sequence[Outcome]) -> int:
-    """What the calls cost, computed apart from the ledger."""
+    """The cost of the calls, computed independently of the ledger."""
     prices = {name: d.price for name, d in RULES.catalog.deployments.items()}
     return sum(
         call.usage.input * price.rates.input + call.usage.output * price.rates.output
@@ -103,7 +103,7 @@ def cost_of(calls: Sequence[Outcome]) -> int:
 
 
 async def work(ledger: Ledger, idents: Iterator[str], seed: int, hear: Hear) -> None:
-    """Tell requests by several tasks; ``hear`` gets held and settled as they are acknowledged."""
+    """Report requests from several tasks; ``hear`` gets held and settled when acknowledged."""
 
     async def one(ident: str) -> None:
         asked, decision, calls = request(ident, random.Random(f"{seed} {ident}"))
@@ -129,7 +129,7 @@ def idents(run: int, count: int) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Tally:
-    """What was acknowledged, and what of it the ledger no longer tells."""
+    """What was acknowledged, and how much of it the ledger no longer has."""
 
     acknowledged: int = 0
     held: int = 0

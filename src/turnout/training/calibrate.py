@@ -160,8 +160,8 @@ def _measured(
         return _UNTOLD
     routed, best = score[np.arange(rows), chosen], score[:, single]
     failures = int((routed < best).sum())
-    # One lost request more is drawn along: where none was lost yet, resampling would promise that
-    # none will ever be. It bounds rare losses as the exact bound on their share does.
+    # One more lost request is resampled along: if none was lost yet, resampling would promise that
+    # none ever will be. It bounds rare losses as the exact bound on their share does.
     drawn = np.random.default_rng(seed).integers(0, rows + 1, (_DRAWS, rows))
     kept, asked = np.append(routed, 0.0)[drawn], np.append(best, 1.0)[drawn]
     ratios = kept.mean(axis=1) / np.maximum(asked.mean(axis=1), 1e-9)

@@ -1,4 +1,4 @@
-"""Turns rows into what the two stages read, once for all folds."""
+"""Turns rows into the inputs of the two stages, once for all folds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -56,12 +56,12 @@ def _rows(text: str) -> Rows:
     return grams(tokenizer().ids(lowered), lowered)
 
 
-# What was read is remembered, since clauses are read again and again.
+# Results are remembered, since clauses are read again and again.
 read_rows = cache(_rows)
 
 
 def embedder(progress: Progress) -> Embed:
-    """What embeds texts, as the second stage reads them."""
+    """The function that embeds texts as the second stage reads them."""
     return partial(_vectors, progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a classifier on sources it never saw.
+"""The figures of a classifier, measured on sources that it never saw.
 
 The four-way task is the recipe's: ``writing`` counts as ``creative``, a blocked prompt is
 ``unsafe``, and only rows of those labels are judged.
@@ -27,9 +27,9 @@ SCARY_SOURCES = frozenset({"cyberseceval_frr", "notinject"})
 class Figures:
     """Shares in [0, 1], over public rows unless the name says ``own``.
 
-    ``recall_at_N`` is the share of unsafe prompts caught where N percent of the benign ones are
+    ``recall_at_N`` is the share of unsafe prompts caught when N percent of the benign ones are
     blocked; ``over_block`` is the share of benign ones blocked at the shipped threshold. F1 is the
-    mean over the labels that the rows have. What no row tells is NaN.
+    mean over the labels that the rows have. A figure without rows is NaN.
     """
 
     rows: int
@@ -129,7 +129,7 @@ def nine_way(rows: Sequence[Row], both: Doubles, chosen: Mask) -> float:
 
 
 def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
-    """Mean F1 over the labels that are true of any, each as important as the next; NaN without.
+    """Mean F1 over the labels that any row truly has, with equal weights; NaN without rows.
 
     Pairs are (true, given).
     """
@@ -142,12 +142,12 @@ def macro_f1(pairs: Sequence[tuple[str, str]], labels: Sequence[str]) -> float:
 
 
 def recall_at(scores: Doubles, bad: Mask, good: Mask, share: float) -> float:
-    """Share of the bad rows above the point where ``share`` of the good ones lie."""
+    """Share of the bad rows above the score that ``share`` of the good ones exceed."""
     return _share(scores > _above(scores[good], share), bad)
 
 
 def _above(scores: Doubles, share: float) -> float:
-    """The score above which that share of the rows lies; without any there is none."""
+    """The score above which that share of the rows lies; without rows there is none."""
     return float(np.quantile(scores, 1.0 - share)) if len(scores) else float("inf")
 
 

@@ -1,8 +1,8 @@
 """Fits the linear heads by regularised logistic regression.
 
-The first stage reads rows of a table, the second a sentence's embedding. The static head stands
-in for the second where the first is asked alone: distilled from it, it reads the mean of the
-embeddings of a text's pieces, which the artefact keeps as one more table.
+The first stage reads rows of a table, the second a sentence's embedding. The static head replaces
+the second when the first stage works alone: distilled from it, it reads the mean of the embeddings
+of a text's pieces, which the artefact stores as one more table.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ SECOND_STRENGTH = 1.0
 STATIC_SHARE = 0.6
 _STATIC_RIDGE = 1e-3
 _SOURCE_POWER = 0.3
-# How much one's own prompts count beside public ones: they say harm more mildly than others do, and
+# How much our own prompts count beside public ones: they express harm more mildly than others, and
 # injections in more ways.
 _OWN = {"harm": 0.5, "injection": 2.0}
 _ABSENT = -9.0
 _MIN_ROWS = 2
 _MIN_SOURCES = 3
-# How strongly directions are damped in which sources of one label differ, and from how many rows
-# of a source its mean is taken.
+# How strongly directions in which sources of one label differ are damped, and the rows of a source
+# that its mean is taken from.
 _DAMPING = 0.03
 _MIN_MEAN = 15
 
@@ -57,20 +57,20 @@ class Heads:
         return out
 
     def second(self, features: Features) -> Doubles:
-        """What the second stage adds to them."""
+        """The log-odds that the second stage adds."""
         out: Doubles = features.vectors @ self.second_w + self.second_b
         return out
 
     def static(self, features: Features) -> Doubles:
-        """What is added instead of the second stage where the first is asked alone."""
+        """The log-odds added in place of the second stage when the first works alone."""
         pieces = weighted(features.counts[:, :PIECES], self.static_rarity)
         out: Doubles = pieces @ self.static_w + self.static_b
         return out
 
 
 def fit(rows: Sequence[Row], features: Features) -> Heads:
-    """Heads for every output; one that has no rows of its own stays out of reach."""
-    # Made rows teach the labels' heads alone; how rare words are and sources differ, prompts do.
+    """Heads for every output; one without rows of its own gives no text a high score."""
+    # Made rows are only for the labels' heads; rarity and differences of sources come from prompts.
     plain = [i for i, row in enumerate(rows) if row.kind != MADE]
     asked, prompts = [rows[i] for i in plain], features.only(np.array(plain))
     rarity = rarity_of(prompts.counts, [row.source for row in asked])
@@ -79,7 +79,7 @@ def fit(rows: Sequence[Row], features: Features) -> Heads:
     second = _heads(rows, features.vectors @ evened, SECOND_STRENGTH, "lbfgs")
     common = _everyones_rarity(prompts.counts[:, :PIECES])
     said = weighted(prompts.counts[:, :PIECES], common)
-    # Only the pieces that are said: all of them would be copied in double precision, half a GB.
+    # Only the pieces that occur: all of them would be copied in double precision, half a GB.
     used = np.unique(said.indices)
     means = said[:, used] @ features.pieces[used]
     static = _distilled(asked, means, prompts.vectors @ evened @ second[0] + second[1])
@@ -105,9 +105,9 @@ def weighted(counts: Any, rarity: Doubles) -> Any:
 
 
 def rarity_of(counts: Any, sources: Sequence[str] = ()) -> Doubles:
-    """Inverse document frequencies of the columns; zero for what too few rows or sources have.
+    """Inverse document frequencies of the columns; zero for those in too few rows or sources.
 
-    What one source alone says gives its style away rather than what is asked.
+    Words of a single source show its style rather than what is asked.
     """
     rarity = _everyones_rarity(counts)
     rarity[_rows_with(counts) < _MIN_ROWS] = 0.0
@@ -160,7 +160,7 @@ def _evened(rows: Sequence[Row], vectors: NDArray[np.float32]) -> Doubles:
 
 
 def _distilled(rows: Sequence[Row], means: Doubles, taught: Doubles) -> tuple[Doubles, Doubles]:
-    """Ridge regression from the means of piece vectors to what the second stage says."""
+    """Ridge regression from the means of piece vectors to the second stage's log-odds."""
     sample = weights(rows, [row.intent for row in rows], _SOURCE_POWER)[:, None]
     x = np.hstack([means, np.ones((len(means), 1))])
     gram = x.T @ (x * sample)
@@ -186,13 +186,13 @@ def _heads(
         labels = [INTENTS.index(rows[i].intent or "") for i in index]
         sample = weights([rows[i] for i in index], labels, _SOURCE_POWER)
         if len(set(labels)) < 2:
-            # A fold may have rows of one label, or of none.
+            # A fold may have rows of one label only, or of none.
             bias[labels[:1]] = 0.0
             return weights_, bias
         model = logistic_regression(features[index], labels, sample, strength, solver)
         told, base = model.coef_, model.intercept_
         if len(told) == 1:
-            # Of two labels there is one regression, for the second against the first.
+            # For two labels there is one regression, for the second against the first.
             told, base = np.vstack([-told, told]) / 2, np.hstack([-base, base]) / 2
         weights_[:, model.classes_] = told.T
         bias[model.classes_] = base
@@ -218,11 +218,11 @@ def _column(
 
 
 def _wanted(row: Row, output: str) -> bool | None:
-    """Whether the row is one of the output; None keeps it out of that head's training."""
+    """Whether the row belongs to the output; None keeps it out of that head's training."""
     if not row.judged:
         return None
     if output not in INTENTS and row.kind == MADE:
-        # What was made for the labels is no harmless prompt to learn from; nor is it harm.
+        # Rows made for the labels are neither harmless prompts to learn from nor harm.
         return None
     if output == "harm":
         return None if row.injection else row.unsafe
@@ -232,7 +232,7 @@ def _wanted(row: Row, output: str) -> bool | None:
 
 
 def _class(row: Row, output: str) -> object:
-    """What the row counts as when classes are evened out."""
+    """The class of the row when classes are balanced."""
     return row.intent if output in INTENTS else _wanted(row, output)
 
 
