@@ -2,6 +2,7 @@
 
 import base64
 import codecs
+import json
 from collections.abc import Callable
 
 import pytest
@@ -35,11 +36,47 @@ def _fullwidth(text: str) -> str:
         lambda t: t[::-1],
         lambda t: t.translate(str.maketrans("aeiost", "431057")),
         lambda t: "  ".join(" ".join(w) for w in t.split()),
+        ".".join,
+        "*".join,
+        str.upper,
+        lambda t: "".join(c.upper() if n % 2 else c for n, c in enumerate(t)),
     ],
 )
 def test_a_disguised_text_is_read_as_it_was_meant(disguise: Callable[[str], str]) -> None:
     """One of the readings is the plain text, whatever it was wrapped in."""
     assert any(PLAIN.lower() in part.lower() for part in stretches(disguise(PLAIN)))
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda t: json.dumps({"query": t}),
+        lambda t: json.dumps({"rows": [{"id": 1, "text": t, "next": None}]}, indent=2),
+        lambda t: json.dumps([t, "and more of it"]),
+        lambda t: json.dumps({t: "yes"}),
+        lambda t: f"Call it with\n```json\n{json.dumps({'n': 3, 'q': t})}\n```\nnow.",
+        lambda t: json.dumps({"query": f"é {t}"})[:-2],
+        lambda t: json.dumps({"arguments": json.dumps({"query": t})}),
+        lambda t: json.dumps({"query": t.encode().hex()}),
+    ],
+)
+def test_what_a_string_of_json_says_is_read_by_itself(wrapped: Callable[[str], str]) -> None:
+    """Names, numbers and brackets around it would hide it: a call's arguments are all JSON."""
+    apart = [part for part in stretches(wrapped(PLAIN)) if PLAIN in part]
+    assert any("{" not in part and "[" not in part for part in apart)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id": 7, "name": "lamp", "sizes": [1, 2]}',
+        'She said: "Come in, please", and went.',
+        "SELECT name FROM lamps where size = 2 and shade is not null and colour is grey",
+    ],
+)
+def test_what_says_no_more_has_one_reading(text: str) -> None:
+    """JSON without a sentence, quotes in prose, and a few words in capitals."""
+    assert stretches(text) == [text]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +94,10 @@ def test_a_plain_text_has_one_reading(text: str) -> None:
     assert stretches(text) == [text]
 
 
-@pytest.mark.parametrize("unit", ["A", "4a ", "&a;", "%4", "a1b2 ", ".- ", "\u0301", "h o "])
+@pytest.mark.parametrize(
+    "unit",
+    ["A", "4a ", "&a;", "%4", "a1b2 ", ".- ", "\u0301", "h o ", '{"a b":"', '["', '[ "\\', "h. ."],
+)
 def test_a_hostile_text_ends(unit: str) -> None:
     """A hundred thousand characters made to confuse the decoders give a few readings."""
     assert 1 <= len(stretches(unit * (100_000 // len(unit)))) <= 6 * (100_000 // 600 + 1)

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from turnout.classifiers import signs
+from turnout.classifiers.json_strings import from_json
 from turnout.classifiers.words import words_of
 
 Decoder = Callable[[str], str | None]
@@ -131,6 +132,11 @@ def from_braille(text: str) -> str | None:
     return "".join(_BRAILLE.get(c, c) for c in text)
 
 
+def from_capitals(text: str) -> str | None:
+    """Text in capitals, whole or every other letter, in small letters."""
+    return text.lower() if signs.capitals_like(text.encode("utf-8", "replace")) else None
+
+
 def from_leet(text: str) -> str | None:
     """Digits and signs that stand for letters inside words."""
     if not _LEET_SIGNS.intersection(text[:_SAMPLE]):
@@ -172,6 +178,7 @@ def from_reversed_words(text: str) -> str | None:
 
 # Each with the check that a text must pass before it is tried.
 ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
+    (signs.json_like, from_json),
     (signs.base64_like, from_base64),
     (signs.base32_like, from_base32),
     (signs.hex_like, from_hex),
@@ -181,6 +188,7 @@ ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
     (signs.escape_like, from_escapes),
     (signs.morse_like, from_morse),
     (signs.braille_like, from_braille),
+    (signs.capitals_like, from_capitals),
     (signs.anything, from_leet),
     (signs.anything, from_reversal),
     (signs.anything, from_reversed_words),

@@ -53,7 +53,7 @@ _ENCLOSED = str.maketrans(
     }
 )
 _BOXED = re.compile("[\U0001f130-\U0001f1ff]")
-_DOTTED = re.compile(r"(?<!\w)(?:\w[.\-_*·|/]){2,}\w(?!\w)")
+_DOTTED = re.compile(r"(?<!\w)\w[.\-_*·|/](?:[\w ][.\-_*·|/])+\w(?!\w)")
 _GAPS = re.compile(r"\s{2,}")
 _SPACED = 6
 

@@ -14,6 +14,7 @@ _BLANK = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _DIGITS = b"0123456789"
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = _UPPER + _UPPER.lower()
+_BEGINNING = 600
 
 
 def run_of(signs: bytes, length: int, skipped: bytes = b"") -> Check:
@@ -43,6 +44,17 @@ escape_like = several(b"\\", 3)
 braille_like = several(b"\xe2", 2)
 
 
+def json_like(raw: bytes) -> bool:
+    """Whether a string may stand in an object or a list."""
+    return b'"' in raw and (b"{" in raw or b"[" in raw)
+
+
+def capitals_like(raw: bytes) -> bool:
+    """Whether one sign in four is a capital; in German and in titles one in eight is."""
+    beginning = raw[:_BEGINNING]
+    return (len(beginning) - len(beginning.translate(None, _UPPER))) * 4 > len(beginning)
+
+
 def morse_like(raw: bytes) -> bool:
     """Whether dots and dashes may be code; the wider ones are too rare to ask for more."""
     return _short_signs(raw) or b"\xc2\xb7" in raw or b"\xe2\x80\x93" in raw
@@ -50,7 +62,8 @@ def morse_like(raw: bytes) -> bool:
 
 def dotted_like(raw: bytes) -> bool:
     """Whether single letters may be parted by signs, as in ``h.o.w``."""
-    return b"wdwdw" in raw.translate(_DOTTED) or b"__" in raw or not raw.isascii()
+    marked = raw.translate(_DOTTED)
+    return b"wdwdw" in marked or b"wd dw" in marked or b"__" in raw or not raw.isascii()
 
 
 _short_signs = run_of(b".-_", 6, b" /|\n")
