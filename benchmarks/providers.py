@@ -82,7 +82,7 @@ def cpu_figures(rounds: int) -> dict[str, list[float]]:
 
 
 async def call_figures(rounds: int) -> dict[str, list[float]]:
-    """Wall microseconds of a streamed call on loopback, through Turnout and with the bare client."""
+    """Wall microseconds of a streamed call on loopback, by Turnout and by the bare client."""
     transport = HttpTransport()
     figures: dict[str, list[float]] = {"streamed call, ours": [], "streamed call, bare aiohttp": []}
     with FaultyUpstream() as upstream:

@@ -50,7 +50,7 @@ LEFT_OUT = {
         ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
     ],
     "bfcl_v1": [
-        # Not the release of August: on prose it answers three in ten, so it is not the stronger one.
+        # Not the release of August: asked in prose it answers three in ten, so it is not stronger.
         ("gpt-3.5-turbo-0125", "gpt-4o-2024-05-13"),
         ("meta-llama_Meta-Llama-3-8B-Instruct", "gpt-4o-mini-2024-07-18"),
     ],
@@ -135,7 +135,7 @@ def _apgr(
 
 
 def _within_quintiles(table: OutcomeTable, strength: Floats, pair: Sequence[str] = PAIR) -> Figures:
-    """APGR in each fifth of the prompts by length, shortest first: the part not explained by length."""
+    """APGR in each fifth of the prompts by length, shortest first, without length's effect."""
     place = np.argsort(np.argsort(_length(table), kind="stable")) * 5 // len(table.prompts)
     return {str(q): _apgr(table, strength, pair, place == q)["value"] for q in range(5)}
 

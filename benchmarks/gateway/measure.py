@@ -67,7 +67,7 @@ def pinned(core: int | None) -> list[str]:
 
 
 def run(spec: Spec, pid: int | None, core: int | None = None) -> dict[str, Any]:
-    """One load's figures; with ``pid`` also the CPU per request and event of that process family."""
+    """One load's figures; with ``pid`` also that process family's CPU per request and event."""
     pids = family(pid) if pid else []
     before = cpu_s(pids)
     command = [*pinned(core), sys.executable, "-m", "benchmarks.gateway.load"]
