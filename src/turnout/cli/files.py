@@ -2,9 +2,10 @@
 
 import gzip
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -68,17 +69,29 @@ def _opened(target: Path) -> BinaryIO:
 
 
 def store(target: Path, data: bytes) -> None:
-    """Write a whole file, or none. Raises ConfigError."""
+    """Write a whole file, or leave what was there. Raises ConfigError."""
     if str(target) == "-":
         raise ConfigError("'-' would be a file of this name; name the file to write")
-    new = not target.exists()
     try:
-        target.write_bytes(data)
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)  # a device or a pipe keeps nothing
+        else:
+            _replace(target.resolve(), data)
     except OSError as error:
-        if new:
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
         raise _unwritten(target, error) from error
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """The file with other contents and the same mode, at once."""
+    part = target.with_name(f".{target.name[:200]}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _unwritten(target: Path, error: OSError) -> ConfigError:

@@ -1,0 +1,63 @@
+"""Files that commands write whole: as told, or as they were."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from turnout.cli.files import store
+from turnout.core import ConfigError
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    """No file may be larger than 64 bytes, as if its disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("before", [b"kept", None])
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    """Neither half a file, nor a part beside it."""
+    place = tmp_path / "bundle.json"
+    if before:
+        place.write_bytes(before)
+    with pytest.raises(ConfigError, match=r"bundle\.json: cannot be written \(File too large\)"):
+        store(place, b"x" * 65)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_a_file_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
+    """What is written behind a symbolic link is the file that it names."""
+    place, link = tmp_path / "mine.json", tmp_path / "link.json"
+    place.write_bytes(b"before")
+    place.chmod(0o640)
+    link.symlink_to(place)
+    store(link, b"after")
+    assert link.is_symlink()
+    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"after", 0o640)
+
+
+def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
+    """As any file that a program makes."""
+    store(tmp_path / "new", b"1")
+    (tmp_path / "other").write_bytes(b"1")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    """It is not replaced by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    store(pipe, b"verdicts")
+    reader.join()
+    assert (read, pipe.is_fifo()) == ([b"verdicts"], True)
