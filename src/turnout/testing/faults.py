@@ -31,7 +31,8 @@ EXPLAINED = {
     "502 with every attempt",
     Outcome.REFUSED: "400 with the provider's reason: the request is at fault, and no other model "
     "is asked",
-    Outcome.TOLD: "what had arrived, then an error event in the caller's dialect, never a clean end",
+    Outcome.TOLD: "what had arrived, then an error event in the caller's dialect, never a clean "
+    "end",
 }
 
 
