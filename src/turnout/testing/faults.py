@@ -27,11 +27,12 @@ class Outcome(StrEnum):
 EXPLAINED = {
     Outcome.ANSWER: "the model's own answer, complete",
     Outcome.NEXT: "another model's answer, complete; only the headers show it",
-    Outcome.PROVIDER: "the same from another provider, since this one is out; 502 with every "
-    "attempt where there is none",
+    Outcome.PROVIDER: "the same from another provider, since this one is out; if there is none, "
+    "502 with every attempt",
     Outcome.REFUSED: "400 with the provider's reason: the request is at fault, and no other model "
     "is asked",
-    Outcome.TOLD: "what had come, then an error event in the caller's dialect, never a clean end",
+    Outcome.TOLD: "what had arrived, then an error event in the caller's dialect, never a clean "
+    "end",
 }
 
 
