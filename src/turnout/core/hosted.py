@@ -21,9 +21,9 @@ TOLD = frozenset(
     }
 )  # fmt: skip
 # Types of blocks in an answer of Messages that the model itself wrote.
-SAID_BY_MODEL = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+SAID_BY_MODEL = ("text", "tool_use", "thinking", "redacted_thinking")
 # Types of output items that any provider's answer may hold.
-_USUAL = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
+_USUAL = ("message", "reasoning", "function_call", "custom_tool_call")
 # The block of any tool that runs at Anthropic. Its searches are counted in the usage; fetching
 # pages is free, and so is running code for the first 1,550 hours of an organisation's month.
 SERVER_TOOL = "server_tool_use"
