@@ -153,17 +153,12 @@ class Deployment:
             price = price.with_searches(features.searches)
         return price
 
-    def lasts(self, features: Features) -> bool:
-        """Whether what the request writes to a cache there may last an hour."""
-        return features.lasting and self.provider.family == "anthropic"
-
-    def billing(self, *, lasting: bool) -> Price | None:
-        """The price of a call, which is ``lasting`` if it may write to a cache that lasts an hour.
+    def lasts(self, *, asked: bool) -> bool:
+        """Whether what a call writes to a cache there may last an hour, if that is asked for.
 
         Only Anthropic's API has such a cache.
         """
-        may_last = lasting and self.provider.family == "anthropic"
-        return self.price.billing(lasting=may_last) if self.price else None
+        return asked and self.provider.family == "anthropic"
 
 
 @dataclass(frozen=True, kw_only=True)

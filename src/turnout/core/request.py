@@ -213,6 +213,13 @@ def strings(value: object) -> list[str]:
     return found
 
 
+def parts_of(content: object) -> list[Any]:
+    """A message's content as parts: a string is a text, and what is no list holds none."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content) if isinstance(content, list | tuple) else []
+
+
 def text_of(message: Message) -> str:
     """The text of a message: its content string, or its text parts joined by newlines."""
     content = message.get("content")

@@ -38,7 +38,7 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
-    price = price.billing(lasting=deployment.lasts(features))
+    price = price.billing(lasting=deployment.lasts(asked=features.lasting))
     return Bound(price.most_cost(prompt, answers), prompt + answers)
 
 

@@ -54,7 +54,7 @@ def expected(
         return Expected(cost, cost)
     writes = bills_writing(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = price.billing(lasting=deployment.lasts(features))
+        price = price.billing(lasting=deployment.lasts(asked=features.lasting))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

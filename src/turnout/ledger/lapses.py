@@ -28,9 +28,8 @@ class Owners:
         self.guests: set[str] = set()
         self.grace_s = 0.0
         self._gone: set[str] = set()
-        self._opened: float | None = (
-            None  # when, as long as it is not known which processes still live
-        )
+        # When, as long as it is not known which processes still live.
+        self._opened: float | None = None
 
     def forget(self, owner: str) -> None:
         """A guest has ended: its holds are freed at the next look."""

@@ -369,9 +369,8 @@ class Ledger(Recorder):
         for hold, charges in lapsed(self.store, now, lost):
             own = self._open.get(hold.id)
             until = own.lease_until if own is not None else 0.0
-            if (
-                hold.owner in self.owners.guests
-            ):  # only the other process knows when its lease began
+            if hold.owner in self.owners.guests:
+                # Only the other process knows when its lease began.
                 until = self._spared[hold.id] = spared.get(hold.id, clock + self._lease_s)
             if until > clock:
                 continue  # the wall clock was set, the lease has not passed

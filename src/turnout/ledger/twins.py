@@ -93,9 +93,10 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
 
     ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
     """
-    price = deployment.billing(lasting=answer.usage.lasting)
+    price = deployment.price
     if price is None or answer.usage.beside_text:
         return None
+    price = price.billing(lasting=deployment.lasts(asked=answer.usage.lasting))
     prompt, output, read, written = tokens
     read = min(prompt, read)
     written = min(prompt - read, written)

@@ -154,7 +154,7 @@ def _said(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
     thoughts = message.get("reasoning_content") or ""
     own = apart(thoughts, message.get("reasoning_signature"), mark)
     said = _parts(message.get("content"))
-    yield from interleaved(said, [(one.at, _thinking(one)) for one in own]) if own else said
+    yield from interleaved(said, [(one.at, _thinking(one)) for one in own])
     yield from _parts(message.get("refusal"))
     check_answer(message, "Anthropic's API")
     for call in message.get("tool_calls") or ():

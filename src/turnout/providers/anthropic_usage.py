@@ -12,7 +12,7 @@ from typing import Any
 
 from turnout.core import Usage
 from turnout.core.unsaid import objects_in
-from turnout.providers.counts import WrongCount, count, required
+from turnout.providers.counts import WrongCount, count, inner_count, required
 
 _NAMES = (
     "input_tokens",
@@ -45,7 +45,7 @@ def anthropic_usage(*payloads: object) -> Usage | None:
 def _read(counts: Mapping[str, Any]) -> Usage:
     iterations = objects_in(counts.get("iterations"))
     parts = [counts, *(one for one in iterations if one.get("type") == _BESIDE)]
-    thought = sum(_inner(part, "output_tokens_details", "thinking_tokens") for part in parts)
+    thought = sum(inner_count(part, "output_tokens_details", "thinking_tokens") for part in parts)
     output = sum(required(part, "output_tokens") for part in parts)
     if thought > output:
         raise WrongCount
@@ -55,13 +55,7 @@ def _read(counts: Mapping[str, Any]) -> Usage:
         cache_write=sum(count(part, "cache_creation_input_tokens") or 0 for part in parts),
         output=output - thought,
         reasoning=thought,
-        lasting=any(_inner(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
+        lasting=any(inner_count(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
         unpriced=any(one.get("type") not in (_COUNTED, _BESIDE) for one in iterations),
-        searches=_inner(counts, "server_tool_use", "web_search_requests"),
+        searches=inner_count(counts, "server_tool_use", "web_search_requests"),
     )
-
-
-def _inner(part: Mapping[str, Any], field: str, name: str) -> int:
-    """The count in an object of its own, 0 where there is none."""
-    inner = part.get(field)
-    return count(inner, name) or 0 if isinstance(inner, Mapping) else 0

@@ -24,6 +24,12 @@ def count(payload: Mapping[str, Any], name: str) -> int | None:
     return None if value is None else checked(value)
 
 
+def inner_count(payload: Mapping[str, Any], field: str, name: str) -> int:
+    """The count in an object of its own, 0 where there is none. Raises WrongCount."""
+    inner = payload.get(field)
+    return count(inner, name) or 0 if isinstance(inner, Mapping) else 0
+
+
 def checked(value: object) -> int:
     """The value, which is a count. Raises WrongCount."""
     # A truth value is an int, too, but none of this type.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.catalog.claudes import version
-from turnout.core.request import INSTRUCTING
+from turnout.core.request import INSTRUCTING, parts_of
 
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
 _NOT_THERE = (5, 0)  # a Sonnet of this version does not
@@ -116,10 +116,4 @@ def _told(content: object) -> Any:
 def _joined(one: object, other: object) -> Any:
     if isinstance(one, str) and isinstance(other, str):
         return f"{one}\n\n{other}"
-    return [*_parts(one), *_parts(other)]
-
-
-def _parts(content: object) -> list[Any]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return list(content) if isinstance(content, list | tuple) else []
+    return [*parts_of(one), *parts_of(other)]

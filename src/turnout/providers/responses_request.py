@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from turnout.core import InvalidRequest, Message, Request
-from turnout.core.request import INSTRUCTING
+from turnout.core.request import INSTRUCTING, parts_of
 from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.chat_calls import check_answer, read_call
 from turnout.providers.instructions import opened
@@ -124,8 +124,8 @@ def _answer(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
         if content:
             yield _message(content)
         return
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
-    for thinks, group in groupby(interleaved(parts, own), lambda part: part["type"] == "reasoning"):
+    said = interleaved(parts_of(content), own)
+    for thinks, group in groupby(said, lambda part: part["type"] == "reasoning"):
         run = list(group)
         yield from run if thinks else [_message(run)]
 
@@ -139,8 +139,7 @@ def _said(message: Message) -> Any:
     content, refusal = message.get("content"), message.get("refusal")
     if not isinstance(refusal, str) or not refusal or refusal == content:
         return content
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
-    return [*parts, {"type": "refusal", "refusal": refusal}]
+    return [*parts_of(content), {"type": "refusal", "refusal": refusal}]
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:

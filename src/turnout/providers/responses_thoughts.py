@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from turnout.providers.fields import Malformed
-from turnout.providers.signatures import apart, marked, told, unmarked
+from turnout.providers.signatures import apart, told, unmarked
 
 ENCRYPTED = "reasoning.encrypted_content"
 BETWEEN = "\n\n"
@@ -48,7 +48,7 @@ def marked_item(item: Item, mark: str) -> dict[str, Any]:
     secret = item.get("encrypted_content")
     if not isinstance(secret, str) or not secret:
         return dict(item)
-    return {**item, "encrypted_content": marked(secret, mark, len(thought_of(item)))}
+    return {**item, "encrypted_content": told(secret, mark, len(thought_of(item)))}
 
 
 def signature_of(item: Item, mark: str, length: int, at: int) -> str:

@@ -41,14 +41,6 @@ def mark_of(deployment: Deployment) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:12]
 
 
-def marked(signature: str, mark: str, length: int, at: int = 0) -> str:
-    """The signature of a thought of ``length`` characters as callers see it; none stays none.
-
-    ``at`` is how many characters of the answer's text came before the thought.
-    """
-    return unsigned(mark, length, at) + signature if signature else ""
-
-
 def redacted(data: str, mark: str, at: int = 0) -> str:
     """What there is of a thought that was redacted, as callers see it."""
     return f"tn{mark}-{_REDACTED}{_place(at)}.{data}" if data else ""
@@ -70,8 +62,11 @@ def unsigned(mark: str, length: int, at: int = 0) -> str:
 
 
 def told(signature: str, mark: str, length: int, at: int = 0) -> str:
-    """What a caller sees as the signature of a thought, also where the model gave an empty one."""
-    return marked(signature, mark, length, at) or unsigned(mark, length, at)
+    """The signature of a thought of ``length`` characters as callers see it, also an empty one.
+
+    ``at`` is how many characters of the answer's text came before the thought.
+    """
+    return unsigned(mark, length, at) + signature
 
 
 def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:

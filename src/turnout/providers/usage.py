@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-from turnout.providers.counts import WrongCount, checked, count, required
+from turnout.providers.counts import WrongCount, checked, count, inner_count, required
 
 
 def openai_usage(payload: object) -> Usage | None:
@@ -57,7 +57,7 @@ def _read(payload: Mapping[str, Any]) -> Usage:
     completion = required(payload, "completion_tokens")
     read, write = _cache(payload, prompt)
     text, reasoning = _output(payload, prompt, completion)
-    heard, spoken = map(_sound, map(payload.get, _DETAILS))
+    heard, spoken = (inner_count(payload, details, "audio_tokens") for details in _DETAILS)
     if prompt == 0 or read + write > prompt or heard > prompt or spoken > completion:
         raise WrongCount
     return Usage(
@@ -69,11 +69,6 @@ def _read(payload: Mapping[str, Any]) -> Usage:
         heard=heard,
         spoken=spoken,
     )
-
-
-def _sound(details: object) -> int:
-    """The tokens of sound, which have a price of their own."""
-    return count(details, "audio_tokens") or 0 if isinstance(details, dict) else 0
 
 
 def _cache(payload: Mapping[str, Any], prompt: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import orjson
 
 from turnout.core import InvalidRequest
 from turnout.core.hosted import hosted_tools
+from turnout.core.request import parts_of
 from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of
 from turnout.gateway.dialects.responses_tools import (
@@ -139,8 +140,7 @@ def _result(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     if item.get("call_id") is not None or not item.get("name"):
         return {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
     said = {"type": "text", "text": f"{function_name(str(item['name']), item.get('namespace'))}:"}
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return {"role": "user", "content": [said, *parts]}
+    return {"role": "user", "content": [said, *parts_of(content)]}
 
 
 def _summary(item: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -223,14 +223,10 @@ def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(first, str) and isinstance(second, str):
             found[name] = first + second
         elif first and second:
-            found[name] = [*_parts(first), *_parts(second)]
+            found[name] = [*parts_of(first), *parts_of(second)]
         elif first:
             found[name] = first
     return found
-
-
-def _parts(content: Any) -> list[Any]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
 def _is_thought(message: Mapping[str, Any]) -> bool:
