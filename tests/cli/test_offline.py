@@ -109,6 +109,30 @@ def test_models_and_prices_name_their_sources(capfd: pytest.CaptureFixture[str])
     assert "deepseek" in run(capfd, "models").out
 
 
+def test_prices_of_searches_and_sound_are_shown_where_some_model_has_them(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """From the configuration and from the price book; unknown is empty, and no column is."""
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "models:\n"
+        "  claude: {model: claude-sonnet-4-5, provider: anthropic}\n"
+        "  voice: {model: m, provider: openai, price: {input: 1, output: 2, audio_input: 30}}\n"
+        "  odd: {model: n, provider: openai, price: unknown}\n"
+        "default: claude\n"
+    )
+    rows = run(capfd, "prices", "--json", "--config", str(path)).json
+    keys = ("searches", "audio_input", "audio_output")
+    assert [[row[key] for key in keys] for row in rows] == [
+        ["10", None, None], [None, "30", None], [None, None, None],
+    ]  # fmt: skip
+    table = run(capfd, "prices", "--config", str(path)).out
+    assert "$/1000 searches" in table
+    assert "$/M audio in" in table
+    assert "$/M audio out" not in table
+    assert "searches" not in run(capfd, "prices").out
+
+
 def test_models_of_embeddings_are_listed_too(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,8 @@
 """Decisions and feedback by any worker, models by id, aliases, and routes of every dialect."""
 
+import http.client
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +140,41 @@ def test_what_others_say_of_a_trace_goes_on_with_it(family: str) -> None:
             w.post("/v1/chat/completions", chat(), {"traceparent": parent, "tracestate": said})
             found = w.upstream.requests[-1].headers.get("tracestate")
             assert found == (said if told else None)
+
+
+def test_lists_that_several_headers_hold_go_on_whole() -> None:
+    """In their order (RFC 9110, 5.3); what is no list and comes twice is not what either says."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told = {
+        "host": ["localhost"],
+        "traceparent": [trace],
+        "tracestate": ["congo=t61rcWkgMzE", "", "rojo=00f067aa0ba902b7,x=1"],
+        "anthropic-beta": ["one-2025-01-01", "two-2025-01-01"],
+    }
+    with world(family="anthropic") as w:
+        assert _sent_twice(w.port, told).status == 200
+        sent = w.upstream.requests[-1].headers
+        assert sent["tracestate"] == "congo=t61rcWkgMzE, , rojo=00f067aa0ba902b7,x=1"
+        assert sent["anthropic-beta"] == "one-2025-01-01, two-2025-01-01"
+        assert _sent_twice(w.port, {**told, "traceparent": [trace, trace]}).status == 200
+        assert not {"traceparent", "tracestate"} & set(w.upstream.requests[-1].headers)
+        limits = {**told, "x-turnout-max-cost-usd": ["0", "1"]}
+        assert _sent_twice(w.port, limits).status == 400
+
+
+def _sent_twice(port: int, headers: Mapping[str, list[str]]) -> http.client.HTTPResponse:
+    """The answer to a Messages request with as many headers of a name as it has values."""
+    body = json.dumps(messages()).encode()
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    link.putrequest("POST", "/v1/messages", skip_host=True)
+    for name, values in {**headers, "content-length": [str(len(body))]}.items():
+        for value in values:
+            link.putheader(name, value)
+    link.endheaders(body)
+    with link.getresponse() as answer:
+        answer.read()
+    link.close()
+    return answer
 
 
 def test_anthropics_clients_find_the_requests_id_under_their_name() -> None:

@@ -11,7 +11,7 @@ from turnout.config import load
 from turnout.core.money import plain_usd
 from turnout.runtime import Router
 
-_PER_MTOK = 10**6
+_PER_MTOK, _THOUSAND = 10**6, 1000
 
 
 def models(
@@ -52,9 +52,23 @@ def prices(*, config: ConfigOption = None, json: JsonOption = False) -> None:
     if json:
         print_json(rows)
         return
-    columns = ("model", "$/M in", "$/M out", "$/M cache read", "$/M cache write", "source", "date")
-    shown = [tuple("" if v is None else str(v) for v in list(row.values())[:7]) for row in rows]
-    print_table("Prices", columns, shown)
+    shown = [key for key in _PRICE_COLUMNS if any(row[key] is not None for row in rows)]
+    cells = [tuple("" if row[key] is None else str(row[key]) for key in shown) for row in rows]
+    print_table("Prices", [_PRICE_COLUMNS[key] for key in shown], cells)
+
+
+_PRICE_COLUMNS = {
+    "model": "model",
+    "input": "$/M in",
+    "output": "$/M out",
+    "cache_read": "$/M cache read",
+    "cache_write": "$/M cache write",
+    "audio_input": "$/M audio in",
+    "audio_output": "$/M audio out",
+    "searches": "$/1000 searches",
+    "source": "source",
+    "date": "date",
+}
 
 
 def _model(r: Router, deployment: Deployment, state: str) -> dict[str, Any]:
@@ -81,8 +95,8 @@ def _model(r: Router, deployment: Deployment, state: str) -> dict[str, Any]:
 def _price(deployment: Deployment) -> dict[str, Any]:
     price = deployment.price
     if price is None:
-        unknown = dict.fromkeys(("output", "cache_read", "cache_write"))
-        return {"model": deployment.model, "input": "unknown", **unknown, "source": "", "date": ""}
+        unknown = {**dict.fromkeys(_PRICE_COLUMNS), "source": "", "date": ""}
+        return {**unknown, "model": deployment.model, "input": "unknown"}
     rates = price.rates
     return {
         "model": deployment.model,
@@ -90,6 +104,9 @@ def _price(deployment: Deployment) -> dict[str, Any]:
         "output": _usd(rates.output),
         "cache_read": _usd(rates.cache_read),
         "cache_write": _usd(rates.cache_write),
+        "audio_input": _usd(price.heard),
+        "audio_output": _usd(price.spoken),
+        "searches": _usd(price.search, _THOUSAND),
         "source": price.source + (" (assumed for this provider)" if price.assumed else ""),
         "date": price.date,
         "tiers": [
@@ -99,5 +116,5 @@ def _price(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _usd(pico_per_token: int | None) -> str | None:
-    return None if pico_per_token is None else plain_usd(pico_per_token * _PER_MTOK)
+def _usd(pico: int | None, times: int = _PER_MTOK) -> str | None:
+    return None if pico is None else plain_usd(pico * times)

@@ -21,6 +21,7 @@ from typing import IO
 import orjson
 
 from turnout.core import ConfigError
+from turnout.gateway.ending import end
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import SERVES
 from turnout.providers import HttpTransport, Timeouts, TransportError, WireRequest, read_all
@@ -83,7 +84,7 @@ def started(config: Path | None, environ: Mapping[str, str]) -> Iterator[tuple[s
             if process.poll() is not None:
                 sys.stderr.write(f"turnout: the gateway has ended: {_told(log)}\n")
         finally:
-            _end(process)
+            end(process, _END_S)
 
 
 def _command(config: Path | None, listener: int, parent: int) -> list[str]:
@@ -108,15 +109,6 @@ def _told(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - _TOLD_BYTES))
     last = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
     return last.removeprefix("turnout: ")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 async def _got(url: str, key: str) -> tuple[int, bytes]:

@@ -9,7 +9,7 @@ beside a transfer coding. This module does not know paths or dialects.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -211,6 +211,7 @@ class ServerConnection(asyncio.Protocol):
         hosts = int(b"host" in headers)
         if len(headers) < len(self._headers):
             hosts = [name for name, _ in self._headers].count(b"host")
+            headers = _combined(self._headers)
         if len(self._headers) > _MOST_HEADERS or len(self._queued) > _MOST_PIPELINED:
             self._refuse(_TOO_LARGE, f"more than {_MOST_HEADERS} headers, or too many requests")
             return
@@ -330,6 +331,14 @@ class ServerConnection(asyncio.Protocol):
         self._lingers = True
         self.due = self._loop.time() + self._bounds.stall_s
         self._transport.close()
+
+
+def _combined(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers, with the values of repeated ones joined by commas (RFC 9110, section 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in lines:
+        found[name] = b"%b, %b" % (found[name], value) if name in found else value
+    return found
 
 
 def _path(url: bytes) -> str | None:

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from turnout.gateway.ending import end
+
 _PLACE = re.compile(r"serving on https?://[^/]*:(\d+)/v1")
 _START_S = 60.0
 _END_S = 20.0
@@ -84,7 +86,7 @@ def serving(
             found = _port(process, log)
             yield Served(port=found, process=process, config_path=path, log_path=log)
         finally:
-            _end(process)
+            end(process, _END_S)
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
@@ -113,12 +115,3 @@ def _healthy(port: int, *, tls: bool) -> bool:
         return False
     finally:
         link.close()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -1,0 +1,13 @@
+"""The end of a gateway that another program started."""
+
+import subprocess
+
+
+def end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    """Ends the process in order; kills it if it still runs after ``patience_s`` seconds."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
