@@ -60,6 +60,17 @@ def test_headers_name_the_fallback_that_answered(path: str, *, stream: bool) -> 
     assert answer.status == 200
     assert answer.headers["x-turnout-model"] == "acme/fast"
     assert answer.headers["x-turnout-attempts"] == "2"
+    assert answer.headers["x-turnout-reason"] == "fallback of coder after f-500 unavailable"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_without_an_answer_the_reason_is_that_of_the_choice(*, stream: bool) -> None:
+    """No model answered, so that there is no other reason."""
+    broken = dict.fromkeys(("coder", "fast", "strong"), "f-500")
+    with world(models=broken, retries={"retries": 0}) as w:
+        answer = w.post("/v1/chat/completions", chat(CODE, stream=stream))
+    assert (answer.status, answer.headers["x-turnout-model"]) == (502, "none")
+    assert answer.headers["x-turnout-reason"] == "code -> coder"
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,11 +1,14 @@
 """Which drafts a cascade makes."""
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.worlds import NOW, features, prediction, request
-from turnout.core import Candidate
+from turnout.core import Candidate, Exclusion
 from turnout.policies import Cascade, Score, Situation
 
 POOLS = st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1)), min_size=1, max_size=8)
@@ -19,13 +22,18 @@ def pool(*pairs: tuple[int | None, float]) -> list[Candidate]:
     ]
 
 
-def ranked(candidates: list[Candidate], policy: Cascade, **seen: bool) -> list[Score]:
+def ranked(
+    candidates: list[Candidate],
+    policy: Cascade,
+    closed: Mapping[str, Exclusion] | None = None,
+    **seen: bool,
+) -> list[Score]:
     """The policy's scores, best first."""
     situation = Situation(
         request=request(),
         features=features(**seen),
         prediction=prediction(),
-        snapshot=NOW,
+        snapshot=structs.replace(NOW, unavailable=closed or {}),
         intent="code",
     )
     return sorted(policy.rank(candidates, situation), key=lambda score: -score.value)
@@ -79,3 +87,13 @@ def test_what_no_schema_can_verify_is_not_drafted() -> None:
     assert names(ranked(candidates, policy)) == "ab"
     assert names(ranked(candidates, policy, needs_json=True)) == "b?a"
     assert names(ranked(candidates, policy, needs_tools=True)) == "b?a"
+
+
+def test_what_nobody_can_verify_is_not_drafted() -> None:
+    """No draft while the judge takes no call, and only by models whose drafts it can verify."""
+    candidates = pool((100, 0.9), (10, 0.65), (20, 0.7))
+    closed = {"j": Exclusion("cooling_down", "cooling down", wait_s=5.0)}
+    assert names(ranked(candidates, Cascade(steps=2, judge="j"))) == "b?ac"
+    assert names(ranked(candidates, Cascade(steps=2, judge="j"), closed=closed)) == "acb"
+    assert names(ranked(candidates, Cascade(steps=2, judge="k"), closed=closed)) == "b?ac"
+    assert names(ranked(candidates, Cascade(steps=2, drafting=frozenset("ac")))) == "c?ab"

@@ -1,8 +1,10 @@
 """Rules, from the configuration to the decision."""
 
+import time
+
 import pytest
 
-from tests.gateway.world import world
+from tests.gateway.world import chat, messages, world
 from tests.runtime.world import CODE, FACT, config
 from turnout import ConfigError, Router
 from turnout.testing import FaultyUpstream
@@ -54,6 +56,14 @@ def test_another_policy_may_stand_below_the_rules() -> None:
             {"name": "rules", "rules": [{"name": "a", "model": "fast", "pattern": "("}]},
             "not a regular expression",
         ),
+        (
+            {"name": "rules", "rules": [{"name": "a", "model": "fast", "hours": [22, 22]}]},
+            "rules.0.hours: .* which is never; leave it out for always",
+        ),
+        (
+            {"name": "rules", "rules": [{"name": "a", "model": "fast", "hours": ["25:00", 6]}]},
+            "hours.0: 25.0: input should be less than or equal to 24",
+        ),
         ({"name": "rules", "rules": RULES, "otherwise": "rules"}, "name another one"),
         ({"name": "cascade"}, "policy cascade needs verify"),
         ({"name": "cascade", "verify": {"kind": "model"}}, "verify kind model needs model"),
@@ -72,6 +82,37 @@ def test_metadata_counts_in_every_dialect() -> None:
     with world(policy=policy) as w:
         told = {"input": FACT, "metadata": {"team": "legal"}}
         assert w.post("/v1/route", told).json()["reason"] == "rule legal"
+
+
+@pytest.mark.parametrize("hours", [(22, 6.5), ("22:00", "6:30")])
+def test_a_rule_holds_from_its_first_hour_to_just_before_its_last(
+    hours: tuple[object, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In UTC, past midnight, in every dialect, whatever the machine's own zone."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    nights = {"name": "nights", "model": "strong", "hours": list(hours)}
+    policy = {"name": "rules", "rules": [nights], "otherwise": "cheapest"}
+    midnight = 20_000 * 86_400.0
+    bodies = {
+        "/v1/chat/completions": chat(FACT),
+        "/v1/messages": messages(FACT),
+        "/v1/responses": {"input": FACT},
+    }
+    found: dict[str, list[float]] = {}
+    try:
+        with world(policy=policy) as w:
+            for hour in (21.999, 22, 23.999, 24, 30.499, 30.5, 36):
+                monkeypatch.setattr("time.time", lambda at=midnight + 3600 * hour: at)
+                for path, body in bodies.items():
+                    reason = w.post(path, body).headers["x-turnout-reason"]
+                    found.setdefault(reason, []).append(hour)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert sorted(set(found["rule nights"])) == [22, 23.999, 24, 30.499]
+    assert sorted(set(found["lowest expected cost"])) == [21.999, 30.5, 36]
+    assert len(found["rule nights"]) == 4 * len(bodies)
 
 
 CHORES = {

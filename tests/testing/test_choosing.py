@@ -32,6 +32,7 @@ from turnout.testing import ClassifierFailure, PolicyFailure, check_classifier, 
 OURS: list[Policy] = [
     Cascade(steps=3),
     Cascade(steps=2, needs_schema=True),
+    Cascade(steps=2, judge="a", drafting=frozenset("bc")),
     Cheapest(),
     CheapestAboveQuality(),
     CheapestAboveQuality(calibrated=((0.9, 0.5),)),

@@ -117,6 +117,13 @@ class RuleSection(Section):
             raise ValueError(f"not a regular expression: {error}") from error
         return pattern
 
+    @field_validator("hours")
+    @classmethod
+    def _is_some_time(cls, hours: tuple[float, float] | None) -> tuple[float, float] | None:
+        if hours is not None and hours != (0.0, 24.0) and hours[0] % 24 == hours[1] % 24:
+            raise ValueError("from and to are one time, which is never; leave it out for always")
+        return hours
+
 
 PolicyName = Literal[
     "intent_map",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -21,8 +22,16 @@ Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Hour = Annotated[float, Field(ge=0, le=24)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)]
+
+
+def _clock(value: object) -> object:
+    """``22:30`` as 22.5; anything else as it is."""
+    found = re.fullmatch(r"(\d{1,2}):([0-5]\d)", value) if isinstance(value, str) else None
+    return value if found is None else int(found[1]) + int(found[2]) / 60
+
+
+Hour = Annotated[float, Field(ge=0, le=24), BeforeValidator(_clock)]
 
 
 def _callable(url: str) -> str:

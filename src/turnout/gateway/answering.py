@@ -19,6 +19,7 @@ from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import decision_headers, left_out_header
 from turnout.runtime import Walk, failure, refusal
+from turnout.runtime.receipt import total
 
 _EVENTS: Headers = [
     EVENTS,
@@ -107,7 +108,8 @@ class _Answering(Struct, kw_only=True):
 
     def _held(self) -> Headers:
         """The head of an answer whose model is not known yet."""
-        return [*_EVENTS, *(line for line in self._says(final=False) if line[0] in _KNOWN)]
+        says = decision_headers(self.walk, "", None, final=False)
+        return [*_EVENTS, *(line for line in says if line[0] in _KNOWN)]
 
     async def _written(self, writer: StreamWriter, batch: Sequence[Chunk]) -> None:
         events = b"".join([writer.write(chunk) for chunk in batch])
@@ -150,13 +152,15 @@ class _Answering(Struct, kw_only=True):
         return headers + left_out_header(walk)
 
     def _expected(self) -> int | None:
-        """The expected cost at the deployment that answers."""
-        call = self.walk.call
+        """What the calls so far cost, and what the one that answers is expected to."""
+        walk, call = self.walk, self.walk.call
         if call is None:
-            return 0
+            return walk.cost_pico_usd
+        if call.outcome is not None:  # as a draft has, once it is verified
+            return total([walk.cost_pico_usd, call.outcome.cost_pico_usd])
         asked = call.attempt.route.deployment
-        found = (c for c in self.walk.decision.candidates if c.deployment == asked)
-        return next(found).cost_pico_usd
+        found = (c for c in walk.decision.candidates if c.deployment == asked)
+        return total([walk.cost_pico_usd, next(found).cost_pico_usd])
 
     def _problem(self) -> Problem:
         walk = self.walk

@@ -29,7 +29,8 @@ def decision_headers(
     """
     decision = walk.decision
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
-    reason = f"answer stopped: {walk.stopped}" if walk.stopped else decision.reason
+    answered = under_way > 0 or walk.complete
+    reason = f"answer stopped: {walk.stopped}" if walk.stopped else _reason(walk, answered=answered)
     if walk.unfit is not None:
         reason = f"{reason} (a budget has no room for {walk.unfit})"
     # Those of the classifier and the verifier are none for the answer.
@@ -42,6 +43,17 @@ def decision_headers(
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]
+
+
+def _reason(walk: Walk, *, answered: bool) -> str:
+    """Why this model answers, and what became of those before it, if it was not the first."""
+    decision, call = walk.decision, walk.call
+    if not answered or call is None or call.attempt.route.ordinal == 0:
+        return decision.reason
+    place = call.attempt.route.deployment
+    why = next(c.reason for c in decision.candidates if c.deployment == place)
+    ends = [f"{o.route.model} {o.error.kind}" for o in walk.outcomes if o.is_answer and o.error]
+    return f"{why} after {', '.join(dict.fromkeys(ends))}" if ends else why
 
 
 def left_out_header(walk: Walk) -> Headers:

@@ -27,19 +27,29 @@ class Cascade:
     A draft is worth its cost if that is less than P(success) times the expected cost of the steps
     after it; without such a draft, a request goes straight to the last step. The last step is not
     verified, and all other candidates follow it as fallbacks. If the request has a ``quality``, the
-    last step is the cheapest candidate with that share of the best one's P(success). With
-    ``needs_schema`` only requests for JSON or tool calls are drafted, since a schema can verify
-    nothing else.
+    last step is the cheapest candidate with that share of the best one's P(success).
+
+    Nothing is drafted that could not be verified: with ``needs_schema`` only requests for JSON or
+    tool calls are, since a schema can verify nothing else; while ``judge``, the deployment that
+    verifies, takes no call, none are; and only ``drafting`` deployments draft, None means all.
     """
 
     steps: int = 3
     needs_schema: bool = False
+    judge: str | None = None
+    drafting: frozenset[str] | None = None
 
     @property
     def ref(self) -> Ref:
         """``cascade``, its length and what it drafts."""
-        drafted = ",needs_schema" if self.needs_schema else ""
-        return Ref(name="cascade", digest=f"steps={self.steps}{drafted}")
+        told = [f"steps={self.steps}"]
+        if self.needs_schema:
+            told.append("needs_schema")
+        if self.judge is not None:
+            told.append(f"judge={self.judge}")
+        if self.drafting is not None:
+            told.append(f"drafting={'+'.join(sorted(self.drafting))}")
+        return Ref(name="cascade", digest=",".join(told))
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The drafts, the candidate most likely to succeed, then the rest by falling quality."""
@@ -51,8 +61,9 @@ class Cascade:
             by_quality = [*sorted(able, key=cost_of), *others]
         seen = situation.features
         unchecked = self.needs_schema and not (seen.needs_json or seen.needs_tools)
-        verified = limits.drafts and not unchecked
-        ladder = _ladder(by_quality, self.steps if verified else 1)
+        judged = self.judge not in situation.snapshot.unavailable
+        verified = limits.drafts and judged and not unchecked
+        ladder = _ladder(by_quality, self.steps if verified else 1, self.drafting)
         rest = [c for c in by_quality if c not in ladder]
         top = len(ladder) - 1
         alone = _ALONE if verified else _UNVERIFIED
@@ -63,13 +74,17 @@ class Cascade:
         ]
 
 
-def _ladder(by_quality: Sequence[Candidate], steps: int) -> list[Candidate]:
+def _ladder(
+    by_quality: Sequence[Candidate], steps: int, drafting: frozenset[str] | None
+) -> list[Candidate]:
     """The steps in the order they are tried.
 
     A draft in front of steps with the expected cost V makes that cost + (1 - P(success)) x V. The
     draft that makes it lowest is put in front, as long as that saves.
     """
     ladder, left = list(by_quality[:1]), list(by_quality[1:])
+    if drafting is not None:
+        left = [c for c in left if c.deployment in drafting]
     paid = cost_of(ladder[0]) if ladder else 0.0
     while left and len(ladder) < steps:
         best = min(left, key=lambda c: _paid(c, paid))

@@ -43,9 +43,7 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
         "cheapest_above_quality": lambda: _above_quality(config, success),
         "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
         "weighted": lambda: Weighted(weights=rule.weights),
-        "cascade": lambda: Cascade(
-            steps=rule.steps, needs_schema=rule.verify is not None and rule.verify.kind == "schema"
-        ),
+        "cascade": lambda: _cascade(config, catalog),
         "rules": lambda: Rules(
             rules=_rules(config), otherwise=policy_of(config, catalog, rule.otherwise, success)
         ),
@@ -147,6 +145,27 @@ def _function(place: str) -> Check:
             f"{place!r} cannot be imported ({error}); install the module, or set PYTHONPATH"
         ) from error
     return found
+
+
+def _cascade(config: Config, catalog: Catalog) -> Cascade:
+    """The cascade, which drafts what its verifier can verify. Raises ConfigError for nothing."""
+    rule = config.policy
+    verify = rule.verify
+    if verify is None or verify.kind == "function":
+        return Cascade(steps=rule.steps)
+    if verify.kind == "schema":
+        return Cascade(steps=rule.steps, needs_schema=True)
+    if verify.kind == "model":
+        return Cascade(steps=rule.steps, judge=catalog.configured(verify.model or "").id)
+    every = catalog.deployments.values()
+    others = {d.configured for d in every if d.provider.family != "openai"}
+    drafting = frozenset(d.id for d in every if d.configured not in others)
+    if not drafting:
+        raise ConfigError(
+            f"{config.at('policy', 'verify')} kind logprobs needs a model at an OpenAI-compatible "
+            "provider, as no other tells log-probabilities; use another kind"
+        )
+    return Cascade(steps=rule.steps, drafting=drafting)
 
 
 def _above_quality(config: Config, success: Bundle | None) -> Policy:
