@@ -50,6 +50,7 @@ def text(words: str) -> dict[str, Any]:
             [{"type": "file", "file": {"file_id": "file_1"}}],
         ),
         ({"type": "newer", "of": ["its own"]}, [{"type": "newer", "of": ["its own"]}]),
+        ({"type": "newer", "source": "text"}, [{"type": "newer", "source": "text"}]),
     ],
 )  # fmt: skip
 def test_documents_arrive_whole(block: dict[str, Any], parts: Any) -> None:

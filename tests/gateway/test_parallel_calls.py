@@ -123,7 +123,7 @@ def test_a_call_that_goes_on_after_its_end_is_no_clean_end() -> None:
     """Its block is closed; what is lost is told."""
     events = streamed(Messages(), call(0, "{", "a"), "text", call(0, "}"))
     assert events[-1]["type"] == "error"
-    assert "went on with a tool call that was over" in events[-1]["error"]["message"]
+    assert "continued a tool call after its end" in events[-1]["error"]["message"]
 
 
 @pytest.mark.parametrize("index", [None, 0])

@@ -1,4 +1,4 @@
-"""The APIs that callers speak, each a pure codec over the one internal stream of chunks."""
+"""The APIs that callers speak. Each is a pure codec to and from the internal stream of chunks."""
 
 from turnout.gateway.dialects.chat import Chat
 from turnout.gateway.dialects.detect import dialect_of

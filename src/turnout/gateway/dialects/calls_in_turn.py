@@ -1,7 +1,7 @@
-"""Tool calls one after the other, for a dialect that tells only one at a time.
+"""Orders the pieces of parallel tool calls, for a dialect that can send only one call at a time.
 
-Invariant: no piece is lost. A call that others break into keeps its turn until its arguments are
-whole, and they wait. This module does not know events.
+Invariant: no piece is lost. The call that is being sent keeps its turn until its arguments are
+complete; the pieces of other calls wait. This module does not know events.
 """
 
 from collections.abc import Iterator
@@ -12,49 +12,46 @@ from turnout.core import ToolCallDelta
 
 
 class CallsInTurn:
-    """Puts the pieces of parallel calls into an order in which each call is told at once.
-
-    A piece of a call whose turn was over raises OutOfTurn.
-    """
+    """Puts the pieces of parallel calls into an order in which each call comes as one run."""
 
     def __init__(self) -> None:
-        self._now: int | None = None
-        self._said: list[str] = []
+        self._current: int | None = None
+        self._arguments: list[str] = []  # of the current call
         self._waiting: dict[int, list[ToolCallDelta]] = {}
-        self._told: set[int] = set()
+        self._begun: set[int] = set()
 
     def take(self, call: ToolCallDelta) -> Iterator[ToolCallDelta]:
-        """The pieces that may be told now. Raises OutOfTurn."""
-        if call.index == self._now:
-            yield self._tell(call)
-        elif call.index not in self._told:
+        """The pieces that may be sent now. Raises OutOfTurn."""
+        if call.index == self._current:
+            yield self._send(call)
+        elif call.index not in self._begun:
             self._waiting.setdefault(call.index, []).append(call)
-            while self._waiting and self._is_whole():
+            while self._waiting and self._is_complete():
                 yield from self._next()
         elif call.arguments.strip():
             raise OutOfTurn
 
     def rest(self) -> Iterator[ToolCallDelta]:
-        """The pieces that still wait; something else follows the calls, or nothing."""
+        """The pieces that still wait. Call it when the calls are over."""
         while self._waiting:
             yield from self._next()
-        self._now = None
+        self._current = None
 
     def _next(self) -> Iterator[ToolCallDelta]:
-        self._now = next(iter(self._waiting))
-        self._told.add(self._now)
-        self._said = []
-        yield from map(self._tell, self._waiting.pop(self._now))
+        self._current = next(iter(self._waiting))
+        self._begun.add(self._current)
+        self._arguments = []
+        yield from map(self._send, self._waiting.pop(self._current))
 
-    def _tell(self, call: ToolCallDelta) -> ToolCallDelta:
-        self._said.append(call.arguments)
+    def _send(self, call: ToolCallDelta) -> ToolCallDelta:
+        self._arguments.append(call.arguments)
         return call
 
-    def _is_whole(self) -> bool:
-        """Whether no more is to come of the call that is being told."""
-        if self._now is None:
+    def _is_complete(self) -> bool:
+        """Whether the arguments of the current call are complete; true without a current call."""
+        if self._current is None:
             return True
-        text = "".join(self._said)
+        text = "".join(self._arguments)
         if not text.rstrip().endswith("}"):
             return False
         try:
@@ -65,4 +62,4 @@ class CallsInTurn:
 
 
 class OutOfTurn(Exception):
-    """A piece of a call that something else has followed."""
+    """A piece of a call that came after the call's turn was over."""

@@ -1,7 +1,7 @@
-"""OpenAI's chat completions, the dialect whose body is already the internal one.
+"""OpenAI's chat completions, the dialect whose body is also the internal one.
 
-Source: platform.openai.com/docs/api-reference/chat. Invariant: fields that are not known here pass
-through both ways. This module does not know connections or providers.
+Source: platform.openai.com/docs/api-reference/chat. Invariant: unknown fields pass through in both
+directions. This module does not know connections or providers.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from turnout.core import AUTO, Chunk, Dialect, InvalidRequest, Usage, check_body
+from turnout.core import AUTO, Body, Chunk, Dialect, InvalidRequest, Usage, check_body
 from turnout.gateway.dialects import sse
 from turnout.gateway.dialects.protocol import About, Inbound
 from turnout.gateway.problem import Problem
@@ -54,12 +54,12 @@ class Chat(OpenAIDialect):
 
 
 class ChatWriter:
-    """Writes chunks as they are; the usage event only where the caller asked for it."""
+    """Writes chunks as they are, and the usage event only if the caller asked for it."""
 
     def __init__(self, about: About) -> None:
         self._about = about
-        self._named_role = False
-        self._told_usage = False
+        self._sent_role = False
+        self._sent_usage = False
 
     def write(self, chunk: Chunk) -> bytes:
         """One event."""
@@ -71,12 +71,12 @@ class ChatWriter:
         if translated or not about.inbound.include_usage:
             if not body["choices"] and body.get("usage"):
                 return b""
-            # OpenAI tells it in a chunk without choices, the last one: ``end`` does.
+            # OpenAI sends usage in a last chunk without choices, which ``end`` writes.
             body.pop("usage", None)
         elif body.get("usage"):
-            self._told_usage = True
-        if translated and not self._named_role:
-            self._named_role = True
+            self._sent_usage = True
+        if translated and not self._sent_role:
+            self._sent_role = True
             for choice in body["choices"]:
                 choice["delta"] = {"role": "assistant", **choice["delta"]}
         return sse.data(body)
@@ -86,8 +86,8 @@ class ChatWriter:
         return sse.COMMENT
 
     def end(self, usage: Usage | None = None) -> bytes:
-        """``[DONE]``, and before it the usage where it was asked for and is not told yet."""
-        if usage and self._about.inbound.include_usage and not self._told_usage:
+        """``[DONE]``; before it the usage, if the caller asked for it and it was not sent yet."""
+        if usage and self._about.inbound.include_usage and not self._sent_usage:
             body = chunk_body(
                 Chunk(usage=usage), self._about.decision, self._about.model, self._about.created
             )
@@ -95,12 +95,12 @@ class ChatWriter:
         return b"data: [DONE]\n\n"
 
     def fail(self, problem: Problem) -> bytes:
-        """An error event; ``[DONE]`` does not follow."""
+        """An error event, without ``[DONE]`` after it."""
         return sse.data({"error": error_object(problem)})
 
 
 def error_object(problem: Problem) -> dict[str, Any]:
-    """The inner error object in OpenAI's shape, with every attempt."""
+    """The inner error object in OpenAI's shape, with all attempts."""
     return {
         "message": problem.message,
         "type": problem.type,
@@ -108,6 +108,11 @@ def error_object(problem: Problem) -> dict[str, Any]:
         "code": problem.code,
         **problem.more(),
     }
+
+
+def first_choice(raw: Body) -> Mapping[str, Any]:
+    """The first choice in a chat answer or event; empty if that is not in it."""
+    return next((choice for choice in raw.get("choices") or () if not choice.get("index")), {})
 
 
 def asked_model(value: object) -> str:

@@ -1,6 +1,6 @@
-"""Which API a body is written for, where the path does not say.
+"""Detects which API a body is written for, on paths that all APIs share.
 
-Invariant: pure; a body that could be either is read as chat completions.
+Invariant: pure; a body that fits several APIs is read as chat completions.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from turnout.gateway.dialects.messages import Messages
 from turnout.gateway.dialects.protocol import ApiDialect
 from turnout.gateway.dialects.responses import Responses
 
-ANTHROPIC = b"anthropic-version"  # a header that clients of Messages always send
+ANTHROPIC = b"anthropic-version"  # a header that every client of Messages sends
 _CHAT, _MESSAGES, _RESPONSES = Chat(), Messages(), Responses()
 
 
@@ -21,9 +21,7 @@ def dialect_of(payload: object, headers: Mapping[bytes, bytes]) -> ApiDialect:
     if "input" in payload and "messages" not in payload:
         return _RESPONSES
     tools = payload.get("tools")
-    own = isinstance(tools, list) and any(
+    has_schema = isinstance(tools, list) and any(
         isinstance(t, Mapping) and "input_schema" in t for t in tools
     )
-    if ANTHROPIC in headers or "system" in payload or own:
-        return _MESSAGES
-    return _CHAT
+    return _MESSAGES if ANTHROPIC in headers or "system" in payload or has_schema else _CHAT

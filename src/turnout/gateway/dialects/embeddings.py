@@ -1,7 +1,7 @@
-"""OpenAI's embeddings: the request read, vectors and errors written.
+"""OpenAI's embeddings: reads requests, writes vectors and errors.
 
-Source: platform.openai.com/docs/api-reference/embeddings. Invariant: fields that are not known
-here pass through both ways. This module does not know connections or providers.
+Source: platform.openai.com/docs/api-reference/embeddings. Invariant: unknown fields pass through
+in both directions. This module does not know connections or providers.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ class Embeddings(OpenAIDialect):
     name: Dialect = "embeddings"
 
     def read(self, payload: object) -> Inbound:
-        """The request; without ``model`` the default is meant. Raises InvalidRequest."""
+        """The request; without ``model`` the default model answers. Raises InvalidRequest."""
         body = dict(json_object(payload))
         if body.pop("stream", None):
             raise InvalidRequest("embeddings are not streamed; leave stream out", field="stream")
@@ -38,7 +38,7 @@ class Embeddings(OpenAIDialect):
         return Inbound(body=body, model=asked_model(body.pop("model", None)), stream=False)
 
     def whole(self, chunk: Chunk, about: About) -> bytes:
-        """A list of embeddings, in the form that was asked for."""
+        """A list of embeddings, in the form that the caller asked for."""
         form = about.inbound.body.get("encoding_format") or "float"
         data = [in_form(item, form) for item in chunk.raw["data"]]
         tokens = chunk.usage.total_input if chunk.usage else 0
@@ -52,7 +52,7 @@ class Embeddings(OpenAIDialect):
 
 
 def _check_input(value: object) -> None:
-    """A text, tokens, or a list of either, none of them empty."""
+    """Raises InvalidRequest unless it is text, a list of tokens or a list of these, not empty."""
     if isinstance(value, str):
         inputs: list[Any] = [value]
     elif isinstance(value, list) and value and not all(map(_is_token, value)):

@@ -1,6 +1,6 @@
-"""What of a request its model was not told, for the caller to read in a header.
+"""The fields of a request that its model did not get, for a header of the answer.
 
-Invariant: what went on in the caller's own words left nothing out but what its codec says.
+Invariant: a request that was passed on in its own API lost only what the provider's codec names.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,13 +17,13 @@ _UNSAID: dict[str, Callable[[Body], Iterable[str]]] = {
 
 
 def left_out(walk: Walk) -> Sequence[str]:
-    """The fields that the model which answers, or was to answer, did not hear of."""
+    """The fields that the model of the last call did not get, as the caller names them."""
     if walk.call is None or not walk.call.translated:
         return walk.left_out
-    told = (word_of(walk.request, name) for name in walk.left_out)
-    return sorted({*told, *lost(walk.request)})
+    names = (word_of(walk.request, name) for name in walk.left_out)
+    return sorted({*names, *_lost_in_chat(walk.request)})
 
 
-def lost(request: Request) -> Iterable[str]:
-    """The fields that a translation of the caller's own words loses; some more than once."""
+def _lost_in_chat(request: Request) -> Iterable[str]:
+    """The fields that the translation into chat loses; some more than once."""
     return () if request.native is None else _UNSAID[request.dialect](request.native)

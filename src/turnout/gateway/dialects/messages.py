@@ -1,6 +1,6 @@
-"""Anthropic's Messages: the request read, whole answers and errors written.
+"""Anthropic's Messages: reads requests, writes whole answers and errors.
 
-Invariant: an answer that came in this dialect's own form passes as it is, but for its model.
+Invariant: an answer that came as a message passes unchanged, except for its model.
 Source: platform.claude.com/docs/en/api/messages. This module does not know connections.
 """
 
@@ -40,19 +40,19 @@ class Messages:
         """A message."""
         if chunk.raw.get("type") == "message":
             return orjson.dumps({**chunk.raw, "model": chunk.model or about.model})
-        said = [delta for delta in chunk.deltas if delta.choice == 0]
-        finish = next((d.finish_reason for d in reversed(said) if d.finish_reason), None)
+        deltas = [delta for delta in chunk.deltas if delta.choice == 0]
+        finish = next((d.finish_reason for d in reversed(deltas) if d.finish_reason), None)
         return orjson.dumps(
             {
                 "id": message_id(about),
                 "type": "message",
                 "role": "assistant",
                 "model": chunk.model or about.model,
-                "content": _content(said, about.inbound.native),
+                "content": _content(deltas, about.inbound.native),
                 **ending(
                     finish,
-                    "".join(delta.refusal for delta in said),
-                    called=any(delta.tool_calls for delta in said),
+                    "".join(delta.refusal for delta in deltas),
+                    called=any(delta.tool_calls for delta in deltas),
                     stop=stop_in(chunk.raw, about.inbound.native),
                 ),
                 "usage": usage_body(chunk.usage),
@@ -68,11 +68,11 @@ class Messages:
         return orjson.dumps({**error_body(problem), "request_id": request_id})
 
 
-def _content(said: Sequence[Delta], native: Body | None) -> list[dict[str, Any]]:
-    names, shown = full_names(native), shows_thoughts(native)
+def _content(deltas: Sequence[Delta], native: Body | None) -> list[dict[str, Any]]:
+    names, with_thoughts = full_names(native), shows_thoughts(native)
     blocks: list[dict[str, Any]] = []
-    for delta in said:
-        if (delta.reasoning or delta.signature) and shown:
+    for delta in deltas:
+        if (delta.reasoning or delta.signature) and with_thoughts:
             thought = {"thinking": delta.reasoning, "signature": delta.signature}
             blocks.append({"type": "thinking", **thought})
         if delta.text and blocks and blocks[-1]["type"] == "text":

@@ -1,11 +1,12 @@
-"""Anthropic's Messages bodies in OpenAI's chat shape.
+"""Translates Anthropic's Messages bodies into OpenAI's chat shape.
 
-Invariant: text, images, tool calls and tool results all arrive, and thoughts with the signatures
-that say whose they are (only the model that had them may read them).
+Invariant: text, images, tool calls and tool results are all kept, and so are thoughts with the
+signatures that say which model had them. Blocks, tools and file ids that only Anthropic's API knows
+stay as they are: another provider then refuses the request, and nothing is lost unnoticed.
 Source: platform.claude.com/docs/en/api/messages. This module does not know answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,26 +15,30 @@ from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
 from turnout.core.unsaid import CACHE_MARK
 from turnout.gateway.dialects.messages_words import THREAD
-from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
+from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
 from turnout.gateway.dialects.tool_names import shortened
 
 SAME = ("temperature", "top_p", "top_k", CACHE_MARK)
-# Anthropic's effort for which most other providers have no word.
+# The effort that most other providers do not have, and what they get in its place.
 _MOST, _USUAL_MOST = "max", "high"
-# Newer models take a system message wherever it comes.
+# Newer models take a system message anywhere in the conversation.
 _ROLES = ("user", "assistant", "system")
-# Blocks of nothing but texts, which other APIs take as one.
-_READABLE = frozenset({"search_result", "tool_reference"})
+# Blocks that become one text, and blocks with a source.
+_TEXTS = frozenset({"search_result", "tool_reference"})
+_MEDIA = frozenset({"image", "document", "container_upload"})
+
+Block = Mapping[str, Any]
+Part = dict[str, Any]
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The chat body that ``payload`` amounts to. Raises InvalidRequest."""
+    """The chat body for a Messages body. Raises InvalidRequest."""
     if payload.get(THREAD):
         raise InvalidRequest(
             "thread is not offered here; send the whole conversation", field=THREAD
         )
     body: dict[str, Any] = {
-        "messages": beside_their_calls([*_system(payload.get("system")), *_messages(payload)]),
+        "messages": results_after_calls([*_system(payload.get("system")), *_messages(payload)]),
         "max_tokens": _max_tokens(payload),
     }
     body.update({name: payload[name] for name in SAME if payload.get(name) is not None})
@@ -42,7 +47,6 @@ def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
     body.update(_tools(payload))
     body.update(_thinking(payload))
     if payload.get("mcp_servers"):
-        # Tools that only Anthropic's API reaches: others refuse the field rather than lose them.
         body["mcp_servers"] = payload["mcp_servers"]
     user = mapping(payload.get("metadata"), "metadata").get("user_id")
     return {**body, "user": user} if isinstance(user, str) else body
@@ -60,14 +64,14 @@ def _max_tokens(payload: Mapping[str, Any]) -> int:
 
 
 def _system(system: object) -> Iterator[dict[str, Any]]:
-    if isinstance(system, str) and system:
-        yield {"role": "system", "content": system}
-    elif isinstance(system, list):
-        parts = [part for block in system for part in _parts(block, "system")]
-        if parts:
-            yield {"role": "system", "content": parts}
-    elif system is not None and not isinstance(system, str):
+    if isinstance(system, list):
+        content: object = [part for block in system for part in _parts(block, "system")]
+    elif system is None or isinstance(system, str):
+        content = system
+    else:
         raise InvalidRequest("system must be text or a list of text blocks", field="system")
+    if content:
+        yield {"role": "system", "content": content}
 
 
 def _messages(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -97,10 +101,10 @@ def _message(message: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]
         )
     blocks = [mapping(block, f"{where}.content") for block in content]
     role = message["role"]
-    yield from (_assistant(blocks) if role == "assistant" else _told(role, blocks, where))
+    yield from (_assistant(blocks) if role == "assistant" else _user(role, blocks, where))
 
 
-def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _assistant(blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
     texts = [b for b in blocks if b.get("type") == "text"]
     text = "".join(str(b.get("text", "")) for b in texts)
     calls = [
@@ -115,20 +119,20 @@ def _assistant(blocks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         for b in blocks
         if b.get("type") == "tool_use"
     ]
-    content = _marked_text(text, [b.get(CACHE_MARK) for b in texts])
-    said: dict[str, Any] = {"role": "assistant", "content": content or None, **_thoughts(blocks)}
+    content = _text_content(text, [b.get(CACHE_MARK) for b in texts])
+    answer: dict[str, Any] = {"role": "assistant", "content": content or None, **_thoughts(blocks)}
     if text or calls:
-        yield {**said, "tool_calls": calls} if calls else said
+        yield {**answer, "tool_calls": calls} if calls else answer
 
 
-def _marked_text(text: str, marks: Sequence[object]) -> str | list[dict[str, Any]]:
-    """Plain text, or where a cache may end after it the part that can say so."""
+def _text_content(text: str, marks: Sequence[object]) -> str | list[Part]:
+    """The text; as a part with the last of the cache ``marks``, if there is one."""
     mark = next(filter(None, reversed(marks)), None)
     return [{"type": "text", "text": text, CACHE_MARK: mark}] if text and mark else text
 
 
-def _thoughts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Thoughts with the signatures by which the model that had them knows them, if all have one."""
+def _thoughts(blocks: Sequence[Block]) -> dict[str, Any]:
+    """The thoughts of an answer and their signatures; empty unless each thought has one."""
     found = [block for block in blocks if block.get("type") == "thinking"]
     if not found or not all(block.get("signature") for block in found):
         return {}
@@ -138,9 +142,9 @@ def _thoughts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _told(role: str, blocks: Sequence[Mapping[str, Any]], where: str) -> Iterator[dict[str, Any]]:
-    """Tool results first, as chat wants them right after their calls, then the rest."""
-    parts: list[dict[str, Any]] = []
+def _user(role: str, blocks: Sequence[Block], where: str) -> Iterator[dict[str, Any]]:
+    """The tool results first, which chat requires right after their calls, then the rest."""
+    parts: list[Part] = []
     for block in blocks:
         if block.get("type") == "tool_result":
             text, images = _tool_result(block, where)
@@ -153,89 +157,86 @@ def _told(role: str, blocks: Sequence[Mapping[str, Any]], where: str) -> Iterato
         yield {"role": role, "content": parts[0]["text"] if only_text else parts}
 
 
-def _tool_result(
-    block: Mapping[str, Any], where: str
-) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
-    """The result's text, and what is no text, which chat takes from the user only."""
+def _tool_result(block: Block, where: str) -> tuple[str | list[Part], list[Part]]:
+    """The result's text, and its other parts, which chat takes only from the user."""
     content = block.get("content")
     if content is None or isinstance(content, str):
-        return _marked_text(_flagged(block, content or ""), [block.get(CACHE_MARK)]), []
-    parts = [p for inner in objects(content, f"{where}.content") for p in _parts(inner, where)]
+        parts = [_text_part(content or "")]
+    else:
+        parts = [p for inner in objects(content, f"{where}.content") for p in _parts(inner, where)]
     texts = [part for part in parts if part["type"] == "text"]
     marks = [*(part.get(CACHE_MARK) for part in texts), block.get(CACHE_MARK)]
-    text = _flagged(block, "\n".join(part["text"] for part in texts))
-    return _marked_text(text, marks), [part for part in parts if part["type"] != "text"]
+    text = "\n".join(part["text"] for part in texts)
+    text = f"Error: {text}" if block.get("is_error") else text
+    return _text_content(text, marks), [part for part in parts if part["type"] != "text"]
 
 
-def _flagged(block: Mapping[str, Any], text: str) -> str:
-    return f"Error: {text}" if block.get("is_error") else text
-
-
-def _parts(value: object, where: str) -> list[dict[str, Any]]:
-    """A block as chat's parts, the last of them marked where a cache may end after the block."""
+def _parts(value: object, where: str) -> list[Part]:
+    """A block as chat's parts. The last one carries the block's cache mark, if it has one."""
     block = mapping(value, where)
-    found = list(_translated(block, where))
+    found = [*_translated(block, where)]
     if found and block.get(CACHE_MARK):
         found[-1] = {**found[-1], CACHE_MARK: block[CACHE_MARK]}
     return found
 
 
-def _translated(block: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """The parts: a document of text and pictures is several."""
+def _translated(block: Block, where: str) -> Iterable[Part]:
     kind = block.get("type")
-    if kind in _READABLE:
-        yield {"type": "text", "text": "\n".join(_texts(block))}
-        return
-    source = mapping(block.get("source"), f"{where}.source")
+    if not isinstance(kind, str) or not kind:
+        raise InvalidRequest(f"{where} has a block without a type", field=where)
     if kind == "text":
         if not isinstance(block.get("text"), str):
             raise InvalidRequest(f"{where} has a text block without text", field=where)
-        yield {"type": "text", "text": block["text"]}
-    elif kind == "container_upload" or (
-        kind in ("image", "document") and source.get("type") == "file"
-    ):
-        # Kept where it was sent to: others refuse the id rather than lose the file.
-        yield {"type": "file", "file": {"file_id": (source or block).get("file_id")}}
-    elif kind == "image":
-        yield {"type": "image_url", "image_url": {"url": _url(source, where)}}
-    elif kind == "document" and source.get("type") in ("text", "content"):
-        yield from _document(block, source, where)
-    elif kind == "document":
-        if isinstance(block.get("context"), str):
-            yield {"type": "text", "text": block["context"]}
-        name = str(block.get("title") or "document.pdf")
-        yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
-    elif isinstance(kind, str) and kind:
-        # Newer than this module, or a server's own: others refuse it rather than lose it.
-        yield dict(block)
-    else:
-        raise InvalidRequest(f"{where} has a block without a type", field=where)
+        return [_text_part(block["text"])]
+    if kind in _TEXTS:
+        return [_text_part("\n".join(_texts(block)))]
+    return _media(block, where) if kind in _MEDIA else [dict(block)]
 
 
-def _document(
-    block: Mapping[str, Any], source: Mapping[str, Any], where: str
-) -> Iterator[dict[str, Any]]:
-    """What a model reads of a document in texts: what it is called and about, then what it says."""
-    said = source.get("data") if source["type"] == "text" else source.get("content")
-    texts = [block[name] for name in ("title", "context") if isinstance(block.get(name), str)]
-    if isinstance(said, str):
-        yield {"type": "text", "text": "\n".join([*texts, said])}
-        return
-    if texts:
-        yield {"type": "text", "text": "\n".join(texts)}
-    for inner in objects(said, f"{where}.source.content"):
-        yield from _parts(inner, where)
+def _text_part(text: str) -> Part:
+    return {"type": "text", "text": text}
 
 
-def _texts(block: Mapping[str, Any]) -> Iterator[str]:
-    """What a model reads of a block of texts: what it is called, where it is from, what it says."""
-    names = ("title", "tool_name", "source")
-    yield from (block[name] for name in names if isinstance(block.get(name), str))
+def _texts(block: Block) -> Iterator[str]:
+    """The title of a block of texts, where it is from, and what it says."""
+    yield from _strings(block, "title", "tool_name", "source")
     content = block.get("content")
     if isinstance(content, str):
         yield content
     else:
         yield from (str(part.get("text", "")) for part in content or ())
+
+
+def _media(block: Block, where: str) -> Iterator[Part]:
+    """An image, a document (several parts if it mixes text and images) or an uploaded file."""
+    source = mapping(block.get("source"), f"{where}.source")
+    kind = source.get("type")
+    if kind == "file" or block["type"] == "container_upload":
+        yield {"type": "file", "file": {"file_id": (source or block).get("file_id")}}
+    elif block["type"] == "image":
+        yield {"type": "image_url", "image_url": {"url": _url(source, where)}}
+    elif kind in ("text", "content"):
+        yield from _document(block, source.get("data" if kind == "text" else kind), where)
+    else:
+        yield from map(_text_part, _strings(block, "context"))
+        name = str(block.get("title") or "document.pdf")
+        yield {"type": "file", "file": {"filename": name, "file_data": _url(source, where)}}
+
+
+def _document(block: Block, content: object, where: str) -> Iterator[Part]:
+    """The title and the context of a document, then its text or its blocks."""
+    texts = _strings(block, "title", "context")
+    if isinstance(content, str):
+        yield _text_part("\n".join([*texts, content]))
+        return
+    if texts:
+        yield _text_part("\n".join(texts))
+    for inner in objects(content, f"{where}.source.content"):
+        yield from _parts(inner, where)
+
+
+def _strings(block: Block, *names: str) -> list[str]:
+    return [block[name] for name in names if isinstance(block.get(name), str)]
 
 
 def _url(source: Mapping[str, Any], where: str) -> str:
@@ -271,7 +272,6 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     if tool.get("type", "custom") != "custom":
-        # A tool of the provider's own: others refuse it by name rather than lose it in silence.
         return dict(tool)
     function = {"name": shortened(tool), "parameters": tool.get("input_schema") or {}}
     if tool.get("description"):

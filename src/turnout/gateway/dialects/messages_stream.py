@@ -1,6 +1,7 @@
-"""A streamed answer in Anthropic's events, one content block open at a time.
+"""Writes a streamed answer as Anthropic's events, with one content block open at a time.
 
-Invariant: every block that starts stops; the stream ends with ``message_stop`` or with ``error``.
+Invariant: every block that starts also stops, unless an error comes first; the stream ends with
+``message_stop`` or with ``error``.
 Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know connections.
 """
@@ -27,7 +28,7 @@ _THOUGHT = {"type": "thinking", "thinking": "", "signature": ""}
 
 
 class MessagesWriter:
-    """Writes one message. Events that came in this form already pass as they are."""
+    """Writes one message. Events of a provider that speaks Messages pass as they are."""
 
     def __init__(self, about: About) -> None:
         self._about = about
@@ -45,7 +46,7 @@ class MessagesWriter:
         self._usage: Usage | None = None
 
     def write(self, chunk: Chunk) -> bytes:
-        """The events of a chunk; of several choices only the first can be told."""
+        """The events for a chunk. Only its first choice is written: a message has no others."""
         if _is_native(chunk.raw):
             return self._pass_on(str(chunk.raw["type"]), dict(chunk.raw), chunk)
         self._native = False
@@ -58,15 +59,15 @@ class MessagesWriter:
         return b"".join(events)
 
     def sign(self) -> bytes:
-        """A ``ping``, which may come anywhere in a stream."""
+        """A ``ping``, which may come at any point of a stream."""
         return sse.event("ping", {"type": "ping"})
 
     def end(self, usage: Usage | None = None) -> bytes:
-        """``message_delta`` with why it ended and its usage, then ``message_stop``."""
+        """``message_delta`` with the stop reason and the usage, then ``message_stop``."""
         if self._native:
             return b""
         if self._scattered:
-            return self.fail(broken_off("the provider went on with a tool call that was over"))
+            return self.fail(broken_off("the provider continued a tool call after its end"))
         waiting = self._rest()
         reason = ending(self._finish, self._refusal, called=self._called, stop=self._stop)
         used = usage_body(self._usage or usage)
@@ -115,7 +116,7 @@ class MessagesWriter:
         if delta.signature and self._thoughts:
             events += self._in_block("thinking", 0, _THOUGHT)
             events.append(self._piece({"type": "signature_delta", "signature": delta.signature}))
-            # A block has one signature: another thought begins another block.
+            # A block has one signature: the next thought begins another block.
             events += self._close()
         if delta.text:
             events += self._in_block("text", 0, {"type": "text", "text": ""})
@@ -127,16 +128,16 @@ class MessagesWriter:
     def _tool(self, call: ToolCallDelta) -> list[bytes]:
         self._called = True
         try:
-            return [event for piece in self._calls.take(call) for event in self._told(piece)]
+            return [event for piece in self._calls.take(call) for event in self._tool_use(piece)]
         except OutOfTurn:
             self._scattered = True
             return []
 
     def _rest(self) -> list[bytes]:
         """The events of the calls that had to wait for others."""
-        return [event for piece in self._calls.rest() for event in self._told(piece)]
+        return [event for piece in self._calls.rest() for event in self._tool_use(piece)]
 
-    def _told(self, call: ToolCallDelta) -> list[bytes]:
+    def _tool_use(self, call: ToolCallDelta) -> list[bytes]:
         name = self._names.get(call.name or "", call.name)
         head: dict[str, Any] = {"type": "tool_use", "id": call.id, "name": name, "input": {}}
         events = self._in_block("tool_use", call.index, head)
@@ -146,7 +147,7 @@ class MessagesWriter:
         return events
 
     def _in_block(self, kind: str, key: int, head: dict[str, Any]) -> list[bytes]:
-        """The events after which a block of this kind is the open one."""
+        """The events that open a block of this kind, unless it is open already."""
         if self._open == (kind, key):
             return []
         events = [*(self._rest() if kind != "tool_use" else ()), *self._close()]
@@ -168,7 +169,7 @@ class MessagesWriter:
 
 
 def _is_native(raw: Mapping[str, Any]) -> bool:
-    """Whether this is an event of an Anthropic provider, to be told in its own words."""
+    """Whether this is an event of a provider that speaks Messages."""
     if not raw.get("type") or "choices" in raw or responses_items.is_native(raw):
         return False
     return raw["type"] != "message_start" or isinstance(raw.get("message"), Mapping)

@@ -1,7 +1,7 @@
-"""What a Messages body says that its translation into chat leaves out.
+"""The fields of a Messages body that are lost in its translation into chat.
 
-Invariant: mirrors ``messages_read``; what is in neither counts as left out. Thoughts are not told
-of: they belong to the model that had them. Source: platform.claude.com/docs/en/api/messages.
+Invariant: handles the same fields as ``messages_read``; all others count as lost, except thoughts
+of other models. Source: platform.claude.com/docs/en/api/messages.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ _HEARD: Heard = {
 _TOOL = dict.fromkeys(
     ("type", "name", "description", "input_schema", "strict", CACHE_MARK, "defer_loading")
 )
-# Blocks by their type; all others go on as they are, or are the model's own.
+# The fields of blocks by type. Other blocks pass unchanged, or are a model's thoughts.
 _BLOCKS: Mapping[str, Heard] = {
     kind: dict.fromkeys(("type", *fields))
     for kind, fields in {
@@ -42,7 +42,7 @@ _BLOCKS: Mapping[str, Heard] = {
 
 
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
-    """The fields, as their caller wrote them; some more than once."""
+    """The fields, as the caller wrote them; some more than once."""
     yield from unheard(payload, _HEARD)
     if (payload.get("thinking") or {}).get("type") not in (None, *THINKING):
         yield "thinking"

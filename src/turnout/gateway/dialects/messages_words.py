@@ -1,4 +1,4 @@
-"""The small shapes of Anthropic's dialect: usage, errors, stop reasons, ids, tool inputs.
+"""The small parts of Anthropic's dialect: usage, errors, stop reasons, ids, tool inputs.
 
 This module does not know streams.
 """
@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from turnout.core import Body, Usage
+from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.problem import Problem
 
@@ -29,57 +30,57 @@ _STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
-THREAD = "thread"  # a conversation that the server keeps
+THREAD = "thread"  # names a conversation that the server keeps
 THINKING = ("enabled", "adaptive")
 
 
 def ending(
     finish_reason: str | None, refusal: str, *, called: bool, stop: str | None
 ) -> dict[str, Any]:
-    """Why an answer ended: what was refused by that, with the reason; else by ``stop``, its words.
+    """The fields that say why an answer ended.
 
-    Some servers end an answer that ``called`` tools as any other, and callers go by the reason.
+    ``stop`` is the stop sequence at which it ended, if one is known. ``called``: it called tools.
     """
-    reason = _STOP_REASONS.get(finish_reason or "stop", "end_turn")
     if refusal:
-        told = {"type": "refusal", "explanation": refusal}
-        return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": told}
+        details = {"type": "refusal", "explanation": refusal}
+        return {"stop_reason": "refusal", "stop_sequence": None, "stop_details": details}
+    reason = _STOP_REASONS.get(finish_reason or "stop", "end_turn")
     if reason == "end_turn" and called:
+        # Some servers end such an answer with "stop", but callers run tools only after "tool_use".
         reason = "tool_use"
-    if reason != "end_turn" or stop is None:
-        return {"stop_reason": reason, "stop_sequence": None}
-    return {"stop_reason": "stop_sequence", "stop_sequence": stop}
+    if reason == "end_turn" and stop is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": stop}
+    return {"stop_reason": reason, "stop_sequence": None}
 
 
 def stop_in(raw: Body, native: Body | None) -> str | None:
-    """The caller's stop sequence that a chat answer ended at, where its server tells.
+    """The caller's stop sequence at which a chat answer ended, if its server names it.
 
-    vLLM calls it ``stop_reason``, SGLang ``matched_stop``; OpenAI has no word for it.
+    vLLM names it in ``stop_reason``, SGLang in ``matched_stop``; OpenAI does not name it.
     """
-    wanted = (native or {}).get("stop_sequences") or ()
-    for choice in (raw.get("choices") or ())[:1] if wanted else ():
-        told = choice.get("stop_reason") or choice.get("matched_stop")
-        return told if told in wanted else None
-    return None
+    wanted = (native or {}).get("stop_sequences")
+    choice = first_choice(raw) if wanted else {}
+    stop = choice.get("stop_reason") or choice.get("matched_stop")
+    return stop if wanted and stop in wanted else None
 
 
 def shows_thoughts(native: Body | None) -> bool:
-    """Whether the answer to this body may hold thoughts that a model had unasked.
+    """Whether the answer to this body may contain a model's thoughts.
 
-    Who asked for none takes the first block for the text, as it is at Anthropic; beside tools they
-    are there all the same, since some models want them back with their calls.
+    A caller who did not ask for thoughts expects the first block to be text, as at Anthropic. With
+    tools the answer contains them anyway, since some models need them back with their calls.
     """
     body = native or {}
     return bool(body.get("tools")) or (body.get("thinking") or {}).get("type") in THINKING
 
 
 def message_id(about: About) -> str:
-    """The id of an answer that has none of its own."""
+    """The id of an answer that came without one."""
     return f"msg_{about.decision.id.removeprefix('d_')}"
 
 
 def error_body(problem: Problem) -> dict[str, Any]:
-    """The error, with every attempt."""
+    """The error, with all attempts."""
     other = "invalid_request_error" if problem.status < 500 else "api_error"
     error = {
         "type": _TYPES.get(problem.status, other),
@@ -88,13 +89,13 @@ def error_body(problem: Problem) -> dict[str, Any]:
         **problem.more(),
     }
     if problem.param == THREAD:
-        # Clients that begin with a thread go on without one when they are told so in these words.
+        # Clients that try a thread first go on without one when they get this code.
         error["details"] = {"error_code": "thread_unsupported_request", "unsupported": [THREAD]}
     return {"type": "error", "error": error}
 
 
 def usage_body(usage: Usage | None) -> dict[str, Any]:
-    """Usage, where cached tokens are not part of ``input_tokens``; this dialect needs numbers."""
+    """Usage in Messages' fields, zeros if unknown; ``input_tokens`` excludes cached tokens."""
     usage = usage or Usage()
     found: dict[str, Any] = {
         "input_tokens": usage.input,
@@ -108,7 +109,7 @@ def usage_body(usage: Usage | None) -> dict[str, Any]:
 
 
 def tool_input(arguments: str) -> Any:
-    """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
+    """A tool call's arguments as an object; under ``_raw`` if they are not a JSON object."""
     try:
         value = orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError:

@@ -1,6 +1,6 @@
-"""What a client dialect is: reads a body, writes answers, streams and errors.
+"""What a client dialect does: it reads a body, and writes answers, streams and errors.
 
-Invariant: a dialect is pure; it knows neither connections nor providers.
+Invariant: a dialect is pure. It does not know connections or providers.
 """
 
 from typing import Protocol
@@ -12,10 +12,11 @@ from turnout.gateway.problem import Problem
 
 
 class Inbound(Struct, frozen=True, kw_only=True):
-    """A request as read: ``body`` in OpenAI's chat shape, ``native`` as it came if that differs.
+    """A request after reading: ``body`` in OpenAI's chat shape, ``native`` as it came.
 
-    ``include_usage`` says that a streamed answer shall end with its usage; ``follows`` is the
-    answer that the request named, whose conversation it brings along by now.
+    ``native`` is None where the request came as chat completions. ``include_usage`` says that a
+    streamed answer ends with its usage. ``follows`` is the id of the earlier answer that the
+    request named; the body already contains that answer's conversation.
     """
 
     body: Body
@@ -27,7 +28,7 @@ class Inbound(Struct, frozen=True, kw_only=True):
 
 
 class About(Struct, frozen=True, kw_only=True):
-    """What an answer says of itself: ``model`` is the served one, ``created`` epoch seconds."""
+    """What an answer says about itself: the model that served it, and its time in epoch seconds."""
 
     decision: Decision
     model: str
@@ -39,19 +40,19 @@ class StreamWriter(Protocol):
     """Writes one streamed answer as server-sent events."""
 
     def write(self, chunk: Chunk) -> bytes:
-        """The events that ``chunk`` amounts to; may be empty."""
+        """The events for ``chunk``; may be empty."""
         ...
 
     def sign(self) -> bytes:
-        """What tells a waiting caller that the answer is still to come; no content."""
+        """A sign of life for a caller who waits; it carries no content."""
         ...
 
     def end(self, usage: Usage | None = None) -> bytes:
-        """The events that end a complete answer; ``usage`` counts where no event told any."""
+        """The events that end a complete answer, with ``usage`` if no chunk brought any."""
         ...
 
     def fail(self, problem: Problem) -> bytes:
-        """The events that end an answer which broke off."""
+        """The events that end an answer that broke off."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""What reading a body of Messages and of Responses has in common.
+"""What Messages and Responses share in reading a body.
 
-Invariant: a value of another type than its API gives it is a refusal that names the field.
+Invariant: a value of the wrong type raises InvalidRequest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +12,9 @@ from turnout.gateway.dialects.protocol import Inbound
 
 
 def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> Inbound:
-    """The request, whose ``chat_body`` is its body in chat shape. Raises InvalidRequest.
+    """The request; ``chat_body`` translates it to chat's shape. Raises InvalidRequest.
 
-    ``model`` may be left out, which means auto.
+    Without ``model`` it is auto.
     """
     native = json_object(payload)
     try:
@@ -30,7 +30,7 @@ def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> 
 
 
 def mapping(value: object, where: str) -> Mapping[str, Any]:
-    """The object at ``where``, empty where there is none. Raises InvalidRequest."""
+    """The object at ``where``; empty if it is absent. Raises InvalidRequest."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -39,7 +39,7 @@ def mapping(value: object, where: str) -> Mapping[str, Any]:
 
 
 def objects(value: object, where: str) -> list[Mapping[str, Any]]:
-    """The list of objects at ``where``, empty where there is none. Raises InvalidRequest."""
+    """The list of objects at ``where``; empty if it is absent. Raises InvalidRequest."""
     if not value:
         return []
     if not isinstance(value, list) or None in value:
@@ -47,8 +47,8 @@ def objects(value: object, where: str) -> list[Mapping[str, Any]]:
     return [mapping(one, where) for one in value]
 
 
-def beside_their_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results right after the calls they answer, as chat asks for, and these APIs do not."""
+def results_after_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with each tool result right after its call, where chat requires it."""
     results: dict[str, list[dict[str, Any]]] = {}
     for message in messages:
         if message["role"] == "tool":
@@ -62,6 +62,6 @@ def beside_their_calls(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any
             continue
         left = results[message["tool_call_id"]]
         if left and left[0] is message:
-            # Nothing before it asked for this.
+            # No call before it has this id.
             found.append(left.pop(0))
     return found

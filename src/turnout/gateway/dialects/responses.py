@@ -1,7 +1,7 @@
-"""OpenAI's Responses: the request read, whole answers and errors written.
+"""OpenAI's Responses: reads requests, writes whole answers and errors.
 
-Invariant: a whole answer is what its stream would have ended with; one that came in this form
-passes as it is, but for its model and the caller's own metadata.
+Invariant: a whole answer equals the response that its stream would end with. An answer that came
+as a Responses object passes unchanged, except for its model and the caller's own fields.
 This module does not know connections.
 """
 
@@ -17,7 +17,7 @@ from turnout.gateway.dialects.responses_stream import ResponsesWriter
 
 
 class Responses(OpenAIDialect):
-    """``POST /v1/responses``, without state: what names earlier answers was completed before."""
+    """``POST /v1/responses``. It keeps no state: earlier answers are already in the body."""
 
     name: Dialect = "responses"
 

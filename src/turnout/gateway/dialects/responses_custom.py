@@ -1,8 +1,9 @@
-"""Custom tools, which are called with free text, as functions of one text, which every model has.
+"""Custom tools, which take free text, as functions with one text argument, for every model.
 
-Invariant: what the model wrote as that text is the call's input, to the letter; where it wrote no
-such function call, all that it wrote is. Source: platform.openai.com/docs/guides/function-calling,
-"Custom tools". This module does not know events.
+Invariant: the call's input is exactly the text that the model gave as that argument; if its
+arguments have another form, the input is the arguments as written.
+Source: platform.openai.com/docs/guides/function-calling, "Custom tools".
+This module does not know events.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ _PARAMETERS = {
 
 
 def function_of(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """The function, unnamed, that stands for a custom tool; a grammar is told in words."""
+    """The function for a custom tool, still without a name. Its description holds the grammar."""
     about = [str(tool["description"])] if tool.get("description") else []
     form = tool.get("format")
     if isinstance(form, Mapping) and form.get("definition"):
@@ -31,12 +32,12 @@ def function_of(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments_of(text: object) -> str:
-    """The arguments of the function call that stands for a call with this input."""
+    """The arguments of the function call for a custom tool call with this input."""
     return orjson.dumps({_INPUT: str(text or "")}).decode()
 
 
 def input_of(arguments: str) -> str:
-    """The input in the arguments of such a call."""
+    """The custom tool's input in the arguments of its function call."""
     try:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:

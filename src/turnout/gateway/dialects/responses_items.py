@@ -1,6 +1,6 @@
-"""An answer as the output items of a Responses object, built piece by piece.
+"""The Responses object and the output items of an answer.
 
-Invariant: the whole and the streamed answer come from the same items. Does not know events.
+Invariant: the whole and the streamed answer have the same items. This module does not know events.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.core import Usage
 from turnout.core.unsaid import objects_in
+from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_tools import Offered
 
@@ -40,7 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 def ident(about: About, prefix: str, place: int | None = None) -> str:
-    """An id made of the decision's; ``place`` tells items apart."""
+    """An id made from the decision's; ``place`` makes the ids of items distinct."""
     core = about.decision.id.removeprefix("d_")
     return f"{prefix}_{core}" if place is None else f"{prefix}_{core}{place:02d}"
 
@@ -64,29 +65,29 @@ def response_object(
         "model": model,
         "output": output,
         "usage": None if usage is None else usage_body(usage),
-        **_kept_here(about),
+        **_state(about),
     }
 
 
-def _kept_here(about: About) -> dict[str, Any]:
-    """What no provider is told: the answer it follows, and whether it can be followed itself."""
+def _state(about: About) -> dict[str, Any]:
+    """The fields that the gateway fills in: the previous answer, and whether this one is kept."""
     store = (about.inbound.native or {}).get("store") is not False
     return {"previous_response_id": about.inbound.follows, "store": store}
 
 
 def is_native(raw: Mapping[str, Any]) -> bool:
-    """Whether this is an event of a provider that speaks this dialect."""
+    """Whether this is an event of a provider that speaks Responses."""
     return "choices" not in raw and str(raw.get("type", "")).startswith("response.")
 
 
 def passed(response: Mapping[str, Any], about: About, model: str) -> dict[str, Any]:
-    """A provider's response as its caller sees it: what stayed here is what the caller said."""
+    """A provider's response for the caller, with the fields that the provider was not sent."""
     metadata = (about.inbound.native or {}).get("metadata") or {}
-    return {**response, "model": model, "metadata": metadata, **_kept_here(about)}
+    return {**response, "model": model, "metadata": metadata, **_state(about)}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
-    """Usage in this dialect's words."""
+    """Usage in Responses' fields."""
     return {
         "input_tokens": usage.total_input,
         "input_tokens_details": {
@@ -100,7 +101,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def ended(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
-    """``status`` and ``incomplete_details`` for an internal finish reason."""
+    """``status`` and ``incomplete_details`` for a finish reason of chat."""
     if finish_reason == "length":
         return "incomplete", {"reason": "max_output_tokens"}
     if finish_reason == "content_filter":
@@ -109,7 +110,7 @@ def ended(finish_reason: str | None) -> tuple[str, dict[str, str] | None]:
 
 
 def message_item(about: About, place: int, status: str) -> Item:
-    """An assistant message without content yet."""
+    """An assistant message, still without content."""
     return {
         "id": ident(about, "msg", place),
         "type": "message",
@@ -121,45 +122,43 @@ def message_item(about: About, place: int, status: str) -> Item:
 
 def text_part(text: str, logprobs: Sequence[Any] = (), sources: Sequence[Item] = ()) -> Item:
     """A text part with the sources that it cites."""
-    told = {"annotations": [*sources], "logprobs": [*logprobs]}
-    return {"type": "output_text", "text": text, **told}
+    return {
+        "type": "output_text",
+        "text": text,
+        "annotations": [*sources],
+        "logprobs": [*logprobs],
+    }
 
 
 def sources_in(raw: Mapping[str, Any]) -> list[Item]:
     """The pages that the first choice of a chat answer or event cites, as annotations."""
-    for choice in raw.get("choices") or ():
-        if choice.get("index"):
-            continue
-        said = choice.get("message") or choice.get("delta") or {}
-        return [
-            {"type": _CITATION, **one[_CITATION]}
-            for one in objects_in(said.get("annotations"))
-            if isinstance(one.get(_CITATION), Mapping)
-        ]
-    return []
+    choice = first_choice(raw)
+    message = choice.get("message") or choice.get("delta") or {}
+    return [
+        {"type": _CITATION, **one[_CITATION]}
+        for one in objects_in(message.get("annotations"))
+        if isinstance(one.get(_CITATION), Mapping)
+    ]
 
 
 def logprobs_in(raw: Mapping[str, Any]) -> list[Any]:
-    """What the first choice of a chat answer or event says of its tokens' probabilities."""
-    for choice in raw.get("choices") or ():
-        told = choice.get("logprobs")
-        content = told.get("content") if isinstance(told, Mapping) else None
-        if not choice.get("index"):
-            return content if isinstance(content, list) else []
-    return []
+    """The log probabilities of tokens in the first choice of a chat answer or event."""
+    logprobs = first_choice(raw).get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    return content if isinstance(content, list) else []
 
 
 def refusal_part(text: str) -> Item:
-    """A part that says why there is no (further) answer."""
+    """A part that says why the model declines to answer."""
     return {"type": "refusal", "refusal": text}
 
 
 def reasoning_item(about: About, place: int) -> Item:
-    """A reasoning item without text yet."""
+    """A reasoning item, still without text."""
     return {"id": ident(about, "rs", place), "type": "reasoning", "summary": []}
 
 
-# How a call is written by kind: its id's prefix, and the field that holds what was said, empty yet.
+# Calls by type: the prefix of their ids, and the fields for what the model wrote, still empty.
 _CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "function_call": ("fc", {"arguments": ""}),
     "custom_tool_call": ("ctc", {"input": ""}),
@@ -168,17 +167,14 @@ _CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 
 def call_item(about: About, place: int, tool: Offered | None, call_id: str, name: str) -> Item:
-    """A call under way of this tool, or of a function that was not offered, as the model wrote it.
-
-    It has no arguments or input yet.
-    """
+    """A call in progress, still without arguments. ``tool`` is None if none has this name."""
     kind = tool.kind if tool else "function_call"
-    prefix, said = _CALLS[kind]
+    prefix, empty = _CALLS[kind]
     item = {
         "id": ident(about, prefix, place),
         "type": kind,
         "status": "in_progress",
-        **said,
+        **empty,
         "call_id": call_id,
     }
     if kind != "tool_search_call":

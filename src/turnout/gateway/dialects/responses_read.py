@@ -1,8 +1,8 @@
-"""OpenAI's Responses bodies in the shape of chat completions.
+"""Translates OpenAI's Responses bodies into the shape of chat completions.
 
-Invariant: messages, calls and their results all arrive; what needs state kept between requests is
-refused by name. Tools that run at OpenAI stay as they are, and their items leave no message: only
-providers that speak this API, which get the body as it came, are asked then (``core.hosted``).
+Invariant: messages, calls and their results are all kept; fields that need state at the provider
+raise. Hosted tools stay as they are, and their items leave no message: such a request goes only to
+providers that speak Responses, and these get the body as it came (see ``core.hosted``).
 Source: platform.openai.com/docs/api-reference/responses.
 This module does not know answers.
 """
@@ -15,7 +15,7 @@ import orjson
 from turnout.core import InvalidRequest
 from turnout.core.hosted import hosted_tools
 from turnout.core.request import parts_of
-from turnout.gateway.dialects.reading import beside_their_calls, mapping, objects
+from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
 from turnout.gateway.dialects.responses_custom import KIND, arguments_of
 from turnout.gateway.dialects.responses_tools import (
     FOUND,
@@ -36,30 +36,29 @@ SAME = (
     "safety_identifier",
 )
 LOGPROBS = "message.output_text.logprobs"
-# What is not kept here, or no more by now, and what does instead.
+# Fields that need state, and what to send instead.
 _STATEFUL = {
     "conversation": "name an answer as previous_response_id, or send the whole input",
     "prompt": "send what it says as instructions and input",
     "background": "wait for the answer, or stream it",
 }
-# What a part must bring, any of them.
+# The fields of which a part must have one.
 _WANTED = {
     "input_image": "image_url or file_id",
     "input_file": "file_data, file_url or file_id",
 }
-# What a model thought is its own: it gets it back with its signature, and others get on without.
-# A reference to a thought leads nowhere.
-_THOUGHT = "reasoning"
+# A thought with its signature goes back to its own model; other models do not get it. A reference
+# to a thought, by an id that begins with this, is left out.
 _THOUGHT_ID = "rs_"
 
 
 def chat_body(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The chat body that ``payload`` amounts to. Raises InvalidRequest."""
+    """The chat body for a Responses body. Raises InvalidRequest."""
     for name, instead in _STATEFUL.items():
         if payload.get(name):
             raise InvalidRequest(f"{name} is not offered here; {instead}", field=name)
     messages = _merged([*_instructions(payload), *_input(payload)])
-    body: dict[str, Any] = {"messages": beside_their_calls(messages)}
+    body: dict[str, Any] = {"messages": results_after_calls(messages)}
     body.update({name: payload[name] for name in SAME if payload.get(name) is not None})
     if payload.get("max_output_tokens") is not None:
         body["max_completion_tokens"] = payload["max_output_tokens"]
@@ -101,23 +100,22 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
         yield {"role": item.get("role"), "content": _content(item.get("content"), where)}
     elif kind in ("function_call", "custom_tool_call"):
         custom = kind == "custom_tool_call"
-        said = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
+        arguments = arguments_of(item.get("input")) if custom else item.get("arguments") or "{}"
         name = function_name(_word(item, "name", where), item.get("namespace"))
-        yield _call(_word(item, "call_id", where), name, said)
+        yield _call(_word(item, "call_id", where), name, arguments)
     elif kind in ("function_call_output", "custom_tool_call_output"):
         yield _result(item, where)
     elif kind == "tool_search_call" and item.get("call_id"):
-        yield _call(
-            str(item["call_id"]), SEARCH, orjson.dumps(item.get("arguments") or {}).decode()
-        )
+        arguments = orjson.dumps(item.get("arguments") or {}).decode()
+        yield _call(str(item["call_id"]), SEARCH, arguments)
     elif kind == FOUND and item.get("call_id"):
         yield {"role": "tool", "tool_call_id": item["call_id"], "content": found_text(item)}
     elif kind == "item_reference" and not str(item.get("id")).startswith(_THOUGHT_ID):
         raise InvalidRequest(
-            f"{where} refers to an answer that the gateway has not kept; send the item itself",
+            f"{where} refers to an item that the gateway does not keep; send the item itself",
             field=where,
         )
-    elif kind == _THOUGHT and isinstance(item.get("encrypted_content"), str):
+    elif kind == "reasoning" and isinstance(item.get("encrypted_content"), str):
         yield {
             "role": "assistant",
             "content": None,
@@ -135,12 +133,12 @@ def _call(ident: str, name: str, arguments: object) -> dict[str, Any]:
 
 
 def _result(item: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A call's result, or what a tool tells without having been called."""
+    """The result of a call, or the output of a tool that was not called."""
     content = _content(item.get("output"), where)
     if item.get("call_id") is not None or not item.get("name"):
         return {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
-    said = {"type": "text", "text": f"{function_name(str(item['name']), item.get('namespace'))}:"}
-    return {"role": "user", "content": [said, *parts_of(content)]}
+    name = function_name(str(item["name"]), item.get("namespace"))
+    return {"role": "user", "content": [{"type": "text", "text": f"{name}:"}, *parts_of(content)]}
 
 
 def _summary(item: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -158,7 +156,7 @@ def _word(item: Mapping[str, Any], name: str, where: str) -> str:
 
 
 def _content(value: object, where: str) -> str | list[dict[str, Any]]:
-    """Parts, or where they are one text or none plain text, which every provider takes."""
+    """The parts; if they are a single text or none, plain text, which every provider takes."""
     if isinstance(value, str):
         return value
     parts = [_part(part, where) for part in objects(value, where)]
@@ -175,7 +173,7 @@ def _part(value: object, where: str) -> dict[str, Any]:
     if kind == "refusal":
         return {"type": "text", "text": str(part.get("refusal", ""))}
     if kind == "input_image" and (part.get("image_url") or part.get("file_id")):
-        # An id means something at OpenAI alone: others refuse it rather than lose the picture.
+        # Only OpenAI knows the id: other providers refuse it, so that the image is never lost.
         named = "url" if part.get("image_url") else "file_id"
         image = {named: part.get("image_url") or part["file_id"]}
         return {"type": "image_url", "image_url": {**image, "detail": part.get("detail") or "auto"}}
@@ -192,9 +190,9 @@ def _part(value: object, where: str) -> dict[str, Any]:
 
 
 def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls that follow an answer belong to it, and a thought to what it led to, as in chat.
+    """Calls joined to the answer before them, and thoughts to the answer after them, as in chat.
 
-    Between two pieces of an answer it makes them one, in which its signature tells its place.
+    A thought between two pieces of an answer joins them; its signature keeps its place in the text.
     """
     found: list[dict[str, Any]] = []
     thoughts: dict[str, Any] = {}
@@ -216,7 +214,7 @@ def _merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two pieces of an answer as one; texts are joined, and so are parts."""
+    """Two pieces of an answer as one: their texts or parts are joined."""
     found = {**one, **other}
     for name in ("content", "reasoning_content", "reasoning_signature"):
         first, second = one.get(name), other.get(name)
@@ -230,7 +228,7 @@ def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_thought(message: Mapping[str, Any]) -> bool:
-    """Whether the message is a thought that has led to nothing yet."""
+    """Whether the message is a thought without text or calls."""
     return "reasoning_content" in message and not (message["content"] or "tool_calls" in message)
 
 
@@ -245,7 +243,7 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
     if choice is not None:
         found["tool_choice"] = choice
     if payload.get("parallel_tool_calls") is False:
-        # True is every model's own way, and some refuse the word.
+        # True is the default everywhere, and some providers refuse the field.
         found["parallel_tool_calls"] = False
     return found
 
@@ -253,10 +251,10 @@ def _tools(payload: Mapping[str, Any]) -> dict[str, Any]:
 def _choice(
     choice: object, names: list[str], hosted: Collection[object]
 ) -> tuple[object, list[str]]:
-    """``tool_choice`` in chat's words, and the functions that it leaves.
+    """``tool_choice`` in chat's form, and the names of the functions to show.
 
-    Those that it allows are the only ones shown, which every provider understands. For a tool of
-    the ``hosted`` types chat has no word.
+    ``allowed_tools`` means that only those are shown, which every provider understands. The choice
+    of a tool of the ``hosted`` types is None, since chat has no form for it.
     """
     if choice is None or choice in ("auto", "none", "required"):
         return choice, names
@@ -266,8 +264,8 @@ def _choice(
         return {"type": "function", "function": {"name": name}}, names
     if asked.get("type") == "allowed_tools":
         allowed = {
-            function_name(str(one.get("name")), one.get("namespace"))
-            for one in objects(asked.get("tools"), "tool_choice.tools")
+            function_name(str(tool.get("name")), tool.get("namespace"))
+            for tool in objects(asked.get("tools"), "tool_choice.tools")
         }
         return asked.get("mode", "auto"), [name for name in names if name in allowed]
     if asked.get("type") in hosted:

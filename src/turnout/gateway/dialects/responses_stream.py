@@ -1,8 +1,9 @@
-"""A streamed answer in the events of OpenAI's Responses.
+"""Writes a streamed answer as the events of OpenAI's Responses.
 
-Events that came in this form already pass in their order, as they are but for their numbers.
-Invariant: every item and part that is added is done; the stream ends with ``response.completed``,
-``response.incomplete`` or, after an ``error``, ``response.failed``.
+Events of a provider that speaks Responses pass in their order; only their numbers change.
+Invariant: every item and part that is added gets its done event, unless an error comes first; the
+stream ends with ``response.completed``, ``response.incomplete`` or, after an ``error``,
+``response.failed``.
 Source: platform.openai.com/docs/api-reference/responses-streaming.
 This module does not know connections.
 """
@@ -21,7 +22,6 @@ from turnout.gateway.dialects.responses_custom import input_of
 from turnout.gateway.dialects.responses_tools import Offered, offered, search_of
 from turnout.gateway.problem import Problem
 
-_DONE = "completed"
 _ADDED = "response.output_item.added"
 _OF_ITEMS = frozenset({_ADDED, "response.output_item.done"})
 _TEXTS = (
@@ -36,10 +36,10 @@ _NUMBERED = frozenset({"type", "sequence_number"})
 
 @dataclass(slots=True, kw_only=True)
 class _Open:
-    """An output item that still grows: its text is the message's, the thought's or arguments.
+    """An output item of the answer so far.
 
-    A message that is refused from its first word has no text, which is None then. One that came
-    in this form is ``done`` when its provider says so.
+    ``text`` is that of a message or a thought, or the arguments of a call; None while there is
+    none, as in a message that only holds a refusal. ``done``: its done event was sent.
     """
 
     place: int
@@ -52,28 +52,28 @@ class _Open:
 
 
 class ResponsesWriter:
-    """Writes one response. ``snapshot`` is the object so far, whole once ``end`` was called."""
+    """Writes one response. After ``end``, ``snapshot`` returns the whole response."""
 
     def __init__(self, about: About) -> None:
         self._about = about
         self._model = about.model
         self._sequence = 0
         self._items: dict[tuple[str, int], _Open] = {}
-        self._growing: _Open | None = None  # a thought or a message, which what follows ends
+        self._growing: _Open | None = None  # a thought or a message; the next item ends it
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._started = False
         self._native = False
         self._head: dict[str, Any] = {}
-        self._last: tuple[str, dict[str, Any]] | None = None  # a provider's own, told at the end
+        self._last: tuple[str, dict[str, Any]] | None = None  # the provider's last event
 
     @cached_property
     def _tools(self) -> dict[str, Offered]:
-        # Read once there is a call: most writers never meet one.
+        # Read at the first call: most answers have none.
         return offered(self._about.inbound.native)
 
     def write(self, chunk: Chunk) -> bytes:
-        """The events of a chunk; of several choices only the first can be told."""
+        """The events for a chunk. Only its first choice is written: a response has no others."""
         self._usage = chunk.usage or self._usage
         self._model = chunk.model or self._model
         if items.is_native(chunk.raw):
@@ -91,29 +91,30 @@ class ResponsesWriter:
         return sse.COMMENT
 
     def end(self, usage: Usage | None = None) -> bytes:
-        """The events that finish every item and the response."""
+        """The events that end every item and the response."""
         if self._native:
             return b"" if self._last is None else self._event(self._last[0], **self._last[1])
         self._usage = self._usage or usage
-        ended, _ = items.ended(self._finish)
+        status, _ = items.ended(self._finish)
         events: list[bytes] = []
         opened = [one for one in self._items.values() if not one.done]
         for one in opened:
-            events += self._done(one, ended if one is opened[-1] else _DONE)
+            events += self._done(one, status if one is opened[-1] else "completed")
         response = self.snapshot()
         return b"".join([*events, self._event(f"response.{response['status']}", response=response)])
 
     def fail(self, problem: Problem) -> bytes:
         """An ``error`` event, then ``response.failed``.
 
-        Documented is an event that is the error, clients of today read one that holds it.
+        The ``error`` event has the error's fields both at the top, as documented, and in ``error``,
+        where clients read them.
         """
         error = error_object(problem)
         fields = {k: error[k] for k in ("code", "message", "param")}
-        told = self._event("error", **fields, error={"type": error["type"], **fields})
+        event = self._event("error", **fields, error={"type": error["type"], **fields})
         failure = {"code": "server_error", "message": problem.message}
         response = {**self._object("failed"), "error": failure, "attempts": error["attempts"]}
-        return told + self._event("response.failed", response=response)
+        return event + self._event("response.failed", response=response)
 
     def snapshot(self) -> dict[str, Any]:
         """The finished response."""
@@ -127,10 +128,10 @@ class ResponsesWriter:
         return {**found, **self._head}
 
     def _pass_on(self, raw: dict[str, Any]) -> bytes:
-        """An event of a provider that speaks this dialect, noted so that it can be broken off."""
+        """Passes a provider's event on. Its items are kept for ``response.failed``."""
         self._native = self._started = True
-        kind, told = str(raw["type"]), raw.get("output_index")
-        index = told if isinstance(told, int) else len(self._items)
+        kind, place = str(raw["type"]), raw.get("output_index")
+        index = place if isinstance(place, int) else len(self._items)
         if isinstance(raw.get("response"), Mapping):
             raw["response"] = items.passed(raw["response"], self._about, self._model)
             kept = raw["response"]
@@ -142,11 +143,11 @@ class ResponsesWriter:
         elif kind in _TEXTS and ("native", index) in self._items:
             opened = self._items["native", index]
             opened.text = (opened.text or "") + str(raw.get("delta"))
-        told = {k: v for k, v in raw.items() if k not in _NUMBERED}
+        fields = {k: v for k, v in raw.items() if k not in _NUMBERED}
         if kind in _ENDS:
-            self._last = kind, told
+            self._last = kind, fields
             return b""
-        return self._event(kind, **told)
+        return self._event(kind, **fields)
 
     def _event(self, kind: str, /, **fields: Any) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **fields}
@@ -175,25 +176,25 @@ class ResponsesWriter:
         return events
 
     def _cite(self, sources: Sequence[items.Item]) -> list[bytes]:
-        """The annotations of the message that grows, which its pages come with or after."""
+        """Adds annotations to the current message; they come with its text or after it."""
         opened = self._growing
         if opened is None or opened.item["type"] != "message" or opened.text is None:
             return []
-        kind, told = "response.output_text.annotation.added", len(opened.sources)
+        kind, count = "response.output_text.annotation.added", len(opened.sources)
         opened.sources += sources
         return [
             self._piece(kind, opened, "message", annotation=source, annotation_index=place)
-            for place, source in enumerate(sources, told)
+            for place, source in enumerate(sources, count)
         ]
 
     def _sign(self, signature: str) -> list[bytes]:
-        """What proves the thought to its model, where this dialect keeps such things."""
+        """Adds a signature to the thought, in the field that Responses has for it."""
         events, opened = self._opened("reasoning")
         opened.item["encrypted_content"] = opened.item.get("encrypted_content", "") + signature
         return events
 
     def _refuse(self, why: str) -> list[bytes]:
-        """A part of the message, its last, that says why it ends here."""
+        """Adds to the message's last part, which says why the model declines to go on."""
         events, opened = self._opened("message")
         if not opened.refusal:
             part = items.refusal_part("")
@@ -202,7 +203,7 @@ class ResponsesWriter:
         return [*events, self._piece("response.refusal.delta", opened, "refusal", delta=why)]
 
     def _opened(self, kind: str) -> tuple[list[bytes], _Open]:
-        """The item of this kind that grows, and the events that add it where it is new."""
+        """The current item of this kind, and the events that add it if it is new."""
         if self._growing is not None and self._growing.item["type"] == kind:
             return [], self._growing
         before, place = self._grown(), len(self._items)
@@ -214,9 +215,9 @@ class ResponsesWriter:
         return [*before, self._added(found)], found
 
     def _grown(self) -> list[bytes]:
-        """The events that end what grows, since something else follows it."""
+        """The events that end the current item, because another one follows."""
         ended, self._growing = self._growing, None
-        return [] if ended is None else self._done(ended, _DONE)
+        return [] if ended is None else self._done(ended, "completed")
 
     def _grow(self, kind: str, text: str, logprobs: Sequence[Any] = ()) -> list[bytes]:
         events, opened = self._opened(kind)
@@ -239,7 +240,7 @@ class ResponsesWriter:
             opened = self._items["call", call.index] = _Open(place=place, item=item)
             events = [*self._grown(), self._added(opened)]
         opened.text = (opened.text or "") + call.arguments
-        # The input of other tools can be told once their arguments are whole.
+        # The input of other tools is sent once their arguments are complete.
         if call.arguments and opened.item["type"] == "function_call":
             kind = "response.function_call_arguments.delta"
             events.append(self._piece(kind, opened, "call", delta=call.arguments))
@@ -269,32 +270,32 @@ class ResponsesWriter:
     def _done(self, opened: _Open, status: str) -> list[bytes]:
         item, opened.done = opened.item, True
         if item["type"] == "message":
-            told = self._done_message(opened, status)
+            events = self._done_message(opened, status)
         elif item["type"] == "reasoning":
-            told = self._done_reasoning(opened)
+            events = self._done_reasoning(opened)
         else:
-            told = self._done_call(opened, status)
+            events = self._done_call(opened, status)
         done = self._event("response.output_item.done", output_index=opened.place, item=dict(item))
-        return [*told, done]
+        return [*events, done]
 
     def _done_message(self, opened: _Open, status: str) -> list[bytes]:
-        item, told = opened.item, []
+        item, events = opened.item, []
         item["status"] = status
         if opened.text is not None:
             item["content"] = [items.text_part(opened.text, opened.logprobs, opened.sources)]
             more = {"text": opened.text, "logprobs": opened.logprobs}
-            told = [
+            events = [
                 self._piece("response.output_text.done", opened, "message", **more),
                 self._part(opened, "message", "done", opened.text),
             ]
         if opened.refusal:
             why, part = opened.refusal, items.refusal_part(opened.refusal)
             item["content"].append(part)
-            told += [
+            events += [
                 self._piece("response.refusal.done", opened, "refusal", refusal=why),
                 self._piece("response.content_part.done", opened, "refusal", part=part),
             ]
-        return told
+        return events
 
     def _done_reasoning(self, opened: _Open) -> list[bytes]:
         if opened.text is None:
@@ -317,9 +318,8 @@ class ResponsesWriter:
             ]
         if item["type"] == "tool_search_call":
             item["arguments"], item["status"] = search_of(text), status
-            return []
-        if item["type"] == "function_call":
+        elif item["type"] == "function_call":
             item["arguments"], item["status"] = text, status
             kind = "response.function_call_arguments.done"
             return [self._piece(kind, opened, "call", arguments=text, name=item.get("name"))]
-        return []  # of a tool at the provider, which alone knows how far it came
+        return []  # a hosted tool's call: only its provider knows the status

@@ -1,9 +1,9 @@
-"""The tools of a Responses request as functions of chat, and how calls of them are told back.
+"""The tools of a Responses request as chat functions, and what calls of them are called.
 
-A namespace's tools get one name each, made of both names; a search for tools that the caller runs
-is a function, and what it found joins the tools. Tools that wait to be found are shown at once, so
-that a search by the provider has nothing left to find.
-Invariant: each function stands for one tool; tools that run at OpenAI are none (``core.hosted``).
+A tool in a namespace gets one name, made of both names. A tool search that the caller runs becomes
+a function, and the tools that it found join the others. Deferred tools are shown at once, so a tool
+search by the provider is not needed.
+Invariant: each function stands for one tool; hosted tools are left out (see ``core.hosted``).
 Sources: platform.openai.com/docs/guides/function-calling ("Namespaces") and .../tools-tool-search.
 This module does not know messages or events.
 """
@@ -15,20 +15,21 @@ import orjson
 from msgspec import Struct
 
 from turnout.core import InvalidRequest
+from turnout.core.unsaid import objects_in
 from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, function_of
 from turnout.gateway.dialects.tool_names import short
 
 SEARCH, FOUND = "tool_search", "tool_search_output"
-# Items that bring tools: of a search, and of a client that keeps its list in the input.
-_BRINGING = frozenset({FOUND, "additional_tools"})
+# Input items that hold tools: the result of a tool search, and a list that a client put there.
+_WITH_TOOLS = frozenset({FOUND, "additional_tools"})
 _SAME = ("description", "parameters", "strict")
 
 Item = Mapping[str, Any]
 
 
 class Offered(Struct, frozen=True, kw_only=True):
-    """A tool: its ``function`` in chat's shape, and what a call of it is called in this API."""
+    """A tool: its ``function`` in chat's shape; the type and the name of its calls in Responses."""
 
     function: dict[str, Any]
     kind: str
@@ -37,7 +38,7 @@ class Offered(Struct, frozen=True, kw_only=True):
 
 
 def offered(payload: Item | None) -> dict[str, Offered]:
-    """The tools of a request by the names of their functions. Raises InvalidRequest."""
+    """The tools of a request by function name. Raises InvalidRequest."""
     payload = payload or {}
     found: dict[str, Offered] = {}
     for tool in _tools(objects(payload.get("tools"), "tools")):
@@ -45,26 +46,26 @@ def offered(payload: Item | None) -> dict[str, Offered]:
         if name in found:
             raise InvalidRequest(f"two tools are called {name!r}; rename one", field="tools")
         found[name] = tool
-    for tool in _tools(_brought(payload.get("input"))):
+    for tool in _tools(_tools_in_input(payload.get("input"))):
         found.setdefault(tool.function["name"], tool)
     return found
 
 
 def function_name(name: str, namespace: object = None) -> str:
-    """The name of the function that stands for a tool."""
+    """The name of a tool's function."""
     if not isinstance(namespace, str) or not namespace:
         return short(name)
     return short(f"{namespace}__{name}")
 
 
 def found_text(item: Item) -> str:
-    """What a search's result says to the model, which sees the tools themselves as tools."""
+    """The result of a tool search as text for the model, which gets the tools separately."""
     names = [tool.function["name"] for tool in _tools(objects(item.get("tools"), FOUND))]
     return f"These tools can be called now: {', '.join(names)}" if names else "No tool was found."
 
 
 def search_of(arguments: str) -> dict[str, Any]:
-    """What a search asks for, in the arguments of the function call that stands for it."""
+    """The arguments of a tool search, from those of its function call."""
     try:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:
@@ -72,12 +73,13 @@ def search_of(arguments: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"query": value}
 
 
-def _brought(items: object) -> list[Item]:
-    found: list[Item] = []
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, Mapping) and item.get("type") in _BRINGING:
-            found += objects(item.get("tools"), f"{item['type']}.tools")
-    return found
+def _tools_in_input(items: object) -> list[Item]:
+    return [
+        tool
+        for item in objects_in(items)
+        if item.get("type") in _WITH_TOOLS
+        for tool in objects(item.get("tools"), f"{item['type']}.tools")
+    ]
 
 
 def _tools(tools: list[Item], namespace: str | None = None) -> Iterator[Offered]:

@@ -1,7 +1,7 @@
-"""What a Responses body says that its translation into chat leaves out.
+"""The fields of a Responses body that are lost in its translation into chat.
 
-Invariant: mirrors ``responses_read``; what is in neither counts as left out. What stays at the
-gateway (``store``, ``metadata``) is no loss, and thoughts belong to the model that had them.
+Invariant: handles the same fields as ``responses_read``; all others count as lost. Fields that the
+gateway itself handles (``store``, ``metadata``) and thoughts of other models do not count.
 Source: platform.openai.com/docs/api-reference/responses/create.
 """
 
@@ -21,12 +21,12 @@ _HEARD: Heard = {
         )
     ),
     "stream_options": frozenset({"include_obfuscation"}),
-    # A model's thoughts are shown as they are, which is more than a summary.
+    # The caller gets the model's thoughts themselves, which is more than a summary.
     "reasoning": frozenset({"effort", "summary", "generate_summary"}),
     "text": frozenset({"format", "verbosity"}),
 }  # fmt: skip
 _TOOLS: Mapping[str, Heard] = {
-    # Tools that wait to be found are shown at once.
+    # Deferred tools are shown at once.
     "function": dict.fromkeys(
         ("type", "name", "description", "parameters", "strict", "defer_loading")
     ),
@@ -35,7 +35,7 @@ _TOOLS: Mapping[str, Heard] = {
 
 
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
-    """The fields, as their caller wrote them; some more than once."""
+    """The fields, as the caller wrote them; some more than once."""
     yield from unheard(payload, _HEARD)
     include = set(map(str, payload.get("include") or ()))
     if not include <= _INCLUDED:

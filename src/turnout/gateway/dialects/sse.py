@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-COMMENT = b": waiting for the answer\n\n"  # every reader of events skips it
+COMMENT = b": waiting for the answer\n\n"  # readers of events ignore it
 
 
 def data(payload: Any) -> bytes:

@@ -1,7 +1,7 @@
-"""Names of functions that every provider takes: OpenAI and most others take 64 characters.
+"""Shortens function names to 64 characters, the most that OpenAI and most other providers take.
 
-Invariant: the mapping is a function of the name alone, so that a call of an earlier answer keeps
-its tool. This module does not know bodies.
+Invariant: the short name depends on the full name alone, so that calls in earlier answers still
+match their tools. This module does not know bodies.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ _DIGEST = 8
 
 
 def short(name: str) -> str:
-    """``name``, or where it is too long its beginning and a piece of its SHA-256."""
+    """``name`` itself, or if it is too long its beginning and a piece of its SHA-256."""
     if len(name) <= _LONGEST:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_DIGEST]
@@ -21,13 +21,13 @@ def short(name: str) -> str:
 
 
 def shortened(item: Mapping[str, Any]) -> Any:
-    """The ``name`` of a tool, a call or a choice, shortened where it is one."""
+    """The ``name`` of a tool, a call or a choice, shortened if it is a text."""
     name = item.get("name")
     return short(name) if isinstance(name, str) else name
 
 
 def full_names(payload: Mapping[str, Any] | None) -> dict[str, str]:
-    """The names of a request's tools that are shortened, by what they are shortened to."""
+    """The full names of a request's tools, by their short names, where these differ."""
     tools = (payload or {}).get("tools") or ()
     names = (str(tool.get("name")) for tool in tools)
     return {short(name): name for name in names if len(name) > _LONGEST}

@@ -1,6 +1,6 @@
-"""What a field of chat is called by callers who speak another API.
+"""The names that other APIs use for the fields of chat.
 
-This module does not know requests or answers.
+This module does not know answers.
 """
 
 import re
@@ -29,15 +29,15 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
 
 
 def word_of(request: Request, field: str) -> str:
-    """What the caller of a translated request calls this field of chat."""
+    """The name of this chat field in the API that the caller of ``request`` speaks."""
     word = _WORDS.get(request.dialect, {}).get(field, field)
-    # How hard to think is said in two ways in Messages.
+    # Messages has two fields for the effort.
     thought = word.startswith("output_config") and not (request.native or {}).get("output_config")
     return "thinking" if thought else word
 
 
 def in_words_of(dialect: Dialect, problem: Problem) -> Problem:
-    """The problem of a field, told by the name under which its caller sent it."""
+    """The problem, with its field named as the caller named it."""
     field = problem.param or ""
     word = _WORDS.get(dialect, {}).get(field)
     if word is None:
