@@ -12,7 +12,7 @@ from turnout import Router
 from turnout.config import load_mapping
 from turnout.core import Chunk, Delta, Fault, Request, RouterError, ToolCallDelta
 from turnout.gateway.dialects import About, ApiDialect, Chat, Inbound, Messages, Responses
-from turnout.gateway.dialects.left_out import lost
+from turnout.gateway.dialects.left_out import lost_in_chat
 from turnout.gateway.problem import internal
 from turnout.gateway.strict_json import NotStrictJson, loads
 from turnout.providers.anthropic import AnthropicCodec
@@ -100,7 +100,7 @@ def _route(dialect: ApiDialect, inbound: Inbound) -> None:
         for codec in CODECS:
             with suppress(RouterError):  # another one may have words for it
                 codec.encode(request, deployment, stream=inbound.stream)
-    assert all(isinstance(name, str) for name in lost(request))
+    assert all(isinstance(name, str) for name in lost_in_chat(request))
     _told(dialect, inbound)
 
 

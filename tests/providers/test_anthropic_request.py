@@ -56,9 +56,9 @@ OTHER = {"type": "function", "function": {"name": "g", "parameters": {"type": "o
     [
         ({"functions": [{"name": "f"}]}, "functions is not offered"),
         ({"web_search_options": {}}, "web_search_options is not offered"),
-        ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "custom tools"),
+        ({"tools": [{"type": "custom", "custom": {"name": "g"}}]}, "a custom tool"),
         ({"tools": [TOOL], "tool_choice": "sometimes"}, "tool_choice is 'sometimes'"),
-        ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "g"}}}, "no word"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "g"}}}, "takes"),
         ({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}, "function_call"),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom"}]}]},
@@ -132,7 +132,7 @@ def test_json_that_has_no_schema_is_asked_for_in_words() -> None:
 @pytest.mark.parametrize("stop", ["\n", ["END", " \n"]])
 def test_a_blank_stop_is_for_another_model(stop: object) -> None:
     """Anthropic's API refuses it, which would be the end of the request."""
-    with pytest.raises(InvalidRequest, match="none that is blank"):
+    with pytest.raises(InvalidRequest, match="no blank text"):
         sent(stop=stop)
 
 

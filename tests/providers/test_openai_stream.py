@@ -166,7 +166,7 @@ def test_a_malformed_last_event_is_a_fault(end: str) -> None:
     ("wire", "kind", "says"),
     [
         ("", "interrupted", "before its first event"),
-        (": ping\n\n", "bad_response", "no event stream"),
+        (": ping\n\n", "bad_response", "not an event stream"),
         (DONE, "bad_response", "without any choice"),
         (event({"choices": [], "usage": USAGE}) + DONE, "bad_response", "without any choice"),
         (part({"content": "a"}), "interrupted", "before it was finished"),

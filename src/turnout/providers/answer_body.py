@@ -1,6 +1,6 @@
-"""A whole answer's body, read alike in every wire family.
+"""Reads a whole answer's body, for all wire families.
 
-Invariant: a body that is no answer is a fault, and no secret stands in it.
+Invariant: a body that is not an answer is a fault, and the fault holds no secret.
 This module does not know what an answer looks like.
 """
 
@@ -11,14 +11,14 @@ import orjson
 
 from turnout.core import Chunk, Fault
 from turnout.providers.errors import classify, error_in, read_error
-from turnout.providers.fields import Malformed
+from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.scrub import scrub
 
 
 def read_answer(body: bytes, read: Callable[[Any], Chunk], secrets: Iterable[str]) -> Chunk | Fault:
-    """What ``read`` makes of the decoded body, or the fault of one that is an error or no answer.
+    """The result of ``read`` for the decoded body, or a fault if that is an error or not an answer.
 
-    ``read`` may raise Malformed.
+    ``read`` may raise Malformed, or what a value of the wrong type raises.
     """
     try:
         payload = orjson.loads(body)
@@ -29,7 +29,7 @@ def read_answer(body: bytes, read: Callable[[Any], Chunk], secrets: Iterable[str
     except orjson.JSONDecodeError:
         excerpt = scrub(read_error(body).message, secrets) or "nothing"
         return bad_answer(f"the answer is not JSON: {excerpt}")
-    except Malformed as problem:
+    except (Malformed, *MISTYPED) as problem:
         return bad_answer(f"the answer is malformed: {problem}")
 
 

@@ -1,7 +1,7 @@
-"""Whole answers of Anthropic's Messages as chunks.
+"""Reads whole answers of Anthropic's Messages as chunks.
 
-Invariant: what has the wrong type raises, so that nothing is half read; signatures are marked;
-what the answer says stays in its order.
+Invariant: a value of the wrong type raises, so that no answer is read in part; signatures are
+marked; the parts of the answer keep their order.
 This module does not know bytes or streams.
 """
 
@@ -14,7 +14,7 @@ from turnout.core import Chunk, Delta, ToolCallDelta
 from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.fields import Malformed, any_text
-from turnout.providers.signatures import redacted, told
+from turnout.providers.signatures import marked, marked_redacted
 
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -30,10 +30,10 @@ FINISH_REASONS = {
 def read_message(payload: object, mark: str) -> Chunk:
     """The chunk in a decoded message. Raises Malformed."""
     if not isinstance(payload, Mapping) or not isinstance(payload.get("content"), list):
-        raise Malformed("the answer is no message with a content list")
-    blocks = list(_marked(payload["content"], mark))
+        raise Malformed("the answer is not a message with a content list")
+    blocks = list(_marked_blocks(payload["content"], mark))
     return Chunk(
-        deltas=(*_said(blocks), _end(payload)),
+        deltas=(*_deltas(blocks), _end(payload)),
         usage=anthropic_usage(payload.get("usage")),
         model=any_text(payload.get("model")) or None,
         id=any_text(payload.get("id")) or None,
@@ -41,30 +41,31 @@ def read_message(payload: object, mark: str) -> Chunk:
     )
 
 
-def refusal_in(told: Mapping[str, Any]) -> str:
-    """Why the model declined to go on, where an answer or its end says so."""
-    details = told.get("stop_details")
+def refusal_in(payload: Mapping[str, Any]) -> str:
+    """Why the model declined to go on, as a message or its last delta says; empty if it did not."""
+    details = payload.get("stop_details")
     return any_text(details.get("explanation")) if isinstance(details, Mapping) else ""
 
 
-def _marked(blocks: Sequence[object], mark: str) -> Iterator[Mapping[str, Any]]:
-    said = 0
+def _marked_blocks(blocks: Sequence[object], mark: str) -> Iterator[Mapping[str, Any]]:
+    text_length = 0
     for block in blocks:
         if not isinstance(block, Mapping):
             raise Malformed("a content block is not an object")
         kind = block.get("type")
         if kind == "thinking":
             length = len(any_text(block.get("thinking")))
-            signature = told(any_text(block.get("signature")), mark, length, said)
+            signature = marked(any_text(block.get("signature")), mark, length, text_length)
             yield {**block, "signature": signature}
         elif kind == "redacted_thinking":
-            yield {**block, "data": redacted(any_text(block.get("data")), mark, said)}
+            data = any_text(block.get("data"))
+            yield {**block, "data": marked_redacted(data, mark, text_length)}
         else:
-            said += len(any_text(block.get("text"))) if kind == "text" else 0
+            text_length += len(any_text(block.get("text"))) if kind == "text" else 0
             yield block
 
 
-def _said(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
+def _deltas(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
     calls = 0
     for block in blocks:
         kind = block.get("type")

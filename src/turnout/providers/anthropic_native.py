@@ -1,14 +1,14 @@
-"""A Messages body that goes to Anthropic's API as the caller wrote it, but for what must change.
+"""Passes a Messages body on to an API of the same kind, with the changes that the model needs.
 
-Invariant: unknown fields pass; thoughts that another model signed do not.
+Invariant: unknown fields pass; thoughts that another model signed are left out.
 Source: platform.claude.com/docs/en/build-with-claude/extended-thinking.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.providers.anthropic_thinking import in_words_of
-from turnout.providers.instructions import by_the_user, takes_anywhere
+from turnout.providers.anthropic_thinking import with_thinking_for
+from turnout.providers.instructions import system_as_user, takes_anywhere
 from turnout.providers.signatures import unmarked
 from turnout.providers.tool_ids import portable
 
@@ -18,23 +18,25 @@ THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def native_body(native: Mapping[str, Any], model: str, mark: str, *, trust: bool) -> dict[str, Any]:
-    """The body for ``model``; ``trust`` says that the caller chose it."""
-    # Who chose the model knows its words; others wrote for whichever model is theirs.
-    told = native if trust else in_words_of(model, native)
-    body = {**told, "model": model}
+    """The body for ``model``; ``trust``: the caller chose the model by name."""
+    # A caller who chose the model wrote the settings for it.
+    body = {**(native if trust else with_thinking_for(model, native)), "model": model}
     body.pop("stream", None)
-    said = native["messages"] if takes_anywhere(model) else by_the_user(native["messages"])
-    messages = [_turn(message, mark, trust=trust) for message in said]
-    body["messages"] = ended_in_text([message for message in messages if message["content"]])
+    turns = native["messages"] if takes_anywhere(model) else system_as_user(native["messages"])
+    messages = [_turn(message, mark, trust=trust) for message in turns]
+    body["messages"] = stripped_at_end([message for message in messages if message["content"]])
     budgeted = (body.get("thinking") or {}).get("type") == "enabled"
     if budgeted and _breaks_a_tool_loop(native["messages"], body["messages"]):
-        # With a budget, a tool loop that began without thoughts of the model's own must end so.
+        # With a budget, a tool loop without thoughts of this model must go on without thinking.
         body.pop("thinking")
     return body
 
 
-def ended_in_text(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages; an answer begun in the last one ends in no blank, which is refused there."""
+def stripped_at_end(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages; if the last one begins an answer, without the blanks at its end.
+
+    Anthropic's API refuses those blanks.
+    """
     if not messages or messages[-1].get("role") != "assistant":
         return messages
     last = messages[-1]
@@ -63,7 +65,7 @@ def _block(block: Block, mark: str, *, trust: bool) -> Block | None:
         data = unmarked(block.get("data"), mark, trust=trust)
         return {**block, "data": data} if data else None
     if kind == "text" and not str(block.get("text") or "").strip():
-        return None  # refused wherever it stands
+        return None  # the API refuses blank texts
     if kind == "tool_use":
         return {**block, "id": portable(str(block.get("id") or ""))}
     if kind == "tool_result":
@@ -72,10 +74,10 @@ def _block(block: Block, mark: str, *, trust: bool) -> Block | None:
 
 
 def _breaks_a_tool_loop(before: list[Block], after: list[dict[str, Any]]) -> bool:
-    """Whether the last answer called tools and has lost the thoughts it began with."""
-    said, kept = _last_answer(before), _last_answer(after)
+    """Whether the last answer called tools and has lost thoughts."""
+    whole, kept = _last_answer(before), _last_answer(after)
     calls = any(b.get("type") == "tool_use" for b in kept)
-    return calls and _thoughts(said) != _thoughts(kept)
+    return calls and _thoughts(whole) != _thoughts(kept)
 
 
 def _last_answer(messages: list[Any]) -> list[Block]:

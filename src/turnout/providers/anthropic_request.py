@@ -1,8 +1,8 @@
-"""Chat bodies in the shape of Anthropic's Messages.
+"""Translates chat bodies into Anthropic's Messages.
 
-Invariant: text, images, files, tools, calls and results all arrive; what Messages has no way to say
-(several choices, log probabilities, sound, OpenAI's own files and old functions) raises, so that
-another model can be tried.
+Invariant: text, images, files, tools, calls and results are all kept. What Messages cannot express
+(several choices, log probabilities, sound, OpenAI's files and old functions) raises, so that the
+next model is tried.
 Source: platform.claude.com/docs/en/api/messages. This module does not know answers or headers.
 """
 
@@ -17,49 +17,56 @@ from turnout.core.data_urls import text_in
 from turnout.core.effort import BUDGETS, effort_of
 from turnout.core.request import INSTRUCTING
 from turnout.core.unsaid import CACHE_MARK
-from turnout.providers.anthropic_native import THOUGHTS, ended_in_text
+from turnout.providers.anthropic_native import THOUGHTS, stripped_at_end
 from turnout.providers.anthropic_schema import decodable, of_a_tool
-from turnout.providers.anthropic_thinking import beside, thinking
-from turnout.providers.chat_calls import check_answer, read_call
+from turnout.providers.anthropic_thinking import thinking, with_config
+from turnout.providers.chat_calls import (
+    check_answer,
+    check_fields,
+    function_in,
+    not_offered,
+    read_call,
+)
 from turnout.providers.instructions import placed, takes_anywhere
 from turnout.providers.interleaving import interleaved
-from turnout.providers.signatures import Thought, apart
+from turnout.providers.signatures import Thought, split_thoughts
 from turnout.providers.tool_ids import portable
 
+_API = "Anthropic's API"
 _CHOICES = {"auto": {"type": "auto"}, "required": {"type": "any"}, "none": {"type": "none"}}
 _PLAIN_JSON = "Answer with one JSON object alone, without Markdown around it."
-# What a chat body may ask that Messages has no word for, with the value that asks for nothing.
-_UNSAID: tuple[tuple[str, object], ...] = (
-    ("n", 1),
-    ("logprobs", False),
-    ("audio", None),
-    ("modalities", ["text"]),
-    ("functions", []),
-    ("web_search_options", None),
-)
-# Newer models take one of them; each is at its default with 1.
+# Fields of chat that Messages does not have, with the values that ask for nothing.
+_MISSING: Mapping[str, tuple[object, ...]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "audio": (),
+    "modalities": (["text"],),
+    "functions": ([],),
+    "web_search_options": (),
+}
+# Newer models take only one of these two. Their default is 1.
 _SAMPLING = ("temperature", "top_p")
-_ITS_OWN = "top_k"  # no word of OpenAI's, but clients send it beside theirs
+_TOP_K = "top_k"  # not a field of OpenAI's, but clients of chat send it
 _USUAL = _HOTTEST = 1
-_RAW = "_raw"  # where a call's arguments stay that are no JSON
+_RAW = "_raw"  # holds arguments of a call that are not JSON
 
 
 def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any]:
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
-    _check(chat)
+    check_fields(chat, _MISSING, _API)
     first = next((i for i, m in enumerate(request.messages) if not _instructs(m)), None)
     late = _merged(_turns(request.messages[first:] if first is not None else (), mark))
-    turns = ended_in_text(_merged(placed(late, anywhere=takes_anywhere(card.id))))
+    turns = stripped_at_end(_merged(placed(late, anywhere=takes_anywhere(card.id))))
     system = [
         part
         for message in request.messages[:first]
-        for part in _ended(message, _parts(message.get("content")))
+        for part in _with_mark(message, _parts(message.get("content")))
     ]
     if (chat.get("response_format") or {}).get("type") == "json_object":
         system.append({"type": "text", "text": _PLAIN_JSON})
     if not turns:
-        # Messages wants a turn of the user's: where there are only instructions, they are it.
+        # Messages needs a user's turn: instructions alone become that turn.
         turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
@@ -70,7 +77,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
         body["system"] = system
     body.update(_sampling(chat))
     body.update(_stops(chat.get("stop")))
-    # OpenAI's newer word for the same.
+    # OpenAI's newer name for the same field.
     user = chat.get("user") or chat.get("safety_identifier")
     if isinstance(user, str):
         body["metadata"] = {"user_id": user}
@@ -82,34 +89,28 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     return body
 
 
-def _check(chat: Mapping[str, Any]) -> None:
-    for name, plain in _UNSAID:
-        if chat.get(name) not in (None, plain):
-            raise InvalidRequest(f"{name} is not offered by Anthropic's API", field=name)
-
-
 def _sampling(chat: Mapping[str, Any]) -> dict[str, Any]:
-    """The temperature, or else ``top_p``; what is at its default gives way to what is not."""
+    """One of temperature and ``top_p``, the first that is not at its default; and ``top_k``."""
     given = {name: chat[name] for name in _SAMPLING if chat.get(name) is not None}
     heat = given.get("temperature")
     if isinstance(heat, int | float) and heat > _HOTTEST:
         raise InvalidRequest(
-            f"temperature is {heat}; Anthropic's API takes at most {_HOTTEST}", field="temperature"
+            f"temperature is {heat}; {_API} takes at most {_HOTTEST}", field="temperature"
         )
-    telling = {name: value for name, value in given.items() if value != _USUAL} or given
-    narrow = {_ITS_OWN: chat[_ITS_OWN]} if chat.get(_ITS_OWN) is not None else {}
-    return dict(list(telling.items())[:1]) | narrow
+    unusual = {name: value for name, value in given.items() if value != _USUAL} or given
+    top_k = {_TOP_K: chat[_TOP_K]} if chat.get(_TOP_K) is not None else {}
+    return dict(list(unusual.items())[:1]) | top_k
 
 
 def _stops(stop: Any) -> dict[str, Any]:
-    """``stop_sequences``; one that is blank is refused there, and stops are never left out."""
+    """``stop_sequences``. A blank one raises: the API refuses it, and stops are never left out."""
     stops = [stop] if isinstance(stop, str) else stop
     if not stops:
         return {}
     blank = [one for one in stops if isinstance(one, str) and not one.strip()]
     if blank:
         raise InvalidRequest(
-            f"stop has {blank[0]!r}; Anthropic's API takes none that is blank", field="stop"
+            f"stop has {blank[0]!r}; {_API} takes no blank text, use another one", field="stop"
         )
     return {"stop_sequences": stops}
 
@@ -117,20 +118,20 @@ def _stops(stop: Any) -> dict[str, Any]:
 def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
     for message in messages:
         if message["role"] == "assistant":
-            yield {"role": "assistant", "content": _ended(message, _said(message, mark))}
+            yield {"role": "assistant", "content": _with_mark(message, _answer(message, mark))}
         elif message["role"] in ("tool", "function"):
-            yield {"role": "user", "content": _ended(message, [_result(message)])}
+            yield {"role": "user", "content": _with_mark(message, [_result(message)])}
         else:
             role = "system" if _instructs(message) else "user"
-            yield {"role": role, "content": _ended(message, _parts(message.get("content")))}
+            yield {"role": role, "content": _with_mark(message, _parts(message.get("content")))}
 
 
 def _instructs(message: Message) -> bool:
     return message["role"] in INSTRUCTING
 
 
-def _ended(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The blocks, the last of them marked where a cache may end after the message."""
+def _with_mark(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The blocks of a message. The last one carries the message's cache mark, if it has one."""
     found = list(blocks)
     if found and message.get(CACHE_MARK):
         found[-1] = {**found[-1], CACHE_MARK: message[CACHE_MARK]}
@@ -138,7 +139,7 @@ def _ended(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mappin
 
 
 def _merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Neighbours of one role as one message: all results of parallel calls belong together."""
+    """Neighbours of one role as one message; the results of parallel calls must be in one."""
     found: list[dict[str, Any]] = []
     for turn in turns:
         if not turn["content"]:
@@ -150,15 +151,16 @@ def _merged(turns: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _said(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
+def _answer(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
+    """The thoughts of this model, the text and the calls, in the order in which it wrote them."""
+    check_answer(message, _API)
     thoughts = message.get("reasoning_content") or ""
-    own = apart(thoughts, message.get("reasoning_signature"), mark)
-    said = _parts(message.get("content"))
-    yield from interleaved(said, [(one.at, _thinking(one)) for one in own])
+    own = split_thoughts(thoughts, message.get("reasoning_signature"), mark)
+    parts = _parts(message.get("content"))
+    yield from interleaved(parts, [(one.at, _thought_block(one)) for one in own])
     yield from _parts(message.get("refusal"))
-    check_answer(message, "Anthropic's API")
     for call in message.get("tool_calls") or ():
-        ident, function = read_call(call, "Anthropic's API")
+        ident, function = read_call(call, _API)
         yield {
             "type": "tool_use",
             "id": ident,
@@ -167,7 +169,7 @@ def _said(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
         }
 
 
-def _thinking(thought: Thought) -> dict[str, Any]:
+def _thought_block(thought: Thought) -> dict[str, Any]:
     if thought.redacted:
         return {"type": "redacted_thinking", "data": thought.signature}
     return {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
@@ -180,7 +182,7 @@ def _input(arguments: object) -> Any:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        # Cut short, as by an answer's cap: told as it is, since the history cannot be mended.
+        # Such as arguments that the answer's cap cut short.
         return {_RAW: text}
     return value if isinstance(value, dict) else {"value": value}
 
@@ -195,7 +197,7 @@ def _result(message: Message) -> dict[str, Any]:
 
 
 def _parts(content: object) -> Iterator[dict[str, Any]]:
-    """The blocks of a message's content; blank texts, which are refused, are left out."""
+    """The blocks of a message's content, without blank texts, which the API refuses."""
     if isinstance(content, str):
         if content.strip():
             yield {"type": "text", "text": content}
@@ -203,7 +205,6 @@ def _parts(content: object) -> Iterator[dict[str, Any]]:
     for part in content if isinstance(content, list | tuple) else ():
         block = _part(part)
         if block["type"] != "text" or block["text"].strip():
-            # Where a cache may end is said in the same words.
             cached = part.get(CACHE_MARK)
             yield {**block, CACHE_MARK: cached} if cached else block
 
@@ -221,9 +222,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
         found = {"type": "document", "source": _source(file.get("file_data"), "file_data")}
         name = file.get("filename")
         return {**found, "title": name} if isinstance(name, str) and name else found
-    raise InvalidRequest(
-        f"a part of type {kind!r} is not taken by Anthropic's API", field="messages"
-    )
+    raise not_offered(f"a part of type {kind!r}", _API, "messages")
 
 
 def _source(url: object, name: str) -> dict[str, str]:
@@ -250,7 +249,7 @@ def _tools(chat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _choice(choice: object, tools: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
-    """``tool_choice``, and the tools that it leaves: those allowed are the only ones shown."""
+    """``tool_choice``, and the tools to show: with ``allowed_tools`` only those."""
     if isinstance(choice, str) and choice in _CHOICES:
         return dict(_CHOICES[choice]), tools
     if isinstance(choice, Mapping) and choice.get("type") == "function":
@@ -261,15 +260,15 @@ def _choice(choice: object, tools: Sequence[Any]) -> tuple[dict[str, Any], Seque
         shown = [tool for tool in tools if tool["function"]["name"] in names]
         return dict(_CHOICES[allowed["mode"]]), shown
     raise InvalidRequest(
-        f"tool_choice is {choice!r}, for which Anthropic's API has no word", field="tool_choice"
+        f"tool_choice is {choice!r}; {_API} takes auto, none, required, a function or "
+        "allowed_tools",
+        field="tool_choice",
     )
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    if tool.get("type") == "custom" and "custom" in tool:
-        raise InvalidRequest("custom tools are not offered by Anthropic's API", field="tools")
-    if not isinstance(function, Mapping):
+    function = function_in(tool, _API)
+    if function is None:
         return dict(tool)
     schema = of_a_tool(function.get("parameters") or {"properties": {}})
     found = {
@@ -283,19 +282,19 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format(chat: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON schema; plain ``json_object`` has no counterpart, and is asked for in words."""
+    """The JSON schema of the answer; for ``json_object`` the instructions ask instead."""
     wanted = chat.get("response_format") or {}
     if wanted.get("type") != "json_schema":
         return {}
-    told = wanted.get("json_schema") or {}
-    schema = decodable(told.get("schema"))
-    if told.get("description") and isinstance(schema, dict):
-        schema = {"description": told["description"], **schema}
+    asked = wanted.get("json_schema") or {}
+    schema = decodable(asked.get("schema"))
+    if asked.get("description") and isinstance(schema, dict):
+        schema = {"description": asked["description"], **schema}
     return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
 def _effort(chat: Mapping[str, Any]) -> object:
-    """How hard to think; many clients of chat completions say it as Anthropic's API does."""
+    """The effort; from Anthropic's ``thinking`` if the chat body has that field instead."""
     asked = chat.get("thinking")
     if chat.get("reasoning_effort") or not isinstance(asked, Mapping):
         return chat.get("reasoning_effort")
@@ -305,21 +304,21 @@ def _effort(chat: Mapping[str, Any]) -> object:
 
 
 def _think(body: dict[str, Any], effort: object) -> None:
-    """Turns thinking on where the answer's cap leaves room and nothing else speaks against it."""
-    told = thinking(body["model"], str(effort), body["max_tokens"])
+    """Turns thinking on, if the answer's cap leaves room and the API allows it here."""
+    fields = thinking(body["model"], str(effort), body["max_tokens"])
     forced = (body.get("tool_choice") or {}).get("type") in ("any", "tool")
-    if not told or forced:
+    if not fields or forced:
         return
-    if told["thinking"]["type"] == "enabled" and _in_a_thoughtless_loop(body):
+    if fields["thinking"]["type"] == "enabled" and _in_a_thoughtless_loop(body):
         return
-    body.update(beside(body.get("output_config") or {}, told))
-    for name in (*_SAMPLING, _ITS_OWN):
-        # Thinking takes none but its own.
+    body.update(with_config(body.get("output_config") or {}, fields))
+    for name in (*_SAMPLING, _TOP_K):
+        # With thinking the API takes only the defaults.
         body.pop(name, None)
 
 
 def _in_a_thoughtless_loop(body: Mapping[str, Any]) -> bool:
-    """Whether the tools whose results these are were called without a thought before."""
+    """Whether the last turn holds results of calls that the model made without a thought."""
     answers = [turn["content"] for turn in body["messages"] if turn["role"] == "assistant"]
     last = body["messages"][-1]["content"]
     returns = any(block["type"] == "tool_result" for block in last)

@@ -1,7 +1,7 @@
-"""JSON schemas as Anthropic's API takes them: fewer keywords, and one object at the top of a tool.
+"""Changes JSON schemas into what Anthropic's API takes: fewer keywords, one object at a tool's top.
 
-Invariant: what cannot be said in the schema is said in its description, where the model reads it;
-a map of any keys, which has no form there, raises.
+Invariant: a keyword that the API does not take goes into the description, where the model reads it.
+An object with free keys cannot be expressed and raises.
 Source: platform.claude.com/docs/en/build-with-claude/structured-outputs, its limitations.
 This module does not know requests.
 """
@@ -14,8 +14,8 @@ from turnout.providers.tool_schemas import described
 
 Schema = Mapping[str, Any]
 
-# What the decoder of formats does not know, and refuses.
-_UNSAID = frozenset(
+# Keywords that the API refuses in the schema of an answer.
+_REFUSED = frozenset(
     {
         "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
         "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default",
@@ -26,19 +26,19 @@ _FORMATS = frozenset(
 )
 _FEWEST = (0, 1)  # of minItems
 _NAMED, _LISTED = ("properties", "$defs", "definitions"), ("anyOf", "allOf")
-# What may not stand at the top of a tool's schema.
+# Keywords that the API refuses at the top of a tool's schema.
 _UNIONS = ("anyOf", "oneOf", "allOf")
 
 
 def decodable(schema: object) -> Any:
-    """A schema that answers can be held to. Raises InvalidRequest."""
+    """A schema for the decoder, which holds answers to it. Raises InvalidRequest."""
     if not isinstance(schema, Mapping):
         return schema
     found: dict[str, Any] = {}
-    said: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
     for word, value in schema.items():
-        if _is_unsaid(word, value):
-            said[word] = value
+        if _is_refused(word, value):
+            refused[word] = value
         elif word in _NAMED and isinstance(value, Mapping):
             found[word] = {name: decodable(one) for name, one in value.items()}
         elif word in (*_LISTED, "oneOf") and isinstance(value, list):
@@ -48,11 +48,11 @@ def decodable(schema: object) -> Any:
     if found.get("type") == "object":
         if found.get("additionalProperties", "properties" not in found):
             raise InvalidRequest(
-                "an object of any keys has no form in Anthropic's schemas; name its properties",
+                "an object with free keys is not offered by Anthropic's API; name its properties",
                 field="response_format",
             )
         found["additionalProperties"] = False
-    return described(found, said)
+    return described(found, refused)
 
 
 def of_a_tool(schema: Schema) -> dict[str, Any]:
@@ -74,9 +74,9 @@ def _properties(schema: object) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _is_unsaid(word: str, value: object) -> bool:
+def _is_refused(word: str, value: object) -> bool:
     if word == "minItems":
         return value not in _FEWEST
     if word == "format":
         return not isinstance(value, str) or value not in _FORMATS
-    return word in _UNSAID
+    return word in _REFUSED

@@ -1,7 +1,7 @@
-"""The events of a streamed Anthropic answer as chunks, with every way it can break off.
+"""Reads the events of a streamed Anthropic answer as chunks.
 
-Invariant: a stream is complete only at ``message_stop`` after a stop reason; anything else ends in
-a fault, and nothing follows a fault.
+Invariant: a stream is complete only at ``message_stop`` after a stop reason; any other end is a
+fault, and nothing follows a fault.
 Source: platform.claude.com/docs/en/build-with-claude/streaming.
 This module does not know requests or transports.
 """
@@ -14,23 +14,23 @@ from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import a_text, an_index, an_object, text_or_none
-from turnout.providers.signatures import redacted, told
+from turnout.providers.signatures import marked, marked_redacted
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 
-# A tool that runs there shows that it goes on.
+# A sign that a hosted tool is at work.
 _AT_WORK = Delta(hosted=SERVER_TOOL)
 
 
 class AnthropicStreamDecoder(StreamDecoder):
-    """Decodes one stream; ``mark`` goes on its signatures."""
+    """Decodes one stream; puts ``mark`` on its signatures."""
 
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        self._calls: dict[int, int] = {}
-        self._thought: dict[int, int] = {}
+        self._calls: dict[int, int] = {}  # a block's index: the call's number
+        self._thought: dict[int, int] = {}  # a block's index: the length of its thought
         self._signed: set[int] = set()
-        self._said = 0
+        self._text_length = 0
         self._usage: list[object] = []
         self._stopped = False
 
@@ -61,15 +61,15 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _ending(self, payload: dict[str, Any]) -> Chunk:
         self._usage.append(payload.get("usage"))
-        told = payload.get("delta") or {}
-        reason = told.get("stop_reason")
+        delta = payload.get("delta") or {}
+        reason = delta.get("stop_reason")
         self._stopped = self._stopped or bool(reason)
         finish = FINISH_REASONS.get(reason, "stop") if reason else None
-        end = Delta(refusal=refusal_in(told), finish_reason=finish)
+        end = Delta(refusal=refusal_in(delta), finish_reason=finish)
         return Chunk(deltas=(end,), usage=self._bill(), raw=payload)
 
     def _bill(self) -> Usage | None:
-        """The usage, once an end has counted the answer; what it begins with is no count."""
+        """The usage; None until an event after ``message_start`` counts the answer's tokens."""
         ends = [usage for usage in self._usage[1:] if isinstance(usage, dict)]
         counted = any(usage.get("output_tokens") is not None for usage in ends)
         return anthropic_usage(*self._usage) if counted else None
@@ -83,7 +83,7 @@ class AnthropicStreamDecoder(StreamDecoder):
 
     def _block(self, index: int, block: dict[str, Any]) -> tuple[Delta, ...]:
         if block.get("type") == "redacted_thinking":
-            data = redacted(str(block.get("data") or ""), self._mark, self._said)
+            data = marked_redacted(str(block.get("data") or ""), self._mark, self._text_length)
             block["data"] = data
             return (Delta(signature=data),) if data else ()
         if block.get("type") not in SAID_BY_MODEL:
@@ -97,9 +97,9 @@ class AnthropicStreamDecoder(StreamDecoder):
         return (Delta(tool_calls=(call,)),)
 
     def _text(self, text: object) -> Delta:
-        said = a_text(text)
-        self._said += len(said)
-        return Delta(text=said)
+        piece = a_text(text)
+        self._text_length += len(piece)
+        return Delta(text=piece)
 
     def _piece(self, payload: dict[str, Any]) -> tuple[Delta, ...]:
         index, delta = an_index(payload["index"]), an_object(payload["delta"])
@@ -115,7 +115,7 @@ class AnthropicStreamDecoder(StreamDecoder):
                 self._signed.add(index)
                 length = self._thought.get(index, 0)
                 signature = a_text(delta.get("signature"))
-                delta["signature"] = told(signature, self._mark, length, self._said)
+                delta["signature"] = marked(signature, self._mark, length, self._text_length)
             return (Delta(signature=a_text(delta.get("signature"))),)
         if kind != "input_json_delta":
             return ()

@@ -1,7 +1,7 @@
-"""How a Claude is told to think: with a budget of tokens, or with an effort.
+"""How to ask a Claude to think: with a budget of tokens, or with an effort.
 
-Models before 4.6 know the budget only, those from 4.7 on the effort only; 4.6 knows both. A model
-without a number in its name is taken for one of the first.
+Models before 4.6 take only a budget, models from 4.7 on only an effort, and 4.6 takes both. A model
+without a version in its name counts as one before 4.6.
 Source: platform.claude.com/docs/en/build-with-claude/adaptive-thinking.
 This module does not know requests.
 """
@@ -15,18 +15,18 @@ from turnout.core.effort import BUDGETS, effort_of
 _ADAPTIVE = (4, 6)
 _FIRST = (4, 5)
 _LEAST = 1024
-# What others call an effort that no Claude has a word for.
+# Efforts of other providers, and the effort of Claudes that stands for them.
 _SAME = {"minimal": "low"}
-# The one word that only models from 4.7 on know.
+# The effort that only models from this version on take, and what the others get.
 _NEWEST, _FOR_NEWEST, _ELSE = "xhigh", (4, 7), "high"
 
 Fields = dict[str, Any]
 
 
 def thinking(model: str, effort: str, cap: int) -> Fields:
-    """The fields by which ``model`` thinks with this effort in an answer of ``cap`` tokens.
+    """The fields that make ``model`` think with this effort in an answer of at most ``cap`` tokens.
 
-    Empty where the effort is none, or leaves a budget that is too small to think with.
+    Empty if the effort is none, or the cap leaves less than the smallest budget.
     """
     effort = _SAME.get(effort, effort)
     if effort not in BUDGETS:
@@ -39,14 +39,14 @@ def thinking(model: str, effort: str, cap: int) -> Fields:
     return {"thinking": {"type": "adaptive"}, "output_config": {"effort": word}}
 
 
-def beside(config: Mapping[str, Any], told: Fields) -> Fields:
-    """The fields of thinking with what else an ``output_config`` says."""
-    whole = {**config, **told.get("output_config", {})}
-    return {**told, "output_config": whole} if whole else told
+def with_config(config: Mapping[str, Any], fields: Fields) -> Fields:
+    """The fields of thinking, together with the other fields of ``output_config``."""
+    whole = {**config, **fields.get("output_config", {})}
+    return {**fields, "output_config": whole} if whole else fields
 
 
-def in_words_of(model: str, body: Mapping[str, Any]) -> Fields:
-    """A Messages body whose thinking is asked for in a way that ``model`` understands."""
+def with_thinking_for(model: str, body: Mapping[str, Any]) -> Fields:
+    """A Messages body that asks for thinking in the way that ``model`` takes."""
     asked = body.get("thinking") or {}
     kind = asked.get("type")
     config = dict(body.get("output_config") or {})
@@ -55,21 +55,21 @@ def in_words_of(model: str, body: Mapping[str, Any]) -> Fields:
     elif kind == "adaptive" and not _by_effort(model):
         effort = config.pop("effort", "high")
     elif "effort" in config and not _takes_effort(model):
-        # Without thinking an effort only tunes, and the model refuses the word.
+        # Without thinking an effort changes little, and the model refuses the field.
         config.pop("effort")
         rest = {n: v for n, v in body.items() if n != "output_config"}
         return {**rest, "output_config": config} if config else rest
     else:
         return dict(body)
     kept = {n: v for n, v in body.items() if n not in ("thinking", "output_config")}
-    return {**kept, **beside(config, thinking(model, effort, body["max_tokens"]))}
+    return {**kept, **with_config(config, thinking(model, effort, body["max_tokens"]))}
 
 
 def _takes_effort(model: str) -> bool:
-    """Whether the model knows the word at all: one did before the others."""
+    """Whether the model takes the field at all; Opus 4.5 was the first."""
     return _by_effort(model) or (version(model) == _FIRST and "opus" in model.lower())
 
 
 def _by_effort(model: str) -> bool:
-    """Whether the model is told an effort."""
+    """Whether an effort turns the model's thinking on."""
     return version(model) >= _ADAPTIVE

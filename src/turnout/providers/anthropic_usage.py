@@ -1,10 +1,10 @@
-"""Token usage out of Anthropic's payloads, where the three kinds of input are disjoint.
+"""Reads token usage from Anthropic's payloads, where the three kinds of input are disjoint.
 
-Sources: platform.claude.com/docs/en/build-with-claude/prompt-caching (``input_tokens`` leaves out
-what was read from and written to the cache), .../extended-thinking (thinking is part of
-``output_tokens``), .../compaction (a summary's tokens are in ``iterations`` alone) and
-.../web-search-tool (searches are billed by the piece). Invariant: a count that cannot be right
-makes the usage missing; what was billed at another model's price is unpriced.
+Sources: platform.claude.com/docs/en/build-with-claude/prompt-caching (``input_tokens`` excludes
+tokens read from and written to the cache), .../extended-thinking (thinking is part of
+``output_tokens``), .../compaction (the tokens of a summary are only in ``iterations``) and
+.../web-search-tool (each search is billed). Invariant: an impossible count makes the usage missing;
+usage that includes another model's tokens is unpriced.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ _NAMES = (
     "server_tool_use",
     "iterations",
 )
-# Iterations that the counts sum up, and those that are billed beside them, at the same price.
-_COUNTED, _BESIDE = "message", "compaction"
+# Iterations whose tokens the counts include, and those whose tokens come on top at the same price.
+_COUNTED, _ON_TOP = "message", "compaction"
 _FOR_AN_HOUR = "ephemeral_1h_input_tokens"
 
 
 def anthropic_usage(*payloads: object) -> Usage | None:
-    """The usage that ``payloads`` add up to: a later one's counts replace an earlier one's."""
+    """The usage in ``payloads``; the counts of a later one replace those of an earlier one."""
     counts: dict[str, Any] = {}
     for payload in payloads:
         if isinstance(payload, Mapping):
@@ -39,12 +39,12 @@ def anthropic_usage(*payloads: object) -> Usage | None:
         usage = _read(counts)
     except WrongCount:
         return None
-    return usage if usage.total_input else None  # no call is without a prompt
+    return usage if usage.total_input else None  # each call has a prompt
 
 
 def _read(counts: Mapping[str, Any]) -> Usage:
     iterations = objects_in(counts.get("iterations"))
-    parts = [counts, *(one for one in iterations if one.get("type") == _BESIDE)]
+    parts = [counts, *(one for one in iterations if one.get("type") == _ON_TOP)]
     thought = sum(inner_count(part, "output_tokens_details", "thinking_tokens") for part in parts)
     output = sum(required(part, "output_tokens") for part in parts)
     if thought > output:
@@ -56,6 +56,6 @@ def _read(counts: Mapping[str, Any]) -> Usage:
         output=output - thought,
         reasoning=thought,
         lasting=any(inner_count(part, "cache_creation", _FOR_AN_HOUR) for part in parts),
-        unpriced=any(one.get("type") not in (_COUNTED, _BESIDE) for one in iterations),
+        unpriced=any(one.get("type") not in (_COUNTED, _ON_TOP) for one in iterations),
         searches=inner_count(counts, "server_tool_use", "web_search_requests"),
     )

@@ -1,9 +1,9 @@
-"""The numbers of tool calls in a stream whose provider gives none, or the same to several.
+"""Numbers tool calls in streams whose provider gives no numbers, or gives several calls the same.
 
-Invariant: pieces of two calls never count as one. A number that comes again with another id and a
-name is another call; any other piece goes on with the last call of that number.
-Source: ai.google.dev/gemini-api/docs/openai, whose streams bring each call whole and leave its
-number out. This module does not know bytes.
+Invariant: pieces of two calls never become one call. A number that comes again with another id and
+a name starts a new call; every other piece belongs to the last call of that number.
+Source: ai.google.dev/gemini-api/docs/openai: its streams send each call whole, without a number.
+This module does not know bytes.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ class CallNumbers:
         self._used: dict[int, set[int]] = {}
 
     def of(self, chunk: Chunk) -> Chunk:
-        """The chunk with each call's own number, in its ``raw`` as well."""
+        """The chunk with a number of its own for each call, also in ``raw``."""
         deltas = tuple([self._numbered(delta) for delta in chunk.deltas])
-        if deltas == chunk.deltas and all(map(_says, _calls(chunk))):
+        if deltas == chunk.deltas and all(map(_has_number, _calls(chunk))):
             return chunk
         raw = dict(chunk.raw)
         numbered = zip(raw["choices"], deltas, strict=True)
@@ -56,14 +56,14 @@ def _calls(chunk: Chunk) -> Iterator[dict[str, Any]]:
         yield from calls if isinstance(calls, list) else ()
 
 
-def _says(call: dict[str, Any]) -> bool:
+def _has_number(call: dict[str, Any]) -> bool:
     return call.get("index") is not None
 
 
 def _with_numbers(choice: dict[str, Any], delta: Delta) -> dict[str, Any]:
     if not delta.tool_calls:
         return choice
-    told = choice["delta"]
-    pairs = zip(told["tool_calls"], delta.tool_calls, strict=True)
-    calls = [{**call, "index": known.index} for call, known in pairs]
-    return {**choice, "delta": {**told, "tool_calls": calls}}
+    raw = choice["delta"]
+    pairs = zip(raw["tool_calls"], delta.tool_calls, strict=True)
+    calls = [{**call, "index": numbered.index} for call, numbered in pairs]
+    return {**choice, "delta": {**raw, "tool_calls": calls}}

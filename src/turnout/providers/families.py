@@ -1,9 +1,9 @@
-"""What the codecs of all families do alike: marks, secrets, bytes, and what an error answer means.
+"""What the codecs of all families share: marks, secrets, headers, JSON and error answers.
 
-This module does not know what a body says.
+This module does not know the content of bodies.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,7 @@ import orjson
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Body, Dialect, Fault, InvalidRequest, Request
-from turnout.providers.calling import calling
+from turnout.providers.credentials import with_credentials
 from turnout.providers.errors import classify, read_error
 from turnout.providers.fields import MISTYPED
 from turnout.providers.protocol import WireRequest
@@ -20,12 +20,12 @@ from turnout.providers.signatures import mark_of
 from turnout.providers.sse import MAX_EVENT_BYTES
 from turnout.providers.stream_decoder import StreamDecoder
 
-_TRACE = ("traceparent", "tracestate")
+TRACE = ("traceparent", "tracestate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscreetCodec:
-    """A codec that hides ``secrets`` wherever a provider's text is repeated."""
+    """A codec that hides ``secrets`` in every text of a provider that it passes on."""
 
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -38,7 +38,10 @@ class DiscreetCodec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedCodec(DiscreetCodec):
-    """The codec for one deployment, whose thoughts carry ``mark``; without one none returns."""
+    """The codec for one deployment, which puts ``mark`` on the model's thoughts.
+
+    With an empty mark no thought goes back to the model.
+    """
 
     _streams: ClassVar[type[StreamDecoder]]
     mark: str = ""
@@ -57,27 +60,28 @@ class MarkedCodec(DiscreetCodec):
 
 
 def chosen(deployment: Deployment, request: Request) -> bool:
-    """Whether the caller asked for this model by name, and so wrote in its words."""
+    """Whether the caller asked for this model by name, and so wrote the request for it."""
     return request.model in (deployment.id, deployment.model)
 
 
 def mistyped(error: Exception) -> InvalidRequest:
-    """The refusal of a body in which something was met that raised this."""
-    message = "a value in messages or tools has another type than the API gives it"
-    return InvalidRequest(f"{message}: {error}", field="messages")
+    """The refusal of a body that holds a value of the wrong type, which raised ``error``."""
+    message = f"a value in messages or tools has the wrong type: {error}"
+    return InvalidRequest(message, field="messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeCodec(MarkedCodec):
-    """A codec that passes on what came in its own dialect, and translates the rest."""
+    """A codec that passes on requests of its own dialect, and translates all others."""
 
     _dialect: ClassVar[Dialect]
+    _tags: ClassVar[tuple[str, ...]] = TRACE
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``. Raises InvalidRequest."""
         native = request.native if request.dialect == self._dialect else None
         try:
-            body, lost = self._said(request, native, deployment)
+            body, lost = self._body(request, native, deployment)
             unsaid = tuple(lost)
         except MISTYPED as error:
             raise mistyped(error) from error
@@ -86,38 +90,36 @@ class NativeCodec(MarkedCodec):
         return WireRequest(
             url=f"{deployment.provider.base_url.rstrip('/')}/{self._dialect}",
             body=dump(body),
-            headers=self._headers(request, deployment.provider, stream=stream),
+            headers=headers_of(request, deployment.provider, self._tags, stream=stream),
             unsaid=unsaid,
             translated=request.native is not None and native is None,
         )
 
-    def _said(
+    def _body(
         self, request: Request, native: Body | None, deployment: Deployment
     ) -> tuple[dict[str, Any], Iterable[str]]:
-        """The body, and what of the request it leaves out."""
+        """The body, and the fields of the request that it leaves out."""
         raise NotImplementedError
 
-    def _headers(self, request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
-        return headers_of(request, provider, stream=stream)
 
+def headers_of(
+    request: Request, provider: Provider, tags: Sequence[str] = TRACE, *, stream: bool
+) -> dict[str, str]:
+    """The headers of a call, with those of ``tags`` that the request has.
 
-def headers_of(request: Request, provider: Provider, *, stream: bool) -> dict[str, str]:
-    """The headers of a call; the provider's own ones win."""
+    The headers that the provider's configuration names win.
+    """
     headers = {
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
         "X-Request-Id": request.id,
     }
-    return calling(provider, headers | trace_of(request))
-
-
-def trace_of(request: Request) -> dict[str, str]:
-    """The headers of the trace that the call belongs to, if it does to any."""
-    return {name: request.tags[name] for name in _TRACE if name in request.tags}
+    passed = {name: request.tags[name] for name in tags if name in request.tags}
+    return with_credentials(provider, headers | passed)
 
 
 def dump(body: dict[str, Any]) -> bytes:
-    """The body as JSON. Raises InvalidRequest for a value that JSON has no form for."""
+    """The body as JSON. Raises InvalidRequest for a value that JSON cannot express."""
     try:
         return orjson.dumps(body, default=_plain)
     except orjson.JSONEncodeError as error:

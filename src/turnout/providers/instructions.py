@@ -1,12 +1,11 @@
-"""Instructions where a model takes them, in requests that were not written for its provider.
+"""Moves instructions to where a model takes them, in requests written for another provider.
 
-Newer clients give instructions in the midst of a conversation. OpenAI's models take them there and
-so do Claudes from 4.8 on, but for Sonnet 5; others refuse the role, and the templates of many open
-models take one system message only, the first. There the first ones are joined, and what comes
-later is told by the user in its place, so that what a provider has cached up to there stays as it
-is.
-Claude Code also begins its instructions with a line for Anthropic's books, another one with each
-request, which would leave other providers' caches nothing to find.
+Newer clients put instructions in the middle of a conversation. OpenAI's models take them there, and
+so do Claudes from 4.8 on except Sonnet 5. Other models refuse them, and the templates of many open
+models take only one system message, at the beginning. For those the first instructions are joined,
+and later ones become the user's, at the same place, so that the provider's cache still matches.
+Claude Code also begins its instructions with a line for Anthropic's billing. It differs in each
+request, so no cache of another provider would match.
 Sources: platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages.
 This module does not know providers.
 """
@@ -20,19 +19,19 @@ from turnout.core.request import INSTRUCTING, parts_of
 
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
 _NOT_THERE = (5, 0)  # a Sonnet of this version does not
-_BOOKED = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)
+_BILLING = re.compile(r"x-anthropic-billing-header:[^\n]{1,300}\s*", re.ASCII)
 
 Item = Mapping[str, Any]
 
 
 def takes_anywhere(model: str) -> bool:
-    """Whether this Claude takes instructions in the midst of a conversation."""
+    """Whether this Claude takes instructions in the middle of a conversation."""
     found = version(model)
     return found >= _ANYWHERE and not (found == _NOT_THERE and "sonnet" in model.lower())
 
 
-def in_front(messages: Sequence[Item]) -> list[Item]:
-    """Chat messages of which only the first may be the system's."""
+def one_system_message(messages: Sequence[Item]) -> list[Item]:
+    """Chat messages with at most one system message, which is the first."""
     first = next(
         (i for i, m in enumerate(messages) if m.get("role") not in INSTRUCTING), len(messages)
     )
@@ -48,67 +47,63 @@ def in_front(messages: Sequence[Item]) -> list[Item]:
         elif found and found[-1].get("role") == "user":
             found[-1] = {
                 **found[-1],
-                "content": _joined(found[-1].get("content"), _told(message.get("content"))),
+                "content": _joined(found[-1].get("content"), _reminder(message.get("content"))),
             }
         else:
-            found.append({"role": "user", "content": _told(message.get("content"))})
+            found.append(_as_user(message))
     return found
 
 
-def by_the_user(messages: Sequence[Item]) -> list[Item]:
-    """Messages as Anthropic's API has them, none of which is the system's."""
-    return [
-        {**message, "role": "user", "content": _told(message.get("content"))}
-        if message.get("role") in INSTRUCTING
-        else message
-        for message in messages
-    ]
+def system_as_user(messages: Sequence[Item]) -> list[Item]:
+    """Messages in Anthropic's form, with the user's role for those of the system."""
+    return [_as_user(m) if m.get("role") in INSTRUCTING else m for m in messages]
 
 
 def placed(turns: Sequence[dict[str, Any]], *, anywhere: bool) -> Iterator[dict[str, Any]]:
-    """Turns as Anthropic's API has them, no two in a row of one role.
+    """Turns in Anthropic's form, which must alternate between roles.
 
-    Where the model takes instructions ``anywhere``, they stay where the API allows it: after the
-    user's turn and before an answer, or at the end. All others are told by the user.
+    If the model takes instructions ``anywhere``, they stay where the API allows them: after the
+    user's turn and before an answer, or at the end. All others become the user's.
     """
     for place, turn in enumerate(turns):
         before = turns[place - 1]["role"] if place else None
         after = turns[place + 1]["role"] if place + 1 < len(turns) else "assistant"
         stays = anywhere and (before, after) == ("user", "assistant")
-        if turn["role"] != "system" or stays:
-            yield turn
-        else:
-            yield {**turn, "role": "user", "content": _told(turn["content"])}
+        yield turn if turn["role"] != "system" or stays else _as_user(turn)
 
 
-def unbooked(system: object) -> Any:
-    """Instructions without the line for Anthropic's books."""
+def without_billing_line(system: object) -> Any:
+    """Instructions without the line for Anthropic's billing."""
     if isinstance(system, str):
-        return _BOOKED.sub("", system, count=1) if _BOOKED.match(system) else system
-    if isinstance(system, list | tuple) and system and _is_booked(system[0]):
+        return _BILLING.sub("", system, count=1) if _BILLING.match(system) else system
+    if isinstance(system, list | tuple) and system and _is_billing(system[0]):
         return list(system[1:])
     return system
 
 
-def opened(messages: Sequence[Item]) -> Sequence[Item]:
-    """Chat messages without that line in the first, which goes where it says nothing else."""
+def without_billing_message(messages: Sequence[Item]) -> Sequence[Item]:
+    """Chat messages without that line in the first, or without the first if it holds only that."""
     first, *rest = messages
-    content = unbooked(first.get("content"))
+    content = without_billing_line(first.get("content"))
     return [{**first, "content": content}, *rest] if content or not rest else rest
 
 
-def _is_booked(part: object) -> bool:
+def _is_billing(part: object) -> bool:
     text = part.get("text") if isinstance(part, Mapping) else None
-    return isinstance(text, str) and _BOOKED.fullmatch(text) is not None
+    return isinstance(text, str) and _BILLING.fullmatch(text) is not None
 
 
-def _told(content: object) -> Any:
-    """What the system says, as the user tells it."""
+def _as_user(message: Item) -> dict[str, Any]:
+    return {**message, "role": "user", "content": _reminder(message.get("content"))}
+
+
+def _reminder(content: object) -> Any:
+    """Instructions as a reminder in the user's message."""
     if isinstance(content, str):
         return f"<system-reminder>\n{content}\n</system-reminder>"
     parts = list(content) if isinstance(content, list | tuple) else []
     return [
-        {**part, "text": _told(part["text"])} if isinstance(part.get("text"), str) else part
+        {**part, "text": _reminder(part["text"])} if isinstance(part.get("text"), str) else part
         for part in parts
     ]
 

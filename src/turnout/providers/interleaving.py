@@ -1,7 +1,7 @@
-"""An answer's thoughts where they stood in its text, when a dialect has put them before it.
+"""Puts an answer's thoughts back between the pieces of its text, where the model had them.
 
-Models may think again between what they say, and want their thoughts back in that order.
-Invariant: no text is lost but blanks beside a thought. This module does not know APIs.
+Models may think between pieces of text, and need their thoughts back in that order.
+Invariant: only blanks next to a thought are lost. This module does not know APIs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,22 +11,22 @@ Part = Mapping[str, Any]
 
 
 def interleaved(parts: Iterable[Part], thoughts: Sequence[tuple[int, Part]]) -> Iterator[Part]:
-    """The parts with each thought behind as many characters of their texts as it is told with."""
-    waiting, said = list(thoughts), 0
+    """The parts with each thought after its number of characters of their text."""
+    waiting, length = list(thoughts), 0
     for part in parts:
         text = part.get("text")
         if not isinstance(text, str):
             yield part
             continue
-        end = said + len(text)
+        end = length + len(text)
         while waiting and waiting[0][0] < end:
             at, thought = waiting.pop(0)
-            yield from _piece(part, text[: max(0, at - said)])
-            text, said = text[max(0, at - said) :], max(at, said)
+            yield from _piece(part, text[: max(0, at - length)])
+            text, length = text[max(0, at - length) :], max(at, length)
             yield thought
         if text.strip() or text == part["text"]:
             yield {**part, "text": text}
-        said = end
+        length = end
     yield from (thought for _, thought in waiting)
 
 

@@ -1,7 +1,7 @@
-"""The wire family of OpenAI's chat completions, spoken by most providers.
+"""The wire family of OpenAI's chat completions, which most providers speak.
 
-Invariant: pure; the caller's body is forwarded as it is, but for ``model``, ``stream``, the wish
-for usage and what the provider has another word for.
+Invariant: pure; the caller's body is forwarded as it is, except for ``model``, ``stream``, the
+request for usage, and fields that the provider calls by another name.
 Source: platform.openai.com/docs/api-reference/chat.
 This module does not know connections, clocks or prices.
 """
@@ -19,19 +19,19 @@ from turnout.core.unsaid import CACHE_MARK
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import MarkedCodec, dump, headers_of, mistyped
 from turnout.providers.fields import MISTYPED
-from turnout.providers.instructions import in_front, opened
+from turnout.providers.instructions import one_system_message, without_billing_message
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
 from turnout.providers.openai_stream import OpenAIStreamDecoder
 from turnout.providers.openai_words import (
     check_stops,
-    in_words_of,
+    rename_fields,
     reports_usage,
     takes_cache_marks,
     takes_late_instructions,
     unknown_to,
 )
 from turnout.providers.protocol import WireRequest
-from turnout.providers.signatures import apart, unsigned
+from turnout.providers.signatures import bare_mark, split_thoughts
 from turnout.providers.stream_decoder import interrupted
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_results import as_texts
@@ -48,8 +48,8 @@ class OpenAIChatCodec(MarkedCodec):
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
         """The bytes that ask ``deployment`` to answer ``request``.
 
-        Raises InvalidRequest when the body holds a value that JSON has no form for, one of another
-        type than the API gives it, or more stops than the provider takes.
+        Raises InvalidRequest for a value that JSON cannot express, for one of the wrong type, and
+        for more stops than the provider takes.
         """
         provider = deployment.provider
         body = {**request.body, "model": deployment.model}
@@ -57,8 +57,8 @@ class OpenAIChatCodec(MarkedCodec):
         try:
             body["messages"] = [_portable(message, self.mark) for message in request.messages]
             if request.native is not None:
-                unsaid = _readdress(body, request, provider)
-            in_words_of(provider, body)
+                unsaid = _adapt(body, request, provider)
+            rename_fields(provider, body)
         except MISTYPED as error:
             raise mistyped(error) from error
         check_stops(provider, body.get("stop"))
@@ -72,7 +72,7 @@ class OpenAIChatCodec(MarkedCodec):
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is none."""
+        """A whole answer, or the fault of a body that is not one."""
         answer = read_answer(body, self._read, self.secrets)
         if isinstance(answer, Fault):
             return answer
@@ -92,7 +92,7 @@ class OpenAIChatCodec(MarkedCodec):
         return structs.replace(chunk, deltas=tuple(map(self._signed, chunk.deltas)))
 
     def _signed(self, delta: Delta) -> Delta:
-        signature = unsigned(self.mark, len(delta.reasoning)) if delta.reasoning else ""
+        signature = bare_mark(self.mark, len(delta.reasoning)) if delta.reasoning else ""
         return structs.replace(delta, signature=signature)
 
 
@@ -106,14 +106,14 @@ def _ask_for_stream(body: dict[str, Any], provider: Provider, *, stream: bool) -
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
 
-def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> list[str]:
-    """Changes what was written for another API, and not as this provider takes it.
+def _adapt(body: dict[str, Any], request: Request, provider: Provider) -> list[str]:
+    """Changes a body that was translated from another API into what this provider takes.
 
-    What it does not take at all is left out, and named.
+    Returns the names of the fields that had to be left out.
     """
-    body["messages"] = as_texts(opened(body["messages"]))
+    body["messages"] = as_texts(without_billing_message(body["messages"]))
     if not takes_late_instructions(provider):
-        body["messages"] = in_front(body["messages"])
+        body["messages"] = one_system_message(body["messages"])
     if request.dialect == "messages" and body.get("tools"):
         body["tools"] = [with_schema(tool, explicit) for tool in body["tools"]]
     if "user" in body:
@@ -125,7 +125,7 @@ def _readdress(body: dict[str, Any], request: Request, provider: Provider) -> li
 
 
 def _portable(message: Any, mark: str) -> Any:
-    """The message without other models' thoughts, its tool ids in a form that all take."""
+    """The message without other models' thoughts, and with portable tool ids."""
     if not isinstance(message, OBJECT):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
@@ -133,8 +133,9 @@ def _portable(message: Any, mark: str) -> Any:
         return message
     clean = dict(message)
     signature = clean.pop("reasoning_signature", None)
-    # The model's own thought is asked for beside the calls it led to; elsewhere some refuse it.
-    if signature and not (calls and apart(message.get("reasoning_content") or "", signature, mark)):
+    # A model needs its own thought back together with calls; without calls some refuse it.
+    thoughts = message.get("reasoning_content") or ""
+    if signature and not (calls and split_thoughts(thoughts, signature, mark)):
         clean.pop("reasoning_content", None)
     if isinstance(result, str):
         clean["tool_call_id"] = portable(result)

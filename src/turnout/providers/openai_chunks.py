@@ -1,6 +1,6 @@
-"""Choices of an OpenAI answer or stream event as deltas.
+"""Reads the choices of an OpenAI answer or stream event as deltas.
 
-Invariant: what has the wrong type raises, so that nothing is half read.
+Invariant: a value of the wrong type raises, so that no answer is read in part.
 This module does not know bytes, errors or usage.
 """
 
@@ -14,9 +14,7 @@ from turnout.providers.fields import Malformed, an_index
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
-
-
-# Why a provider ended an answer that is none: OpenRouter's, DeepSeek's and Z.ai's words.
+# Finish reasons of answers that broke off, at OpenRouter, DeepSeek and Z.ai.
 INTERRUPTED = frozenset({"error", "insufficient_system_resource", "network_error"})
 
 
@@ -39,7 +37,7 @@ def read_chunk(payload: object, part: Part) -> Chunk:
 
 
 def _usage_of_groq(answer: Mapping[str, Any]) -> object:
-    """Groq puts a stream's usage under ``x_groq`` (console.groq.com/docs/api-reference)."""
+    """The usage of a stream of Groq, under ``x_groq`` (console.groq.com/docs/api-reference)."""
     extra = answer.get("x_groq")
     return extra.get("usage") if isinstance(extra, dict) else None
 
@@ -54,13 +52,13 @@ def _delta(choice: object, place: int, part: Part) -> Delta:
         reasoning=_text(reasoning or message.get("reasoning"), "reasoning"),
         refusal=_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
-        hosted=_beside(message),
+        hosted=_other_content(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
     )
 
 
-def _beside(message: Mapping[str, Any]) -> str:
-    """What a message says otherwise than in words: the field of its sound, pictures, old call."""
+def _other_content(message: Mapping[str, Any]) -> str:
+    """The field of a message's sound, pictures or old function call; empty if it has none."""
     sound = message.get("audio")
     if isinstance(sound, dict) and (sound.get("data") or sound.get("transcript")):
         return "audio"
@@ -68,7 +66,7 @@ def _beside(message: Mapping[str, Any]) -> str:
 
 
 def _content(value: object) -> str:
-    """Content is a string, or a list of parts of which the text ones count."""
+    """The text of content, which is a string or a list of parts."""
     if isinstance(value, list):
         parts = [_mapping(part, "a content part") for part in value]
         return "".join(_text(part.get("text"), "text") for part in parts)
@@ -96,7 +94,7 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
 
 
 def _name(value: object, what: str) -> str | None:
-    """Text that says something, else None."""
+    """The value, which must be text or None; None if it is empty."""
     return _text(value, what) or None
 
 

@@ -1,7 +1,7 @@
 """The wire family of OpenAI's embeddings.
 
-Invariant: pure; the caller's body is forwarded as it is, but for ``model``. An answer has a vector
-for each input, in the form that the caller asked for, whichever form the provider sent.
+Invariant: pure; the caller's body is forwarded as it is, except for ``model``. An answer has a
+vector for each input, in the form that the caller asked for.
 Source: platform.openai.com/docs/api-reference/embeddings.
 This module does not know connections, clocks or prices.
 """
@@ -32,7 +32,7 @@ class OpenAIEmbeddingsCodec(DiscreetCodec):
         return cls(secrets=secrets_of(provider))
 
     def encode(self, request: Request, deployment: Deployment, *, stream: bool) -> WireRequest:
-        """The bytes that ask ``deployment`` for vectors; there is nothing to stream."""
+        """The bytes that ask ``deployment`` for vectors, which are never streamed."""
         del stream
         provider = deployment.provider
         return WireRequest(
@@ -42,7 +42,7 @@ class OpenAIEmbeddingsCodec(DiscreetCodec):
         )
 
     def decode(self, body: bytes) -> Chunk | Fault:
-        """The answer with its vectors in ``raw``, or the fault of a body that is none."""
+        """The answer with its vectors in ``raw``, or the fault of a body that is not one."""
         return read_answer(body, _chunk, self.secrets)
 
     def decoder(self) -> OpenAIStreamDecoder:
@@ -51,14 +51,14 @@ class OpenAIEmbeddingsCodec(DiscreetCodec):
 
 
 def for_each(answer: Chunk, request: Request) -> Chunk | Fault:
-    """The answer with a vector for each input, in their order, or the fault of one that has not."""
+    """The answer with its vectors in the order of the inputs, or the fault of a wrong number."""
     inputs, data = request.body["input"], answer.raw["data"]
     wanted = 1 if isinstance(inputs, str) or isinstance(inputs[0], int) else len(inputs)
     if len(data) != wanted:
         return bad_answer(f"the answer has {len(data)} embeddings for {wanted} inputs")
-    told = [item.get("index") for item in data]
-    places = [index if isinstance(index, int) else None for index in told]
-    # Some servers number all alike, or none, and mean the order that they send.
+    indexes = [item.get("index") for item in data]
+    places = [index if isinstance(index, int) else None for index in indexes]
+    # Some servers give all vectors the same number or none, and send them in order.
     if places == list(range(wanted)) or set(places) != set(range(wanted)):
         return answer
     raw = {**answer.raw, "data": sorted(data, key=lambda item: int(item["index"]))}
@@ -71,7 +71,7 @@ def _chunk(payload: object) -> Chunk:
     for item in payload["data"]:
         vector = item.get("embedding") if isinstance(item, dict) else None
         if not vector or not isinstance(vector, list | str):
-            raise Malformed("an embedding is no vector")
+            raise Malformed("an embedding is not a vector")
         _check(vector)
     if not payload["data"]:
         raise Malformed("the answer has no embeddings")
@@ -90,4 +90,4 @@ def _check(vector: list[object] | str) -> None:
     except ValueError as error:
         raise Malformed(str(error)) from error
     if not all(isinstance(n, float | int) for n in numbers):
-        raise Malformed("an embedding holds something that is no number")
+        raise Malformed("an embedding holds something that is not a number")

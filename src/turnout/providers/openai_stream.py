@@ -1,7 +1,7 @@
-"""The events of a streamed OpenAI answer as chunks, with every way it can break off.
+"""Reads the events of a streamed OpenAI answer as chunks.
 
-Invariant: a stream is complete only when each choice has its finish reason and ``[DONE]`` came;
-anything else ends in a fault, and nothing follows a fault.
+Invariant: a stream is complete only when each choice has its finish reason and ``[DONE]`` came; any
+other end is a fault, and nothing follows a fault.
 This module does not know requests or transports.
 """
 
@@ -16,23 +16,23 @@ from turnout.providers.call_numbers import CallNumbers
 from turnout.providers.errors import ErrorText, classify, error_in
 from turnout.providers.fields import Malformed
 from turnout.providers.openai_chunks import INTERRUPTED, read_chunk
-from turnout.providers.signatures import unsigned
+from turnout.providers.signatures import bare_mark
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 
 
 class OpenAIStreamDecoder(StreamDecoder):
-    """Decodes one stream; ``mark`` goes on its thoughts."""
+    """Decodes one stream; puts ``mark`` on its thoughts."""
 
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self._numbers = CallNumbers()
-        self._thought = 0
+        self._thought = 0  # length of the first choice's thought so far
         self._open_choices: set[int] = set()
         self._finished = False
 
     def end(self) -> Fault | None:
-        """As StreamDecoder.end; ``[DONE]`` may lack the blank line after it."""
+        """Like StreamDecoder.end; the blank line after ``[DONE]`` may be missing."""
         event = None if self._over() else self._parser.pending()
         if event is not None:
             self._saw_event = True
@@ -76,20 +76,18 @@ class OpenAIStreamDecoder(StreamDecoder):
         return self._signed(chunk) if self._thought and self._mark else chunk
 
     def _signed(self, chunk: Chunk) -> Chunk:
-        """The chunk, with the mark of the first choice's thought once it is over."""
+        """The chunk, with a mark once the first choice's thought has ended."""
         first = next((delta for delta in chunk.deltas if delta.choice == 0), None)
         if first is None or not (first.text or first.tool_calls or first.finish_reason):
             return chunk
-        signed = structs.replace(first, signature=unsigned(self._mark, self._thought))
+        signed = structs.replace(first, signature=bare_mark(self._mark, self._thought))
         self._thought = 0
         deltas = tuple([signed if delta is first else delta for delta in chunk.deltas])
         return structs.replace(chunk, deltas=deltas)
 
     def _finish(self) -> Fault | None:
         if self._malformed:
-            return self._fail(
-                bad_answer(f"the stream ended with a malformed event: {self._malformed}")
-            )
+            return self._malformed_end()
         if not (self._finished or self._open_choices):
             return self._fail(bad_answer("the stream ended without any choice"))
         if self._open_choices:

@@ -1,12 +1,12 @@
-"""What providers that speak OpenAI's chat completions take, and what they call the same thing.
+"""How providers that speak OpenAI's chat completions differ in the fields that they take.
 
-OpenAI's newer models refuse ``max_tokens``; most others know nothing else, and either refuse
-``max_completion_tokens`` or, worse, ignore it and write as much as they like. The role
-``developer`` is OpenAI's alone; to others it is the ``system``. Gemini refuses a call that has lost
-the signature of the thought before it, unless it is told that there is none to check.
+OpenAI's newer models refuse ``max_tokens``. Most other providers take only that: they refuse
+``max_completion_tokens`` or, worse, ignore it and write answers without a cap. Only OpenAI has the
+role ``developer``; for others it is ``system``. Gemini refuses a call without the signature of the
+thought before it, unless a field says that there is none to check.
 Sources: platform.openai.com/docs/api-reference/chat/create; console.groq.com/docs/api-reference;
 openrouter.ai/docs/features/prompt-caching; docs.mistral.ai/api and
-api-docs.deepseek.com/api/create-chat-completion, which know the older words only;
+api-docs.deepseek.com/api/create-chat-completion, which have only the older names;
 ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
@@ -25,7 +25,7 @@ _GOOGLE = "generativelanguage.googleapis.com"
 _NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 _OPENROUTER = "openrouter.ai"
 # Hosts documented to take stream_options.include_usage; local servers (llama.cpp, Ollama, vLLM)
-# take it too. Others may refuse a field they do not know, so they are not sent it.
+# take it too. Others may refuse it, so they do not get it.
 _REPORTS_USAGE = LOOPBACK | {
     OPENAI,
     "api.deepseek.com",
@@ -36,10 +36,10 @@ _REPORTS_USAGE = LOOPBACK | {
     "api.deepinfra.com",
     _OPENROUTER,
 }
-# Hosts that refuse a request for its hint to a cache.
+# Hosts that refuse a request with a cache key.
 _NO_CACHE_KEY = {"api.groq.com", "api.cerebras.ai", _GOOGLE}
 _CACHE_HINTS = ("prompt_cache_key", "prompt_cache_retention")
-# Hosts documented to take top_k, beside local servers; others refuse it or look past it.
+# Hosts documented to take top_k, and local servers; others refuse or ignore it.
 _TAKES_TOP_K = LOOPBACK | {
     _OPENROUTER,
     "api.together.xyz",
@@ -52,10 +52,10 @@ _MOST_STOPS = {OPENAI: 4, "api.groq.com": 4}
 Words = Literal["new", "old", "both"]
 
 
-def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
-    """Changes the words in ``body`` that ``provider`` would not understand; values stay.
+def rename_fields(provider: Provider, body: dict[str, Any]) -> None:
+    """Changes names in ``body`` to those that ``provider`` takes; values stay.
 
-    Where the body names the cap on the answer twice, the newer word counts, as it does here.
+    If the body has both names of the cap on the answer, the newer one counts, as in Request.
     """
     words: Words = "both" if provider.family == "embedded" else _words(provider.base_url)
     if words == "both":
@@ -77,9 +77,9 @@ def in_words_of(provider: Provider, body: dict[str, Any]) -> None:
 
 
 def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The message, its first call marked as one without a signature where it has lost its own.
+    """The message; if its calls have no signature, the first one says that there is none to check.
 
-    The other calls of an answer never have one.
+    Only the first call of an answer has a signature.
     """
     calls = message.get("tool_calls") or ()
     if not calls or any("extra_content" in call for call in calls):
@@ -88,29 +88,29 @@ def _without_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def reports_usage(provider: Provider) -> bool:
-    """Whether a stream's usage can be asked for there."""
+    """Whether the provider takes the request for a stream's usage."""
     return provider.family == "embedded" or host_of(provider.base_url) in _REPORTS_USAGE
 
 
 def takes_late_instructions(provider: Provider) -> bool:
-    """Whether its models take instructions in the midst of a conversation."""
+    """Whether its models take instructions in the middle of a conversation."""
     return provider.family != "embedded" and _words(provider.base_url) == "new"
 
 
 def unknown_to(provider: Provider) -> tuple[str, ...]:
-    """The fields of other APIs for which it would refuse a request, or look past them."""
+    """The fields of other APIs that the provider would refuse or ignore."""
     host = host_of(provider.base_url)
     hints = _CACHE_HINTS if host in _NO_CACHE_KEY else ()
     return hints if host in _TAKES_TOP_K or provider.family == "embedded" else (*hints, "top_k")
 
 
 def takes_cache_marks(provider: Provider) -> bool:
-    """Whether a prompt may say where its cache ends, as for Anthropic."""
+    """Whether the provider takes Anthropic's marks for the cache."""
     return host_of(provider.base_url) == _OPENROUTER
 
 
 def check_stops(provider: Provider, stop: object) -> None:
-    """Raises InvalidRequest for more stops than the provider takes, since none may be left out."""
+    """Raises InvalidRequest for more stops than the provider takes."""
     host = host_of(provider.base_url)
     most = _MOST_STOPS.get(OPENAI if is_openai(provider.base_url) else host)
     if most is not None and isinstance(stop, list | tuple) and len(stop) > most:
@@ -121,5 +121,5 @@ def check_stops(provider: Provider, stop: object) -> None:
 
 def _words(base_url: str) -> Words:
     if host_of(base_url) in LOOPBACK:
-        return "both"  # local servers take either word for the cap
+        return "both"  # local servers take either name of the cap
     return "new" if is_openai(base_url) else "old"

@@ -1,4 +1,4 @@
-"""The parts of a provider: a pure codec per API family, and a transport, the one door.
+"""The parts of a provider: a pure codec for each API family, and a transport to the network.
 
 Invariant: a codec never does I/O; a transport never looks into a body.
 """
@@ -58,22 +58,22 @@ class WireResponse(Protocol):
         ...
 
     async def read(self, due: float | None = None) -> bytes:
-        """The bytes of the body that have come, decompressed; empty only at its end.
+        """The next bytes of the body, decompressed; empty only at its end.
 
         Raises TransportError, or TimeoutError if nothing came by ``due`` on the loop's clock.
         """
         ...
 
     async def aclose(self, *, reuse: bool = False) -> None:
-        """End the exchange, and the connection unless the body was read to its end.
+        """End the exchange; close the connection unless the body was read to its end.
 
-        With ``reuse`` a short rest of the body is read first.
+        With ``reuse`` the rest of the body is read first, if it is short.
         """
         ...
 
 
 async def read_all(response: WireResponse) -> bytes:
-    """The whole body, at which the exchange ends. Raises what ``read`` raises."""
+    """The whole body; ends the exchange. Raises what ``read`` raises."""
     parts = []
     try:
         while part := await response.read():
@@ -100,7 +100,7 @@ class StreamDecoder(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the answer is complete; what follows need not be read."""
+        """Whether the answer is complete; then nothing more needs to be read."""
         ...
 
     def feed(self, data: bytes) -> Iterable[Chunk | Fault]:
@@ -108,7 +108,7 @@ class StreamDecoder(Protocol):
         ...
 
     def end(self) -> Fault | None:
-        """The fault of a stream that ended without its terminator, else None."""
+        """The fault of a stream that ended too early, else None."""
         ...
 
 

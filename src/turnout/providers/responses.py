@@ -1,6 +1,6 @@
-"""The wire family of OpenAI's Responses, by which alone some of its models are served.
+"""The wire family of OpenAI's Responses, the only API that serves some of its models.
 
-Invariant: pure; a request that came as Responses goes on in its own words, others are translated.
+Invariant: pure; a request that came as Responses is passed on, all others are translated.
 Source: platform.openai.com/docs/api-reference/responses.
 This module does not know connections, clocks or prices.
 """
@@ -13,7 +13,6 @@ from turnout.catalog import Deployment
 from turnout.core import Body, Chunk, Fault, Request
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import NativeCodec, chosen
-from turnout.providers.fields import MISTYPED, Malformed
 from turnout.providers.responses_answer import read_response
 from turnout.providers.responses_native import native_body
 from turnout.providers.responses_request import responses_body
@@ -30,24 +29,18 @@ class ResponsesCodec(NativeCodec):
     _dialect = "responses"
 
     def decode(self, body: bytes) -> Chunk | Fault:
-        """A whole answer, or the fault of a body that is none."""
-        answer = read_answer(body, self._read, self.secrets)
+        """A whole answer, or the fault of a body that is not one."""
+        answer = read_answer(body, lambda payload: read_response(payload, self.mark), self.secrets)
         if isinstance(answer, Fault):
             return answer
         finish = answer.deltas[-1].finish_reason
         if finish is None:
-            return interrupted("the provider gave the response before it had come to its end")
+            return interrupted("the provider sent a response that is not finished")
         if finish == "stop" and not answer.raw["output"]:
             return bad_answer("the answer holds no output")
         return answer
 
-    def _read(self, payload: object) -> Chunk:
-        try:
-            return read_response(payload, self.mark)
-        except MISTYPED as error:
-            raise Malformed(str(error)) from error
-
-    def _said(
+    def _body(
         self, request: Request, native: Body | None, deployment: Deployment
     ) -> tuple[dict[str, Any], Iterable[str]]:
         if native is None:

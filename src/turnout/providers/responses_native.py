@@ -1,8 +1,7 @@
-"""A Responses body that goes to an API of its own kind as the caller wrote it.
+"""Passes a Responses body on to an API of the same kind.
 
-Invariant: unknown fields, tools and items pass; other models' thoughts do not, and nothing is
-stored at the provider, which is therefore told neither ids of what it does not have nor metadata.
-Without a thought, an item that still had its id would be refused for the lack of it.
+Invariant: unknown fields, tools and items pass. Other models' thoughts are left out, and so are the
+ids of items: nothing is stored at the provider, which refuses an id that it does not know.
 Source: platform.openai.com/docs/api-reference/responses/create.
 """
 
@@ -12,8 +11,8 @@ from typing import Any
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_item
 from turnout.providers.tool_ids import opaque_user, portable
 
-# Said anew for each call, or for the gateway alone; what needs state is not there by now.
-_KEPT_HERE = frozenset(
+# Fields that are set for each call, that the gateway itself handles, or that need state.
+_NOT_PASSED = frozenset(
     {
         "model", "stream", "store", "metadata", "background", "previous_response_id",
         "conversation", "prompt",
@@ -28,8 +27,11 @@ Item = Mapping[str, Any]
 def native_body(
     native: Mapping[str, Any], model: str, mark: str, left_out: frozenset[str], *, trust: bool
 ) -> dict[str, Any]:
-    """The body for ``model`` without ``left_out``; ``trust`` says that the caller chose it."""
-    body = {name: value for name, value in native.items() if name not in _KEPT_HERE}
+    """The body for ``model``; ``trust``: the caller chose the model by name.
+
+    ``left_out`` are the settings that the model refuses.
+    """
+    body = {name: value for name, value in native.items() if name not in _NOT_PASSED}
     body |= {"model": model, "store": False}
     if isinstance(native["input"], list):
         items = (_item(item, mark, trust=trust) for item in native["input"])
@@ -45,7 +47,7 @@ def native_body(
 
 
 def _leave_out(body: dict[str, Any], left_out: frozenset[str]) -> None:
-    """Takes away what the model does not take and what is told inside of another field."""
+    """Removes settings that are inside another field."""
     inner = (
         ("reasoning", "effort", "reasoning_effort"),
         ("reasoning", "summary", "summary"),
@@ -61,7 +63,7 @@ def _item(item: Item, mark: str, *, trust: bool) -> Item | None:
     if kind == "reasoning":
         return own_item(item, mark, trust=trust)
     if kind == "item_reference":
-        return None  # to a thought, whose item is not there
+        return None  # refers to a thought, which is not there
     if kind == "message" or kind in _CALLS:
         item = {name: value for name, value in item.items() if name != "id"}
     if (kind in _CALLS or kind in _RESULTS) and isinstance(item.get("call_id"), str):

@@ -1,9 +1,9 @@
-"""Chat bodies in the shape of OpenAI's Responses.
+"""Translates chat bodies into OpenAI's Responses.
 
-Invariant: text, images, files, tools, calls and results all arrive, and unknown fields pass; what
-Responses has no way to say (several choices, stops, a cap below its least, chat's own log
-probabilities, sound and custom tools) raises, so that another model can be tried. Nothing is
-stored at the provider.
+Invariant: text, images, files, tools, calls and results are all kept, and unknown fields pass. What
+Responses cannot express (several choices, stops, a cap below its least, chat's own log
+probabilities, sound and custom tools) raises, so that the next model is tried. Nothing is stored
+at the provider.
 Source: platform.openai.com/docs/api-reference/responses/create.
 This module does not know answers or headers.
 """
@@ -15,15 +15,22 @@ from typing import Any
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.request import INSTRUCTING, parts_of
 from turnout.core.unsaid import CACHE_MARK
-from turnout.providers.chat_calls import check_answer, read_call
-from turnout.providers.instructions import opened
+from turnout.providers.chat_calls import (
+    check_answer,
+    check_fields,
+    function_in,
+    not_offered,
+    read_call,
+)
+from turnout.providers.instructions import without_billing_message
 from turnout.providers.interleaving import interleaved
 from turnout.providers.responses_thoughts import ENCRYPTED, always_reasons, own_items
 from turnout.providers.tool_ids import opaque_user, portable
 from turnout.providers.tool_schemas import explicit
 
-# What a chat body may ask that Responses has no word for, with what asks for nothing.
-_UNSAID: Mapping[str, tuple[object, ...]] = {
+_API = "OpenAI's Responses"
+# Fields of chat that Responses does not have, with the values that ask for nothing.
+_MISSING: Mapping[str, tuple[object, ...]] = {
     "n": (1,),
     "stop": ([], ""),
     "logprobs": (False,),
@@ -34,10 +41,10 @@ _UNSAID: Mapping[str, tuple[object, ...]] = {
     "functions": ([],),
     "web_search_options": (),
 }
-# Said in other words, or none of the provider's concern.
-_OTHERWISE = frozenset(
+# Fields that are not copied: they have another form in Responses, or are not for the provider.
+_NOT_COPIED = frozenset(
     {
-        *_UNSAID, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
+        *_MISSING, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
         "response_format", "verbosity", "reasoning_effort", "top_logprobs", "function_call",
         "stream", "stream_options", "store", "metadata", CACHE_MARK,
     }
@@ -50,11 +57,12 @@ _FUNCTION = ("name", "description", "parameters")
 def responses_body(request: Request, model: str, mark: str) -> dict[str, Any]:
     """The body for ``model``, without ``stream``. Raises InvalidRequest."""
     chat = request.body
-    _check(chat)
-    body = {name: value for name, value in chat.items() if name not in _OTHERWISE}
+    check_fields(chat, _MISSING, _API)
+    _check_cap(chat)
+    body = {name: value for name, value in chat.items() if name not in _NOT_COPIED}
     body |= {"model": model, "input": _input(request, mark), "store": False}
     if request.dialect == "messages":
-        body.pop("top_k", None)  # no word of this API's
+        body.pop("top_k", None)  # not a field of Responses
     cap = request.max_output_tokens
     if cap is not None:
         body["max_output_tokens"] = cap
@@ -64,24 +72,18 @@ def responses_body(request: Request, model: str, mark: str) -> dict[str, Any]:
     return body | _reasoning(chat.get("reasoning_effort"), model, request.left_out)
 
 
-def _check(chat: Mapping[str, Any]) -> None:
-    for name, plain in _UNSAID.items():
-        if chat.get(name) is not None and chat[name] not in plain:
-            raise InvalidRequest(f"{name} is not offered by OpenAI's Responses", field=name)
+def _check_cap(chat: Mapping[str, Any]) -> None:
     for name in ("max_completion_tokens", "max_tokens"):
         cap = chat.get(name)
         if cap is not None and cap < _LEAST:
-            raise InvalidRequest(
-                f"{name} is {cap}; OpenAI's Responses takes at least {_LEAST}", field=name
-            )
+            raise InvalidRequest(f"{name} is {cap}; {_API} takes at least {_LEAST}", field=name)
 
 
 def _reasoning(effort: object, model: str, left_out: frozenset[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if effort:
-        told = {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
-        told = {name: value for name, value in told.items() if name not in left_out}
-        found["reasoning"] = told
+        asked = {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+        found["reasoning"] = {name: asked[name] for name in asked if name not in left_out}
     if (effort or always_reasons(model)) and "include" not in left_out:
         found["include"] = [ENCRYPTED]
     return found
@@ -90,7 +92,7 @@ def _reasoning(effort: object, model: str, left_out: frozenset[str]) -> dict[str
 def _input(request: Request, mark: str) -> list[Mapping[str, Any]]:
     messages = request.messages
     if request.dialect == "messages" and messages[0]["role"] in INSTRUCTING:
-        messages = opened(messages)
+        messages = without_billing_message(messages)
     return [item for message in messages for item in _items(message, mark)]
 
 
@@ -104,8 +106,8 @@ def _items(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
         }
         return
     if role == "function":
-        raise InvalidRequest("function_call is not offered by OpenAI's Responses", field="messages")
-    check_answer(message, "OpenAI's Responses")
+        raise not_offered("function_call", _API, "messages")
+    check_answer(message, _API)
     if role == "assistant":
         yield from _answer(message, mark)
     else:
@@ -115,27 +117,27 @@ def _items(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _answer(message: Message, mark: str) -> Iterator[Mapping[str, Any]]:
-    """What the model thought and said, in the order in which it did."""
+    """The thoughts of this model and the text, in the order in which it wrote them."""
     thoughts = str(message.get("reasoning_content") or "")
     own = list(own_items(thoughts, message.get("reasoning_signature"), mark))
-    content = _said(message)
+    content = _with_refusal(message)
     if not any(at for at, _ in own):
         yield from (item for _, item in own)
         if content:
             yield _message(content)
         return
-    said = interleaved(parts_of(content), own)
-    for thinks, group in groupby(said, lambda part: part["type"] == "reasoning"):
+    parts = interleaved(parts_of(content), own)
+    for is_thought, group in groupby(parts, lambda part: part["type"] == "reasoning"):
         run = list(group)
-        yield from run if thinks else [_message(run)]
+        yield from run if is_thought else [_message(run)]
 
 
 def _message(content: object) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "content": _content(content, "assistant")}
 
 
-def _said(message: Message) -> Any:
-    """An assistant's content, with the refusal that chat keeps beside it."""
+def _with_refusal(message: Message) -> Any:
+    """An assistant's content, together with its refusal, which chat has in another field."""
     content, refusal = message.get("content"), message.get("refusal")
     if not isinstance(refusal, str) or not refusal or refusal == content:
         return content
@@ -143,7 +145,7 @@ def _said(message: Message) -> Any:
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    ident, function = read_call(call, "OpenAI's Responses")
+    ident, function = read_call(call, _API)
     return {
         "type": "function_call",
         "call_id": ident,
@@ -176,13 +178,11 @@ def _part(part: Mapping[str, Any], text: str) -> dict[str, Any]:
         return {"type": "input_file", **_file(part["file"])}
     if kind == "input_audio":
         return dict(part)
-    raise InvalidRequest(
-        f"a part of type {kind!r} is not taken by OpenAI's Responses", field="messages"
-    )
+    raise not_offered(f"a part of type {kind!r}", _API, "messages")
 
 
 def _file(file: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The file; where it lies elsewhere, its address has a word of its own here."""
+    """The file; a URL is in a field of its own in Responses."""
     data = file.get("file_data")
     if isinstance(data, str) and data.startswith(("https://", "http://")):
         return {"file_url": data}
@@ -200,20 +200,18 @@ def _tools(chat: Mapping[str, Any], *, tidy: bool) -> dict[str, Any]:
 
 
 def _tool(tool: Mapping[str, Any], *, tidy: bool) -> dict[str, Any]:
-    function = tool.get("function")
-    if tool.get("type") == "custom" and "custom" in tool:
-        raise InvalidRequest("chat's custom tools are not offered by Responses", field="tools")
-    if not isinstance(function, Mapping):
+    function = function_in(tool, _API)
+    if function is None:
         return dict(tool)
-    told = {name: function[name] for name in _FUNCTION if function.get(name) is not None}
-    schema = told.get("parameters") or {"type": "object", "properties": {}}
-    told["parameters"] = explicit(schema) if tidy else schema
-    # What chat leaves out is false there and true here.
-    return {"type": "function", **told, "strict": bool(function.get("strict"))}
+    fields = {name: function[name] for name in _FUNCTION if function.get(name) is not None}
+    schema = fields.get("parameters") or {"type": "object", "properties": {}}
+    fields["parameters"] = explicit(schema) if tidy else schema
+    # The default is false in chat, but true in Responses.
+    return {"type": "function", **fields, "strict": bool(function.get("strict"))}
 
 
 def _choice(choice: object) -> Any:
-    """``tool_choice``, whose names stand a level higher here."""
+    """``tool_choice``; its names are one level higher in Responses."""
     if not isinstance(choice, Mapping):
         return choice
     if choice.get("type") == "allowed_tools" and "allowed_tools" in choice:
@@ -231,8 +229,8 @@ def _text(chat: Mapping[str, Any]) -> dict[str, Any]:
     wanted = chat.get("response_format") or {}
     if wanted.get("type") == "json_schema":
         schema = wanted.get("json_schema") or {}
-        told = {name: schema[name] for name in _FORMAT if schema.get(name) is not None}
-        found["format"] = {"type": "json_schema", "name": "answer", **told}
+        fields = {name: schema[name] for name in _FORMAT if schema.get(name) is not None}
+        found["format"] = {"type": "json_schema", "name": "answer", **fields}
     elif wanted.get("type"):
         found["format"] = dict(wanted)
     if chat.get("verbosity"):

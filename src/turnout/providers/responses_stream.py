@@ -1,8 +1,8 @@
-"""The events of a streamed Responses answer as chunks, with every way it can break off.
+"""Reads the events of a streamed Responses answer as chunks.
 
 Invariant: a stream is complete only at ``response.completed`` or ``response.incomplete`` with that
-status; anything else ends in a fault, and nothing follows a fault. What an item is said to hold in
-the end and was not told in pieces is told then.
+status; any other end is a fault, and nothing follows a fault. Text that comes only in a finished
+item, and not in pieces, is read from the item.
 Source: platform.openai.com/docs/api-reference/responses-streaming.
 This module does not know requests or transports.
 """
@@ -16,16 +16,15 @@ from turnout.providers.answer_body import bad_answer
 from turnout.providers.errors import ErrorText, error_in
 from turnout.providers.fields import an_index, an_object, any_text
 from turnout.providers.responses_answer import (
-    SAID,
-    apart_from,
+    CALLS,
     call_of,
     finish_of,
+    marked_response,
     output_of,
+    paragraph,
     text_of,
-    told,
-    told_item,
 )
-from turnout.providers.responses_thoughts import BETWEEN, signature_of, thought_of
+from turnout.providers.responses_thoughts import BETWEEN, marked_item, signature_of, thought_of
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
 from turnout.providers.usage import responses_usage
@@ -44,20 +43,20 @@ Payload = dict[str, Any]
 
 
 class ResponsesStreamDecoder(StreamDecoder):
-    """Decodes one stream; ``mark`` goes on its thoughts."""
+    """Decodes one stream; puts ``mark`` on its thoughts."""
 
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self._items: set[int] = set()
-        self._calls: dict[int, int] = {}
-        self._thought: dict[int, int] = {}
-        self._told: set[int] = set()
-        self._hosted: dict[int, str] = {}
-        self._length = 0  # of the text so far
+        self._calls: dict[int, int] = {}  # an item's index: the call's number
+        self._thought: dict[int, int] = {}  # an item's index: the length of its thought
+        self._in_pieces: set[int] = set()  # items of which pieces came
+        self._hosted: dict[int, str] = {}  # an item's index: the type of its hosted tool
+        self._text_length = 0
         self._speaking: int | None = None  # the message whose text came last
 
     def _error(self, payload: Payload, event: Event) -> ErrorText | None:
-        # Some servers name events by the SSE field alone; whoever reads on finds it here.
+        # Some servers name the event only in the SSE field.
         kind = payload["type"] = any_text(payload.get("type")) or event.type
         if kind == _FAILED:
             failed = an_object(payload["response"])
@@ -72,7 +71,7 @@ class ResponsesStreamDecoder(StreamDecoder):
             an_index(payload["output_index"])
         kind = payload["type"]
         if not kind.startswith("response."):
-            return None  # such as a sign of life
+            return None
         if kind in _BEGINS:
             return self._with_response(payload)
         if kind in _ENDS:
@@ -86,17 +85,17 @@ class ResponsesStreamDecoder(StreamDecoder):
             usage=responses_usage(response.get("usage")),
             model=any_text(response.get("model")) or None,
             id=any_text(response.get("id")) or None,
-            raw={**payload, "response": told(response, self._mark)},
+            raw={**payload, "response": marked_response(response, self._mark)},
         )
 
     def _ending(self, payload: Payload) -> Chunk | Fault:
         response = an_object(payload["response"])
         finish = finish_of(response, calls=bool(self._calls))
         if finish is None:
-            return self._fail(interrupted("the stream ended without having come to its end"))
+            return self._fail(interrupted("the stream ended before the response was finished"))
         if finish == "stop" and not self._items and not output_of(response):
             return self._fail(bad_answer("the stream ended without any output"))
-        # Some servers tell of their items at the end only.
+        # Some servers send their items only at the end.
         late = [
             delta
             for index, item in enumerate(response.get("output") or ())
@@ -107,40 +106,36 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._done = True
         return self._with_response(payload, *late, Delta(finish_reason=finish))
 
-    def _deltas(self, kind: str, payload: Payload) -> list[Delta]:
+    def _deltas(self, kind: str, payload: Payload) -> Iterator[Delta]:
         if kind in _OF_ITEMS:
             index, item = an_index(payload["output_index"]), an_object(payload["item"])
-            payload["item"] = told_item(item, self._mark)
-            return (self._added if kind == _ADDED else self._finished)(index, item)
-        if kind in _ARGUMENTS:
-            return [self._argued(payload)]
-        if kind in _THOUGHTS:
-            return [self._thinks(an_index(payload["output_index"]), self._piece(payload))]
-        if kind == "response.reasoning_summary_part.added" and payload.get("summary_index"):
-            return [self._thinks(an_index(payload["output_index"]), BETWEEN)]
-        return list(self._said(kind, payload))
-
-    def _said(self, kind: str, payload: Payload) -> Iterator[Delta]:
-        if kind == "response.output_text.delta":
+            payload["item"] = marked_item(item, self._mark)
+            yield from (self._added if kind == _ADDED else self._finished)(index, item)
+        elif kind in _ARGUMENTS:
+            yield self._argued(payload)
+        elif kind in _THOUGHTS:
+            yield self._thinks(an_index(payload["output_index"]), self._piece(payload))
+        elif kind == "response.reasoning_summary_part.added" and payload.get("summary_index"):
+            yield self._thinks(an_index(payload["output_index"]), BETWEEN)
+        elif kind == "response.output_text.delta":
             yield self._text(self._piece(payload), payload["output_index"])
         elif kind == "response.refusal.delta":
             yield Delta(refusal=self._piece(payload))
-        elif working := self._hosted.get(payload.get("output_index", -1)):
-            # A tool that runs there shows that it goes on.
-            yield Delta(hosted=working)
+        elif hosted := self._hosted.get(payload.get("output_index", -1)):
+            yield Delta(hosted=hosted)  # a sign that the tool is at work
 
     def _argued(self, payload: Payload) -> Delta:
         piece, place = self._piece(payload), self._calls[an_index(payload["output_index"])]
         return Delta(tool_calls=(ToolCallDelta(index=place, arguments=piece),))
 
     def _piece(self, payload: Payload) -> str:
-        self._told.add(an_index(payload["output_index"]))
+        self._in_pieces.add(an_index(payload["output_index"]))
         return any_text(payload["delta"])
 
     def _text(self, text: str, index: int) -> Delta:
         if index != self._speaking:
-            text, self._speaking = apart_from(text, self._length), index
-        self._length += len(text)
+            text, self._speaking = paragraph(text, self._text_length), index
+        self._text_length += len(text)
         return Delta(text=text)
 
     def _thinks(self, index: int, thought: str) -> Delta:
@@ -153,7 +148,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         if is_hosted(kind):
             self._hosted[index] = kind
             return [Delta(hosted=kind)]
-        if kind not in SAID:
+        if kind not in CALLS:
             return []
         place = self._calls.setdefault(index, len(self._calls))
         call = ToolCallDelta(index=place, id=any_text(item["call_id"]), name=any_text(item["name"]))
@@ -161,17 +156,17 @@ class ResponsesStreamDecoder(StreamDecoder):
 
     def _finished(self, index: int, item: Payload) -> list[Delta]:
         found = [] if index in self._items else self._added(index, item)
-        kind, untold = item.get("type"), index not in self._told
-        if kind == "message" and untold:
+        kind, unread = item.get("type"), index not in self._in_pieces
+        if kind == "message" and unread:
             found += [self._text(text_of(item), index), Delta(refusal=text_of(item, "refusal"))]
-        elif kind in SAID and untold:
+        elif kind in CALLS and unread:
             place = self._calls[index]
             whole = ToolCallDelta(index=place, arguments=call_of(item, place).arguments)
             found.append(Delta(tool_calls=(whole,)))
         elif kind == "reasoning":
-            if untold and (thought := thought_of(item)):
+            if unread and (thought := thought_of(item)):
                 found.append(self._thinks(index, thought))
             length = self._thought.get(index, 0)
-            signature = signature_of(item, self._mark, length, self._length)
+            signature = signature_of(item, self._mark, length, self._text_length)
             found += [Delta(signature=signature)] if signature else []
         return found

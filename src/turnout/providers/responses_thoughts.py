@@ -1,8 +1,8 @@
-"""Thoughts of models behind OpenAI's Responses: how they are asked for, marked and given back.
+"""Thoughts of models behind OpenAI's Responses: how to ask for them, mark them and give them back.
 
-Nothing is stored at the provider, so a thought comes back in what it was encrypted to, or not at
-all; its id leads nowhere. Models that do not reason refuse to encrypt, so it is asked for where
-the caller asks for an effort, or the model's name says that it always reasons.
+Nothing is stored at the provider, so a thought goes back in its encrypted form; its id is of no use
+there. Models that do not reason refuse to encrypt. So thoughts are asked for only if the caller
+asks for an effort, or the model's name says that it always reasons.
 Invariant: only the model that had a thought gets it back.
 Sources: platform.openai.com/docs/guides/reasoning ("Encrypted reasoning items").
 This module does not know bodies or events.
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from turnout.providers.fields import Malformed
-from turnout.providers.signatures import apart, told, unmarked
+from turnout.providers.signatures import marked, split_thoughts, unmarked
 
 ENCRYPTED = "reasoning.encrypted_content"
 BETWEEN = "\n\n"
@@ -25,44 +25,41 @@ Item = Mapping[str, Any]
 
 @lru_cache(maxsize=256)
 def always_reasons(model: str) -> bool:
-    """Whether the model's name is of those that reason unasked."""
+    """Whether the model, by its name, always reasons."""
     return _REASONS.search(model.lower()) is not None
 
 
 def thought_of(item: Item) -> str:
-    """What a reasoning item says: its summary, else what an open model thought itself.
-
-    Raises Malformed.
-    """
+    """The text of a reasoning item: its summary, else its content. Raises Malformed."""
     for name in ("summary", "content"):
         parts = item.get(name) or ()
         if not isinstance(parts, list | tuple) or not all(isinstance(p, Mapping) for p in parts):
-            raise Malformed(f"a reasoning item's {name} is no list of parts")
+            raise Malformed(f"a reasoning item's {name} is not a list of parts")
         if parts:
             return BETWEEN.join(str(part.get("text") or "") for part in parts)
     return ""
 
 
-def marked_item(item: Item, mark: str) -> dict[str, Any]:
-    """The reasoning item as callers see it."""
+def marked_item(item: Item, mark: str) -> Item:
+    """The output item; if it is a thought, with its encrypted content marked."""
     secret = item.get("encrypted_content")
-    if not isinstance(secret, str) or not secret:
-        return dict(item)
-    return {**item, "encrypted_content": told(secret, mark, len(thought_of(item)))}
+    if item.get("type") != "reasoning" or not isinstance(secret, str) or not secret:
+        return item
+    return {**item, "encrypted_content": marked(secret, mark, len(thought_of(item)))}
 
 
 def signature_of(item: Item, mark: str, length: int, at: int) -> str:
-    """What proves a thought of ``length`` characters; empty where there is nothing to prove.
+    """The marked signature of a thought of ``length`` characters; empty for an empty thought.
 
-    ``at`` is how many characters of the answer's text came before it.
+    ``at`` is the number of characters of the answer's text before it.
     """
     secret = item.get("encrypted_content")
     secret = secret if isinstance(secret, str) else ""
-    return told(secret, mark, length, at) if secret or length else ""
+    return marked(secret, mark, length, at) if secret or length else ""
 
 
 def own_item(item: Item, mark: str, *, trust: bool) -> dict[str, Any] | None:
-    """The item for the model with this mark; None where it is another's, or cannot be read."""
+    """The thought for the model with this mark; None if it is another model's or unreadable."""
     secret = unmarked(item.get("encrypted_content"), mark, trust=trust)
     if not secret:
         return None
@@ -70,8 +67,8 @@ def own_item(item: Item, mark: str, *, trust: bool) -> dict[str, Any] | None:
 
 
 def own_items(thoughts: str, signature: object, mark: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The items of thoughts that a chat message brings back, and what of its text came before."""
-    for thought in apart(thoughts, signature, mark):
+    """The reasoning items for the thoughts of a chat message, each after its place in the text."""
+    for thought in split_thoughts(thoughts, signature, mark):
         if thought.signature:
             summary = [{"type": "summary_text", "text": thought.text}] if thought.text else []
             item = {"type": "reasoning", "summary": summary, "encrypted_content": thought.signature}

@@ -1,9 +1,8 @@
-"""Signatures of thinking, marked with the model that gave them, and the thought's length and place.
+"""Marks signatures of thoughts with their model, and with the thought's length and place.
 
 Invariant: only the model that signed a thought gets it back; another one would refuse the request.
-The mark travels with the signature, so nothing has to be remembered between requests; with lengths
-and places an answer's thoughts come apart again where a dialect has joined them. A thought that
-was redacted has no text of which there could be a length.
+The mark is part of the signature, so nothing is stored between requests. The lengths and places
+allow joined thoughts to be split again. A redacted thought has no text, and so no length.
 This module does not know bodies.
 """
 
@@ -23,9 +22,9 @@ _JOINED = re.compile(rf"{_MARK}(.*?)(?={_MARK}|\Z)", re.DOTALL)
 
 
 class Thought(NamedTuple):
-    """A thought of an answer: ``at`` is how much of the answer's text came before it.
+    """A thought of an answer; ``at`` is the number of characters of the answer's text before it.
 
-    Of one that was redacted there is its ``signature`` alone.
+    A redacted thought has only its ``signature``.
     """
 
     text: str
@@ -35,19 +34,19 @@ class Thought(NamedTuple):
 
 
 def mark_of(deployment: Deployment) -> str:
-    """The mark of a model at a provider, which is one account there."""
+    """The mark of a model at a provider."""
     provider = deployment.provider
     origin = f"{provider.name}\n{provider.base_url}\n{deployment.model}"
     return hashlib.sha256(origin.encode()).hexdigest()[:12]
 
 
-def redacted(data: str, mark: str, at: int = 0) -> str:
-    """What there is of a thought that was redacted, as callers see it."""
+def marked_redacted(data: str, mark: str, at: int = 0) -> str:
+    """The data of a redacted thought, with the mark; empty without data."""
     return f"tn{mark}-{_REDACTED}{_place(at)}.{data}" if data else ""
 
 
 def signer_of(body: Body, deployments: Mapping[str, Deployment]) -> str | None:
-    """The deployment that signed the latest thought in a conversation, if it is one of these."""
+    """The one of ``deployments`` that signed the latest thought in a conversation, if any did."""
     marks = {mark_of(deployment): ident for ident, deployment in deployments.items()}
     for text in reversed(strings(body.get("messages") or ())):
         match = _MARKED.match(text)
@@ -56,23 +55,23 @@ def signer_of(body: Body, deployments: Mapping[str, Deployment]) -> str | None:
     return None
 
 
-def unsigned(mark: str, length: int, at: int = 0) -> str:
-    """What stands for a signature where a model gives none, so that its thought finds back."""
+def bare_mark(mark: str, length: int, at: int = 0) -> str:
+    """The mark alone, for the thought of a model that gives no signatures.
+
+    The thought has ``length`` characters; ``at`` characters of the answer's text came before it.
+    """
     return f"tn{mark}-{length}{_place(at)}."
 
 
-def told(signature: str, mark: str, length: int, at: int = 0) -> str:
-    """The signature of a thought of ``length`` characters as callers see it, also an empty one.
-
-    ``at`` is how many characters of the answer's text came before the thought.
-    """
-    return unsigned(mark, length, at) + signature
+def marked(signature: str, mark: str, length: int, at: int = 0) -> str:
+    """The signature with its mark, in which ``length`` and ``at`` are as in ``bare_mark``."""
+    return bare_mark(mark, length, at) + signature
 
 
 def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
-    """The signature for the model with this mark, or None when it is another's.
+    """The signature for the model with this mark; None if it is another model's.
 
-    ``trust`` lets one without a mark pass: the caller chose the model and knows where it is from.
+    ``trust`` accepts a signature without a mark: the caller chose the model and knows its origin.
     """
     if not isinstance(signature, str) or not signature:
         return None
@@ -82,23 +81,23 @@ def unmarked(signature: object, mark: str, *, trust: bool) -> str | None:
     return match[4] if match[1] == mark else None
 
 
-def apart(thoughts: str, signatures: object, mark: str) -> list[Thought]:
-    """Thoughts that were joined, each with the signature that the model with this mark gave it.
+def split_thoughts(thoughts: str, signatures: object, mark: str) -> list[Thought]:
+    """Splits joined thoughts of the model with this mark, each with its signature.
 
-    None where one is another model's, or where they no longer have the lengths that were signed.
+    Empty if one of them is another model's, or if their lengths do not match the signatures.
     """
     found = _JOINED.findall(signatures) if isinstance(signatures, str) else []
     if not found or any(signer != mark for signer, *_ in found):
         return []
-    lengths = [int(told) if told.isdecimal() else 0 for _, told, *_ in found]
+    lengths = [int(length) if length.isdecimal() else 0 for _, length, *_ in found]
     if len(found) == 1 and found[0][1] != _REDACTED:
         lengths = [len(thoughts)]
     ends = list(accumulate(lengths))
     if ends[-1] != len(thoughts):
         return []
     return [
-        Thought(thoughts[start:end], signature, int(at or 0), told == _REDACTED)
-        for start, end, (_, told, at, signature, *_) in zip((0, *ends), ends, found, strict=False)
+        Thought(thoughts[start:end], signature, int(at or 0), length == _REDACTED)
+        for start, end, (_, length, at, signature, *_) in zip((0, *ends), ends, found, strict=False)
     ]
 
 

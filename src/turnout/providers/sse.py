@@ -1,4 +1,4 @@
-"""Server-sent events out of bytes that arrive in pieces.
+"""Reads server-sent events from bytes that arrive in pieces.
 
 Invariant: the same bytes give the same events, however they are split; nothing grows beyond the
 cap. Follows the parsing rules of the WHATWG HTML standard, section 9.2.6.

@@ -1,4 +1,4 @@
-"""What the decoders of all wire families do alike with a stream, whatever its events say.
+"""What the stream decoders of all wire families share.
 
 Invariant: one malformed event is skipped, a second in a row is a fault; nothing follows a fault or
 the stream's end. This module does not know what events mean.
@@ -48,11 +48,11 @@ class StreamDecoder:
 
     @property
     def done(self) -> bool:
-        """Whether the stream's end came after all that must come before it."""
+        """Whether the stream came to its end without a fault."""
         return self._done
 
     def feed(self, data: bytes) -> Iterator[Chunk | Fault]:
-        """The chunks completed by ``data``; a Fault is final, and so is the stream's end."""
+        """The chunks completed by ``data``. Nothing follows a Fault or the stream's end."""
         if self._over():
             return
         if not self._saw_event:
@@ -69,12 +69,11 @@ class StreamDecoder:
             yield self._fail(bad_answer("an event of the stream is larger than the cap"))
 
     def end(self) -> Fault | None:
-        """The fault of a stream that ended too early, or that was no event stream at all."""
+        """The fault of a stream that ended too early, or that was not an event stream at all."""
         if self._over():
             return None
         if self._malformed:
-            why = f"the stream ended with a malformed event: {self._malformed}"
-            return self._fail(bad_answer(why))
+            return self._malformed_end()
         if not self._saw_event:
             return self._fail(self._no_stream())
         return self._fail(interrupted("the stream ended before it was finished"))
@@ -83,7 +82,7 @@ class StreamDecoder:
         try:
             payload = orjson.loads(event.data)
             if not isinstance(payload, dict):
-                raise Malformed("an event is no object")  # noqa: TRY301 -- one place to skip it
+                raise Malformed("an event is not an object")  # noqa: TRY301 -- one place to skip it
             error = self._error(payload, event)
             if error is not None:
                 return self._fail(classify(None, error, secrets=self._secrets))
@@ -94,11 +93,11 @@ class StreamDecoder:
         return chunk
 
     def _error(self, payload: dict[str, Any], event: Event) -> ErrorText | None:
-        """What the event says went wrong, if anything did."""
+        """The error that the event reports, if it does."""
         raise NotImplementedError
 
     def _chunk(self, payload: dict[str, Any], event: Event) -> Chunk | Fault | None:
-        """What the event adds to the answer."""
+        """The event's part of the answer; None if it has none."""
         raise NotImplementedError
 
     def _over(self) -> bool:
@@ -108,8 +107,12 @@ class StreamDecoder:
         self._fault = fault
         return fault
 
+    def _malformed_end(self) -> Fault:
+        why = f"the stream ended with a malformed event: {self._malformed}"
+        return self._fail(bad_answer(why))
+
     def _skip(self, problem: str) -> Fault | None:
-        """Leaves out a malformed event, unless the one before it was malformed too."""
+        """Skips a malformed event; a second one in a row is a fault."""
         why = scrub(problem, self._secrets)
         if self._malformed:
             return self._fail(bad_answer(f"two malformed events in a row: {why}"))
@@ -123,7 +126,7 @@ class StreamDecoder:
         if error.code or error.type:
             return classify(None, error, secrets=self._secrets)
         excerpt = scrub(error.message, self._secrets)
-        return bad_answer(f"the answer is no event stream: {excerpt}")
+        return bad_answer(f"the answer is not an event stream: {excerpt}")
 
 
 def interrupted(detail: str) -> Fault:

@@ -1,7 +1,7 @@
-"""Ids of tool calls and of users in the form that a provider takes.
+"""Changes ids of tool calls and users into a form that every provider takes.
 
-Invariant: the mapping is a function of the id alone, so a call and its result stay together, and
-two ids never become one. This module does not know bodies.
+Invariant: the new id depends on the old one alone, so a call and its result stay together, and two
+ids never become one. This module does not know bodies.
 """
 
 import hashlib
@@ -14,17 +14,14 @@ _LONGEST_USER = 64
 
 
 def portable(ident: str) -> str:
-    """``ident`` itself where every provider takes it, else an id that stands for it.
-
-    A stand-in carries 128 bits of the id's SHA-256 behind a prefix.
-    """
+    """``ident`` itself if every provider takes it, else a prefix and 128 bits of its SHA-256."""
     if len(ident) <= _LONGEST and _PLAIN.fullmatch(ident) and not ident.startswith("tnid_"):
         return ident
     return "tnid_" + hashlib.sha256(ident.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def opaque_user(user: object) -> object:
-    """Who asks, in an id of at most 64 characters, the most that OpenAI takes: else its SHA-256."""
+    """The id of a user, or its SHA-256 if it is longer than 64 characters, OpenAI's limit."""
     if not isinstance(user, str) or len(user) <= _LONGEST_USER:
         return user
     return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()

@@ -1,6 +1,6 @@
-"""Results of tools as OpenAI's chat takes them: texts.
+"""Makes results of tools text, the only content that OpenAI's chat takes in them.
 
-Pictures and files of a result are shown by the user right after the results, as no other role may.
+Images and files of the results go into a user's message right after them.
 Source: platform.openai.com/docs/api-reference/chat/create. This module does not know providers.
 """
 
@@ -11,13 +11,13 @@ Item = Mapping[str, Any]
 
 
 def as_texts(messages: Sequence[Item]) -> list[Item]:
-    """The messages, in which results hold text only and nothing is lost."""
+    """The messages, with only text in tool results."""
     found: list[Item] = []
-    shown: list[Any] = []
+    moved: list[Any] = []
     for message in messages:
         if message.get("role") != "tool":
-            found += _by_user(shown)
-            shown = []
+            found += _user_message(moved)
+            moved = []
             found.append(message)
             continue
         content = message.get("content")
@@ -25,9 +25,9 @@ def as_texts(messages: Sequence[Item]) -> list[Item]:
         others = [part for part in parts if part.get("type") != "text"]
         texts = (part["text"] for part in parts if part.get("type") == "text")
         found.append({**message, "content": "\n".join(texts)} if others else message)
-        shown += others
-    return [*found, *_by_user(shown)]
+        moved += others
+    return [*found, *_user_message(moved)]
 
 
-def _by_user(parts: Sequence[Any]) -> list[Item]:
+def _user_message(parts: Sequence[Any]) -> list[Item]:
     return [{"role": "user", "content": list(parts)}] if parts else []

@@ -1,8 +1,8 @@
-"""Tools' schemas as those take them for whom they were not written.
+"""Changes tool schemas that were written for another provider.
 
-OpenAI and most others want every object to name its properties and every list to say what it is of,
-if only that it is of anything; Google knows few words and refuses all others.
-Invariant: what cannot be said in the schema is said in its description, where the model reads it.
+OpenAI and most others require properties in every object and items in every array, even if empty.
+Google takes few keywords and refuses all others.
+Invariant: a keyword that a provider refuses goes into the description, where the model reads it.
 Sources: platform.openai.com/docs/guides/function-calling; ai.google.dev/api/caching#Schema.
 This module does not know requests.
 """
@@ -19,16 +19,16 @@ _GOOGLES = frozenset(
         "$ref", "$defs", "prefixItems", "propertyOrdering", "example",
     }
 )  # fmt: skip
-# Hold values, not schemas.
+# Keywords that hold values, not schemas.
 _VALUES = frozenset({"default", "const", "enum", "examples", "example"})
-# Says nothing of the value.
+# Keywords that do not describe the value.
 _IDLE = frozenset({"$schema", "$id", "$comment"})
 _NAMED = ("properties", "$defs")
 _NESTED = ("items", "additionalProperties")
 
 
 def with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mapping[str, Any]:
-    """A tool of chat with its function's schema changed."""
+    """A tool of chat, with ``change`` applied to its function's schema."""
     function = tool.get("function")
     if not isinstance(function, Mapping):
         return tool
@@ -36,7 +36,7 @@ def with_schema(tool: Mapping[str, Any], change: Callable[[Any], Any]) -> Mappin
 
 
 def explicit(schema: Any) -> Any:
-    """The schema with what it leaves to be understood."""
+    """The schema with properties in every object and items in every array."""
     if isinstance(schema, list):
         return [explicit(one) for one in schema]
     if not isinstance(schema, Mapping):
@@ -51,11 +51,11 @@ def explicit(schema: Any) -> Any:
 
 
 def in_google_words(schema: Any) -> Any:
-    """The schema in the words that Google knows."""
+    """The schema with only the keywords that Google takes."""
     if not isinstance(schema, Mapping):
         return schema
     found: dict[str, Any] = {}
-    said: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
     for word, value in schema.items():
         if word == "const" and isinstance(value, str):
             found["enum"] = [value]
@@ -64,28 +64,28 @@ def in_google_words(schema: Any) -> Any:
         elif word == "oneOf" and isinstance(value, list) and "anyOf" not in schema:
             found["anyOf"] = [in_google_words(one) for one in value]
         elif word not in _GOOGLES:
-            said[word] = value
+            refused[word] = value
         elif word in _NAMED and isinstance(value, Mapping):
             found[word] = {name: in_google_words(one) for name, one in value.items()}
         elif word in ("anyOf", "prefixItems") and isinstance(value, list):
             found[word] = [in_google_words(one) for one in value]
         else:
             found[word] = in_google_words(value) if word in _NESTED else value
-    return described(found, {word: said[word] for word in said if word not in _IDLE})
+    return described(found, {word: refused[word] for word in refused if word not in _IDLE})
 
 
 def _one_type(kinds: list[Any]) -> dict[str, Any]:
-    """Several types, of which Google takes one, and that it may be null."""
+    """Several types: Google takes one type and ``nullable``, or a union."""
     others = [kind for kind in kinds if kind != "null"]
     found = {"type": others[0]} if len(others) == 1 else {"anyOf": [{"type": k} for k in others]}
     return {**found, "nullable": True} if len(others) < len(kinds) else found
 
 
-def described(schema: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with what it cannot say in its description."""
-    if not said:
+def described(schema: dict[str, Any], refused: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with the ``refused`` keywords in its description."""
+    if not refused:
         return schema
-    words = "; ".join(f"{word}: {_written(value)}" for word, value in said.items())
+    words = "; ".join(f"{word}: {_written(value)}" for word, value in refused.items())
     about = schema.get("description")
     return {**schema, "description": f"{about} ({words})" if about else words}
 

@@ -1,7 +1,7 @@
-"""What a chat body says that a translation of it for a provider leaves out.
+"""The fields of a body that are lost when it is translated for a provider.
 
-Invariant: mirrors ``anthropic_request`` and ``responses_request``; what they were not written for
-counts as left out, but for what a client repeats of a model's own answer.
+Invariant: handles the same fields as ``anthropic_request`` and ``responses_request``; all others
+count as lost, except those that a client repeats from a model's answer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _PARTS: Mapping[str, Heard] = {
     "image_url": {**_MARKED, "image_url": frozenset({"url"})},
     "file": {**_MARKED, "file": frozenset({"file_data", "filename"})},
 }
-# What a chat body may say that a Responses body of ours does not.
+# Fields of chat that our Responses bodies leave out.
 _NOT_AT_RESPONSES = ("metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
 _RESPONSES_TOOL: Heard = {"type": None, "function": _FUNCTION}
 _RESPONSES_PARTS: Mapping[str, Heard] = {
@@ -39,7 +39,7 @@ _RESPONSES_PARTS: Mapping[str, Heard] = {
 
 
 def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
-    """What ``body``, for Anthropic's Messages, leaves out of a chat body."""
+    """The fields of a chat body that ``body``, for Anthropic's Messages, leaves out."""
     chat = request.body
     yield from unheard(chat, _CHAT)
     yield from (n for n in _SAMPLING if asks(n, chat.get(n)) and n not in body)
@@ -52,16 +52,16 @@ def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
 
 
 def unsaid_natively(native: Body, body: Body) -> Iterator[str]:
-    """What ``body`` leaves out of a Messages body that goes on in its own words."""
+    """The fields of a Messages body that ``body``, also for Messages, leaves out."""
     yield from _thinking(native, body, "")
     effort = (native.get("output_config") or {}).get("effort")
-    told = "effort" in (body.get("output_config") or {}) or "thinking" in body
-    if effort and not told:
+    kept = "effort" in (body.get("output_config") or {}) or "thinking" in body
+    if effort and not kept:
         yield "output_config.effort"
 
 
 def unsaid_in_responses(request: Request) -> Iterator[str]:
-    """What our Responses bodies leave out of a chat body."""
+    """The fields of a chat body that our Responses bodies leave out."""
     chat = request.body
     if request.dialect == "messages" and asks("top_k", chat.get("top_k")):
         yield "top_k"
@@ -72,13 +72,13 @@ def unsaid_in_responses(request: Request) -> Iterator[str]:
         yield CACHE_MARK
 
 
-def _thinking(said: Body, body: Body, effort: str) -> Iterator[str]:
-    """That thinking was asked for, and is not there."""
+def _thinking(asked: Body, body: Body, effort: str) -> Iterator[str]:
+    """The fields that asked for thinking, if ``body`` does not."""
     if "thinking" in body:
         return
-    if (said.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+    if (asked.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         yield "thinking"
-    if asks(effort, said.get(effort)):
+    if asks(effort, asked.get(effort)):
         yield effort
 
 
@@ -99,9 +99,9 @@ def _messages(messages: Sequence[Message], parts: Mapping[str, Heard]) -> Iterat
 
 
 def without_marks(body: dict[str, Any]) -> bool:
-    """Takes the marks of caches out of a chat body; whether there were any.
+    """Removes the cache marks from a chat body. Returns whether there were any.
 
-    A text that was a part for its mark alone is plain text again, which every provider takes.
+    A content of one text part becomes plain text again, which every provider takes.
     """
     before = body["messages"], body.get("tools"), body.pop(CACHE_MARK, None)
     body["messages"] = [_unmarked(message) for message in before[0]]

@@ -1,7 +1,7 @@
-"""Token usage out of the payloads of OpenAI's and compatible providers.
+"""Reads token usage from payloads of OpenAI and compatible providers.
 
-Invariant: a number that cannot be right counts as missing; what is returned is disjoint and sums
-to what the provider bills. Shapes read, with the documents that define them:
+Invariant: an impossible count makes the usage missing; the counts returned are disjoint, and their
+sum is what the provider bills. The shapes, with the documents that define them:
 
 - OpenAI chat completions (platform.openai.com/docs/api-reference/chat/object): cached tokens are
   part of ``prompt_tokens``, reasoning tokens are part of ``completion_tokens``.
@@ -11,8 +11,8 @@ to what the provider bills. Shapes read, with the documents that define them:
   ``completion_tokens``, but in ``total_tokens``.
 - Gemini's OpenAI endpoint (ai.google.dev/gemini-api/docs/openai): thinking tokens are reported
   only as the part of ``total_tokens`` that is neither prompt nor completion.
-- OpenAI Responses (platform.openai.com/docs/api-reference/responses/object): the same, in other
-  words.
+- OpenAI Responses (platform.openai.com/docs/api-reference/responses/object): the same counts under
+  other names.
 - OpenRouter (openrouter.ai/docs/use-cases/usage-accounting): ``cache_write_tokens`` beside
   ``cached_tokens``. Moonshot (platform.moonshot.ai/docs/api/chat): ``cached_tokens`` at the top.
 """
@@ -35,7 +35,7 @@ def openai_usage(payload: object) -> Usage | None:
 
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-# What Responses calls the same counts.
+# The names of the same counts in Responses.
 _OF_RESPONSES = (
     ("prompt_tokens", "input_tokens"),
     ("completion_tokens", "output_tokens"),
@@ -46,7 +46,7 @@ _OF_RESPONSES = (
 
 
 def responses_usage(payload: object) -> Usage | None:
-    """The usage that OpenAI's Responses reports, as ``openai_usage`` gives it."""
+    """Like ``openai_usage``, for the usage in OpenAI's Responses."""
     if not isinstance(payload, dict):
         return None
     return openai_usage({name: payload.get(other) for name, other in _OF_RESPONSES})

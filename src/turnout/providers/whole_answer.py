@@ -1,4 +1,4 @@
-"""Streamed chunks of an OpenAI answer folded into the answer as a whole.
+"""Joins the streamed chunks of an OpenAI answer into the whole answer.
 
 Invariant: every fragment of every choice ends up in its message, in order.
 This module does not know where the chunks come from.
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def whole_answer(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The ``chat.completion`` that the chunks of a stream add up to, or its error object."""
+    """The ``chat.completion`` from the chunks of a stream, or the error object in them."""
     answer: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
@@ -28,7 +28,7 @@ def _empty_choice(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def add(choice: dict[str, Any], piece: Mapping[str, Any]) -> None:
-    """Adds a piece of a choice to what there is of it."""
+    """Adds a piece to a choice."""
     delta, message = piece.get("delta") or {}, choice["message"]
     choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
     for name in ("content", "reasoning_content", "refusal"):

@@ -9,7 +9,7 @@ from turnout.catalog import Deployment, Provider
 from turnout.catalog.served import is_other
 from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
-from turnout.providers.calling import calling
+from turnout.providers.credentials import with_credentials
 
 
 async def known_models(
@@ -19,7 +19,10 @@ async def known_models(
     # Anthropic's list has twenty models a page otherwise.
     path = "models?limit=1000" if provider.family == "anthropic" else "models"
     request = WireRequest(
-        url=f"{provider.base_url}/{path}", body=b"", headers=calling(provider, {}), method="GET"
+        url=f"{provider.base_url}/{path}",
+        body=b"",
+        headers=with_credentials(provider, {}),
+        method="GET",
     )
     response = await transport.send(request, Timeouts(total_s=patience_s))
     body = await read_all(response)

@@ -21,9 +21,9 @@ def left_out(walk: Walk) -> Sequence[str]:
     if walk.call is None or not walk.call.translated:
         return walk.left_out
     names = (word_of(walk.request, name) for name in walk.left_out)
-    return sorted({*names, *_lost_in_chat(walk.request)})
+    return sorted({*names, *lost_in_chat(walk.request)})
 
 
-def _lost_in_chat(request: Request) -> Iterable[str]:
+def lost_in_chat(request: Request) -> Iterable[str]:
     """The fields that the translation into chat loses; some more than once."""
     return () if request.native is None else _UNSAID[request.dialect](request.native)

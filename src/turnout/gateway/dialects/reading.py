@@ -20,7 +20,7 @@ def inbound(payload: object, chat_body: Callable[[Mapping[str, Any]], Body]) -> 
     try:
         body = check_body(chat_body(native))
     except (AttributeError, LookupError, TypeError) as error:
-        raise InvalidRequest(f"a value has another type than this API gives it: {error}") from error
+        raise InvalidRequest(f"a value has the wrong type: {error}") from error
     return Inbound(
         body=body,
         native=native,

@@ -7,7 +7,7 @@ import pytest
 from turnout.catalog import Provider
 from turnout.catalog.catalog import Family
 from turnout.providers import HttpTransport
-from turnout.providers.calling import calling
+from turnout.providers.credentials import with_credentials
 from turnout.runtime.known_models import known_models
 from turnout.testing import FaultyUpstream
 
@@ -32,8 +32,8 @@ def test_each_family_is_told_the_key_in_its_way(
     provider: Provider, headers: Mapping[str, str]
 ) -> None:
     """And what the configuration says wins, in any case."""
-    assert calling(provider, {}) == headers
-    assert calling(provider, {"Accept": "a"}) == {"Accept": "a", **headers}
+    assert with_credentials(provider, {}) == headers
+    assert with_credentials(provider, {"Accept": "a"}) == {"Accept": "a", **headers}
 
 
 async def test_a_list_is_asked_for_with_the_headers_of_a_call() -> None:
