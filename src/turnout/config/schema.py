@@ -1,6 +1,6 @@
 """The shape of ``turnout.yaml`` as a whole, and its shorthands written out.
 
-This module does not know files, the environment, presets or classes of other rooms.
+This module does not know files, the environment, presets or classes of other packages.
 """
 
 from typing import Annotated, Any
