@@ -88,20 +88,6 @@ def test_a_second_gateway_on_one_file_does_not_start(
         assert f"{ledger} has a gateway already (pid {os.getpid()})" in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_read_only_folder_for_the_ledger_does_not_start(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """A folder that cannot be written is told before anything is served."""
-    folder = tmp_path / "read-only"
-    folder.mkdir(mode=0o500)
-    (tmp_path / "c.yaml").write_text(CONFIG.format(**{**GOOD, "ledger": folder / "ledger.db"}))
-    ran = run(capfd, "serve", "--config", str(tmp_path / "c.yaml"), "--port", "0")
-    assert ran.code == 2
-    assert "cannot be written" in ran.err
-    assert "set ledger to a path" in ran.err
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -113,7 +99,7 @@ def test_a_read_only_folder_for_the_ledger_does_not_start(
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["--tls-cert a.pem: no such file"]),
         (["--log-level", "LOUD"], ["--log-level", "LOUD", "debug"]),
         (["--config", "no.yaml"], ["no.yaml: no such file", "write one"]),
-        (["--config", "."], ["cannot be read as text in UTF-8", "directory"]),
+        (["--config", "."], ["cannot be read (Is a directory)"]),
         (["--take-over"], ["no gateway to take over from", "leave --take-over out"]),
     ],
 )

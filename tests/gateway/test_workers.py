@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +179,34 @@ def test_folders_of_figures_are_gone_with_their_gateway(tmp_path: Path) -> None:
         assert folders() == used
         assert running.process.poll() is None
     assert not folders()
+
+
+def test_metrics_need_no_space_that_a_full_disk_could_lack(tmp_path: Path) -> None:
+    """All of a worker's files is allocated; a dead one's keep their counts, without the rest."""
+    with _two_workers(temporary=tmp_path) as served:
+        _both_serve(served)
+        assert _answered(served.port)
+        (folder,) = tmp_path.glob("turnout-metrics-*")
+        files = [file.stat() for file in folder.glob("*.db")]
+        assert len(files) == 8
+        assert all(file.st_blocks * 512 >= file.st_size > 0 for file in files)
+        before = _counted(served.port)
+        dead = min(_workers(served))
+        os.kill(dead, signal.SIGKILL)
+        assert soon(lambda: dead not in _workers(served))
+        _both_serve(served)
+        assert _counted(served.port) >= before > 0
+        left = {file.name.split("_")[0]: file.stat() for file in folder.glob(f"*_{dead}.db")}
+        assert left.keys() == {"counter", "gauge", "histogram"}
+        assert all(file.st_size < 64 * 1024 for file in left.values())
+
+
+def _counted(port: int) -> float:
+    """The requests to /readyz in the metrics of all workers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith('turnout_requests_total{path="/readyz"')]
+    return sum(float(line.rpartition(" ")[2]) for line in counts)
 
 
 @contextmanager

@@ -127,7 +127,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         _give_up_output()
         place = error.filename or "standard output, or a file"
-        _leave(ConfigError(f"{place}: cannot be used ({error.strerror or error})"))
+        fix = "; check its permissions" if isinstance(error, PermissionError) else ""
+        _leave(ConfigError(f"{place}: cannot be used ({error.strerror or error}){fix}"))
 
 
 def _open_standard_streams() -> None:

@@ -14,6 +14,7 @@ from turnout.cli.init import first_settings
 from turnout.cli.show import err
 from turnout.config import litellm, load_mapping, semantic_router
 from turnout.config.imported import Imported
+from turnout.config.load import text_of
 from turnout.config.plain import plain
 from turnout.core import ConfigError
 
@@ -34,7 +35,7 @@ def import_(
     name no models, so that these are chosen as turnout init does. Settings without a counterpart
     are listed on standard error.
     """
-    found = (_of_litellm if kind == "litellm" else _of_semantic_router)(_text(path), str(path))
+    found = (_of_litellm if kind == "litellm" else _of_semantic_router)(text_of(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
     load_mapping(found.settings, _Anything(), name="what was made of it")
     for line in found.left:
@@ -47,15 +48,6 @@ def import_(
             file.write(text)
     except FileExistsError as error:
         raise ConfigError(f"{to}: is there already; name a new file") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
 
 
 def _of_litellm(text: str, name: str) -> Imported:

@@ -64,13 +64,20 @@ def recipe() -> str:
 
 def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in ``path``. Raises ConfigError with one line per problem."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; write one or run without --config") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
+    text = text_of(path, "; write one or run without --config")
     return load_text(text, environ, name=str(path))
+
+
+def text_of(path: Path, if_missing: str = "") -> str:
+    """The file's text. Raises ConfigError, which ends with ``if_missing`` for no such file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file{if_missing}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
 
 
 def load_text(

@@ -5,6 +5,7 @@ Invariant: labels come from the configuration and from fixed sets, never from a 
 
 import asyncio
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Note = Callable[[str, float], None]
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# Room for about 1,700 series in each file, whose head says in four bytes how much of it is used.
+_RESERVED_BYTES, _HEAD_BYTES = 256 * 1024, 8
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -29,6 +33,9 @@ class Metrics:
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
+        if _FOLDER in os.environ:
+            _forget_the_dead()
+            _reserve()
         to = self._registry = CollectorRegistry()
 
         def counter(name: str, says: str, *labels: str) -> Counter:
@@ -180,7 +187,7 @@ def _times(to: "CollectorRegistry", name: str, about: str, label: str) -> Note:
 
 @cache
 def _all_workers() -> "CollectorRegistry | None":
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if _FOLDER not in os.environ:
         return None
     from prometheus_client import CollectorRegistry
     from prometheus_client.multiprocess import MultiProcessCollector
@@ -190,10 +197,25 @@ def _all_workers() -> "CollectorRegistry | None":
     return registry
 
 
+def _reserve() -> None:
+    """Takes the space for this worker's files at once.
+
+    The library maps files with holes, and to fill one on a full disk ends the process.
+    """
+    for kind in ("counter", "histogram", "gauge_livesum", "gauge_mostrecent"):
+        file = Path(os.environ[_FOLDER], f"{kind}_{os.getpid()}.db")
+        if not file.exists():
+            file.write_bytes(bytes(_RESERVED_BYTES))
+
+
 def _forget_the_dead() -> None:
-    """Drops what killed workers had under way."""
-    for gauges in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+    """Drops what ended workers had under way, and the space that they did not use."""
+    for file in Path(os.environ[_FOLDER]).glob("*_*.db"):
         try:
-            os.kill(int(gauges.stem.rpartition("_")[2]), 0)
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
         except ProcessLookupError:
-            gauges.unlink(missing_ok=True)
+            if file.name.startswith("gauge_live"):
+                file.unlink(missing_ok=True)
+            else:
+                used_bytes = int.from_bytes(file.read_bytes()[:4], sys.byteorder)
+                os.truncate(file, max(used_bytes, _HEAD_BYTES))

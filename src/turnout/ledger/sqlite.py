@@ -107,7 +107,7 @@ class SqliteStore:
             connection = self._connection if self._vfs else None
             if connection is not None:
                 return list(connection.execute(sql, row))
-            connection = apsw.Connection(self.where, flags=apsw.SQLITE_OPEN_READONLY)
+            connection = _reader(self.path)
             try:
                 connection.set_busy_timeout(BUSY_MS)
                 overdue = time.monotonic() + READ_LIMIT_S
@@ -207,10 +207,23 @@ class SqliteStore:
             say(self._lock, f"pid {os.getpid()}")
 
 
+def _reader(path: Path) -> apsw.Connection:
+    """A connection that writes nothing.
+
+    SQLite makes files beside a database even to read it. Where none can be made, and no log holds a
+    part of the data, the file is read as it is.
+    """
+    flags, log = apsw.SQLITE_OPEN_READONLY, beside(path, "-wal")
+    if log.exists() or os.access(log.parent, os.W_OK):
+        return apsw.Connection(str(path), flags=flags)
+    alone = f"{path.absolute().as_uri()}?immutable=1"
+    return apsw.Connection(alone, flags=flags | apsw.SQLITE_OPEN_URI)
+
+
 def check_file(path: Path) -> list[str]:
     """What SQLite finds wrong with a file's structure; nothing when it is sound."""
     with _explained(str(path)):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = _reader(path)
         try:
             rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
         finally:
@@ -266,8 +279,8 @@ def _explained(where: str) -> Iterator[None]:
         ) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise ConfigError(
-            f"{where} cannot be opened for writing ({_words(error)}); check its folder's "
-            "permissions or name another file"
+            f"{where} cannot be opened ({_words(error)}); check the permissions of the file and "
+            "its folder, or name another file"
         ) from error
     except apsw.SQLError as error:
         raise ConfigError(
