@@ -8,7 +8,7 @@ import pytest
 from tests.worlds import NOW, catalog, deployment, features, prediction, price, request, rulebook
 from turnout.catalog import ModelCard
 from turnout.core import Decision, Fault, Outcome
-from turnout.decision import Attempt, RetryRules, decide
+from turnout.decision import Attempt, RetryRules, attempts, decide
 from turnout.evaluation.replay import replay
 
 RULES = RetryRules(retries=1)
@@ -50,6 +50,19 @@ def walked(decision: Decision, script: dict[str, list[Fault | None]], **more: An
     return tried
 
 
+def delays(decision: Decision, faults: list[Fault | None], closed: set[str]) -> list[float]:
+    """The seconds before each attempt, when the walk's attempts end with these faults."""
+    walk = attempts(decision, RULES, closed)
+    found, attempt = [], next(walk)
+    for fault in faults:
+        found.append(attempt.delay_s)
+        try:
+            attempt = walk.send(outcome(attempt, fault))
+        except StopIteration:
+            break
+    return found
+
+
 def test_a_first_success_ends_the_walk() -> None:
     """Nothing else is called."""
     assert walked(plan(), {"coder": [None]}) == ["coder"]
@@ -66,6 +79,22 @@ def test_a_rate_limit_goes_on_at_once_while_there_are_others() -> None:
     """Waiting is for the last route only."""
     tried = walked(plan(), {"coder": [BUSY], "fast": [BUSY], "strong": [BUSY, None]})
     assert tried == ["coder", "fast", "strong", "strong+3"]
+
+
+def test_a_rate_limit_is_waited_for_if_the_others_are_closed() -> None:
+    """A deployment whose budget is full is no reason to go on without waiting."""
+    assert delays(plan(), [BUSY, None], {"fast", "strong"}) == [0, 3]
+
+
+def test_a_rate_limit_is_waited_for_if_the_others_are_of_a_rejected_model() -> None:
+    """Another deployment of a model whose draft was rejected will not be tried."""
+    cards = catalog(
+        deployment("coder", price(1, 1)),
+        deployment("fast", price(1, 1)),
+        replace(deployment("strong", price(9, 9)), card=ModelCard(id="model-coder")),
+    )
+    tried = walked(plan(cards=cards), {"coder": [REJECTED], "fast": [BUSY, None]})
+    assert tried == ["coder", "fast", "fast+3"]
 
 
 def test_a_wait_longer_than_allowed_is_not_waited() -> None:

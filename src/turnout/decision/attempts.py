@@ -47,12 +47,20 @@ def attempts(
     outcomes: list[Outcome] = []
     dead_providers: set[str] = set()
     spent_quotas: set[str] = set()
-    rejected: set[str] = set()
+    rejected_models: set[str] = set()
+
+    def may_try(route: Route) -> bool:
+        return not (
+            route.provider in dead_providers
+            or _quota(route) in spent_quotas
+            # Another deployment of a rejected model would draft the same.
+            or route.model in rejected_models
+            or route.deployment in closed
+        )
+
     for place, route in enumerate(decision.routes):
-        if route.provider in dead_providers or _quota(route) in spent_quotas:
+        if not may_try(route):
             continue
-        if route.model in rejected or route.deployment in closed:
-            continue  # another deployment of a rejected model would draft the same
         delay_s = 0.0
         for retry in range(rules.retries + 1):
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
@@ -63,13 +71,10 @@ def attempts(
             if fault is not None and fault.scope == "provider":
                 dead_providers.add(route.provider)
             if fault is not None and fault.kind == "rejected":
-                rejected.add(route.model)
+                rejected_models.add(route.model)
             if fault is not None and fault.kind == "rate_limited":
                 spent_quotas.add(_quota(route))
-            others = any(
-                r.provider not in dead_providers and _quota(r) not in spent_quotas
-                for r in decision.routes[place + 1 :]
-            )
+            others = any(map(may_try, decision.routes[place + 1 :]))
             wait_s = _wait(decision, fault, rules, retry, others=others)
             if wait_s is None or route.deployment in closed:
                 break
