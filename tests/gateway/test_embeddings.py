@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import World, chat, world
+from tests.gateway.world import Answer, World, chat, world
 from tests.runtime.world import config
 from turnout import Router
 from turnout.core import Chunk, ConfigError, Request
 from turnout.core.vectors import floats_of
+from turnout.gateway.access import Access
 from turnout.ledger import store_at
 from turnout.providers.openai_embeddings import for_each
 from turnout.runtime.ids import new_id
@@ -97,6 +98,50 @@ def test_both_forms_hold_the_same_numbers_and_sizes_pass_through() -> None:
     text = packed["data"][0]["embedding"]
     assert floats_of(text) == pytest.approx(numbers)
     assert len(base64.b64decode(text)) == struct.calcsize("<4f")
+
+
+def test_keys_budgets_cache_and_repeats_count_as_for_chats(tmp_path: Path) -> None:
+    """A key's models, its budgets of each unit, the exact cache and Idempotency-Key."""
+    admin = {"x-api-key": "admin-key-0123456789"}
+    other = {"model": "acme/other", "kind": "embedding", "price": {"input": 1, "output": 0}}
+    ledger = tmp_path / "ledger.db"
+    with embedding_world(
+        {**embedders(), "other": other},
+        access=Access(admin=admin["x-api-key"]),
+        ledger=str(ledger),
+        cache={"ttl_s": 600},
+    ) as w:
+
+        def key(**fields: Any) -> dict[str, str]:
+            made = w.post("/v1/keys", {"name": "test", **fields}, admin).json()
+            return {"authorization": f"Bearer {made['key']}"}
+
+        def ask(caller: dict[str, str], text: str, **fields: Any) -> Answer:
+            return w.post(PATH, {"model": "vectors", "input": text, **fields}, caller)
+
+        limited = key(models=["other"])
+        assert ask(limited, "a").status == 403
+        assert ask(limited, "a", model="other").status == 200
+        assert [m["id"] for m in w.get("/v1/models", limited).json()["data"]] == ["other"]
+        for budget, second in (
+            ({"requests": 1}, 429),
+            ({"tokens": 78}, 429),  # 74 are held for these 8
+            ({"usd": 0.00156}, 402),
+        ):
+            caller = key(budgets=[{"window": "total", **budget}])
+            assert [ask(caller, text * 8).status for text in ("a ", "b ")] == [200, second]
+        one, calls = key(), len(w.upstream.invoice)
+        first, again = ask(one, "kept"), ask(one, "kept")
+        assert (again.body, again.headers["x-turnout-cache"]) == (first.body, "hit")
+        assert ask(key(), "kept").headers.get("x-turnout-cache") is None
+        packed = ask(one, "kept", encoding_format="base64").json()["data"][0]["embedding"]
+        assert floats_of(packed) == pytest.approx(first.json()["data"][0]["embedding"])
+        once = {**one, "idempotency-key": "k1"}
+        repeats = [ask(once, "once") for _ in range(2)]
+        assert repeats[0].body == repeats[1].body
+        assert repeats[1].headers["idempotent-replayed"] == "true"
+        assert len(w.upstream.invoice) == calls + 4
+    assert store_at(ledger).fetch("SELECT count(*) FROM holds") == [(0,)]
 
 
 def test_a_failing_place_is_followed_by_another_of_the_same_model_only() -> None:

@@ -47,8 +47,12 @@ def test_a_model_is_found_by_its_name_and_by_its_id() -> None:
     with world() as w:
         assert w.get("/v1/models/fast").json()["id"] == "fast"
         assert w.get("/v1/models/acme/fast").json()["id"] == "fast"
+        assert w.get("/v1/models/ACME/Fast").json()["id"] == "fast"
         assert w.get("/v1/models/auto").json()["owned_by"] == "turnout"
         assert w.get("/v1/models/nobody").status == 404
+        assert w.get("/v1/models/AUTO").status == 404
+        told = w.get("/v1/models/nobody", {"anthropic-version": "2023-06-01"}).json()
+        assert (told["type"], told["error"]["type"]) == ("error", "not_found_error")
 
 
 def test_an_alias_is_what_it_stands_for() -> None:

@@ -3,6 +3,9 @@
 Invariant: no model answers here; a decision is shown to its tenant and to administrators.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from turnout.gateway import control
 from turnout.gateway.arrival import Arrival, Reading, Table, send
 from turnout.gateway.body import Refused
@@ -69,7 +72,7 @@ class OwnApi:
     async def _model(self, arrival: Arrival, out: Exchange) -> None:
         wanted = arrival.path.removeprefix(_MODEL)
         listed = control.models(arrival.engine, arrival.caller.models)["data"]
-        found = next((m for m in listed if wanted in (m["id"], m.get("model"))), None)
+        found = next((m for m in listed if _is_called(m, wanted)), None)
         if found is None:
             message = f"no such model: {wanted[:100]}; GET /v1/models lists them"
             raise Refused(bad_request(message, status=404, code="model_not_found"))
@@ -115,3 +118,10 @@ class OwnApi:
     async def _openapi(self, arrival: Arrival, out: Exchange) -> None:
         del arrival
         await send(out, document())
+
+
+def _is_called(listed: Mapping[str, Any], name: str) -> bool:
+    """Whether this is a listed entry's name, or a model's name or id in any case."""
+    if "model" not in listed:
+        return bool(listed["id"] == name)
+    return name.casefold() in (listed["id"].casefold(), listed["model"].casefold())

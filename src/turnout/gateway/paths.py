@@ -13,6 +13,9 @@ from turnout.gateway.dialects.detect import ANTHROPIC
 from turnout.gateway.exchange import Exchange
 from turnout.gateway.problem import bad_request, wrong_method
 
+# Asked in the same words by clients of all APIs, of which one says who it is.
+_OF_ALL = frozenset({"/v1/models", "/v1/models/"})
+
 
 class Paths:
     """The routes of a table; a path in it that ends in a slash stands for all paths below."""
@@ -37,9 +40,9 @@ class Paths:
             path = next((p for _, p in self._below if path.startswith(p) and path != p), "")
             found = self._below.get((method, path))
         if found is None:
-            dialect = Messages() if ANTHROPIC in arrival.headers else Chat()
-            return "unknown", dialect, self._refuse
-        return path, *found
+            return "unknown", _dialect_of(arrival), self._refuse
+        dialect, handler = found
+        return path, _dialect_of(arrival) if path in _OF_ALL else dialect, handler
 
     async def _refuse(self, arrival: Arrival, out: Exchange) -> None:
         """Says which methods the path has, or which path may be meant."""
@@ -51,3 +54,8 @@ class Paths:
             raise Refused(wrong_method(arrival.path, arrival.method, ", ".join(sorted(methods))))
         message = whither(arrival.path, {path for _, path in self._exact})
         raise Refused(bad_request(message, status=404, code="not_found"))
+
+
+def _dialect_of(arrival: Arrival) -> ApiDialect:
+    """The dialect in which a caller of a path of no API reads errors."""
+    return Messages() if ANTHROPIC in arrival.headers else Chat()
