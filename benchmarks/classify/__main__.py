@@ -95,8 +95,8 @@ def _page(report: dict[str, Any]) -> str:
         "# Classifiers: measured",
         "",
         "Written by `python -m benchmarks.classify DATA… --docs docs/classifiers-results.md`; the",
-        "interval of a figure is its 95 % one. What is aimed at and what limits it stands in",
-        "[experiments/classifiers.md](../experiments/classifiers.md).",
+        "interval of a figure is its 95 % one. The terms, the aims and what limits them are in",
+        "[experiments/classifiers.md](../experiments/classifiers.md#terms).",
         "",
     ]
     lines += [f"- {name}: {value}" for name, value in report["machine"].items()]
