@@ -1,7 +1,12 @@
 """The public list of names is pinned."""
 
+import pkgutil
+import pydoc
 import subprocess
 import sys
+from importlib import import_module
+
+import pytest
 
 import turnout
 
@@ -57,3 +62,14 @@ def test_importing_opens_no_socket_and_loads_nothing_heavy() -> None:
         [sys.executable, "-c", check], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_help_prints_no_variable_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment holds keys, and a default value is part of what ``help`` prints."""
+    monkeypatch.setenv("SOME_API_KEY", "sk-of-the-environment")
+    modules = [found.name for found in pkgutil.walk_packages(turnout.__path__, "turnout.")]
+    told = {
+        name: pydoc.render_doc(import_module(name)) for name in modules if "__main__" not in name
+    }
+    told["Router"] = pydoc.render_doc(turnout.Router)
+    assert [name for name, text in told.items() if "sk-of-the-environment" in text] == []

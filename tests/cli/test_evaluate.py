@@ -33,7 +33,7 @@ def picks(
     place: Path, capfd: pytest.CaptureFixture[str], *policies: str
 ) -> dict[str, dict[str, float]]:
     """The share of each model's answers by policy."""
-    asked = [part for policy in policies for part in ("--policy", policy)]
+    asked = ("--policy", *policies) if policies else ()
     ran = run(capfd, *with_bundle(place), "--json", *asked)
     assert ran.code == 0
     return {
@@ -53,6 +53,24 @@ def test_seconds_dollars_and_shares_have_their_effect(
     assert "large" not in found["utility:0,10"]
     assert found["weighted:small=1,large=3"]["large"] == pytest.approx(0.75, abs=0.1)
     assert found["fixed:coder"] == {"coder": 1}
+
+
+@pytest.mark.parametrize("flag", ["--table", "--table="])
+def test_a_list_may_follow_one_flag(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, flag: str
+) -> None:
+    """``--table A B`` is the same as a flag before each, wherever it stands."""
+    one, two = (str(write_table(tmp_path, name, 60)) for name in ("one", "two"))
+    first = (flag + one,) if flag.endswith("=") else (flag, one)
+    told = ("--policy", "cheapest", "random", "--bundle", str(place / "bundle"), "--json")
+    for arguments in ((*first, two, *told), (*told, *first, two)):
+        ran = run(capfd, "eval", *arguments)
+        assert ran.code == 0, ran.err
+        assert [table["table"] for table in ran.json["tables"]] == ["one", "two"]
+    repeated = run(capfd, "eval", "--table", one, "--table", two, *told)
+    assert repeated.json == ran.json
+    assert run(capfd, "eval", *told, one).code == 2  # a list ends at the next option
+    assert run(capfd, "eval", *told, "--table").code == 2
 
 
 def test_several_tables_have_a_report_each(

@@ -22,6 +22,7 @@ def test_a_request_sets_its_own_quality(headers: dict[str, str], model: str) -> 
     with world(policy=POLICY, qualities=QUALITIES) as w:
         answer = w.post("/v1/chat/completions", chat(), headers)
     assert answer.headers["x-turnout-model"] == model
+    assert answer.headers["x-turnout-reason"].startswith("cheapest with P(success) >= 0.")
 
 
 @pytest.mark.parametrize("value", ["1.5", "-1", "high", "nan", ""])

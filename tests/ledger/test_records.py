@@ -73,6 +73,7 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
     label=st.sampled_from([None, "code", "unsafe"]),
     failure=st.sampled_from([None, "no label within 2 s"]),
     strange=_SCORE,
+    predictor=st.none() | st.builds(Ref, name=_NAMES, digest=_NAMES),
     written=st.dictionaries(_NAMES, st.integers(0, 10**6)),
     lasting=st.booleans(),
     marked=st.booleans(),
@@ -89,6 +90,7 @@ def test_any_decision_survives_its_record(
     label: str | None,
     failure: str | None,
     strange: float | None,
+    predictor: Ref | None,
     written: dict[str, int],
     slow: dict[str, float],
     down: dict[str, Exclusion],
@@ -113,6 +115,7 @@ def test_any_decision_survives_its_record(
         label=label,
         label_failure=failure,
         strange=strange,
+        predictor=predictor,
     )
     now = Snapshot(as_of=1.25, version=9, latency_ms=slow, unavailable=down, cached_tokens=cached)
     decision = decide(request, features, guess, now, rules())

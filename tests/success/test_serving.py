@@ -9,7 +9,9 @@ from tests.cli.run import run
 from tests.success.worlds import MODELS, learned, write_table
 from turnout import ConfigError, Constraints, Router
 from turnout.classifiers.success import open_bundle
+from turnout.core import Request
 from turnout.evaluation.table_files import read_table
+from turnout.ledger.records import pack, unpack
 from turnout.training.bundle import write_bundle
 
 SUM = "Calculate the total of 12, 400, 93, 777, 51, 38, 640, 215 and then divide it by 9."
@@ -43,6 +45,16 @@ def test_a_hard_prompt_goes_up_and_an_easy_one_does_not(config: Path) -> None:
     assert (hard.model, easy.model) == ("large", "small")
     assert hard.bundle == easy.bundle
     assert hard.prediction.success["large"] > hard.prediction.success["small"]
+
+
+def test_a_decision_names_the_bundle_that_predicted(config: Path) -> None:
+    """The hash that training printed and evaluation reports is on what was served."""
+    sealed = open_bundle(config.parent / "bundle").digest
+    with Router.from_file(config) as router:
+        decision = router.route(SUM)
+    assert decision.as_dict()["prediction"]["predictor"]["digest"] == sealed
+    assert f"predictor {sealed[:19]}" in decision.explain()
+    assert unpack(pack(Request(id=decision.request_id, body={}), decision))[1] == decision
 
 
 def test_a_saving_is_told_with_its_predicted_quality(

@@ -12,6 +12,7 @@ import typer
 
 from turnout import __version__
 from turnout.cli.extras import lacking
+from turnout.cli.several import Several
 from turnout.core import ConfigError, RequestError, RouterError
 
 _EXIT_CODES: tuple[tuple[type[RouterError], int], ...] = (
@@ -77,7 +78,7 @@ def app(arguments: Sequence[str]) -> typer.Typer:
     known = called in COMMANDS or called in GROUPS
     for name, (home, example) in COMMANDS.items():
         if not known or name == called:
-            found.command(name, epilog=f"Example: {example}")(_at(home))
+            found.command(name, cls=Several, epilog=f"Example: {example}")(_at(home))
     for name, (home, example) in GROUPS.items():
         if not known or name == called:
             found.add_typer(_at(home), name=name, epilog=f"Example: {example}")

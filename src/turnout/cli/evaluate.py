@@ -33,7 +33,7 @@ _DEFAULT = ("cheapest_above_quality:0.95", "utility:100", "cascade")
 def evaluate(
     *,
     table: TableOption,
-    policy: Annotated[list[str] | None, typer.Option(help=f"Repeat: {POLICIES}.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help=f"One or several: {POLICIES}.")] = None,
     bundle: Annotated[
         Path | None,
         typer.Option(help="Predictions to evaluate; without one, five grouped folds of the table."),

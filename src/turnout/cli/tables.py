@@ -16,7 +16,7 @@ TableOption = Annotated[
     typer.Option(
         "--table",
         help="An outcome table: the common prefix of .npz, .prompts.jsonl.gz and .meta.json, or "
-        "one .parquet or .jsonl file. Repeat for several.",
+        "one .parquet or .jsonl file; one or several.",
     ),
 ]
 

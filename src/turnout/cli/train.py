@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from turnout.cli.files import check_file, check_folder
 from turnout.cli.options import JsonOption, group
+from turnout.cli.several import Several
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.cli.tables import TableOption, read_tables
 from turnout.config import load_file
@@ -115,7 +116,7 @@ _refits(
 )
 
 
-@app.command()
+@app.command(cls=Several)
 def success(
     table: TableOption,
     *,

@@ -11,6 +11,7 @@ from turnout.config.load import (
     load_mapping,
     load_text,
     public,
+    surroundings,
 )
 from turnout.config.schema import BLOCK, Config
 from turnout.config.service import BudgetSection
@@ -34,4 +35,5 @@ __all__ = [
     "load_text",
     "naming",
     "public",
+    "surroundings",
 ]

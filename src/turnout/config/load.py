@@ -40,16 +40,24 @@ _WORDS = {
 _TEXTS = frozenset({"refusal", "description", "examples", "keywords", "pattern", "tags", "schema"})
 
 
-def config_path(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+def surroundings(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The variables given, else the process's own.
+
+    As a default they would be part of the signature, and ``help()`` would print every key.
+    """
+    return os.environ if environ is None else environ
+
+
+def config_path(given: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:
     """The file to read: the one given, else ``$TURNOUT_CONFIG``, else ``./turnout.yaml``."""
-    named = given or environ.get("TURNOUT_CONFIG")
+    named = given or surroundings(environ).get("TURNOUT_CONFIG")
     if named:
         return Path(named)
     here = Path("turnout.yaml")
     return here if here.exists() else None
 
 
-def load(given: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+def load(given: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in the file to read, else the shipped recipe. Raises ConfigError."""
     path = config_path(given, environ)
     if path is not None:
@@ -62,7 +70,7 @@ def recipe() -> str:
     return files("turnout.config").joinpath("recipe.yaml").read_text(encoding="utf-8")
 
 
-def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load_file(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in ``path``. Raises ConfigError with one line per problem."""
     text = text_of(path, "; write one or run without --config")
     return load_text(text, environ, name=str(path))
@@ -81,7 +89,7 @@ def text_of(path: Path, if_missing: str = "") -> str:
 
 
 def load_text(
-    text: str, environ: Mapping[str, str] = os.environ, *, name: str = "turnout.yaml"
+    text: str, environ: Mapping[str, str] | None = None, *, name: str = "turnout.yaml"
 ) -> Config:
     """The configuration in ``text``; a pasted ``MODEL_MAP = {...}`` is one too."""
     data, lines = plain(text, name)
@@ -90,7 +98,7 @@ def load_text(
 
 def load_mapping(
     data: Mapping[str, Any],
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     *,
     name: str = "configuration",
     lines: Lines | None = None,
@@ -101,7 +109,8 @@ def load_mapping(
     """
     places = Places(name, lines or {})
     try:
-        config = Config.model_validate(_resolve(dict(data), environ, (), places), context=places)
+        resolved = _resolve(dict(data), surroundings(environ), (), places)
+        config = Config.model_validate(resolved, context=places)
     except ValidationError as error:
         problems = [_explain(e, places) for e in _worth_telling(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from error

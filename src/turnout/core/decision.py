@@ -124,6 +124,9 @@ class Decision(Struct, frozen=True, kw_only=True):
         """The decision in words, a line for each candidate, for people to read."""
         head = f"{self.intent} ({self.confidence:.2f}) → {self.model or 'blocked'}: {self.reason}"
         by = f"policy {self.policy.name}, classifier {self.prediction.classifier.name}"
+        predictor = self.prediction.predictor
+        if predictor is not None:
+            by += f", predictor {predictor.digest[:19]}"
         lines = [head, f"{by}, bundle {self.bundle[:19]}" if self.bundle else by]
         if self.features.kind != "turn":
             lines.append(f"call kind {self.features.kind}")
@@ -140,6 +143,8 @@ class Decision(Struct, frozen=True, kw_only=True):
         features, prediction = structs.asdict(self.features), structs.asdict(self.prediction)
         features["modalities"] = sorted(self.features.modalities)
         prediction["classifier"] = structs.asdict(self.prediction.classifier)
+        predictor = self.prediction.predictor
+        prediction["predictor"] = None if predictor is None else structs.asdict(predictor)
         prediction["intents"] = dict(self.prediction.intents)
         prediction["unsafe"] = self.prediction.unsafe
         return {

@@ -67,8 +67,8 @@ class Prediction(Struct, frozen=True, kw_only=True):
     ``injection`` in [0, 1] are safety scores, None where there is no verdict, which blocks.
     ``label`` is the answer of a label classifier (None: not asked, missing or garbled), and
     ``label_failure`` says why it is missing. ``success`` maps a model to P(it answers well), and
-    ``strange`` in [0, 1] is how unlike the predictor's training data the request is, None without a
-    predictor.
+    ``strange`` in [0, 1] is how unlike the predictor's training data the request is, by
+    ``predictor``, the bundle that was asked; both are None without one.
     """
 
     classifier: Ref
@@ -80,6 +80,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     label_failure: str | None = None
     success: Mapping[str, float] = field(default_factory=dict)
     strange: float | None = None
+    predictor: Ref | None = None
 
     @property
     def unsafe(self) -> float | None:

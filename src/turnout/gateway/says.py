@@ -14,6 +14,7 @@ from turnout.gateway.inbound import is_trace
 from turnout.runtime import Walk
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]+")
+_IN_ASCII = str.maketrans({"→": "->", "≥": ">="})
 _LONGEST = 256
 _LONGEST_LIST = 1024
 
@@ -39,7 +40,7 @@ def decision_headers(
         (b"x-turnout-model", printable(model)),
         (b"x-turnout-decision", decision.id.encode()),
         (b"x-turnout-intent", printable(decision.intent)),
-        (b"x-turnout-reason", printable(reason.replace("→", "->"))),
+        (b"x-turnout-reason", printable(reason.translate(_IN_ASCII))),
         (b"x-turnout-cost-usd" if final else b"x-turnout-expected-cost-usd", cost.encode()),
         (b"x-turnout-attempts", b"%d" % attempts),
     ]

@@ -7,7 +7,6 @@ This module does not know HTTP; without it configured nothing of OpenTelemetry i
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from turnout import __version__
-from turnout.config import Config
+from turnout.config import Config, surroundings
 from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
 from turnout.core.extras import needing
 from turnout.runtime import Walk
@@ -38,13 +37,13 @@ _LONGEST_NAME = 128
 Attributes = dict[str, Any]
 
 
-def traces_of(config: Config, environ: Mapping[str, str] = os.environ) -> "Traces | None":
+def traces_of(config: Config, environ: Mapping[str, str] | None = None) -> "Traces | None":
     """The traces that the configuration asks for, else the environment; None where neither does.
 
     Raises ConfigError, with the install line where the extra is missing. What the environment alone
     asks for, and cannot be had, is a line in the log.
     """
-    section = config.telemetry
+    section, environ = config.telemetry, surroundings(environ)
     configured = section.traces == "otlp" or section.endpoint is not None
     if section.traces == "off" or not (configured or asked_by(environ)):
         return None

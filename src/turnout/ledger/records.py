@@ -83,7 +83,7 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
     return request, Decision(
         id=id_,
         request_id=request.id,
-        policy=Ref(name=policy[0], version=policy[1], digest=policy[2]),
+        policy=_as_ref(policy),
         intent=intent,
         confidence=confidence,
         reason=reason,
@@ -213,15 +213,21 @@ def _prediction(guess: Prediction) -> list[Any]:
         guess.label,
         guess.label_failure,
         dict(guess.success),
-        # Only if success was predicted, which most records lack.
-        *([] if guess.strange is None else [guess.strange]),
+        *_by_predictor(guess),
     ]
+
+
+def _by_predictor(guess: Prediction) -> list[Any]:
+    """Only what is known: without a bundle there is none of it."""
+    if guess.predictor is not None:
+        return [guess.strange, _ref(guess.predictor)]
+    return [] if guess.strange is None else [guess.strange]
 
 
 def _as_prediction(fields: list[Any]) -> Prediction:
     classifier, intents, harm, injection, language, label, failure, success, *rest = fields
     return Prediction(
-        classifier=Ref(name=classifier[0], version=classifier[1], digest=classifier[2]),
+        classifier=_as_ref(classifier),
         intents=tuple((name, probability) for name, probability in intents),
         harm=harm,
         injection=injection,
@@ -230,6 +236,7 @@ def _as_prediction(fields: list[Any]) -> Prediction:
         label_failure=failure,
         success=success,
         strange=rest[0] if rest else None,
+        predictor=_as_ref(rest[1]) if len(rest) > 1 else None,
     )
 
 
@@ -289,3 +296,8 @@ def _route(route: Route) -> list[Any]:
 
 def _ref(ref: Ref) -> list[str]:
     return [ref.name, ref.version, ref.digest]
+
+
+def _as_ref(fields: list[str]) -> Ref:
+    name, version, digest = fields
+    return Ref(name=name, version=version, digest=digest)

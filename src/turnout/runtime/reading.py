@@ -179,5 +179,7 @@ class Reader:
             quantile = self.parts.config.policy.output_quantile
             written = known.lengths.tokens(text, quantile, request.max_output_tokens)
             features = structs.replace(features, written=written)
-        prediction = structs.replace(prediction, success=success, strange=strange)
+        prediction = structs.replace(
+            prediction, success=success, strange=strange, predictor=known.ref
+        )
         return Read(features, prediction, prefix)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, overload
 from weakref import WeakSet
 
-from turnout.config import Config, load, load_file, load_mapping, load_text
+from turnout.config import Config, load, load_file, load_mapping, load_text, surroundings
 from turnout.core import ConfigError, Decision, Outcome, Request
 from turnout.ledger import Recorder
 from turnout.runtime.assemble import Assembly, assemble
@@ -45,7 +45,7 @@ class Router(Engine):
         cls,
         config: Config | Mapping[str, Any] | str,
         *,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
         recorder: Recorder | None = None,
     ) -> Self:
         """A router from a configuration, a mapping of its keys, or YAML text.
@@ -58,12 +58,12 @@ class Router(Engine):
             config = load_text(config, environ)
         elif not isinstance(config, Config):
             config = load_mapping(config, environ)
-        return cls(assemble(config, environ, recorder=recorder))
+        return cls(assemble(config, surroundings(environ), recorder=recorder))
 
     @classmethod
     def from_file(cls, path: str | Path, **more: Any) -> Self:
         """A router from a ``turnout.yaml``; ``more`` as for ``from_config``. Raises ConfigError."""
-        return cls.from_config(load_file(Path(path), more.get("environ", os.environ)), **more)
+        return cls.from_config(load_file(Path(path), more.get("environ")), **more)
 
     @classmethod
     def from_env(cls, **more: Any) -> Self:
@@ -71,7 +71,7 @@ class Router(Engine):
 
         ``more`` is as for ``from_config``. Raises ConfigError.
         """
-        return cls.from_config(load(None, more.get("environ", os.environ)), **more)
+        return cls.from_config(load(None, more.get("environ")), **more)
 
     def prepare(self) -> None:
         """Load all that prompts need, which takes about a second; else the first one waits for it.

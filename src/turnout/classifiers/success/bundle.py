@@ -17,6 +17,7 @@ from turnout.classifiers.success.lengths import FILE as LENGTHS
 from turnout.classifiers.success.lengths import Lengths, load_lengths
 from turnout.classifiers.success.predictor import SuccessPredictor
 from turnout.core import ConfigError
+from turnout.core.prediction import Ref
 
 INDEX = "bundle.json"
 CATALOGUE = "catalogue.json"
@@ -55,6 +56,11 @@ class Bundle:
     catalogue: Mapping[str, Mapping[str, Any]]
     policy: Mapping[str, Any]
     lengths: Lengths | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """The name by which decisions say whose predictions they used."""
+        return Ref(name="success", digest=self.digest)
 
     @property
     def promises(self) -> tuple[Promise, ...]:
