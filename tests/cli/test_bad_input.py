@@ -240,7 +240,7 @@ def test_budgets_hinder_nothing_that_spends_nothing(
         assert (ran.code, "budgets" in ran.err) == (0, False), asked
     ran = run(capfd, "route", "Hello", "--json", "--no-ledger", "--config", str(path))
     assert (ran.code, ran.json["chosen_model"]) == (0, "deepseek-ai/DeepSeek-V3.2")
-    assert ran.err == "without the ledger nobody knows where budgets stand\n"
+    assert ran.err == "without the ledger the state of budgets is unknown\n"
     ran = run(capfd, "ask", "Hello", "--no-ledger", "--config", str(path))
     assert ran.code == 2
     assert "budgets need a ledger; remove 'ledger: off' or --no-ledger, or the budgets" in ran.err
@@ -296,7 +296,10 @@ def test_a_whole_file_does_not_go_to_a_file_called_minus(
     prompts = tmp_path / "p.jsonl"
     prompts.write_text('{"prompt": "Hello"}\n')
     for asked, said in (
-        (f"probe new --bundle {bundle} --prompts {prompts} --out -", "'-' would be a file"),
+        (
+            f"probe new --bundle {bundle} --prompts {prompts} --out -",
+            "'-' does not mean standard output",
+        ),
         ("eval --table none --out -", "--out -: --json prints what --out writes"),
         ("eval --table none.parquet", "none.parquet: cannot be read (No such file or directory)"),
     ):

@@ -177,4 +177,4 @@ def test_labels_that_could_not_be_had_are_counted(
         ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
         assert [row["intent"] for row in verdicts(ran.out)] == ["unknown", "unsafe", "unknown"]
         assert ran.code == 0
-        assert ran.err.count("2 labels could not be had: ") == 1
+        assert ran.err.count("2 labels are missing: ") == 1

@@ -101,7 +101,7 @@ def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_pat
     (secret,) = shown.out.splitlines()
     assert secret.startswith("tnk_")
     assert secret != made["key"]
-    assert shown.err.startswith(f"{made['id']}: the old secret opens until 20")
+    assert shown.err.startswith(f"{made['id']}: the old secret is valid until 20")
     told = run(capfd, "keys", "rotate", made["id"], "--json", *settings).out
     assert json.loads(told)["key"] not in (secret, made["key"])
     renamed = run(capfd, "keys", "rename", made["id"], "nightly", *settings)
@@ -109,4 +109,4 @@ def test_a_key_is_rotated_and_renamed(capfd: pytest.CaptureFixture[str], tmp_pat
     assert "nightly" in run(capfd, "keys", "list", *settings).out
     wrong = run(capfd, "keys", "rotate", "k_x", *settings)
     assert wrong.code == 3
-    assert "'k_x' is no key" in wrong.err
+    assert "'k_x' is not a key" in wrong.err

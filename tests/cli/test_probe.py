@@ -65,7 +65,7 @@ def test_what_was_promised_without_it_is_promised_no_longer(
     assert ran.code == 0, ran.err
     assert open_bundle(bundle).promises
     ran = run(capfd, "probe", "coder", "--bundle", place, "--prior", "0.6")
-    assert "holds no longer" in ran.err
+    assert "no longer hold" in ran.err
     assert not open_bundle(bundle).promises
     card = card_of(bundle)
     assert "240 prompts x 2 models" in card
@@ -150,7 +150,7 @@ def test_what_cannot_be_added_is_one_line(
         (("new", "--prior", "0.5", "--price", "cheap"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--price", "1:nan"), "give IN:OUT"),
         (("new", "--prior", "0.5", "--cost", "inf"), "give mean USD a call"),
-        ((" ", "--prior", "0.5"), "the model has no name"),
+        ((" ", "--prior", "0.5"), "the model's name is empty"),
     ]
     odd = {
         '{"prompt": "x", "score": 1, "model": "other"}': "a result of 'other', not of 'new'",
@@ -245,7 +245,7 @@ def test_a_model_is_taken_out_and_may_come_back(
     seal(bundle)
     ran = run(capfd, "probe", "large", "--bundle", place, "--remove")
     assert (ran.code, ran.out.split(";")[0]) == (0, "large: taken out")
-    assert "holds no longer" in ran.err
+    assert "no longer hold" in ran.err
     assert run(capfd, "probe", "other", "--bundle", place, "--remove").code == 0
     after = open_bundle(bundle)
     assert after.predictor.models == ("small", "coder")
@@ -266,7 +266,7 @@ def test_a_model_is_taken_out_and_may_come_back(
     ("model", "more", "said"),
     [
         ("larg", (), "bundle does not know 'larg'; did you mean 'large'?"),
-        ("large", (), "bundle knows small, large: without 'large' nothing is left to choose"),
+        ("large", (), "bundle has small, large: 'large' cannot be taken out"),
         ("large", ("--prior", "0.5"), "--remove takes a model and --bundle alone"),
     ],
 )

@@ -55,7 +55,7 @@ def _state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ),
         ({}, "budgets: [{per: all, window: day, usd: 1}]", ["budgets need a ledger", "remove"]),
         ({"ledger": "/dev/null/ledger.db"}, "", ["/dev/null", "set ledger to a path"]),
-        ({"ledger": "good.yaml"}, "", ["good.yaml", "no ledger", "name another file"]),
+        ({"ledger": "good.yaml"}, "", ["good.yaml", "not a ledger", "name another file"]),
     ],
 )
 def test_a_wrong_configuration_does_not_start(
@@ -92,8 +92,8 @@ def test_a_second_gateway_on_one_file_does_not_start(
     ("options", "said"),
     [
         (["--host", "0.0.0.0"], ["--host 0.0.0.0", "no key", "keys create", "set TURNOUT_KEYS"]),  # noqa: S104
-        (["--host", ""], ["--host '' is no address", "such as 127.0.0.1"]),
-        (["--host", "/run/turnout.sock"], ["'/run/turnout.sock' is no address"]),
+        (["--host", ""], ["--host '' is not an address", "such as 127.0.0.1"]),
+        (["--host", "/run/turnout.sock"], ["'/run/turnout.sock' is not an address"]),
         (["--tls-cert", "good.yaml"], ["--tls-cert and --tls-key", "give both"]),
         (["--tls-cert", "good.yaml", "--tls-key", "good.yaml"], ["good.yaml", "cannot be used"]),
         (["--tls-cert", "a.pem", "--tls-key", "b.pem"], ["--tls-cert a.pem: no such file"]),

@@ -89,7 +89,7 @@ def test_classify_says_that_it_does_not_use_the_configuration_of_the_folder(fold
     assert done.returncode == 0
     assert done.stdout.count("\n") == 2
     assert done.stderr == (
-        "turnout: note: turnout.yaml is not used here; for what it serves give --config "
+        "turnout: note: turnout.yaml is not used here; to label as it serves, give --config "
         f"turnout.yaml{os.linesep}"
     )
 

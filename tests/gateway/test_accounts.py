@@ -366,8 +366,8 @@ def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
         (keys, {"name": "a", "models": "fast"}, "models is 'fast'; use a list"),
         (keys, {"name": "a", "models": ["fsat"]}, "'fsat' is not configured; did you mean 'fast'?"),
         (keys, {"name": "a", "admin": "yes"}, "admin is 'yes'; use true or false"),
-        (keys, {"name": "a", "parent": "k_none"}, "parent 'k_none' is no key"),
-        (keys, {"name": "a", "colour": "red"}, "'colour' is no field of a key"),
+        (keys, {"name": "a", "parent": "k_none"}, "parent 'k_none' is not a key"),
+        (keys, {"name": "a", "colour": "red"}, "'colour' is not a field here"),
         (keys, {"name": "a", "expires_in_s": -5}, "expiry lies in the past"),
         (keys, {"name": "a", "expires_in_s": 10**12}, "lies beyond the year 9999"),
         (budgets, {"per": "key", "window": "day"}, "budget: a budget needs exactly one of usd"),
@@ -381,7 +381,7 @@ def test_bad_fields_of_a_key_or_a_budget_are_named(gate: World) -> None:
             {"per": "model", "name": "x", "window": "day", "usd": 1},
             "'x' is not configured",
         ),
-        (budgets, {"per": "key", "name": "k_x", "window": "day", "usd": 1}, "'k_x' is no key"),
+        (budgets, {"per": "key", "name": "k_x", "window": "day", "usd": 1}, "'k_x' is not a key"),
     ]:
         refused = gate.post(path, body, ADMIN)
         assert refused.status == 400, body

@@ -20,10 +20,10 @@ from turnout.testing.outcomes import PATHS, Dialect
 
 DAY = dt.timedelta(days=1)
 CASES = {
-    "expired": ("certificate has expired", "has to renew it, or this machine's clock is wrong"),
+    "expired": ("certificate has expired", "must renew it, or this machine's clock is wrong"),
     "early": ("certificate is not yet valid", "this machine's clock is wrong"),
-    "wrong host": ("not valid for 'localhost'", "name the host in base_url that it is made for"),
-    "self-signed": ("self-signed certificate", "set SSL_CERT_FILE to a file of certificates"),
+    "wrong host": ("not valid for 'localhost'", "use the host that it is made for in base_url"),
+    "self-signed": ("self-signed certificate", "set SSL_CERT_FILE to a file with"),
 }
 
 

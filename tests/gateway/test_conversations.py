@@ -204,7 +204,9 @@ def test_an_answers_id_is_a_text(given: object) -> None:
         assert not w.upstream.requests
     error = answer.json()["error"]
     assert (answer.status, error["param"]) == (400, "previous_response_id")
-    assert error["message"] == f"previous_response_id is {given!r}; use an answer's id, a text"
+    assert (
+        error["message"] == f"previous_response_id is {given!r}; use the id of an answer, as text"
+    )
 
 
 def test_answers_outlive_the_process_in_the_ledger_and_are_read_by_nobody(tmp_path: Path) -> None:

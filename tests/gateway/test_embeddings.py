@@ -231,7 +231,7 @@ def test_the_configuration_keeps_the_kinds_apart() -> None:
     base["providers"] = {"p": {"base_url": "http://127.0.0.1:1/v1", "api_key": "k"}}  # type: ignore[dict-item]
     with pytest.raises(ConfigError, match="is an embedding model"):
         Router.from_config({**base, "default": "vectors"}, environ={})
-    with pytest.raises(ConfigError, match="is no embedding model"):
+    with pytest.raises(ConfigError, match="is not an embedding model"):
         Router.from_config({**base, "default": "a", "embeddings": "a"}, environ={})
     base["providers"]["p"]["family"] = "anthropic"
     with pytest.raises(ConfigError, match=r"models\.vectors\.kind: p speaks Anthropic's API"):

@@ -117,7 +117,7 @@ async def test_who_begins_with_http_2_is_told_so() -> None:
     async with serving(Bounds(receive_s=5)) as (echo, _):
         found = await talk(echo, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 400 ")
-    assert b"do not begin with HTTP/2" in found
+    assert b"turn HTTP/2 off" in found
 
 
 CHUNKS = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"

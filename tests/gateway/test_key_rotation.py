@@ -170,10 +170,10 @@ def test_a_key_is_called_otherwise(gate: World) -> None:
         ("POST", "/rotate", b'{"overlap_s": -1}', "overlap is -1 s; use 0 to 2,592,000 s"),
         ("POST", "/rotate", b'{"overlap_s": 3000000}', "use 0 to 2,592,000 s"),
         ("POST", "/rotate", b'{"overlap_s": "1h"}', "overlap_s is '1h'; use a whole number"),
-        ("POST", "/rotate", b'{"overlap": 1}', "'overlap' is no field"),
+        ("POST", "/rotate", b'{"overlap": 1}', "'overlap' is not a field"),
         ("PATCH", "", b'{"name": "a b"}', "name is 'a b'; use 1 to 64"),
         ("PATCH", "", b"{}", "name is ''"),
-        ("PATCH", "", b'{"team": "x"}', "'team' is no field of a key here; use name"),
+        ("PATCH", "", b'{"team": "x"}', "'team' is not a field here; use name"),
     ],
 )
 def test_mistakes_are_named(gate: World, method: str, path: str, body: bytes, said: str) -> None:
@@ -194,7 +194,7 @@ def test_keys_that_are_not_there(gate: World) -> None:
     ):
         refused = gate.send(method, f"/v1/keys/{path}", body, ADMIN)
         assert (refused.status, refused.json()["error"]["code"]) == (404, "not_found")
-        assert "'k_x' is no key" in refused.json()["error"]["message"]
+        assert "'k_x' is not a key" in refused.json()["error"]["message"]
     for method, path, status in (
         ("POST", "k_x/spin", 404),
         ("POST", "k_x", 405),

@@ -62,7 +62,9 @@ def test_a_misspelled_limit_is_refused(name: str, meant: str) -> None:
     with world() as w:
         answer = w.post("/v1/chat/completions", chat(), {name: "0.001"})
     assert answer.status == 400
-    assert answer.json()["error"]["message"] == f"{name} is no header; did you mean {meant}?"
+    assert (
+        answer.json()["error"]["message"] == f"{name} is not a known header; did you mean {meant}?"
+    )
 
 
 @pytest.mark.parametrize("name", ["cost-usd", "decision", "tenant", "cache"])

@@ -239,7 +239,7 @@ def test_feedback_is_checked_alike_wherever_it_is_kept(tmp_path: Path, *, ledger
             assert f"{field} is {shown}" in error["message"]
         refused = w.post("/v1/feedback", {**good, "score": None})
         assert refused.status == 400
-        said = "'score' is no field of feedback; use decision_id, metric, value, source"
+        said = "'score' is not a field of feedback; use decision_id, metric, value, source"
         assert refused.json()["error"]["message"] == said
         kept = w.get(f"/v1/decisions/{ident}").json()["feedback"]
     assert [one["value"] for one in kept] == [-1_000_000, 1, 0.5]

@@ -184,7 +184,7 @@ def test_a_ledger_that_another_gateway_has_is_not_taken(tmp_path: Path) -> None:
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
             with Door(str(tmp_path / "two.db")):
-                _change(served, config(upstream, ledger=str(tmp_path / "two.db")), "is not taken")
+                _change(served, config(upstream, ledger=str(tmp_path / "two.db")), "is not used")
                 assert "has a gateway already" in served.log()
                 assert _status(served) == 200
                 assert through(str(tmp_path / "one.db")) is not None
@@ -200,7 +200,7 @@ def test_a_ledger_that_cannot_be_opened_is_not_taken(tmp_path: Path, place: str)
     place = place if "://" in place else str(tmp_path / place)
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
-            _change(served, config(upstream, ledger=place), "is not taken")
+            _change(served, config(upstream, ledger=place), "is not used")
             assert _status(served) == 200
 
 
@@ -223,7 +223,7 @@ async def test_a_failure_that_nobody_expected_does_not_end_the_watch(
         with caplog.at_level(logging.ERROR, "turnout.gateway"):
             watching = asyncio.create_task(Reloader(gateway, build, [path], linger_s=0).run())
             path.write_text("two")
-            assert await soon_here(lambda: "is not taken" in caplog.text)
+            assert await soon_here(lambda: "is not used" in caplog.text)
             assert gateway.engine is first
             path.write_text("three")
             assert await soon_here(lambda: gateway.engine is not first)
@@ -243,7 +243,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> Non
             assert ssl.get_server_certificate(place) == cert.read_text()
             old = cert.read_text()
             next_key.replace(key)
-            assert soon(lambda: "is not taken" in served.log())
+            assert soon(lambda: "is not used" in served.log())
             assert ssl.get_server_certificate(place) == old
             next_cert.replace(cert)
             assert soon(lambda: ssl.get_server_certificate(place) == cert.read_text())

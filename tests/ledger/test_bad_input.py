@@ -37,7 +37,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     """Another file is not touched, and the line names it."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"these are notes, not a database " * 100)
-    with pytest.raises(ConfigError, match="damaged or no ledger"):
+    with pytest.raises(ConfigError, match="damaged or not a ledger"):
         Ledger(_file(path), catalog=CATALOG).start()
     assert path.read_bytes().startswith(b"these are notes")
 

@@ -112,9 +112,9 @@ BROKEN: list[tuple[bytes, str, str]] = [
     (OK + b"Content-Le!", "unavailable", "closed the connection without an answer"),
     (OK + b"Content-Length: 9\r\n\r\nok!", "interrupted", "broke off"),
     (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n!", "interrupted", "broke off"),
-    (OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "bad_response", "broken HTTP"),
-    (OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "bad_response", "broken"),
-    (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "bad_response", "broken HTTP"),
+    (OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "bad_response", "invalid HTTP"),
+    (OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", "bad_response", "invalid"),
+    (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "bad_response", "invalid HTTP"),
     (
         b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         "bad_response",
@@ -125,7 +125,7 @@ BROKEN: list[tuple[bytes, str, str]] = [
     (CHUNKS + b"0\r\nx: " + b"a" * 600_000, "bad_response", "bytes of trailers"),
     (CHUNKS + b"0\r\n" + b"x: a\r\n" * 100_000, "bad_response", "bytes of trailers"),
     (CHUNKS + b"1;x=" + b"a" * 600_000, "bad_response", "beside a chunk"),
-    (b"SSH-2.0-OpenSSH\r\n", "bad_response", "broken HTTP"),
+    (b"SSH-2.0-OpenSSH\r\n", "bad_response", "invalid HTTP"),
 ]
 
 

@@ -22,8 +22,8 @@ from turnout.classifiers.success.encoding import (
     meaning_of,
     without_wording,
 )
-from turnout.classifiers.success.expert import Blend, Reading, Told, forest_inputs
-from turnout.classifiers.success.predictor import Floats, SuccessPredictor, agreed, tell
+from turnout.classifiers.success.expert import Advice, Blend, Reading, forest_inputs
+from turnout.classifiers.success.predictor import Floats, SuccessPredictor, advise, agreed
 from turnout.classifiers.success.smooth import Neighbours
 from turnout.cli import main
 from turnout.core import ConfigError
@@ -141,7 +141,7 @@ def test_a_changed_bundle_is_refused(folder: Path, tmp_path: Path) -> None:
     """What is not what was sealed is not served."""
     shutil.copytree(folder / "bundle", tmp_path / "b")
     (tmp_path / "b" / "catalogue.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"catalogue\.json is not the one that was sealed"):
+    with pytest.raises(ConfigError, match=r"catalogue\.json was changed after"):
         open_bundle(tmp_path / "b")
     with pytest.raises(ConfigError, match="turnout train success"):
         load(tmp_path)
@@ -205,7 +205,7 @@ def test_what_abler_models_gain_is_told_by_who_knows_the_prompt() -> None:
     """An expert is told the others' gain as well as they know the prompt, and never its own."""
     one, other = _reading([0, 1, 1]), _reading([1, 1, 0])
     gains = [np.full(3, 0.2, np.float32), np.full(3, -0.1, np.float32)]
-    to_one, to_other = tell([one, other], gains)
+    to_one, to_other = advise([one, other], gains)
     assert to_other.gain[0] == pytest.approx(0.2, rel=0.15)
     assert to_one.gain[2] == pytest.approx(-0.1, rel=0.15)
     assert to_one.gain[:2].tolist() == to_other.gain[1:].tolist() == [0, 0]
@@ -218,7 +218,7 @@ def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -
     members = np.zeros((2, 3, 2, 3), np.float32)
     members[..., 0] = 0.3
     reading = replace(_reading([0, 1]), members=members)
-    told = Told(gain=np.full(2, 0.02, np.float32), knowing=np.ones(2, np.float32))
+    told = Advice(gain=np.full(2, 0.02, np.float32), knowing=np.ones(2, np.float32))
     known, strange = expert.answer(reading, told) - expert.prior
     assert known == pytest.approx(expert.answer(reading)[0] - expert.prior, abs=1e-6)
     gained = strange - strange.mean()

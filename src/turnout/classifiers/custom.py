@@ -1,8 +1,8 @@
-"""Intents of the user's own, from a name, a description and a few examples, without training.
+"""The user's own intents, from a name, a description and a few examples.
 
-A least-squares head over sentence embeddings is solved at start-up: the examples against the
-other intents' examples and against a background of what people otherwise ask. Its leave-one-out
-scores set the out-of-scope threshold, so that a prompt like none of the examples stays out.
+At start-up a least-squares head over sentence embeddings is fitted for each intent: its examples
+against the other intents' examples and against a background of usual prompts. Leave-one-out scores
+set its threshold, so that prompts unlike the examples are not in the intent.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _BACKGROUND_QUANTILE = 0.995
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentSpec:
-    """A user-defined intent; ``threshold`` in (0, 1) overrides the one that is worked out."""
+    """A user's own intent; ``threshold`` in (0, 1) replaces the computed one."""
 
     name: str
     description: str = ""
@@ -34,7 +34,7 @@ class IntentSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomIntents:
-    """Heads for the user's intents: ``weights`` has a column an intent."""
+    """Heads for the user's intents: ``weights`` has one column for each intent."""
 
     names: tuple[str, ...]
     weights: Floats
@@ -42,11 +42,10 @@ class CustomIntents:
 
     @classmethod
     def fit(cls, specs: Sequence[IntentSpec], background: Floats, embed: Embed) -> Self:
-        """Solves the heads. Raises ConfigError for a spec with fewer than three examples."""
+        """Fits the heads. Raises ConfigError for a spec with fewer than three examples."""
         for spec in specs:
             _check(spec)
-        texts = [_texts(spec) for spec in specs]
-        vectors = [embed(text) for text in texts]
+        vectors = [embed(_texts(spec)) for spec in specs]
         heads = [_head(k, vectors, background, spec) for k, spec in enumerate(specs)]
         return cls(
             names=tuple(spec.name for spec in specs),
@@ -55,7 +54,7 @@ class CustomIntents:
         )
 
     def join(self, vectors: Floats, distribution: Floats) -> Floats:
-        """The distribution over the built-in intents with the user's ones added as columns."""
+        """The distribution over the built-in intents, with a column for each of the user's."""
         fits = logistic(_STEEPNESS * (vectors @ self.weights - self.thresholds))
         own = fits / np.maximum(1.0, fits.sum(axis=1, keepdims=True))
         rest = 1.0 - own.sum(axis=1, keepdims=True)
@@ -78,7 +77,10 @@ def _texts(spec: IntentSpec) -> list[str]:
 def _head(
     k: int, vectors: Sequence[Floats], background: Floats, spec: IntentSpec
 ) -> tuple[Floats, float]:
-    """Ridge regression to 1 on the examples and 0 elsewhere, both sides of equal weight."""
+    """Weights and threshold of an intent.
+
+    Ridge regression to 1 for its own texts and 0 for all others, both sides with equal weight.
+    """
     others = [v[:-1] for i, v in enumerate(vectors) if i != k]
     x = np.concatenate([vectors[k], *others, background]).astype(np.float64)
     y = np.zeros(len(x))
@@ -93,7 +95,6 @@ def _head(
     left_out = y - (dual[:, 0] / np.diag(inverse)) / root[:, 0]
     inside = float(np.median(left_out[: len(spec.examples)]))
     outside = float(np.quantile(left_out[y == 0.0], _BACKGROUND_QUANTILE))
-    threshold = (
-        spec.threshold if spec.threshold is not None else max(outside, (inside + outside) / 2)
-    )
+    computed = max(outside, (inside + outside) / 2)
+    threshold = computed if spec.threshold is None else spec.threshold
     return (scaled.T @ dual)[:, 0].astype(np.float32), threshold

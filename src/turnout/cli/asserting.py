@@ -51,7 +51,7 @@ def check(file: Path, config: Path | None, model: str, *, ledger: bool, json: bo
     with router as r, opened(file) as source:
         checked = [_checked(r, line, model) for line in lines(source)]
     if not checked:
-        raise ConfigError(f"{file}: holds no line to check")
+        raise ConfigError(f"{file}: has no line to check")
     if json:
         print_json(_report(checked))
     else:

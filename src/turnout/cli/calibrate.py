@@ -18,9 +18,9 @@ def calibrate(
     *,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Its own intents and hybrid; else what is shipped."),
+        typer.Option("--config", "-c", help="turnout.yaml with your intents and hybrid."),
     ] = None,
-    artefact: Annotated[Path | None, typer.Option(help="Else the shipped one.")] = None,
+    artefact: Annotated[Path | None, typer.Option(help="By default the shipped one.")] = None,
     over_block: Annotated[
         float, typer.Option(help="Share of safe prompts that may be blocked.")
     ] = 0.01,
@@ -28,17 +28,19 @@ def calibrate(
     ask: Annotated[
         bool, typer.Option("--ask/--no-ask", help="Ask the hybrid's model about unsure prompts.")
     ] = True,
-    table: Annotated[Path | None, typer.Option(help="Instead: an outcome table.")] = None,
+    table: Annotated[Path | None, typer.Option(help="An outcome table, instead of SOURCE.")] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="The folder that turnout train success wrote.")
     ] = None,
-    quality: Annotated[float, typer.Option(help="Share of the best single's quality.")] = 0.95,
+    quality: Annotated[
+        float, typer.Option(help="Share of the best single model's quality.")
+    ] = 0.95,
     lost: Annotated[
-        float | None, typer.Option(help="Instead: the most requests that may lose quality.")
+        float | None, typer.Option(help="Instead: share of requests that may lose quality.")
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of the promise.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence of the promise.")] = 0.95,
     steady: Annotated[
-        float, typer.Option(help="The policy's margin that the promise is to hold with.")
+        float, typer.Option(help="The policy's margin, with which the promise holds.")
     ] = 0.0,
     ledger: LedgerOption = True,
     json: JsonOption = False,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Queue
 from threading import Thread
 from typing import Annotated, Any, BinaryIO
 
@@ -29,7 +29,7 @@ BATCH = 128
 
 ServedOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="turnout.yaml that serves; else the classifier's labels."),
+    typer.Option("--config", "-c", help="turnout.yaml that serves; by default the shipped labels."),
 ]
 
 
@@ -49,7 +49,7 @@ def classify(
     intents, calibration and threshold apply, and its LLM classifier is asked.
     """
     if config is None and (unused := config_path(None)):
-        note = f"{unused} is not used here; for what it serves give --config {unused}"
+        note = f"{unused} is not used here; to label as it serves, give --config {unused}"
         err.print(f"turnout: note: {note}")
     bad, missing = 0, Counter[str]()
     check_apart(source, target, "verdicts")
@@ -71,9 +71,9 @@ def classify(
 
 
 def _leave(bad: int, missing: Counter[str]) -> None:
-    """Prints what was not judged, and exits with 1 after bad lines."""
+    """Prints how many labels are missing and lines were bad; exits with 1 after bad lines."""
     for why, count in missing.items():
-        err.print(f"turnout: {count} labels could not be had: {why}")
+        err.print(f"turnout: {count} labels are missing: {why}")
     if bad:
         err.print(f"turnout: {bad} bad lines were left out")
         raise typer.Exit(1)
@@ -83,7 +83,7 @@ def _leave(bad: int, missing: Counter[str]) -> None:
 def _reader(
     config: Path | None, *, ledger: bool
 ) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
-    """A function that gives lines their verdicts, as the configuration would when serving."""
+    """A function that returns the verdicts of lines, as the configuration would serve them."""
     loaded = load_file(config) if config else None
     if loaded is not None and loaded.classifier.kind != "local":
         with router(config, ledger=ledger) as r, asked_verdicts(r) as asked:
@@ -110,7 +110,7 @@ def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str])
 
 
 def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
-    """The line's verdict; for an unreadable line the worst case, which blocks."""
+    """The line's verdict; for a line without scores the worst case, which blocks."""
     intent, prediction = verdict
     none = prediction.unsafe is None
     return {
@@ -124,7 +124,7 @@ def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
 
 
 def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
-    """The lines in batches; from a live source without waiting for more than are there."""
+    """The lines in batches; a live source's batches hold the lines that have come so far."""
     if live:
         yield from _arrived(items)
         return
@@ -133,6 +133,7 @@ def _batches(items: Iterable[Line], *, live: bool) -> Iterator[list[Line]]:
 
 
 def _arrived(items: Iterable[Line]) -> Iterator[list[Line]]:
+    """Batches of the lines that a thread has read so far; ends with the error that it met."""
     queue: Queue[Line | BaseException | None] = Queue(maxsize=4 * BATCH)
 
     def read() -> None:
@@ -144,25 +145,15 @@ def _arrived(items: Iterable[Line]) -> Iterator[list[Line]]:
             queue.put(error)
 
     Thread(target=read, name="turnout-lines", daemon=True).start()
-    end: BaseException | None = None
-    open_ = True
-    while open_:
-        item, batch = queue.get(), []
-        while True:
-            if isinstance(item, Line):
-                batch.append(item)
-            else:
-                open_, end = False, item
-                break
-            if len(batch) == BATCH:
-                break
-            try:
-                item = queue.get_nowait()
-            except Empty:
-                break
-        yield batch
-    if end is not None:
-        raise end
+    batch: list[Line] = []
+    while isinstance(item := queue.get(), Line):
+        batch.append(item)
+        if len(batch) == BATCH or queue.empty():
+            yield batch
+            batch = []
+    yield batch
+    if item is not None:
+        raise item
 
 
 def _is_live(file: BinaryIO) -> bool:

@@ -28,16 +28,16 @@ _NO_KEY = "unused"
 def code(
     agent: Annotated[Name, typer.Argument(help="The agent to run.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="What the agent is given.")
+        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments for the agent.")
     ] = None,
     *,
     model: ModelOption = "auto",
     port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Where a running gateway may be.")
+        int, typer.Option(min=1, max=65535, help="Address of a running gateway.")
     ] = 4100,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="turnout.yaml of a gateway for this run alone."),
+        typer.Option("--config", "-c", help="turnout.yaml for a gateway of this run alone."),
     ] = None,
 ) -> None:
     """Run a coding agent through the gateway.

@@ -43,10 +43,10 @@ def compare(
     file: Annotated[Path, typer.Argument(help="JSONL of {text|messages, output_tokens?|answer?}.")],
     *,
     baseline: Annotated[
-        str | None, typer.Option(help="Model to compare with; the strongest.")
+        str | None, typer.Option(help="Model to compare with; by default the strongest.")
     ] = None,
     output_tokens: Annotated[
-        int, typer.Option(min=1, help="Answer length where a line has none.")
+        int, typer.Option(min=1, help="Answer length for lines without one.")
     ] = EXPECTED_OUTPUT_TOKENS,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -55,7 +55,7 @@ def compare(
     with silent_router(config) as r:
         cases, bad = _decided(r, file, output_tokens)
         if not cases:
-            raise ConfigError(f"{file}: holds no usable prompt")
+            raise ConfigError(f"{file}: has no usable prompt")
         report = _report(r, cases, _baseline(r, baseline))
     if json:
         print_json(report)

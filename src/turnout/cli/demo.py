@@ -25,7 +25,8 @@ ANSWER_TOKENS = 120
 
 def demo(
     prompts: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="Instead of the recipe's.")
+        list[str] | None,
+        typer.Argument(metavar="PROMPT", help="Prompts to use instead of the built-in ones."),
     ] = None,
     *,
     config: ConfigOption = None,

@@ -70,7 +70,7 @@ def evaluate(
     if drawn is not None:
         need("plot", "--plot")
         if len(table) > 1:
-            raise ConfigError("--plot: has one table's costs and qualities; give one --table")
+            raise ConfigError("--plot draws a single table; give one --table")
     tables = [one.answered().costed(unpriced=unpriced) for one in read_tables(table)]
     for name, note in ((one.name, note) for one in tables for note in one.notes):
         err.print(f"turnout: {name}: {note}")
@@ -145,7 +145,7 @@ def _check_margins(specs: list[str], bundle: Path | None) -> None:
     for spec in specs:
         if bundle is None and spec.startswith("cheapest_above_quality:") and "," in spec:
             raise ConfigError(
-                f"--policy {spec!r}: a margin needs what a bundle knows of strange prompts; "
+                f"--policy {spec!r}: a margin needs a bundle, which knows strange prompts; "
                 "add --bundle"
             )
 

@@ -71,7 +71,7 @@ def _opened(target: Path) -> BinaryIO:
 def store(target: Path, data: bytes) -> None:
     """Write a whole file, or leave what was there. Raises ConfigError."""
     if str(target) == "-":
-        raise ConfigError("'-' would be a file of this name; name the file to write")
+        raise ConfigError("'-' does not mean standard output here; name the file to write")
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(data)  # a device or a pipe keeps nothing

@@ -21,12 +21,13 @@ from turnout.core import ConfigError
 
 def import_(
     kind: Annotated[
-        Literal["litellm", "semantic-router"], typer.Argument(help="Whose configuration it is.")
+        Literal["litellm", "semantic-router"],
+        typer.Argument(help="The program whose configuration it is."),
     ],
     path: Annotated[Path, typer.Argument(help="Its file.")],
     *,
     to: Annotated[
-        Path | None, typer.Option("--out", help="A new file; else standard output.")
+        Path | None, typer.Option("--out", help="A new file; by default standard output.")
     ] = None,
 ) -> None:
     """Write another tool's configuration as a turnout.yaml.
@@ -37,7 +38,7 @@ def import_(
     """
     found = (_of_litellm if kind == "litellm" else _of_semantic_router)(text_of(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
-    load_mapping(found.settings, _Anything(), name="what was made of it")
+    load_mapping(found.settings, _Anything(), name="the result")
     for line in found.left:
         err.print(line, style="dim")
     if to is None:
@@ -77,7 +78,7 @@ def _price(found: Imported) -> None:
             if "price" in place or _is_priced(providers, alone):
                 continue
             place["price"] = "unknown"
-            found.left.append(f"{name}: no price is known of {place['model']}; add it")
+            found.left.append(f"{name}: no price is known for {place['model']}; add it")
 
 
 def _is_priced(providers: Mapping[str, Any], model: Mapping[str, Any]) -> bool:

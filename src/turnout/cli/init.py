@@ -46,10 +46,10 @@ def init(
         bool | None,
         typer.Option(
             "--local/--no-local",
-            help="Look for Ollama and llama.cpp here; by default only where no key is set.",
+            help="Look for Ollama and llama.cpp here; by default only if no key is set.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     print_only: Annotated[
         bool, typer.Option("--print", help="Write to standard output instead.")
     ] = False,

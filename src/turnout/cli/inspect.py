@@ -36,7 +36,7 @@ def models(
     if line:
         out.print(line, style="dim")
     if line and check:
-        err.print("without a key no provider was asked", style="dim")
+        err.print("no provider was asked, since there is no key", style="dim")
 
 
 _MODEL_KEYS = (

@@ -18,7 +18,7 @@ from turnout.runtime.budgets import read_budget
 
 keys = group("keys", "Keys of callers: make, list, rename, rotate, revoke.")
 budgets = group("budgets", "Set, list and remove budgets and rate limits.")
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As list shows it.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id, as list shows it.")]
 
 
 @keys.command()
@@ -26,11 +26,13 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     *,
     team: Annotated[str | None, typer.Option(help="The team that it counts for.")] = None,
-    parent: Annotated[str | None, typer.Option(help="A key whose child this one is.")] = None,
-    models: Annotated[str | None, typer.Option(help="Models it may use, by commas.")] = None,
+    parent: Annotated[str | None, typer.Option(help="The parent key of this one.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models that it may use, separated by commas.")
+    ] = None,
     admin: Annotated[bool, typer.Option(help="Let it manage keys and budgets.")] = False,
     expires_days: Annotated[
-        float | None, typer.Option(min=0, max=36_500, help="Days that it lives.")
+        float | None, typer.Option(min=0, max=36_500, help="Days until it expires.")
     ] = None,
     usd_a_day: Annotated[str | None, typer.Option(help="Dollars a day.")] = None,
     rpm: Annotated[int | None, typer.Option(min=0, help="Requests a minute.")] = None,
@@ -98,7 +100,7 @@ def rotate(
     id_: IdArgument,
     *,
     overlap_hours: Annotated[
-        float, typer.Option(min=0, max=720, help="Hours that the old secret still opens.")
+        float, typer.Option(min=0, max=720, help="Hours for which the old secret stays valid.")
     ] = USUAL_OVERLAP_S / 3600,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -106,7 +108,7 @@ def rotate(
     """Give a key a new secret; its id, budgets and team stay. It is shown now and never again."""
     with router(config) as found:
         secret, key = found.accounts.rotate(id_, overlap_s=overlap_hours * 3600)
-    told = f"the old secret opens until {_day(key.old_until_ms)} UTC"
+    told = f"the old secret is valid until {_day(key.old_until_ms)} UTC"
     _show_secret(key, secret, told, json=json)
 
 
@@ -136,11 +138,13 @@ def set_budget(
     per: Annotated[str, typer.Argument(help="all, team, key, session or model.")],
     window: Annotated[str, typer.Argument(help="minute, hour, day, week, month or total (UTC).")],
     *,
-    name: Annotated[str | None, typer.Option(help="Only this one; else each its own.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only this one; by default each one.")] = None,
     usd: Annotated[str | None, typer.Option(help="Dollars.")] = None,
     requests: Annotated[int | None, typer.Option(help="Requests.")] = None,
     tokens: Annotated[int | None, typer.Option(help="Tokens.")] = None,
-    when_full: Annotated[str, typer.Option(help="refuse, or cheaper before that.")] = "refuse",
+    when_full: Annotated[
+        str, typer.Option(help="refuse, or cheaper to use cheaper models first.")
+    ] = "refuse",
     config: ConfigOption = None,
 ) -> None:
     """Set a budget. It replaces one for the same, in the same window and unit."""

@@ -79,7 +79,8 @@ def export(
     target: Annotated[Path, typer.Argument(help="The file to write; - is stdout for JSON lines.")],
     *,
     kind: Annotated[
-        Format | None, typer.Option("--format", help="jsonl or parquet; else by the name.")
+        Format | None,
+        typer.Option("--format", help="jsonl or parquet; by default from the file's name."),
     ] = None,
     ledger: PlaceOption = None,
     config: ConfigOption = None,

@@ -46,7 +46,7 @@ def running(port: int, key: str) -> str | None:
     if status == 200:
         return root
     raise ConfigError(
-        f"the gateway at {root} does not take the key in TURNOUT_KEY (or wants one): make one with "
+        f"the gateway at {root} refuses the key in TURNOUT_KEY, or needs one: make one with "
         "turnout keys create NAME, or start another gateway with --config turnout.yaml"
     )
 

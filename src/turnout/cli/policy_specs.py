@@ -50,8 +50,8 @@ def policy_of(
         return makers[name]()
     except ValueError:
         raise ConfigError(
-            f"--policy {spec!r}: {value!r} is not what it takes: shares and margins are numbers "
-            "from 0 to 1, steps from 1 to 10, all others from 0 up"
+            f"--policy {spec!r}: {value!r} is not valid: shares and margins are numbers "
+            "from 0 to 1, steps from 1 to 10, all others at least 0"
         ) from None
 
 

@@ -59,7 +59,7 @@ def probe(
     from turnout.classifiers.success import open_bundle
 
     if not model.strip():
-        raise ConfigError("the model has no name; give the one that its provider knows")
+        raise ConfigError("the model's name is empty; give the name that its provider uses")
     if mean_cost_usd == inf:
         raise ConfigError("--cost inf: give mean USD a call, or leave it out where it is unknown")
     opened = open_bundle(bundle)
@@ -74,7 +74,7 @@ def probe(
             "train again"
         )
     if outcomes is not None and prior is not None:
-        raise ConfigError("--outcomes and --prior: results count, or a guess; leave one out")
+        raise ConfigError("--outcomes and --prior cannot be used together; leave one out")
     if outcomes is not None or prior is not None:
         rates = None if price is None else _price(price)
         _add(opened, model, outcomes, prior, mean_cost_usd, rates)
@@ -143,7 +143,7 @@ def _add(
     )
     out.print(f"{model}: added with mean quality {quality:.3f}; {digest[:19]}")
     if bundle.promises:
-        err.print("turnout: what was promised without it holds no longer: turnout calibrate again")
+        err.print("turnout: promises made without it no longer hold: run turnout calibrate again")
 
 
 def _remove(bundle: "Bundle", model: str) -> None:
@@ -152,14 +152,14 @@ def _remove(bundle: "Bundle", model: str) -> None:
         raise ConfigError(f"{bundle.folder} does not know {model!r}; {did_you_mean(model, known)}")
     if len(known) <= _FEWEST or bundle.predictor.trained == (model,):
         raise ConfigError(
-            f"{bundle.folder} knows {', '.join(known)}: without {model!r} nothing is left to "
-            "choose between, or to tell the others by; train again on a table of those you want"
+            f"{bundle.folder} has {', '.join(known)}: {model!r} cannot be taken out, since "
+            "too few models or no trained one would be left; train again on a table without it"
         )
     catalogue = {name: said for name, said in bundle.catalogue.items() if name != model}
     digest = _kept(bundle, bundle.predictor.without(model), catalogue, f"Taken out: {model}.")
     out.print(f"{model}: taken out; {digest[:19]}")
     if bundle.promises:
-        err.print("turnout: what was promised with it holds no longer: turnout calibrate again")
+        err.print("turnout: promises made with it no longer hold: run turnout calibrate again")
 
 
 def _kept(

@@ -15,7 +15,9 @@ from turnout.proving.report import Shown
 
 Test = Callable[[Path, Shown, int], Check | Iterable[Check]]
 
-SeedOption = Annotated[int | None, typer.Option(help="Repeats a run; else a new one is drawn.")]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Seed of a run to repeat; by default a new one.")
+]
 
 
 def prove(promise: str, *tests: Test, seed: int | None, json: bool) -> None:
@@ -35,7 +37,7 @@ def percent(text: str, *, least: float = 0.0) -> float:
     except ValueError:
         share = -1.0
     if not least <= share <= 1:
-        raise typer.BadParameter(f"{text!r} is no share; use a number such as 100%")
+        raise typer.BadParameter(f"{text!r} is not a share; use a number such as 100%")
     return share
 
 

@@ -83,7 +83,9 @@ def billing(
 def budget(
     *,
     procs: Annotated[int, typer.Option(min=1, max=64, help="Processes that spend.")] = 8,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time, of all.")] = 1000,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Requests at a time, of all processes.")
+    ] = 1000,
     kill: Annotated[bool, typer.Option(help="Kill processes with -9 meanwhile.")] = True,
     kills: Annotated[int, typer.Option(min=1, help="How many.")] = 12,
     postgres: Annotated[
@@ -114,8 +116,10 @@ def budget(
 @app.command()
 def isolation(
     *,
-    tenants: Annotated[int, typer.Option(min=2, max=64, help="Who share the gateway.")] = 8,
-    requests: Annotated[int, typer.Option(min=1, help="Of all tenants.")] = 10_000,
+    tenants: Annotated[
+        int, typer.Option(min=2, max=64, help="Tenants that share the gateway.")
+    ] = 8,
+    requests: Annotated[int, typer.Option(min=1, help="Requests of all tenants.")] = 10_000,
     cancel: Annotated[str, typer.Option(help="Share that leaves early, as 30%.")] = "30%",
     sabotage: Annotated[
         sabotages.Isolation | None, typer.Option(help="Break the gateway; this must then fail.")

@@ -56,13 +56,13 @@ def storm(
 def restart(
     *,
     times: Annotated[int, typer.Option(min=0, help="Restarts, every other one of all.")] = 50,
-    streams: Annotated[int, typer.Option(min=1, help="Streams under way at any time.")] = 200,
+    streams: Annotated[int, typer.Option(min=1, help="Streams in progress at any time.")] = 200,
     configs: Annotated[int, typer.Option(min=0, help="Broken configurations.")] = 200,
     sabotage: Annotated[sabotages.Restart | None, typer.Option(help=_BREAK)] = None,
     seed: SeedOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Restarts cut no stream; a broken configuration is not taken."""
+    """Restarts cut no stream; a broken configuration is not used."""
     from turnout.proving.broken_files import broken_configurations
     from turnout.proving.restart import restarts
 

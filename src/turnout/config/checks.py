@@ -75,7 +75,7 @@ def _embeddings(config: Config, name: str) -> Iterator[Problem]:
     known = [n for n, model in config.models.items() if model.kind == "embedding"]
     if name not in known:
         fix = f"use one of {', '.join(known)}" if known else "give a model kind: embedding"
-        yield ("embeddings",), f"{name!r} is no embedding model; {fix}"
+        yield ("embeddings",), f"{name!r} is not an embedding model; {fix}"
 
 
 def _aliases(config: Config) -> Iterator[Problem]:

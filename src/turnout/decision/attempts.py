@@ -1,7 +1,7 @@
 """The walk through a plan: a generator that yields the next attempt and is sent its outcome.
 
 Invariant: the walk takes only the decision's routes, and ends once part of an answer was released.
-This module does not know clocks: a wait is yielded as a number of seconds for the shell to wait.
+This module does not know clocks: an attempt says how many seconds its caller waits before it.
 """
 
 from collections.abc import Collection, Generator
@@ -17,15 +17,19 @@ from turnout.policies import draw
 class RetryRules:
     """How often a route is tried again, and after how long.
 
-    ``retries`` is the number of further tries of one route after a transient fault. Waits start at
-    ``base_s``, double up to ``cap_s`` and are drawn with full jitter; a provider's ``Retry-After``
-    of at most ``longest_wait_s`` is used in their place.
+    ``retries`` is the number of retries at one route after a transient fault. Waits are random,
+    from 0 to ``base_s``, which doubles with each retry up to ``cap_s``; a ``Retry-After`` of the
+    provider of at most ``longest_wait_s`` replaces them.
     """
 
     retries: int = 1
     base_s: float = 0.5
     cap_s: float = 8.0
     longest_wait_s: float = 20.0
+
+
+# A part of a route that others share, and its name.
+Part = tuple[str, str]
 
 
 class Attempt(Struct, frozen=True):
@@ -39,52 +43,54 @@ class Attempt(Struct, frozen=True):
 def attempts(
     decision: Decision, rules: RetryRules, closed: Collection[str] = ()
 ) -> Generator[Attempt, Outcome, tuple[Outcome, ...]]:
-    """Walks the decision's routes until one answers, the answer has begun, or none is left.
+    """Walks the decision's routes until one answers, an answer has begun, or none is left.
 
-    ``closed`` are deployments that may not be called; the shell may add to it on the way. Returns
-    every outcome in order; the last one tells how the walk ended.
+    ``closed`` are deployments that may not be called; the caller may add to it during the walk.
+    Returns all outcomes in order.
     """
     outcomes: list[Outcome] = []
-    dead_providers: set[str] = set()
-    spent_quotas: set[str] = set()
-    rejected_models: set[str] = set()
+    failed: set[Part] = set()
 
-    def may_try(route: Route) -> bool:
-        return not (
-            route.provider in dead_providers
-            or _quota(route) in spent_quotas
-            # Another deployment of a rejected model would draft the same.
-            or route.model in rejected_models
-            or route.deployment in closed
+    def may_call(route: Route) -> bool:
+        return route.deployment not in closed and (
+            not failed or failed.isdisjoint(_parts(route).items())
         )
 
     for place, route in enumerate(decision.routes):
-        if not may_try(route):
-            continue
-        delay_s = 0.0
+        delay_s: float | None = 0.0 if may_call(route) else None
         for retry in range(rules.retries + 1):
+            if delay_s is None or route.deployment in closed:
+                break
             outcome = yield Attempt(route=route, ordinal=len(outcomes), delay_s=delay_s)
             outcomes.append(outcome)
             if _is_final(outcome):
                 return tuple(outcomes)
             fault = outcome.error
-            if fault is not None and fault.scope == "provider":
-                dead_providers.add(route.provider)
-            if fault is not None and fault.kind == "rejected":
-                rejected_models.add(route.model)
-            if fault is not None and fault.kind == "rate_limited":
-                spent_quotas.add(_quota(route))
-            others = any(map(may_try, decision.routes[place + 1 :]))
-            wait_s = _wait(decision, fault, rules, retry, others=others)
-            if wait_s is None or route.deployment in closed:
+            if fault is None:
                 break
-            delay_s = wait_s
+            failed |= _failed_parts(fault, route)
+            others = any(map(may_call, decision.routes[place + 1 :]))
+            delay_s = _wait(decision, fault, rules, retry, others=others)
     return tuple(outcomes)
 
 
-def _quota(route: Route) -> str:
-    """What shares a rate limit: the configured quota, else the model at its provider."""
-    return route.quota or f"{route.provider}/{route.model}"
+def _parts(route: Route) -> dict[str, str]:
+    """What a route shares with others: the provider, the model, and the rate limit."""
+    quota = route.quota or f"{route.provider}/{route.model}"
+    return {"provider": route.provider, "model": route.model, "quota": quota}
+
+
+def _failed_parts(fault: Fault, route: Route) -> set[Part]:
+    """The parts of the route that fail other routes as well.
+
+    Another deployment of a rejected model would write the same draft.
+    """
+    fails = {
+        "provider": fault.scope == "provider",
+        "model": fault.kind == "rejected",
+        "quota": fault.kind == "rate_limited",
+    }
+    return {part for part in _parts(route).items() if fails[part[0]]}
 
 
 def _is_final(outcome: Outcome) -> bool:
@@ -94,12 +100,10 @@ def _is_final(outcome: Outcome) -> bool:
 
 
 def _wait(
-    decision: Decision, fault: Fault | None, rules: RetryRules, retry: int, *, others: bool
+    decision: Decision, fault: Fault, rules: RetryRules, retry: int, *, others: bool
 ) -> float | None:
     """Seconds to wait before the same route is tried again, or None to go on to the next."""
-    if fault is None or fault.retry == "no":
-        return None
-    if fault.retry == "rate_limit" and others:
+    if fault.retry == "no" or (fault.retry == "rate_limit" and others):
         return None
     if fault.retry_after_s is not None:
         return fault.retry_after_s if fault.retry_after_s <= rules.longest_wait_s else None

@@ -69,7 +69,7 @@ class Access:
         host = _host(headers.get(b"host", b""))
         if b"origin" in headers and not self._same_origin(headers, host):
             return bad_request(
-                "calls from pages of other origins are not taken", status=403, code="origin"
+                "web pages of other origins may not call this gateway", status=403, code="origin"
             )
         admins = path.startswith(ADMIN_PATHS) or (path == _BUDGETS and method != "GET")
         keyless = self._keyless and self.local and not stored.has_keys
@@ -94,7 +94,7 @@ class Access:
             message = "send a valid key as 'Authorization: Bearer KEY', 'x-api-key' or 'api-key'"
             return bad_request(message, status=401, code="invalid_api_key")
         if admins and not found.admin:
-            return bad_request("this takes an administrator's key", status=403, code="admin_only")
+            return bad_request("this needs an administrator's key", status=403, code="admin_only")
         return found
 
 
@@ -123,5 +123,7 @@ def _host(value: bytes) -> str:
 
 
 _ELSEWHERE = bad_request(
-    "without keys only http://localhost and 127.0.0.1 serve", status=403, code="host"
+    "without keys the gateway answers only on http://localhost and http://127.0.0.1",
+    status=403,
+    code="host",
 )

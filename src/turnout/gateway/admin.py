@@ -143,7 +143,7 @@ def _fields(payload: object, known: Mapping[str, type] = _FIELDS) -> dict[str, A
     for name, value in told.items():
         if name not in known:
             use = ", ".join(sorted(known))
-            raise InvalidRequest(f"{str(name)[:70]!r} is no field of a key here; use {use}")
+            raise InvalidRequest(f"{str(name)[:70]!r} is not a field here; use {use}")
         kind = known[name]
         if value is not None and (not isinstance(value, kind) or (kind is int and value is True)):
             raise InvalidRequest(f"{name} is {value!r:.70}; use {_WORDS[kind]}", field=name)

@@ -1,8 +1,8 @@
-"""Answers one request in its caller's dialect: the same path for all dialects.
+"""Answers one request, in the same way for all dialects.
 
-Invariant: nothing is sent before the first content, except for signs of life where they are
-configured (see ``hold``); once anything was sent, a failure ends the stream with an explicit error
-event, never cleanly. This module does not know providers or connections.
+Invariant: nothing is sent before the first content, except signs of life if they are configured
+(see ``hold``); once anything was sent, a failure ends the stream with an error event, never as if
+it were complete. This module does not know providers or connections.
 """
 
 import time
@@ -34,7 +34,7 @@ _KNOWN = frozenset({b"x-turnout-decision", b"x-turnout-intent", b"x-turnout-reas
 async def answer(
     walk: Walk, dialect: ApiDialect, inbound: Inbound, out: Exchange, hold_s: float | None
 ) -> None:
-    """Carries the walk out and sends its answer; all is settled at the end. Raises RequestError."""
+    """Carries the walk out and sends its answer. Raises RequestError."""
     answering = _Answering(
         dialect=dialect, inbound=inbound, walk=walk, out=out, request_id=walk.request.id,
         hold_s=hold_s,
@@ -50,6 +50,7 @@ class _Answering(Struct, kw_only=True):
     request_id: str
     hold_s: float | None
     hold: Hold | None = None
+    writer: StreamWriter | None = None  # of a stream that has begun
     created: int = field(default_factory=lambda: int(time.time()))
 
     async def whole(self) -> None:
@@ -67,34 +68,38 @@ class _Answering(Struct, kw_only=True):
         await self.out.whole(200, headers, body)
 
     async def stream(self) -> None:
-        writer = self.dialect.writer(self._about())
-        started = False
+        early = self.dialect.writer(self._about())
         if self.hold_s is not None:
-            self.hold = Hold(self.out, self._held, writer.sign(), self.hold_s)
+            self.hold = Hold(self.out, self._early_head, early.sign(), self.hold_s)
         try:
             async with aclosing(self.walk.stream()) as batches:
                 async for batch in batches:
-                    if not started:
-                        started, writer = True, await self._begun()
-                    await self._written(writer, batch)
+                    await self._write(batch)
+            if self.walk.decision.blocked:
+                await self._write((self._refusal(),))
         except RouterError as error:
-            if started or self._holds():
-                await self.out.break_off(writer.fail(problem_of(error)))
+            if self.writer or self._holds():
+                await self.out.break_off((self.writer or early).fail(problem_of(error)))
             raise
         finally:
             if self.hold is not None:
                 self.hold.stop()
-        if self.walk.decision.blocked:
-            started, writer = True, await self._begun()
-            await self._written(writer, (self._refusal(),))
-        if not started and not self._holds():
-            await self._fail()
-        elif started and self.walk.complete:
-            await self.out.end(writer.end(self._used()))
+        if self.writer is not None and self.walk.complete:
+            await self.out.end(self.writer.end(self._used()))
+        elif self.writer or self._holds():
+            await self.out.break_off((self.writer or early).fail(self._problem()))
         else:
-            await self.out.break_off(writer.fail(self._problem()))
+            await self._fail()
 
-    async def _begun(self) -> StreamWriter:
+    async def _write(self, batch: Sequence[Chunk]) -> None:
+        writer = self.writer
+        if writer is None:
+            writer = self.writer = await self._begin()
+        events = b"".join([writer.write(chunk) for chunk in batch])
+        if events:
+            await self.out.piece(events)
+
+    async def _begin(self) -> StreamWriter:
         """Sends the head, which names this attempt's model. Returns a writer for its answer."""
         if self.hold is not None:
             self.hold.stop()
@@ -106,15 +111,10 @@ class _Answering(Struct, kw_only=True):
         """Whether the head was sent early, with a sign of life."""
         return self.hold is not None and self.hold.begun
 
-    def _held(self) -> Headers:
+    def _early_head(self) -> Headers:
         """The head of an answer whose model is not known yet."""
         says = decision_headers(self.walk, "", None, final=False)
         return [*_EVENTS, *(line for line in says if line[0] in _KNOWN)]
-
-    async def _written(self, writer: StreamWriter, batch: Sequence[Chunk]) -> None:
-        events = b"".join([writer.write(chunk) for chunk in batch])
-        if events:
-            await self.out.piece(events)
 
     def _refusal(self) -> Chunk:
         decision = self.walk.decision
@@ -123,7 +123,7 @@ class _Answering(Struct, kw_only=True):
         return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
 
     def _used(self) -> Usage | None:
-        """What the answering call used, as counted by its provider, or else by Turnout."""
+        """The usage of the answering call, counted by its provider or else by Turnout."""
         outcome = self.walk.call.outcome if self.walk.call else None
         return outcome.usage if outcome else None
 
@@ -136,14 +136,14 @@ class _Answering(Struct, kw_only=True):
         )
 
     def _model(self) -> str:
-        """The model that answers: as its provider names it, else as it was called."""
+        """The model that answers: its provider's name for it, else the name in the call."""
         if self.walk.call is None:
             return "turnout"
         return self.walk.call.served_model
 
     def _says(self, *, final: bool) -> Headers:
         walk = self.walk
-        # When the head of a stream is sent, the last call is still under way.
+        # When the head of a stream is sent, the last call is still in progress.
         under_way = int(not final and not walk.decision.blocked)
         cost = walk.cost_pico_usd if final else self._expected()
         headers = decision_headers(walk, self._model(), cost, final=final, under_way=under_way)

@@ -50,7 +50,7 @@ def feedback(payload: object) -> tuple[str, dict[str, Any]]:
     told = json_object(payload)
     if unknown := next((name for name in told if name not in _FEEDBACK), None):
         use = ", ".join(_FEEDBACK)
-        raise InvalidRequest(f"{str(unknown)[:70]!r} is no field of feedback; use {use}")
+        raise InvalidRequest(f"{str(unknown)[:70]!r} is not a field of feedback; use {use}")
     ident = told.get("decision_id")
     if not isinstance(ident, str) or not ident:
         raise InvalidRequest("decision_id is missing; take it from x-turnout-decision")

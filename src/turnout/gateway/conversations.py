@@ -90,7 +90,7 @@ class _Shelf:
                 self._bytes += len(answer.body)
                 self._found[ident] = orjson.loads(answer.body)
         if self._bytes > LONGEST_BYTES:
-            raise Refused(bad_request("the conversation has grown too long; begin another"))
+            raise Refused(bad_request("the conversation is too long to be kept; begin another one"))
         return self._found[ident]
 
     async def put(self, ident: str, record: Mapping[str, Any]) -> bool:
@@ -158,7 +158,7 @@ def _unknown(ident: str) -> Problem:
 
 
 def _mistyped(given: object) -> Problem:
-    message = f"{_PREVIOUS} is {given!r:.100}; use an answer's id, a text"
+    message = f"{_PREVIOUS} is {given!r:.100}; use the id of an answer, as text"
     return replace(bad_request(message), param=_PREVIOUS)
 
 

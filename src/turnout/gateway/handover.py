@@ -45,7 +45,7 @@ class Handover:
         except OSError as error:
             self._door.close()
             raise ConfigError(
-                f"{self._path} cannot be listened on ({error.strerror or error}); "
+                f"{self._path} cannot be used to listen ({error.strerror or error}); "
                 "set TURNOUT_STATE_DIR to a folder of your own with a shorter path"
             ) from error
         self._door.listen(1)

@@ -158,14 +158,14 @@ class ServerConnection(asyncio.Protocol):
             if self._framing:
                 self._go_on(data[offer.args[0] :])
             elif last is None:
-                self._refuse(_BAD, "speak HTTP version 1.1")
+                self._refuse(_BAD, "use HTTP version 1.1")
             else:
                 last.closes = True
         except HttpParserError as error:
             if self._receiving is None and data.startswith(_PREFACE):
-                self._refuse(_BAD, "this address speaks HTTP/1.1; do not begin with HTTP/2")
+                self._refuse(_BAD, "this address speaks HTTP/1.1; turn HTTP/2 off in the client")
             elif self._receiving is None:
-                self._refuse(_BAD, f"the request breaks the HTTP grammar: {error}")
+                self._refuse(_BAD, f"the request is not valid HTTP: {error}")
             else:
                 self._lingers = True
                 self._receiving.fail(Malformed())
@@ -217,7 +217,7 @@ class ServerConnection(asyncio.Protocol):
             return
         path = _path(self._url)
         if path is None:
-            self._refuse(_BAD, "the request names no path")
+            self._refuse(_BAD, "the request has no path")
             return
         if hosts > 1 or (not hosts and self._parser.get_http_version() != "1.0"):
             self._refuse(_BAD, "send one Host header")

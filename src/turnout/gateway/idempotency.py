@@ -54,15 +54,15 @@ _OTHER_REQUEST = bad_request(
     code="idempotency_key_reused",
 )
 _OF_ANOTHER_SECRET = bad_request(
-    "this request was carried out before the key was rotated, and its answer opens with that "
-    "secret alone; send another Idempotency-Key to have it carried out again",
+    "the answer to this request is encrypted with the key's secret before its rotation; use that "
+    "secret, or send another Idempotency-Key to run the request again",
     status=409,
     code="idempotency_key_rotated",
 )
 _UNDER_WAY = Problem(
     status=409,
     code="idempotency_key_in_use",
-    message="a request with this Idempotency-Key is under way; try again after Retry-After",
+    message="a request with this Idempotency-Key is still running; try again after Retry-After",
     retry_after_s=WAIT_S,
 )
 _COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")

@@ -144,7 +144,9 @@ def _check_spelling(names: Sequence[bytes]) -> None:
         near = nearest(name, _SAID, MISSPELLED)
         if near and name not in _SAID and header != _ANSWERED:
             given, meant = (f"{_OURS.decode()}{name}" for name in (name, near))
-            raise InvalidRequest(f"{given} is no header; did you mean {meant}?", field=given)
+            raise InvalidRequest(
+                f"{given} is not a known header; did you mean {meant}?", field=given
+            )
 
 
 def _check_priority(value: bytes) -> None:

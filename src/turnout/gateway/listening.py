@@ -33,13 +33,13 @@ def bind(address: Address, *, keyless: bool) -> socket.socket:
     host = address.host.removeprefix("[").removesuffix("]")
     if not host or "/" in host:
         raise ConfigError(
-            f"--host {address.host!r} is no address; use one of this machine, such as 127.0.0.1, "
-            "::1 or 0.0.0.0"
+            f"--host {address.host!r} is not an address; use one of this machine, such as "
+            "127.0.0.1, ::1 or 0.0.0.0"
         )
     if host not in LOOPBACK and keyless:
         raise ConfigError(
-            f"--host {address.host} is reachable from elsewhere and there is no key; make one with "
-            "turnout keys create, or set TURNOUT_KEYS to one or more keys, separated by commas"
+            f"--host {address.host} can be reached from other machines and there is no key; make "
+            "one with turnout keys create, or set TURNOUT_KEYS to keys separated by commas"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

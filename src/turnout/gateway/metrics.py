@@ -55,21 +55,23 @@ class Metrics:
         self._blocked = counter(
             "blocked", "Requests and answers that the safety rule stopped.", "what"
         )
-        self._retries = counter("retries", "Further tries of one deployment.", "model")
-        self._fallbacks = counter("fallbacks", "Requests answered by another than the first.")
+        self._retries = counter("retries", "Retries at the same deployment.", "model")
+        self._fallbacks = counter("fallbacks", "Requests that a fallback answered.")
         self._unknown = counter("unknown_cost", "Calls whose cost is not known.", "model")
-        self._refused = counter("refused", "Requests refused, by why.", "code")
+        self._refused = counter("refused", "Requests refused, by reason.", "code")
         self._hits = counter("cache_hits", "Requests answered from the exact cache.")
         self._cooling = gauge(
             "cooling",
-            "Deployments that take no call now, as the scraped process sees them.",
+            "Deployments that cannot be called now, as the scraped process sees it.",
             "deployment",
             of_all="mostrecent",
         )
         self._first = _times(to, "turnout_time_to_first_token_seconds", "By model.", "model")
         self._duration = _times(to, "turnout_request_seconds", "Whole requests.", "path")
-        self._in_flight = gauge("requests_in_flight", "Requests under way.", of_all="livesum")
-        self._tasks = gauge("tasks", "Tasks of the event loop when it was asked.", of_all="livesum")
+        self._in_flight = gauge("requests_in_flight", "Requests in progress.", of_all="livesum")
+        self._tasks = gauge(
+            "tasks", "Tasks of the event loop at the time of the scrape.", of_all="livesum"
+        )
         self._bound: dict[tuple[Any, ...], Any] = {}
         # What is counted but not yet told: nobody looks more often than a scrape does. A scrape of
         # another worker sees what is told, so that there each turn of the event loop tells its own.

@@ -191,7 +191,7 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
         return Problem(
             status=403,
             code="model_not_allowed",
-            message="this key may not use that model; GET /v1/models lists those it may",
+            message="this key may not use that model; GET /v1/models lists those that it may use",
             param="model",
         )
     if kinds == {"no_key"}:
@@ -285,7 +285,7 @@ def shed() -> Problem:
     return Problem(
         status=503,
         code="overloaded",
-        message="the gateway is at its limit of requests; try again after Retry-After",
+        message="the gateway has its most requests in progress; try again after Retry-After",
         retry_after_s=DEFAULT_WAIT_S,
     )
 

@@ -114,7 +114,7 @@ class Reloader:
 
     def _refused(self, problem: str) -> None:
         _LOG.error(
-            "the changed configuration is not taken; the old one serves on",
+            "the changed configuration is not used; the old one stays in force",
             extra={"fields": {"problem": problem}},
         )
 

@@ -59,7 +59,7 @@ class HttpServer:
         if self._watch is not None:
             self._watch.cancel()
         if tasks:
-            _LOG.warning("answers were cut short by the end", extra={"fields": {"n": len(tasks)}})
+            _LOG.warning("answers were cut off at shutdown", extra={"fields": {"n": len(tasks)}})
             # Cancelled handlers still settle what they have used.
             await asyncio.wait(tasks, timeout=10)
 

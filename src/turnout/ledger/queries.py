@@ -125,7 +125,7 @@ def decision_of(store: Store, id_: str) -> tuple[Request, Decision]:
     full = found_id(store, id_)
     rows = store.fetch("SELECT record FROM decisions WHERE id = $1", (full,))
     if not rows:
-        raise InvalidRequest(f"{id_!r} came to no decision", field="id")
+        raise InvalidRequest(f"{id_!r} has no decision", field="id")
     return unpack(rows[0][0])
 
 

@@ -274,7 +274,7 @@ def _explained(where: str) -> Iterator[None]:
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise ConfigError(
-            f"{where} is damaged or no ledger ({_words(error)}); keep it, restore a backup or "
+            f"{where} is damaged or not a ledger ({_words(error)}); keep it, restore a backup or "
             "name another file"
         ) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:

@@ -27,9 +27,9 @@ class Rule:
 
 _LONGEST_CAUSE = 100
 
-_RENEW = "; whoever runs it has to renew it, or this machine's clock is wrong"
-_NAME = "; name the host in base_url that it is made for"
-_TRUST = "; if you trust it, set SSL_CERT_FILE to a file of certificates that has its issuer's"
+_RENEW = "; its owner must renew it, or this machine's clock is wrong"
+_NAME = "; use the host that it is made for in base_url"
+_TRUST = "; if you trust it, set SSL_CERT_FILE to a file with its issuer's certificate"
 # By the codes of X509_V_ERR_* in <openssl/x509_vfy.h>.
 _FIXES: Mapping[object, str] = {
     **dict.fromkeys((9, 10), _RENEW),
@@ -66,12 +66,12 @@ RULES: Mapping[str, Rule] = {
         scope="provider",
     ),
     "SSLError": Rule(
-        says="no TLS with {target}: {cause}; check whether base_url is to begin with https://",
+        says="no TLS with {target}: {cause}; check whether base_url should begin with https://",
         retry="no",
         scope="provider",
     ),
     "ClosedEarly": Rule(says="{target} closed the connection without an answer"),
-    "BrokenHttp": Rule(says="{target} answered with broken HTTP: {cause}", kind="bad_response"),
+    "BrokenHttp": Rule(says="{target} sent invalid HTTP: {cause}", kind="bad_response"),
     "BrokenOff": Rule(says="the answer of {target} broke off", kind="interrupted"),
     "OSError": _LOST,
 }

@@ -225,7 +225,9 @@ def _sentence(status: int | None, error: ErrorText) -> str:
     if status is None:
         return f"the provider reported an error in its answer: {said}"
     if 300 <= status < 400:
-        return f"HTTP {status}: the provider redirects, which is not followed; check base_url"
+        return (
+            f"HTTP {status}: the provider redirects, and redirects are not followed; check base_url"
+        )
     return f"HTTP {status}: {said}"
 
 

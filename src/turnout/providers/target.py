@@ -45,7 +45,7 @@ def target_of(url: str) -> Target:
         raise NotAnAddress(f"{url[:100]!r} has no host or is not http(s)")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if any(not "!" <= letter <= "~" for letter in path):
-        raise NotAnAddress("its path holds letters that must be percent-encoded")
+        raise NotAnAddress("its path has characters that must be percent-encoded")
     bracketed = f"[{host}]" if ":" in host else ascii_host.decode()
     default = parts.port is None or parts.port == (443 if tls else 80)
     return Target(

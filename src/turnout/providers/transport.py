@@ -70,7 +70,7 @@ class HttpTransport:
             await connection.ask(data, deadlines.first_byte)
             return HttpResponse(connection, pool, target, deadlines)
         except UnknownEncoding as error:
-            fault = _bad(f"the answer's encoding {error} was not asked for")
+            fault = _bad(f"the answer has the encoding {error}, which is not supported")
             raise _closed(connection, fault) from error
         except TimeoutError as error:
             raise _closed(connection, no_first_byte(timeouts)) from error
@@ -174,7 +174,7 @@ class HttpResponse:
         try:
             return next(self._unpacked, b"")
         except zlib.error as error:
-            raise self._end(_bad("the answer's compression is broken")) from error
+            raise self._end(_bad("the compressed answer is damaged")) from error
 
     def _end(self, fault: Fault) -> TransportError:
         return _closed(self._connection, fault)

@@ -83,7 +83,7 @@ class Accounts:
         """A new secret, and the key as stored, with these budgets. Raises RouterError."""
         ledger = self._needed()
         if parent is not None and parent not in {key.id for key in self.keys()}:
-            raise InvalidRequest(f"parent {parent!r} is no key", field="parent")
+            raise InvalidRequest(f"parent {parent!r} is not a key", field="parent")
         models = None if models is None else tuple(models)
         for model in models or ():
             self._models(model, "models")
@@ -135,7 +135,7 @@ class Accounts:
         if budget.per == "model" and budget.name is not None:
             budget = replace(budget, name=self._one_model(budget.name, "name"))
         if budget.per == "key" and budget.name not in (None, *(key.id for key in self.keys())):
-            raise InvalidRequest(f"{budget.name!r} is no key; list shows them", field="name")
+            raise InvalidRequest(f"{budget.name!r} is not a key; list shows them", field="name")
         self._needed().change(setting(budget, _now_ms()))
         self.refresh()
         return budget
@@ -144,7 +144,7 @@ class Accounts:
         """Remove a stored budget. Raises NotFound for any other, a configured one included."""
         if id_ not in {budget.id for budget in stored_budgets(self._needed().store)}:
             raise NotFound(
-                f"{id_!r} is no budget that was set by command; list shows them", field="id"
+                f"{id_!r} is not a budget that was set by command; list shows them", field="id"
             )
         self._needed().change(removing(id_))
         self.refresh()
@@ -157,7 +157,7 @@ class Accounts:
         """The key with this id, and all keys by id. Raises NotFound."""
         every = {key.id: key for key in self.keys()}
         if id_ not in every:
-            raise NotFound(f"{id_!r} is no key; list shows them", field="id")
+            raise NotFound(f"{id_!r} is not a key; list shows them", field="id")
         return every[id_], every
 
     def _one_model(self, given: str, field: str) -> str:

@@ -63,6 +63,6 @@ def _unsayable(answers: Sequence[Outcome]) -> InvalidRequest | None:
         return None
     reasons = "; ".join(dict.fromkeys(fault.detail for fault in named))
     return InvalidRequest(
-        f"{reasons}; change it, leave it out, or let a model answer that takes it",
+        f"{reasons}; change it, leave it out, or use a model that takes it",
         field=named[0].field,
     )

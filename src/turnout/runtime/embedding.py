@@ -105,7 +105,7 @@ class Embedding:
         if name != AUTO and catalog.find(name) is not None:
             return request
         known = ", ".join(catalog.deployments)
-        what = "is a chat model" if self.chat.find(name) else "is no embedding model"
+        what = "is a chat model" if self.chat.find(name) else "is not an embedding model"
         if name == AUTO:
             what = "needs `embeddings: NAME` in the configuration"
         raise InvalidRequest(f"model {name!r} {what}; embedding models: {known}", field="model")

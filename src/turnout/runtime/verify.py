@@ -101,7 +101,7 @@ class ByLogprobs(_Free):
         """Rejects for too low a mean, and without log-probabilities."""
         del decision_id, means
         if not draft.logprobs:
-            return Verdict(rejection="the provider told no log-probabilities")
+            return Verdict(rejection="the provider returned no log-probabilities")
         mean = math.exp(sum(draft.logprobs) / len(draft.logprobs))
         if mean >= self._at_least:
             return Verdict(rejection=None)

@@ -51,7 +51,7 @@ def card_of(folder: Path) -> str:
 def load(folder: str | Path) -> SuccessPredictor:
     """The predictor in ``folder``.
 
-    Raises ConfigError naming the file that cannot be used and the command that makes it.
+    Raises ConfigError that names the file and the command that makes it.
     """
     path = Path(folder) / FILE
     if not path.is_file():
@@ -62,9 +62,7 @@ def load(folder: str | Path) -> SuccessPredictor:
     artefact = Artefact.load(path)
     meta, arrays = artefact.meta, dict(artefact.arrays)
     if meta.get("schema") != SCHEMA:
-        raise ConfigError(
-            f"{path}: schema {meta.get('schema')!r}, this version reads {SCHEMA!r}: train again"
-        )
+        raise ConfigError(f"{path}: schema {meta.get('schema')!r} is not {SCHEMA!r}: train again")
     return SuccessPredictor(
         experts=tuple(
             _expert(record, _within(f"expert{number}", arrays))

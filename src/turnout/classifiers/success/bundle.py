@@ -1,7 +1,8 @@
-"""The bundle: a folder with everything a decision depends on, named by the hash of its content.
+"""The bundle: a folder with everything that a decision depends on, and the hash of its content.
 
-``bundle.json`` maps each file to its SHA-256; the bundle's own hash is that of the sorted list, so
-that evaluated = served is an equality of two hashes. Reports may lie beside it and are not counted.
+``bundle.json`` maps each file to its SHA-256; the bundle's own hash is that of the sorted list. So
+two equal hashes prove that what was evaluated is what is served. Other files, such as reports, do
+not count.
 """
 
 import hashlib
@@ -29,10 +30,10 @@ _PARTS = (FILE, CATALOGUE, POLICY, CONFIG, PRICES, LENGTHS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What ``calibrate`` found: with this share as ``threshold`` the quality is kept on average.
+    """A result of ``calibrate``: with this ``threshold`` the ``quality`` is kept on average.
 
-    ``lost`` is the share of requests that may lose quality where that was promised instead, and
-    then ``quality`` is what came of it. ``steady`` is the margin it was found with, and holds with.
+    ``lost``: the promise is instead that at most this share of requests loses quality; ``quality``
+    is then the measured one. The promise holds only with the margin ``steady``.
     """
 
     quality: float
@@ -45,9 +46,9 @@ class Promise:
 class Bundle:
     """A loaded bundle.
 
-    ``catalogue`` maps a model to what is known of it: ``mean_cost_usd``, ``price_per_mtok`` and
-    ``quality``, where known; ``policy`` is what ``calibrate`` wrote; ``lengths`` predicts how long
-    answers will be where the tables counted them.
+    ``catalogue`` maps a model to its ``mean_cost_usd``, ``price_per_mtok`` and ``quality``, as far
+    as they are known. ``policy`` was written by ``calibrate``. ``lengths`` predicts the lengths of
+    answers; None if the tables had no counts of tokens.
     """
 
     folder: Path
@@ -64,7 +65,7 @@ class Bundle:
 
     @property
     def promises(self) -> tuple[Promise, ...]:
-        """Every promise that was calibrated. Raises ConfigError where one cannot be read."""
+        """Every calibrated promise. Raises ConfigError if one cannot be read."""
         try:
             return tuple(
                 Promise(
@@ -79,20 +80,17 @@ class Bundle:
             raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
     def calibrated(self, steady: float = 0.0) -> tuple[tuple[float, float], ...]:
-        """Pairs of a quality and the share that keeps it on average, by rising quality.
-
-        Only those that were found with the margin ``steady``.
-        """
+        """Pairs of a quality and its threshold with the margin ``steady``, by rising quality."""
         kept = (p for p in self.promises if p.lost is None and p.steady == steady)
         return tuple(sorted((p.quality, p.threshold) for p in kept))
 
     @property
     def usual(self) -> tuple[tuple[str, float], ...]:
-        """Pairs of a model and its mean quality, where known, by name."""
+        """Pairs of a model and its mean quality, sorted by name; only models with a known one."""
         return tuple(sorted(self.means("quality").items()))
 
     def means(self, what: str) -> dict[str, float]:
-        """``mean_cost_usd``, ``latency_ms`` or ``quality`` of each model, where known."""
+        """``mean_cost_usd``, ``latency_ms`` or ``quality`` of each model that has a known one."""
         known = {model: record.get(what) for model, record in self.catalogue.items()}
         return {model: float(mean) for model, mean in known.items() if mean is not None}
 
@@ -103,10 +101,11 @@ def seal(folder: Path) -> str:
 
 
 def renew(folder: Path, write: Callable[[Path], object], *, anew: bool = False) -> str:
-    """Puts what ``write`` makes in an empty folder into the bundle, and returns the bundle's hash.
+    """Replaces parts of the bundle by the files that ``write`` makes. Returns the bundle's hash.
 
-    Other parts stay, unless it is made ``anew``. Whatever happens before all is written, such as a
-    full disk, leaves the bundle as it was. Raises ConfigError where ``folder`` cannot be written.
+    ``write`` gets an empty folder. Other parts stay; with ``anew`` they are removed. A failure
+    while writing, such as a full disk, leaves the bundle as it was. Raises ConfigError if
+    ``folder`` cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +126,7 @@ def renew(folder: Path, write: Callable[[Path], object], *, anew: bool = False) 
 def open_bundle(folder: str | Path) -> Bundle:
     """The bundle in ``folder``.
 
-    Raises ConfigError where a file is missing or is not the one that was sealed.
+    Raises ConfigError if a file is missing or was changed after the bundle was sealed.
     """
     folder = Path(folder)
     if not (folder / INDEX).is_file():
@@ -139,8 +138,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     changed = [n for n, h in sealed.get("files", {}).items() if found.get(n) != h]
     if changed or sealed.get("hash") != _digest(found):
         raise ConfigError(
-            f"{folder}: {', '.join(changed) or 'a file'} is not the one that was sealed; train "
-            "again or restore it"
+            f"{folder}: {', '.join(changed) or 'a file'} was changed after the bundle was sealed; "
+            "restore it or train again"
         )
     return Bundle(
         folder=folder,
@@ -159,7 +158,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises ConfigError where it is none."""
+    """The object in a JSON file. Raises ConfigError if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

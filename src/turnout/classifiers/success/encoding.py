@@ -1,6 +1,6 @@
-"""A prompt as one row of numbers: what it looks like, where it lies in meaning, its options.
+"""Encodes a prompt as one row of numbers: surface marks, meaning, and likeness of its options.
 
-Invariant: the same prompt gives the same row; nothing but its text and tools is read.
+Invariant: the same prompt gives the same row; only its text and tools are read.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from turnout.features.prompt import PromptText
 
 _FITS = 4
 _LIKENESS = len(likeness.NAMES)
-# Characters from which a question counts as long, and from which it gets no longer. What people
-# type and say again in other words stays below, so that rewording does not change it.
+# From how many characters a question counts as long, and up to how many its length counts. Prompts
+# that people type stay below the first, so that rewording does not change the length.
 _LONG = (400, 2000)
-# Marks that change most when a prompt is said in other words, and those that change as well.
+# Marks that change most when a prompt is reworded, and all that change.
 _PHRASING = (
     "persons", "words", "sentences", "stem_length", "words_a_sentence", "ends_asking",
     "question_marks", "questions", "joins",
@@ -33,10 +33,10 @@ WIDTH = len(difficulty.NAMES) + _FITS + words.DIMENSIONS + _LIKENESS
 
 
 def encode(prompt: PromptText, *, alike: bool = True) -> Floats:
-    """``[WIDTH]``: surface marks, how near the tools are, the meaning, how alike options are.
+    """``[WIDTH]``: surface marks, closeness of the tools, meaning, likeness of the options.
 
-    How a question is phrased is not read where there are tools: it says nothing of a new kind of
-    call. Not ``alike``: the options are not compared, for nothing will read it.
+    With tools the marks of phrasing are 0: they do not help with a new kind of call. Without
+    ``alike`` the options are not compared, since no table needs it.
     """
     meaning = words.embed(prompt.text)
     marks = difficulty.difficulty(prompt)
@@ -49,42 +49,42 @@ def encode(prompt: PromptText, *, alike: bool = True) -> Floats:
 
 
 def encode_all(prompts: Sequence[PromptText]) -> Floats:
-    """``[n, WIDTH]``, a row a prompt."""
+    """``[n, WIDTH]``, one row for each prompt."""
     rows = [encode(prompt) for prompt in prompts]
     return np.array(rows, dtype=np.float32).reshape(len(rows), WIDTH)
 
 
 def meaning_of(encoded: Floats) -> Floats:
-    """The columns that hold the meaning."""
+    """The columns of the meaning."""
     return encoded[:, -words.DIMENSIONS - _LIKENESS : -_LIKENESS]
 
 
 def marks_of(encoded: Floats) -> Floats:
-    """The columns before the meaning: the surface marks, and what was put in front of them."""
+    """The columns before the meaning: the surface marks, and any columns added before them."""
     return encoded[:, : -words.DIMENSIONS - _LIKENESS]
 
 
 def without_likeness(encoded: Floats) -> Floats:
-    """The columns before how alike the options are, which only the trees of a pair read."""
+    """All columns except the likeness of the options, which only a pair's trees read."""
     return encoded[:, :-_LIKENESS]
 
 
 def asks_for_calls(encoded: Floats) -> npt.NDArray[np.bool_]:
-    """``[n]``: whether the prompt carries tools."""
+    """``[n]``: whether the prompt has tools."""
     return np.asarray(encoded[:, _column("functions")] > 0)
 
 
 def length_of(encoded: Floats) -> Floats:
-    """``[n]``: how long the question is, 0 (as most are) to 1, on a log scale."""
+    """``[n]``: the length of the question from 0 (most questions) to 1, on a log scale."""
     short, long = np.log1p(_LONG)
     share = (encoded[:, _column("characters")] - short) / (long - short)
     return np.asarray(np.clip(share, 0.0, 1.0), dtype=np.float32)
 
 
 def without_wording(encoded: Floats, centre: Floats) -> Floats:
-    """The prompts with the marks of their wording as usual: at the ``centre`` of all marks.
+    """The prompts with average marks of wording, from ``centre``; for the reading of strange ones.
 
-    So strange ones are read. With tools they stay as they are.
+    Prompts with tools stay as they are.
     """
     bare, plain = encoded.copy(), np.flatnonzero(~asks_for_calls(encoded))
     columns = np.array([_column(mark) for mark in _WORDING])
@@ -93,19 +93,19 @@ def without_wording(encoded: Floats, centre: Floats) -> Floats:
 
 
 def _column(mark: str) -> int:
-    """Counted from the end: something may have been put in front."""
+    """The column of a mark, counted from the end, since columns may have been added in front."""
     return difficulty.NAMES.index(mark) - WIDTH
 
 
 def _fit(prompt: PromptText, meaning: Floats) -> tuple[float, float, float, float]:
     """Cosines of the question with each tool's name and description.
 
-    The nearest, the mean, the second, and how many come close to the nearest (on a log scale).
+    The highest, the mean, the second, and how many are close to the highest (on a log scale).
     """
     listed = tools.parse_tools(prompt.functions)[: tools.MOST_TOOLS]
     if not listed:
         return 0.0, 0.0, 0.0, 0.0
-    told = (f"{tool.get('name', '')} {tool.get('description', '')}" for tool in listed)
-    near = sorted(float(meaning @ words.embed(text.replace("_", " "))) for text in told)
+    texts = (f"{tool.get('name', '')} {tool.get('description', '')}" for tool in listed)
+    near = sorted(float(meaning @ words.embed(text.replace("_", " "))) for text in texts)
     close = sum(cosine > 0.8 * near[-1] for cosine in near)
     return near[-1], sum(near) / len(near), near[-2] if len(near) > 1 else 0.0, log1p(close)

@@ -1,14 +1,14 @@
-"""What one outcome table taught: P(success) of its models for a prompt.
+"""The expert of one outcome table: P(success) of the table's models for a prompt.
 
 Three members predict how far each model departs from its mean: a forest, a linear model and the
-nearest neighbours. Their departures are split into a level (is the prompt hard for everyone?) and
-contrasts (for whom is it harder?), and each part is weighted by what it was worth out of fold:
-once on prompts like the training data and once on whole groups of prompts left out. How unlike the
-training data a prompt is decides between the two, so that a strange prompt falls back towards the
-models' means, moved by what abler models gain on it: as far as other tables know such prompts, and
-by its length, the mark that tells for the abler model in the most tables.
+nearest neighbours. Their departures are split into a level (is the prompt hard for all models?) and
+contrasts (for which models is it harder?). Each part has two weights, by its worth out of fold: one
+from prompts like the training data, one from whole groups of prompts left out. The strangeness of a
+prompt, which is how unlike the training data it is, mixes the two. So the answer to a strange
+prompt is close to the models' means. It is then moved by what abler models gain on the prompt, as
+other tables know it, and by the prompt's length, which favours abler models in most tables.
 
-Invariant: every probability is in [0.005, 0.995]; nothing is read but the encoded prompt.
+Invariant: every probability is in [0.005, 0.995]; only the encoded prompt is read.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from turnout.core.arrays import Floats
 
 EDGE = 0.005
 PAIR = 2
-# What the longest strange question costs a model far behind the best one, and how many logits
+# How much the longest strange question costs a model far behind the best, and how many logits
 # count as far. Tuned on left-out tasks of the shared tables.
 _LENGTH_COST = 0.32
 _FAR_BEHIND = 0.7
@@ -38,11 +38,10 @@ _FAR_BEHIND = 0.7
 class Blend:
     """Weights of the members, ``[2 regimes, 2 parts, members]``: known, strange x level, contrast.
 
-    ``basis [m, r]`` holds the few directions of contrast in which models really differ: what lies
-    outside is noise that a choice among many models would chase. ``slope`` and ``offset`` turn
-    closeness into strangeness. On the strangest prompt a contrast below ``unclear`` says nothing
-    (where a prompt is no more strange than known, all count), and the share ``drawn`` of the
-    models' differences is lost.
+    ``basis [m, r]`` holds the few directions in which the models' contrasts really differ; the rest
+    is noise. ``slope`` and ``offset`` turn closeness into strangeness. On the strangest prompt
+    contrasts below ``unclear`` are reduced to almost nothing (up to a strangeness of one half they
+    all count), and the models' differences are reduced by the share ``drawn``.
     """
 
     weights: Floats
@@ -72,9 +71,9 @@ class Blend:
 
 
 def _clear(contrast: Floats, unclear: Floats) -> Floats:
-    """The contrast without what is smaller than ``unclear``, in the same order.
+    """The contrasts, reduced where they are smaller than ``unclear``; their order stays.
 
-    A contrast as large as ``unclear`` keeps half of itself, one three times as large nine tenths.
+    A contrast of ``unclear`` is halved; one three times as large keeps nine tenths.
     """
     square = contrast**2
     return np.asarray(contrast * (square / (square + unclear**2 + 1e-12)), dtype=np.float32)
@@ -94,10 +93,9 @@ def _mixed(weights: Floats, members: Floats) -> Floats:
 class Reading:
     """What an expert finds in ``n`` prompts.
 
-    ``members [2, 3, n, m]`` are its members' departures, as the prompts are and as strange ones are
-    read; ``strange [n]`` says how unlike its training data a prompt is, and ``length [n]`` how
-    much longer it is than what was trained on (0 with tools: there the question's length tells
-    nothing).
+    ``members [2, 3, n, m]``: the members' departures, for the prompts as known and as strange ones.
+    ``strange [n]``: how unlike the training data a prompt is. ``length [n]``: how much longer it is
+    than the training prompts; 0 with tools, where the question's length does not matter.
     """
 
     members: Floats
@@ -106,16 +104,16 @@ class Reading:
 
     @property
     def knowing(self) -> Floats:
-        """How well the expert knows prompts of the kind, 0..1: ``[n]``."""
+        """How well the expert knows such prompts, 0..1: ``[n]``."""
         return np.asarray(1 - self.strange, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the other experts say of ``n`` prompts.
+class Advice:
+    """What an expert learns from the others about ``n`` prompts.
 
-    ``gain [n]`` is what one logit more ability is worth, and ``knowing [n]`` how well the one that
-    knows such prompts best does.
+    ``gain [n]``: the gain in success from one logit more ability. ``knowing [n]``: how well the
+    best of the others knows such prompts.
     """
 
     gain: Floats
@@ -126,7 +124,7 @@ class Told:
 class Expert:
     """One table's predictor: ``models`` in the table's order, with their ``prior`` means.
 
-    ``length`` is the mean length of its questions, as ``length_of`` has it.
+    ``length`` is the mean ``length_of`` the table's questions.
     """
 
     name: str
@@ -139,7 +137,7 @@ class Expert:
 
     @property
     def ability(self) -> Floats:
-        """``[m]``: the logit of each model's mean success, about the models' mean."""
+        """``[m]``: the logit of each model's mean success, minus the mean of these logits."""
         mean = np.clip(self.prior, 0.02, 0.98)
         logit = np.log(mean / (1 - mean))
         return np.asarray(logit - logit.mean(), dtype=np.float32)
@@ -155,27 +153,27 @@ class Expert:
         )
 
     def gain(self, reading: Reading) -> Floats:
-        """``[n]``: what one logit more ability is worth, told as if the prompts were known."""
+        """``[n]``: the gain in success from one logit more ability, if the prompts were known."""
         known = self.blend.departures(reading.members, np.zeros_like(reading.strange))
         ability = self.ability
-        # Abilities sum to zero, so that the level of the departures drops out.
+        # Abilities sum to zero, so the level of the departures has no effect.
         return np.asarray(known @ ability / (ability @ ability + 1e-6), dtype=np.float32)
 
-    def answer(self, reading: Reading, told: Told | None = None) -> Floats:
+    def answer(self, reading: Reading, advice: Advice | None = None) -> Floats:
         """P(success) ``[n, m]``.
 
-        Where the prompt is strange and another expert knows it, its own contrasts give way to what
-        it is ``told`` of ability. A long strange prompt costs the less able models more.
+        On a strange prompt that another expert knows, ``advice`` about the gain of abler models
+        replaces the expert's own contrasts. A long strange prompt costs the less able models more.
         """
         ability, departed = self.ability, self.blend.departures(reading.members, reading.strange)
         behind = np.tanh((ability.max() - ability) / _FAR_BEHIND)
         moved = -_LENGTH_COST * reading.length[:, None] * behind
         share = reading.strange
-        if told is not None:
-            ceded = told.knowing * (1 - reading.knowing**2)
+        if advice is not None:
+            ceded = advice.knowing * (1 - reading.knowing**2)
             level = departed.mean(axis=1, keepdims=True)
             departed = level + (1 - ceded)[:, None] * (departed - level)
-            moved = moved + told.gain[:, None] * ability
+            moved = moved + advice.gain[:, None] * ability
             share = np.maximum(share, ceded)
         success = self.prior + departed + share[:, None] * moved
         lost = self.blend.drawn * reading.strange[:, None]
@@ -185,7 +183,7 @@ class Expert:
     def members(self, encoded: Floats) -> tuple[Floats, Floats]:
         """Each member's departures from the prior ``[2, members, n, m]``, and closeness ``[n]``.
 
-        Once as the prompts are, and once as strange ones are read: without their wording.
+        First for the prompts as they are, then without their wording, as strange ones are read.
         """
         bare = without_wording(encoded, self.smooth.centre)
         other = np.flatnonzero((bare != encoded).any(axis=1))
@@ -199,7 +197,7 @@ class Expert:
         return np.stack([known, strange]), closeness[:count]
 
     def uncertainty(self, encoded: Floats) -> Floats:
-        """``[n, m]``: standard error of P(success), larger where the prompt is strange."""
+        """``[n, m]``: standard error of P(success), larger for strange prompts."""
         smooth, closeness = self.smooth.look(encoded)
         inputs = forest_inputs(encoded, smooth, of_calls=self.smooth.neighbours.of_calls)
         trees = self.forest.spread(inputs) / np.sqrt(len(self.forest.roots))
@@ -209,16 +207,16 @@ class Expert:
 
 
 def reads_levels(models: int, *, of_calls: bool) -> bool:
-    """Whether the trees read how hard the smooth members find a prompt."""
+    """Whether the trees read how hard a prompt is for the smooth members."""
     return models == PAIR or not of_calls
 
 
 def forest_inputs(encoded: Floats, smooth: Floats, *, of_calls: bool) -> Floats:
-    """What the trees read, given what the ``smooth`` members say ``[2, n, m]``.
+    """The input of the trees, from the departures of the ``smooth`` members ``[2, n, m]``.
 
-    How hard a prompt is to those, and of two models how alike the options are, which tells little
-    or nothing in tables of more. In these it is not read how hard a call is: one of a new kind is
-    not as hard as the known ones that it looks like.
+    Their level, which says how hard a prompt is, and in a table of two models the likeness of the
+    options, which helps little with more models. With more models the level of tool calls is left
+    out: a new kind of call is not as hard as the known ones that it resembles.
     """
     models = smooth.shape[2]
     read = encoded if models == PAIR else without_likeness(encoded)

@@ -18,9 +18,9 @@ Ints = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """Nodes of all trees in one list; ``values`` is ``[leaves, outputs]``.
+    """The nodes of all trees in one list; ``values`` is ``[leaves, outputs]``.
 
-    ``children`` holds a node's left and right child side by side.
+    ``children`` holds the left and the right child of each node, one after the other.
     """
 
     roots: Ints
@@ -33,25 +33,24 @@ class Forest:
 
     def predict(self, encoded: Floats) -> Floats:
         """``[n, outputs]``: the mean over the trees, for rows ``[n, width]``."""
-        leaves = self.values.take(self._leaves(encoded), axis=0)
-        return np.asarray(leaves.mean(axis=1), dtype=np.float32)
+        return np.asarray(self._leaves(encoded).mean(axis=1), dtype=np.float32)
 
     def spread(self, encoded: Floats) -> Floats:
-        """``[n, outputs]``: how far the trees disagree, as a standard deviation."""
-        leaves = self.values.take(self._leaves(encoded), axis=0)
-        return np.asarray(leaves.std(axis=1), dtype=np.float32)
+        """``[n, outputs]``: the standard deviation over the trees."""
+        return np.asarray(self._leaves(encoded).std(axis=1), dtype=np.float32)
 
-    def _leaves(self, encoded: Floats) -> Ints:
+    def _leaves(self, encoded: Floats) -> Floats:
+        """``[n, trees, outputs]``: the values of the leaf that each tree reaches."""
         node = np.repeat(self.roots[None, :], len(encoded), axis=0)
         start = np.arange(len(encoded), dtype=np.intp)[:, None] * encoded.shape[1]
         flat = encoded.ravel()
         for _ in range(self.depth):
             value = flat.take(start + self.feature.take(node))
             node = self.children.take(2 * node + (value > self.threshold.take(node)))
-        return self.leaf.take(node)
+        return self.values.take(self.leaf.take(node), axis=0)
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """What is stored; leaf values as half floats, precise to 0.0005 for a probability."""
+        """The arrays to store; leaf values are half floats, exact to 0.0005 for a probability."""
         return {
             "roots": self.roots,
             "feature": self.feature.astype(np.int16),
@@ -64,7 +63,7 @@ class Forest:
 
     @classmethod
     def of(cls, arrays: dict[str, npt.NDArray[np.generic]]) -> "Forest":
-        """The forest that was stored as ``arrays``."""
+        """The forest in stored ``arrays``."""
         ints = {
             name: arrays[name].astype(np.int32) for name in ("roots", "feature", "children", "leaf")
         }

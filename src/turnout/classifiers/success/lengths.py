@@ -1,11 +1,11 @@
-"""How long each model's answer will be, as quantiles in tokens, before it is asked.
+"""Predicts the length of each model's answer, as quantiles in tokens.
 
-The logarithm of a length is a model's median, plus its share of the prompt's level (a linear
-function of a few marks of the prompt), plus the model's residual at the quantile. Lengths are right
-skewed, and a model's errors differ from another's more than from prompt to prompt: Koenker and
-Bassett, Regression Quantiles, Econometrica 1978.
+The logarithm of a length is the model's median, plus its slope times the prompt's level (a linear
+function of a few marks of the prompt), plus the model's residual at the quantile. Quantiles, since
+lengths are right skewed and each model has its own errors: Koenker and Bassett, Regression
+Quantiles, Econometrica 1978.
 
-Invariant: a quantile never falls with its level; every length is at least 1.
+Invariant: a higher quantile never gives a shorter length; every length is at least 1.
 """
 
 import math
@@ -23,11 +23,12 @@ from turnout.features.prompt import PromptText
 FILE = "lengths.zip"
 SCHEMA = "lengths/1"
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+_ARRAYS = ("centre", "scale", "weights", "medians", "slopes", "residuals")
 _READ = 8000
 
 
 def length_marks(prompt: PromptText) -> list[float]:
-    """What the length of an answer is told by: sizes of the prompt's parts, as logarithms."""
+    """The marks that predict an answer's length: sizes of the prompt's parts, as logarithms."""
     text = prompt.text[:_READ]
     digits = sum(text.count(digit) for digit in "0123456789")
     return [
@@ -45,8 +46,8 @@ def length_marks(prompt: PromptText) -> list[float]:
 class Lengths:
     """``medians`` and ``slopes`` ``[m]``, ``residuals [m, levels]``, all in log tokens.
 
-    ``centre``, ``scale`` and ``weights`` turn marks into the prompt's level, which is kept within
-    ``span``, the range seen in training.
+    ``centre``, ``scale`` and ``weights`` turn marks into the prompt's level, which is held within
+    ``span``, its range in training.
     """
 
     models: tuple[str, ...]
@@ -62,7 +63,7 @@ class Lengths:
     def tokens(
         self, prompt: PromptText, quantile: float, cap: int | None = None
     ) -> Mapping[str, int]:
-        """Tokens of each model's answer at ``quantile``, no more than the caller's ``cap``."""
+        """Tokens of each model's answer at ``quantile``, at most the caller's ``cap``."""
         level = self.level(np.array(length_marks(prompt))[None, :])[0]
         found = self.at(level, quantile)
         most = math.inf if cap is None else cap
@@ -70,12 +71,12 @@ class Lengths:
         return dict(zip(self.models, np.maximum(1, counts).tolist(), strict=True))
 
     def level(self, marks: Doubles) -> Doubles:
-        """``[n]`` from ``[n, marks]``: how much longer than usual the answers will be."""
+        """``[n]`` from ``[n, marks]``: how much longer than usual the answers are."""
         level = (marks - self.centre) / self.scale @ self.weights + self.offset
         return np.asarray(np.clip(level, *self.span))
 
     def at(self, level: float, quantile: float) -> Doubles:
-        """Log tokens of each model ``[m]``; between two known levels on the line between them."""
+        """Log tokens of each model ``[m]``, interpolated between the known quantiles."""
         place = float(np.interp(quantile, LEVELS, range(len(LEVELS))))
         below = min(int(place), len(LEVELS) - 2)
         part = place - below
@@ -85,23 +86,12 @@ class Lengths:
     def save(self, folder: Path) -> None:
         """Writes them into a bundle's folder."""
         meta = {"schema": SCHEMA, "models": list(self.models), "offset": self.offset}
-        arrays = {
-            "centre": self.centre,
-            "scale": self.scale,
-            "weights": self.weights,
-            "span": np.array(self.span),
-            "medians": self.medians,
-            "slopes": self.slopes,
-            "residuals": self.residuals,
-        }
-        Artefact(arrays=arrays, meta=meta).save(folder / FILE)
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        Artefact(arrays={**arrays, "span": np.array(self.span)}, meta=meta).save(folder / FILE)
 
 
 def load_lengths(folder: Path) -> Lengths | None:
-    """The lengths of a bundle, None where it has none.
-
-    Raises ConfigError where they cannot be used.
-    """
+    """The lengths of a bundle; None if it has none. Raises ConfigError if they cannot be used."""
     path = folder / FILE
     if not path.is_file():
         return None
@@ -112,12 +102,7 @@ def load_lengths(folder: Path) -> Lengths | None:
     low, high = arrays["span"].tolist()
     return Lengths(
         models=tuple(meta["models"]),
-        centre=arrays["centre"],
-        scale=arrays["scale"],
-        weights=arrays["weights"],
         offset=float(meta["offset"]),
         span=(low, high),
-        medians=arrays["medians"],
-        slopes=arrays["slopes"],
-        residuals=arrays["residuals"],
+        **{name: arrays[name] for name in _ARRAYS},
     )

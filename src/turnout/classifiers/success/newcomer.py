@@ -1,8 +1,8 @@
-"""A model added without retraining: by a prior alone, or by its outcomes on a few probes.
+"""A model added without training: from its mean quality, or from its outcomes on a few probes.
 
-Its P(success) is its prior, moved as the known models' predictions move from theirs. With probes
-the moves are weighted by ridge regression; without, every known model counts the same. Modelling a
-model by its errors on a few hundred prompts: Jitkrittum et al., UniRoute, arXiv 2502.08773.
+Its P(success) is its own mean plus a weighted sum of how far the known models' predictions are from
+their means. With probes the weights come from ridge regression; without, they are equal. Describing
+a model by its errors on a few hundred prompts: Jitkrittum et al., UniRoute, arXiv 2502.08773.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from turnout.core.arrays import Floats
 
 # In probes; tuned over the models of the shared tables.
 _RIDGE = 10.0
-# Predictions that differ by less than this between the probes tell nothing of a newcomer. On the
-# shared tables they differ by 0.04 within one task, by 0.1 and more over all.
+# Predictions that differ by less than this between the probes say nothing about a newcomer. On the
+# shared tables they differ by 0.04 within one task, and by 0.1 and more over all tasks.
 _LEAST = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """``weights`` and ``base`` are by ``known`` model: P = prior + (P(known) - base) . weights."""
+    """P = prior + (P(known) - base) . weights, with a weight and a base for each known model."""
 
     model: str
     prior: float
@@ -37,13 +37,13 @@ class Newcomer:
         return np.clip(self.prior + moved, EDGE, 1 - EDGE)
 
     def usual(self, means: Mapping[str, float]) -> float:
-        """Its mean where the known models have theirs; its probes may have been harder."""
+        """Its mean on the prompts of ``means``, the known models' means; probes may be harder."""
         known = np.array([means.get(m, b) for m, b in zip(self.known, self.base, strict=True)])
         return float(np.clip(self.prior + (known - self.base) @ self.weights, EDGE, 1 - EDGE))
 
 
 def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
-    """A newcomer of which only a mean quality is known; ``known`` maps the others to theirs."""
+    """A newcomer with mean quality ``prior``; ``known`` maps the other models to theirs."""
     count = len(known)
     return Newcomer(
         model=model,
@@ -57,14 +57,14 @@ def by_prior(model: str, prior: float, known: Mapping[str, float]) -> Newcomer:
 def by_probes(model: str, success: Floats, outcomes: Floats, known: tuple[str, ...]) -> Newcomer:
     """A newcomer from the known models' predictions ``[probes, models]`` and its ``outcomes``.
 
-    The moves are fitted on the main directions of the predictions, because many models move
-    alike.
+    The weights are fitted in the space of the probes, because many models have like predictions.
     """
     base = success.mean(axis=0)
     moves = success - base
     scale = max(np.linalg.norm(moves, axis=0).mean() / np.sqrt(len(moves)), _LEAST)
     inner = moves @ moves.T / (scale**2 * moves.shape[1])
-    # Two pseudo-outcomes, as for every model of a table: ten right answers are not all of them.
+    # Two more outcomes at the known mean, as for every model of a table: ten right answers of ten
+    # do not prove a success of 1.
     prior = float((outcomes.sum() + 2 * base.mean()) / (len(outcomes) + 2))
     solved = np.linalg.solve(inner + _RIDGE * np.eye(len(inner)), outcomes - prior)
     weights = moves.T @ solved / (scale**2 * moves.shape[1])

@@ -1,10 +1,9 @@
 """P(success | prompt, model) for every model of a bundle, with its uncertainty.
 
-Each outcome table has its expert; a model that occurs in several is answered by all of them,
-weighted by how well each knows such prompts, and moves the models that only one of them has along.
-Where an expert does not know a prompt, it is told by the others how much its abler models gain, and
-whether the prompt is harder than it looks. A model added later is answered by its prior, moved as
-the models most like it move.
+Each outcome table has an expert. For a model of several tables all its experts answer, weighted by
+how well each knows such prompts, and the other models of these tables are moved by the same amount.
+An expert that does not know a prompt learns from the others how much abler models gain on it, and
+whether it is harder than it looks. A model added later is a ``Newcomer``.
 
 Invariant: pure after loading; an artefact of another schema is refused.
 """
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.encoding import encode, encode_all, without_likeness
-from turnout.classifiers.success.expert import EDGE, PAIR, Expert, Reading, Told
+from turnout.classifiers.success.expert import EDGE, PAIR, Advice, Expert, Reading
 from turnout.classifiers.success.forest import Forest
 from turnout.classifiers.success.newcomer import Newcomer
 from turnout.classifiers.success.scale import abilities, lowered
@@ -25,21 +24,21 @@ from turnout.core import Ref
 from turnout.core.arrays import Floats
 from turnout.features.prompt import PromptText
 
-# Tuned on folds and left-out tasks of the shared tables: what a table that does not know a prompt
-# still counts where several know a model, and what "nothing is known of the gain" counts.
+# Tuned on folds and left-out tasks of the shared tables: the least weight of a table among those
+# that have a model, and the weight of "no gain is known" among the experts' gains.
 _UNKNOWING = 0.01
-_UNTOLD = 0.1
+_UNADVISED = 0.1
 _BATCH = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuccessPredictor:
-    """The experts of a bundle and the models added to it; ``models`` lists every name once.
+    """The experts of a bundle and the models added to it.
 
-    ``removed`` are models of the experts that are answered for no more; the others move as before.
-
-    ``shared`` is trained on all tables where there are several: one table's labels then tell the
-    others which prompts are hard. ``trained_on`` holds the sorted marks of the training prompts.
+    ``removed``: models of the experts that no longer get a prediction; the others' stay the same.
+    ``shared``: a forest trained on all tables, if there are several, so that the outcomes of one
+    table show to the others which prompts are hard. ``trained_on``: sorted marks of the training
+    prompts.
     """
 
     experts: tuple[Expert, ...]
@@ -51,7 +50,7 @@ class SuccessPredictor:
     _able: tuple[Floats, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Puts the tables on one scale, once; a single one is compared with none."""
+        """Puts the tables on one scale; not needed for a single table."""
         models, priors = [e.models for e in self.experts], [e.prior for e in self.experts]
         object.__setattr__(self, "_able", abilities(models, priors) if len(models) > 1 else ())
 
@@ -62,16 +61,16 @@ class SuccessPredictor:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The models of the tables that have a prediction, in the order of the tables."""
+        """The models of the tables, in their order, without removed ones."""
         return tuple(model for model in self._learned if model not in self.removed)
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every model that has a prediction: those that were trained, then those added later."""
+        """Every model that has a prediction, once: the trained ones, then those added later."""
         return (*self.trained, *(n.model for n in self.newcomers))
 
     def without(self, model: str) -> "SuccessPredictor":
-        """The predictor that answers for ``model`` no more."""
+        """The predictor without ``model``."""
         added = tuple(n for n in self.newcomers if n.model != model)
         if len(added) < len(self.newcomers):
             return replace(self, newcomers=added)
@@ -82,9 +81,9 @@ class SuccessPredictor:
         return self.judge(prompt)[0]
 
     def judge(self, prompt: PromptText) -> tuple[Mapping[str, float], float]:
-        """P(success) of each model for one prompt, and how strange the prompt is, 0..1.
+        """P(success) of each model for one prompt, and the prompt's strangeness, 0..1.
 
-        A prompt is as strange as it is to the table that knows its kind best.
+        That is its strangeness to the table that knows such prompts best.
         """
         success, strange = self._judged(encode(prompt, alike=self._pairs)[None, :])
         return dict(zip(self.models, success[0].tolist(), strict=True)), float(strange[0])
@@ -94,7 +93,7 @@ class SuccessPredictor:
         return self.judge_all(prompts)[0]
 
     def judge_all(self, prompts: Sequence[PromptText]) -> tuple[Floats, Floats]:
-        """``[n, models]`` for many prompts, and how strange each is ``[n]``."""
+        """``[n, models]`` for many prompts, and the strangeness of each ``[n]``."""
         encoded = encode_all(prompts)
         starts = range(0, len(encoded), _BATCH)
         parts = [self._judged(encoded[start : start + _BATCH]) for start in starts]
@@ -114,17 +113,17 @@ class SuccessPredictor:
         return {m: found[m] if m in self.trained else 0.5 for m in self.models}
 
     def seen(self, prompts: Sequence[PromptText]) -> float:
-        """The share of ``prompts`` that the predictor was trained on."""
+        """The share of ``prompts`` that were in the training data."""
         return float(np.isin(marks(prompts), self.trained_on).mean()) if prompts else 0.0
 
     @property
     def _learned(self) -> tuple[str, ...]:
-        """Every model that an expert knows, removed ones too."""
+        """Every model of an expert, with removed ones."""
         return tuple(dict.fromkeys(m for expert in self.experts for m in expert.models))
 
     @property
     def _pairs(self) -> bool:
-        """Whether an expert of two models reads how alike the options are."""
+        """Whether an expert has just two models, and so reads the likeness of the options."""
         return any(len(expert.models) == PAIR for expert in self.experts)
 
     def _judged(self, encoded: Floats) -> tuple[Floats, Floats]:
@@ -139,13 +138,13 @@ class SuccessPredictor:
         return np.hstack([known[:, [order[m] for m in self.trained]], *added]), strange
 
     def _known(self, readings: Sequence[Reading]) -> Floats:
-        """``[n, known models]``: a model's tables weighted by how well they know the prompt."""
+        """``[n, known models]``: each model's tables, weighted by how well they know the prompt."""
         if len(self.experts) == 1:
             return self.experts[0].answer(readings[0])
         paired = list(zip(self.experts, readings, strict=True))
-        told = tell(readings, [expert.gain(reading) for expert, reading in paired])
+        advice = advise(readings, [expert.gain(reading) for expert, reading in paired])
         answers = lowered(
-            [e.answer(r, t) for (e, r), t in zip(paired, told, strict=True)],
+            [e.answer(r, a) for (e, r), a in zip(paired, advice, strict=True)],
             [expert.prior for expert in self.experts],
             self._able,
             [reading.knowing for reading in readings],
@@ -156,14 +155,14 @@ class SuccessPredictor:
         return agreed(answers, columns, shares)
 
 
-def tell(readings: Sequence[Reading], gains: Sequence[Floats]) -> list[Told]:
-    """What each expert is told by the others; a gain of 0 where none of them knows the prompt."""
+def advise(readings: Sequence[Reading], gains: Sequence[Floats]) -> list[Advice]:
+    """The advice of all others for each expert; a gain of 0 if none of them knows the prompt."""
     knowing, gain = np.stack([reading.knowing for reading in readings]), np.stack(gains)
     weight = knowing**2
-    heard = np.ones((len(gain), len(gain)), np.float32) - np.eye(len(gain), dtype=np.float32)
-    told = heard @ (weight * gain) / (heard @ weight + _UNTOLD)
+    others = np.ones((len(gain), len(gain)), np.float32) - np.eye(len(gain), dtype=np.float32)
+    advised = others @ (weight * gain) / (others @ weight + _UNADVISED)
     best = [np.delete(knowing, number, axis=0).max(axis=0) for number in range(len(gain))]
-    return [Told(gain=g, knowing=k) for g, k in zip(told, best, strict=True)]
+    return [Advice(gain=g, knowing=k) for g, k in zip(advised, best, strict=True)]
 
 
 def agreed(
@@ -171,9 +170,9 @@ def agreed(
 ) -> Floats:
     """``[n, models]`` from each table's ``[n, its models]``, which go to its ``columns``.
 
-    A model of several tables has their mean, weighted by ``shares``. The others of its tables move
-    by as much as it does there: a table says whether a model is better than another, and one that
-    knows the prompt how well they do at all.
+    A model of several tables gets their mean, weighted by ``shares``. The other models of a table
+    are moved by the mean change of these: the table says which of its models are better, and the
+    tables that know the prompt say how well models do on it.
     """
     count = 1 + max(int(own.max()) for own in columns)
     total = np.zeros((len(answers[0]), count), np.float32)
@@ -192,13 +191,13 @@ def agreed(
 
 
 def extended(encoded: Floats, shared: Forest | None) -> Floats:
-    """The encoded prompts, led by what all tables together say about how easy each is."""
+    """The encoded prompts, with the output of the forest of all tables before them."""
     if shared is None:
         return encoded
     return np.hstack([shared.predict(without_likeness(encoded)), encoded])
 
 
 def marks(prompts: Sequence[PromptText]) -> npt.NDArray[np.uint64]:
-    """A 64-bit mark of each prompt, to know it again without keeping it."""
+    """A 64-bit hash of each prompt, to recognise it without storing it."""
     digests = (hashlib.blake2b("\n".join(p).encode(), digest_size=8).digest() for p in prompts)
     return np.array([int.from_bytes(d, "big") for d in digests], dtype=np.uint64)

@@ -1,9 +1,9 @@
-"""Tables of outcomes on one scale: how easy each finds a prompt, whichever models it has.
+"""Puts tables of outcomes on one scale: how easy a prompt is, whatever models a table has.
 
-The logit of a model's mean in a table is its ability and the table's ease, fitted together over
-all tables, so that the models that several have tell how hard one table is beside another. What a
-table says of a prompt is then as much easier or harder than abilities alone would have it, and a
-table that does not know the prompt is told by those that do where it is harder than it looks.
+The logit of a model's mean in a table is the sum of the model's ability and the table's ease. They
+are fitted together over all tables; models of several tables show how hard one table is against
+another. The ease of a prompt in a table is then the difference between the table's answers and the
+abilities. A table that does not know a prompt is lowered if those that know it find it harder.
 
 Source: the additive logits of Rasch, Probabilistic Models for Some Intelligence and Attainment
 Tests, 1960, here of tables and of prompts.
@@ -17,18 +17,18 @@ from turnout.classifiers.heads import logistic
 from turnout.classifiers.success.expert import EDGE
 from turnout.core.arrays import Floats
 
-# Spreads in logits: of abilities, of tables, and of what is a model's own in a table.
+# Spreads in logits: of abilities, of tables, and of a model in a table.
 _ABILITIES, _TABLES, _OWN = 1.2, 3.0, 0.6
-# Chosen on whole tables left out: what "no other table knows the prompt" counts, how many logits
-# between two tables are what is their own, and how many are so far that differences of models
-# at the old level say nothing of the new.
-_UNTOLD = 0.1
+# Chosen on whole tables left out: the weight of "no other table knows the prompt", how many logits
+# between two tables are still unclear, and how many are so far apart that the differences between
+# models at the old level do not hold at the new one.
+_UNADVISED = 0.1
 _UNCLEAR = 0.5
 _FAR = 2.0
 
 
 def abilities(models: Sequence[Sequence[str]], priors: Sequence[Floats]) -> tuple[Floats, ...]:
-    """``[m]`` for each table: its models' logits of ability, from each table's mean scores."""
+    """``[m]`` for each table: its models' abilities in logits, from the tables' mean scores."""
     names = list(dict.fromkeys(name for own in models for name in own))
     place = {name: number for number, name in enumerate(names)}
     columns = [np.array([place[name] for name in own]) for own in models]
@@ -48,28 +48,29 @@ def lowered(
     able: Sequence[Floats],
     knowing: Sequence[Floats],
 ) -> list[Floats]:
-    """Each table's ``[n, m]``, lower where those that know the prompt find it harder.
+    """Each table's ``[n, m]``, lowered on prompts that are harder for the tables that know them.
 
-    The stranger the prompt is to the table, the more. It is never raised: what seems easier than it
-    is costs quality, the other way round only money.
+    The stranger the prompt is to the table, the more it is lowered. It is never raised: to think a
+    prompt easier than it is costs quality, to think it harder costs only money.
     """
     ease = np.stack([(_logit(a) - own).mean(axis=1) for a, own in zip(answers, able, strict=True)])
     weight = np.stack(knowing) ** 2
     found = []
     for number, (answer, prior) in enumerate(zip(answers, priors, strict=True)):
-        heard = weight.copy()
-        heard[number] = 0.0
-        told = (heard * (ease - ease[number])).sum(axis=0) / (heard.sum(axis=0) + _UNTOLD)
-        clear = told**2 / (told**2 + _UNCLEAR**2)
-        found.append(_moved(answer, prior, np.minimum(0.0, told * clear * (1 - knowing[number]))))
+        others = weight.copy()
+        others[number] = 0.0
+        easier = (others * (ease - ease[number])).sum(axis=0) / (others.sum(axis=0) + _UNADVISED)
+        clear = easier**2 / (easier**2 + _UNCLEAR**2)
+        move = np.minimum(0.0, easier * clear * (1 - knowing[number]))
+        found.append(_moved(answer, prior, move))
     return found
 
 
 def _moved(answer: Floats, prior: Floats, move: Floats) -> Floats:
-    """The answers at a level that lies ``move [n]`` logits lower, models in the same order.
+    """The answers with their level moved by ``move [n]`` logits; the order of the models stays.
 
-    Differences stay what they are, in probability, for they say how much more an abler model is
-    worth on this prompt; but at a level far away the means differ as they would there.
+    Differences between models stay the same in probability, since they say how much better an
+    abler model is on this prompt. At a level far away they become those of the means there.
     """
     step = move[:, None]
     level = logistic(_logit(answer) + step).mean(axis=1)
@@ -80,7 +81,7 @@ def _moved(answer: Floats, prior: Floats, move: Floats) -> Floats:
 
 
 def _within(level: Floats, apart: Floats) -> Floats:
-    """``level [n]`` and differences ``[n, m]``, these smaller where they would pass 0 or 1."""
+    """``level [n]`` plus the differences ``[n, m]``, reduced if the sum would pass 0 or 1."""
     above = np.maximum(apart.max(axis=1), 1e-6)
     below = np.maximum(-apart.min(axis=1), 1e-6)
     room = np.minimum((1 - EDGE - level) / above, (level - EDGE) / below)

@@ -1,6 +1,6 @@
 """The two members of an expert that change smoothly with the prompt: a linear one and neighbours.
 
-Invariant: pure; nothing is read but the encoded prompt.
+Invariant: pure; only the encoded prompt is read.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _ROUNDING = 2e-6
 class Neighbours:
     """Training prompts by place: ``places [n, d]`` of length 1, ``departures [n, m]``.
 
-    A missing outcome is a departure of 0. ``count`` neighbours are averaged. ``of_calls``: how
-    close a prompt lies is how far its marks are from theirs. Kinds of tool calls differ in form,
-    not in meaning, and in how much of it: an angle does not tell them apart.
+    A missing outcome is a departure of 0. ``count`` neighbours are averaged. With ``of_calls``
+    closeness is the distance between marks, not the angle between places: kinds of tool calls
+    differ in form and not in meaning, and by amounts that an angle does not show.
     """
 
     places: Floats
@@ -42,19 +42,19 @@ class Neighbours:
 
 
 def _apart(some: Floats, others: Floats) -> Floats:
-    """``[n, k]``: how far the marks of places lie apart."""
+    """``[n, k]``: the distances between the marks of places."""
     x, y = form_of(some), form_of(others)
     lengths = [np.einsum("ij,ij->i", part, part) for part in (x, y)]
     square = lengths[0][:, None] + lengths[1] - 2 * x @ y.T
-    # What is left of equal marks hangs on how many prompts are read at once.
+    # Rounding leaves small distances between equal marks that vary with the number of prompts.
     return np.asarray(np.sqrt(np.where(square > _ROUNDING, square, 0.0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smooth:
-    """``centre`` and ``scale`` standardise the surface marks for ``coefficients [width + 1, m]``.
+    """The linear member, ``coefficients [width + 1, m]``, and the ``neighbours``.
 
-    And for the places of the ``neighbours``.
+    ``centre`` and ``scale`` standardise the surface marks for both.
     """
 
     centre: Floats
@@ -63,25 +63,25 @@ class Smooth:
     neighbours: Neighbours
 
     def look(self, encoded: Floats) -> tuple[Floats, Floats]:
-        """Departures ``[2, n, m]``, linear and of the neighbours, and closeness ``[n]``."""
+        """Departures ``[2, n, m]``, of the linear member and neighbours, and closeness ``[n]``."""
         linear = linear_inputs(encoded, self.centre, self.scale) @ self.coefficients
         near, closeness = self.neighbours.look(places(encoded, self.centre, self.scale))
         return np.stack([linear, near]), closeness
 
 
 def linear_inputs(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
-    """``[n, width + 1]``: standardised marks at a tenth of their scale, meaning, and a constant.
+    """``[n, width + 1]``: a tenth of the standardised marks, the meaning, and a constant.
 
-    An outlier is held to four standard deviations; the tenth was tuned across left-out tasks.
+    Outliers are cut at four standard deviations; the tenth was tuned on left-out tasks.
     """
     marks = np.clip((marks_of(encoded) - centre) / scale, -4.0, 4.0) * _MARK_WEIGHT
     return np.hstack([marks, meaning_of(encoded), np.ones((len(encoded), 1), np.float32)])
 
 
 def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
-    """``[n, width]`` of length 1: meaning and standardised marks, each worth about a half.
+    """``[n, width]`` of length 1: meaning and standardised marks, with about equal weight.
 
-    Kinds of prompts differ in form as much as in subject: options, tools, code, length.
+    Kinds of prompts differ in form (options, tools, code, length) as much as in subject.
     """
     marks = np.clip((marks_of(encoded) - centre) / scale, -3.0, 3.0)
     marks *= _FORM_WEIGHT / np.sqrt(marks.shape[1])
@@ -91,5 +91,5 @@ def places(encoded: Floats, centre: Floats, scale: Floats) -> Floats:
 
 
 def form_of(placed: Floats) -> Floats:
-    """The marks' part of ``places``."""
+    """The part of ``places`` that holds the marks."""
     return placed[:, words.DIMENSIONS :]
