@@ -136,7 +136,7 @@ def from_leet(text: str) -> str | None:
     if not _LEET_SIGNS.intersection(text[:_SAMPLE]):
         return None
     words = text[:_SAMPLE].split()
-    leeted = [w for w in words if _LEET_SIGNS.intersection(w.strip("!|+")) and _is_worded(w)]
+    leeted = [w for w in words if _LEET_SIGNS.intersection(w.strip("!|+")) and _has_letters(w)]
     if len(leeted) < 2 or len(leeted) * 5 < len(words):
         return None
     return _LEETED.sub(lambda m: m.group().translate(_LEET), text)
@@ -214,8 +214,8 @@ def _clearer(reading: str, text: str) -> bool:
     return before <= _READABLE and words_share(reading) > max(_CLEAR, before + _CLEARER)
 
 
-def _is_worded(word: str) -> bool:
-    return sum(c.isalpha() for c in word) > 0 and len(word) > 1
+def _has_letters(word: str) -> bool:
+    return len(word) > 1 and any(map(str.isalpha, word))
 
 
 def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -> str | None:
@@ -231,8 +231,8 @@ def _readable(run: str, decode: Callable[[str], bytes]) -> str | None:
         plain = decode(run).decode()
     except (ValueError, binascii.Error):
         return None
-    printable = sum(c.isprintable() or c.isspace() for c in plain)
-    return plain if len(plain) >= 4 and printable == len(plain) else None
+    is_text = len(plain) >= 4 and all(c.isprintable() or c.isspace() for c in plain)
+    return plain if is_text else None
 
 
 def _base64(run: str) -> bytes:

@@ -1,8 +1,8 @@
-r"""Reads what the strings of JSON say, as in the arguments and the results of tools.
+r"""Reads the strings in JSON, as in the arguments and the results of tools.
 
-Around them stand names, brackets and quotes, in which a sentence drowns: of a text that is judged
-unsafe by itself a third was found as the only argument of a call. JSON that is cut off, or stands
-in other text, is read too. Linear in the text's length.
+The names, brackets and quotes around a sentence dilute it: of texts that are judged unsafe when
+they stand alone, only a third were recognised as the only argument of a call. JSON that is cut off
+or inside other text is read too. Linear in the text's length.
 """
 
 import re
@@ -15,7 +15,7 @@ _STRING = re.compile(r'[:,\[{]\s*"((?:[^"\\]|\\.)*+)(?:"(?=\s*[:,\]}])|\Z)', re.
 
 
 def from_json(text: str) -> str | None:
-    """The strings of more than one word, a line each, or None where there is no JSON."""
+    """The strings of more than one word, one on each line; None if there is no JSON."""
     if not _OPENS.search(text):
         return None
     said = [run for run in _STRING.findall(text) if len(run.split(None, 1)) > 1]

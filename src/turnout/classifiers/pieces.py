@@ -1,4 +1,4 @@
-"""Splits text into the sentence pieces the artefact's tables are indexed by.
+"""Splits text into sentence pieces, whose ids index the artefact's tables.
 
 Invariant: the same text gives the same ids on every machine.
 This module does not know what the ids are used for.
@@ -16,23 +16,23 @@ BEGIN = 1
 END = 2
 _FEW = 16
 _NO_PIECE = -1
-# As in the reference implementation: an unknown letter scores below every piece.
+# As in the reference implementation, an unknown letter scores less than every piece.
 _UNKNOWN_PENALTY = 10.0
-# Halves of characters, which an escape may stand for and which no encoding can hold.
+# Halves of surrogate pairs, which can come from escapes and cannot be encoded.
 _LONE = re.compile("[\ud800-\udfff]")
 
 
 class PieceTokenizer:
-    """Unigram sentence pieces by maximum score (Kudo 2018, arXiv:1804.10959). Any thread may ask.
+    """Unigram sentence pieces by maximum score (Kudo 2018, arXiv:1804.10959). Safe in threads.
 
-    The compiled splitter takes a third of a second to build and microseconds a text, the one in
-    Python neither: the first few texts are split by the latter, and both give the same ids.
+    The compiled splitter takes microseconds for a text, but a third of a second to build. So the
+    first few texts are split in Python, with the same ids.
     """
 
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]) -> None:
         self._plain: _Plain | None = _Plain(pieces, scores)
         self._compiled: Any = None
-        self._asked = 0
+        self._texts = 0
 
     def ids(self, text: str) -> list[int]:
         """Piece ids of ``text``, without begin and end; empty for blank text."""
@@ -40,10 +40,10 @@ class PieceTokenizer:
         if not plain:
             return []
         marked = SPACE + plain.replace(" ", SPACE)
-        self._asked += 1
-        if self._compiled is None and self._asked > _FEW:
+        self._texts += 1
+        if self._compiled is None and self._texts > _FEW:
             self.compile()
-        # Looked at first, since it goes once the other is there.
+        # Read first: another thread may build the compiled splitter and then remove this one.
         slow = self._plain
         if self._compiled is None and slow is not None:
             return slow.split(marked)
@@ -51,13 +51,13 @@ class PieceTokenizer:
         return encoded
 
     def compile(self) -> None:
-        """Builds the compiled splitter now."""
+        """Builds the compiled splitter."""
         from splintr import SentencePieceTokenizer
 
         plain = self._plain
         if plain is not None:
             self._compiled = SentencePieceTokenizer(list(plain.pieces), list(plain.scores), END)
-            # The compiled splitter has its own copy, of a tenth of the size.
+            # The compiled splitter has its own copy, which takes a tenth of the memory.
             self._plain = None
 
 
@@ -72,7 +72,7 @@ class _Plain:
         self._unknown = min(scores) - _UNKNOWN_PENALTY
 
     def split(self, text: str) -> list[int]:
-        """The best segmentation by dynamic programming; neighbouring unknowns are one."""
+        """The best segmentation by dynamic programming; unknown letters in a row become one id."""
         ids = self._ids or dict(zip(self.pieces, range(len(self.pieces)), strict=True))
         self._ids = ids
         best = [0.0] + [-math.inf] * len(text)

@@ -1,8 +1,8 @@
-"""Tells cheaply that a text holds nothing in an encoding, so that it is not looked for at length.
+"""Fast checks that a text has nothing in an encoding, so that its decoder need not run.
 
-Each check looks for a run of the encoding's signs by translating bytes, hundreds of times as fast
-as matching a pattern. A check may pass what is not encoded, and never drops what is: the decoder
-decides. All take the text in UTF-8.
+Each check looks for a run of the encoding's signs by translating bytes, which is hundreds of times
+as fast as matching a pattern. A check may pass a text that is not encoded, but it passes every
+encoded one; then the decoder decides. All take the text in UTF-8.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ _BEGINNING = 600
 
 
 def run_of(signs: bytes, length: int, skipped: bytes = b"") -> Check:
-    """Whether ``length`` of the signs stand in a row, as if the skipped bytes were not there."""
+    """Whether ``length`` of the signs are in a row; ``skipped`` bytes do not count."""
     table = bytes(1 if byte in signs else 0 for byte in range(256))
     wanted = b"\x01" * length
     return lambda raw: wanted in raw.translate(table, skipped)
 
 
 def several(sign: bytes, count: int) -> Check:
-    """Whether the sign occurs so often."""
+    """Whether the sign occurs at least ``count`` times."""
     return lambda raw: raw.count(sign) >= count
 
 
 def anything(_raw: bytes) -> bool:
-    """For what is cheaper to decode than to check."""
+    """The check for encodings that are cheaper to decode than to check."""
     return True
 
 
@@ -45,23 +45,23 @@ braille_like = several(b"\xe2", 2)
 
 
 def json_like(raw: bytes) -> bool:
-    """Whether a string may stand in an object or a list."""
+    """Whether there may be a string in an object or a list."""
     return b'"' in raw and (b"{" in raw or b"[" in raw)
 
 
 def capitals_like(raw: bytes) -> bool:
-    """Whether one sign in four is a capital; in German and in titles one in eight is."""
+    """Whether one byte in four is a capital letter; in German and in titles one in eight is."""
     beginning = raw[:_BEGINNING]
     return (len(beginning) - len(beginning.translate(None, _UPPER))) * 4 > len(beginning)
 
 
 def morse_like(raw: bytes) -> bool:
-    """Whether dots and dashes may be code; the wider ones are too rare to ask for more."""
+    """Whether dots and dashes may be code; one of the rare wide ones is enough."""
     return _short_signs(raw) or b"\xc2\xb7" in raw or b"\xe2\x80\x93" in raw
 
 
 def dotted_like(raw: bytes) -> bool:
-    """Whether single letters may be parted by signs, as in ``h.o.w``."""
+    """Whether there may be signs between single letters, as in ``h.o.w``."""
     marked = raw.translate(_DOTTED)
     return b"wdwdw" in marked or b"wd dw" in marked or b"__" in raw or not raw.isascii()
 

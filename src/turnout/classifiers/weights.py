@@ -1,8 +1,8 @@
-"""The sentence encoder's arrays, from the installed package, checked by hash.
+"""Reads the sentence encoder's arrays from the installed package, and checks them by hash.
 
 The table of its pieces (66 MB) is unpacked once into the user's cache folder and mapped from there,
-so that no start waits for it and all processes share one copy. Where nothing can be kept it is
-unpacked into memory. This module does not know what the arrays are for.
+so that later starts do not wait for it and all processes share one copy. If it cannot be kept
+there, it is unpacked into memory. This module does not know what the arrays are for.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _UNPACKERS = 2
 
 
 def weights_path() -> Path:
-    """Where the encoder's weights are installed. Raises ConfigError with the install line."""
+    """The path of the installed weights. Raises ConfigError with the command to install them."""
     spec = find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(place, "resources", "weights.npz")
@@ -44,14 +44,14 @@ def weights_path() -> Path:
 
 
 def cache_folder() -> Path | None:
-    """``turnout`` in the user's cache folder; None when the environment has none."""
+    """``turnout`` in the user's cache folder; None if the environment names none."""
     return user_folder(os.environ, "XDG_CACHE_HOME", ".cache")
 
 
 def read_weights(path: Path, cache: Path | None) -> dict[str, Array]:
-    """The arrays by name, ``table`` mapped from the folder ``cache`` where it can be kept there.
+    """The arrays by name; ``table`` is mapped from the folder ``cache`` if it can be kept there.
 
-    Raises ConfigError where the file is not the known one.
+    Raises ConfigError if the file is not the known one.
     """
     digest = _hash_of(path)
     if digest != SHA256:
@@ -74,7 +74,7 @@ def _table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
         if _hash_of(kept) == TABLE_SHA256:
             return _mapped(kept)
     except OSError:
-        pass  # not kept yet, or not readable: it is made anew
+        pass  # not kept yet, or not readable
     table = unpack()
     try:
         _keep(table, kept)
@@ -84,12 +84,12 @@ def _table(cache: Path | None, unpack: Callable[[], Array]) -> Array:
 
 
 def _mapped(path: Path) -> Array:
-    # A plain array: an index into a memmap takes a detour through Python.
+    # A plain array, since indexing a memmap calls slow Python code.
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def _keep(table: Array, path: Path) -> None:
-    """Writes the file whole or not at all, whoever else writes it meanwhile."""
+    """Writes the whole file or nothing, even if other processes write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -101,7 +101,7 @@ def _keep(table: Array, path: Path) -> None:
 
 
 def _unpacked(path: Path, member: zipfile.ZipInfo) -> Array:
-    """One array of the archive, inflated in one go: that leaves the other threads running."""
+    """One array of the archive, decompressed in one call, which lets other threads run."""
     with path.open("rb") as file:
         file.seek(member.header_offset + 26)
         name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
@@ -117,9 +117,9 @@ def _hash_of(path: Path) -> str:
 
 
 def _interleaved(path: Path, chunks: Sequence[zipfile.ZipInfo], pool: ThreadPoolExecutor) -> Array:
-    """The embeddings by piece: piece i stands in chunk i mod 17, row i div 17.
+    """The embeddings by piece: piece i is in row i // 17 of chunk i % 17.
 
-    Each chunk is let go once it is in place, as two copies of all are a quarter of the memory.
+    Each chunk is freed once it is in place: all of them would take a quarter of the memory.
     """
     first = _unpacked(path, chunks[0])
     table = np.empty((len(first), len(chunks), first.shape[-1]), dtype=first.dtype)

@@ -55,38 +55,42 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     """The Messages body, without ``stream``. Raises InvalidRequest."""
     chat = request.body
     check_fields(chat, _MISSING, _API)
-    first = next((i for i, m in enumerate(request.messages) if not _instructs(m)), None)
-    late = _merged(_turns(request.messages[first:] if first is not None else (), mark))
-    turns = stripped_at_end(_merged(placed(late, anywhere=takes_anywhere(card.id))))
-    system = [
-        part
-        for message in request.messages[:first]
-        for part in _with_mark(message, _parts(message.get("content")))
-    ]
-    if (chat.get("response_format") or {}).get("type") == "json_object":
-        system.append({"type": "text", "text": _PLAIN_JSON})
-    if not turns:
-        # Messages needs a user's turn: instructions alone become that turn.
-        turns, system = [{"role": "user", "content": system}], []
     body: dict[str, Any] = {
         "model": card.id,
         "max_tokens": request.max_output_tokens or usual_cap(card),
-        "messages": turns,
+        **_conversation(request, card.id, mark),
+        **_sampling(chat),
+        **_stops(chat.get("stop")),
+        **_tools(chat),
+        **_format(chat),
     }
-    if system:
-        body["system"] = system
-    body.update(_sampling(chat))
-    body.update(_stops(chat.get("stop")))
     # OpenAI's newer name for the same field.
     user = chat.get("user") or chat.get("safety_identifier")
     if isinstance(user, str):
         body["metadata"] = {"user_id": user}
     if chat.get(CACHE_MARK):
         body[CACHE_MARK] = chat[CACHE_MARK]
-    body.update(_tools(chat))
-    body.update(_format(chat))
     _think(body, _effort(chat))
     return body
+
+
+def _conversation(request: Request, model: str, mark: str) -> dict[str, Any]:
+    """``messages``, and ``system`` with the instructions before them."""
+    messages = request.messages
+    first = next((i for i, m in enumerate(messages) if not _instructs(m)), len(messages))
+    turns = _merged(_turns(messages[first:], mark))
+    turns = stripped_at_end(_merged(placed(turns, anywhere=takes_anywhere(model))))
+    system = [
+        part
+        for message in messages[:first]
+        for part in _with_mark(message, _parts(message.get("content")))
+    ]
+    if (request.body.get("response_format") or {}).get("type") == "json_object":
+        system.append({"type": "text", "text": _PLAIN_JSON})
+    if not turns:
+        # Messages needs a user's turn: instructions alone become that turn.
+        return {"messages": [{"role": "user", "content": system}]}
+    return {"messages": turns, "system": system} if system else {"messages": turns}
 
 
 def _sampling(chat: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
 from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
-from turnout.providers.fields import a_text, an_index, an_object, text_or_none
+from turnout.providers.fields import a_text, an_index, an_object, any_text
 from turnout.providers.signatures import marked, marked_redacted
 from turnout.providers.sse import Event
 from turnout.providers.stream_decoder import Options, StreamDecoder, interrupted
@@ -45,8 +45,8 @@ class AnthropicStreamDecoder(StreamDecoder):
         if kind == "message_start":
             message = an_object(payload["message"])
             self._usage.append(message.get("usage"))
-            model, ident = text_or_none(message.get("model")), text_or_none(message.get("id"))
-            return Chunk(model=model, id=ident, raw=payload, usage=self._bill())
+            model, ident = any_text(message.get("model")), any_text(message.get("id"))
+            return Chunk(model=model or None, id=ident or None, raw=payload, usage=self._bill())
         if kind == "message_stop":
             return self._stop(payload)
         if kind == "message_delta":
@@ -91,10 +91,8 @@ class AnthropicStreamDecoder(StreamDecoder):
         if block.get("type") != "tool_use":
             return (self._text(block["text"]),) if block.get("text") else ()
         place = self._calls[index] = len(self._calls)
-        call = ToolCallDelta(
-            index=place, id=text_or_none(block.get("id")), name=text_or_none(block.get("name"))
-        )
-        return (Delta(tool_calls=(call,)),)
+        ident, name = any_text(block.get("id")), any_text(block.get("name"))
+        return (Delta(tool_calls=(ToolCallDelta(index=place, id=ident, name=name),)),)
 
     def _text(self, text: object) -> Delta:
         piece = a_text(text)

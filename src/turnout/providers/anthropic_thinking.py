@@ -58,7 +58,7 @@ def with_thinking_for(model: str, body: Mapping[str, Any]) -> Fields:
         # Without thinking an effort changes little, and the model refuses the field.
         config.pop("effort")
         rest = {n: v for n, v in body.items() if n != "output_config"}
-        return {**rest, "output_config": config} if config else rest
+        return {**rest, **with_config(config, {})}
     else:
         return dict(body)
     kept = {n: v for n, v in body.items() if n not in ("thinking", "output_config")}

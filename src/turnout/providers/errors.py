@@ -1,4 +1,4 @@
-"""What an error answer means: from status, headers and text to a Fault.
+"""Classifies error answers: from status, headers and text to a Fault.
 
 Invariant: every status and every body gives exactly one fault, and its detail holds no secret.
 This module does not know streams, transports or clocks.
@@ -34,7 +34,7 @@ class ErrorText:
 
     @property
     def words(self) -> str:
-        """The message in lower case, without quotations, which may be the caller's text."""
+        """The message in lower case, without quoted text, which may be the caller's."""
         return _QUOTED.sub(" ", self.message).lower()
 
 
@@ -63,12 +63,12 @@ _FILTER = re.compile(
 _FILTER_LABELS = re.compile(
     r"content_filter|content_policy|responsibleaipolicy|data_inspection|moderation"
 )
-# Refusals for something that another model may be able to do.
+# Refusals of something that another model may take.
 _NOT_HERE = re.compile(
     r"(?:not|doesn't|don't|cannot|can't) support|unsupported"
     r"|not (?:available|enabled|allowed) (?:for|with|on|in|by) (?:this|the) model"
 )
-# A thought that the model misses in what another one, or no one, has kept of its turns.
+# Refusals of a conversation in which the model's own thoughts are missing.
 _ITS_THOUGHTS = re.compile(
     r"must be passed back|thought[_ ]?signature|signature\W+in\W+thinking"
     r"|expected\W+thinking\W+or\W+redacted_thinking"
@@ -83,7 +83,7 @@ _TYPE_STATUS = (
 
 
 def read_error(body: bytes) -> ErrorText:
-    """The error in an answer's body, in any known shape; of other bodies an excerpt."""
+    """The error in an answer's body in any known shape, or an excerpt of another body."""
     try:
         found = error_in(orjson.loads(body))
     except orjson.JSONDecodeError:
@@ -125,7 +125,7 @@ def classify(
     now: float | None = None,
     secrets: Iterable[str] = (),
 ) -> Fault:
-    """The fault of an error with this status; None is an error inside an answer with status 200.
+    """The fault of an error with this status; None if the error came in an answer with status 200.
 
     ``headers`` are in lower case; ``now`` is seconds since the epoch, for dates in headers.
     """
@@ -139,7 +139,7 @@ def classify(
 
 
 def _refused(fault: Fault, error: ErrorText) -> Fault:
-    """A refusal of the request: by this model alone, or for a setting that may be left out."""
+    """The refusal, with the setting that may be left out, and its scope if only this model's."""
     return structs.replace(
         fault,
         setting=refused_setting(error.message, error.param),
@@ -148,7 +148,7 @@ def _refused(fault: Fault, error: ErrorText) -> Fault:
 
 
 def _is_its_own(error: ErrorText) -> bool:
-    """Whether the refusal is for this model only, not for the request as such."""
+    """Whether only this model refuses the request."""
     found = _NOT_HERE.search(error.words) or _ITS_THOUGHTS.search(error.message.lower())
     return found is not None
 
@@ -202,7 +202,7 @@ def _by_status(status: int, detail: str, wait_s: float | None) -> Fault:
 
 
 def _meant_status(status: int | None, error: ErrorText) -> int:
-    """The status that fits the error: a missing model hides behind 400 and 403 too."""
+    """The status that fits the error: some providers send 400 or 403 for a missing model."""
     if status is not None and status < 500 and "model_not_found" in error.labels:
         return 404
     return _implied_status(error) if status is None else status
@@ -249,7 +249,7 @@ def _detail_text(detail: object) -> str:
 
 
 def _detail_place(detail: object) -> str:
-    """The field that FastAPI's first complaint is about, as a path."""
+    """The field that FastAPI's first error names, as a path."""
     first = detail[0] if isinstance(detail, list) and detail else None
     place = first.get("loc") if isinstance(first, dict) else None
     return ".".join(map(str, place)) if isinstance(place, list) else ""

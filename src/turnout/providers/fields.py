@@ -14,10 +14,10 @@ class Malformed(Exception):
     """The payload is not an answer; the message says what is wrong with it."""
 
 
-def an_object(value: object) -> dict[str, Any]:
-    """The value, which must be an object."""
+def an_object(value: object, what: str = "a field") -> dict[str, Any]:
+    """The value, which must be an object; ``what`` names it in the error."""
     if not isinstance(value, dict):
-        raise Malformed("an object is missing")
+        raise Malformed(f"{what} is not an object")
     return value
 
 
@@ -28,18 +28,17 @@ def an_index(value: object) -> int:
     return value
 
 
-def a_text(value: object) -> str:
+def a_text(value: object, what: str = "a field") -> str:
     """The value, which must be text."""
     if not isinstance(value, str):
-        raise Malformed("a text field is not text")
+        raise Malformed(f"{what} is not text")
     return value
 
 
-def text_or_none(value: object) -> str | None:
-    """The value, which must be text or None."""
-    return None if value is None else a_text(value)
-
-
-def any_text(value: object) -> str:
+def any_text(value: object, what: str = "a field") -> str:
     """The value, which must be text or None; empty for None."""
-    return text_or_none(value) or ""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed(f"{what} is not text")
+    return value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
-from turnout.providers.fields import Malformed, an_index
+from turnout.providers.fields import Malformed, an_index, an_object, any_text
 from turnout.providers.usage import openai_usage
 
 Part = Literal["message", "delta"]
@@ -23,7 +23,7 @@ def read_chunk(payload: object, part: Part) -> Chunk:
 
     ``raw`` is the whole payload as the provider sent it. Raises Malformed.
     """
-    answer = _mapping(payload, "the answer")
+    answer = an_object(payload, "the answer")
     choices, usage = answer.get("choices") or [], answer.get("usage")
     if not isinstance(choices, list):
         raise Malformed("choices is not a list")
@@ -43,14 +43,14 @@ def _usage_of_groq(answer: Mapping[str, Any]) -> object:
 
 
 def _delta(choice: object, place: int, part: Part) -> Delta:
-    item = _mapping(choice, "a choice")
-    message = _mapping(item.get(part) or {}, part)
+    item = an_object(choice, "a choice")
+    message = an_object(item.get(part) or {}, part)
     reasoning, calls = message.get("reasoning_content"), message.get("tool_calls")
     return Delta(
         choice=_index(item.get("index"), place),
         text=_content(message.get("content")),
-        reasoning=_text(reasoning or message.get("reasoning"), "reasoning"),
-        refusal=_text(message.get("refusal"), "refusal"),
+        reasoning=any_text(reasoning or message.get("reasoning"), "reasoning"),
+        refusal=any_text(message.get("refusal"), "refusal"),
         tool_calls=_tool_calls(calls) if calls else (),
         hosted=_other_content(message),
         finish_reason=_name(item.get("finish_reason"), "finish_reason"),
@@ -68,9 +68,9 @@ def _other_content(message: Mapping[str, Any]) -> str:
 def _content(value: object) -> str:
     """The text of content, which is a string or a list of parts."""
     if isinstance(value, list):
-        parts = [_mapping(part, "a content part") for part in value]
-        return "".join(_text(part.get("text"), "text") for part in parts)
-    return _text(value, "content")
+        parts = [an_object(part, "a content part") for part in value]
+        return "".join(any_text(part.get("text"), "text") for part in parts)
+    return any_text(value, "content")
 
 
 def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
@@ -80,8 +80,8 @@ def _tool_calls(value: object) -> tuple[ToolCallDelta, ...]:
 
 
 def _tool_call(value: object, place: int) -> ToolCallDelta:
-    call = _mapping(value, "a tool call")
-    function = _mapping(call.get("function") or {}, "function")
+    call = an_object(value, "a tool call")
+    function = an_object(call.get("function") or {}, "function")
     arguments = function.get("arguments")
     if isinstance(arguments, dict):
         arguments = orjson.dumps(arguments).decode()
@@ -89,27 +89,13 @@ def _tool_call(value: object, place: int) -> ToolCallDelta:
         index=_index(call.get("index"), place),
         id=_name(call.get("id"), "id"),
         name=_name(function.get("name"), "name"),
-        arguments=_text(arguments, "arguments"),
+        arguments=any_text(arguments, "arguments"),
     )
 
 
 def _name(value: object, what: str) -> str | None:
     """The value, which must be text or None; None if it is empty."""
-    return _text(value, what) or None
-
-
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed(f"{what} is not an object")
-    return value
-
-
-def _text(value: object, what: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Malformed(f"{what} is not text")
-    return value
+    return any_text(value, what) or None
 
 
 def _index(value: object, place: int) -> int:

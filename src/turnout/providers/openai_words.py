@@ -111,9 +111,11 @@ def takes_cache_marks(provider: Provider) -> bool:
 
 def check_stops(provider: Provider, stop: object) -> None:
     """Raises InvalidRequest for more stops than the provider takes."""
-    host = host_of(provider.base_url)
-    most = _MOST_STOPS.get(OPENAI if is_openai(provider.base_url) else host)
-    if most is not None and isinstance(stop, list | tuple) and len(stop) > most:
+    if not isinstance(stop, list | tuple):
+        return
+    host = OPENAI if is_openai(provider.base_url) else host_of(provider.base_url)
+    most = _MOST_STOPS.get(host, len(stop))
+    if len(stop) > most:
         raise InvalidRequest(
             f"stop has {len(stop)} texts; {provider.name} takes at most {most}", field="stop"
         )

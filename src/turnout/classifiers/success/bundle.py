@@ -26,6 +26,7 @@ POLICY = "policy.json"
 CONFIG = "config.json"
 PRICES = "prices.json"
 _PARTS = (FILE, CATALOGUE, POLICY, CONFIG, PRICES, LENGTHS)
+_PROMISED = ("quality", "threshold", "lost", "steady")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +69,10 @@ class Bundle:
         """Every calibrated promise. Raises ConfigError if one cannot be read."""
         try:
             return tuple(
-                Promise(
-                    quality=float(kept["quality"]),
-                    threshold=float(kept["threshold"]),
-                    lost=None if kept.get("lost") is None else float(kept["lost"]),
-                    steady=float(kept.get("steady", 0.0)),
-                )
+                Promise(**{n: float(kept[n]) for n in _PROMISED if kept.get(n) is not None})
                 for kept in self.policy.get("promises", ())
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(f"{self.folder / POLICY}: not a policy: {error!r}") from error
 
     def calibrated(self, steady: float = 0.0) -> tuple[tuple[float, float], ...]:

@@ -119,7 +119,10 @@ def _item(item: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
         yield {
             "role": "assistant",
             "content": None,
-            "reasoning_content": "".join(_summary(item, where)),
+            "reasoning_content": "".join(
+                str(part.get("text", ""))
+                for part in objects(item.get("summary"), f"{where}.summary")
+            ),
             "reasoning_signature": item["encrypted_content"],
         }
     elif not isinstance(kind, str):
@@ -139,11 +142,6 @@ def _result(item: Mapping[str, Any], where: str) -> dict[str, Any]:
         return {"role": "tool", "tool_call_id": _word(item, "call_id", where), "content": content}
     name = function_name(str(item["name"]), item.get("namespace"))
     return {"role": "user", "content": [{"type": "text", "text": f"{name}:"}, *parts_of(content)]}
-
-
-def _summary(item: Mapping[str, Any], where: str) -> Iterator[str]:
-    for part in objects(item.get("summary"), f"{where}.summary"):
-        yield str(part.get("text", ""))
 
 
 def _word(item: Mapping[str, Any], name: str, where: str) -> str:
@@ -168,10 +166,8 @@ def _content(value: object, where: str) -> str | list[dict[str, Any]]:
 def _part(value: object, where: str) -> dict[str, Any]:
     part = mapping(value, where)
     kind = part.get("type")
-    if kind in ("input_text", "output_text", "text"):
-        return {"type": "text", "text": str(part.get("text", ""))}
-    if kind == "refusal":
-        return {"type": "text", "text": str(part.get("refusal", ""))}
+    if kind in ("input_text", "output_text", "text", "refusal"):
+        return {"type": "text", "text": str(part.get("text") or part.get("refusal") or "")}
     if kind == "input_image" and (part.get("image_url") or part.get("file_id")):
         # Only OpenAI knows the id: other providers refuse it, so that the image is never lost.
         named = "url" if part.get("image_url") else "file_id"
