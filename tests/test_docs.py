@@ -23,6 +23,7 @@ from turnout.training.bundle import write_bundle
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LOGS = sorted((ROOT / "experiments").glob("*.md"))
 _COMMAND = re.compile(r"turnout ((?:[a-z]+ ?)+[^`|\n]*)")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]*)\)")
@@ -178,9 +179,20 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.parametrize("page", LOGS, ids=lambda page: page.name)
+def test_logs_begin_with_an_overview_and_their_newest_entry(page: Path) -> None:
+    """Each log has its overview first, then dated entries, the newest first."""
+    headings = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert headings[0] == "Overview"
+    dates = [re.fullmatch(r"(\d{4}-\d\d-\d\d) · .+", heading) for heading in headings[1:]]
+    assert all(dates), headings
+    found = [date[1] for date in dates if date]
+    assert found == sorted(found, reverse=True)
+
+
 @pytest.mark.parametrize(
     "page",
-    [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "experiments").glob("*.md"))],
+    [*PAGES, ROOT / "CONTRIBUTING.md", *LOGS],
     ids=lambda page: page.name,
 )
 def test_links_lead_somewhere(page: Path) -> None:
