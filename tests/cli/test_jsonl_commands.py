@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.cli.run import run
-from turnout.features import count
+from turnout.features import count_tokens
 
 LINES: list[bytes] = [
     b'{"id": "a", "text": "What is the capital of Japan?"}',
@@ -98,11 +98,11 @@ def test_compare_is_the_arithmetic_one_would_do_by_hand(capfd: pytest.CaptureFix
 
     def sonnet(text: str, out: int) -> float:
         # o200k_base undercounts Claude's tokens: the catalogue adds 20 %, rounded up.
-        tokens = -(-(4 + count([text], "o200k_base")) * 12 // 10)
+        tokens = -(-(4 + count_tokens([text], "o200k_base")) * 12 // 10)
         return (tokens * 3 + out * 15) / 1e6
 
     def deepseek(text: str, out: int) -> float:
-        return ((4 + count([text], "deepseek_v3")) * 0.27 + out * 0.40) / 1e6
+        return ((4 + count_tokens([text], "deepseek_v3")) * 0.27 + out * 0.40) / 1e6
 
     rows = {row["what"]: row for row in report["rows"]}
     always = sonnet(fact, 10) + sonnet(story, 900)

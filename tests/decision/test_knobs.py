@@ -23,7 +23,7 @@ KNOBS = Knobs(
 def applied(*, intent: str = "code", tenant: str | None = None, **own: float) -> Constraints:
     """The limits of a request with limits of its own."""
     asked = structs.replace(request(constraints=Constraints(**own)), tenant=tenant)  # type: ignore[arg-type]
-    return KNOBS.applied(asked, intent).constraints
+    return KNOBS.constrain(asked, intent).constraints
 
 
 def test_the_strictest_limit_counts() -> None:
@@ -48,7 +48,7 @@ def test_the_strictest_limit_counts() -> None:
 def test_a_key_is_known_by_id_name_team_and_ancestor(caller: Caller) -> None:
     """Any of them may stand in the configuration."""
     asked = structs.replace(request(), caller=caller)
-    assert KNOBS.applied(asked, "chat").constraints.max_cost_pico_usd == 900
+    assert KNOBS.constrain(asked, "chat").constraints.max_cost_pico_usd == 900
 
 
 def test_of_two_qualities_the_higher_counts_but_a_requests_own_wins() -> None:
@@ -89,8 +89,8 @@ def test_a_limit_of_the_configuration_excludes_with_its_reason() -> None:
 def test_deciding_again_on_a_limited_request_changes_nothing() -> None:
     """What the ledger stores is the request as it came; the limits are applied again."""
     asked = structs.replace(request(), tenant="key:team-b")
-    once = KNOBS.applied(asked, "code")
-    assert KNOBS.applied(once, "code") == once
+    once = KNOBS.constrain(asked, "code")
+    assert KNOBS.constrain(once, "code") == once
     assert chosen(asked) == chosen(once)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.worlds import request
 from turnout.core import Request
-from turnout.features import count, extract
+from turnout.features import count_tokens, extract
 from turnout.features.tokens import tokenizer
 
 TOKENIZERS = ("o200k_base", "deepseek_v3", "qwen3")
@@ -26,7 +26,7 @@ def test_each_model_family_counts_by_its_own_tokenizer() -> None:
     """Counts are exact token counts plus a fixed overhead a message."""
     found = extract(request("你好，世界 hello"), TOKENIZERS).input_tokens
     for name in TOKENIZERS:
-        assert found[name] == 4 + count(["你好，世界 hello"], name)
+        assert found[name] == 4 + count_tokens(["你好，世界 hello"], name)
 
 
 def test_tools_images_and_json_are_seen() -> None:
@@ -117,9 +117,9 @@ def test_a_very_long_text_is_counted_in_pieces(words: list[str]) -> None:
     for text, most in ((spaced, 0), (" ".join(words), 3), ("".join(words), 3)):
         whole = [len(tokenizer(name).encode(text)) for name in TOKENIZERS]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("turnout.features.tokens._LONG", 0)
-            patch.setattr("turnout.features.tokens._AT_ONCE", 30)
-            patch.setattr("turnout.features.tokens._COUNTED", {})
-            pieces = [count([text], name) for name in TOKENIZERS]
+            patch.setattr("turnout.features.tokens._LONG_CHARACTERS", 0)
+            patch.setattr("turnout.features.tokens._PIECE_CHARACTERS", 30)
+            patch.setattr("turnout.features.tokens._LONG_COUNTS", {})
+            pieces = [count_tokens([text], name) for name in TOKENIZERS]
         more = most * (len(text) // 30)
         assert all(abs(p - w) <= more for p, w in zip(pieces, whole, strict=True))

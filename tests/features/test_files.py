@@ -11,7 +11,7 @@ from tests.worlds import deployment, price
 from turnout.core import Bound, Request
 from turnout.decision.eligible import bound
 from turnout.features import extract
-from turnout.features.files import MOST_PAGE_TOKENS, PAGE_TOKENS, pages_of, weight
+from turnout.features.files import MOST_PAGE_TOKENS, PAGE_TOKENS, estimate, pages_of
 
 ROOT = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
 PAGES = b"2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count 2>>\nendobj\n"
@@ -104,15 +104,15 @@ def _wav(seconds: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("form", "data", "about", "most"),
+    ("form", "data", "expected", "most"),
     [
         ("wav", _wav(60), 610, 1952),
         ("mp3", bytes(960_000), 600, 15_360),
         ("opus", bytes(6_000), 10, 256),
     ],
 )
-def test_sound_counts_by_its_seconds(form: str, data: bytes, about: int, most: int) -> None:
+def test_sound_counts_by_its_seconds(form: str, data: bytes, expected: int, most: int) -> None:
     """Those that its head says, else as many as its bytes may hold in that format."""
     sound = {"data": base64.b64encode(data).decode(), "format": form}
-    found = weight({"type": "input_audio", "input_audio": sound})
-    assert (found.about, found.about + (found.more or 0)) == (about, most)
+    found = estimate({"type": "input_audio", "input_audio": sound})
+    assert (found.expected, found.expected + (found.extra or 0)) == (expected, most)

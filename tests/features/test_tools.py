@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.features.tools import NAMES, tool_marks
+from turnout.features.tools import NAMES, tool_features
 
 _BMI = {
     "name": "determine_body_mass_index",
@@ -24,7 +24,7 @@ _BMI = {
 
 
 def _marks(tools: object, text: str) -> dict[str, float]:
-    return dict(zip(NAMES, tool_marks(json.dumps(tools), text), strict=True))
+    return dict(zip(NAMES, tool_features(json.dumps(tools), text), strict=True))
 
 
 def test_a_tool_that_fits_covers_more_of_the_question() -> None:
@@ -58,9 +58,9 @@ def test_a_tool_is_the_same_bare_in_a_list_and_in_openais_shape() -> None:
 
 def test_odd_definitions_are_read_without_an_error() -> None:
     """No tools and no JSON give zeros; a schema of the wrong shape gives numbers."""
-    assert tool_marks("", "hello") == tool_marks("no json", "hello") == [0.0] * len(NAMES)
+    assert tool_features("", "hello") == tool_features("no json", "hello") == [0.0] * len(NAMES)
     odd = [{"name": None, "parameters": {"properties": [1], "required": "all"}}, {"parameters": 3}]
-    assert len(tool_marks(json.dumps(odd), "hello 3 kg")) == len(NAMES)
+    assert len(tool_features(json.dumps(odd), "hello 3 kg")) == len(NAMES)
 
 
 def test_a_tool_may_require_what_it_does_not_declare() -> None:
@@ -88,4 +88,4 @@ _TOOLS = st.fixed_dictionaries({}, optional={"name": _JSON, "parameters": _SCHEM
 @given(st.lists(_TOOLS | _JSON, max_size=3), st.text(max_size=20))
 def test_whatever_a_definition_is_made_of_it_gives_numbers(tools: object, text: str) -> None:
     """A caller's tools never end a request."""
-    assert all(map(math.isfinite, tool_marks(json.dumps(tools), text)))
+    assert all(map(math.isfinite, tool_features(json.dumps(tools), text)))

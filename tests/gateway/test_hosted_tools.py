@@ -9,7 +9,7 @@ import pytest
 from tests.gateway.world import Answer, World, world
 from tests.runtime.world import CODE, STORY, UNSAFE
 from turnout.core import Chunk, InvalidRequest
-from turnout.core.hosted import hosted, is_paid_by_call, paid_by_call
+from turnout.core.hosted import has_paid_by_call, hosted, is_paid_by_call
 from turnout.gateway.access import Access
 from turnout.gateway.dialects import Responses
 from turnout.runtime.written import written
@@ -253,8 +253,8 @@ def test_what_is_hosted() -> None:
     space = {"type": "namespace", "name": "crm", "tools": [FIND]}
     assert hosted({"input": "Hm?", "tools": [FIND, space, {"type": "tool_search"}]}) == ()
     assert hosted({"input": [{"type": "compaction"}], "tools": [MCP]}) == ("compaction", "mcp")
-    assert paid_by_call({"tools": [{"type": "newer_than_this"}]})
-    assert not paid_by_call({"tools": [MCP, FIND, {"type": "computer_use_preview"}]})
+    assert has_paid_by_call({"tools": [{"type": "newer_than_this"}]})
+    assert not has_paid_by_call({"tools": [MCP, FIND, {"type": "computer_use_preview"}]})
     assert is_paid_by_call("code_interpreter_call")
 
 

@@ -105,7 +105,7 @@ def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
     answered(30.0)
     answered(None)
     why = what.unavailable()["a"]
-    assert (why.kind, why.yields, why.wait_s) == ("limit_spent", True, 30.0)
+    assert (why.kind, why.comes_last, why.wait_s) == ("limit_spent", True, 30.0)
     clock.now += 30
     assert what.unavailable() == {}
     answered(30.0)
@@ -120,9 +120,9 @@ def test_what_cools_down_has_not_only_spent_its_limit() -> None:
     what.began("a")
     what.ended(structs.replace(outcome("a", None), spent_s=30.0))
     call(what, "b", "rate_limited", retry_after_s=60.0)
-    assert [why.yields for why in what.unavailable().values()] == [True, False]
+    assert [why.comes_last for why in what.unavailable().values()] == [True, False]
     call(what, "a", "rate_limited", retry_after_s=60.0)
-    assert [why.yields for why in what.unavailable().values()] == [False, False]
+    assert [why.comes_last for why in what.unavailable().values()] == [False, False]
 
 
 def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
@@ -294,7 +294,7 @@ def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
         answered(one, 30.0)
         answered(two, 30.0)
     for what in (one, two):
-        assert what.unavailable()["a"].yields
+        assert what.unavailable()["a"].comes_last
         assert what.cooling()["a"] is False
     assert len(said) == 1
     call(one, "a", "rate_limited", retry_after_s=60.0)
@@ -302,7 +302,7 @@ def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
     assert two.unavailable()["a"].kind == "cooling_down"
     clock.now += 56
     answered(one, 30.0)
-    assert two.unavailable()["a"].yields
+    assert two.unavailable()["a"].comes_last
     answered(two, 0.0)
     assert not one.unavailable()
     assert len(said) == 4

@@ -2,34 +2,34 @@
 
 from turnout.catalog.build import build
 from turnout.catalog.caching import (
-    LASTING_S,
-    LEAST_TOKENS,
-    LIFE_S,
-    bills_writing,
-    is_discounted,
-    kept_unasked,
-    reads_marked,
+    CACHE_LIFE_S,
+    LONG_CACHE_LIFE_S,
+    MIN_CACHED_TOKENS,
+    automatic_cache_tokens,
+    bills_cache_writes,
+    is_cache_discounted,
+    needs_cache_marks,
 )
-from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider, usual_cap
+from turnout.catalog.catalog import Catalog, Deployment, ModelCard, Provider, default_max_tokens
 from turnout.catalog.price import Price, Rates
-from turnout.catalog.served import billed, is_other
+from turnout.catalog.served import billed_deployment, is_other_model
 
 __all__ = [
-    "LASTING_S",
-    "LEAST_TOKENS",
-    "LIFE_S",
+    "CACHE_LIFE_S",
+    "LONG_CACHE_LIFE_S",
+    "MIN_CACHED_TOKENS",
     "Catalog",
     "Deployment",
     "ModelCard",
     "Price",
     "Provider",
     "Rates",
-    "billed",
-    "bills_writing",
+    "automatic_cache_tokens",
+    "billed_deployment",
+    "bills_cache_writes",
     "build",
-    "is_discounted",
-    "is_other",
-    "kept_unasked",
-    "reads_marked",
-    "usual_cap",
+    "default_max_tokens",
+    "is_cache_discounted",
+    "is_other_model",
+    "needs_cache_marks",
 ]

@@ -24,19 +24,19 @@ def price_from(section: PriceSection) -> Price:
         rates=Rates(
             input=pico_per_token(section.input),
             output=pico_per_token(section.output),
-            cache_read=_optional(section.cache_read),
-            cache_write=_optional(section.cache_write),
+            cache_read=_optional_rate(section.cache_read),
+            cache_write=_optional_rate(section.cache_write),
         ),
         source=section.source,
         date=section.date,
         assumed=section.assumed,
-        search=_search(section.searches),
+        search=_search_price(section.searches),
         heard=free if section.audio_input is None else pico_per_token(section.audio_input),
         spoken=free if section.audio_output is None else pico_per_token(section.audio_output),
     )
 
 
-def beside_text_as_in(listed: Price, price: Price) -> Price:
+def with_listed_extras(listed: Price, price: Price) -> Price:
     """The price, with what ``listed`` has for searches and sound where it does not say it."""
     missing = {
         name: getattr(listed, name)
@@ -56,7 +56,7 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
 
     The provider is the preset's catalogue id, else the one whose API lives at ``base_url``.
     """
-    info = _entry(model, catalogue, base_url)
+    info = _listed_model(model, catalogue, base_url)
     if info is None:
         return None
     options = info.prices if isinstance(info.prices, list) else [info.prices]
@@ -70,11 +70,11 @@ def catalogue_price(model: str, catalogue: str | None, base_url: str) -> Price |
 
 def catalogue_window(model: str, catalogue: str | None, base_url: str) -> int | None:
     """The context window in genai-prices of ``model`` at this provider; None if it has none."""
-    info = _entry(model, catalogue, base_url)
+    info = _listed_model(model, catalogue, base_url)
     return None if info is None else info.context_window
 
 
-def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
+def _listed_model(model: str, catalogue: str | None, base_url: str) -> Any:
     from genai_prices import data_snapshot
 
     try:
@@ -85,7 +85,7 @@ def _entry(model: str, catalogue: str | None, base_url: str) -> Any:
         return None
 
 
-def unpriced(model: str, provider: str) -> ConfigError:
+def unknown_price_error(model: str, provider: str) -> ConfigError:
     """The error for a model whose price is unknown."""
     return ConfigError(
         f"{model!r} at {provider!r} has no known price; in models, give it "
@@ -93,39 +93,41 @@ def unpriced(model: str, provider: str) -> ConfigError:
     )
 
 
-def _search(usd_per_thousand: Decimal | None) -> int | None:
+def _search_price(usd_per_thousand: Decimal | None) -> int | None:
     return None if usd_per_thousand is None else pico_from_usd(usd_per_thousand / 1000)
 
 
-def _optional(usd_per_mtok: Decimal | None) -> int | None:
+def _optional_rate(usd_per_mtok: Decimal | None) -> int | None:
     return None if usd_per_mtok is None else pico_per_token(usd_per_mtok)
 
 
 def _price_of(offer: Any) -> Price:
-    starts = sorted({tier.start for value in _prices(offer).values() for tier in _tiers(value)})
+    starts = sorted(
+        {tier.start for value in _token_prices(offer).values() for tier in _tiers(value)}
+    )
     return Price(
         rates=_rates_above(offer, 0),
         tiers=tuple((start, _rates_above(offer, start)) for start in starts),
         source=f"{CATALOGUE} {_catalogue_version()}",
         date=_catalogue_version(),
-        search=_search(_base(getattr(offer, "web_searches_kcount", None))),
-        heard=_optional(_dearest(getattr(offer, "input_audio_mtok", None))),
-        spoken=_optional(_dearest(getattr(offer, "output_audio_mtok", None))),
+        search=_search_price(_base(getattr(offer, "web_searches_kcount", None))),
+        heard=_optional_rate(_dearest(getattr(offer, "input_audio_mtok", None))),
+        spoken=_optional_rate(_dearest(getattr(offer, "output_audio_mtok", None))),
     )
 
 
-def _prices(offer: Any) -> Mapping[str, Any]:
+def _token_prices(offer: Any) -> Mapping[str, Any]:
     names = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
     return {name.removesuffix("_mtok"): getattr(offer, name, None) for name in names}
 
 
 def _rates_above(offer: Any, start: int) -> Rates:
-    at = {name: _at(value, start) for name, value in _prices(offer).items()}
+    rates = {name: _rate_at(value, start) for name, value in _token_prices(offer).items()}
     return Rates(
-        input=pico_per_token(at["input"] or 0),
-        output=pico_per_token(at["output"] or 0),
-        cache_read=_optional(at["cache_read"]),
-        cache_write=_optional(at["cache_write"]),
+        input=pico_per_token(rates["input"] or 0),
+        output=pico_per_token(rates["output"] or 0),
+        cache_read=_optional_rate(rates["cache_read"]),
+        cache_write=_optional_rate(rates["cache_write"]),
     )
 
 
@@ -143,7 +145,7 @@ def _dearest(value: Any) -> Decimal | None:
     return None if base is None else max([base, *(tier.price for tier in _tiers(value))])
 
 
-def _at(value: Any, start: int) -> Decimal | None:
+def _rate_at(value: Any, start: int) -> Decimal | None:
     chosen = _base(value)
     for tier in sorted(_tiers(value), key=lambda t: t.start):
         if tier.start <= start:

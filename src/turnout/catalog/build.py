@@ -10,14 +10,14 @@ from typing import Any
 
 from turnout.catalog.book import (
     CATALOGUE,
-    beside_text_as_in,
     catalogue_price,
     catalogue_window,
     free_price,
     price_from,
-    unpriced,
+    unknown_price_error,
+    with_listed_extras,
 )
-from turnout.catalog.catalog import USUAL_WINDOW, Catalog, Deployment, ModelCard, Provider
+from turnout.catalog.catalog import DEFAULT_WINDOW, Catalog, Deployment, ModelCard, Provider
 from turnout.catalog.presets import canonical_model, model_facts, presets
 from turnout.catalog.price import Price
 from turnout.config import (
@@ -46,12 +46,12 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     deployments = {}
     usual = config.provider or next(iter(config.providers), DEFAULT_PRESET)
     for name, section in config.models.items():
-        for ident, place, at, path in _places(name, section):
+        for ident, place, at, path in _deployment_sections(name, section):
             chosen = at.provider or usual
             own = ident if place.api_key or place.base_url else None
             if (own or chosen) not in providers:
-                known = _at(config.providers.get(chosen), place)
-                with naming(config, *_named(config, chosen, at, path)):
+                known = _provider_section(config.providers.get(chosen), place)
+                with naming(config, *_provider_path(config, chosen, at, path)):
                     found, facts = _provider(chosen, known, environ)
                 providers[own or chosen] = replace(found, name=own or found.name), facts
             with naming(config, *path):
@@ -67,25 +67,27 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     return Catalog(deployments=deployments)
 
 
-def _places(
+def _deployment_sections(
     name: str, section: ModelSection
 ) -> Iterator[tuple[str, DeploymentSection, ModelSection, Path]]:
     """Each deployment's id, its section, the model as configured there, and the setting's path."""
     for number, place in enumerate(section.deployments or (DeploymentSection(),), start=1):
-        said = place.model_dump(include={"provider", "model", "price"}, exclude_none=True)
-        own = {key: getattr(place, key) for key in said}
+        given = place.model_dump(include={"provider", "model", "price"}, exclude_none=True)
+        own = {key: getattr(place, key) for key in given}
         ident = name if number == 1 else f"{name}#{number}"
         path = ("deployments", str(number - 1)) if section.deployments else ()
         yield ident, place, section.model_copy(update=own), ("models", name, *path)
 
 
-def _at(section: ProviderSection | None, place: DeploymentSection) -> ProviderSection | None:
+def _provider_section(
+    section: ProviderSection | None, place: DeploymentSection
+) -> ProviderSection | None:
     """The provider as this deployment calls it, with its own key and address if it has any."""
     own = {key: value for key in ("api_key", "base_url") if (value := getattr(place, key))}
     return (section or ProviderSection()).model_copy(update=own) if own else section
 
 
-def _named(config: Config, provider: str, at: ModelSection, path: Path) -> Path:
+def _provider_path(config: Config, provider: str, at: ModelSection, path: Path) -> Path:
     """The path of the provider's section, else of the setting that names it."""
     if provider in config.providers:
         return "providers", provider
@@ -134,7 +136,7 @@ def _deployment(
         # Windows grow: a listed one below the usual size may be outdated, and a provider that is
         # sent more than its model reads will say so.
         window = catalogue_window(model, facts.get("catalogue"), provider.base_url) or 0
-        known.setdefault("context_window", max(window, USUAL_WINDOW))
+        known.setdefault("context_window", max(window, DEFAULT_WINDOW))
     return Deployment(id=name, card=_card(model, section, known), provider=provider, price=price)
 
 
@@ -169,13 +171,13 @@ def _price(
         return None
     if section.price is None and "free" in facts:
         return free_price(facts["free"])
-    said = section.price or known.get("price")
-    own = None if said is None else price_from(PriceSection.model_validate(said))
+    stated = section.price or known.get("price")
+    own = None if stated is None else price_from(PriceSection.model_validate(stated))
     if own is not None and provider.family != "anthropic":
         return own  # without the list, which takes a while to load
     listed = catalogue_price(model, facts.get("catalogue"), provider.base_url)
     if own is not None:
-        return beside_text_as_in(listed, own) if listed else own
+        return with_listed_extras(listed, own) if listed else own
     if listed is None:
-        raise unpriced(model, provider.name)
+        raise unknown_price_error(model, provider.name)
     return listed

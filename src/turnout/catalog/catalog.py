@@ -18,7 +18,7 @@ from turnout.core.request import Family
 
 Kind = Literal["chat", "embedding"]
 
-USUAL_WINDOW = 128_000
+DEFAULT_WINDOW = 128_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class ModelCard:
 
     id: str
     kind: Kind = "chat"
-    context_window: int = USUAL_WINDOW
+    context_window: int = DEFAULT_WINDOW
     max_output: int | None = None
     modalities: frozenset[str] = frozenset({"text"})
     tools: bool = True
@@ -66,7 +66,7 @@ class ModelCard:
     token_factor: float = 1.0
     quality: float | None = None
 
-    def lacks(self, features: Features) -> str | None:
+    def missing_capability(self, features: Features) -> str | None:
         """Why it cannot do what a request of these features needs, in words; None when it can."""
         missing = features.modalities - self.modalities
         if missing:
@@ -76,7 +76,7 @@ class ModelCard:
         return "does not promise JSON" if features.needs_json and not self.json else None
 
 
-def usual_cap(card: ModelCard) -> int:
+def default_max_tokens(card: ModelCard) -> int:
     """The ``max_tokens`` for Anthropic's API, which requires one, if the caller gives none."""
     return card.max_output or longest_answer(card.id)
 
@@ -104,37 +104,37 @@ class Deployment:
         return self.card.id
 
     @property
-    def configured(self) -> str:
+    def configured_name(self) -> str:
         """The name of the configured model that this is the, or one, deployment of."""
         return self.group or self.id
 
     @property
     def names(self) -> set[str]:
         """All its names: its own id, the configured name, the model's id."""
-        return {self.id, self.configured, self.model}
+        return {self.id, self.configured_name, self.model}
 
     @property
     def fingerprint(self) -> str:
         """A hash by which other processes know it; it changes with name, address and key."""
-        at = self.provider
-        said = (self.id, self.model, at.base_url, at.family, at.api_key or "")
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:24]
+        provider = self.provider
+        parts = (self.id, self.model, provider.base_url, provider.family, provider.api_key or "")
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
     @property
-    def runs_hosted(self) -> bool:
+    def runs_hosted_tools(self) -> bool:
         """Whether OpenAI's hosted tools can be used there."""
         return self.provider.family == "openai-responses"
 
     @property
-    def usual_cap(self) -> int | None:
+    def default_max_tokens(self) -> int | None:
         """The ``max_tokens`` its provider is sent if the caller gives none; None for no cap."""
-        return usual_cap(self.card) if self.provider.family == "anthropic" else None
+        return default_max_tokens(self.card) if self.provider.family == "anthropic" else None
 
-    def lacks(self, features: Features) -> str | None:
+    def missing_capability(self, features: Features) -> str | None:
         """Why it cannot do what a request of these features needs, in words; None when it can."""
-        if features.hosted and not self.runs_hosted:
+        if features.hosted and not self.runs_hosted_tools:
             return f"does not run {', '.join(features.hosted)}"
-        return self.card.lacks(features)
+        return self.card.missing_capability(features)
 
     def may_search(self, features: Features) -> bool:
         """Whether tools of the request search there, and are billed by the search."""
@@ -153,7 +153,7 @@ class Deployment:
             price = price.with_searches(features.searches)
         return price
 
-    def lasts(self, *, asked: bool) -> bool:
+    def has_hour_cache(self, *, asked: bool) -> bool:
         """Whether what a call writes to a cache there may last an hour, if that is asked for.
 
         Only Anthropic's API has such a cache.
@@ -173,20 +173,20 @@ class Catalog:
     deployments: Mapping[str, Deployment]
     others: Mapping[str, Deployment] = field(default_factory=dict)
 
-    def configured(self, name: str) -> Deployment:
+    def first_deployment(self, name: str) -> Deployment:
         """The deployment of the configured model ``name``; the first if it has several."""
         mine = (d for d in self.deployments.values() if name in (d.id, d.group))
         return next(mine)
 
-    def places(self, name: str) -> tuple[Deployment, ...]:
+    def deployments_of(self, name: str) -> tuple[Deployment, ...]:
         """The deployments of the configured model ``name``."""
-        return self._places[name]
+        return self._by_configured_name[name]
 
     @cached_property
-    def _places(self) -> dict[str, tuple[Deployment, ...]]:
+    def _by_configured_name(self) -> dict[str, tuple[Deployment, ...]]:
         found: dict[str, tuple[Deployment, ...]] = {}
         for deployment in self.deployments.values():
-            name = deployment.configured
+            name = deployment.configured_name
             found[name] = (*found.get(name, ()), deployment)
         return found
 
@@ -231,14 +231,14 @@ class Catalog:
 
     def cheapest(self) -> Deployment:
         """The deployment with the lowest price; an unknown one counts as higher than any."""
-        return min(self.deployments.values(), key=lambda d: _blend(d, unknown=float("inf")))
+        return min(self.deployments.values(), key=lambda d: _blended_price(d, unknown=float("inf")))
 
 
 def _strength(deployment: Deployment) -> tuple[float, float]:
-    return deployment.card.quality or 0.0, _blend(deployment, unknown=0.0)
+    return deployment.card.quality or 0.0, _blended_price(deployment, unknown=0.0)
 
 
-def _blend(deployment: Deployment, *, unknown: float) -> float:
+def _blended_price(deployment: Deployment, *, unknown: float) -> float:
     """The price of three input tokens and one output token."""
     if deployment.price is None:
         return unknown

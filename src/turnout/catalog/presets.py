@@ -28,7 +28,7 @@ _FAMILIES: tuple[tuple[str, str, float], ...] = (
 # What models take beside text, by a part of their ids; the first that matches counts, unless a
 # preset or the configuration says more about the model. If a model refuses what its name promises,
 # its provider says so, and the next one is called.
-_SENSES: tuple[tuple[str, list[str]], ...] = (
+_MODALITIES: tuple[tuple[str, list[str]], ...] = (
     (r"claude-(?:2|instant)|o1-(?:mini|preview)|o3-mini|gpt-oss|realtime|tts|transcribe", []),
     (r"gpt-4o(?:-mini)?-audio|gpt-audio", ["audio"]),
     (r"gemini", ["image", "audio", "file"]),
@@ -57,13 +57,15 @@ def canonical_model(preset: str, model: str) -> str:
 def model_facts(preset: str, model: str) -> Mapping[str, Any]:
     """The preset's facts about a model, with the tokenizer and the modalities of its family."""
     known = presets().get(preset, {}).get("models", {}).get(model, {})
-    return {**_family(model), **known}
+    return {**_family_facts(model), **known}
 
 
-def _family(model: str) -> dict[str, Any]:
+def _family_facts(model: str) -> dict[str, Any]:
     folded = model.casefold()
-    senses = next((senses for part, senses in _SENSES if re.search(part, folded)), [])
+    modalities = next(
+        (modalities for part, modalities in _MODALITIES if re.search(part, folded)), []
+    )
     for part, tokenizer, factor in _FAMILIES:
         if part in folded:
-            return {"tokenizer": tokenizer, "token_factor": factor, "modalities": senses}
-    return {"modalities": senses}
+            return {"tokenizer": tokenizer, "token_factor": factor, "modalities": modalities}
+    return {"modalities": modalities}

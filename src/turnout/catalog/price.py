@@ -85,9 +85,9 @@ class Price:
         """Pico-dollars for one call's tokens, as text."""
         return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
 
-    def beside(self, usage: Usage) -> int | None:
-        """Pico-dollars that one call cost more than its tokens do as text; None where unknown."""
-        if not usage.beside_text:
+    def extra_cost(self, usage: Usage) -> int | None:
+        """Pico-dollars that one call cost beyond its tokens as text; None where unknown."""
+        if not usage.costs_beyond_text:
             return 0
         rates = self.rates_for(usage.total_input)
         parts = (
@@ -101,8 +101,8 @@ class Price:
 
     def bill(self, usage: Usage) -> int | None:
         """Pico-dollars for all of one call; None where a part of it has no known price."""
-        beside = self.beside(usage)
-        return None if beside is None else self.cost(usage) + beside
+        extra = self.extra_cost(usage)
+        return None if extra is None else self.cost(usage) + extra
 
     def with_searches(self, most: int | None) -> "Price | None":
         """The price of a call that may search so often; None where nobody knows it."""

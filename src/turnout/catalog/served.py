@@ -13,7 +13,7 @@ _RELEASE = re.compile(r"([-@:]\d{4}-?\d{2}-?\d{2}|[-@]\d{4}|-latest)*")
 
 
 @lru_cache(maxsize=1024)
-def is_other(asked: str, served: str | None) -> bool:
+def is_other_model(asked: str, served: str | None) -> bool:
     """Whether ``served`` names another model than ``asked``."""
     if served is None:
         return False
@@ -22,12 +22,12 @@ def is_other(asked: str, served: str | None) -> bool:
     return not (long.startswith(short) and _RELEASE.fullmatch(long[len(short) :]))
 
 
-def billed(asked: Deployment, served: str | None, catalog: Catalog) -> Deployment | None:
+def billed_deployment(asked: Deployment, served: str | None, catalog: Catalog) -> Deployment | None:
     """The deployment whose price bills a call to ``asked``; None if the price is unknown."""
-    if not is_other(asked.model, served):
+    if not is_other_model(asked.model, served):
         return asked
     for deployment in catalog.deployments.values():
         same_place = deployment.provider.name == asked.provider.name
-        if same_place and not is_other(deployment.model, served):
+        if same_place and not is_other_model(deployment.model, served):
             return deployment
     return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from turnout.core import Message, readable, text_of
-from turnout.core.request import INSTRUCTING
+from turnout.core.request import INSTRUCTION_ROLES
 
 TURNS = 6
 HEAD = 400
@@ -75,7 +75,7 @@ def _told(messages: Sequence[Message]) -> tuple[dict[str, None], dict[str, None]
     begun = False
     for message in messages:
         begun = begun or message.get("role") in _SPEAKERS
-        instructs = not begun and message.get("role") in INSTRUCTING
+        instructs = not begun and message.get("role") in INSTRUCTION_ROLES
         (told if instructs else others).update(dict.fromkeys(readable(message)))
     return told, others
 

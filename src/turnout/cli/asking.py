@@ -8,7 +8,7 @@ from typing import Any
 from turnout.classifiers.llm import build
 from turnout.cli.jsonl import Line
 from turnout.core import Decision, Outcome, Prediction
-from turnout.features import count
+from turnout.features import count_tokens
 from turnout.runtime import Router
 from turnout.runtime.classifying import labels_of
 
@@ -51,7 +51,7 @@ def label_cost(
     price, name, labels = asked.price, asked.card.tokenizer, labels_of(config)
     return asked.model, sum(
         price.expected_cost(
-            count([m["content"] for m in build(messages, labels)], name), LABEL_TOKENS
+            count_tokens([m["content"] for m in build(messages, labels)], name), LABEL_TOKENS
         )
         for messages in conversations
     )

@@ -25,7 +25,7 @@ from turnout.cli.show import out, print_json, print_table, tell_line, tracked
 from turnout.config import Config, load_file
 from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
-from turnout.decision import folding
+from turnout.decision import label_parents
 from turnout.evaluation.row_files import opened
 from turnout.runtime.classifying import classifier_of
 
@@ -61,7 +61,7 @@ def calibrate_labels(options: Options) -> None:
         )
     rows = _predicted(good, classifier)
     fixed = config.safety.threshold if config else None
-    sample = Sample(rows, folding(config.intents if config else classifier.intents))
+    sample = Sample(rows, label_parents(config.intents if config else classifier.intents))
     threshold = classifier.threshold if fixed is None else fixed
     over_block = None if fixed is not None else options.over_block
     calibration = fit(sample, threshold, over_block)

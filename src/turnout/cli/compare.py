@@ -22,7 +22,7 @@ from turnout.core import ConfigError, Decision, RequestError, usd
 from turnout.core.plural import many
 from turnout.decision import input_tokens
 from turnout.evaluation.row_files import opened
-from turnout.features import EXPECTED_OUTPUT_TOKENS, count
+from turnout.features import EXPECTED_OUTPUT_TOKENS, count_tokens
 from turnout.runtime import Router
 from turnout.runtime.receipt import total
 
@@ -97,7 +97,7 @@ def _case(line: Line, decision: Decision, assumed: int) -> Case:
     if isinstance(known, int) and known >= 0:
         return Case(line=line, decision=decision, output_tokens=known, measured=True)
     if isinstance(answer, str):
-        tokens = count([answer], "o200k_base")
+        tokens = count_tokens([answer], "o200k_base")
         return Case(line=line, decision=decision, output_tokens=tokens, measured=True)
     return Case(line=line, decision=decision, output_tokens=assumed, measured=False)
 

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from turnout.core import ConfigError
-from turnout.core.extras import install
+from turnout.core.extras import install_command
 
 EXTRA_OF = {
     "sklearn": "train",
@@ -21,7 +21,7 @@ EXTRA_OF = {
 def lacking(error: ModuleNotFoundError) -> ConfigError | None:
     """What to install, if an extra has the module that was not found; else None."""
     extra = EXTRA_OF.get((error.name or "").partition(".")[0])
-    return ConfigError(f"this needs {error.name}: {install(extra)}") if extra else None
+    return ConfigError(f"this needs {error.name}: {install_command(extra)}") if extra else None
 
 
 def need(extra: str, command: str) -> None:
@@ -29,4 +29,4 @@ def need(extra: str, command: str) -> None:
     modules = [module for module, brought_by in EXTRA_OF.items() if brought_by == extra]
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise ConfigError(f"{command} needs {', '.join(missing)} too: {install(extra)}")
+        raise ConfigError(f"{command} needs {', '.join(missing)} too: {install_command(extra)}")

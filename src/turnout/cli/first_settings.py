@@ -13,7 +13,7 @@ import orjson
 
 from turnout.catalog import Deployment, build
 from turnout.catalog.presets import presets
-from turnout.catalog.served import is_other
+from turnout.catalog.served import is_other_model
 from turnout.cli.providers_here import Found
 from turnout.config import load_mapping
 from turnout.core import ConfigError, usd_from_pico
@@ -110,7 +110,11 @@ def _picks(found: Found, role: str) -> list[str]:
     known = presets()[found.name]["picks"].get(role, ())
     if found.listed is None:
         return list(known)
-    return [model for model in known if any(not is_other(model, listed) for listed in found.listed)]
+    return [
+        model
+        for model in known
+        if any(not is_other_model(model, listed) for listed in found.listed)
+    ]
 
 
 def _local(found: Found, role: str) -> list[str]:

@@ -18,7 +18,7 @@ from turnout.cli.options import router_of
 from turnout.cli.show import tracked
 from turnout.config import Config
 from turnout.core import UNSAFE, usd
-from turnout.decision import folding, served_intent
+from turnout.decision import label_parents, served_intent
 from turnout.runtime import Router
 from turnout.runtime.receipt import total
 
@@ -44,7 +44,7 @@ def hybrid_figures(
 ) -> dict[str, Any]:
     """The band's share of the prompts, its share of wrong local labels, cost and gain."""
     intents = frozenset(config.intents) - {UNSAFE} if config else None
-    folded = folding(intents or ())
+    folded = label_parents(intents or ())
     inside = [
         _Case(line=line, wanted=folded.get(wanted, wanted), local=_local(row, intents))
         for line, row, wanted in ((line, row, row[1]) for line, row in zip(good, rows, strict=True))

@@ -21,7 +21,7 @@ Window = Literal["minute", "hour", "day", "week", "month", "total"]
 WhenFull = Literal["refuse", "cheaper"]
 
 MINUTE_MS = 60_000
-_EACH: Mapping[Window, str] = {
+_PER_WINDOW: Mapping[Window, str] = {
     "minute": "a minute",
     "hour": "an hour",
     "day": "a day",
@@ -116,7 +116,7 @@ class Standing:
             "resets_at": None if self.resets_ms is None else _instant(self.resets_ms),
         }
 
-    def _asked(self, show: Callable[[int], str]) -> str:
+    def _asked_text(self, show: Callable[[int], str]) -> str:
         """How much a request would have needed, unless that is plainly one request."""
         if self.asked is None or self.budget.unit == "requests":
             return ""
@@ -131,8 +131,8 @@ class Standing:
         unit = "" if self.budget.unit == "usd" else f" {self.budget.unit}"
         reset = "" if self.resets_ms is None else f", resets at {_instant(self.resets_ms)}"
         return (
-            f"{self.budget.per} {self.subject}: {limit}{unit} {_EACH[self.budget.window]}, "
-            f"spent {spent}, held {held}, left {left}{self._asked(show)}{reset}"
+            f"{self.budget.per} {self.subject}: {limit}{unit} {_PER_WINDOW[self.budget.window]}, "
+            f"spent {spent}, held {held}, left {left}{self._asked_text(show)}{reset}"
         )
 
 

@@ -5,15 +5,15 @@ from msgspec import Struct
 from turnout.core.fault import FaultKind
 
 # Failures that a changed configuration may have repaired: of a key, an account, a name, a limit.
-MENDED = frozenset({"unauthorized", "no_credit", "not_found", "spend_limit"})
+REPAIRABLE = frozenset({"unauthorized", "no_credit", "not_found", "spend_limit"})
 
 
 class Cooldown(Struct, frozen=True, kw_only=True):
     """A deployment takes no call until ``until_s`` of the machine's monotonic clock.
 
     ``deployment`` is its fingerprint, ``why`` the kind of the fault, ``stated`` whether its
-    provider named the time, ``openings`` how often in a row its breaker opened. With ``yields`` it
-    takes calls, but only after all others, since its rate limit is used up.
+    provider named the time, ``openings`` how often in a row its breaker opened. With
+    ``comes_last`` it takes calls, but only after all others, since its rate limit is used up.
     """
 
     deployment: str
@@ -21,4 +21,4 @@ class Cooldown(Struct, frozen=True, kw_only=True):
     why: FaultKind
     stated: bool
     openings: int
-    yields: bool = False
+    comes_last: bool = False

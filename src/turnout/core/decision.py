@@ -170,13 +170,13 @@ def _candidate_dict(candidate: Candidate) -> dict[str, Any]:
 def _candidate_line(candidate: Candidate) -> str:
     if candidate.excluded:
         return f"  {candidate.model}: excluded, {candidate.excluded}"
-    cost = format_usd(candidate.cost_pico_usd) + _classes(candidate)
+    cost = format_usd(candidate.cost_pico_usd) + _cache_notes(candidate)
     likely = "" if candidate.quality is None else f", P(success) {candidate.quality:.2f}"
     note = f", {candidate.reason}" if candidate.reason else ""
     return f"  {candidate.model}: expected cost {cost}{likely}{note}"
 
 
-def _classes(candidate: Candidate) -> str:
+def _cache_notes(candidate: Candidate) -> str:
     """How the prompt is priced, where a cache matters."""
     read, written = candidate.cache_read_tokens, candidate.cache_write_tokens
     found = [f"{read:,} tokens read from its cache"] if read else []

@@ -42,11 +42,11 @@ class Exclusion(Struct, frozen=True):
         return self.detail
 
     @property
-    def passes(self) -> bool:
+    def is_temporary(self) -> bool:
         """Whether the deployment could take the request at another time."""
         return self.kind in ("cooling_down", "at_limit")
 
     @property
-    def yields(self) -> bool:
+    def comes_last(self) -> bool:
         """Whether the deployment comes after all others instead of being left out."""
         return self.kind == "limit_spent"

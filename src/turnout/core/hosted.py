@@ -8,12 +8,12 @@ platform.claude.com/docs (server tools). This module does not know which models 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turnout.core.unsaid import objects_in
+from turnout.core.lost_fields import objects_in
 
 # Types of tools that stand for functions, which every model can be offered.
-FUNCTIONS = frozenset({"function", "custom", "namespace", "tool_search"})
-# Types of input items that can be translated for every model, or need not be.
-TOLD = frozenset(
+FUNCTION_TYPES = frozenset({"function", "custom", "namespace", "tool_search"})
+# Types of input items that can be translated for every model, or may be left out.
+TRANSLATABLE_ITEMS = frozenset(
     {
         "message", "function_call", "function_call_output", "custom_tool_call",
         "custom_tool_call_output", "tool_search_call", "tool_search_output", "additional_tools",
@@ -21,9 +21,9 @@ TOLD = frozenset(
     }
 )  # fmt: skip
 # Types of blocks in an answer of Messages that the model itself wrote.
-SAID_BY_MODEL = ("text", "tool_use", "thinking", "redacted_thinking")
+MODEL_BLOCKS = ("text", "tool_use", "thinking", "redacted_thinking")
 # Types of output items that any provider's answer may hold.
-_USUAL = ("message", "reasoning", "function_call", "custom_tool_call")
+_COMMON_ITEMS = ("message", "reasoning", "function_call", "custom_tool_call")
 # The block of any tool that runs at Anthropic. Its searches are counted in the usage; fetching
 # pages is free, and so is running code for the first 1,550 hours of an organisation's month.
 SERVER_TOOL = "server_tool_use"
@@ -34,8 +34,8 @@ _BY_TOKENS = (
     "mcp", "computer", "local_shell", "apply_patch", "tool_search", "compaction", "function_call",
     SERVER_TOOL,
 )  # fmt: skip
-# How to turn such a tool off where a widely used client declares it on its own.
-_WAYS_OUT = {
+# How to turn such a tool off in a widely used client that declares it by itself.
+_HOW_TO_TURN_OFF = {
     "web_search": ' (in Codex: web_search = "disabled" in its config.toml)',
     "image_generation": " (in Codex: image_generation = false under [features])",
 }
@@ -43,29 +43,31 @@ _WAYS_OUT = {
 Body = Mapping[str, Any]
 
 
-def ran_there(message: Body, block: Body) -> bool:
+def is_hosted_block(message: Body, block: Body) -> bool:
     """Whether a block of a message in a Messages body is the work of a hosted tool."""
-    return message.get("role") == "assistant" and str(block.get("type")) not in SAID_BY_MODEL
+    return message.get("role") == "assistant" and str(block.get("type")) not in MODEL_BLOCKS
 
 
 def hosted_tools(native: Body) -> list[Body]:
     """The tools of a Responses body that run at OpenAI."""
-    return [tool for tool in objects_in(native.get("tools")) if tool.get("type") not in FUNCTIONS]
+    return [
+        tool for tool in objects_in(native.get("tools")) if tool.get("type") not in FUNCTION_TYPES
+    ]
 
 
 def hosted(native: Body) -> tuple[str, ...]:
     """The sorted types of tools and items in a body that only OpenAI's Responses can carry."""
     tools = {str(tool.get("type")) for tool in hosted_tools(native)}
     kinds = {str(item.get("type") or "message") for item in objects_in(native.get("input"))}
-    return tuple(sorted(tools | (kinds - TOLD)))
+    return tuple(sorted(tools | (kinds - TRANSLATABLE_ITEMS)))
 
 
-def paid_by_call(native: Body) -> bool:
+def has_paid_by_call(native: Body) -> bool:
     """Whether the body offers a tool that costs more than its tokens."""
     return any(is_paid_by_call(str(tool.get("type"))) for tool in hosted_tools(native))
 
 
-def searches(tools: Sequence[Body]) -> int | None:
+def most_searches(tools: Sequence[Body]) -> int | None:
     """The most searches that tools of Anthropic's make for a request; None for any number."""
     found = 0
     for tool in tools:
@@ -84,14 +86,14 @@ def is_paid_by_call(kind: str) -> bool:
 
 def is_hosted(kind: object) -> bool:
     """Whether an output item of this type is the work of a hosted tool."""
-    return kind not in _USUAL
+    return kind not in _COMMON_ITEMS
 
 
-def refusal(names: Sequence[str]) -> str:
+def hosted_refusal(names: Sequence[str]) -> str:
     """Why no model can take a request with these tools when none is asked over Responses."""
-    ways = "".join(_WAYS_OUT.get(name, "") for name in names)
+    hints = "".join(_HOW_TO_TURN_OFF.get(name, "") for name in names)
     return (
         f"{', '.join(map(repr, names))} runs at one provider, and none of the models that may "
         "answer is asked over OpenAI's Responses (family: openai-responses); leave it out"
-        f"{ways}, or add such a model"
+        f"{hints}, or add such a model"
     )

@@ -47,12 +47,12 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.output + self.reasoning
 
     @property
-    def beside_text(self) -> bool:
-        """Whether it costs otherwise than its tokens do as text."""
+    def costs_beyond_text(self) -> bool:
+        """Whether its cost differs from that of its tokens as text."""
         return bool(self.unpriced or self.searches or self.heard or self.spoken)
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing was used, which costs nothing at any price."""
         return not (self.total_input or self.total_output or self.unpriced)
 

@@ -12,7 +12,7 @@ from turnout.core.data_urls import text_in
 from turnout.core.request import Message, Request
 
 # Names of strings that are not text, wherever they stand.
-_NO_TEXT = frozenset({
+_NOT_TEXT = frozenset({
     "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "detail", "media_type",
     "format", "signature", "reasoning_signature", "encrypted_content", "index", "status", "ttl",
 })  # fmt: skip
@@ -41,14 +41,16 @@ def readable_messages(request: Request) -> Sequence[Message]:
     messages = request.messages
     if request.native is None and request.body.keys() <= _ALL_SETTINGS:
         return messages
-    texts = [text for field in _beside(request.body) for text in _together(field)]
+    texts = [text for field in _other_fields(request.body) for text in _definition_texts(field)]
     if request.native is not None:
         known = {*texts, *(text for message in messages for text in readable(message))}
-        told = _beside({**request.native, "messages": None})
-        more = [
-            text for field in (*told, request.native.get("messages")) for text in readable(field)
+        native_fields = _other_fields({**request.native, "messages": None})
+        candidates = [
+            text
+            for field in (*native_fields, request.native.get("messages"))
+            for text in readable(field)
         ]
-        texts += [text for text in dict.fromkeys(more) if text not in known]
+        texts += [text for text in dict.fromkeys(candidates) if text not in known]
     if not texts:
         return messages
     parts = [{"type": "text", "text": text} for text in texts]
@@ -57,10 +59,10 @@ def readable_messages(request: Request) -> Sequence[Message]:
 
 def readable(value: object) -> list[str]:
     """Every text in a JSON value, in document order, and every key that holds white space."""
-    return list(_walk(value, ""))
+    return list(_texts_in(value, ""))
 
 
-def _beside(body: Mapping[str, Any]) -> Iterator[object]:
+def _other_fields(body: Mapping[str, Any]) -> Iterator[object]:
     for name, value in body.items():
         if name in _ALL_SETTINGS:
             continue
@@ -68,36 +70,41 @@ def _beside(body: Mapping[str, Any]) -> Iterator[object]:
         yield from value if isinstance(value, list | tuple) else (value,)
 
 
-def _together(value: object) -> list[str]:
+def _definition_texts(value: object) -> list[str]:
     """The texts of a definition: sentences one by one, and all single words as one text."""
     texts = readable(value)
-    words = [text for text in texts if not _has_blank(text)]
-    return [*(text for text in texts if _has_blank(text)), *([" ".join(words)] if words else [])]
+    words = [text for text in texts if not _has_white_space(text)]
+    return [
+        *(text for text in texts if _has_white_space(text)),
+        *([" ".join(words)] if words else []),
+    ]
 
 
-def _walk(value: object, name: str) -> Iterator[str]:
+def _texts_in(value: object, name: str) -> Iterator[str]:
     """Depth first, without recursion: a body may be nested as deep as its size allows."""
     pending: list[tuple[object, str]] = [(value, name)]
     while pending:
         item, name = pending.pop()
         if isinstance(item, str):
-            yield from _text(item, name)
+            yield from _texts_of_string(item, name)
         elif isinstance(item, Mapping):
             for key, inner in reversed(list(item.items())):
                 pending.append((inner, key))
-                if isinstance(key, str) and _has_blank(key):
+                if isinstance(key, str) and _has_white_space(key):
                     pending.append((key, ""))
         elif isinstance(item, list | tuple):
             pending.extend((inner, name) for inner in reversed(item))
 
 
-def _text(text: str, name: str) -> Iterator[str]:
+def _texts_of_string(text: str, name: str) -> Iterator[str]:
     inside = text_in(text) if name in _BYTES else None
     if inside is not None:
         yield inside
-    elif text.strip() and (_has_blank(text) or (name not in _NO_TEXT and name not in _BYTES)):
+    elif text.strip() and (
+        _has_white_space(text) or (name not in _NOT_TEXT and name not in _BYTES)
+    ):
         yield text
 
 
-def _has_blank(text: str) -> bool:
+def _has_white_space(text: str) -> bool:
     return len(text.split(None, 1)) > 1

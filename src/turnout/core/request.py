@@ -21,16 +21,16 @@ Dialect = Literal["chat", "messages", "responses", "embeddings"]
 Family = Literal["openai", "openai-responses", "anthropic", "embedded"]
 
 AUTO = "auto"
-_PLAIN = ("role", "content")
+_PLAIN_FIELDS = ("role", "content")
 # Roles whose messages are instructions.
-INSTRUCTING = frozenset({"system", "developer"})
+INSTRUCTION_ROLES = frozenset({"system", "developer"})
 # Types for isinstance, the commonest first; a union written at the call would be built each time.
-OBJECT = (dict, Mapping)
-_LIST = (list, Sequence)
-_CONTENT = (str, list, tuple)
+OBJECT_TYPES = (dict, Mapping)
+_LIST_TYPES = (list, Sequence)
+_CONTENT_TYPES = (str, list, tuple)
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # The largest count of tokens or answers: more than any model writes, and within any number format.
-_MOST = 10**9
+_MOST_TOKENS = 10**9
 
 
 class Constraints(Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 def json_object(body: object) -> Body:
     """The body itself when it is a JSON object. Raises InvalidRequest."""
-    if not isinstance(body, OBJECT):
+    if not isinstance(body, OBJECT_TYPES):
         raise InvalidRequest("the request body must be a JSON object", field="body")
     return body
 
@@ -117,33 +117,33 @@ def check_body(body: object) -> Body:
     """
     body = json_object(body)
     messages = body.get("messages")
-    if not isinstance(messages, _LIST) or isinstance(messages, str) or not messages:
+    if not isinstance(messages, _LIST_TYPES) or isinstance(messages, str) or not messages:
         raise InvalidRequest("messages must be a list with at least one message", field="messages")
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]")
     if not any(map(_has_text, messages)):
         raise InvalidRequest("the prompt is empty: give messages some content", field="messages")
-    _check_cap(body)
+    _check_caps(body)
     _check_shape(body)
     return body
 
 
 def _check_message(message: object, where: str) -> None:
-    if not isinstance(message, OBJECT):
+    if not isinstance(message, OBJECT_TYPES):
         raise InvalidRequest(f"{where} must be an object with role and content", field=where)
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         known = ", ".join(sorted(_ROLES))
         raise InvalidRequest(f"{where}.role is {role!r}; use one of {known}", field=f"{where}.role")
     content = message.get("content")
-    if content is not None and not isinstance(content, _CONTENT):
+    if content is not None and not isinstance(content, _CONTENT_TYPES):
         kind = type(content).__name__
         raise InvalidRequest(
             f"{where}.content must be text or a list of parts, not {kind}", field=f"{where}.content"
         )
     if content and not isinstance(content, str):
         _check_parts(content, f"{where}.content")
-    plain = isinstance(content, str) and len(message) == len(_PLAIN)
+    plain = isinstance(content, str) and len(message) == len(_PLAIN_FIELDS)
     for text in (str(content),) if plain else strings(message):
         if not text.isascii():
             _check_text(text, where)
@@ -151,7 +151,7 @@ def _check_message(message: object, where: str) -> None:
 
 def _check_parts(parts: Sequence[object], where: str) -> None:
     for part in parts:
-        if not isinstance(part, OBJECT):
+        if not isinstance(part, OBJECT_TYPES):
             raise InvalidRequest(f"{where} parts must be objects", field=where)
         if not isinstance(part.get("type", ""), str):
             raise InvalidRequest(f"{where} parts' type must be text", field=where)
@@ -167,12 +167,12 @@ def _check_text(text: str, where: str) -> None:
         ) from error
 
 
-def _check_cap(body: Body) -> None:
+def _check_caps(body: Body) -> None:
     for name in ("max_tokens", "max_completion_tokens", "n"):
         cap = body.get(name)
-        if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST):
+        if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST_TOKENS):
             raise InvalidRequest(
-                f"{name} is {cap!r}; use a whole number from 1 to {_MOST}", field=name
+                f"{name} is {cap!r}; use a whole number from 1 to {_MOST_TOKENS}", field=name
             )
 
 

@@ -40,8 +40,8 @@ class Delta(Struct, frozen=True, kw_only=True):
     @property
     def has_content(self) -> bool:
         """Whether this piece carries anything a reader would see."""
-        said = self.text or self.reasoning or self.tool_calls or self.refusal
-        return bool(said or self.hosted)
+        visible = self.text or self.reasoning or self.tool_calls or self.refusal
+        return bool(visible or self.hosted)
 
 
 class Chunk(Struct, frozen=True, kw_only=True):

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def in_form(item: Mapping[str, Any], form: str) -> dict[str, Any]:
+def in_encoding(item: Mapping[str, Any], encoding: str) -> dict[str, Any]:
     """An embedding object as ``float`` or ``base64`` (little-endian 32-bit floats).
 
     Raises ValueError for text that is not base64 of 32-bit floats.
     """
     vector = item["embedding"]
-    if form == "base64" and isinstance(vector, list):
+    if encoding == "base64" and isinstance(vector, list):
         vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    elif form == "float" and isinstance(vector, str):
+    elif encoding == "float" and isinstance(vector, str):
         vector = floats_of(vector)
     return {**item, "embedding": vector}
 

@@ -5,9 +5,9 @@ from turnout.decision.balance import SIGNED_BY, Balance, Group
 from turnout.decision.bound import bound, input_tokens
 from turnout.decision.decide import Rulebook, decide, decision_id, is_pinned
 from turnout.decision.knobs import Knobs
-from turnout.decision.reach import reaching
+from turnout.decision.reach import reachable_names
 from turnout.decision.safety import SafetyRule
-from turnout.decision.served import folding, served_intent
+from turnout.decision.served import label_parents, served_intent
 
 __all__ = [
     "SIGNED_BY",
@@ -22,9 +22,9 @@ __all__ = [
     "bound",
     "decide",
     "decision_id",
-    "folding",
     "input_tokens",
     "is_pinned",
-    "reaching",
+    "label_parents",
+    "reachable_names",
     "served_intent",
 ]

@@ -70,7 +70,7 @@ def attempts(
                 break
             failed |= _failed_parts(fault, route)
             others = any(map(may_call, decision.routes[place + 1 :]))
-            delay_s = _wait(decision, fault, rules, retry, others=others)
+            delay_s = _retry_wait_s(decision, fault, rules, retry, others=others)
     return tuple(outcomes)
 
 
@@ -99,7 +99,7 @@ def _is_final(outcome: Outcome) -> bool:
     return outcome.error is not None and outcome.error.scope == "request"
 
 
-def _wait(
+def _retry_wait_s(
     decision: Decision, fault: Fault, rules: RetryRules, retry: int, *, others: bool
 ) -> float | None:
     """Seconds to wait before the same route is tried again, or None to go on to the next."""

@@ -46,14 +46,16 @@ class Balance:
         for candidate in candidates:
             name = self.group_of.get(candidate.deployment, candidate.deployment)
             by_model.setdefault(name, []).append(candidate)
-        ordered = {name: self._ordered(name, found, situation) for name, found in by_model.items()}
+        ordered = {name: self._in_order(name, found, situation) for name, found in by_model.items()}
         models = [structs.replace(found[0], deployment=name) for name, found in ordered.items()]
         scores = sorted(policy.rank(models, situation), key=lambda score: -score.value)
         return [
-            placed for score in scores for placed in self._placed(score, ordered[score.deployment])
+            each
+            for score in scores
+            for each in self._deployment_scores(score, ordered[score.deployment])
         ]
 
-    def _ordered(
+    def _in_order(
         self, name: str, candidates: Sequence[Candidate], situation: Situation
     ) -> list[Candidate]:
         group = self.groups.get(name)
@@ -62,17 +64,17 @@ class Balance:
         request, outstanding = situation.request, situation.snapshot.outstanding
         signed_by = request.tags.get(SIGNED_BY)
 
-        def place(candidate: Candidate) -> tuple[bool, int, float, float]:
+        def sort_key(candidate: Candidate) -> tuple[bool, int, float, float]:
             ident, weight = candidate.deployment, group.weights[candidate.deployment]
             load = outstanding.get(ident, 0) / weight if group.rule == "least_outstanding" else 0.0
             # Only the deployment that signed a thought can read it, and only the one that answered
             # the conversation's last turn has the prompt in its cache.
-            moved = (ident != signed_by, -candidate.cache_read_tokens)
-            return *moved, load, _late(request, ident, weight)
+            affinity = (ident != signed_by, -candidate.cache_read_tokens)
+            return *affinity, load, _weighted_draw(request, ident, weight)
 
-        return sorted(candidates, key=place)
+        return sorted(candidates, key=sort_key)
 
-    def _placed(self, score: Score, candidates: Sequence[Candidate]) -> list[Score]:
+    def _deployment_scores(self, score: Score, candidates: Sequence[Candidate]) -> list[Score]:
         """The model's score for each of its deployments.
 
         The first has the model's propensity, or, if the order was drawn by weight, each has its
@@ -91,13 +93,15 @@ class Balance:
                     score,
                     deployment=candidate.deployment,
                     propensity=score.propensity * share,
-                    reason=score.reason if place == 0 else f"another place of {score.deployment}",
+                    reason=score.reason
+                    if place == 0
+                    else f"another deployment of {score.deployment}",
                 )
             )
         return found
 
 
-def _late(request: Request, ident: str, weight: float) -> float:
-    """A number to sort by: the lowest comes first, each as often as its weight says."""
+def _weighted_draw(request: Request, ident: str, weight: float) -> float:
+    """A random number to sort by; each deployment has the lowest as often as its weight says."""
     lot = draw(request.session or request.id, f"deployment {ident}")
     return -math.log(1.0 - lot) / weight

@@ -32,13 +32,13 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
         window = max(prompt, card.context_window)
         prompt = window if more is None else min(window, prompt + more)
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
-    cap = request.max_output_tokens or deployment.usual_cap
+    cap = request.max_output_tokens or deployment.default_max_tokens
     answer = min(cap or room, card.max_output or room, room)
     answers = answer * choices(request)
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
-    price = price.billing(lasting=deployment.lasts(asked=features.lasting))
+    price = price.billing(lasting=deployment.has_hour_cache(asked=features.lasting))
     return Bound(price.most_cost(prompt, answers), prompt + answers)
 
 

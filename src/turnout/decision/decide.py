@@ -27,13 +27,13 @@ from turnout.core import (
     Route,
     Snapshot,
 )
-from turnout.core.hosted import refusal
+from turnout.core.hosted import hosted_refusal
 from turnout.decision.balance import Balance
 from turnout.decision.eligible import candidates
 from turnout.decision.knobs import Knobs
 from turnout.decision.safety import SafetyRule
 from turnout.decision.served import served_intent
-from turnout.decision.warm import Rank, ranked_warm
+from turnout.decision.warm import Rank, rank_noting_caches
 from turnout.policies import Fixed, Policy, Score, Situation
 
 _OWN_ID = re.compile(r"r_([0-9a-f]{24})\Z")
@@ -73,14 +73,14 @@ def decide(
     blocked, or when no deployment can take it. Raises InvalidRequest for a model that does not
     exist, and for hosted tools that no candidate could run.
     """
-    policy, deployments = _asked(request, rules)
-    if features.hosted and not any(deployment.runs_hosted for deployment in deployments):
-        raise InvalidRequest(refusal(features.hosted), field="tools")
+    policy, deployments = _policy_and_deployments(request, rules)
+    if features.hosted and not any(deployment.runs_hosted_tools for deployment in deployments):
+        raise InvalidRequest(hosted_refusal(features.hosted), field="tools")
     intent, confidence = _served_intent(request, prediction, rules)
-    judged = rules.safety.pinned or not is_pinned(request, rules)
-    unsafe = rules.safety.verdict(prediction, features.modalities) if judged else None
+    scans = rules.safety.pinned or not is_pinned(request, rules)
+    unsafe = rules.safety.verdict(prediction, features.modalities) if scans else None
     if rules.knobs is not None:
-        request = rules.knobs.applied(request, intent)
+        request = rules.knobs.constrain(request, intent)
     found = candidates(request, features, prediction, deployments, snapshot)
     situation = Situation(
         request=request,
@@ -119,18 +119,20 @@ def _ranked(
             scores = balance.rank(policy, found, situation)
         return sorted(scores, key=_by_value, reverse=True)
 
-    open_ones = [c for c in candidates if not c.excluded]
+    eligible = [c for c in candidates if not c.excluded]
     warm = situation.snapshot.cached_tokens
-    ranked = ranked_warm(rank, open_ones) if warm else rank(open_ones)
-    yielding = [c for c in candidates if c.excluded and c.excluded.yields]
-    return [*ranked, *_after(ranked, rank, yielding)] if yielding else ranked
+    ranked = rank_noting_caches(rank, eligible) if warm else rank(eligible)
+    rate_limited = [c for c in candidates if c.excluded and c.excluded.comes_last]
+    return [*ranked, *_rate_limited_scores(ranked, rank, rate_limited)] if rate_limited else ranked
 
 
-def _after(ranked: Sequence[Score], rank: Rank, yielding: Sequence[Candidate]) -> Iterable[Score]:
-    """Those whose rate limit is used up, in the policy's order, to follow all others."""
-    why = {c.deployment: str(c.excluded) for c in yielding}
-    for score in rank([structs.replace(c, excluded=None) for c in yielding]):
-        reason = why[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
+def _rate_limited_scores(
+    ranked: Sequence[Score], rank: Rank, rate_limited: Sequence[Candidate]
+) -> Iterable[Score]:
+    """Scores for candidates whose rate limit is used up: they follow all others."""
+    reasons = {c.deployment: str(c.excluded) for c in rate_limited}
+    for score in rank([structs.replace(c, excluded=None) for c in rate_limited]):
+        reason = reasons[score.deployment] + ("" if ranked else f", and no other: {score.reason}")
         propensity = 0.0 if ranked else score.propensity
         yield structs.replace(score, reason=reason, propensity=propensity)
 
@@ -162,7 +164,9 @@ def is_pinned(request: Request, rules: Rulebook) -> bool:
     return not (name == AUTO or name in rules.intents or name in rules.policies)
 
 
-def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployment]]:
+def _policy_and_deployments(
+    request: Request, rules: Rulebook
+) -> tuple[Policy, Iterable[Deployment]]:
     """The policy that the request asks for, and the deployments it may choose from."""
     name, every = request.model, rules.catalog.deployments.values()
     if name == AUTO or name in rules.intents:
@@ -171,12 +175,12 @@ def _asked(request: Request, rules: Rulebook) -> tuple[Policy, Iterable[Deployme
         return rules.policies[name], every
     deployment = rules.catalog.find(name)
     if deployment is None:
-        raise InvalidRequest(f"model {name!r} {_unfit(name, rules.catalog)}", field="model")
-    model = deployment.configured
-    return _fixed(model), rules.catalog.places(model)
+        raise InvalidRequest(f"model {name!r} {_why_not_found(name, rules.catalog)}", field="model")
+    model = deployment.configured_name
+    return _fixed_policy(model), rules.catalog.deployments_of(model)
 
 
-def _unfit(name: str, catalog: Catalog) -> str:
+def _why_not_found(name: str, catalog: Catalog) -> str:
     """Why no model with this name can answer, and what to do."""
     other = Catalog(deployments=catalog.others).find(name)
     if other is not None:
@@ -187,7 +191,7 @@ def _unfit(name: str, catalog: Catalog) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _fixed(model: str) -> Fixed:
+def _fixed_policy(model: str) -> Fixed:
     return Fixed(deployment=model)
 
 

@@ -32,12 +32,12 @@ _LIMIT_UNPRICED = Exclusion(
 _OVER_BUDGET = Exclusion("over_budget", "may cost more than the budget has left")
 _OVER_TOKENS = Exclusion("over_budget", "may use more tokens than the budget has left")
 _BUDGET_UNPRICED = Exclusion("over_budget", "its price is unknown and the request has a budget")
-_ENDLESS = "its price is unknown, as web_search has no max_uses, and the request has a"
-_LIMIT_ENDLESS = Exclusion("over_cost_limit", f"{_ENDLESS} cost limit")
-_BUDGET_ENDLESS = Exclusion("over_budget", f"{_ENDLESS} budget")
+_UNLIMITED_SEARCHES = "its price is unknown, as web_search has no max_uses, and the request has a"
+_LIMIT_SEARCHES = Exclusion("over_cost_limit", f"{_UNLIMITED_SEARCHES} cost limit")
+_BUDGET_SEARCHES = Exclusion("over_budget", f"{_UNLIMITED_SEARCHES} budget")
 
 
-class Asked(Struct, frozen=True):
+class CallFacts(Struct, frozen=True):
     """What a constraint may look at: the request as one deployment would see it.
 
     ``prompt`` and ``answer`` are its tokens there, the answer's as expected. ``cap`` is the
@@ -54,11 +54,11 @@ class Asked(Struct, frozen=True):
     cost_pico_usd: int | None
 
 
-Constraint = Callable[[Asked, Deployment], Exclusion | None]
+Constraint = Callable[[CallFacts, Deployment], Exclusion | None]
 
 
-def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    limits = asked.request.constraints
+def _check_lists(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    limits = facts.request.constraints
     if limits.allow is None and not limits.deny:
         return None
     names = deployment.names
@@ -67,71 +67,71 @@ def _allowed(asked: Asked, deployment: Deployment) -> Exclusion | None:
     return _DENIED if names & limits.deny else None
 
 
-def _fits(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    prompt, window = asked.prompt, deployment.card.context_window
-    reserve = asked.cap or asked.answer
+def _check_window(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    prompt, window = facts.prompt, deployment.card.context_window
+    reserve = facts.cap or facts.answer
     if prompt + reserve <= window:
         return None
     # In Anthropic's words and numbers, which its clients read to shorten the conversation.
     if prompt >= window:
         detail = f"prompt is too long: {prompt} tokens > {window} maximum"
     else:
-        what = "input length and `max_tokens`" if asked.cap else "prompt and answer"
+        what = "input length and `max_tokens`" if facts.cap else "prompt and answer"
         detail = f"{what} exceed context limit: {prompt} + {reserve} > {window}"
     return Exclusion("window_exceeded", detail)
 
 
-def _long_enough(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    cap, most = asked.cap, deployment.card.max_output
+def _check_answer_length(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    cap, most = facts.cap, deployment.card.max_output
     if cap is None or most is None or cap <= most:
         return None
     detail = f"answers at most {most:,} of the {cap:,} tokens asked for"
     return Exclusion("answer_too_short", detail)
 
 
-def _capable(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    lack = deployment.lacks(asked.features)
-    return None if lack is None else Exclusion("incapable", lack)
+def _check_capabilities(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    reason = deployment.missing_capability(facts.features)
+    return None if reason is None else Exclusion("incapable", reason)
 
 
-def _affordable(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    limit, cost = asked.request.constraints.max_cost_pico_usd, asked.cost_pico_usd
+def _check_cost(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    limit, cost = facts.request.constraints.max_cost_pico_usd, facts.cost_pico_usd
     if limit is None:
         return None
     if cost is None:
-        return _LIMIT_ENDLESS if _is_endless(asked, deployment) else _LIMIT_UNPRICED
+        return _LIMIT_SEARCHES if _has_unlimited_searches(facts, deployment) else _LIMIT_UNPRICED
     return _OVER_LIMIT if cost > limit else None
 
 
-def _within(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    limits = asked.request.constraints
+def _check_budget(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    limits = facts.request.constraints
     if limits.most_pico_usd is None and limits.most_tokens is None:
         return None
-    most = bound(asked.request, asked.features, deployment)
+    most = bound(facts.request, facts.features, deployment)
     if limits.most_tokens is not None and most.tokens > limits.most_tokens:
         return _OVER_TOKENS
     if limits.most_pico_usd is None:
         return None
     if most.cost_pico_usd is None:
-        return _BUDGET_ENDLESS if _is_endless(asked, deployment) else _BUDGET_UNPRICED
+        return _BUDGET_SEARCHES if _has_unlimited_searches(facts, deployment) else _BUDGET_UNPRICED
     dear = most.cost_pico_usd > limits.most_pico_usd
     return _OVER_BUDGET if dear else None
 
 
-def _is_endless(asked: Asked, deployment: Deployment) -> bool:
-    return asked.features.searches is None and deployment.may_search(asked.features)
+def _has_unlimited_searches(facts: CallFacts, deployment: Deployment) -> bool:
+    return facts.features.searches is None and deployment.may_search(facts.features)
 
 
-def _quick(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    limit = asked.request.constraints.max_latency_ms
-    latency = asked.snapshot.latency_ms.get(deployment.id)
+def _check_latency(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    limit = facts.request.constraints.max_latency_ms
+    latency = facts.snapshot.latency_ms.get(deployment.id)
     if limit is not None and latency is not None and latency > limit:
         return Exclusion("too_slow", f"takes {latency:.0f} ms of the {limit:.0f} ms allowed")
     return None
 
 
-def _available(asked: Asked, deployment: Deployment) -> Exclusion | None:
-    return asked.snapshot.unavailable.get(deployment.id)
+def _check_available(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
+    return facts.snapshot.unavailable.get(deployment.id)
 
 
 def candidates(
@@ -143,7 +143,7 @@ def candidates(
 ) -> list[Candidate]:
     """Every deployment as a candidate, excluded by the first constraint that it fails, if any."""
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
-    checks = _binding(request.constraints, features, snapshot, cap)
+    constraints = _constraints_for(request.constraints, features, snapshot, cap)
     success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
     cached = snapshot.cached_tokens
     warmest = max(cached.values(), default=0) if cached else 0
@@ -155,14 +155,14 @@ def candidates(
         priced = expected(
             deployment, features, prompt, answer * answers, cached.get(ident), warmest
         )
-        asked = Asked(request, features, snapshot, prompt, answer, cap, priced.cold)
+        facts = CallFacts(request, features, snapshot, prompt, answer, cap, priced.cold)
         candidate = Candidate(
             ident,
             model,
             priced.cost,
             success.get(model, card.quality),
             latency_ms.get(ident),
-            excluded=_excluded(checks, asked, deployment),
+            excluded=_first_exclusion(constraints, facts, deployment),
             cache_read_tokens=priced.read,
             cache_write_tokens=priced.written,
             cold_pico_usd=priced.cold if priced.read else None,
@@ -172,35 +172,35 @@ def candidates(
     return found
 
 
-def _excluded(
-    checks: Iterable[Constraint], asked: Asked, deployment: Deployment
+def _first_exclusion(
+    constraints: Iterable[Constraint], facts: CallFacts, deployment: Deployment
 ) -> Exclusion | None:
-    for check in checks:
-        reason = check(asked, deployment)
+    for constraint in constraints:
+        reason = constraint(facts, deployment)
         if reason is not None:
             return reason
     return None
 
 
-def _binding(
+def _constraints_for(
     limits: Constraints, features: Features, snapshot: Snapshot, cap: int | None
 ) -> list[Constraint]:
     """The constraints that this request could fail, in order; for most, only the window's."""
-    binding: list[Constraint] = []
+    constraints: list[Constraint] = []
     if limits.allow is not None or limits.deny:
-        binding.append(_allowed)
-    binding.append(_fits)
+        constraints.append(_check_lists)
+    constraints.append(_check_window)
     if cap is not None:
-        binding.append(_long_enough)
+        constraints.append(_check_answer_length)
     needs = features.needs_tools or features.needs_json or features.hosted
     if features.modalities != _TEXT or needs:
-        binding.append(_capable)
+        constraints.append(_check_capabilities)
     if limits.max_cost_pico_usd is not None:
-        binding.append(_affordable)
+        constraints.append(_check_cost)
     if limits.most_pico_usd is not None or limits.most_tokens is not None:
-        binding.append(_within)
+        constraints.append(_check_budget)
     if limits.max_latency_ms is not None:
-        binding.append(_quick)
+        constraints.append(_check_latency)
     if snapshot.unavailable:
-        binding.append(_available)
-    return binding
+        constraints.append(_check_available)
+    return constraints

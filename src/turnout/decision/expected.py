@@ -7,12 +7,12 @@ the full price, since a cache may be gone. This module does not know what is in 
 from msgspec import Struct
 
 from turnout.catalog import (
-    LEAST_TOKENS,
+    MIN_CACHED_TOKENS,
     Deployment,
-    bills_writing,
-    is_discounted,
-    kept_unasked,
-    reads_marked,
+    automatic_cache_tokens,
+    bills_cache_writes,
+    is_cache_discounted,
+    needs_cache_marks,
 )
 from turnout.core import Features
 
@@ -49,25 +49,25 @@ def expected(
     price = deployment.price_for(features)
     if price is None:
         return Expected(None, None)
-    if prompt < LEAST_TOKENS:
+    if prompt < MIN_CACHED_TOKENS:
         cost = price.expected_cost(prompt, answer)
         return Expected(cost, cost)
-    writes = bills_writing(deployment, price, prompt, marked=features.marked)
+    writes = bills_cache_writes(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = price.billing(lasting=deployment.lasts(asked=features.lasting))
+        price = price.billing(lasting=deployment.has_hour_cache(asked=features.lasting))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0
         return price.expected_cost(prompt, answer, cache_read=read, cache_write=written)
 
     cold = cost_of(0)
-    readable = features.marked or not reads_marked(deployment)
-    if not (warmest and readable and is_discounted(price, prompt)):
+    readable = features.marked or not needs_cache_marks(deployment)
+    if not (warmest and readable and is_cache_discounted(price, prompt)):
         return Expected(cold, cold, 0, prompt if writes else 0)
     read = min(cached or 0, prompt)
     cost = cost_of(read)
     ranked = None
-    if features.answers and cached != 0 and (writes or kept_unasked(deployment, prompt)):
+    if features.answers and cached != 0 and (writes or automatic_cache_tokens(deployment, prompt)):
         later = cost_of(min(warmest, prompt))
         ranked = later + 2 * (cost - later) // (2 + features.answers) if later < cost else None
     return Expected(cost, cold, read, prompt - read if writes else 0, ranked)

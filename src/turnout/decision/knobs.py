@@ -28,15 +28,15 @@ class Knobs:
         every = (self.all, *self.intents.values(), *self.keys.values())
         return any(one.max_latency_ms is not None for one in every)
 
-    def applied(self, request: Request, intent: str | None) -> Request:
+    def constrain(self, request: Request, intent: str | None) -> Request:
         """The request with all constraints that apply to it."""
         own = request.constraints
-        mine = [self.keys[name] for name in _names(request) if name in self.keys]
+        named = [self.keys[name] for name in _caller_names(request) if name in self.keys]
         if intent is not None and intent in self.intents:
-            mine.append(self.intents[intent])
-        if not mine and self.all is _NONE:
+            named.append(self.intents[intent])
+        if not named and self.all is _NONE:
             return request
-        set_for = [self.all, *mine]
+        set_for = [self.all, *named]
         qualities = [one.quality for one in set_for if one.quality is not None]
         costs = [one.max_cost_pico_usd for one in (own, *set_for)]
         waits = [one.max_latency_ms for one in (own, *set_for)]
@@ -49,7 +49,7 @@ class Knobs:
         return structs.replace(request, constraints=limits)
 
 
-def _names(request: Request) -> list[str]:
+def _caller_names(request: Request) -> list[str]:
     """Every name that ``keys`` may call the caller by: tenant, key, name, team and ancestors."""
     found: list[str | None] = [request.tenant, (request.tenant or "").partition(":")[2]]
     caller = request.caller

@@ -14,7 +14,7 @@ class SafetyRule:
     """Refuse when the unsafe score reaches ``threshold``, or when a label says unsafe.
 
     ``block`` is False only if the configuration sends unsafe requests to a model on purpose;
-    ``words_only`` also refuses what no classifier reads: images, sound and files. ``pinned`` is
+    ``text_only`` also refuses what no classifier reads: images, sound and files. ``pinned`` is
     False only if the configuration lets requests that name a model pass unread.
     """
 
@@ -22,13 +22,13 @@ class SafetyRule:
     refusal: str
     block: bool = True
     pinned: bool = True
-    words_only: bool = False
+    text_only: bool = False
 
     def verdict(
         self, prediction: Prediction, modalities: frozenset[str] = frozenset()
     ) -> str | None:
         """Why the request is unsafe, or None."""
-        unread = sorted(modalities - {"text"}) if self.words_only else ()
+        unread = sorted(modalities - {"text"}) if self.text_only else ()
         if unread:
             return f"no safety verdict on {', '.join(unread)}, which safety.unread refuses"
         if prediction.label == UNSAFE:

@@ -11,7 +11,7 @@ from turnout.core import Prediction
 PARENTS = {"writing": "creative"}
 
 
-def folding(intents: Collection[str]) -> dict[str, str]:
+def label_parents(intents: Collection[str]) -> dict[str, str]:
     """The labels that count as their parent when ``intents`` are the configured ones."""
     return {
         label: parent
@@ -27,7 +27,7 @@ def served_intent(prediction: Prediction, intents: Collection[str]) -> tuple[str
     if prediction.label_failure is not None or not prediction.intents:
         return None, 0.0
     served = dict(prediction.intents)
-    for label, parent in folding(intents).items():
+    for label, parent in label_parents(intents).items():
         if label in served:
             served[parent] = served.get(parent, 0.0) + served.pop(label)
     intent = max(served, key=served.__getitem__)

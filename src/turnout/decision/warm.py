@@ -1,4 +1,4 @@
-"""Tells when a prompt cache decided: without it, the ranking would have put another first.
+"""Says in the reason when a prompt cache decided which candidate comes first.
 
 This module does not know what a cache is worth.
 """
@@ -14,7 +14,7 @@ Rank = Callable[[Sequence[Candidate]], Sequence[Score]]
 _LATER = "the turns to come will find the prompt in its cache"
 
 
-def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
+def rank_noting_caches(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
     """The ranking by ``rank``, which puts the best first.
 
     If a cache made the first one the first, its reason says so.
@@ -23,15 +23,15 @@ def ranked_warm(rank: Rank, candidates: Sequence[Candidate]) -> Sequence[Score]:
     if not scores:
         return scores
     best = scores[0]
-    if best.deployment == rank([_cold(c) for c in candidates])[0].deployment:
+    if best.deployment == rank([_with_cold_caches(c) for c in candidates])[0].deployment:
         return scores
     read = {c.deployment: c.cache_read_tokens for c in candidates}[best.deployment]
     why = f"{read:,} tokens of the prompt are in its cache" if read else _LATER
-    told = structs.replace(best, reason=f"{best.reason}, as {why}")
-    return [told, *scores[1:]]
+    explained = structs.replace(best, reason=f"{best.reason}, as {why}")
+    return [explained, *scores[1:]]
 
 
-def _cold(candidate: Candidate) -> Candidate:
+def _with_cold_caches(candidate: Candidate) -> Candidate:
     """The candidate as if no cache held anything, now or later."""
     cold = candidate.cold_pico_usd
     return structs.replace(

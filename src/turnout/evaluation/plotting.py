@@ -8,7 +8,7 @@ import numpy as np
 
 from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.core.plural import many
 from turnout.evaluation.report import Curve, Report
 
@@ -24,7 +24,7 @@ def plot(report: Report, path: str | Path) -> None:
 
     Raises ConfigError if matplotlib is missing or the file cannot be written.
     """
-    with needing("plot", "plots need matplotlib"):
+    with requiring_extra("plot", "plots need matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     figure: Any = Figure(figsize=(10, 6.2), dpi=130, layout="constrained")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from turnout.core import ConfigError
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 
 _GZIP = b"\x1f\x8b"
 
@@ -87,7 +87,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
 
     Raises ConfigError.
     """
-    with needing("parquet", "reading Parquet needs pyarrow"):
+    with requiring_extra("parquet", "reading Parquet needs pyarrow"):
         from pyarrow import parquet, types
     try:
         table = _marked_as_text(parquet.read_table(path))

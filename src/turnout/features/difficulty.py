@@ -57,28 +57,28 @@ NAMES = (
 def difficulty(prompt: PromptText) -> list[float]:
     """The figures of ``NAMES`` for a prompt; counts are on a log scale."""
     text = prompt.text[:_CHARACTERS_READ]
-    stem, options = parted(text)
+    stem, options = split_options(text)
     words = [word.lower() for word in _WORD.findall(text)]
-    asked = [word.lower() for word in _WORD.findall(stem)] if options else words
+    stem_words = [word.lower() for word in _WORD.findall(stem)] if options else words
     return [
         log1p(len(prompt.text)),
-        *_shape(stem, asked),
+        *_shape(stem, stem_words),
         *_numbers(text, stem),
         *_options(options),
         log1p(len(stem)),
         *_alphabet(text),
-        *_wording(asked),
+        *_wording(stem_words),
         *_layout(text, stem),
-        *_style(words, asked, stem),
+        *_style(words, stem_words, stem),
         log1p(text.count("_")),
         log1p(len(_DECIMAL.findall(stem))),
         log1p(len(_NAME.findall(stem))),
         log1p(len(_QUOTE.findall(stem))),
-        *tools.tool_marks(prompt.functions, text),
+        *tools.tool_features(prompt.functions, text),
     ]
 
 
-def parted(text: str) -> tuple[str, list[str]]:
+def split_options(text: str) -> tuple[str, list[str]]:
     """The question and its answer options; of a long text only the beginning is read."""
     read = text[:_CHARACTERS_READ]
     options = _OPTION.findall(read)

@@ -7,20 +7,20 @@ This module does not know models, prices or providers.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from turnout.core import Features, Message, Request, strings
-from turnout.core.hosted import SOUND, hosted, paid_by_call, searches
-from turnout.features.files import text_of_file, weighed
+from turnout.core.hosted import SOUND, has_paid_by_call, hosted, most_searches
+from turnout.features.files import estimate_all, text_of_file
+from turnout.features.hosted_results import hosted_results
 from turnout.features.kind import call_kind
-from turnout.features.tokens import TOKENS_PER_MESSAGE, count
-from turnout.features.untold import untold
+from turnout.features.tokens import TOKENS_PER_MESSAGE, count_tokens
 
 # The expected length of an answer, in tokens: about the median in public chat logs.
 EXPECTED_OUTPUT_TOKENS = 400
 
 _TEXT = frozenset({"text"})
 # How a part of a prompt says that it is to be cached for an hour.
-_HOUR = "1h"
+_HOUR_TTL = "1h"
 # The cache mark of a part: Anthropic's ``cache_control``, which OpenRouter takes, too.
-MARK = "ephemeral"
+EPHEMERAL = "ephemeral"
 _MODALITY_OF_PART = {
     "image_url": "image",
     "input_image": "image",
@@ -42,33 +42,35 @@ def extract(
     ``texts`` are the request's ``prompt_texts``, if the caller has them already.
     """
     messages, tools, cap = request.messages, request.tools, request.max_output_tokens
-    parted = [m for m in messages if not isinstance(m.get("content"), str)]
+    multipart = [m for m in messages if not isinstance(m.get("content"), str)]
     texts = prompt_texts(request) if texts is None else texts
-    parts = [part for message in parted for part in message.get("content") or ()]
-    files = weighed(parts)
-    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_pictured, parts)) + files.about
-    own = (request.dialect == "responses" and request.native) or {}
-    said = strings(request.native or (parted and messages))
+    parts = [part for message in multipart for part in message.get("content") or ()]
+    files = estimate_all(parts)
+    overhead = TOKENS_PER_MESSAGE * len(messages) + sum(map(_image_tokens, parts)) + files.expected
+    responses_body = (request.dialect == "responses" and request.native) or {}
+    all_strings = strings(request.native or (multipart and messages))
     roles = [message["role"] for message in messages]
-    found = untold(request, tokenizers)
-    more = files.more if found is None or files.more is None else files.more + found.most
+    results = hosted_results(request, tokenizers)
+    extra = (
+        files.extra if results is None or files.extra is None else files.extra + results.most_tokens
+    )
     return Features(
-        input_tokens={name: overhead + count(texts, name) for name in tokenizers},
+        input_tokens={name: overhead + count_tokens(texts, name) for name in tokenizers},
         output_tokens=min(cap or EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS),
         turns=roles.count("user"),
         characters=sum(map(len, texts)),
         modalities=_modalities(parts) if parts else _TEXT,
         needs_tools=bool(tools) or bool(request.body.get("functions")),
         needs_json=request.wants_json,
-        lasting=_HOUR in said,
-        hosted=hosted(own) if own else (),
-        paid_by_call=bool(own) and paid_by_call(own),
+        lasting=_HOUR_TTL in all_strings,
+        hosted=hosted(responses_body) if responses_body else (),
+        paid_by_call=bool(responses_body) and has_paid_by_call(responses_body),
         kind=call_kind(request),
-        uncounted=more,
-        marked=MARK in said,
+        uncounted=extra,
+        marked=EPHEMERAL in all_strings,
         answers=roles.count("assistant"),
         # OpenAI's tools are called alike, and have no price by the piece here.
-        searches=searches(tools) if tools and request.dialect != "responses" else 0,
+        searches=most_searches(tools) if tools and request.dialect != "responses" else 0,
         speaks=SOUND in (request.body.get("modalities") or ()),
     )
 
@@ -110,7 +112,7 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
-def _pictured(part: Message) -> int:
+def _image_tokens(part: Message) -> int:
     """The tokens of a picture, 0 for any other part."""
     if _MODALITY_OF_PART.get(part.get("type", "")) != "image":
         return 0

@@ -23,68 +23,70 @@ _SECOND_BYTES: Mapping[str, tuple[int, int]] = {
     "mp3": (16_000, 2_000), "m4a": (16_000, 2_000), "aac": (16_000, 2_000),
 }  # fmt: skip
 _OTHER_BYTES = 6_000, 750
-_AT_ONCE = 2**18  # a multiple of four: base64 comes in fours
-_MOST_INFLATED, _MOST_LOOKS, _LONGEST_HEAD = 2**24, 20_000, 1_000
+_PIECE_SIZE = 2**18  # a multiple of four: base64 comes in fours
+_MOST_INFLATED, _MOST_MATCHES, _LONGEST_HEAD = 2**24, 20_000, 1_000
 _PDF = ("data:application/pdf", "JVBERi")
-_NAME_GOES_ON = re.compile(rb"[^\s/<>\[\]()%]")
+_NAME_CHARACTER = re.compile(rb"[^\s/<>\[\]()%]")
 
 
-class Weight(NamedTuple):
-    """Tokens of a part: about how many, and how many more there may be (None: unknown)."""
+class TokenEstimate(NamedTuple):
+    """Tokens of a part: how many are expected, and how many more there may be (None: unknown)."""
 
-    about: int
-    more: int | None
-
-
-_NOTHING = Weight(0, 0)
-_UNKNOWN = Weight(PAGE_TOKENS, None)
+    expected: int
+    extra: int | None
 
 
-def weighed(parts: Sequence[Message]) -> Weight:
-    """The weight of all files and sound among these parts."""
+_NOTHING = TokenEstimate(0, 0)
+_UNKNOWN = TokenEstimate(PAGE_TOKENS, None)
+
+
+def estimate_all(parts: Sequence[Message]) -> TokenEstimate:
+    """The estimate for all files and sound among these parts."""
     if not parts:
         return _NOTHING
-    found = [weight(part) for part in parts]
-    more = [one.more for one in found]
-    known = [tokens for tokens in more if tokens is not None]
-    return Weight(sum(one.about for one in found), sum(known) if len(known) == len(more) else None)
+    found = [estimate(part) for part in parts]
+    extra = [one.extra for one in found]
+    known = [tokens for tokens in extra if tokens is not None]
+    return TokenEstimate(
+        sum(one.expected for one in found), sum(known) if len(known) == len(extra) else None
+    )
 
 
-def weight(part: Message) -> Weight:
-    """The weight of a file or of sound; none for other parts and for text files, which are read."""
+def estimate(part: Message) -> TokenEstimate:
+    """The estimate for a file or sound; 0 for other parts and text files, whose text is counted."""
     match part.get("type"):
         case "input_audio":
-            return _sound(part.get("input_audio"))
+            return _sound_estimate(part.get("input_audio"))
         case "file" | "input_file":
-            return _file(part)
+            return _file_estimate(part)
     return _NOTHING
 
 
 def text_of_file(part: Message) -> str | None:
     """The text of a text file; None for any other file."""
-    data = _data(part)
+    data = _file_data(part)
     return text_in(data) if data else None
 
 
-def _data(part: Message) -> str | None:
+def _file_data(part: Message) -> str | None:
     held = part.get("file")
     found = (held if isinstance(held, Mapping) else part).get("file_data")
     return found if isinstance(found, str) else None
 
 
-def _file(part: Message) -> Weight:
-    data = _data(part)
+def _file_estimate(part: Message) -> TokenEstimate:
+    data = _file_data(part)
     if data is None:
         return _UNKNOWN  # an id or an address
     if data.startswith(_PDF):
-        pdf = _bytes_of(data.rpartition(",")[2])
+        pdf = _decode_base64(data.rpartition(",")[2])
         pages = pages_of(pdf) if pdf else None
-        return _paged(pages) if pages else _UNKNOWN
+        return _pages_estimate(pages) if pages else _UNKNOWN
     return _UNKNOWN if text_in(data) is None else _NOTHING
 
 
-def _paged(pages: int) -> Weight:
-    return Weight(pages * PAGE_TOKENS, pages * (MOST_PAGE_TOKENS - PAGE_TOKENS))
+def _pages_estimate(pages: int) -> TokenEstimate:
+    return TokenEstimate(pages * PAGE_TOKENS, pages * (MOST_PAGE_TOKENS - PAGE_TOKENS))
 
 
 def pages_of(pdf: bytes) -> int | None:
@@ -101,13 +103,13 @@ def pages_of(pdf: bytes) -> int | None:
 def _page_objects(data: bytes) -> int | None:
     """The number of page objects in these bytes; None if too much looks like one."""
     found = at = 0
-    for _ in range(_MOST_LOOKS):
+    for _ in range(_MOST_MATCHES):
         at = data.find(b"/Page", at)
         if at < 0:
             return found
         named = data[max(0, at - 8) : at].rstrip().endswith(b"/Type")
         at += len(b"/Page")
-        found += named and not _NAME_GOES_ON.match(data, at)
+        found += named and not _NAME_CHARACTER.match(data, at)
     return None
 
 
@@ -134,16 +136,16 @@ def _inflated(pdf: bytes, start: int, room: int) -> bytes | None:
     pieces: list[bytes] = []
     try:
         while not inflater.eof and start < len(pdf) and room > 0:
-            piece = inflater.decompress(pdf[start : start + _AT_ONCE], room)
+            piece = inflater.decompress(pdf[start : start + _PIECE_SIZE], room)
             pieces.append(piece)
             room -= len(piece)
-            start += _AT_ONCE
+            start += _PIECE_SIZE
     except zlib.error:
         return None
     return b"".join(pieces) if inflater.eof else None
 
 
-def _sound(sound: object) -> Weight:
+def _sound_estimate(sound: object) -> TokenEstimate:
     if not isinstance(sound, Mapping) or not isinstance(sound.get("data"), str):
         return _UNKNOWN
     form, data = str(sound.get("format")), sound["data"]
@@ -151,27 +153,27 @@ def _sound(sound: object) -> Weight:
     rate = _wav_rate(data) if form == "wav" else None
     usual, fewest = (rate, rate) if rate else (usual, fewest)
     size = len(data) * 3 // 4
-    about = _second(size, usual) * SECOND_TOKENS
-    return Weight(about, max(0, _second(size, fewest) * MOST_SECOND_TOKENS - about))
+    expected = _seconds(size, usual) * SECOND_TOKENS
+    return TokenEstimate(expected, max(0, _seconds(size, fewest) * MOST_SECOND_TOKENS - expected))
 
 
-def _second(size: int, rate: int) -> int:
+def _seconds(size: int, rate: int) -> int:
     return -(-size // rate)
 
 
 def _wav_rate(data: str) -> int | None:
     """The bytes per second in the header of a WAV file; None if there is no plausible number."""
-    head = _bytes_of(data[:60]) or b""
+    head = _decode_base64(data[:60]) or b""
     if head[:4] != b"RIFF" or head[12:16] != b"fmt ":
         return None
     rate = int.from_bytes(head[28:32], "little")
     return rate if 750 <= rate <= 10**7 else None
 
 
-def _bytes_of(data: str) -> bytes | None:
+def _decode_base64(data: str) -> bytes | None:
     """The bytes of base64, decoded in pieces so that other threads can run; None for other text."""
-    starts = range(0, len(data), _AT_ONCE)
+    starts = range(0, len(data), _PIECE_SIZE)
     try:
-        return b"".join([base64.b64decode(data[at : at + _AT_ONCE]) for at in starts])
+        return b"".join([base64.b64decode(data[at : at + _PIECE_SIZE]) for at in starts])
     except (binascii.Error, ValueError):
         return None

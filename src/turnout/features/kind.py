@@ -9,18 +9,18 @@ from itertools import islice
 from operator import methodcaller
 
 from turnout.core import CallKind, Message, Request
-from turnout.core.request import INSTRUCTING
+from turnout.core.request import INSTRUCTION_ROLES
 
 # An answer capped at so few tokens is read by a program: a label, a yes or no, a test of a key.
 _FEW_TOKENS = 16
-_LOOKED_AT, _PARTS = 400, 4
+_OPENING_CHARACTERS, _OPENING_TEXTS = 400, 4
 _RESULTS = frozenset({"tool", "function"})
 # How texts begin that programs add to a user's message beside the results of tools.
 _REMINDER = "<system-reminder>"
 
 # How instructions begin when programs ask on their own account: Claude Code, opencode, aider,
 # Gemini CLI and Qwen Code.
-_CHORES = (
+_BACKGROUND_INSTRUCTIONS = (
     "Generate a concise, sentence-case title",
     "Analyze if this message indicates a new conversation topic",
     "You are a helpful AI assistant tasked with summarizing conversations",
@@ -30,7 +30,7 @@ _CHORES = (
     "You are the component that summarizes internal chat history",
 )
 # How a user's message begins in such calls, also of Open WebUI and LibreChat.
-_CHORES_ASKED = (
+_BACKGROUND_QUESTIONS = (
     "Generate a title for this conversation",
     "Please write a 5-10 word title for the following conversation",
     "Provide a concise, 5-word-or-less title",
@@ -50,11 +50,11 @@ _SUB_AGENTS = (
     "You are a file search specialist",
     "You are a software architect and planning specialist for Claude Code",
 )
-# Claude Code's line for Anthropic's books says so too.
-_BOOKS, _SAYS_SUB_AGENT = "x-anthropic-billing-header", "cc_is_subagent=true"
+# Claude Code's line for Anthropic's billing says so too.
+_BILLING_LINE, _SUB_AGENT_MARK = "x-anthropic-billing-header", "cc_is_subagent=true"
 
-_is_chore_told = methodcaller("startswith", _CHORES)
-_is_chore_asked = methodcaller("startswith", _CHORES_ASKED)
+_is_background_instruction = methodcaller("startswith", _BACKGROUND_INSTRUCTIONS)
+_is_background_question = methodcaller("startswith", _BACKGROUND_QUESTIONS)
 _is_summary = methodcaller("startswith", _SUMMARIES)
 _is_reminder = methodcaller("startswith", _REMINDER)
 
@@ -65,27 +65,35 @@ def call_kind(request: Request) -> CallKind:
         return request.kind
     messages = request.messages
     first, last = messages[0], messages[-1]
-    told = _openings(first) if first.get("role") in INSTRUCTING else []
-    asked = _openings(last) if last.get("role") == "user" else []
-    if _is_chore(request, told, asked):
+    instructions = _first_openings(first) if first.get("role") in INSTRUCTION_ROLES else []
+    user_texts = _first_openings(last) if last.get("role") == "user" else []
+    if _is_background(request, instructions, user_texts):
         return "background"
-    if told and any(text.startswith(_SUB_AGENTS) or _is_booked(text) for text in told):
+    if instructions and any(
+        text.startswith(_SUB_AGENTS) or _is_sub_agent_billing(text) for text in instructions
+    ):
         return "sub_agent"
     return "tool_step" if _follows_a_tool(messages) else "turn"
 
 
-def _is_chore(request: Request, told: Sequence[str], asked: Sequence[str]) -> bool:
-    if any(map(_is_summary, asked)):
+def _is_background(
+    request: Request, instructions: Sequence[str], user_texts: Sequence[str]
+) -> bool:
+    if any(map(_is_summary, user_texts)):
         return True
     if request.tools or request.body.get("functions"):
         return False
     cap = request.max_output_tokens
     few = cap is not None and cap <= _FEW_TOKENS
-    return few or any(map(_is_chore_told, told)) or any(map(_is_chore_asked, asked))
+    return (
+        few
+        or any(map(_is_background_instruction, instructions))
+        or any(map(_is_background_question, user_texts))
+    )
 
 
-def _is_booked(text: str) -> bool:
-    return text.startswith(_BOOKS) and _SAYS_SUB_AGENT in text
+def _is_sub_agent_billing(text: str) -> bool:
+    return text.startswith(_BILLING_LINE) and _SUB_AGENT_MARK in text
 
 
 def _follows_a_tool(messages: Sequence[Message]) -> bool:
@@ -94,28 +102,28 @@ def _follows_a_tool(messages: Sequence[Message]) -> bool:
         role = message.get("role")
         if role in _RESULTS:
             return True
-        if role in INSTRUCTING:
+        if role in INSTRUCTION_ROLES:
             continue
-        if role != "user" or not all(map(_is_reminder, _texts(message))):
+        if role != "user" or not all(map(_is_reminder, _text_openings(message))):
             return False
     return False
 
 
-def _openings(message: Message) -> list[str]:
+def _first_openings(message: Message) -> list[str]:
     """How the first texts of a message begin."""
-    return list(islice(_texts(message), _PARTS))
+    return list(islice(_text_openings(message), _OPENING_TEXTS))
 
 
-def _texts(message: Message) -> Iterable[str]:
+def _text_openings(message: Message) -> Iterable[str]:
     """How each text of a message begins."""
     content = message.get("content")
     if isinstance(content, str):
-        return (content[:_LOOKED_AT].lstrip(),)
-    return _texts_of(content or ())
+        return (content[:_OPENING_CHARACTERS].lstrip(),)
+    return _part_openings(content or ())
 
 
-def _texts_of(parts: Sequence[Message]) -> Iterator[str]:
+def _part_openings(parts: Sequence[Message]) -> Iterator[str]:
     for part in parts:
         text = part.get("text")
         if isinstance(text, str):
-            yield text[:_LOOKED_AT].lstrip()
+            yield text[:_OPENING_CHARACTERS].lstrip()

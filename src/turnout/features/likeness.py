@@ -7,7 +7,7 @@ Invariant: pure, total; a text with fewer than two options has zeros.
 import re
 from itertools import combinations
 
-from turnout.features.difficulty import parted
+from turnout.features.difficulty import split_options
 
 NAMES = ("options_alike", "options_most_alike", "options_asked")
 
@@ -21,14 +21,14 @@ def likeness(text: str) -> list[float]:
 
     Of two options the share is that of their union, with the question that of the option.
     """
-    stem, options = parted(text)
-    told = [_words(option) for option in options[:_MOST_OPTIONS]]
-    pairs = [len(one & two) / (len(one | two) + 1) for one, two in combinations(told, 2)]
+    stem, options = split_options(text)
+    option_words = [_words(option) for option in options[:_MOST_OPTIONS]]
+    pairs = [len(one & two) / (len(one | two) + 1) for one, two in combinations(option_words, 2)]
     if not pairs:
         return [0.0] * len(NAMES)
-    asked = _words(stem)
-    again = [len(one & asked) / (len(one) + 1) for one in told]
-    return [sum(pairs) / len(pairs), max(pairs), sum(again) / len(again)]
+    stem_words = _words(stem)
+    repeated = [len(one & stem_words) / (len(one) + 1) for one in option_words]
+    return [sum(pairs) / len(pairs), max(pairs), sum(repeated) / len(repeated)]
 
 
 def _words(text: str) -> set[str]:

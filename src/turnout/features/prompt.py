@@ -23,7 +23,7 @@ def request_text(row: Mapping[str, Any]) -> PromptText:
     text = row.get("query") or row.get("prompt")
     messages = row.get("messages")
     if not text and isinstance(messages, list | tuple):
-        text = _asked(messages)
+        text = _user_text(messages)
     return PromptText(_as_text(text), _as_text(row.get("functions") or ""))
 
 
@@ -33,14 +33,18 @@ def prompt_text(request: Request) -> PromptText:
     return request_text({"messages": request.messages, "functions": tools})
 
 
-def _asked(messages: Sequence[Any]) -> str:
+def _user_text(messages: Sequence[Any]) -> str:
     """The user's last text, else all text of the conversation."""
-    known = [m for m in messages if isinstance(m, Mapping)]
-    said = [text for m in known if m.get("role") == "user" and (text := _said(m)).strip()]
-    return said[-1] if said else "\n".join(map(_said, known))
+    messages_only = [m for m in messages if isinstance(m, Mapping)]
+    texts = [
+        text
+        for m in messages_only
+        if m.get("role") == "user" and (text := _message_text(m)).strip()
+    ]
+    return texts[-1] if texts else "\n".join(map(_message_text, messages_only))
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _message_text(message: Mapping[str, Any]) -> str:
     """The message's text; empty if its content does not have a chat message's form."""
     content = message.get("content")
     if isinstance(content, list | tuple):

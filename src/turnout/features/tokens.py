@@ -17,11 +17,11 @@ TOKENS_PER_MESSAGE = 4
 _ID_BYTES = 4
 # Characters that are encoded at once. A word takes memory, and more than its share of time: one of
 # 25 MB took 24 s and 1.2 GB.
-_AT_ONCE = 2**20
+_PIECE_CHARACTERS = 2**20
 # What long texts came to. No text is kept: its hash is salted anew in each process.
-_LONG = 2000
-_MOST_COUNTED = 10_000
-_COUNTED: dict[tuple[str, int, int], int] = {}
+_LONG_CHARACTERS = 2000
+_MOST_LONG_COUNTS = 10_000
+_LONG_COUNTS: dict[tuple[str, int, int], int] = {}
 
 
 class Tokenizer(Protocol):
@@ -53,12 +53,14 @@ def tokenizer(name: str) -> Tokenizer:
         raise ConfigError(f"tokenizer {name!r} does not exist: {error}") from error
 
 
-def count(texts: Sequence[str], name: str) -> int:
+def count_tokens(texts: Sequence[str], name: str) -> int:
     """Tokens of all ``texts``, each encoded by itself."""
     encode = tokenizer(name).encode_batch_flat
     return sum(
         [
-            len(encode([text])[0]) // _ID_BYTES if len(text) < _LONG else _count_long(text, name)
+            len(encode([text])[0]) // _ID_BYTES
+            if len(text) < _LONG_CHARACTERS
+            else _count_long(text, name)
             for text in texts
         ]
     )
@@ -67,22 +69,22 @@ def count(texts: Sequence[str], name: str) -> int:
 def _count_long(text: str, name: str) -> int:
     """Tokens of a text that the next turn of its conversation is likely to bring again."""
     key = name, len(text), hash(text)
-    known = _COUNTED.get(key)
+    known = _LONG_COUNTS.get(key)
     if known is None:
-        if len(_COUNTED) >= _MOST_COUNTED:
-            _COUNTED.clear()
+        if len(_LONG_COUNTS) >= _MOST_LONG_COUNTS:
+            _LONG_COUNTS.clear()
         encode = tokenizer(name).encode_batch_flat
         known = sum([len(encode([piece])[0]) // _ID_BYTES for piece in _pieces(text)])
-        _COUNTED[key] = known
+        _LONG_COUNTS[key] = known
     return known
 
 
 def _pieces(text: str) -> Iterator[str]:
     """The text in pieces that begin with a blank, which no token holds behind a letter."""
     start = 0
-    while len(text) - start > _AT_ONCE:
-        end = text.rfind(" ", start + 1, start + _AT_ONCE)
-        end = end if end > 0 else start + _AT_ONCE
+    while len(text) - start > _PIECE_CHARACTERS:
+        end = text.rfind(" ", start + 1, start + _PIECE_CHARACTERS)
+        end = end if end > 0 else start + _PIECE_CHARACTERS
         yield text[start:end]
         start = end
     yield text[start:]

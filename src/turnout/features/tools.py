@@ -56,9 +56,9 @@ class _Tool(NamedTuple):
     properties: Mapping[str, Mapping[str, Any]]
 
 
-def tool_marks(functions: str, text: str) -> list[float]:
+def tool_features(functions: str, text: str) -> list[float]:
     """The figures of ``NAMES`` for tool definitions in JSON and the question ``text``."""
-    tools = [_read(tool) for tool in parse_tools(functions)]
+    tools = [_parsed(tool) for tool in parse_tools(functions)]
     if not tools:
         return [0.0] * len(NAMES)
     asked = {stem for stem in stems(text) if stem not in _COMMON}
@@ -76,9 +76,9 @@ def tool_marks(functions: str, text: str) -> list[float]:
         sorted(shares)[-2] if len(shares) > 1 else 0.0,
         log1p(sum(share >= 0.6 * max(shares) for share in shares)),
         len(asked & _vocabulary(best)) / (len(asked) + 1),
-        *_asks_for(best, text),
-        *_calls(text),
-        float(_foreign_types(tools)),
+        *_argument_features(best, text),
+        *_call_features(text),
+        float(_has_foreign_types(tools)),
     ]
 
 
@@ -98,7 +98,7 @@ def stems(text: str) -> set[str]:
     return {word[:5].lower() for word in _WORD.findall(_HUMP.sub(" ", text))}
 
 
-def _read(tool: Mapping[str, Any]) -> _Tool:
+def _parsed(tool: Mapping[str, Any]) -> _Tool:
     schema = tool.get("parameters")
     schema = schema if isinstance(schema, Mapping) else {}
     properties, required = schema.get("properties"), schema.get("required")
@@ -120,7 +120,7 @@ def _vocabulary(tool: _Tool) -> set[str]:
     return tool.name | tool.text | stems(" ".join(described))
 
 
-def _asks_for(tool: _Tool, text: str) -> list[float]:
+def _argument_features(tool: _Tool, text: str) -> list[float]:
     """Whether the question gives what the best tool requires, and how much it takes."""
     kinds = [str(value.get("type", "")).lower() for value in tool.properties.values()]
     needed = [tool.properties.get(name, {}) for name in tool.required]
@@ -142,14 +142,14 @@ def _asks_for(tool: _Tool, text: str) -> list[float]:
     ]
 
 
-def _calls(text: str) -> list[float]:
+def _call_features(text: str) -> list[float]:
     """How many calls the question asks for: a unit said again, and its verbs of action."""
     units = Counter(unit.lower() for unit in _WITH_UNIT.findall(text))
     actions = sum(word.lower() in _ACTIONS for word in _WORD.findall(text))
     return [float(max(units.values(), default=0)), log1p(actions)]
 
 
-def _foreign_types(tools: Sequence[_Tool]) -> int:
+def _has_foreign_types(tools: Sequence[_Tool]) -> int:
     """1 where a schema speaks the types of a programming language, not those of JSON."""
     kinds = (str(value.get("type", "")) for tool in tools for value in tool.properties.values())
     return int(any(kind and kind not in _STANDARD_TYPES for kind in kinds))

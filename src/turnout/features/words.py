@@ -1,4 +1,4 @@
-"""Where a text lies in meaning: the weighted mean of its words' vectors, 64 numbers.
+"""A text's embedding: the weighted mean of its words' vectors, 64 numbers.
 
 The table was distilled from all-MiniLM-L6-v2 (Wang et al., arXiv 2002.10957; Apache-2.0): each word
 alone through the model, projected on the main axes of sentence embeddings, then corrected by least
@@ -39,13 +39,13 @@ def _table() -> _Table:
 
 
 def embed(text: str) -> Vector:
-    """The text's place among meanings, of length 1 (0 where no word is known)."""
+    """The text's embedding, of length 1 (0 where no word is known)."""
     table = _table()
     tokens = _TOKEN.findall(text[:_CHARACTERS_READ].lower())
     counts = Counter(place for token in tokens if (place := table.place.get(token)) is not None)
     if not counts:
         return np.zeros(DIMENSIONS, dtype=np.float32)
     rows = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
-    often = 1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))
-    summed = (often * table.scales[rows]) @ table.vectors[rows].astype(np.float32)
+    weights = 1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))
+    summed = (weights * table.scales[rows]) @ table.vectors[rows].astype(np.float32)
     return (summed / (np.linalg.norm(summed) + 1e-6)).astype(np.float32)

@@ -4,7 +4,7 @@ from typing import Any
 
 from turnout.core import AUTO, InvalidRequest, json_object
 from turnout.core.feedback import checked_feedback
-from turnout.decision import reaching
+from turnout.decision import reachable_names
 from turnout.runtime import Engine
 
 _FEEDBACK = ("decision_id", "metric", "value", "source")
@@ -22,7 +22,7 @@ def models(engine: Engine, allowed: frozenset[str] | None) -> dict[str, Any]:
     rules = parts.means.rules
     every = parts.catalog.deployments.values()
     mine = [d for d in every if allowed is None or d.names & allowed]
-    chosen = list(reaching([AUTO, *sorted(rules.intents), *rules.policies], allowed, rules))
+    chosen = list(reachable_names([AUTO, *sorted(rules.intents), *rules.policies], allowed, rules))
     known = {name.casefold() for name in {*chosen}.union(*(d.names for d in mine))}
     aliases = [a for a, meant in parts.config.aliases.items() if meant.casefold() in known]
     ways = sorted([*aliases, *chosen], key=lambda name: name != AUTO)

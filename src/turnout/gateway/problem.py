@@ -184,7 +184,7 @@ def _nobody(error: NoEligibleDeployment) -> Problem:
     """No model can take the request: not now (503), or never as it stands (400)."""
     excluded = [c.excluded for c in error.candidates if c.excluded]
     kinds = {why.kind for why in excluded}
-    for_now = [why for why in excluded if why.passes]
+    for_now = [why for why in excluded if why.is_temporary]
     if for_now:
         return _nobody_now(error, for_now)
     if kinds == {"not_allowed"}:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.gateway.exchange import Headers
 
 if TYPE_CHECKING:
@@ -66,6 +66,6 @@ def unseal(sealed: bytes, key: bytes) -> Answer | None:
 
 
 def _cipher(key: bytes) -> "AESGCM":
-    with needing("serve", "Idempotency-Key needs cryptography"):
+    with requiring_extra("serve", "Idempotency-Key needs cryptography"):
         from cryptography.hazmat.primitives.ciphers import aead
     return aead.AESGCM(key)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
-from turnout.core.cooldown import MENDED, Cooldown
+from turnout.core.cooldown import REPAIRABLE, Cooldown
 
 SERVES = b"serves"
 _LONGEST_BYTES = 4096
@@ -52,8 +52,8 @@ class Kept:
         """Keep what a worker has told, but for what a reload may have mended by then."""
         with suppress(msgspec.DecodeError):
             told = _decode(line)
-            if told.why not in MENDED:
-                of = told.deployment, told.yields
+            if told.why not in REPAIRABLE:
+                of = told.deployment, told.comes_last
                 self._lines.pop(of, None)
                 self._lines[of] = told.until_s, line
                 if len(self._lines) > _MOST_KEPT:

@@ -19,7 +19,7 @@ from msgspec import structs
 from turnout import __version__
 from turnout.config import Config, surroundings
 from turnout.core import ConfigError, Decision, Outcome, Request, RequestError, usd
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.runtime import Walk
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def asked_by(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting(endpoint: str | None, environ: Mapping[str, str]) -> "Traces":
-    with needing("otel", "telemetry.traces: otlp needs an extra"):
+    with requiring_extra("otel", "telemetry.traces: otlp needs an extra"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider

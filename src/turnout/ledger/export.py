@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import orjson
 
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.ledger.queries import every
 from turnout.ledger.store import Store
 
@@ -58,7 +58,7 @@ def export_parquet(store: Store, path: Path) -> int:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    with needing("parquet", "a Parquet file needs pyarrow"):
+    with requiring_extra("parquet", "a Parquet file needs pyarrow"):
         import pyarrow as pa
         import pyarrow.parquet as pq
     return pa, pq

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from turnout.core import ConfigError
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
 from turnout.ledger.schema import missing
@@ -182,7 +182,7 @@ def _storable(row: Sequence[Any]) -> list[Any]:
 
 
 def _asyncpg() -> Any:
-    with needing("postgres", "ledger: postgresql needs asyncpg"):
+    with requiring_extra("postgres", "ledger: postgresql needs asyncpg"):
         import asyncpg
     return asyncpg
 

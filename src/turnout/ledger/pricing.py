@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import lru_cache
 
-from turnout.catalog import Catalog, Deployment, Price, Rates, billed, is_other
+from turnout.catalog import Catalog, Deployment, Price, Rates, billed_deployment, is_other_model
 from turnout.core import Outcome
 from turnout.ledger.entries import Call, PriceRow
 
@@ -16,10 +16,10 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     """The ``n``-th call of a request, at the price of the model that served it."""
     route, usage, fault = outcome.route, outcome.usage, outcome.error
     asked = stand_in or catalog.deployments.get(route.deployment)
-    other = is_other(asked.model if asked else route.model, outcome.model)
-    priced = billed(asked, outcome.model, catalog) if asked else None
+    other = is_other_model(asked.model if asked else route.model, outcome.model)
+    priced = billed_deployment(asked, outcome.model, catalog) if asked else None
     price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
-    beside = price.beside(usage) if price else None
+    beside = price.extra_cost(usage) if price else None
     price = None if beside is None else price
     return Call(
         id=outcome.decision_id,
@@ -48,7 +48,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
 
 def _cost(price: Price | None, outcome: Outcome) -> int | None:
     usage = outcome.usage
-    if usage.is_nothing:
+    if usage.is_empty:
         return 0  # refused before any work: nothing is billed, whatever the price
     return None if price is None else price.bill(usage)
 

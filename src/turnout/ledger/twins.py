@@ -73,7 +73,7 @@ def extremes(catalog: Catalog) -> Mapping[str, str]:
 def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     """The model as a candidate, if it was none because the request named another one."""
     card, features = deployment.card, decision.features
-    lack = deployment.lacks(features)
+    lack = deployment.missing_capability(features)
     excluded = None if lack is None else Exclusion("incapable", lack)
     if counted(decision, deployment) > card.context_window * MILLION:
         excluded = Exclusion("window_exceeded", "its window is too small")
@@ -94,9 +94,9 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
     ``tokens`` are its prompt's and answer's, and how many of the prompt's are read and written.
     """
     price = deployment.price
-    if price is None or answer.usage.beside_text:
+    if price is None or answer.usage.costs_beyond_text:
         return None
-    price = price.billing(lasting=deployment.lasts(asked=answer.usage.lasting))
+    price = price.billing(lasting=deployment.has_hour_cache(asked=answer.usage.lasting))
     prompt, output, read, written = tokens
     read = min(prompt, read)
     written = min(prompt - read, written)

@@ -79,10 +79,10 @@ class Random:
         """The candidates, rotated so that the drawn one is first."""
         count = len(candidates)
         first = min(int(situation.draw("random") * count), count - 1)
-        turned = [*candidates[first:], *candidates[:first]]
+        rotated = [*candidates[first:], *candidates[:first]]
         return [
             Score(
                 deployment=c.deployment, value=1.0 / (1 + i), propensity=1.0 / count, reason="drawn"
             )
-            for i, c in enumerate(turned)
+            for i, c in enumerate(rotated)
         ]

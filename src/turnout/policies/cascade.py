@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from turnout.core import Candidate, Ref
-from turnout.policies.predicted import quality_of, split
+from turnout.policies.predicted import quality_of, split_by_quality
 from turnout.policies.protocol import Score, Situation, cost_of, in_order
 
-_ALONE = "most likely to succeed, and no draft is worth its cost"
-_UNVERIFIED = "most likely to succeed, and no draft could be verified"
+_NO_DRAFT_PAYS = "most likely to succeed, and no draft is worth its cost"
+_NO_DRAFT_VERIFIABLE = "most likely to succeed, and no draft could be verified"
 # A thousand dollars, in pico-dollars; stands for an unknown price.
-_DEAREST = 1e15
+_UNKNOWN_COST = 1e15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +42,14 @@ class Cascade:
     @property
     def ref(self) -> Ref:
         """``cascade``, its length and what it drafts."""
-        told = [f"steps={self.steps}"]
+        parts = [f"steps={self.steps}"]
         if self.needs_schema:
-            told.append("needs_schema")
+            parts.append("needs_schema")
         if self.judge is not None:
-            told.append(f"judge={self.judge}")
+            parts.append(f"judge={self.judge}")
         if self.drafting is not None:
-            told.append(f"drafting={'+'.join(sorted(self.drafting))}")
-        return Ref(name="cascade", digest=",".join(told))
+            parts.append(f"drafting={'+'.join(sorted(self.drafting))}")
+        return Ref(name="cascade", digest=",".join(parts))
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """The drafts, the candidate most likely to succeed, then the rest by falling quality."""
@@ -57,24 +57,24 @@ class Cascade:
         limits = situation.request.constraints
         share = limits.quality
         if share is not None:
-            able, others, _ = split(by_quality, share)
-            by_quality = [*sorted(able, key=cost_of), *others]
-        seen = situation.features
-        unchecked = self.needs_schema and not (seen.needs_json or seen.needs_tools)
-        judged = self.judge not in situation.snapshot.unavailable
-        verified = limits.drafts and judged and not unchecked
-        ladder = _ladder(by_quality, self.steps if verified else 1, self.drafting)
-        rest = [c for c in by_quality if c not in ladder]
-        top = len(ladder) - 1
-        alone = _ALONE if verified else _UNVERIFIED
-        reasons = (*["draft"] * top, "escalation" if top > 0 else alone, "fallback")
+            passing, others, _ = split_by_quality(by_quality, share)
+            by_quality = [*sorted(passing, key=cost_of), *others]
+        features = situation.features
+        unverifiable = self.needs_schema and not (features.needs_json or features.needs_tools)
+        judge_is_up = self.judge not in situation.snapshot.unavailable
+        may_draft = limits.drafts and judge_is_up and not unverifiable
+        steps = _ordered_steps(by_quality, self.steps if may_draft else 1, self.drafting)
+        rest = [c for c in by_quality if c not in steps]
+        last = len(steps) - 1
+        alone = _NO_DRAFT_PAYS if may_draft else _NO_DRAFT_VERIFIABLE
+        reasons = (*["draft"] * last, "escalation" if last > 0 else alone, "fallback")
         return [
-            structs.replace(score, draft=place < top)
-            for place, score in enumerate(in_order([*ladder, *rest], reasons))
+            structs.replace(score, draft=place < last)
+            for place, score in enumerate(in_order([*steps, *rest], reasons))
         ]
 
 
-def _ladder(
+def _ordered_steps(
     by_quality: Sequence[Candidate], steps: int, drafting: frozenset[str] | None
 ) -> list[Candidate]:
     """The steps in the order they are tried.
@@ -82,19 +82,19 @@ def _ladder(
     A draft in front of steps with the expected cost V makes that cost + (1 - P(success)) x V. The
     draft that makes it lowest is put in front, as long as that saves.
     """
-    ladder, left = list(by_quality[:1]), list(by_quality[1:])
+    chosen, left = list(by_quality[:1]), list(by_quality[1:])
     if drafting is not None:
         left = [c for c in left if c.deployment in drafting]
-    paid = cost_of(ladder[0]) if ladder else 0.0
-    while left and len(ladder) < steps:
-        best = min(left, key=lambda c: _paid(c, paid))
-        if cost_of(best) >= quality_of(best) * paid:
+    cost = cost_of(chosen[0]) if chosen else 0.0
+    while left and len(chosen) < steps:
+        best = min(left, key=lambda c: _expected_cost(c, cost))
+        if cost_of(best) >= quality_of(best) * cost:
             break
-        ladder.insert(0, best)
+        chosen.insert(0, best)
         left.remove(best)
-        paid = _paid(best, paid)
-    return ladder
+        cost = _expected_cost(best, cost)
+    return chosen
 
 
-def _paid(draft: Candidate, above: float) -> float:
-    return cost_of(draft) + (1.0 - quality_of(draft)) * min(above, _DEAREST)
+def _expected_cost(draft: Candidate, above: float) -> float:
+    return cost_of(draft) + (1.0 - quality_of(draft)) * min(above, _UNKNOWN_COST)

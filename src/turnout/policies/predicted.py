@@ -60,17 +60,17 @@ class CheapestAboveQuality:
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """Those that meet the share by rising cost, then the others by falling quality."""
         share = self.share(situation.request.constraints.quality)
-        able, others, needed = split(candidates, share)
-        doubted = self._doubted(candidates, share, situation)
-        others += [c for c in able if c.deployment in doubted]
-        able = [c for c in able if c.deployment not in doubted]
-        able.sort(key=lambda c: (cost_of(c), -quality_of(c)))
+        passing, others, needed = split_by_quality(candidates, share)
+        doubtful = self._doubtful(candidates, share, situation)
+        others += [c for c in passing if c.deployment in doubtful]
+        passing = [c for c in passing if c.deployment not in doubtful]
+        passing.sort(key=lambda c: (cost_of(c), -quality_of(c)))
         others.sort(key=lambda c: (-quality_of(c), cost_of(c)))
         return in_order(
-            [*able, *others], (f"cheapest with P(success) ≥ {needed:.3f}", "next in line")
+            [*passing, *others], (f"cheapest with P(success) ≥ {needed:.3f}", "next in line")
         )
 
-    def _doubted(
+    def _doubtful(
         self, candidates: Sequence[Candidate], share: float, situation: Situation
     ) -> frozenset[str]:
         """Those whose mean is below the share, and whose prediction does not clearly exceed it."""
@@ -109,26 +109,28 @@ class Utility:
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:
         """All candidates by falling utility; if dollars count, those without a price come last."""
-        able, others, _ = split(candidates, situation.request.constraints.quality or 0.0)
+        passing, others, _ = split_by_quality(
+            candidates, situation.request.constraints.quality or 0.0
+        )
         ordered = [
-            *sorted(able, key=lambda c: (-self._utility(c), cost_of(c), -quality_of(c))),
+            *sorted(passing, key=lambda c: (-self._utility(c), cost_of(c), -quality_of(c))),
             *sorted(others, key=lambda c: (-quality_of(c), cost_of(c))),
         ]
         return in_order(ordered, ("most useful for its price", "next most useful"))
 
     def _utility(self, candidate: Candidate) -> float:
-        paid = 0.0 if not self.per_usd else self.per_usd * cost_of(candidate) / _PICO
-        waited = self.per_second * (candidate.latency_ms or 0.0) / 1000
-        return quality_of(candidate) - paid - waited
+        cost = 0.0 if not self.per_usd else self.per_usd * cost_of(candidate) / _PICO
+        wait = self.per_second * (candidate.latency_ms or 0.0) / 1000
+        return quality_of(candidate) - cost - wait
 
 
-def split(
+def split_by_quality(
     candidates: Sequence[Candidate], share: float
 ) -> tuple[list[Candidate], list[Candidate], float]:
     """Those with at least ``share`` of the best quality, the others, and the quality needed."""
     needed = share * max(map(quality_of, candidates), default=0.0)
-    able = [c for c in candidates if quality_of(c) >= needed]
-    return able, [c for c in candidates if quality_of(c) < needed], needed
+    passing = [c for c in candidates if quality_of(c) >= needed]
+    return passing, [c for c in candidates if quality_of(c) < needed], needed
 
 
 def quality_of(candidate: Candidate) -> float:

@@ -37,14 +37,21 @@ class Rule:
         request = situation.request
         if self.kind not in (None, situation.features.kind):
             return False
-        text = _asked(request)
-        words = not self.keywords or any(word.casefold() in text for word in self.keywords)
-        found = self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
-        told = _tags(request) if self.tags else {}
-        tagged = all(told.get(key) == value for key, value in self.tags.items())
-        return words and found and tagged and self._timely(situation.snapshot.as_of)
+        text = _last_user_text(request)
+        has_keyword = not self.keywords or any(word.casefold() in text for word in self.keywords)
+        matches_pattern = (
+            self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
+        )
+        tags = _tags(request) if self.tags else {}
+        has_tags = all(tags.get(key) == value for key, value in self.tags.items())
+        return (
+            has_keyword
+            and matches_pattern
+            and has_tags
+            and self._is_within_hours(situation.snapshot.as_of)
+        )
 
-    def _timely(self, as_of: float) -> bool:
+    def _is_within_hours(self, as_of: float) -> bool:
         if self.hours is None:
             return True
         hour = as_of % _DAY_S / _HOUR_S
@@ -82,6 +89,6 @@ def _tags(request: Request) -> Mapping[str, Any]:
     return {**(metadata if isinstance(metadata, Mapping) else {}), **request.tags}
 
 
-def _asked(request: Request) -> str:
-    said = [text_of(message) for message in request.messages if message.get("role") == "user"]
-    return (said[-1] if said else "")[:_CHARACTERS_READ].casefold()
+def _last_user_text(request: Request) -> str:
+    texts = [text_of(message) for message in request.messages if message.get("role") == "user"]
+    return (texts[-1] if texts else "")[:_CHARACTERS_READ].casefold()

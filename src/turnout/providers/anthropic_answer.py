@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from turnout.core import Chunk, Delta, ToolCallDelta
-from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
+from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.fields import Malformed, any_text
 from turnout.providers.signatures import marked, marked_redacted
@@ -79,7 +79,7 @@ def _deltas(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Delta]:
         elif kind == "tool_use":
             yield Delta(tool_calls=(_call(calls, block),))
             calls += 1
-        elif kind not in SAID_BY_MODEL:
+        elif kind not in MODEL_BLOCKS:
             yield Delta(hosted=SERVER_TOOL)
 
 

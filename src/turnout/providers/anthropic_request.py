@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from turnout.catalog import ModelCard, usual_cap
+from turnout.catalog import ModelCard, default_max_tokens
 from turnout.core import InvalidRequest, Message, Request
 from turnout.core.data_urls import text_in
 from turnout.core.effort import BUDGETS, effort_of
-from turnout.core.request import INSTRUCTING
-from turnout.core.unsaid import CACHE_MARK
+from turnout.core.request import INSTRUCTION_ROLES
+from turnout.core.lost_fields import CACHE_MARK
 from turnout.providers.anthropic_native import THOUGHTS, stripped_at_end
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import thinking, with_config
@@ -57,7 +57,7 @@ def messages_body(request: Request, card: ModelCard, mark: str) -> dict[str, Any
     check_fields(chat, _MISSING, _API)
     body: dict[str, Any] = {
         "model": card.id,
-        "max_tokens": request.max_output_tokens or usual_cap(card),
+        "max_tokens": request.max_output_tokens or default_max_tokens(card),
         **_conversation(request, card.id, mark),
         **_sampling(chat),
         **_stops(chat.get("stop")),
@@ -131,7 +131,7 @@ def _turns(messages: Sequence[Message], mark: str) -> Iterator[dict[str, Any]]:
 
 
 def _instructs(message: Message) -> bool:
-    return message["role"] in INSTRUCTING
+    return message["role"] in INSTRUCTION_ROLES
 
 
 def _with_mark(message: Message, blocks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

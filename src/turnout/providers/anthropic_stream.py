@@ -9,7 +9,7 @@ This module does not know requests or transports.
 from typing import Any, Unpack
 
 from turnout.core import Chunk, Delta, Fault, ToolCallDelta, Usage
-from turnout.core.hosted import SAID_BY_MODEL, SERVER_TOOL
+from turnout.core.hosted import MODEL_BLOCKS, SERVER_TOOL
 from turnout.providers.anthropic_answer import FINISH_REASONS, refusal_in
 from turnout.providers.anthropic_usage import anthropic_usage
 from turnout.providers.errors import ErrorText, error_in
@@ -86,7 +86,7 @@ class AnthropicStreamDecoder(StreamDecoder):
             data = marked_redacted(str(block.get("data") or ""), self._mark, self._text_length)
             block["data"] = data
             return (Delta(signature=data),) if data else ()
-        if block.get("type") not in SAID_BY_MODEL:
+        if block.get("type") not in MODEL_BLOCKS:
             return (_AT_WORK,)
         if block.get("type") != "tool_use":
             return (self._text(block["text"]),) if block.get("text") else ()

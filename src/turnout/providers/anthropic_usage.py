@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turnout.core import Usage
-from turnout.core.unsaid import objects_in
+from turnout.core.lost_fields import objects_in
 from turnout.providers.counts import WrongCount, count, inner_count, required
 
 _NAMES = (

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.catalog.claudes import version
-from turnout.core.request import INSTRUCTING, parts_of
+from turnout.core.request import INSTRUCTION_ROLES, parts_of
 
 _ANYWHERE = (4, 8)  # the first Claude that takes them anywhere
 _NOT_THERE = (5, 0)  # a Sonnet of this version does not
@@ -33,7 +33,7 @@ def takes_anywhere(model: str) -> bool:
 def one_system_message(messages: Sequence[Item]) -> list[Item]:
     """Chat messages with at most one system message, which is the first."""
     first = next(
-        (i for i, m in enumerate(messages) if m.get("role") not in INSTRUCTING), len(messages)
+        (i for i, m in enumerate(messages) if m.get("role") not in INSTRUCTION_ROLES), len(messages)
     )
     found: list[Item] = []
     if first:
@@ -42,7 +42,7 @@ def one_system_message(messages: Sequence[Item]) -> list[Item]:
             content = _joined(content, message.get("content"))
         found.append({**messages[0], "role": "system", "content": content})
     for message in messages[first:]:
-        if message.get("role") not in INSTRUCTING:
+        if message.get("role") not in INSTRUCTION_ROLES:
             found.append(message)
         elif found and found[-1].get("role") == "user":
             found[-1] = {
@@ -56,7 +56,7 @@ def one_system_message(messages: Sequence[Item]) -> list[Item]:
 
 def system_as_user(messages: Sequence[Item]) -> list[Item]:
     """Messages in Anthropic's form, with the user's role for those of the system."""
-    return [_as_user(m) if m.get("role") in INSTRUCTING else m for m in messages]
+    return [_as_user(m) if m.get("role") in INSTRUCTION_ROLES else m for m in messages]
 
 
 def placed(turns: Sequence[dict[str, Any]], *, anywhere: bool) -> Iterator[dict[str, Any]]:

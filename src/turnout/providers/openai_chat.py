@@ -14,8 +14,8 @@ from msgspec import structs
 
 from turnout.catalog import Deployment, Provider
 from turnout.core import Chunk, Delta, Fault, Request
-from turnout.core.request import OBJECT
-from turnout.core.unsaid import CACHE_MARK
+from turnout.core.lost_fields import CACHE_MARK
+from turnout.core.request import OBJECT_TYPES
 from turnout.providers.answer_body import bad_answer, read_answer
 from turnout.providers.families import MarkedCodec, dump, headers_of, mistyped
 from turnout.providers.fields import MISTYPED
@@ -126,7 +126,7 @@ def _adapt(body: dict[str, Any], request: Request, provider: Provider) -> list[s
 
 def _portable(message: Any, mark: str) -> Any:
     """The message without other models' thoughts, and with portable tool ids."""
-    if not isinstance(message, OBJECT):
+    if not isinstance(message, OBJECT_TYPES):
         return message
     calls, result = message.get("tool_calls"), message.get("tool_call_id")
     if not calls and not result and "reasoning_signature" not in message:

@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Any
 
 from turnout.core import InvalidRequest, Message, Request
-from turnout.core.request import INSTRUCTING, parts_of
-from turnout.core.unsaid import CACHE_MARK
+from turnout.core.lost_fields import CACHE_MARK
+from turnout.core.request import INSTRUCTION_ROLES, parts_of
 from turnout.providers.chat_calls import (
     check_answer,
     check_fields,
@@ -91,7 +91,7 @@ def _reasoning(effort: object, model: str, left_out: frozenset[str]) -> dict[str
 
 def _input(request: Request, mark: str) -> list[Mapping[str, Any]]:
     messages = request.messages
-    if request.dialect == "messages" and messages[0]["role"] in INSTRUCTING:
+    if request.dialect == "messages" and messages[0]["role"] in INSTRUCTION_ROLES:
         messages = without_billing_message(messages)
     return [item for message in messages for item in _items(message, mark)]
 

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from turnout.core import Request
-from turnout.core.unsaid import CACHE_MARK
+from turnout.core.lost_fields import CACHE_MARK
 from turnout.providers.unsaid import without_marks
 
 # The settings, each with the fields that are left out with it, in any API.

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turnout.core import Body, Message, Request
-from turnout.core.unsaid import CACHE_MARK, Heard, asks, objects_in, unheard
+from turnout.core.lost_fields import CACHE_MARK, HandledFields, is_set, lost_fields, objects_in
 
 _SAMPLING = ("temperature", "top_p", "top_k")
-_CHAT: Heard = dict.fromkeys(
+_CHAT: HandledFields = dict.fromkeys(
     (
         "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
         "stop", "tools", "tool_choice", "parallel_tool_calls", "response_format", "user",
@@ -19,19 +19,19 @@ _CHAT: Heard = dict.fromkeys(
     )
 )  # fmt: skip
 _FUNCTION = frozenset({"name", "description", "parameters", "strict"})
-_TOOL: Heard = {"type": None, "function": _FUNCTION | {CACHE_MARK}, CACHE_MARK: None}
+_TOOL: HandledFields = {"type": None, "function": _FUNCTION | {CACHE_MARK}, CACHE_MARK: None}
 _TEXTS = ("text", "input_text", "output_text", "refusal")
 _TEXT = dict.fromkeys(("type", "text", "refusal"))
 _MARKED = {"type": None, CACHE_MARK: None}
-_PARTS: Mapping[str, Heard] = {
+_PARTS: Mapping[str, HandledFields] = {
     **{kind: {**_TEXT, **_MARKED} for kind in _TEXTS},
     "image_url": {**_MARKED, "image_url": frozenset({"url"})},
     "file": {**_MARKED, "file": frozenset({"file_data", "filename"})},
 }
 # Fields of chat that our Responses bodies leave out.
 _NOT_AT_RESPONSES = ("metadata", "store", "function_call", "top_logprobs", CACHE_MARK)
-_RESPONSES_TOOL: Heard = {"type": None, "function": _FUNCTION}
-_RESPONSES_PARTS: Mapping[str, Heard] = {
+_RESPONSES_TOOL: HandledFields = {"type": None, "function": _FUNCTION}
+_RESPONSES_PARTS: Mapping[str, HandledFields] = {
     **{kind: {**_TEXT} for kind in _TEXTS},
     "image_url": dict.fromkeys(("type", "image_url")),
     "file": dict.fromkeys(("type", "file")),
@@ -41,8 +41,8 @@ _RESPONSES_PARTS: Mapping[str, Heard] = {
 def unsaid_in_messages(request: Request, body: Body) -> Iterator[str]:
     """The fields of a chat body that ``body``, for Anthropic's Messages, leaves out."""
     chat = request.body
-    yield from unheard(chat, _CHAT)
-    yield from (n for n in _SAMPLING if asks(n, chat.get(n)) and n not in body)
+    yield from lost_fields(chat, _CHAT)
+    yield from (n for n in _SAMPLING if is_set(n, chat.get(n)) and n not in body)
     yield from _thinking(chat, body, "reasoning_effort")
     named = chat.get("safety_identifier")
     if named and (body.get("metadata") or {}).get("user_id") != named:
@@ -63,9 +63,9 @@ def unsaid_natively(native: Body, body: Body) -> Iterator[str]:
 def unsaid_in_responses(request: Request) -> Iterator[str]:
     """The fields of a chat body that our Responses bodies leave out."""
     chat = request.body
-    if request.dialect == "messages" and asks("top_k", chat.get("top_k")):
+    if request.dialect == "messages" and is_set("top_k", chat.get("top_k")):
         yield "top_k"
-    yield from (name for name in _NOT_AT_RESPONSES if asks(name, chat.get(name)))
+    yield from (name for name in _NOT_AT_RESPONSES if is_set(name, chat.get(name)))
     yield from _tools(chat, _RESPONSES_TOOL)
     yield from _messages(chat["messages"], _RESPONSES_PARTS)
     if any(message.get(CACHE_MARK) for message in chat["messages"]):
@@ -78,24 +78,24 @@ def _thinking(asked: Body, body: Body, effort: str) -> Iterator[str]:
         return
     if (asked.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         yield "thinking"
-    if asks(effort, asked.get(effort)):
+    if is_set(effort, asked.get(effort)):
         yield effort
 
 
-def _tools(chat: Body, heard: Heard) -> Iterator[str]:
+def _tools(chat: Body, heard: HandledFields) -> Iterator[str]:
     for tool in objects_in(chat.get("tools")):
         if isinstance(tool.get("function"), Mapping):
-            yield from unheard(tool, heard, "tools.")
+            yield from lost_fields(tool, heard, "tools.")
 
 
-def _messages(messages: Sequence[Message], parts: Mapping[str, Heard]) -> Iterator[str]:
+def _messages(messages: Sequence[Message], parts: Mapping[str, HandledFields]) -> Iterator[str]:
     for message in messages:
         if message.get("name") and message["role"] not in ("tool", "function"):
             yield "messages.name"
         for part in objects_in(message.get("content")):
             heard = parts.get(str(part.get("type")))
             if heard is not None:
-                yield from unheard(part, heard, "messages.")
+                yield from lost_fields(part, heard, "messages.")
 
 
 def without_marks(body: dict[str, Any]) -> bool:

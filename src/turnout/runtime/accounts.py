@@ -171,7 +171,7 @@ class Accounts:
     def _models(self, given: str, field: str) -> set[str]:
         """The names of the models that have this name or id. Raises InvalidRequest for none."""
         known = self._catalog.deployments.values()
-        meant = {d.configured for d in known if given in d.names}
+        meant = {d.configured_name for d in known if given in d.names}
         if not meant and given in self._aliases:
             other = f"is another name for {self._aliases[given]!r}; a model's own name is needed"
             raise InvalidRequest(f"{field}: {given!r} {other}", field=field)

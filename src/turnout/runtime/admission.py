@@ -90,7 +90,7 @@ async def held_for_rest(
 
 def _called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
     """The models that are called when this deployment is, its verifier's among them."""
-    return {catalog.deployments[id_].configured for id_ in most.parts or (deployment,)}
+    return {catalog.deployments[id_].configured_name for id_ in most.parts or (deployment,)}
 
 
 def _refuses(full: Standing, first: Bound) -> bool:
@@ -108,7 +108,7 @@ def _refuses(full: Standing, first: Bound) -> bool:
 
 def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The deployments of the budget's model that do not fit it by themselves."""
-    mine = {id_ for id_ in most if catalog.deployments[id_].configured == full.subject}
+    mine = {id_ for id_ in most if catalog.deployments[id_].configured_name == full.subject}
     alone = {id_: (most[id_].parts or most)[id_] for id_ in mine}
     asked = {id_: _asking(full, bound).asked for id_, bound in alone.items()}
     return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
@@ -117,7 +117,7 @@ def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> se
 def _judges(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
     """Whether the budget's model would verify the draft of another deployment."""
     asked = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
-    return any(catalog.deployments[judge].configured == full.subject for judge in asked)
+    return any(catalog.deployments[judge].configured_name == full.subject for judge in asked)
 
 
 def _asking(full: Standing, first: Bound) -> Standing:

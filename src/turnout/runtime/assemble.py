@@ -152,7 +152,7 @@ def _rulebook(
             threshold=classifier.threshold if threshold is None else threshold,
             refusal=config.refusal,
             block=config.routes.get(UNSAFE, BLOCK) == BLOCK,
-            words_only=config.safety.unread == "block",
+            text_only=config.safety.unread == "block",
             pinned=config.safety.pinned == "scan",
         ),
         intents=frozenset(config.intents) - {UNSAFE},

@@ -16,12 +16,12 @@ from time import monotonic
 from msgspec import structs
 
 from turnout.catalog import (
-    LASTING_S,
-    LEAST_TOKENS,
-    LIFE_S,
+    CACHE_LIFE_S,
+    LONG_CACHE_LIFE_S,
+    MIN_CACHED_TOKENS,
     Deployment,
-    is_discounted,
-    kept_unasked,
+    automatic_cache_tokens,
+    is_cache_discounted,
 )
 from turnout.core import Decision, Outcome, Request, Usage
 from turnout.decision import input_tokens
@@ -80,22 +80,22 @@ class Caches:
         prompt = input_tokens(decision.features, deployment)
         if usage.estimated or not usage.total_input or not outcome.is_answer:
             return
-        if not is_discounted(deployment.price, prompt):
+        if not is_cache_discounted(deployment.price, prompt):
             return
         self._compare(name, decision, usage)
         told = prompt * (usage.cache_read + usage.cache_write) // usage.total_input
-        tokens = max(told, kept_unasked(deployment, prompt))
+        tokens = max(told, automatic_cache_tokens(deployment, prompt))
         prefix = prefix or prefix_of(request, self.salt)
-        if tokens < LEAST_TOKENS or prefix is None:
+        if tokens < MIN_CACHED_TOKENS or prefix is None:
             return
         began_s = self._clock() if outcome.began_s is None else outcome.began_s
-        until = began_s + (LASTING_S if usage.lasting else LIFE_S)
+        until = began_s + (LONG_CACHE_LIFE_S if usage.lasting else CACHE_LIFE_S)
         self._keep(prefix.ends[-1], name, tokens, until)
-        if prefix.apart or kept_unasked(deployment, prompt):
+        if prefix.apart or automatic_cache_tokens(deployment, prompt):
             first = prefix.ends[0]
             known = self.held.get(first, _NOTHING).get(name)
             leading = known[0] if known else self._leading(request, decision, prefix, prompt)
-            if leading >= LEAST_TOKENS:
+            if leading >= MIN_CACHED_TOKENS:
                 self._keep(first, name, min(tokens, leading), until)
 
     def succeed(self, old: "Caches") -> None:

@@ -15,11 +15,11 @@ from typing import cast
 
 from msgspec import Struct, field, structs
 
-from turnout.catalog import Catalog, Deployment, billed
+from turnout.catalog import Catalog, Deployment, billed_deployment
 from turnout.core import Chunk, Fault, InvalidRequest, Outcome, Request, Usage
 from turnout.core.hosted import SERVER_TOOL, SOUND, is_paid_by_call
 from turnout.decision import Attempt
-from turnout.features import count
+from turnout.features import count_tokens
 from turnout.providers import Timeouts, TransportError, WireRequest, WireResponse, read_all
 from turnout.providers.openai_embeddings import for_each
 from turnout.providers.settings import Refused, added, among, as_refused, without
@@ -286,9 +286,9 @@ class Call(Struct, kw_only=True):
 
     def _cost(self, usage: Usage) -> int | None:
         """The cost at the price of the model that served the call; 0 where nothing was used."""
-        if usage.is_nothing:
+        if usage.is_empty:
             return 0
-        priced = billed(self.answers, self._model, self.catalog)
+        priced = billed_deployment(self.answers, self._model, self.catalog)
         return None if priced is None else cost(priced, usage)
 
     def _estimate(self, fault: Fault | None) -> Usage:
@@ -302,7 +302,7 @@ class Call(Struct, kw_only=True):
             return Usage()
         return Usage(
             input=self.input_tokens,
-            output=count([text], self.answers.card.tokenizer) if text else 0,
+            output=count_tokens([text], self.answers.card.tokenizer) if text else 0,
             estimated=True,
         )
 

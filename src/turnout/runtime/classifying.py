@@ -97,7 +97,7 @@ def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> A
         return None
     band = Band(**section.band.model_dump()) if section.kind == "hybrid" else None
     return Asked(
-        deployment=catalog.configured(section.model),
+        deployment=catalog.first_deployment(section.model),
         labels=labels_of(config),
         deadline_s=section.patience_s,
         band=band,

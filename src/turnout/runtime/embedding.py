@@ -25,7 +25,7 @@ from turnout.core import (
     Snapshot,
 )
 from turnout.decision import decide
-from turnout.features import count
+from turnout.features import count_tokens
 from turnout.ledger import Recorder
 from turnout.runtime.admission import admitted
 from turnout.runtime.assemble import Assembly
@@ -118,7 +118,7 @@ def _features(request: Request, catalog: Catalog) -> Features:
     tokens = sum(len(item) for item in items if not isinstance(item, str))
     cards = {d.card.tokenizer for d in catalog.deployments.values()}
     return Features(
-        input_tokens={name: tokens + count(texts, name) for name in cards},
+        input_tokens={name: tokens + count_tokens(texts, name) for name in cards},
         output_tokens=0,
         characters=sum(map(len, texts)),
     )

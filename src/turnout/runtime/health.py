@@ -14,7 +14,7 @@ from time import monotonic, time
 
 from turnout.catalog import Deployment
 from turnout.core import Exclusion, Fault, FaultKind, Outcome
-from turnout.core.cooldown import MENDED, Cooldown
+from turnout.core.cooldown import REPAIRABLE, Cooldown
 from turnout.runtime.latency import Latencies
 
 _LOG = logging.getLogger("turnout.runtime")
@@ -125,7 +125,7 @@ class Health:
                 continue
             if name in old.latencies.latest:
                 self.latencies.latest[name] = old.latencies.latest[name]
-            if state.why not in MENDED:
+            if state.why not in REPAIRABLE:
                 self._states[name] = replace(state, in_flight=0)
         self._quiet = False
 
@@ -173,7 +173,7 @@ class Health:
         if name is None:
             return
         state = self._states[name]
-        if cooldown.yields:
+        if cooldown.comes_last:
             state.spent = state.spent_told = cooldown.until_s
             self._quiet = False
             return
@@ -203,7 +203,7 @@ class Health:
         wait_s = state.until - now
         if wait_s > 0:
             detail = f"cooling down for {wait_s:.1f} s after {state.why}"
-            back_s = None if state.why in MENDED else wait_s
+            back_s = None if state.why in REPAIRABLE else wait_s
             return Exclusion("cooling_down", detail, after=state.why, wait_s=back_s)
         if state.in_flight >= self._limit(state):
             return Exclusion("at_limit", f"at its limit of {state.in_flight} calls", wait_s=0.0)
@@ -265,7 +265,7 @@ class Health:
                 state.spent = until
                 if abs(until - state.spent_told) > _TOLD_AGAIN_S:
                     state.spent_told = until
-                    self._tell(deployment, state, until, yields=True)
+                    self._tell(deployment, state, until, comes_last=True)
         self._quiet = self._quiet and not wait_s
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
@@ -291,16 +291,16 @@ class Health:
             self._tell(deployment, state, state.until)
 
     def _tell(
-        self, deployment: Deployment, state: _State, until: float, *, yields: bool = False
+        self, deployment: Deployment, state: _State, until: float, *, comes_last: bool = False
     ) -> None:
         self.tell(
             Cooldown(
                 deployment=deployment.fingerprint,
                 until_s=until,
-                why="rate_limited" if yields else state.why,
-                stated=yields or state.stated,
+                why="rate_limited" if comes_last else state.why,
+                stated=comes_last or state.stated,
                 openings=state.openings,
-                yields=yields,
+                comes_last=comes_last,
             )
         )
 

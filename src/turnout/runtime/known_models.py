@@ -6,7 +6,7 @@ Invariant: the provider is asked only when somebody requests it.
 import orjson
 
 from turnout.catalog import Deployment, Provider
-from turnout.catalog.served import is_other
+from turnout.catalog.served import is_other_model
 from turnout.core.nearest import nearest
 from turnout.providers import Timeouts, Transport, TransportError, WireRequest, read_all
 from turnout.providers.credentials import with_credentials
@@ -34,7 +34,7 @@ async def known_models(
 
 def standing(deployment: Deployment, ids: list[str]) -> str:
     """Whether the provider lists the deployment's model, and the nearest id if it does not."""
-    if any(not is_other(deployment.model, known) for known in ids):
+    if any(not is_other_model(deployment.model, known) for known in ids):
         return "there"
     near = nearest(deployment.model, ids)
     return f"not there; nearest is {near}" if near else "not there"

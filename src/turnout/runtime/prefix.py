@@ -13,8 +13,8 @@ import orjson
 from msgspec import Struct
 
 from turnout.core import Message, Request, strings
-from turnout.core.request import INSTRUCTING
-from turnout.features.extract import MARK
+from turnout.core.request import INSTRUCTION_ROLES
+from turnout.features.extract import EPHEMERAL
 
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
 _PLAIN = frozenset({"role", "content"})
@@ -59,7 +59,7 @@ def _prefix(request: Request, salt: bytes) -> Prefix:
     settings = [(name, _bare(asked[name])) for name in _SETTINGS if name in asked]
     _feed(known, orjson.dumps([request.tenant, settings]))
     leading = next(
-        (n for n, m in enumerate(messages) if m["role"] not in INSTRUCTING), len(messages)
+        (n for n, m in enumerate(messages) if m["role"] not in INSTRUCTION_ROLES), len(messages)
     )
     for message in messages[:leading]:
         _add(known, message)
@@ -68,7 +68,7 @@ def _prefix(request: Request, salt: bytes) -> Prefix:
         _add(known, message)
         ends.append(known.copy().digest())
     first = [*messages[:leading], native.get("system"), native.get("tools")]
-    return Prefix(tuple(ends), leading, MARK in strings(first))
+    return Prefix(tuple(ends), leading, EPHEMERAL in strings(first))
 
 
 def _add(known: hashlib.blake2b, message: Message) -> None:

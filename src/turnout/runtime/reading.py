@@ -14,8 +14,8 @@ from turnout.classifiers import combine
 from turnout.core import Features, Outcome, Prediction, Ref, Request, readable_messages
 from turnout.decision import input_tokens, is_pinned
 from turnout.features import extract, prompt_texts
+from turnout.features.hosted_results import hosted_results, takes_back
 from turnout.features.prompt import prompt_text
-from turnout.features.untold import goes_back, untold
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.cohort import Beside, Together
 from turnout.runtime.label import ask_label
@@ -92,16 +92,16 @@ class Reader:
         texts = prompt_texts(request)
         aside = self._aside(request, texts) or self._readers
         features = await done(aside, extract, request, self._tokenizers, texts)
-        back = await done(aside, untold, request, self._tokenizers)
+        back = await done(aside, hosted_results, request, self._tokenizers)
         named = self._rules.catalog.find(request.model)
         asked = [named] if named else self._rules.catalog.deployments.values()
         if back is None:
             return max(input_tokens(features, deployment) for deployment in asked)
-        both = {name: n + back.texts[name] for name, n in features.input_tokens.items()}
+        both = {name: n + back.text_tokens[name] for name, n in features.input_tokens.items()}
         more = structs.replace(features, input_tokens=both)
         return max(
-            input_tokens(more, deployment) + back.others
-            if goes_back(request, deployment.provider.family)
+            input_tokens(more, deployment) + back.other_tokens
+            if takes_back(request, deployment.provider.family)
             else input_tokens(features, deployment)
             for deployment in asked
         )

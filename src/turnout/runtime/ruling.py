@@ -117,7 +117,7 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
         with naming(config, "policy", "verify", "function"):
             return ByFunction(_function(section.function or ""), section.deadline_s)
     return ByModel(
-        deployment=catalog.configured(section.model or ""), deadline_s=section.deadline_s
+        deployment=catalog.first_deployment(section.model or ""), deadline_s=section.deadline_s
     )
 
 
@@ -156,10 +156,10 @@ def _cascade(config: Config, catalog: Catalog) -> Cascade:
     if verify.kind == "schema":
         return Cascade(steps=rule.steps, needs_schema=True)
     if verify.kind == "model":
-        return Cascade(steps=rule.steps, judge=catalog.configured(verify.model or "").id)
+        return Cascade(steps=rule.steps, judge=catalog.first_deployment(verify.model or "").id)
     every = catalog.deployments.values()
-    others = {d.configured for d in every if d.provider.family != "openai"}
-    drafting = frozenset(d.id for d in every if d.configured not in others)
+    others = {d.configured_name for d in every if d.provider.family != "openai"}
+    drafting = frozenset(d.id for d in every if d.configured_name not in others)
     if not drafting:
         raise ConfigError(
             f"{config.at('policy', 'verify')} kind logprobs needs a model at an OpenAI-compatible "

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from turnout.catalog import Deployment, is_other
+from turnout.catalog import Deployment, is_other_model
 from turnout.core import AllRoutesFailed, Outcome, RouterError
 from turnout.runtime.receipt import total
 from turnout.runtime.reply import Reply
@@ -128,7 +128,7 @@ def _parses(reply: Reply) -> str:
 
 
 def _remarks(deployment: Deployment, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    served = {o.model for o in outcomes if o.model and is_other(deployment.model, o.model)}
+    served = {o.model for o in outcomes if o.model and is_other_model(deployment.model, o.model)}
     told = [f"serves {', '.join(sorted(served))}"] if served else []
     if any(o.usage.estimated for o in outcomes):
         told.append("counts no tokens: Turnout's own count is charged")

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from turnout.core import Bound, Chunk, ConfigError, Message, Request
 from turnout.core.budget import NO_BOUNDS
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 
 # A function that is given a conversation and a draft's text, and says whether it may be served.
@@ -41,7 +41,7 @@ class BySchema(_Free):
     """
 
     def __init__(self, schema: Mapping[str, Any] | None = None) -> None:
-        with needing("schema", "verifying by schema needs jsonschema-rs"):
+        with requiring_extra("schema", "verifying by schema needs jsonschema-rs"):
             import jsonschema_rs
         self._library: Any = jsonschema_rs
         self._schema = schema

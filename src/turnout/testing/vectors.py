@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from turnout.core.vectors import in_form
+from turnout.core.vectors import in_encoding
 from turnout.testing.answers import tokens_of
 
 _DIMENSIONS = 8
@@ -30,7 +30,7 @@ def embedding_answer(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     data = []
     for place, item in enumerate(items):
         found = {"object": "embedding", "index": place, "embedding": _vector(body, item, size)}
-        data.append(in_form(found, form))
+        data.append(in_encoding(found, form))
     tokens = sum(len(tokens_of(item)) if isinstance(item, str) else len(item) for item in items)
     return {"object": "list", "data": data, "model": body["model"]}, tokens
 

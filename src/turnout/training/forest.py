@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turnout.classifiers.success.forest import Forest
-from turnout.core.extras import needing
+from turnout.core.extras import requiring_extra
 
 Floats = npt.NDArray[Any]
 
@@ -32,7 +32,7 @@ def grow(
 
     Raises ConfigError without scikit-learn.
     """
-    with needing("train", "training needs scikit-learn"):
+    with requiring_extra("train", "training needs scikit-learn"):
         from sklearn.ensemble import ExtraTreesRegressor
     model = ExtraTreesRegressor(
         n_estimators=trees,

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from turnout.core import Chunk, Dialect, InvalidRequest, json_object
-from turnout.core.vectors import in_form
+from turnout.core.vectors import in_encoding
 from turnout.gateway.dialects.chat import OpenAIDialect, asked_model
 from turnout.gateway.dialects.protocol import About, Inbound, StreamWriter
 
@@ -40,7 +40,7 @@ class Embeddings(OpenAIDialect):
     def whole(self, chunk: Chunk, about: About) -> bytes:
         """A list of embeddings, in the form that the caller asked for."""
         form = about.inbound.body.get("encoding_format") or "float"
-        data = [in_form(item, form) for item in chunk.raw["data"]]
+        data = [in_encoding(item, form) for item in chunk.raw["data"]]
         tokens = chunk.usage.total_input if chunk.usage else 0
         usage = chunk.raw.get("usage") or {"prompt_tokens": tokens, "total_tokens": tokens}
         body = {"object": "list", **chunk.raw, "data": data, "usage": usage}

@@ -13,7 +13,7 @@ import orjson
 
 from turnout.core import InvalidRequest
 from turnout.core.effort import effort_of
-from turnout.core.unsaid import CACHE_MARK
+from turnout.core.lost_fields import CACHE_MARK
 from turnout.gateway.dialects.messages_words import THREAD
 from turnout.gateway.dialects.reading import mapping, objects, results_after_calls
 from turnout.gateway.dialects.tool_names import shortened

@@ -7,12 +7,12 @@ of other models. Source: platform.claude.com/docs/en/api/messages.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from turnout.core.hosted import ran_there
-from turnout.core.unsaid import CACHE_MARK, Heard, objects_in, unheard
+from turnout.core.hosted import is_hosted_block
+from turnout.core.lost_fields import CACHE_MARK, HandledFields, lost_fields, objects_in
 from turnout.gateway.dialects.messages_read import SAME
 from turnout.gateway.dialects.messages_words import THINKING
 
-_HEARD: Heard = {
+_HEARD: HandledFields = {
     **dict.fromkeys(
         (
             *SAME, "model", "stream", "messages", "system", "max_tokens", "stop_sequences", "tools",
@@ -28,7 +28,7 @@ _TOOL = dict.fromkeys(
     ("type", "name", "description", "input_schema", "strict", CACHE_MARK, "defer_loading")
 )
 # The fields of blocks by type. Other blocks pass unchanged, or are a model's thoughts.
-_BLOCKS: Mapping[str, Heard] = {
+_BLOCKS: Mapping[str, HandledFields] = {
     kind: dict.fromkeys(("type", *fields))
     for kind, fields in {
         "text": ("text", CACHE_MARK),
@@ -43,17 +43,17 @@ _BLOCKS: Mapping[str, Heard] = {
 
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as the caller wrote them; some more than once."""
-    yield from unheard(payload, _HEARD)
+    yield from lost_fields(payload, _HEARD)
     if (payload.get("thinking") or {}).get("type") not in (None, *THINKING):
         yield "thinking"
     for tool in objects_in(payload.get("tools")):
         if tool.get("type", "custom") == "custom":
-            yield from unheard(tool, _TOOL, "tools.")
+            yield from lost_fields(tool, _TOOL, "tools.")
     for block in objects_in(payload.get("system")):
         yield from _block(block)
     for message in objects_in(payload.get("messages")):
         for block in objects_in(message.get("content")):
-            if ran_there(message, block):
+            if is_hosted_block(message, block):
                 yield f"messages.{block.get('type')}"
             else:
                 yield from _block(block)
@@ -62,7 +62,7 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
 def _block(block: Mapping[str, Any]) -> Iterator[str]:
     heard = _BLOCKS.get(str(block.get("type")))
     if heard is not None:
-        yield from unheard(block, heard, "messages.")
+        yield from lost_fields(block, heard, "messages.")
     if block.get("type") == "tool_result":
         for inner in objects_in(block.get("content")):
             yield from _block(inner)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.core import Usage
-from turnout.core.unsaid import objects_in
+from turnout.core.lost_fields import objects_in
 from turnout.gateway.dialects.chat import first_choice
 from turnout.gateway.dialects.protocol import About
 from turnout.gateway.dialects.responses_tools import Offered

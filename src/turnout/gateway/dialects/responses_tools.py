@@ -15,7 +15,7 @@ import orjson
 from msgspec import Struct
 
 from turnout.core import InvalidRequest
-from turnout.core.unsaid import objects_in
+from turnout.core.lost_fields import objects_in
 from turnout.gateway.dialects.reading import mapping, objects
 from turnout.gateway.dialects.responses_custom import KIND, function_of
 from turnout.gateway.dialects.tool_names import short

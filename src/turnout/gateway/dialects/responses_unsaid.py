@@ -8,11 +8,11 @@ Source: platform.openai.com/docs/api-reference/responses/create.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from turnout.core.unsaid import Heard, objects_in, unheard
+from turnout.core.lost_fields import HandledFields, lost_fields, objects_in
 from turnout.gateway.dialects.responses_read import LOGPROBS, SAME
 
 _INCLUDED = frozenset({LOGPROBS, "reasoning.encrypted_content"})
-_HEARD: Heard = {
+_HEARD: HandledFields = {
     **dict.fromkeys(
         (
             *SAME, "model", "stream", "input", "instructions", "max_output_tokens", "tools",
@@ -25,7 +25,7 @@ _HEARD: Heard = {
     "reasoning": frozenset({"effort", "summary", "generate_summary"}),
     "text": frozenset({"format", "verbosity"}),
 }  # fmt: skip
-_TOOLS: Mapping[str, Heard] = {
+_TOOLS: Mapping[str, HandledFields] = {
     # Deferred tools are shown at once.
     "function": dict.fromkeys(
         ("type", "name", "description", "parameters", "strict", "defer_loading")
@@ -36,7 +36,7 @@ _TOOLS: Mapping[str, Heard] = {
 
 def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
     """The fields, as the caller wrote them; some more than once."""
-    yield from unheard(payload, _HEARD)
+    yield from lost_fields(payload, _HEARD)
     include = set(map(str, payload.get("include") or ()))
     if not include <= _INCLUDED:
         yield "include"
@@ -47,4 +47,4 @@ def unsaid(payload: Mapping[str, Any]) -> Iterator[str]:
         for one in inner:
             heard = _TOOLS.get(str(one.get("type")))
             if heard is not None:
-                yield from unheard(one, heard, "tools.")
+                yield from lost_fields(one, heard, "tools.")

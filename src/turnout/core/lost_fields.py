@@ -10,7 +10,7 @@ from typing import Any
 # Marks the end of a part of the prompt that the provider may cache.
 CACHE_MARK = "cache_control"
 # Values by which a field asks for nothing beyond the default.
-_IDLE: Mapping[str, tuple[object, ...]] = {
+_DEFAULTS: Mapping[str, tuple[object, ...]] = {
     "temperature": (1,),
     "top_p": (1,),
     "n": (1,),
@@ -31,29 +31,31 @@ _NOTHING: frozenset[str] = frozenset()
 _EMPTY: tuple[object, ...] = ("", [], {})
 
 # The fields that a translation handles, each with its inner fields, or None for all of them.
-Heard = Mapping[str, frozenset[str] | None]
+HandledFields = Mapping[str, frozenset[str] | None]
 
 
-def asks(name: str, value: object) -> bool:
+def is_set(name: str, value: object) -> bool:
     """Whether this value of the field asks for anything beyond the default."""
-    return value is not None and value not in _EMPTY and value not in _IDLE.get(name, ())
+    return value is not None and value not in _EMPTY and value not in _DEFAULTS.get(name, ())
 
 
-def unheard(said: Mapping[str, Any], heard: Heard, where: str = "") -> Iterator[str]:
-    """The names of fields in ``said`` that are lost, each with ``where`` before it.
+def lost_fields(
+    fields: Mapping[str, Any], handled: HandledFields, where: str = ""
+) -> Iterator[str]:
+    """The names of fields in ``fields`` that are lost, each with ``where`` before it.
 
     The cache mark goes by its own name, wherever it stands.
     """
-    for name, value in said.items():
-        inner = heard.get(name, _NOTHING)
-        if inner is None or not asks(name, value):
+    for name, value in fields.items():
+        inner = handled.get(name, _NOTHING)
+        if inner is None or not is_set(name, value):
             continue
         if name == CACHE_MARK:
             yield name
         elif inner and isinstance(value, Mapping):
             if value.keys() <= inner:
                 continue
-            yield from unheard(value, dict.fromkeys(inner), f"{where}{name}.")
+            yield from lost_fields(value, dict.fromkeys(inner), f"{where}{name}.")
         else:
             yield f"{where}{name}"
 
