@@ -23,7 +23,7 @@ _OPTIONAL = frozenset({
 
 
 # Arguments of the OpenAI client's method that are for the client itself.
-_OF_THE_CLIENT = ("timeout", "extra_headers", "extra_query")
+_CLIENT_ARGUMENTS = ("timeout", "extra_headers", "extra_query")
 
 C = TypeVar("C")
 S = TypeVar("S", bound=BlockingStream | Stream)
@@ -61,7 +61,7 @@ class Completion(Record):
     left_out: tuple[str, ...]
 
 
-class _Lacking:
+class _Unsupported:
     """Raises a clear error for any attribute that the drop-in does not have."""
 
     _path = "turnout.OpenAI"
@@ -75,7 +75,7 @@ class _Lacking:
         )
 
 
-class OpenAI(_Lacking):
+class OpenAI(_Unsupported):
     """``client.chat.completions.create(model="auto", messages=[...])``, routed.
 
     It uses ``router``, else a router of ``config``, else ``Router.from_env()``. ``api_key`` and
@@ -99,7 +99,7 @@ class OpenAI(_Lacking):
         self.close()
 
 
-class AsyncOpenAI(_Lacking):
+class AsyncOpenAI(_Unsupported):
     """``OpenAI`` for ``await``, with the same arguments and errors."""
 
     _path = "turnout.AsyncOpenAI"
@@ -121,14 +121,14 @@ class AsyncOpenAI(_Lacking):
         await self.close()
 
 
-class _Chat(_Lacking, Generic[C]):
+class _Chat(_Unsupported, Generic[C]):
     _path = "chat"
 
     def __init__(self, completions: C) -> None:
         self.completions = completions
 
 
-class _Completions(_Lacking):
+class _Completions(_Unsupported):
     _path = "chat.completions"
 
     def __init__(self, router: Router) -> None:
@@ -140,12 +140,12 @@ class _Completions(_Lacking):
         A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
-        if _streamed(body):
+        if _wants_stream(body):
             return Chunks(self._router.chat(_body(body), stream=True))
         return _completion(self._router.chat(_body(body)))
 
 
-class _AsyncCompletions(_Lacking):
+class _AsyncCompletions(_Unsupported):
     _path = "chat.completions"
 
     def __init__(self, router: Router) -> None:
@@ -157,12 +157,12 @@ class _AsyncCompletions(_Lacking):
         A completion has ``decision``, ``receipt`` and ``left_out`` beside OpenAI's fields, a stream
         ``decision`` and, once it is over, ``reply``. Raises RouterError.
         """
-        if _streamed(body):
+        if _wants_stream(body):
             return AsyncChunks(await self._router.achat(_body(body), stream=True))
         return _completion(await self._router.achat(_body(body)))
 
 
-class _Streamed(Generic[S]):
+class _StreamBase(Generic[S]):
     def __init__(self, stream: S) -> None:
         self.decision = stream.decision
         self._stream = stream
@@ -173,7 +173,7 @@ class _Streamed(Generic[S]):
         return self._stream.reply
 
 
-class Chunks(_Streamed[BlockingStream]):
+class Chunks(_StreamBase[BlockingStream]):
     """A streamed answer: an iterator of its chunks, and a context that ends the stream."""
 
     def __iter__(self) -> Self:
@@ -193,7 +193,7 @@ class Chunks(_Streamed[BlockingStream]):
         self._stream.close()
 
 
-class AsyncChunks(_Streamed[Stream]):
+class AsyncChunks(_StreamBase[Stream]):
     """``Chunks`` for ``await``."""
 
     def __aiter__(self) -> Self:
@@ -224,24 +224,24 @@ def _router(
     return router or (Router.from_file(config) if config else Router.from_env())
 
 
-def _streamed(body: Mapping[str, Any]) -> bool:
+def _wants_stream(body: Mapping[str, Any]) -> bool:
     stream = body.get("stream", False)
     if stream not in (None, True, False):
         raise InvalidRequest(f"stream is {stream!r}; use true or false", field="stream")
     return bool(stream)
 
 
-def _body(said: Mapping[str, Any]) -> dict[str, Any]:
+def _body(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that belong in the body. Raises InvalidRequest for the client's own."""
-    if strays := [name for name in _OF_THE_CLIENT if said.get(name) is not None]:
+    if refused := [name for name in _CLIENT_ARGUMENTS if arguments.get(name) is not None]:
         raise InvalidRequest(
-            f"{', '.join(strays)}: not taken here, since deadlines and headers are those of "
+            f"{', '.join(refused)}: not taken here, since deadlines and headers are those of "
             "turnout.yaml; leave it out",
-            field=strays[0],
+            field=refused[0],
         )
-    apart = {"stream", "extra_body", *_OF_THE_CLIENT}
-    body = {name: value for name, value in said.items() if name not in apart}
-    return body | dict(said.get("extra_body") or {})
+    excluded = {"stream", "extra_body", *_CLIENT_ARGUMENTS}
+    body = {name: value for name, value in arguments.items() if name not in excluded}
+    return body | dict(arguments.get("extra_body") or {})
 
 
 def _completion(reply: Reply) -> Completion:

@@ -123,7 +123,7 @@ def test_the_deadline_is_half_a_second_in_a_hybrid_and_two_alone() -> None:
     with FaultyUpstream() as upstream:
         for kind, patience in (("hybrid", 0.5), ("llm", 2.0)):
             settings = config(upstream, classifier={"kind": kind, "model": "fast"})
-            assert load_mapping(settings, {}).classifier.patience_s == patience
+            assert load_mapping(settings, {}).classifier.label_deadline_s == patience
 
 
 def test_the_receipt_shows_what_the_label_cost() -> None:

@@ -26,7 +26,7 @@ from turnout.config import (
     ModelSection,
     PriceSection,
     ProviderSection,
-    naming,
+    errors_at,
 )
 from turnout.core import ConfigError
 
@@ -51,10 +51,10 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
             own = ident if place.api_key or place.base_url else None
             if (own or chosen) not in providers:
                 known = _provider_section(config.providers.get(chosen), place)
-                with naming(config, *_provider_path(config, chosen, at, path)):
+                with errors_at(config, *_provider_path(config, chosen, at, path)):
                     found, facts = _provider(chosen, known, environ)
                 providers[own or chosen] = replace(found, name=own or found.name), facts
-            with naming(config, *path):
+            with errors_at(config, *path):
                 deployment = _deployment(ident, at, *providers[own or chosen])
             if deployment.card.kind == "embedding" and deployment.provider.family == "anthropic":
                 raise ConfigError(

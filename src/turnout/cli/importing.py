@@ -15,7 +15,7 @@ from turnout.cli.show import err
 from turnout.config import litellm, load_mapping, semantic_router
 from turnout.config.imported import Imported
 from turnout.config.load import text_of
-from turnout.config.plain import plain
+from turnout.config.yaml_text import parse_yaml
 from turnout.core import ConfigError
 
 
@@ -39,7 +39,7 @@ def import_(
     found = (_of_litellm if kind == "litellm" else _of_semantic_router)(text_of(path), str(path))
     text = yaml.safe_dump(found.settings, sort_keys=False, allow_unicode=True, width=100)
     load_mapping(found.settings, _Anything(), name="the result")
-    for line in found.left:
+    for line in found.left_out:
         err.print(line, style="dim")
     if to is None:
         typer.echo(text, nl=False)
@@ -52,7 +52,7 @@ def import_(
 
 
 def _of_litellm(text: str, name: str) -> Imported:
-    found = litellm.imported(plain(text, name)[0], name)
+    found = litellm.import_config(parse_yaml(text, name)[0], name)
     _price(found)
     return found
 
@@ -63,10 +63,10 @@ def _of_semantic_router(text: str, name: str) -> Imported:
     try:
         document = json.loads(text)  # YAML would read the two halves of an escaped character as two
     except ValueError:
-        document = plain(text, name)[0]
+        document = parse_yaml(text, name)[0]
     routes = {"routes": document} if isinstance(document, list) else document
     base = first_settings(os.environ)
-    return semantic_router.imported(routes, name, base, LocalClassifier.load(None).intents)
+    return semantic_router.import_config(routes, name, base, LocalClassifier.load(None).intents)
 
 
 def _price(found: Imported) -> None:
@@ -78,7 +78,7 @@ def _price(found: Imported) -> None:
             if "price" in place or _is_priced(providers, alone):
                 continue
             place["price"] = "unknown"
-            found.left.append(f"{name}: no price is known for {place['model']}; add it")
+            found.left_out.append(f"{name}: no price is known for {place['model']}; add it")
 
 
 def _is_priced(providers: Mapping[str, Any], model: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from turnout.cli.providers_here import Found, asked, on_this_machine, with_keys
 from turnout.cli.show import out, print_json
 from turnout.config import load_text
 from turnout.config.load import recipe
-from turnout.config.plain import plain
+from turnout.config.yaml_text import parse_yaml
 from turnout.core import ConfigError
 from turnout.providers.weights import bundled
 
@@ -79,7 +79,7 @@ def init(
 
 def first_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that would be written here without --ask. Raises ConfigError."""
-    return plain(_first(environ, ask=False, local=False).text, "turnout init")[0]
+    return parse_yaml(_first(environ, ask=False, local=False).text, "turnout init")[0]
 
 
 def _first(environ: Mapping[str, str], *, ask: bool, local: bool | None) -> _First:

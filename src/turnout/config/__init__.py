@@ -1,6 +1,6 @@
 """The configuration: ``turnout.yaml`` to frozen, validated values."""
 
-from turnout.config.checks import naming
+from turnout.config.checks import errors_at
 from turnout.config.choice import KnobSection
 from turnout.config.load import (
     config_path,
@@ -10,7 +10,7 @@ from turnout.config.load import (
     load_file,
     load_mapping,
     load_text,
-    public,
+    public_settings,
     surroundings,
 )
 from turnout.config.schema import BLOCK, Config
@@ -28,12 +28,12 @@ __all__ = [
     "ProviderSection",
     "config_path",
     "digest",
+    "errors_at",
     "first_problem",
     "load",
     "load_file",
     "load_mapping",
     "load_text",
-    "naming",
-    "public",
+    "public_settings",
     "surroundings",
 ]

@@ -18,11 +18,11 @@ MIN_EXAMPLES, MAX_EXAMPLES = 3, 50
 # A label goes into headers, into metrics, and into the question to a label classifier.
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _POLICIES = ("cheapest", "strongest", "random")
-TAKEN = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
+RESERVED_LABELS = frozenset({AUTO, UNSAFE, BLOCK, "unknown"})
 
 
 @contextmanager
-def naming(config: Config, *path: str) -> Iterator[None]:
+def errors_at(config: Config, *path: str) -> Iterator[None]:
     """Puts the setting's place before an error about what the setting names."""
     try:
         yield
@@ -30,12 +30,12 @@ def naming(config: Config, *path: str) -> Iterator[None]:
         raise ConfigError(f"{config.at(*path)} {error}") from error
 
 
-def folded(label: str) -> str:
+def normalized_label(label: str) -> str:
     """A label as a model may write it; labels that become equal cannot be distinguished."""
     return label.casefold().replace("-", "_")
 
 
-def words_of(example: str) -> str:
+def normalized_example(example: str) -> str:
     """An example in the form in which it must be unique."""
     return " ".join(example.casefold().split())
 
@@ -43,8 +43,8 @@ def words_of(example: str) -> str:
 def problems(config: Config) -> Iterator[Problem]:
     """Every problem with its path, the first one first."""
     yield from _unknown_models(config)
-    yield from _like_labels(config)
-    yield from _budgets(config)
+    yield from _similar_labels(config)
+    yield from _budget_problems(config)
     for label in config.knobs.intents if config.knobs else ():
         if label not in config.intents:
             known = ", ".join(config.intents)
@@ -56,10 +56,10 @@ def problems(config: Config) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for label, intent in config.intents.items():
         if intent.examples or intent.threshold is not None:
-            yield from _own_intent(label, intent, seen)
+            yield from _intent_problems(label, intent, seen)
 
 
-def _budgets(config: Config) -> Iterator[Problem]:
+def _budget_problems(config: Config) -> Iterator[Problem]:
     seen = set()
     for place, budget in enumerate(config.budgets):
         path, what = ("budgets", str(place)), (budget.per, budget.name, budget.window)
@@ -71,22 +71,22 @@ def _budgets(config: Config) -> Iterator[Problem]:
         seen.add((*what, budget.amount[0]))
 
 
-def _embeddings(config: Config, name: str) -> Iterator[Problem]:
+def _embedding_problems(config: Config, name: str) -> Iterator[Problem]:
     known = [n for n, model in config.models.items() if model.kind == "embedding"]
     if name not in known:
         fix = f"use one of {', '.join(known)}" if known else "give a model kind: embedding"
         yield ("embeddings",), f"{name!r} is not an embedding model; {fix}"
 
 
-def _aliases(config: Config) -> Iterator[Problem]:
+def _alias_problems(config: Config) -> Iterator[Problem]:
     ids = {model.model for model in config.models.values()}
     known = {AUTO, *config.routes, *config.models, *ids, *_POLICIES} - {UNSAFE}
-    for alias, meant in config.aliases.items():
+    for alias, target in config.aliases.items():
         if alias in known:
             yield ("aliases", alias), f"{alias!r} is taken; choose another name"
-        elif meant not in known:
+        elif target not in known:
             names = ", ".join(sorted({AUTO, *config.models}))
-            yield ("aliases", alias), f"{meant!r} is nothing that can be asked for; use {names}"
+            yield ("aliases", alias), f"{target!r} cannot be asked for; use {names}"
 
 
 def _unknown_models(config: Config) -> Iterator[Problem]:
@@ -106,8 +106,8 @@ def _unknown_models(config: Config) -> Iterator[Problem]:
         if model is not None
     ]
     if config.embeddings is not None:
-        yield from _embeddings(config, config.embeddings)
-    yield from _aliases(config)
+        yield from _embedding_problems(config, config.embeddings)
+    yield from _alias_problems(config)
     for path, model in used:
         if model in config.models and config.models[model].kind == "embedding":
             # One list of fallbacks for all models is stored under every name.
@@ -130,19 +130,19 @@ def _policy_models(policy: PolicySection) -> Iterator[tuple[tuple[str, ...], str
         yield ("policy", "verify", "model"), policy.verify.model
 
 
-def _like_labels(config: Config) -> Iterator[Problem]:
+def _similar_labels(config: Config) -> Iterator[Problem]:
     """Labels that a model's answer could not distinguish."""
     seen: dict[str, str] = {}
     for label in config.intents:
-        name = folded(label)
+        name = normalized_label(label)
         if name in seen:
             yield ("intents", label), f"is too like {seen[name]!r}; give one another name"
         seen[name] = label
 
 
-def _own_intent(label: str, intent: IntentSection, seen: dict[str, str]) -> Iterator[Problem]:
+def _intent_problems(label: str, intent: IntentSection, seen: dict[str, str]) -> Iterator[Problem]:
     place = ("intents", label)
-    if label in TAKEN:
+    if label in RESERVED_LABELS:
         yield (*place, "examples"), f"{label!r} cannot be learned; give your intent another name"
     if not _LABEL.fullmatch(label):
         yield place, "is no label; use a letter, then up to 63 letters, digits or signs of _ . -"
@@ -154,7 +154,7 @@ def _own_intent(label: str, intent: IntentSection, seen: dict[str, str]) -> Iter
             + (f", and no more than {MAX_EXAMPLES}" if count else ""),
         )
     for number, example in enumerate(intent.examples):
-        at, text = (*place, "examples", str(number)), words_of(example)
+        at, text = (*place, "examples", str(number)), normalized_example(example)
         if not text:
             yield at, "is empty; write a prompt, or leave it out"
         elif text in seen:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from turnout.config.section import Hour, Name, Seconds, Section, Share, Weight, off
+from turnout.config.section import Hour, Name, Seconds, Section, Share, Weight, off_if_false
 from turnout.core import CallKind
 
 
@@ -44,13 +44,13 @@ class ClassifierSection(Section):
     calibration: Name | None = None
 
     @model_validator(mode="after")
-    def _names_its_model(self) -> Self:
+    def _check_model(self) -> Self:
         if self.kind != "local" and self.model is None:
             raise ValueError(f"kind {self.kind} needs model: the name of the model to ask")
         return self
 
     @property
-    def patience_s(self) -> float:
+    def label_deadline_s(self) -> float:
         """The seconds that a label may take; fewer for a hybrid, which has the local verdict."""
         return self.deadline_s or (0.5 if self.kind == "hybrid" else 2.0)
 
@@ -66,7 +66,7 @@ class SafetySection(Section):
     threshold: Share | None = None
     pinned: Literal["scan", "pass"] = "scan"
     unread: Literal["pass", "block"] = "pass"
-    answers: Annotated[Literal["off", "scan"], BeforeValidator(off)] = "off"
+    answers: Annotated[Literal["off", "scan"], BeforeValidator(off_if_false)] = "off"
     hold_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
@@ -86,7 +86,7 @@ class VerifySection(Section):
     deadline_s: Seconds = 10.0
 
     @model_validator(mode="after")
-    def _says_by_what(self) -> Self:
+    def _check_verifier(self) -> Self:
         for kind, value in (("model", self.model), ("function", self.function)):
             if self.kind == kind and value is None:
                 raise ValueError(f"verify kind {kind} needs {kind}: what verifies a draft")
@@ -110,7 +110,7 @@ class RuleSection(Section):
 
     @field_validator("pattern")
     @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
+    def _check_pattern(cls, pattern: str | None) -> str | None:
         try:
             re.compile(pattern or "")
         except re.error as error:
@@ -119,7 +119,7 @@ class RuleSection(Section):
 
     @field_validator("hours")
     @classmethod
-    def _is_some_time(cls, hours: tuple[float, float] | None) -> tuple[float, float] | None:
+    def _check_hours(cls, hours: tuple[float, float] | None) -> tuple[float, float] | None:
         if hours is not None and hours != (0.0, 24.0) and hours[0] % 24 == hours[1] % 24:
             raise ValueError("from and to are one time, which is never; leave it out for always")
         return hours
@@ -161,26 +161,26 @@ class PolicySection(Section):
     per_usd: Weight = 0.0
     per_second: Weight = 0.0
     weights: dict[str, Weight] = {}
-    prompt_caches: Annotated[Literal["priced", "off"], BeforeValidator(off)] = "priced"
+    prompt_caches: Annotated[Literal["priced", "off"], BeforeValidator(off_if_false)] = "priced"
     steps: Annotated[int, Field(ge=1, le=10)] = 3
     verify: VerifySection | None = None
     rules: tuple[RuleSection, ...] = ()
     otherwise: PolicyName = "intent_map"
 
     @property
-    def used(self) -> tuple[str, ...]:
+    def policy_names(self) -> tuple[str, ...]:
         """The policies that this section makes: its own, and the one below its rules."""
         return (self.name, self.otherwise) if self.name == "rules" else (self.name,)
 
     @model_validator(mode="after")
-    def _has_what_it_needs(self) -> Self:
-        if "fixed" in self.used and self.model is None:
+    def _check_settings(self) -> Self:
+        if "fixed" in self.policy_names and self.model is None:
             raise ValueError("policy fixed needs model: the name of the model to use")
-        if "weighted" in self.used and not any(self.weights.values()):
+        if "weighted" in self.policy_names and not any(self.weights.values()):
             raise ValueError("policy weighted needs weights: {model: share}, one above 0 at least")
-        if self.steady and not (self.bundle and "cheapest_above_quality" in self.used):
+        if self.steady and not (self.bundle and "cheapest_above_quality" in self.policy_names):
             raise ValueError("policy steady needs cheapest_above_quality and bundle: a folder")
-        if "cascade" in self.used and self.verify is None:
+        if "cascade" in self.policy_names and self.verify is None:
             raise ValueError("policy cascade needs verify: {kind: model, model: NAME} or another")
         if self.name == "rules" and not self.rules:
             raise ValueError("policy rules needs rules: a list of {name, model, keywords}")

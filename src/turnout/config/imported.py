@@ -10,10 +10,10 @@ class Imported:
     """Settings for ``turnout.yaml``, and a line for each thing that they do not cover."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
-    def leave(self, where: str, said: Mapping[str, Any], read: Iterable[str]) -> None:
+    def note_unread(self, where: str, found: Mapping[str, Any], read: Iterable[str]) -> None:
         """Names the settings in the file that are not read."""
-        unread = sorted(set(said) - set(read))
+        unread = sorted(set(found) - set(read))
         if unread:
-            self.left.append(f"{where}: {', '.join(unread)} not carried over")
+            self.left_out.append(f"{where}: {', '.join(unread)} not carried over")

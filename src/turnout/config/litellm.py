@@ -1,6 +1,6 @@
 """A LiteLLM proxy's configuration as Turnout's own settings.
 
-Invariant: settings without a counterpart are named in ``left``, never dropped silently. Facts
+Invariant: settings without a counterpart are named in ``left_out``, never dropped silently. Facts
 about LiteLLM's file are from docs.litellm.ai/docs/proxy/configs. This module reads no file, makes
 no calls, and does not know prices.
 """
@@ -69,7 +69,7 @@ _ELSEWHERE = {
 }
 
 
-def imported(document: Mapping[str, Any], name: str) -> Imported:
+def import_config(document: Mapping[str, Any], name: str) -> Imported:
     """The settings that mean the same as a LiteLLM configuration.
 
     Raises ConfigError if it has no model that can be called here.
@@ -77,7 +77,7 @@ def imported(document: Mapping[str, Any], name: str) -> Imported:
     listed = document.get("model_list")
     if not isinstance(listed, list) or not listed:
         raise ConfigError(f"{name}: no model_list; give the config.yaml of a LiteLLM proxy")
-    done = Imported(settings={"providers": {}, "models": {}, "intents": {"unsafe": "block"}})
+    result = Imported(settings={"providers": {}, "models": {}, "intents": {"unsafe": "block"}})
     routers = []
     for number, entry in enumerate(listed):
         where = f"model_list[{number}]"
@@ -87,39 +87,43 @@ def imported(document: Mapping[str, Any], name: str) -> Imported:
         if params["model"] == _AUTO:
             routers.append((str(entry["model_name"]), params))
         else:
-            _add(done, where, entry, params)
-    models = done.settings["models"]
+            _add_model(result, where, entry, params)
+    models = result.settings["models"]
     if not models:
-        raise ConfigError("\n".join([f"{name}: no model that can be called here", *done.left]))
-    done.settings["default"] = next(
+        raise ConfigError(
+            "\n".join([f"{name}: no model that can be called here", *result.left_out])
+        )
+    result.settings["default"] = next(
         (name for name, model in models.items() if "kind" not in model), next(iter(models))
     )
-    _groups(done, document)
+    _add_shared_settings(result, document)
     for alias, params in routers:
-        _tiers(done, alias, params)
-    _simplify(done)
-    done.settings = {key: value for key, value in done.settings.items() if value}
-    return done
+        _add_tiers(result, alias, params)
+    _simplify(result)
+    result.settings = {key: value for key, value in result.settings.items() if value}
+    return result
 
 
-def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+def _add_model(
+    result: Imported, where: str, entry: Mapping[str, Any], params: Mapping[str, Any]
+) -> None:
     """Adds one entry as a model, or as another deployment of a known model."""
     name, info = str(entry["model_name"]), _mapping(entry.get("model_info"))
-    provider, model = _named(str(params["model"]))
+    provider, model = _provider_and_model(str(params["model"]))
     base = params.get("api_base") or params.get("base_url")
     if "*" in name or (provider not in {*_PRESETS, *_ADDRESSES} and not base):
-        done.left.append(f"{where}: {name} ({params['model']}) cannot be called from here")
+        result.left_out.append(f"{where}: {name} ({params['model']}) cannot be called from here")
         return
-    done.leave(where, params, _READ_PARAMS)
-    done.leave(f"{where}.model_info", info, _READ_INFO)
-    place: dict[str, Any] = {"provider": _provider(done, provider, base), "model": model}
+    result.note_unread(where, params, _READ_PARAMS)
+    result.note_unread(f"{where}.model_info", info, _READ_INFO)
+    place: dict[str, Any] = {"provider": _provider(result, provider, base), "model": model}
     if base:
         place["base_url"] = _address(provider, str(base))
     if key := params.get("api_key"):
         place["api_key"] = _text(str(key))
     if price := _price({**info, **params}, where):
         place["price"] = price
-    models = done.settings["models"]
+    models = result.settings["models"]
     if name in models:
         models[name]["deployments"].append(place)
         models[name]["balance"] = "weighted"
@@ -129,7 +133,7 @@ def _add(done: Imported, where: str, entry: Mapping[str, Any], params: Mapping[s
         place["weight"] = weight
 
 
-def _named(model: str) -> tuple[str, str]:
+def _provider_and_model(model: str) -> tuple[str, str]:
     """Provider and id of a name such as ``groq/llama-3.3-70b``."""
     prefix, slash, rest = model.partition("/")
     if slash:
@@ -137,7 +141,7 @@ def _named(model: str) -> tuple[str, str]:
     return ("anthropic" if model.startswith("claude") else "openai"), model
 
 
-def _provider(done: Imported, provider: str, base: object) -> str:
+def _provider(result: Imported, provider: str, base: object) -> str:
     """The provider's name in the settings, to which it is added if missing."""
     if provider in _PRESETS:
         return _PRESETS[provider]
@@ -145,7 +149,7 @@ def _provider(done: Imported, provider: str, base: object) -> str:
     section = {"base_url": address or _address(provider, str(base))}
     if variable:
         section["api_key"] = f"${{{variable}}}"
-    done.settings["providers"].setdefault(provider, section)
+    result.settings["providers"].setdefault(provider, section)
     return provider
 
 
@@ -159,15 +163,15 @@ def _text(value: str) -> str:
     return _VARIABLE.sub(r"${\1}", value)
 
 
-def _price(said: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+def _price(stated: Mapping[str, Any], where: str) -> dict[str, Any] | None:
     """Dollars per million tokens, if both input and output are given."""
     rates = {}
     for own, theirs in _RATES:
-        if theirs in said:
+        if theirs in stated:
             try:
-                rates[own] = round(float(said[theirs]) * 1e6, 9)
+                rates[own] = round(float(stated[theirs]) * 1e6, 9)
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"{where}: {theirs} is {said[theirs]!r}, no number") from error
+                raise ConfigError(f"{where}: {theirs} is {stated[theirs]!r}, no number") from error
     complete = {"input", "output"} <= set(rates)
     return {**rates, "source": "LiteLLM configuration"} if complete else None
 
@@ -189,27 +193,30 @@ def _facts(info: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _groups(done: Imported, document: Mapping[str, Any]) -> None:
+def _add_shared_settings(result: Imported, document: Mapping[str, Any]) -> None:
     """The file's settings for all models: fallbacks, aliases, deadlines and retries, balance."""
-    settings, sections = done.settings, ("litellm_settings", "router_settings", "general_settings")
+    settings, sections = (
+        result.settings,
+        ("litellm_settings", "router_settings", "general_settings"),
+    )
     for section in sections:
         for key, value in _mapping(document.get(section)).items():
-            if not _carried(settings, key, value):
+            if not _carry_over(settings, key, value):
                 why = _ELSEWHERE.get(key, "is not carried over")
-                done.left.append(f"{section}.{key}: {why}")
+                result.left_out.append(f"{section}.{key}: {why}")
     for key in sorted(set(document) - {"model_list", *sections}):
-        done.left.append(f"{key}: is not carried over")
+        result.left_out.append(f"{key}: is not carried over")
 
 
-def _carried(settings: dict[str, Any], key: str, value: Any) -> bool:
+def _carry_over(settings: dict[str, Any], key: str, value: Any) -> bool:
     """Sets the counterpart of a setting; returns whether there is one."""
     models = settings["models"]
     if key == "fallbacks" and isinstance(value, list):
-        told = {name: to for one in value for name, to in _mapping(one).items()}
-        settings["fallbacks"] = {**settings.get("fallbacks", {}), **told}
+        fallbacks = {name: to for one in value for name, to in _mapping(one).items()}
+        settings["fallbacks"] = {**settings.get("fallbacks", {}), **fallbacks}
     elif key == "default_fallbacks" and isinstance(value, list):
-        usual = {name: [to for to in value if to != name] for name in models}
-        settings["fallbacks"] = {**usual, **settings.get("fallbacks", {})}
+        defaults = {name: [to for to in value if to != name] for name in models}
+        settings["fallbacks"] = {**defaults, **settings.get("fallbacks", {})}
     elif key == "model_group_alias" and isinstance(value, dict):
         settings["aliases"] = {alias: _target(to) for alias, to in value.items()}
     elif key == "routing_strategy" and str(value) in _BALANCE:
@@ -227,9 +234,9 @@ def _target(alias: Any) -> str:
     return str(alias.get("model")) if isinstance(alias, Mapping) else str(alias)
 
 
-def _simplify(done: Imported) -> None:
+def _simplify(result: Imported) -> None:
     """Writes models with one deployment in short, and removes names of models that do not exist."""
-    models = done.settings["models"]
+    models = result.settings["models"]
     for model in models.values():
         if len(model["deployments"]) == 1 and not {"api_key", "base_url"} & {
             *model["deployments"][0]
@@ -238,25 +245,25 @@ def _simplify(done: Imported) -> None:
             model.pop("balance", None)
             model.pop("weight", None)
     kept = {}
-    for name, said in done.settings.get("fallbacks", {}).items():
-        others = [str(one) for one in (said if isinstance(said, list) else [said])]
+    for name, targets in result.settings.get("fallbacks", {}).items():
+        others = [str(one) for one in (targets if isinstance(targets, list) else [targets])]
         missing = [one for one in (name, *others) if one not in models]
-        done.left += [f"fallbacks of {name}: {one} is no model here" for one in missing]
+        result.left_out += [f"fallbacks of {name}: {one} is no model here" for one in missing]
         if name in models:
             kept[name] = [one for one in others if one in models]
-    done.settings["fallbacks"] = kept
+    result.settings["fallbacks"] = kept
 
 
-def _tiers(done: Imported, alias: str, params: Mapping[str, Any]) -> None:
+def _add_tiers(result: Imported, alias: str, params: Mapping[str, Any]) -> None:
     """An automatic router of tiers as an intent map, under its name."""
     tiers = _mapping(_mapping(params.get("complexity_router_config")).get("tiers"))
     for tier, labels in _TIERS.items():
         model = tiers.get(tier)
-        if isinstance(model, str) and model in done.settings["models"]:
-            done.settings["intents"].update(dict.fromkeys(labels, model))
+        if isinstance(model, str) and model in result.settings["models"]:
+            result.settings["intents"].update(dict.fromkeys(labels, model))
         elif model is not None:
-            done.left.append(f"{alias}: tier {tier} names {model!r}, which is no model here")
+            result.left_out.append(f"{alias}: tier {tier} names {model!r}, which is no model here")
     usual = str(params.get("complexity_router_default_model"))
-    if usual in done.settings["models"]:
-        done.settings["default"] = usual
-    done.settings.setdefault("aliases", {})[alias] = "auto"
+    if usual in result.settings["models"]:
+        result.settings["default"] = usual
+    result.settings.setdefault("aliases", {})[alias] = "auto"

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from turnout.config.checks import problems as problems_in
 from turnout.config.places import Places
-from turnout.config.plain import ENV, Lines, plain
 from turnout.config.schema import Config
+from turnout.config.yaml_text import ENV, Lines, parse_yaml
 from turnout.core import ConfigError
 from turnout.core.nearest import did_you_mean
 
@@ -27,7 +27,7 @@ _KEY = "[key]"  # after the path of a key that is itself wrong
 
 # Pydantic's messages in Python's terms, reworded for people who write YAML.
 _MAPPING = "give names with values, as in {name: value}"
-_WORDS = {
+_MESSAGES = {
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "tuple_type": "give a list, as in [one, two]",
@@ -37,7 +37,9 @@ _WORDS = {
 }
 
 # The settings in which a dollar sign is ordinary text.
-_TEXTS = frozenset({"refusal", "description", "examples", "keywords", "pattern", "tags", "schema"})
+_FREE_TEXTS = frozenset(
+    {"refusal", "description", "examples", "keywords", "pattern", "tags", "schema"}
+)
 
 
 def surroundings(environ: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -92,7 +94,7 @@ def load_text(
     text: str, environ: Mapping[str, str] | None = None, *, name: str = "turnout.yaml"
 ) -> Config:
     """The configuration in ``text``; a pasted ``MODEL_MAP = {...}`` is one too."""
-    data, lines = plain(text, name)
+    data, lines = parse_yaml(text, name)
     return load_mapping(data, environ, name=name, lines=lines)
 
 
@@ -112,7 +114,7 @@ def load_mapping(
         resolved = _resolve(dict(data), surroundings(environ), (), places)
         config = Config.model_validate(resolved, context=places)
     except ValidationError as error:
-        problems = [_explain(e, places) for e in _worth_telling(error.errors())]
+        problems = [_explain(e, places) for e in _relevant_errors(error.errors())]
         raise ConfigError("\n".join(dict.fromkeys(problems))) from error
     for path, problem in problems_in(config):
         raise ConfigError(f"{config.at(*path)} {problem}")
@@ -123,16 +125,16 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first wrong field of a single section (empty: the whole section), and the error."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
-    return ".".join(path), _said(first, path)
+    return ".".join(path), _description(first, path)
 
 
 def digest(config: Config) -> str:
     """The hash of the settings that a decision depends on, without secrets and budgets."""
-    text = json.dumps(public(config), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(public_settings(config), sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def public(config: Config) -> dict[str, Any]:
+def public_settings(config: Config) -> dict[str, Any]:
     """The part of a configuration that may be shown: all but secrets and what decides nothing."""
     return config.model_dump(
         mode="json",
@@ -163,7 +165,7 @@ def _resolve(value: Any, environ: Mapping[str, str], path: tuple[str, ...], plac
             raise ConfigError(
                 f"{places.at(*path)} environment variable {variable} is not set; export it"
             )
-    if not _TEXTS.intersection(path):
+    if not _FREE_TEXTS.intersection(path):
         rest = ENV.sub("", value)
         if "${" in rest or (_is_secret(path) and rest.startswith("$")):
             raise ConfigError(
@@ -173,7 +175,7 @@ def _resolve(value: Any, environ: Mapping[str, str], path: tuple[str, ...], plac
     return ENV.sub(lambda match: environ[match[1]], value)
 
 
-def _worth_telling(errors: Sequence[Any]) -> list[Any]:
+def _relevant_errors(errors: Sequence[Any]) -> list[Any]:
     """The errors without those of a union's other branches, which were clearly not meant."""
     inside = any(_PRICE in e["loc"] and e["type"] != "model_type" for e in errors)
     other = _UNKNOWN if inside else _PRICE
@@ -185,10 +187,10 @@ def _explain(error: Any, places: Places) -> str:
     at = places.at(*path)
     if error["type"] == "extra_forbidden":
         return f"{at} unknown key {path[-1]!r}; {_did_you_mean(path)}"
-    return f"{at} {_said(error, path)}"
+    return f"{at} {_description(error, path)}"
 
 
-def _said(error: Any, path: Sequence[str]) -> str:
+def _description(error: Any, path: Sequence[str]) -> str:
     """The error about a value; the value is shown unless it is a secret."""
     if error["type"] == "extra_forbidden":
         return f"unknown key {path[-1]!r}"
@@ -199,12 +201,14 @@ def _said(error: Any, path: Sequence[str]) -> str:
         return "is empty; give it a value, or leave it out"
     hidden = isinstance(value, dict | list) or _is_secret(path) or "@" in str(value)
     shown = "" if hidden else f"{value!r}: "
-    said = _WORDS.get(error["type"]) or _lower_first(error["msg"].removeprefix("Value error, "))
+    message = _MESSAGES.get(error["type"]) or _lower_first(
+        error["msg"].removeprefix("Value error, ")
+    )
     if error["type"] == "string_pattern_mismatch" and _is_secret(path):
-        said = "holds what no header may; look for line breaks, blanks in names, odd signs"
+        message = "holds what no header may; look for line breaks, blanks in names, odd signs"
     if _UNKNOWN in error["loc"]:
-        said = "is no price; give {input: USD, output: USD} for a million tokens, or unknown"
-    return f"{shown}{said}"
+        message = "is no price; give {input: USD, output: USD} for a million tokens, or unknown"
+    return f"{shown}{message}"
 
 
 def _is_secret(path: Sequence[str]) -> bool:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from turnout.config.plain import Lines
+from turnout.config.yaml_text import Lines
 
 # Other names that a file may use for a section.
-_ALSO = {"intents": ("intents", "MODEL_MAP", "routes")}
+_OTHER_NAMES = {"intents": ("intents", "MODEL_MAP", "routes")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Places:
         line = "" if found is None else f" line {found}:"
         return f"{self.name}:{line} {'.'.join(path) or 'configuration'}:"
 
-    def can_tell(self, path: tuple[str, ...]) -> bool:
+    def has_line(self, path: tuple[str, ...]) -> bool:
         """Whether the setting itself is in the file, or there is no file to look in."""
         return not self.lines or path in self.lines
 
     def _line(self, path: tuple[str, ...]) -> int | None:
         for end in range(len(path), 0, -1):
-            for first in _ALSO.get(path[0], path[:1]):
+            for first in _OTHER_NAMES.get(path[0], path[:1]):
                 if (first, *path[1:end]) in self.lines:
                     return self.lines[first, *path[1:end]]
         return None

@@ -15,7 +15,7 @@ from turnout.config.choice import (
     SafetySection,
 )
 from turnout.config.places import Places
-from turnout.config.section import Name, Section, off
+from turnout.config.section import Name, Section, off_if_false
 from turnout.config.service import (
     BudgetSection,
     CacheSection,
@@ -56,7 +56,7 @@ class Config(Section):
     aliases: dict[str, Name] = {}
     budgets: tuple[BudgetSection, ...] = ()
     cache: CacheSection = CacheSection()
-    ledger: Annotated[Name | None, BeforeValidator(off)] = None
+    ledger: Annotated[Name | None, BeforeValidator(off_if_false)] = None
     _places: Places = PrivateAttr(default_factory=Places)
 
     def model_post_init(self, context: Any) -> None:
@@ -66,18 +66,18 @@ class Config(Section):
 
     def at(self, *path: str) -> str:
         """``file: line N: a.b:``, for the beginning of an error about a setting."""
-        return self._places.at(*self._written(path))
+        return self._places.at(*self._path_in_file(path))
 
-    def _written(self, path: tuple[str, ...]) -> tuple[str, ...]:
+    def _path_in_file(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """The path; for a model that is only in a pasted map, the path of its entry there."""
-        if path[:1] != ("models",) or len(path) == 1 or self._places.can_tell(path[:2]):
+        if path[:1] != ("models",) or len(path) == 1 or self._places.has_line(path[:2]):
             return path
         named = (("intents", k) for k, model in self.routes.items() if model == path[1])
         return next(named, ("default",))
 
     @model_validator(mode="before")
     @classmethod
-    def _shorthands(cls, data: Any) -> Any:
+    def _expand_shorthands(cls, data: Any) -> Any:
         return expand(data) if isinstance(data, dict) else data
 
     @property
@@ -127,8 +127,8 @@ def _add_models_of_map(full: dict[str, Any]) -> None:
     ids = [v for v in targets if isinstance(v, str) and v != BLOCK]
     if isinstance(full.get("default"), str):
         ids.append(full["default"])
-    said = full.get("models", {})
-    if isinstance(said, dict):
-        full["models"] = {**{model: {"model": model} for model in ids}, **said}
+    stated = full.get("models", {})
+    if isinstance(stated, dict):
+        full["models"] = {**{model: {"model": model} for model in ids}, **stated}
     if ids and "default" not in full:
         full["default"] = full["intents"].get("simple_qa", {}).get("model", ids[0])

@@ -25,16 +25,16 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 UsdPerMtok = Annotated[Decimal, Field(ge=0, le=10**6, allow_inf_nan=False)]
 
 
-def _clock(value: object) -> object:
+def _hours_of_clock(value: object) -> object:
     """``22:30`` as 22.5; anything else as it is."""
     found = re.fullmatch(r"(\d{1,2}):([0-5]\d)", value) if isinstance(value, str) else None
     return value if found is None else int(found[1]) + int(found[2]) / 60
 
 
-Hour = Annotated[float, Field(ge=0, le=24), BeforeValidator(_clock)]
+Hour = Annotated[float, Field(ge=0, le=24), BeforeValidator(_hours_of_clock)]
 
 
-def _callable(url: str) -> str:
+def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None:
         raise ValueError("holds a name or password; put these into api_key or headers")
@@ -46,23 +46,23 @@ def _callable(url: str) -> str:
     raise ValueError("use a URL such as https://api.example.com/v1")
 
 
-BaseUrl = Annotated[str, AfterValidator(_callable)]
+BaseUrl = Annotated[str, AfterValidator(_check_url)]
 
 
-def _origin(text: str) -> str:
+def _check_origin(text: str) -> str:
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#*]+/?", text):
         return text
     raise ValueError("use a scheme and a host without a path, such as https://app.example.org")
 
 
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
 
 # The characters of a header: RFC 9110, sections 5.1 and 5.5.
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[\t\x20-\x7e\x80-\xff]*$")]
 
 
-def off(value: object) -> object:
+def off_if_false(value: object) -> object:
     """``off`` for the false that YAML reads in a bare ``off``."""
     return "off" if value is False else value
 
@@ -74,7 +74,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _says_how_many(cls, value: object, info: ValidationInfo) -> object:
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
         """Refuses yes and no as numbers; elsewhere they count as 1 and 0."""
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and _is_number(field.annotation):

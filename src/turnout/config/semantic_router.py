@@ -1,6 +1,6 @@
 """Routes of aurelio's semantic-router as the user's own intents.
 
-Invariant: settings without a counterpart are named in ``left``, never dropped silently. Facts
+Invariant: settings without a counterpart are named in ``left_out``, never dropped silently. Facts
 about the file are from docs.aurelio.ai/semantic-router (guides, save and load from file). This
 module reads no file, makes no calls, and chooses no model.
 """
@@ -10,7 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
-from turnout.config.checks import MAX_EXAMPLES, MIN_EXAMPLES, TAKEN, folded, words_of
+from turnout.config.checks import (
+    MAX_EXAMPLES,
+    MIN_EXAMPLES,
+    RESERVED_LABELS,
+    normalized_example,
+    normalized_label,
+)
 from turnout.config.imported import Imported
 from turnout.config.schema import BLOCK
 from turnout.core import UNSAFE, ConfigError
@@ -24,7 +30,7 @@ _LONGEST = 64
 _NOTHING: tuple[Any, ...] = (None, "", {}, [])
 
 
-def imported(
+def import_config(
     document: Mapping[str, Any], name: str, base: Mapping[str, Any], known: Collection[str]
 ) -> Imported:
     """The ``base`` settings with an intent for each route, answered by the default model.
@@ -35,65 +41,73 @@ def imported(
     routes = document.get("routes")
     if not isinstance(routes, list) or not routes:
         raise ConfigError(f"{name}: no routes; give the file that to_json or to_yaml wrote")
-    done = Imported(settings={**base, "intents": {}})
-    taken = {*map(folded, known), *map(folded, base["models"]), *TAKEN}
-    heard: dict[str, str] = {}
+    result = Imported(settings={**base, "intents": {}})
+    taken = {
+        *map(normalized_label, known),
+        *map(normalized_label, base["models"]),
+        *RESERVED_LABELS,
+    }
+    seen: dict[str, str] = {}
     for number, route in enumerate(routes):
         where = f"routes[{number}]"
         if not isinstance(route, dict) or not route.get("name"):
             raise ConfigError(f"{name}: {where} needs a name, and utterances")
-        _add(done, where, route, taken, heard)
-    intents = done.settings["intents"]
+        _add_intent(result, where, route, taken, seen)
+    intents = result.settings["intents"]
     if not intents:
-        raise ConfigError("\n".join([f"{name}: no route that can be learned here", *done.left]))
-    done.left += _beside(document, routes)
-    done.left.append(
+        raise ConfigError(
+            "\n".join([f"{name}: no route that can be learned here", *result.left_out])
+        )
+    result.left_out += _shared_notes(document, routes)
+    result.left_out.append(
         f"{', '.join(intents)}: answered by {base['default']}, the default, as no route names a "
         "model; name one for each"
     )
     intents[UNSAFE] = BLOCK
-    return done
+    return result
 
 
-def _add(
-    done: Imported, where: str, route: Mapping[str, Any], taken: set[str], heard: dict[str, str]
+def _add_intent(
+    result: Imported, where: str, route: Mapping[str, Any], taken: set[str], seen: dict[str, str]
 ) -> None:
-    """One route as an intent; adds its examples to ``heard`` and its label to ``taken``."""
-    theirs = str(route["name"])
-    examples = list(_examples(done, theirs, route.get("utterances"), heard))
+    """One route as an intent; adds its examples to ``seen`` and its label to ``taken``."""
+    route_name = str(route["name"])
+    examples = list(_examples(result, route_name, route.get("utterances"), seen))
     if len(examples) < MIN_EXAMPLES:
-        done.left.append(
-            f"{where}: {theirs} has {many(len(examples), 'utterance')} to learn from; at least "
+        result.left_out.append(
+            f"{where}: {route_name} has {many(len(examples), 'utterance')} to learn from; at least "
             f"{MIN_EXAMPLES} are needed"
         )
         return
     if len(examples) > MAX_EXAMPLES:
-        done.left.append(f"{where}: {theirs}: the first {MAX_EXAMPLES} utterances are kept")
-    label = _label(theirs, taken)
-    taken.add(folded(label))
-    if label != theirs:
-        done.left.append(f"{where}: {theirs} is called {label} here")
-    said = {key: value for key, value in route.items() if value not in _NOTHING}
-    done.leave(where, said, _READ)
-    described = {"description": said["description"]} if "description" in said else {}
-    done.settings["intents"][label] = {
-        "model": done.settings["default"],
+        result.left_out.append(
+            f"{where}: {route_name}: the first {MAX_EXAMPLES} utterances are kept"
+        )
+    label = _label(route_name, taken)
+    taken.add(normalized_label(label))
+    if label != route_name:
+        result.left_out.append(f"{where}: {route_name} is called {label} here")
+    stated = {key: value for key, value in route.items() if value not in _NOTHING}
+    result.note_unread(where, stated, _READ)
+    described = {"description": stated["description"]} if "description" in stated else {}
+    result.settings["intents"][label] = {
+        "model": result.settings["default"],
         **described,
         "examples": examples[:MAX_EXAMPLES],
     }
 
 
-def _examples(done: Imported, route: str, utterances: Any, heard: dict[str, str]) -> Iterator[str]:
+def _examples(result: Imported, route: str, utterances: Any, seen: dict[str, str]) -> Iterator[str]:
     """The texts among the utterances, each once in the whole file."""
     for one in utterances if isinstance(utterances, list) else ():
-        text = words_of(one) if isinstance(one, str) else ""
+        text = normalized_example(one) if isinstance(one, str) else ""
         if not text:
-            done.left.append(f"{route}: an utterance that is no text")
-        elif text not in heard:
-            heard[text] = route
+            result.left_out.append(f"{route}: an utterance that is no text")
+        elif text not in seen:
+            seen[text] = route
             yield one
-        elif heard[text] != route:
-            done.left.append(f"{route}: {one!r} is one of {heard[text]}'s, too")
+        elif seen[text] != route:
+            result.left_out.append(f"{route}: {one!r} is one of {seen[text]}'s, too")
 
 
 def _label(name: str, taken: Collection[str]) -> str:
@@ -103,17 +117,19 @@ def _label(name: str, taken: Collection[str]) -> str:
         plain = f"route_{plain}".strip("_")
     endings = chain(("", "_route"), (f"_route{number}" for number in count(2)))
     labels = (plain[: _LONGEST - len(ending)] + ending for ending in endings)
-    return next(label for label in labels if folded(label) not in taken)
+    return next(label for label in labels if normalized_label(label) not in taken)
 
 
-def _beside(document: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _shared_notes(
+    document: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
     """A line about the file's settings for all routes, and about its similarity thresholds."""
     encoders = [key for key in _ENCODER if document.get(key)]
     if encoders:
         yield f"{', '.join(encoders)}: not needed: prompts are read by Turnout's own encoder"
-    told = [str(route["name"]) for route in routes if any(map(route.get, _THRESHOLDS))]
-    if told or any(map(document.get, _THRESHOLDS)):
-        whose = f" of {', '.join(told)}" if told else ""
+    names = [str(route["name"]) for route in routes if any(map(route.get, _THRESHOLDS))]
+    if names or any(map(document.get, _THRESHOLDS)):
+        whose = f" of {', '.join(names)}" if names else ""
         yield (
             f"thresholds{whose}: likeness to that encoder means nothing to another; each intent's "
             "is worked out from its examples"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from turnout.config.section import Name, Origin, Seconds, Section, Share, off
+from turnout.config.section import Name, Origin, Seconds, Section, Share, off_if_false
 
 
 class TimeoutSection(Section):
@@ -50,7 +50,7 @@ class TelemetrySection(Section):
     Without either of them, and without ``traces: otlp``, there are none; ``off`` means none at all.
     """
 
-    traces: Annotated[Literal["off", "otlp"] | None, BeforeValidator(off)] = None
+    traces: Annotated[Literal["off", "otlp"] | None, BeforeValidator(off_if_false)] = None
     endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = None
 
 
@@ -85,7 +85,7 @@ class BudgetSection(Section):
         return "tokens", Decimal(self.tokens or 0)
 
     @model_validator(mode="after")
-    def _one_unit(self) -> Self:
+    def _check_unit(self) -> Self:
         if [self.usd, self.requests, self.tokens].count(None) != 2:
             raise ValueError("a budget needs exactly one of usd, requests and tokens")
         if self.per == "all" and self.name is not None:

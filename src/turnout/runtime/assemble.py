@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from turnout.catalog import Catalog, Deployment, build
 from turnout.classifiers import Classifier
 from turnout.classifiers.success.bundle import Bundle, open_bundle
-from turnout.config import BLOCK, Config, digest, naming
+from turnout.config import BLOCK, Config, digest, errors_at
 from turnout.core import UNSAFE, ConfigError, Exclusion
 from turnout.decision import Balance, Group, RetryRules, Rulebook, SafetyRule
 from turnout.features.tokens import tokenizer
@@ -66,7 +66,7 @@ def assemble(
     catalog = every.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
-    with naming(config, "policy", "bundle"):
+    with errors_at(config, "policy", "bundle"):
         success = open_bundle(config.policy.bundle) if config.policy.bundle else None
     means = Means(
         rules=_rulebook(config, catalog, classifier, success),
@@ -95,7 +95,7 @@ def _check_tokenizers(config: Config) -> None:
     """Raises ConfigError for a tokenizer's name that is unknown."""
     for name, model in config.models.items():
         if model.tokenizer:
-            with naming(config, "models", name, "tokenizer"):
+            with errors_at(config, "models", name, "tokenizer"):
                 tokenizer(model.tokenizer)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from turnout.catalog import Catalog, Deployment
 from turnout.classifiers import Band, Calibrated, Classifier, IntentSpec, LocalClassifier
 from turnout.classifiers.calibrated import load
-from turnout.config import Config, naming
+from turnout.config import Config, errors_at
 from turnout.core import UNSAFE, ConfigError, Prediction
 from turnout.core.nearest import MISSPELLED, nearest
 from turnout.decision import SafetyRule
@@ -39,7 +39,7 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
     Raises ConfigError if an intent or the calibration does not fit the classifier.
     """
     section = config.classifier
-    with naming(config, "classifier", "artefact"):
+    with errors_at(config, "classifier", "artefact"):
         local = LocalClassifier.load(Path(section.artefact) if section.artefact else None)
     own = own_intents(config)
     for spec in own:
@@ -54,7 +54,7 @@ def classifier_of(config: Config, *, calibrated: bool = True) -> Classifier:
         _check_reach(config, local.intents)
     if section.calibration is None or not calibrated:
         return local
-    with naming(config, "classifier", "calibration"):
+    with errors_at(config, "classifier", "calibration"):
         return Calibrated(local, load(Path(section.calibration), local))
 
 
@@ -99,7 +99,7 @@ def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> A
     return Asked(
         deployment=catalog.first_deployment(section.model),
         labels=labels_of(config),
-        deadline_s=section.patience_s,
+        deadline_s=section.label_deadline_s,
         band=band,
     )
 

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from turnout.catalog import Catalog, Deployment
 from turnout.classifiers.success.bundle import Bundle
-from turnout.config import BLOCK, Config, KnobSection, digest, naming
+from turnout.config import BLOCK, Config, KnobSection, digest, errors_at
 from turnout.core import ConfigError, Constraints, pico_from_usd
 from turnout.decision import Knobs
 from turnout.policies import (
@@ -106,15 +106,15 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
     ConfigError if the check cannot be loaded.
     """
     section = config.policy.verify
-    if section is None or stand_in is not None or "cascade" not in config.policy.used:
+    if section is None or stand_in is not None or "cascade" not in config.policy.policy_names:
         return None
     if section.kind == "schema":
-        with naming(config, "policy", "verify", "schema"):
+        with errors_at(config, "policy", "verify", "schema"):
             return BySchema(section.json_schema)
     if section.kind == "logprobs":
         return ByLogprobs(section.at_least)
     if section.kind == "function":
-        with naming(config, "policy", "verify", "function"):
+        with errors_at(config, "policy", "verify", "function"):
             return ByFunction(_function(section.function or ""), section.deadline_s)
     return ByModel(
         deployment=catalog.first_deployment(section.model or ""), deadline_s=section.deadline_s

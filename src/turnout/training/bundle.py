@@ -18,7 +18,7 @@ from turnout.classifiers.success.bundle import (
     write_json,
 )
 from turnout.classifiers.success.predictor import SuccessPredictor
-from turnout.config import Config, public
+from turnout.config import Config, public_settings
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.training.lengths import fit_lengths
@@ -55,7 +55,7 @@ def write_bundle(
             lengths.save(new)
         write_json(new / CATALOGUE, catalogue(tables))
         if config is not None:
-            write_json(new / CONFIG, public(config))
+            write_json(new / CONFIG, public_settings(config))
             write_json(new / PRICES, _prices(config, environ or {}))
         write_json(new / POLICY, {"name": "cheapest_above_quality", "quality": 0.95})
 

@@ -18,13 +18,13 @@ ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PASTED_MAP = re.compile(r"^MODEL_MAP\s*=\s*", re.MULTILINE)
 
 _YAML = "tag:yaml.org,2002:"
-_DATE, _MERGE = f"{_YAML}timestamp", f"{_YAML}merge"
+_DATE_TAG, _MERGE_TAG = f"{_YAML}timestamp", f"{_YAML}merge"
 # 22:00 is 1320 in YAML, and 0100 is 64.
 _ODD_NUMBER = re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?|[-+]?0[\d_]+")
-_DEEPEST, _MOST = 64, 100_000  # levels and values; an alias within itself has no end
+_MOST_LEVELS, _MOST_VALUES = 64, 100_000  # levels and values; an alias within itself has no end
 
 
-def plain(text: str, name: str) -> tuple[dict[str, Any], Lines]:
+def parse_yaml(text: str, name: str) -> tuple[dict[str, Any], Lines]:
     """The settings in ``text`` with the line of each path. Raises ConfigError in one line.
 
     A pasted ``MODEL_MAP = {...}`` is a setting too.
@@ -35,15 +35,15 @@ def plain(text: str, name: str) -> tuple[dict[str, Any], Lines]:
         if isinstance(node, yaml.MappingNode):
             return _mapping(node, (), lines), lines
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: {_explained(error, text)}") from error
+        raise ConfigError(f"{name}: {_yaml_problem(error, text)}") from error
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
     except RecursionError as error:
-        raise ConfigError(f"{name}: is nested more than {_DEEPEST} levels deep") from error
+        raise ConfigError(f"{name}: is nested more than {_MOST_LEVELS} levels deep") from error
     raise ConfigError(f"{name}: holds no settings; start with 'provider: runcrate'")
 
 
-def _explained(error: yaml.YAMLError, text: str) -> str:
+def _yaml_problem(error: yaml.YAMLError, text: str) -> str:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -56,10 +56,10 @@ def _value(node: Any, path: tuple[str, ...], lines: Lines) -> Any:
     """The node as plain values, each path's line noted. Raises ValueError with the line."""
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
-    if len(path) > _DEEPEST:
-        raise ValueError(f"line {line}: is nested more than {_DEEPEST} levels deep")
-    if len(lines) > _MOST:
-        raise ValueError(f"line {line}: holds more than {_MOST:,} values")
+    if len(path) > _MOST_LEVELS:
+        raise ValueError(f"line {line}: is nested more than {_MOST_LEVELS} levels deep")
+    if len(lines) > _MOST_VALUES:
+        raise ValueError(f"line {line}: holds more than {_MOST_VALUES:,} values")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
@@ -83,7 +83,7 @@ def _mapping(node: yaml.MappingNode, path: tuple[str, ...], lines: Lines) -> dic
 
 def _key(node: yaml.Node) -> str:
     line = node.start_mark.line + 1
-    if node.tag == _MERGE:
+    if node.tag == _MERGE_TAG:
         raise ValueError(f"line {line}: '<<' does not merge; write these settings out")
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
@@ -92,7 +92,7 @@ def _key(node: yaml.Node) -> str:
 
 def _scalar(node: Any) -> Any:
     """The value; as written if YAML would turn it into something that no setting can be."""
-    if node.tag == _DATE or (node.style is None and _ODD_NUMBER.fullmatch(node.value)):
+    if node.tag == _DATE_TAG or (node.style is None and _ODD_NUMBER.fullmatch(node.value)):
         return node.value
     try:
         return yaml.SafeLoader("").construct_object(node)
