@@ -53,7 +53,7 @@ def llm(_data: Sequence[Path]) -> dict[str, Any]:
         with Router.from_config(settings, environ={}, recorder=NoRecorder()) as r:
             for text in texts:
                 started = time.perf_counter()
-                _, calls = r.labelled(text)
+                _, calls = r.route_with_calls(text)
                 if calls:
                     taken.append(1e3 * (time.perf_counter() - started))
                     tokens.append(calls[0].usage.total_input)

@@ -12,7 +12,7 @@ from turnout.catalog import Deployment, Price, Rates
 from turnout.core import Constraints, Decision, Features, Usage
 from turnout.decision import Balance, Group, bound, decide
 from turnout.policies import Cascade, Cheapest, CheapestAboveQuality, IntentMap, Policy, Utility
-from turnout.runtime.ceiling import bounds
+from turnout.runtime.bounds import bounds
 
 TOKENS = 10_000
 

@@ -13,21 +13,21 @@ from tests.gateway.world import Answer, World, chat, messages, world
 from tests.runtime.world import STORY, UNSAFE, config
 from turnout import Router
 from turnout.core import Chunk, Delta, ToolCallDelta
-from turnout.runtime.scanner import Judge, Scanner
+from turnout.runtime.answer_texts import answer_texts
+from turnout.runtime.scanner import Scanner, Scorer
 from turnout.runtime.screen import Screen
 from turnout.runtime.screened_walk import screening_of
-from turnout.runtime.written import written
 from turnout.testing import FaultyUpstream
 
 CALM = "The valley was quiet and the trains ran on time that day. "
 SCAN = {"answers": "scan"}
 
 
-def judge_of(router: Router) -> Judge:
+def judge_of(router: Router) -> Scorer:
     """What scores the router's answers."""
     screening = screening_of(router.parts, ThreadPoolExecutor(1))
     assert screening is not None
-    return screening.judge
+    return screening.scorer
 
 
 def responses(text: str, **more: Any) -> dict[str, Any]:
@@ -113,12 +113,12 @@ def test_a_scanner_that_does_not_score_lets_nothing_out(
 ) -> None:
     """Sabotage: with the classifier's answer emptied, no verdict blocks and nothing is claimed."""
 
-    async def nothing(self: Judge, *_: object) -> Any:
+    async def nothing(self: Scorer, *_: object) -> Any:
         from turnout.core import Prediction
 
         return Prediction(classifier=self.classifier.ref)
 
-    monkeypatch.setattr(Judge, "predict", nothing)
+    monkeypatch.setattr(Scorer, "predict", nothing)
     with said(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=stream))
         record = record_of(w, answer)
@@ -135,7 +135,7 @@ def test_a_screen_that_is_bypassed_claims_nothing(monkeypatch: pytest.MonkeyPatc
             for chunk in batch:
                 yield chunk
 
-    monkeypatch.setattr(Screen, "through", bypass)
+    monkeypatch.setattr(Screen, "releasable", bypass)
     with said(CALM * 8) as w:
         answer = w.post("/v1/chat/completions", chat(STORY, stream=True))
         record = record_of(w, answer)
@@ -201,7 +201,7 @@ def test_every_string_of_every_choice_is_read() -> None:
         ),
         raw=raw,
     )
-    found = written(chunk)
+    found = answer_texts(chunk)
     read = " ".join(text for _, text in found)
     for word in ("one", "two", "three", "four", "five", "six", "seven"):
         assert word in read
@@ -214,9 +214,9 @@ def test_words_of_a_transcript_stay_apart() -> None:
     """However it is cut into pieces: what is read is what was said."""
     said = "say it  to\nme"
     pieces = [{"choices": [{"delta": {"audio": {"transcript": one}}}]} for one in said]
-    assert "".join(text for raw in pieces for _, text in written(Chunk(raw=raw))) == said
+    assert "".join(text for raw in pieces for _, text in answer_texts(Chunk(raw=raw))) == said
     sealed = {"choices": [{"delta": {"reasoning_details": [{"data": "gAA=", "text": " so"}]}}]}
-    assert written(Chunk(raw=sealed)) == [("0.other", " so")]
+    assert answer_texts(Chunk(raw=sealed)) == [("0.other", " so")]
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ def test_words_of_a_transcript_stay_apart() -> None:
 )
 def test_what_a_tool_that_runs_there_is_told_is_read_before_it_leaves(raw: dict[str, Any]) -> None:
     """No delta holds these words, though one says that the tool is at work."""
-    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=raw)) == [("0.other", " a")]
+    assert answer_texts(Chunk(deltas=(Delta(hosted="x"),), raw=raw)) == [("0.other", " a")]
     blank = {"type": "response.code_interpreter_call_code.delta", "delta": " "}
-    assert written(Chunk(deltas=(Delta(hosted="x"),), raw=blank)) == [("0.other", " ")]
+    assert answer_texts(Chunk(deltas=(Delta(hosted="x"),), raw=blank)) == [("0.other", " ")]
 
 
 async def test_every_choice_and_part_is_judged() -> None:
@@ -251,8 +251,8 @@ async def test_every_choice_and_part_is_judged() -> None:
         ):
             scanner = Scanner(judge_of(router))
             calm, bad = Chunk(deltas=(Delta(text=CALM),)), Chunk(deltas=(delta,))
-            assert await scanner.scan(dict(written(calm))) is None
-            assert await scanner.scan(dict(written(bad)))
+            assert await scanner.scan(dict(answer_texts(calm))) is None
+            assert await scanner.scan(dict(answer_texts(bad)))
         await router.aclose()
 
 
@@ -261,13 +261,13 @@ async def test_every_choice_that_began_is_ended_with_a_stopped_answer() -> None:
     with FaultyUpstream() as upstream:
         router = Router.from_config(config(upstream, safety=SCAN, ledger="off"), environ={})
         scanner = Scanner(judge_of(router))
-        screen = Screen(scanner=scanner, keep=8, stride=4)
+        screen = Screen(scanner=scanner, hold_characters=8, stride=4)
 
         async def batches() -> AsyncIterator[list[Chunk]]:
             yield [Chunk(deltas=(Delta(choice=n),)) for n in (0, 1, 2)]
             yield [Chunk(deltas=(Delta(choice=1, text=UNSAFE),))]
 
-        assert [chunk async for chunk in screen.through(batches())] == []
+        assert [chunk async for chunk in screen.releasable(batches())] == []
         assert (bool(screen.stopped), screen.choices) == (True, {0, 1, 2})
         await router.aclose()
 
@@ -306,6 +306,6 @@ def test_native_events_that_no_delta_reads_are_read() -> None:
     """Results of an Anthropic provider's own tools have no delta, and are read all the same."""
     block = {"type": "web_search_tool_result", "content": [{"type": "x", "title": "headline"}]}
     event = {"type": "content_block_start", "index": 0, "content_block": block}
-    assert any("headline" in text for _, text in written(Chunk(raw=event)))
+    assert any("headline" in text for _, text in answer_texts(Chunk(raw=event)))
     whole = {"type": "message", "content": [block]}
-    assert any("headline" in text for _, text in written(Chunk(raw=whole)))
+    assert any("headline" in text for _, text in answer_texts(Chunk(raw=whole)))

@@ -12,7 +12,7 @@ from turnout.core import Chunk, InvalidRequest
 from turnout.core.hosted import has_paid_by_call, hosted, is_paid_by_call
 from turnout.gateway.access import Access
 from turnout.gateway.dialects import Responses
-from turnout.runtime.written import written
+from turnout.runtime.answer_texts import answer_texts
 
 SEARCH = {"type": "web_search", "search_context_size": "low"}
 FIND = {"type": "function", "name": "find", "parameters": {"type": "object", "properties": {}}}
@@ -234,7 +234,7 @@ def test_what_a_tool_said_there_is_scanned(kind: str) -> None:
         Chunk(raw={"type": f"response.{kind}.done", "output_index": 0, "code": UNSAFE}),
     ]
     for chunk in chunks:
-        texts = [text for _, text in written(chunk)]
+        texts = [text for _, text in answer_texts(chunk)]
         assert any(UNSAFE in text for text in texts), chunk
         assert not any("QUFBQQ" in text for text in texts)
 

@@ -84,7 +84,7 @@ async def test_a_rate_limit_that_is_met_during_a_reload_is_kept_to() -> None:
         old, new = (Router.from_config(config(upstream, ledger="off"), environ={}) for _ in "12")
         gateway = Gateway(old)
         gateway.tell(lambda cooldown: told.append(cooldown.deployment))
-        new.succeed(old)
+        new.take_over(old)
         with pytest.raises(RouterError):
             await old.achat("Hello", model="fast")
         assert gateway.take(new) is old

@@ -68,7 +68,7 @@ class Scene:
         outcome = Outcome(
             decision_id="d", route=route, status="ok", ordinal=0, usage=usage, began_s=began_s
         )
-        self.caches.answered(asked, decision, outcome)
+        self.caches.learn(asked, decision, outcome)
         return decision
 
 
@@ -214,13 +214,13 @@ def test_a_new_configuration_keeps_what_is_as_it_was() -> None:
         old.tell(FIRST, name, FRESH)
     changed = {**CARDS.deployments, "other": replace(OTHER, price=cached_price(9, 9))}
     scene = Scene(Catalog(deployments=changed))
-    scene.caches.succeed(old.caches)
+    scene.caches.take_over(old.caches)
     assert scene.known(NEXT) == {"warm": PROMPT - PROMPT % 128}
 
 
 def test_only_so_much_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go, and those whose time is over."""
-    monkeypatch.setattr("turnout.runtime.caches._MOST", 50)
+    monkeypatch.setattr("turnout.runtime.caches._MOST_ENTRIES", 50)
     scene = Scene()
     for number in range(200):
         scene.tell(said(f"{number} {LONG}"), "warm", FRESH)

@@ -8,14 +8,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
-from turnout.runtime.cohort import Beside, Cohort, Together
+from turnout.runtime.cohort import Cohort, LoopBatcher, ThreadBatcher
 
 
 async def _served(cohort: Cohort, name: str, seen: list[str]) -> None:
     with cohort:
         for step in range(3):
             seen.append(f"{name}{step}")
-            await cohort.in_step()
+            await cohort.end_step()
 
 
 def test_one_alone_goes_on_at_once() -> None:
@@ -65,9 +65,9 @@ def test_what_many_bring_in_one_step_is_done_at_once() -> None:
         return _hundredths(numbers)
 
     async def all_at_once() -> list[int]:
-        work = Together(cohort, noted)
+        work = LoopBatcher(cohort, noted)
         with cohort, cohort:
-            return await asyncio.gather(*(work.of(n) for n in (1, 2, 4)))
+            return await asyncio.gather(*(work.result_for(n) for n in (1, 2, 4)))
 
     assert asyncio.run(all_at_once()) == [100, 50, 25]
     assert calls == [[1, 2, 4]]
@@ -78,9 +78,9 @@ def test_an_error_is_told_to_its_own_request_alone() -> None:
     cohort = Cohort()
 
     async def all_at_once() -> list[int | BaseException]:
-        work = Together(cohort, _hundredths)
+        work = LoopBatcher(cohort, _hundredths)
         with cohort, cohort:
-            found = (work.of(n) for n in (5, 0, 10))
+            found = (work.result_for(n) for n in (5, 0, 10))
             return await asyncio.gather(*found, return_exceptions=True)
 
     first, second, third = asyncio.run(all_at_once())
@@ -98,10 +98,10 @@ def test_who_has_left_is_not_worked_for() -> None:
         return _hundredths(numbers)
 
     async def one_leaves() -> int:
-        work = Together(cohort, noted)
+        work = LoopBatcher(cohort, noted)
         with cohort, cohort:
-            leaves = asyncio.ensure_future(work.of(1))
-            stays = asyncio.ensure_future(work.of(2))
+            leaves = asyncio.ensure_future(work.result_for(1))
+            stays = asyncio.ensure_future(work.result_for(2))
             asyncio.get_running_loop().call_soon(leaves.cancel)
             return await stays
 
@@ -119,9 +119,9 @@ def test_many_are_done_in_parts_and_all_are_done() -> None:
         return list(numbers)
 
     async def all_at_once() -> list[int]:
-        work = Together(cohort, noted)
+        work = LoopBatcher(cohort, noted)
         with cohort, cohort:
-            return await asyncio.gather(*(work.of(n) for n in range(70)))
+            return await asyncio.gather(*(work.result_for(n) for n in range(70)))
 
     assert asyncio.run(all_at_once()) == list(range(70))
     assert sizes == [32, 32, 6]
@@ -139,10 +139,10 @@ def test_what_waits_for_a_thread_is_done_together_there() -> None:
         return _hundredths(numbers)
 
     async def all_of_them(threads: Executor) -> list[int]:
-        work = Beside(threads, 1, noted)
-        first = asyncio.ensure_future(work.of(100))
+        work = ThreadBatcher(threads, 1, noted)
+        first = asyncio.ensure_future(work.result_for(100))
         await asyncio.to_thread(begun.wait, 10)
-        others = [asyncio.ensure_future(work.of(n)) for n in range(1, 11)]
+        others = [asyncio.ensure_future(work.result_for(n)) for n in range(1, 11)]
         await asyncio.sleep(0)
         others.pop(2).cancel()
         await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))  # he has left by now
@@ -169,12 +169,12 @@ def test_several_threads_share_what_waits() -> None:
         return list(numbers)
 
     async def all_of_them(threads: Executor) -> None:
-        work = Beside(threads, 2, noted)
+        work = ThreadBatcher(threads, 2, noted)
         blocked = []
         for _ in range(2):
-            blocked.append(asyncio.ensure_future(work.of(0)))
+            blocked.append(asyncio.ensure_future(work.result_for(0)))
             await asyncio.to_thread(begun.acquire, timeout=10)
-        others = [asyncio.ensure_future(work.of(n)) for n in range(1, 5)]
+        others = [asyncio.ensure_future(work.result_for(n)) for n in range(1, 5)]
         await asyncio.sleep(0)
         go_on.set()
         await asyncio.gather(*blocked, *others)
@@ -189,9 +189,9 @@ def test_an_error_on_a_thread_is_told_to_its_own_request_alone() -> None:
     """The others of its batch get what they would have had without it."""
 
     async def all_of_them(threads: Executor) -> list[int | BaseException]:
-        work = Beside(threads, 1, _hundredths)
+        work = ThreadBatcher(threads, 1, _hundredths)
         threads.submit(time.sleep, 0.05)
-        found = (work.of(n) for n in (5, 0, 10))
+        found = (work.result_for(n) for n in (5, 0, 10))
         return await asyncio.gather(*found, return_exceptions=True)
 
     with ThreadPoolExecutor(1) as threads:

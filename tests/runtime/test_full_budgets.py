@@ -11,7 +11,7 @@ from tests.runtime.world import CODE, FACT, PATIENT, config
 from turnout import AllRoutesFailed, BudgetExceeded, Reply, Router
 from turnout.core.errors import ProviderError
 from turnout.ledger import store_at
-from turnout.runtime.ceiling import bounds
+from turnout.runtime.bounds import bounds
 from turnout.testing import FaultyUpstream
 
 JUDGE = {"kind": "model", "model": "judge"}

@@ -38,8 +38,8 @@ def health(clock: Clock, **rules: float) -> Health:
 
 def call(what: Health, name: str, kind: FaultKind | None, **more: object) -> None:
     """One call from its beginning to its end."""
-    what.began(name)
-    what.ended(outcome(name, kind, **more))
+    what.call_began(name)
+    what.call_ended(outcome(name, kind, **more))
 
 
 def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
@@ -72,12 +72,12 @@ def test_recovery_is_slow_at_first() -> None:
     what = health(clock, failures=1)
     call(what, "a", "unavailable")
     clock.now += 6
-    what.began("a")
+    what.call_began("a")
     assert "at its limit of 1" in str(what.unavailable()["a"])
-    what.ended(outcome("a", None))
-    what.began("a")
+    what.call_ended(outcome("a", None))
+    what.call_began("a")
     assert what.unavailable() == {}
-    what.began("a")
+    what.call_began("a")
     assert "at its limit of 2" in str(what.unavailable()["a"])
 
 
@@ -99,8 +99,8 @@ def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
     what = health(clock)
 
     def answered(spent_s: float | None) -> None:
-        what.began("a")
-        what.ended(structs.replace(outcome("a", None), spent_s=spent_s))
+        what.call_began("a")
+        what.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
 
     answered(30.0)
     answered(None)
@@ -117,8 +117,8 @@ def test_what_cools_down_has_not_only_spent_its_limit() -> None:
     """A failure after it closes the door; when all are closed, the other one is no probe."""
     clock = Clock()
     what = health(clock)
-    what.began("a")
-    what.ended(structs.replace(outcome("a", None), spent_s=30.0))
+    what.call_began("a")
+    what.call_ended(structs.replace(outcome("a", None), spent_s=30.0))
     call(what, "b", "rate_limited", retry_after_s=60.0)
     assert [why.comes_last for why in what.unavailable().values()] == [True, False]
     call(what, "a", "rate_limited", retry_after_s=60.0)
@@ -139,14 +139,14 @@ def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
     """A rate limit and slow start stay, a refused key is tried again, nothing is under way."""
     clock = Clock()
     what, next_ = health(clock, failures=1), health(clock, failures=1)
-    what.began("a")
+    what.call_began("a")
     call(what, "a", "rate_limited", retry_after_s=30.0)
     call(what, "b", "unauthorized")
-    next_.succeed(what)
+    next_.take_over(what)
     assert set(next_.unavailable()) == {"a"}
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
-    next_.began("a")
+    next_.call_began("a")
     assert "at its limit of 1" in str(next_.unavailable()["a"])
 
 
@@ -156,7 +156,7 @@ def test_a_successor_knows_nothing_of_another_deployment_of_the_same_name() -> N
     what = health(clock)
     call(what, "a", "rate_limited", retry_after_s=30.0)
     other = Health({"a": deployment("a", price(1, 1), provider="q")}, HealthRules(), clock)
-    other.succeed(what)
+    other.take_over(what)
     assert other.unavailable() == {}
 
 
@@ -231,10 +231,10 @@ def test_an_answer_that_began_before_a_rate_limit_does_not_lift_it() -> None:
     """It says nothing of the time that the provider named while it was under way."""
     clock = Clock()
     what = health(clock)
-    what.began("a")
+    what.call_began("a")
     call(what, "a", "rate_limited", retry_after_s=30.0)
     clock.now += 1
-    what.ended(outcome("a", None))
+    what.call_ended(outcome("a", None))
     assert "rate_limited" in str(what.unavailable()["a"])
     clock.now += 29
     assert what.unavailable() == {}
@@ -245,9 +245,9 @@ def test_what_was_under_way_when_the_door_closed_does_not_lengthen_it() -> None:
     clock = Clock()
     what = health(clock)
     for _ in range(100):
-        what.began("a")
+        what.call_began("a")
     for _ in range(100):
-        what.ended(outcome("a", "unavailable"))
+        what.call_ended(outcome("a", "unavailable"))
     assert "5.0 s" in str(what.unavailable()["a"])
 
 
@@ -257,9 +257,9 @@ def _two_that_tell(clock: Clock, said: list[Cooldown]) -> tuple[Health, Health]:
 
     def passed(to: Health, cooldown: Cooldown) -> None:
         said.append(cooldown)
-        to.heard(cooldown)
+        to.apply_cooldown(cooldown)
 
-    one.tell, two.tell = (lambda c: passed(two, c)), (lambda c: passed(one, c))
+    one.on_cooldown, two.on_cooldown = (lambda c: passed(two, c)), (lambda c: passed(one, c))
     return one, two
 
 
@@ -287,8 +287,8 @@ def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
     one, two = _two_that_tell(clock, said)
 
     def answered(what: Health, spent_s: float) -> None:
-        what.began("a")
-        what.ended(structs.replace(outcome("a", None), spent_s=spent_s))
+        what.call_began("a")
+        what.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
 
     for _ in range(50):
         answered(one, 30.0)
@@ -316,9 +316,9 @@ def test_a_breaker_that_two_processes_open_doubles_once() -> None:
         call(one, "a", "unavailable")
     clock.now += 5
     for what in (one, two):
-        what.began("a")
+        what.call_began("a")
     for what in (one, two):
-        what.ended(outcome("a", "unavailable"))
+        what.call_ended(outcome("a", "unavailable"))
     assert "10.0 s" in str(one.unavailable()["a"])
     clock.now += 10
     assert one.cooling()["a"] == two.cooling()["a"] is False
@@ -330,10 +330,10 @@ def test_another_deployment_of_the_same_name_is_not_meant() -> None:
     """A key that was refused says nothing of its successor, which a reload has brought."""
     clock, said = Clock(), list[Cooldown]()
     one, two = health(clock), health(clock)
-    one.tell = said.append
+    one.on_cooldown = said.append
     call(one, "a", "unauthorized")
     changed = {"a": deployment("a", price(1, 1), provider="other")}
     other = Health(changed, HealthRules(), clock)
     for what in (two, other):
-        what.heard(said[0])
+        what.apply_cooldown(said[0])
     assert (two.cooling()["a"], other.cooling()["a"]) == (True, False)

@@ -24,7 +24,7 @@ def hybrid(upstream: FaultyUpstream, judge: str = "acme/judge", **classifier: An
 def test_a_sure_verdict_asks_nobody() -> None:
     """Outside the band the local label is served, and no call is made."""
     with FaultyUpstream() as upstream, hybrid(upstream, band=NEVER) as r:
-        decision, calls = r.labelled(CODE)
+        decision, calls = r.route_with_calls(CODE)
     assert (decision.intent, decision.prediction.label) == ("code", None)
     assert (calls, upstream.requests) == ((), [])
 
@@ -33,7 +33,7 @@ def test_an_unsure_verdict_follows_the_label() -> None:
     """Inside the band the model's label routes, and its call is told."""
     with FaultyUpstream(replies={"acme/judge": "creative"}) as upstream:
         with hybrid(upstream, band=ALWAYS) as r:
-            decision, calls = r.labelled(CODE)
+            decision, calls = r.route_with_calls(CODE)
     assert (decision.intent, decision.deployment) == ("creative", "strong")
     assert [call.route.role for call in calls] == ["classifier"]
 
@@ -42,7 +42,7 @@ def test_what_local_safety_blocks_is_sent_to_nobody() -> None:
     """The prompt is refused, and the label classifier never sees it."""
     with FaultyUpstream(replies={"acme/judge": "simple_qa"}) as upstream:
         with hybrid(upstream, band=ALWAYS) as r:
-            decision, calls = r.labelled(UNSAFE)
+            decision, calls = r.route_with_calls(UNSAFE)
     assert decision.blocked
     assert (calls, upstream.requests) == ((), [])
 

@@ -10,7 +10,7 @@ from turnout.cli.jsonl import Line
 from turnout.core import Decision, Outcome, Prediction
 from turnout.features import count_tokens
 from turnout.runtime import Router
-from turnout.runtime.classifying import labels_of
+from turnout.runtime.classifier_setup import labels_of
 
 AT_A_TIME = 16
 LABEL_TOKENS = 4
@@ -25,7 +25,7 @@ def asking(r: Router) -> Iterator[Callable[[Sequence[Line]], Iterator[Decided]]]
     with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="turnout-ask") as pool:
 
         def ask(lines: Sequence[Line]) -> Iterator[Decided]:
-            return pool.map(lambda line: r.labelled(line.messages), lines)
+            return pool.map(lambda line: r.route_with_calls(line.messages), lines)
 
         yield ask
 

@@ -27,7 +27,7 @@ from turnout.core import UNSAFE, ConfigError
 from turnout.core.plural import many
 from turnout.decision import label_parents
 from turnout.evaluation.row_files import opened
-from turnout.runtime.classifying import classifier_of
+from turnout.runtime.classifier_setup import classifier_of
 
 _BATCH = 256
 

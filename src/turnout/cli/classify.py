@@ -23,7 +23,7 @@ from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, Prediction
 from turnout.decision import SafetyRule, served_intent
 from turnout.evaluation.row_files import opened
-from turnout.runtime.classifying import classifier_of
+from turnout.runtime.classifier_setup import classifier_of
 
 BATCH = 128
 

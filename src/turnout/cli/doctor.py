@@ -13,7 +13,7 @@ from turnout.config import load
 from turnout.core import format_usd, usd
 from turnout.runtime import Router
 from turnout.runtime.backends import without_key
-from turnout.runtime.trial import Trial, tried
+from turnout.runtime.trial import Trial, try_deployment
 
 _COLUMNS = ("name", "model", "answer", "stream", "tools", "JSON", "first token ms", "cost")
 _LONGEST = 70
@@ -47,7 +47,7 @@ async def _examined(r: Router) -> Found:
         lacking = without_key(r.parts.catalog)
         models = list(r.parts.means.rules.catalog.deployments.values())
         trials = [
-            Trial(answer=str(lacking[d.id])) if d.id in lacking else await tried(r, d)
+            Trial(answer=str(lacking[d.id])) if d.id in lacking else await try_deployment(r, d)
             for d in models
         ]
     return list(zip(models, trials, strict=True))

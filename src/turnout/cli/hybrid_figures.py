@@ -65,7 +65,7 @@ def hybrid_figures(
     with _router(config, ledger=ledger) as r:
         model, cost = label_cost(r, [case.line.messages for case in inside])
         found |= {"model": model, "cost_usd_per_1000": _per_1000(cost, len(rows))}
-        if ask and inside and r.parts.asked is not None:
+        if ask and inside and r.parts.label_model is not None:
             found["asked"] = _asked(r, inside, len(rows))
     return found
 

@@ -75,7 +75,7 @@ def silent_router(config: Path | None) -> "Router":
     """As ``unspent_router``, and it asks no model for labels. Raises ConfigError."""
     from turnout.runtime import Router
 
-    return Router(replace(unspent_router(load(config)).parts, asked=None))
+    return Router(replace(unspent_router(load(config)).parts, label_model=None))
 
 
 def open_store(ledger: str | None, config: Path | None) -> Store:

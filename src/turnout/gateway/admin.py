@@ -49,7 +49,7 @@ class Admin:
 
     def _stored(self) -> Accounts:
         accounts = self._accounts()
-        if not accounts.kept:
+        if not accounts.has_ledger:
             message = "keys and budgets need a ledger; remove 'ledger: off'"
             raise Refused(bad_request(message, status=409, code="no_ledger"))
         return accounts

@@ -18,7 +18,7 @@ from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.hold import Hold
 from turnout.gateway.problem import Problem, problem_of
 from turnout.gateway.says import decision_headers, left_out_header
-from turnout.runtime import Walk, failure, refusal
+from turnout.runtime import Walk, failure, refusal_body
 from turnout.runtime.receipt import total
 
 _EVENTS: Headers = [
@@ -64,7 +64,7 @@ class _Answering(Struct, kw_only=True):
             chunk = structs.replace(chunk, usage=self._used())
         body = self.dialect.whole(chunk, self._about())
         headers = [JSON, *self._says(final=True)]
-        await self.walk.means.cohort.in_step()
+        await self.walk.means.cohort.end_step()
         await self.out.whole(200, headers, body)
 
     async def stream(self) -> None:
@@ -119,7 +119,7 @@ class _Answering(Struct, kw_only=True):
     def _refusal(self) -> Chunk:
         decision = self.walk.decision
         delta = Delta(text=decision.refusal, finish_reason="content_filter")
-        raw = {} if self.inbound.stream else refusal(decision, self.created)
+        raw = {} if self.inbound.stream else refusal_body(decision, self.created)
         return Chunk(deltas=(delta,), usage=Usage(), model="turnout", raw=raw)
 
     def _used(self) -> Usage | None:

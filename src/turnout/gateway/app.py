@@ -36,7 +36,7 @@ from turnout.gateway.recent import Recent
 from turnout.gateway.says import common_headers
 from turnout.gateway.tracing import Traced, traces_of
 from turnout.gateway.watch import Watch
-from turnout.runtime import Engine, Replays, Walk, new_id, replays_in, worked
+from turnout.runtime import Engine, Replays, Walk, new_id, offload_if_long, replays_in
 
 _LOG = logging.getLogger("turnout.gateway")
 # The status that logs and metrics have for a caller who left, as nginx has it.
@@ -75,7 +75,7 @@ class Gateway:
         self.access.origins = Origins(engine.parts.config.serve.origins)
         self.readiness = Readiness(lambda: self.engine)
         self._metrics = Metrics()
-        engine.listen(self._metrics.call)
+        engine.add_listener(self._metrics.call)
         self._traces = traces_of(engine.parts.config)
         self._recent = Recent()
         self._cache = Cache()
@@ -114,22 +114,22 @@ class Gateway:
         old = self.engine
         if old is not engine:
             # The old one may have met a rate limit since the new one was made, or meet one yet.
-            engine.catch_up(old)
-            old.tell(self._learned)
+            engine.take_over_health(old)
+            old.on_cooldown(self._learned)
         self.engine = engine
-        engine.tell(self._others)
-        engine.listen(self._metrics.call)
+        engine.on_cooldown(self._others)
+        engine.add_listener(self._metrics.call)
         self.access.origins = Origins(engine.parts.config.serve.origins)
         return old
 
     def tell(self, others: Callable[[Cooldown], object]) -> None:
         """Call ``others`` when a deployment begins to cool down, whichever engine sees it."""
         self._others = others
-        self.engine.tell(others)
+        self.engine.on_cooldown(others)
 
     def _learned(self, cooldown: Cooldown) -> None:
         """Passes on what a request met that began before a reload."""
-        self.engine.heard(cooldown)
+        self.engine.apply_cooldown(cooldown)
         self._others(cooldown)
 
     async def attend(self) -> None:
@@ -173,7 +173,11 @@ class Gateway:
                 await out.whole(204, asked, b"")
                 return
             found = self._caller(arrival)
-            if isinstance(found, Problem) and found.status == 401 and self.engine.accounts.kept:
+            if (
+                isinstance(found, Problem)
+                and found.status == 401
+                and self.engine.accounts.has_ledger
+            ):
                 await self._watch.look_for_key()
                 found = self._caller(arrival)
             if isinstance(found, Problem):
@@ -214,7 +218,7 @@ class Gateway:
                 raise Refused(shed())
             engine = arrival.engine
             payload = await self._json(arrival)
-            await engine.cohort.in_step()
+            await engine.cohort.end_step()
             key = await key_of(arrival)
             if key is not None:
                 if (kept := self._cache.get(key)) is not None:
@@ -222,7 +226,7 @@ class Gateway:
                     await replay(kept, out)
                     return
                 out.copy = []
-            inbound = await worked(arrival.body_bytes, dialect.read, payload)
+            inbound = await offload_if_long(arrival.body_bytes, dialect.read, payload)
             if arrival.follows:
                 inbound = structs.replace(inbound, follows=arrival.follows)
             request = arrival.request(dialect, inbound)

@@ -10,7 +10,7 @@ from turnout.gateway.compressed import Damaged, TooMuch, UnknownCoding, plain
 from turnout.gateway.exchange import Exchange, Malformed, TooLarge, TooLate
 from turnout.gateway.problem import Problem, bad_request
 from turnout.gateway.strict_json import NotStrictJson, loads
-from turnout.runtime import worked
+from turnout.runtime import offload_if_long
 
 # Of a body, for each byte of a compressed one: seldom more.
 _UNPACKED = 100
@@ -34,7 +34,7 @@ async def read_json(exchange: Exchange, *, max_bytes: int, deadline_s: float) ->
         data = await exchange.body()
         coding = headers.get(b"content-encoding")
         size = len(data) * (_UNPACKED if coding else 1)
-        return await worked(size, _read, data, coding, max_bytes)
+        return await offload_if_long(size, _read, data, coding, max_bytes)
     except TooLarge as error:
         raise Refused(_too_large(max_bytes)) from error
     except TooLate as error:

@@ -13,7 +13,7 @@ from turnout.gateway.arrival import Arrival
 from turnout.gateway.digest import digest, said
 from turnout.gateway.exchange import EVENTS, JSON, Exchange, Headers
 from turnout.gateway.says import decision_headers, left_out_header
-from turnout.runtime import Walk, worked
+from turnout.runtime import Walk, offload_if_long
 
 _OVERHEAD_BYTES = 1500
 _COST = b"x-turnout-cost-usd"
@@ -70,7 +70,7 @@ async def key_of(arrival: Arrival) -> bytes | None:
     """The hash of all that an answer depends on; None where no answers are kept."""
     if not arrival.engine.parts.config.cache.ttl_s:
         return None
-    return await worked(arrival.body_bytes, _key, arrival)
+    return await offload_if_long(arrival.body_bytes, _key, arrival)
 
 
 def _key(arrival: Arrival) -> bytes:
@@ -89,7 +89,7 @@ def kept_of(walk: Walk, out: Exchange, ttl_s: float, *, stream: bool) -> Kept | 
         return None
     if walk.decision.blocked or walk.stopped or not walk.outcomes or not walk.complete:
         return None
-    if walk.unfit is not None:
+    if walk.over_budget_model is not None:
         return None  # with more budget left, a better model would have answered
     last = walk.outcomes[-1]
     if last.status != "ok" or last.finish_reason == "content_filter":

@@ -22,7 +22,7 @@ from turnout.gateway.exchange import JSON, Exchange, Gone
 from turnout.gateway.problem import Problem, bad_request, internal
 from turnout.gateway.sealed import Answer, seal, sealing_key, unseal
 from turnout.gateway.taped import Taped
-from turnout.runtime import Claim, LocalReplays, Replays, worked
+from turnout.runtime import Claim, LocalReplays, Replays, offload_if_long
 
 HEADER = b"idempotency-key"
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -103,7 +103,7 @@ class Once:
         claim = Claim(
             # The caller's and not its secret's: with a new one it is still carried out once.
             id=digest([arrival.caller.tenant, arrival.caller.key, given.hex()]).hex(),
-            print=(await worked(arrival.body_bytes, digest, asked)).hex(),
+            print=(await offload_if_long(arrival.body_bytes, digest, asked)).hex(),
             token=secrets.token_hex(16),
         )
         replays = self._stored() or self._local

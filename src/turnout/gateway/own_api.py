@@ -17,7 +17,7 @@ from turnout.gateway.openapi import document
 from turnout.gateway.problem import bad_request
 from turnout.gateway.readiness import READY, Readiness
 from turnout.gateway.recent import Recent, merged
-from turnout.runtime import worked
+from turnout.runtime import offload_if_long
 
 _DECISIONS = "/v1/decisions/"
 _MODEL = "/v1/models/"
@@ -63,7 +63,9 @@ class OwnApi:
         if isinstance(payload, dict):
             payload.setdefault("max_tokens", 1)
         dialect = Messages()
-        request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
+        request = arrival.request(
+            dialect, await offload_if_long(arrival.body_bytes, dialect.read, payload)
+        )
         await send(out, {"input_tokens": await arrival.engine.input_tokens(request)})
 
     async def _models(self, arrival: Arrival, out: Exchange) -> None:
@@ -81,22 +83,24 @@ class OwnApi:
     async def _route(self, arrival: Arrival, out: Exchange) -> None:
         payload = await self._read(arrival)
         dialect = dialect_of(payload, arrival.headers)
-        request = arrival.request(dialect, await worked(arrival.body_bytes, dialect.read, payload))
-        decision, _ = await arrival.engine.decided(request)
+        request = arrival.request(
+            dialect, await offload_if_long(arrival.body_bytes, dialect.read, payload)
+        )
+        decision, _ = await arrival.engine.decide(request)
         self._recent.keep(request.tenant, decision)
         await send(out, {**decision.as_dict(), "explanation": decision.explain()})
 
     async def _decision(self, arrival: Arrival, out: Exchange) -> None:
         ident = arrival.path.removeprefix(_DECISIONS)
         recent = self._recent.record(ident, arrival.tenant)
-        record = merged(recent, await arrival.engine.recorded(ident, arrival.tenant))
+        record = merged(recent, await arrival.engine.recorded_decision(ident, arrival.tenant))
         if record is None:
             raise Refused(_NO_DECISION)
         await send(out, record)
 
     async def _feedback(self, arrival: Arrival, out: Exchange) -> None:
         ident, said = control.feedback(await self._read(arrival))
-        kept = await arrival.engine.judged(ident, said, arrival.tenant)
+        kept = await arrival.engine.add_feedback(ident, said, arrival.tenant)
         if not self._recent.judge(ident, said, arrival.tenant) and not kept:
             raise Refused(_NO_DECISION)
         await send(out, {"decision_id": ident, **said})

@@ -46,7 +46,7 @@ class Readiness:
 
     async def _wrote(self) -> bool:
         try:
-            await asyncio.wait_for(self._engine().can_record(), _PATIENCE_S)
+            await asyncio.wait_for(self._engine().check_recorder(), _PATIENCE_S)
         except (RouterError, TimeoutError):
             return False
         return True

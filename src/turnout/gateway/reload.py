@@ -95,7 +95,7 @@ class Reloader:
         try:
             engine.prepare()
             self._renew()
-            shared = engine.succeed(self._gateway.engine)
+            shared = engine.take_over(self._gateway.engine)
             if not shared:
                 await asyncio.to_thread(engine.accounts.open)
             await asyncio.to_thread(self._began, engine)
@@ -106,7 +106,7 @@ class Reloader:
 
     async def _end(self, old: Engine, *, recording: bool) -> None:
         left_s = old.parts.config.timeouts.total_s + self._linger_s
-        while left_s > 0 and not old.cohort.empty:
+        while left_s > 0 and not old.cohort.is_empty:
             await asyncio.sleep(_LOOK_EVERY_S)
             left_s -= _LOOK_EVERY_S
         await asyncio.sleep(_LOOK_EVERY_S)  # for what a caller who left has still to settle

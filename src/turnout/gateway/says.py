@@ -32,8 +32,8 @@ def decision_headers(
     cost = "unknown" if cost_pico_usd is None else exact_usd(cost_pico_usd)
     answered = under_way > 0 or walk.complete
     reason = f"answer stopped: {walk.stopped}" if walk.stopped else _reason(walk, answered=answered)
-    if walk.unfit is not None:
-        reason = f"{reason} (a budget has no room for {walk.unfit})"
+    if walk.over_budget_model is not None:
+        reason = f"{reason} (a budget has no room for {walk.over_budget_model})"
     # Those of the classifier and the verifier are none for the answer.
     attempts = sum([outcome.is_answer for outcome in walk.outcomes]) + under_way
     return [

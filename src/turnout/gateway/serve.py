@@ -155,7 +155,7 @@ def _telling(build: Callable[[], Router]) -> Router:
 
 
 def _heard(gateway: Gateway, told: Cooldown) -> None:
-    gateway.engine.heard(told)
+    gateway.engine.apply_cooldown(told)
 
 
 async def _warm_rest(engine: Engine, *, already: bool) -> None:

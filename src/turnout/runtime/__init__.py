@@ -7,10 +7,10 @@ from turnout.runtime.budgets import read_budget
 from turnout.runtime.edge import failure
 from turnout.runtime.engine import Engine
 from turnout.runtime.ids import new_id
-from turnout.runtime.long import worked
+from turnout.runtime.offload import offload_if_long
 from turnout.runtime.receipt import Receipt
 from turnout.runtime.replays import Claim, LocalReplays, Replays, replays_in
-from turnout.runtime.reply import Reply, chunk_body, completion, refusal
+from turnout.runtime.reply import Reply, chunk_body, completion, refusal_body
 from turnout.runtime.router import Router
 from turnout.runtime.stream import BlockingStream, Stream
 from turnout.runtime.walk import Walk
@@ -33,8 +33,8 @@ __all__ = [
     "completion",
     "failure",
     "new_id",
+    "offload_if_long",
     "read_budget",
-    "refusal",
+    "refusal_body",
     "replays_in",
-    "worked",
 ]

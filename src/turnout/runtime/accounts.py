@@ -39,7 +39,7 @@ class Accounts:
         return self._directory is not None and self._directory.has_keys
 
     @property
-    def kept(self) -> bool:
+    def has_ledger(self) -> bool:
         """Whether there is a ledger to keep keys and budgets in."""
         return self._ledger is not None
 
@@ -67,7 +67,7 @@ class Accounts:
 
     def keys(self) -> list[Key]:
         """All keys, revoked ones included."""
-        return stored_keys(self._needed().store)
+        return stored_keys(self._required_ledger().store)
 
     def make_key(
         self,
@@ -81,7 +81,7 @@ class Accounts:
         budgets: Iterable[Budget] = (),
     ) -> tuple[str, Key]:
         """A new secret, and the key as stored, with these budgets. Raises RouterError."""
-        ledger = self._needed()
+        ledger = self._required_ledger()
         if parent is not None and parent not in {key.id for key in self.keys()}:
             raise InvalidRequest(f"parent {parent!r} is not a key", field="parent")
         models = None if models is None else tuple(models)
@@ -109,21 +109,21 @@ class Accounts:
                 f"{id_!r} is not your own key or a child of it; use the admin token", field="id"
             )
         secret, change = rotating(key, overlap_s, _now_ms())
-        self._needed().change(change)
+        self._required_ledger().change(change)
         self.refresh()
         return secret, self._key(id_)[0]
 
     def rename(self, id_: str, name: str) -> Key:
         """Give a key another name. Raises InvalidRequest."""
         self._key(id_)
-        self._needed().change(renaming(id_, name))
+        self._required_ledger().change(renaming(id_, name))
         self.refresh()
         return self._key(id_)[0]
 
     def revoke(self, id_: str) -> None:
         """End a key and its children. Raises NotFound."""
         self._key(id_)
-        self._needed().change(revoking(id_, _now_ms()))
+        self._required_ledger().change(revoking(id_, _now_ms()))
         self.refresh()
 
     def set_budget(self, budget: Budget) -> Budget:
@@ -136,22 +136,22 @@ class Accounts:
             budget = replace(budget, name=self._one_model(budget.name, "name"))
         if budget.per == "key" and budget.name not in (None, *(key.id for key in self.keys())):
             raise InvalidRequest(f"{budget.name!r} is not a key; list shows them", field="name")
-        self._needed().change(setting(budget, _now_ms()))
+        self._required_ledger().change(setting(budget, _now_ms()))
         self.refresh()
         return budget
 
     def remove_budget(self, id_: str) -> None:
         """Remove a stored budget. Raises NotFound for any other, a configured one included."""
-        if id_ not in {budget.id for budget in stored_budgets(self._needed().store)}:
+        if id_ not in {budget.id for budget in stored_budgets(self._required_ledger().store)}:
             raise NotFound(
                 f"{id_!r} is not a budget that was set by command; list shows them", field="id"
             )
-        self._needed().change(removing(id_))
+        self._required_ledger().change(removing(id_))
         self.refresh()
 
     def standings(self) -> list[Standing]:
         """What is spent and held of every budget now."""
-        return standings(self._needed().store, self.budgets, _now_ms())
+        return standings(self._required_ledger().store, self.budgets, _now_ms())
 
     def _key(self, id_: str) -> tuple[Key, dict[str, Key]]:
         """The key with this id, and all keys by id. Raises NotFound."""
@@ -162,25 +162,25 @@ class Accounts:
 
     def _one_model(self, given: str, field: str) -> str:
         """The name of the one model with this name or id. Raises InvalidRequest."""
-        meant = self._models(given, field)
-        if given in meant or len(meant) == 1:
-            return given if given in meant else meant.pop()
-        names = ", ".join(sorted(meant))
+        matches = self._models(given, field)
+        if given in matches or len(matches) == 1:
+            return given if given in matches else matches.pop()
+        names = ", ".join(sorted(matches))
         raise InvalidRequest(f"{field}: {given!r} is the id of {names}; use a name", field=field)
 
     def _models(self, given: str, field: str) -> set[str]:
         """The names of the models that have this name or id. Raises InvalidRequest for none."""
         known = self._catalog.deployments.values()
-        meant = {d.configured_name for d in known if given in d.names}
-        if not meant and given in self._aliases:
+        matches = {d.configured_name for d in known if given in d.names}
+        if not matches and given in self._aliases:
             other = f"is another name for {self._aliases[given]!r}; a model's own name is needed"
             raise InvalidRequest(f"{field}: {given!r} {other}", field=field)
-        if not meant:
+        if not matches:
             fix = did_you_mean(given, self._catalog.names)
             raise InvalidRequest(f"{field}: {given!r} is not configured; {fix}", field=field)
-        return meant
+        return matches
 
-    def _needed(self) -> Ledger:
+    def _required_ledger(self) -> Ledger:
         if self._ledger is None:
             raise ConfigError("keys and budgets need a ledger; remove 'ledger: off'")
         return self._ledger

@@ -21,14 +21,14 @@ from turnout.core import (
 )
 from turnout.decision import bound
 from turnout.ledger.balances import refusal
-from turnout.runtime.ceiling import bounds
+from turnout.runtime.bounds import bounds
 from turnout.runtime.means import Means
 
 
-async def admitted(
+async def admit(
     request: Request,
     decision: Decision,
-    again: Callable[[Request], Decision],
+    decide_again: Callable[[Request], Decision],
     means: Means,
 ) -> tuple[Request, Decision]:
     """The request and its decision, once the most that it may spend is held.
@@ -45,24 +45,24 @@ async def admitted(
             await means.recorder.decided(request, decision, most)
         except BudgetExceeded as full:
             first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
-            if walls := [_asking(s, first) for s in full.standings if _refuses(s, first)]:
-                raise refusal(walls) from full
+            if refusing := [_with_asked(s, first) for s in full.standings if _refuses(s, first)]:
+                raise refusal(refusing) from full
             limits = narrowed(request.constraints, full.standings, most, catalog)
             if limits == request.constraints:
                 raise
             request = structs.replace(request, constraints=limits)
-            decision = again(request)
+            decision = decide_again(request)
             if not decision.routes:
                 if any(c.excluded and c.excluded.wait_s is not None for c in decision.candidates):
                     raise NoEligibleDeployment(decision.candidates) from full
-                least = [_asking_least(s, request, decision, catalog) for s in full.standings]
+                least = [_with_least_asked(s, request, decision, catalog) for s in full.standings]
                 raise refusal(least) from full
         else:
             return request, decision
     raise BudgetExceeded("no model fits the budgets that are left")
 
 
-async def held_for_rest(
+async def hold_remaining_routes(
     request: Request, decision: Decision, ordinal: int, full: BudgetExceeded, means: Means
 ) -> set[str]:
     """Holds what the routes from ``ordinal`` on may use, but for models whose budgets are full.
@@ -74,11 +74,13 @@ async def held_for_rest(
     left = {r.deployment: most[r.deployment] for r in decision.routes if r.ordinal >= ordinal}
     while left:
         models = {standing.subject for standing in full.standings}
-        dear = {id_ for id_, bound in left.items() if _called(id_, bound, catalog) & models}
-        if not dear or any(standing.budget.per != "model" for standing in full.standings):
+        over_budget = {
+            id_ for id_, bound in left.items() if _models_called(id_, bound, catalog) & models
+        }
+        if not over_budget or any(standing.budget.per != "model" for standing in full.standings):
             raise full
-        closed |= dear
-        left = {id_: bound for id_, bound in left.items() if id_ not in dear}
+        closed |= over_budget
+        left = {id_: bound for id_, bound in left.items() if id_ not in over_budget}
         try:
             await means.recorder.held(request, decision.id, left)
         except BudgetExceeded as again:
@@ -88,7 +90,7 @@ async def held_for_rest(
     return closed
 
 
-def _called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
+def _models_called(deployment: str, most: Bound, catalog: Catalog) -> set[str]:
     """The models that are called when this deployment is, its verifier's among them."""
     return {catalog.deployments[id_].configured_name for id_ in most.parts or (deployment,)}
 
@@ -102,31 +104,31 @@ def _refuses(full: Standing, first: Bound) -> bool:
         return False
     if full.budget.unit == "requests":
         return True
-    asked = _asking(full, first).asked
+    asked = _with_asked(full, first).asked
     return full.budget.when_full == "refuse" and (asked is None or asked > full.left)
 
 
-def _too_dear(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
+def _over_budget(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The deployments of the budget's model that do not fit it by themselves."""
     mine = {id_ for id_ in most if catalog.deployments[id_].configured_name == full.subject}
     alone = {id_: (most[id_].parts or most)[id_] for id_ in mine}
-    asked = {id_: _asking(full, bound).asked for id_, bound in alone.items()}
+    asked = {id_: _with_asked(full, bound).asked for id_, bound in alone.items()}
     return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
 
 
-def _judges(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
+def _verifies_drafts(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
     """Whether the budget's model would verify the draft of another deployment."""
     asked = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
     return any(catalog.deployments[judge].configured_name == full.subject for judge in asked)
 
 
-def _asking(full: Standing, first: Bound) -> Standing:
+def _with_asked(full: Standing, first: Bound) -> Standing:
     """The budget, with what the chosen model alone may use of it as ``asked``."""
     asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
     return replace(full, asked=asked[full.budget.unit])
 
 
-def _asking_least(
+def _with_least_asked(
     full: Standing, request: Request, decision: Decision, catalog: Catalog
 ) -> Standing:
     """The budget, with the least that any model refused for it may use as ``asked``."""
@@ -134,7 +136,7 @@ def _asking_least(
     if full.budget.per == "model" or not refused:
         return full
     most = [bound(request, decision.features, catalog.deployments[c.deployment]) for c in refused]
-    asked = [a for one in most if (a := _asking(full, one).asked) is not None]
+    asked = [a for one in most if (a := _with_asked(full, one).asked) is not None]
     return replace(full, asked=min(asked, default=None))
 
 
@@ -148,11 +150,11 @@ def narrowed(
     for standing in full:
         budget = standing.budget
         if budget.per == "model":
-            dear = _too_dear(standing, most, catalog)
-            if not dear and _judges(standing, most, catalog):
+            over_budget = _over_budget(standing, most, catalog)
+            if not over_budget and _verifies_drafts(standing, most, catalog):
                 drafts = False
             else:
-                deny |= dear or {standing.subject}
+                deny |= over_budget or {standing.subject}
         elif standing.asked is None:
             deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
         else:

@@ -19,10 +19,10 @@ from turnout.providers import Timeouts
 from turnout.runtime.backends import Backends, stand_in_for, without_key
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.caches import Caches
-from turnout.runtime.classifying import Asked, asked_of, classifier_of
+from turnout.runtime.classifier_setup import LabelModel, classifier_of, label_model_of
 from turnout.runtime.health import Health, HealthRules
 from turnout.runtime.means import Means
-from turnout.runtime.ruling import knobs_of, policy_of, verifier_of
+from turnout.runtime.policy_setup import knobs_of, policy_of, verifier_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,25 +30,25 @@ class Assembly:
     """A router's parts.
 
     ``catalog`` has all models, ``means`` only chat models, ``embedding`` only embedding models
-    (None without one). ``asked`` is the model asked for a label, None where the local classifier
-    stands alone. ``unavailable`` are deployments that have no key.
+    (None without one). ``label_model`` is the model asked for a label, None if the local
+    classifier works alone. ``unavailable`` are deployments that have no key.
     """
 
     config: Config
     means: Means
     classifier: Classifier
     success: Bundle | None
-    asked: Asked | None
+    label_model: LabelModel | None
     unavailable: Mapping[str, Exclusion]
     catalog: Catalog
     embedding: Means | None = None
 
     @property
-    def every(self) -> list[Means]:
+    def all_means(self) -> list[Means]:
         """The means of answering, and those of embedding if there are any."""
         return [self.means] if self.embedding is None else [self.means, self.embedding]
 
-    def closed(self) -> Mapping[str, Exclusion]:
+    def unavailable_now(self) -> Mapping[str, Exclusion]:
         """Deployments that cannot be called now, each with the reason."""
         cooling = self.means.health.unavailable(self.unavailable)
         return {**cooling, **self.unavailable} if cooling else self.unavailable
@@ -61,9 +61,9 @@ def assemble(
     recorder: Recorder | None = None,
 ) -> Assembly:
     """The parts that ``config`` describes. Raises ConfigError if they cannot be had."""
-    every = build(config, environ)
+    catalog_of_all = build(config, environ)
     _check_tokenizers(config)
-    catalog = every.only("chat")
+    catalog = catalog_of_all.only("chat")
     classifier = classifier_of(config)
     stand_in = stand_in_for(catalog)
     with errors_at(config, "policy", "bundle"):
@@ -73,7 +73,7 @@ def assemble(
         backends=Backends(),
         timeouts=Timeouts(**config.timeouts.model_dump(exclude={"hold_s"})),
         retries=RetryRules(**config.retries.model_dump()),
-        recorder=_recorder(config, environ, recorder, every, stand_in),
+        recorder=_recorder(config, environ, recorder, catalog_of_all, stand_in),
         health=_health(config, catalog, success),
         stand_in=stand_in,
         verifier=verifier_of(config, catalog, stand_in),
@@ -82,11 +82,11 @@ def assemble(
     return Assembly(
         config=config,
         means=means,
-        catalog=every,
-        embedding=_embedding(config, every.only("embedding"), means),
+        catalog=catalog_of_all,
+        embedding=_embedding(config, catalog_of_all.only("embedding"), means),
         classifier=classifier,
         success=success,
-        asked=asked_of(config, catalog, stand_in),
+        label_model=label_model_of(config, catalog, stand_in),
         unavailable={} if stand_in else without_key(catalog),
     )
 

@@ -27,13 +27,15 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 class Backend:
     """A deployment's codec, and the transport that carries its bytes.
 
-    ``refuses`` are the settings that the model was found to refuse, without tools and with tools:
-    some take a reasoning effort, but not together with tools.
+    ``refused_settings`` are the settings that the model was found to refuse, without tools and
+    with tools: some take a reasoning effort, but not together with tools.
     """
 
     codec: Codec
     transport: Transport
-    refuses: tuple[set[Refused], set[Refused]] = field(default_factory=lambda: (set(), set()))
+    refused_settings: tuple[set[Refused], set[Refused]] = field(
+        default_factory=lambda: (set(), set())
+    )
 
 
 class Backends:

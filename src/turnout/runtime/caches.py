@@ -26,11 +26,11 @@ from turnout.catalog import (
 from turnout.core import Decision, Outcome, Request, Usage
 from turnout.decision import input_tokens
 from turnout.features import prompt_texts
-from turnout.runtime.long import BYTES_AT_ONCE
-from turnout.runtime.prefix import Prefix, goes_on, prefix_of
+from turnout.runtime.offload import MOST_LOOP_BYTES
+from turnout.runtime.prefix import Prefix, is_continued, prefix_of
 
-_MOST = 10_000
-_DOUBTED = 2
+_MOST_ENTRIES = 10_000
+_MISSES_TO_DOUBT = 2
 
 Held = Mapping[str, tuple[int, float]]
 _NOTHING: Held = {}
@@ -53,7 +53,7 @@ class Caches:
 
         A long body is hashed in any case, while it is read on a thread.
         """
-        wanted = (self.held and goes_on(request)) or request.body_bytes > BYTES_AT_ONCE
+        wanted = (self.held and is_continued(request)) or request.body_bytes > MOST_LOOP_BYTES
         return prefix_of(request, self.salt) if wanted else None
 
     def expected(self, prefix: Prefix) -> dict[str, int]:
@@ -67,11 +67,11 @@ class Caches:
             for name, (tokens, until) in self.held.get(end, _NOTHING).items():
                 if until > now:
                     found[name] = max(tokens, found.get(name, 0))
-        doubted = {name: 0 for name, missed in [*self.missed.items()] if missed >= _DOUBTED}
+        doubted = {name: 0 for name, missed in [*self.missed.items()] if missed >= _MISSES_TO_DOUBT}
         found |= doubted
         return found if any(found.values()) else {}
 
-    def answered(
+    def learn(
         self, request: Request, decision: Decision, outcome: Outcome, prefix: Prefix | None = None
     ) -> None:
         """Learn from a call what its deployment's cache holds now."""
@@ -82,23 +82,23 @@ class Caches:
             return
         if not is_cache_discounted(deployment.price, prompt):
             return
-        self._compare(name, decision, usage)
-        told = prompt * (usage.cache_read + usage.cache_write) // usage.total_input
-        tokens = max(told, automatic_cache_tokens(deployment, prompt))
+        self._count_miss(name, decision, usage)
+        reported = prompt * (usage.cache_read + usage.cache_write) // usage.total_input
+        tokens = max(reported, automatic_cache_tokens(deployment, prompt))
         prefix = prefix or prefix_of(request, self.salt)
         if tokens < MIN_CACHED_TOKENS or prefix is None:
             return
         began_s = self._clock() if outcome.began_s is None else outcome.began_s
         until = began_s + (LONG_CACHE_LIFE_S if usage.lasting else CACHE_LIFE_S)
         self._keep(prefix.ends[-1], name, tokens, until)
-        if prefix.apart or automatic_cache_tokens(deployment, prompt):
+        if prefix.marked or automatic_cache_tokens(deployment, prompt):
             first = prefix.ends[0]
             known = self.held.get(first, _NOTHING).get(name)
-            leading = known[0] if known else self._leading(request, decision, prefix, prompt)
-            if leading >= MIN_CACHED_TOKENS:
-                self._keep(first, name, min(tokens, leading), until)
+            leading_tokens = known[0] if known else self._leading(request, decision, prefix, prompt)
+            if leading_tokens >= MIN_CACHED_TOKENS:
+                self._keep(first, name, min(tokens, leading_tokens), until)
 
-    def succeed(self, old: "Caches") -> None:
+    def take_over(self, old: "Caches") -> None:
         """Take over what is known of deployments that have not changed."""
         same = {n for n, d in self.deployments.items() if old.deployments.get(n) == d}
         self.salt = old.salt
@@ -108,7 +108,7 @@ class Caches:
                 self.held[end] = kept
         self.missed = {name: n for name, n in old.missed.items() if name in same}
 
-    def _compare(self, name: str, decision: Decision, usage: Usage) -> None:
+    def _count_miss(self, name: str, decision: Decision, usage: Usage) -> None:
         """Count an expected read that did not happen: a cache may hold less than documented."""
         if usage.cache_read:
             self.missed.pop(name, None)
@@ -128,10 +128,12 @@ class Caches:
         self.held.move_to_end(end)
         now = self._clock()
         while self.held:
-            if len(self.held) <= _MOST and not _is_over(next(iter(self.held.values())), now):
+            if len(self.held) <= _MOST_ENTRIES and not _is_expired(
+                next(iter(self.held.values())), now
+            ):
                 return
             self.held.popitem(last=False)
 
 
-def _is_over(held: Held, now: float) -> bool:
+def _is_expired(held: Held, now: float) -> bool:
     return all(until < now for _, until in held.values())

@@ -25,7 +25,7 @@ from turnout.providers.openai_embeddings import for_each
 from turnout.providers.settings import Refused, added, among, as_refused, without
 from turnout.providers.spent import spent_for_s
 from turnout.runtime.backends import Backend
-from turnout.runtime.long import worked
+from turnout.runtime.offload import offload_if_long
 from turnout.runtime.receipt import cost
 
 FAILURES = (TransportError, InvalidRequest, TimeoutError)
@@ -33,7 +33,7 @@ _LOG = logging.getLogger("turnout.runtime")
 
 
 class Call(Struct, kw_only=True):
-    """A call under way. ``deployment`` was chosen; ``answers`` is called, usually the same one.
+    """A call under way. ``deployment`` was chosen; ``target`` is called, usually the same one.
 
     ``exact`` says that the caller chose the model, so that it gets all settings as they are.
     ``outcome`` is there once the call has ended.
@@ -43,7 +43,7 @@ class Call(Struct, kw_only=True):
     request: Request
     attempt: Attempt
     deployment: Deployment
-    answers: Deployment
+    target: Deployment
     backend: Backend
     catalog: Catalog
     timeouts: Timeouts
@@ -51,32 +51,32 @@ class Call(Struct, kw_only=True):
     exact: bool = False
     outcome: Outcome | None = None
     _started: float = field(default_factory=monotonic)
-    _first: float | None = None
-    _latest: float | None = None
+    _first_content: float | None = None
+    _latest_content: float | None = None
     _usage: Usage | None = None
     _model: str | None = None
-    _finish: str | None = None
-    _text: list[str] = field(default_factory=list)
+    _finish_reason: str | None = None
+    _texts: list[str] = field(default_factory=list)
     _released: bool = False
     _hosted: set[str] = field(default_factory=set)  # what ran, or was made, beside text
-    _free: bool = False  # whether the provider refused the call, or was never reached
+    _unbilled: bool = False  # whether the provider refused the call, or was never reached
     _wire: WireRequest | None = None  # the latest request that was sent
     _spent_s: float | None = None  # for how long the rate limit is used up, by the answer's headers
 
     @property
     def served_model(self) -> str:
         """The model that the provider says it serves, else the one it is asked for."""
-        return self._model or self.answers.model
+        return self._model or self.target.model
 
     @property
     def left_out(self) -> Sequence[str]:
         """The settings of the request that are not sent, since the model refuses them."""
-        refuses = self._refuses
-        found = among(self.request, refuses) if refuses else ()
-        return [name for name in found if added(self.request, name)] if self.exact else found
+        refused_settings = self._refused_settings
+        names = among(self.request, refused_settings) if refused_settings else ()
+        return [name for name in names if added(self.request, name)] if self.exact else names
 
     @property
-    def unsaid(self) -> Sequence[str]:
+    def lost_fields(self) -> Sequence[str]:
         """The fields that the provider's API cannot express, by their names in chat completions."""
         return self._wire.unsaid if self._wire else ()
 
@@ -88,9 +88,9 @@ class Call(Struct, kw_only=True):
     async def whole(self) -> Chunk | None:
         """The complete answer, or None with the fault in ``outcome``."""
         answer: Chunk | None = None
-        with self._ending():
+        with self._recording_outcome():
             answer = await self._fetch()
-            self._note((answer,))
+            self._note_chunks((answer,))
         return answer
 
     async def stream(self) -> AsyncGenerator[Sequence[Chunk], None]:
@@ -99,8 +99,8 @@ class Call(Struct, kw_only=True):
         Chunks that came together are given together.
         """
         held: list[Chunk] = []
-        with self._ending():
-            async with aclosing(self._received()) as batches:
+        with self._recording_outcome():
+            async with aclosing(self._chunk_batches()) as batches:
                 async for batch in batches:
                     held += batch
                     if self._released or _may_release(batch):
@@ -108,16 +108,16 @@ class Call(Struct, kw_only=True):
                         yield held
                         held = []
 
-    async def kept(self) -> list[Chunk] | None:
+    async def all_chunks(self) -> list[Chunk] | None:
         """Every chunk of a streamed answer, none released; None with the fault in ``outcome``."""
-        kept: list[Chunk] | None = None
-        with self._ending():
-            async with aclosing(self._received()) as batches:
-                kept = [chunk async for batch in batches for chunk in batch]
-        return kept
+        chunks: list[Chunk] | None = None
+        with self._recording_outcome():
+            async with aclosing(self._chunk_batches()) as batches:
+                chunks = [chunk async for batch in batches for chunk in batch]
+        return chunks
 
     @contextmanager
-    def _ending(self) -> Iterator[None]:
+    def _recording_outcome(self) -> Iterator[None]:
         """Ends the call with its outcome, whatever happens inside; a failure goes no further."""
         fault: Fault | None = None
         try:
@@ -126,22 +126,22 @@ class Call(Struct, kw_only=True):
             self._end(None, cancelled=True)
             raise
         except FAILURES as error:
-            fault = self._fault(error)
+            fault = self._fault_of_error(error)
         self._end(fault)
 
-    async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def _chunk_batches(self) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks as they come, in batches that are never empty. Raises one of FAILURES."""
-        response = await self._opened(self.timeouts, stream=True)
+        response = await self._open_response(self.timeouts, stream=True)
         decoder, over = self.backend.codec.decoder(), False
         try:
             rest = b""
             while not over:
-                part = rest or await response.read(self._due())
+                part = rest or await response.read(self._token_deadline())
                 part, rest = (part, b"") if self._released else _first_event(part)
-                chunks, fault = _sorted(decoder.feed(part)) if part else ((), decoder.end())
+                chunks, fault = _split_fault(decoder.feed(part)) if part else ((), decoder.end())
                 over = decoder.done or not part
                 if chunks:
-                    self._note(chunks)
+                    self._note_chunks(chunks)
                     yield chunks
                 if fault is not None:
                     raise TransportError(fault)
@@ -153,7 +153,7 @@ class Call(Struct, kw_only=True):
 
     async def _fetch(self) -> Chunk:
         """The answer in one piece. Raises one of FAILURES."""
-        response = await self._opened(_whole(self.timeouts), stream=False)
+        response = await self._open_response(_whole_timeouts(self.timeouts), stream=False)
         found = self.backend.codec.decode(await read_all(response))
         if isinstance(found, Chunk) and self.request.dialect == "embeddings":
             found = for_each(found, self.request)
@@ -161,46 +161,48 @@ class Call(Struct, kw_only=True):
             raise TransportError(found)
         return found
 
-    async def _opened(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
+    async def _open_response(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
         """The response, once its status is 200. Raises TransportError."""
         while True:
-            asked = self._asks()
+            asked = self._request_to_send()
             encode = self.backend.codec.encode
-            wire = await worked(asked.body_bytes, encode, asked, self.answers, stream=stream)
+            wire = await offload_if_long(
+                asked.body_bytes, encode, asked, self.target, stream=stream
+            )
             self._wire = wire
             response = await self.backend.transport.send(wire, timeouts)
             if response.status == 200:
                 self._spent_s = spent_for_s(response.headers, time())
                 return response
-            fault = self._refused(response, await read_all(response))
-            if not self._does_without(fault.setting, asked):
+            fault = self._fault_of_response(response, await read_all(response))
+            if not self._may_drop(fault.setting, asked):
                 raise TransportError(fault)
 
     @property
-    def _refuses(self) -> set[Refused]:
-        return self.backend.refuses[bool(self.request.tools)]
+    def _refused_settings(self) -> set[Refused]:
+        return self.backend.refused_settings[bool(self.request.tools)]
 
-    def _asks(self) -> Request:
+    def _request_to_send(self) -> Request:
         """The request without the settings that the model refuses."""
         left = self.left_out
         return without(self.request, left) if left else self.request
 
-    def _does_without(self, setting: str | None, asked: Request) -> bool:
+    def _may_drop(self, setting: str | None, asked: Request) -> bool:
         """Whether the call can be repeated without this setting, as all later ones will be made."""
         if setting is None or (self.exact and not added(asked, setting)):
             return False
         refused = as_refused(asked, setting)
         if not among(asked, {refused}):
             return False
-        if refused not in self._refuses:
-            self._refuses.add(refused)
-            fields = {"deployment": self.answers.id, "setting": setting}
+        if refused not in self._refused_settings:
+            self._refused_settings.add(refused)
+            fields = {"deployment": self.target.id, "setting": setting}
             _LOG.warning("the model does not take a setting", extra={"fields": fields})
-        self._free = False
+        self._unbilled = False
         return True
 
-    def _refused(self, response: WireResponse, body: bytes) -> Fault:
-        self._free = True
+    def _fault_of_response(self, response: WireResponse, body: bytes) -> Fault:
+        self._unbilled = True
         fault = self.backend.codec.classify_error(
             response.status, response.headers, body, now=time()
         )
@@ -209,23 +211,23 @@ class Call(Struct, kw_only=True):
         hint = "; `turnout models --check` names the ids that this provider has"
         return structs.replace(fault, detail=fault.detail + hint)
 
-    def _due(self) -> float:
+    def _token_deadline(self) -> float:
         """When the next token is overdue, on the loop's clock; signs of life do not count."""
         limits, started = self.timeouts, self._started
-        if self._latest is None:
+        if self._latest_content is None:
             token = started + limits.first_token_s
         else:
-            token = self._latest + limits.inter_token_s
+            token = self._latest_content + limits.inter_token_s
         # The loop's clock is ``monotonic``, too.
         return min(token, started + limits.total_s)
 
-    def _fault(self, error: Exception) -> Fault:
+    def _fault_of_error(self, error: Exception) -> Fault:
         """The fault of a call that was broken off, by either side."""
         if isinstance(error, TransportError):
             return error.fault
         if isinstance(error, InvalidRequest):
             # This API cannot express the request; another may. Nothing was sent.
-            self._free = True
+            self._unbilled = True
             return Fault(
                 kind="invalid_request", detail=str(error), blame="client", field=error.field
             )
@@ -233,12 +235,12 @@ class Call(Struct, kw_only=True):
         where = "between tokens" if self._released else "before the first token"
         return Fault(
             kind="timeout",
-            detail=f"{self.answers.model} at {self.answers.provider.name} stalled {where} "
+            detail=f"{self.target.model} at {self.target.provider.name} stalled {where} "
             f"({waited:.1f} s)",
             retry="transient",
         )
 
-    def _note(self, chunks: Sequence[Chunk]) -> None:
+    def _note_chunks(self, chunks: Sequence[Chunk]) -> None:
         now = monotonic()
         for chunk in chunks:
             if chunk.usage:
@@ -247,14 +249,14 @@ class Call(Struct, kw_only=True):
                 self._model = chunk.model
             for delta in chunk.deltas:
                 if delta.finish_reason:
-                    self._finish = delta.finish_reason
+                    self._finish_reason = delta.finish_reason
                 if delta.hosted:
                     self._hosted.add(delta.hosted)
                 if delta.has_content:
-                    self._first = self._first or now
-                    self._latest = now
-                    self._text += (delta.text, delta.reasoning, delta.refusal)
-                    self._text += [call.arguments for call in delta.tool_calls]
+                    self._first_content = self._first_content or now
+                    self._latest_content = now
+                    self._texts += (delta.text, delta.reasoning, delta.refusal)
+                    self._texts += [call.arguments for call in delta.tool_calls]
 
     def _end(self, fault: Fault | None, *, cancelled: bool = False) -> None:
         usage = self._usage or self._estimate(fault)
@@ -267,9 +269,11 @@ class Call(Struct, kw_only=True):
             ordinal=self.attempt.ordinal,
             usage=usage,
             cost_pico_usd=self._cost(usage),
-            model=self._model or (None if fault else self.answers.model),
-            finish_reason=self._finish,
-            ttft_ms=None if self._first is None else (self._first - self._started) * 1e3,
+            model=self._model or (None if fault else self.target.model),
+            finish_reason=self._finish_reason,
+            ttft_ms=None
+            if self._first_content is None
+            else (self._first_content - self._started) * 1e3,
             latency_ms=(monotonic() - self._started) * 1e3,
             released=self._released,
             error=_after_release(fault) if self._released else fault,
@@ -281,14 +285,14 @@ class Call(Struct, kw_only=True):
         """Whether something ran there, or was made, that costs more than the usage tells."""
         if usage.estimated and SERVER_TOOL in self._hosted:
             return True
-        told = {SOUND} if usage.spoken else set()
-        return any(is_paid_by_call(kind) for kind in self._hosted - told)
+        reported = {SOUND} if usage.spoken else set()
+        return any(is_paid_by_call(kind) for kind in self._hosted - reported)
 
     def _cost(self, usage: Usage) -> int | None:
         """The cost at the price of the model that served the call; 0 where nothing was used."""
         if usage.is_empty:
             return 0
-        priced = billed_deployment(self.answers, self._model, self.catalog)
+        priced = billed_deployment(self.target, self._model, self.catalog)
         return None if priced is None else cost(priced, usage)
 
     def _estimate(self, fault: Fault | None) -> Usage:
@@ -296,18 +300,18 @@ class Call(Struct, kw_only=True):
 
         For other failures the prompt counts: an answer may have been made and billed unseen.
         """
-        text = "".join(self._text)
+        text = "".join(self._texts)
         unseen = fault is not None and fault.scope == "provider"
-        if not text and (self._free or unseen):
+        if not text and (self._unbilled or unseen):
             return Usage()
         return Usage(
             input=self.input_tokens,
-            output=count_tokens([text], self.answers.card.tokenizer) if text else 0,
+            output=count_tokens([text], self.target.card.tokenizer) if text else 0,
             estimated=True,
         )
 
 
-def _sorted(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | None]:
+def _split_fault(events: Iterable[Chunk | Fault]) -> tuple[Sequence[Chunk], Fault | None]:
     """The chunks before the fault, and the fault if there is one."""
     found = list(events)
     last = found[-1] if found else None
@@ -327,7 +331,7 @@ def _may_release(chunks: Sequence[Chunk]) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _whole(timeouts: Timeouts) -> Timeouts:
+def _whole_timeouts(timeouts: Timeouts) -> Timeouts:
     """The deadlines of an answer in one piece: its first byte may take as long as the whole."""
     return structs.replace(timeouts, first_token_s=timeouts.total_s)
 

@@ -15,16 +15,16 @@ from types import coroutine
 from typing import Generic, Self, TypeVar
 
 # The most done at once: more gains little, and the loop has to look at its sockets in between.
-_MOST = 32
+_MOST_AT_ONCE = 32
 # The most done at once on a thread, where each one waits for the last of its batch.
-_MOST_BESIDE = 8
+_MOST_PER_THREAD = 8
 
-One = TypeVar("One")
-Found = TypeVar("Found")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @coroutine
-def _turn() -> Generator[None]:
+def _yield_to_loop() -> Generator[None]:
     """As ``asyncio.sleep(0)``, but with one frame less."""
     yield
 
@@ -43,88 +43,88 @@ class Cohort:
         self._inside -= 1
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no request is under way."""
         return self._inside == 0
 
     @property
-    def alone(self) -> bool:
+    def is_alone(self) -> bool:
         """Whether there is no second request to wait for."""
         return self._inside <= 1
 
-    async def in_step(self) -> None:
+    async def end_step(self) -> None:
         """Ends a step: waits until the others have done it too, if there are others."""
-        if not self.alone:
-            await _turn()
+        if not self.is_alone:
+            await _yield_to_loop()
 
 
-class Together(Generic[One, Found]):
+class LoopBatcher(Generic[Item, Result]):
     """Work that is cheaper in batches: done once a step, for all requests that ask for it."""
 
-    def __init__(self, cohort: Cohort, work: Callable[[Sequence[One]], Sequence[Found]]) -> None:
+    def __init__(self, cohort: Cohort, work: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._cohort = cohort
         self._work = work
-        self._brought: list[tuple[One, asyncio.Future[Found]]] = []
+        self._pending: list[tuple[Item, asyncio.Future[Result]]] = []
 
-    async def of(self, one: One) -> Found:
-        """The result for ``one``. Raises its own error only, not that of another in the batch."""
-        if self._cohort.alone:
-            return self._work([one])[0]
+    async def result_for(self, item: Item) -> Result:
+        """The result for ``item``. Raises its own error only, not that of another in the batch."""
+        if self._cohort.is_alone:
+            return self._work([item])[0]
         loop = asyncio.get_running_loop()
-        if not self._brought:
-            loop.call_soon(self._do, loop)
-        found: asyncio.Future[Found] = loop.create_future()
-        self._brought.append((one, found))
-        return await found
+        if not self._pending:
+            loop.call_soon(self._run_batch, loop)
+        future: asyncio.Future[Result] = loop.create_future()
+        self._pending.append((item, future))
+        return await future
 
-    def _do(self, loop: asyncio.AbstractEventLoop) -> None:
-        brought, self._brought = self._brought[:_MOST], self._brought[_MOST:]
-        if self._brought:
-            loop.call_soon(self._do, loop)
-        _do(self._work, [each for each in brought if not each[1].done()])
+    def _run_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._pending = self._pending[:_MOST_AT_ONCE], self._pending[_MOST_AT_ONCE:]
+        if self._pending:
+            loop.call_soon(self._run_batch, loop)
+        _run_batch(self._work, [each for each in batch if not each[1].done()])
 
 
-class Beside(Generic[One, Found]):
+class ThreadBatcher(Generic[Item, Result]):
     """Work on ``many`` threads that is cheaper in batches: all that waits for a thread is one."""
 
     def __init__(
-        self, threads: Executor, many: int, work: Callable[[Sequence[One]], Sequence[Found]]
+        self, threads: Executor, many: int, work: Callable[[Sequence[Item]], Sequence[Result]]
     ) -> None:
         self._threads = threads
         self._many = many
         self._work = work
-        self._waiting: deque[tuple[One, Future[Found]]] = deque()
+        self._waiting: deque[tuple[Item, Future[Result]]] = deque()
 
-    async def of(self, one: One) -> Found:
-        """The result for ``one``. Raises its own error only, not that of another in the batch."""
-        found: Future[Found] = Future()
-        self._waiting.append((one, found))
-        self._threads.submit(self._do)
-        return await asyncio.wrap_future(found)
+    async def result_for(self, item: Item) -> Result:
+        """The result for ``item``. Raises its own error only, not that of another in the batch."""
+        future: Future[Result] = Future()
+        self._waiting.append((item, future))
+        self._threads.submit(self._run_batch)
+        return await asyncio.wrap_future(future)
 
-    def _do(self) -> None:
+    def _run_batch(self) -> None:
         """Does a thread's share of the waiting; one call is submitted for each, so none is left."""
-        share = min(-(-len(self._waiting) // self._many), _MOST_BESIDE)
-        brought: list[tuple[One, Future[Found]]] = []
+        share = min(-(-len(self._waiting) // self._many), _MOST_PER_THREAD)
+        batch: list[tuple[Item, Future[Result]]] = []
         with suppress(IndexError):
-            while len(brought) < share:
-                brought.append(self._waiting.popleft())
-        _do(self._work, [each for each in brought if each[1].set_running_or_notify_cancel()])
+            while len(batch) < share:
+                batch.append(self._waiting.popleft())
+        _run_batch(self._work, [each for each in batch if each[1].set_running_or_notify_cancel()])
 
 
-def _do(
-    work: Callable[[Sequence[One]], Sequence[Found]],
-    brought: Sequence[tuple[One, "asyncio.Future[Found] | Future[Found]"]],
+def _run_batch(
+    work: Callable[[Sequence[Item]], Sequence[Result]],
+    batch: Sequence[tuple[Item, "asyncio.Future[Result] | Future[Result]"]],
 ) -> None:
     """Does all at once, or, after an error, one by one, so that each gets its own error."""
     try:
-        results = work([one for one, _ in brought]) if brought else []
+        results = work([item for item, _ in batch]) if batch else []
     except Exception as error:  # noqa: BLE001 -- given to whoever waits for the result
-        if len(brought) == 1:
-            brought[0][1].set_exception(error)
+        if len(batch) == 1:
+            batch[0][1].set_exception(error)
             return
-        for each in brought:
-            _do(work, [each])
+        for each in batch:
+            _run_batch(work, [each])
     else:
-        for (_, found), result in zip(brought, results, strict=True):
-            found.set_result(result)
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)

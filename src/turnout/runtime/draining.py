@@ -25,9 +25,9 @@ class DrainingCall(Call, kw_only=True):
     """A call whose answer is read in a task of its own, at most ``_AHEAD`` batches ahead."""
 
     _queue: "asyncio.Queue[_Item]" = field(default_factory=lambda: asyncio.Queue(_AHEAD))
-    _left: bool = False
+    _caller_left: bool = False
 
-    async def _received(self) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def _chunk_batches(self) -> AsyncGenerator[Sequence[Chunk], None]:
         pump = asyncio.create_task(self._pump())
         try:
             while (item := await self._queue.get()) is not None:
@@ -35,7 +35,7 @@ class DrainingCall(Call, kw_only=True):
                     raise item
                 yield item
         except (asyncio.CancelledError, GeneratorExit):
-            await self._drained(pump)
+            await self._drain(pump)
             raise
         finally:
             pump.cancel()
@@ -45,32 +45,32 @@ class DrainingCall(Call, kw_only=True):
         try:
             return await asyncio.shield(fetch)
         except asyncio.CancelledError:
-            await self._drained(fetch)
+            await self._drain(fetch)
             if fetch.done() and not fetch.cancelled() and fetch.exception() is None:
-                self._note((fetch.result(),))
+                self._note_chunks((fetch.result(),))
             raise
 
     async def _pump(self) -> None:
         """Reads the answer to its end, and hands it over as long as the caller is there."""
         try:
-            async for batch in super()._received():
-                if not self._left:
+            async for batch in super()._chunk_batches():
+                if not self._caller_left:
                     await self._queue.put(batch)
         except Exception as error:  # noqa: BLE001 -- raised where the answer is read
-            await self._told(error)
+            await self._put_end(error)
         else:
-            await self._told(None)
+            await self._put_end(None)
 
-    async def _told(self, end: Exception | None) -> None:
-        if not self._left:
+    async def _put_end(self, end: Exception | None) -> None:
+        if not self._caller_left:
             await self._queue.put(end)
 
-    async def _drained(self, reading: "asyncio.Task[object]") -> None:
+    async def _drain(self, reading: "asyncio.Task[object]") -> None:
         """Waits until the rest is read, within the limits on time and number."""
-        self._left = True
+        self._caller_left = True
         while not self._queue.empty():
             self._queue.get_nowait()
-        provider = self.answers.provider
+        provider = self.target.provider
         if len(_drains) < MOST_DRAINS:
             _drains.add(id(self))
             try:

@@ -52,17 +52,17 @@ def failure(decision: Decision, outcomes: Sequence[Outcome]) -> RouterError:
     last = answers[-1].error if answers else None
     if last is not None and (last.scope == "request" or answers[-1].released):
         return error_of(last)
-    return _unsayable(answers) or AllRoutesFailed(answers)
+    return _inexpressible(answers) or AllRoutesFailed(answers)
 
 
-def _unsayable(answers: Sequence[Outcome]) -> InvalidRequest | None:
+def _inexpressible(answers: Sequence[Outcome]) -> InvalidRequest | None:
     """The error for a request that was not sent, since no candidate's API can express it."""
     faults = [outcome.error for outcome in answers]
-    named = [fault for fault in faults if fault is not None and fault.field is not None]
-    if not named or len(named) < len(faults):
+    inexpressible = [fault for fault in faults if fault is not None and fault.field is not None]
+    if not inexpressible or len(inexpressible) < len(faults):
         return None
-    reasons = "; ".join(dict.fromkeys(fault.detail for fault in named))
+    reasons = "; ".join(dict.fromkeys(fault.detail for fault in inexpressible))
     return InvalidRequest(
         f"{reasons}; change it, leave it out, or use a model that takes it",
-        field=named[0].field,
+        field=inexpressible[0].field,
     )

@@ -27,13 +27,13 @@ from turnout.core import (
 from turnout.decision import decide
 from turnout.features import count_tokens
 from turnout.ledger import Recorder
-from turnout.runtime.admission import admitted
+from turnout.runtime.admission import admit
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.backends import without_key
+from turnout.runtime.balancing import outstanding
 from turnout.runtime.edge import failure
-from turnout.runtime.long import worked
 from turnout.runtime.means import Means
-from turnout.runtime.placing import outstanding
+from turnout.runtime.offload import offload_if_long
 from turnout.runtime.walk import Walk
 
 INTENT = "embedding"
@@ -62,7 +62,7 @@ class Embedding:
             chat=parts.means.rules.catalog,
         )
 
-    def recorded_by(self, recorder: Recorder) -> Self:
+    def with_recorder(self, recorder: Recorder) -> Self:
         """The same with another recorder."""
         if self.means is None:
             return self
@@ -77,16 +77,16 @@ class Embedding:
                 field="model",
             )
         rules, health = means.rules, means.health
-        asked = self._named(request, rules.catalog)
+        asked = self._with_model(request, rules.catalog)
         cooling = health.unavailable(self.unavailable)
         now = Snapshot(
             as_of=time.time(),
             unavailable={**cooling, **self.unavailable},
             outstanding=outstanding(rules.balance, health),
         )
-        features = await worked(request.body_bytes, _features, request, rules.catalog)
+        features = await offload_if_long(request.body_bytes, _features, request, rules.catalog)
         decision = decide(asked, features, _PREDICTION, now, rules)
-        asked, decision = await admitted(
+        asked, decision = await admit(
             asked,
             decision,
             lambda narrower: decide(narrower, features, _PREDICTION, now, rules),
@@ -97,7 +97,7 @@ class Embedding:
             raise failure(decision, ())
         return Walk(request=asked, decision=decision, means=means)
 
-    def _named(self, request: Request, catalog: Catalog) -> Request:
+    def _with_model(self, request: Request, catalog: Catalog) -> Request:
         """The request, with a model of this catalogue. Raises InvalidRequest."""
         name = request.model
         if name == AUTO and self.default is not None:

@@ -19,14 +19,14 @@ from turnout.core.cooldown import Cooldown
 from turnout.decision import decide, decision_id
 from turnout.ledger import Recorder
 from turnout.runtime.accounts import Accounts
-from turnout.runtime.admission import admitted
+from turnout.runtime.admission import admit
 from turnout.runtime.assemble import Assembly
+from turnout.runtime.balancing import outstanding, with_signer
 from turnout.runtime.budgets import budgets_of
 from turnout.runtime.edge import failure
 from turnout.runtime.embedding import Embedding
-from turnout.runtime.history import judged, recorded
-from turnout.runtime.placing import outstanding, placed
-from turnout.runtime.reading import Read, Reader
+from turnout.runtime.history import add_feedback, recorded_decision
+from turnout.runtime.reading import Reader, ReadRequest
 from turnout.runtime.receipt import Receipt, receipt
 from turnout.runtime.screened_walk import ScreenedWalk, screening_of
 from turnout.runtime.walk import Walk
@@ -61,42 +61,42 @@ class Engine:
         The walk of a blocked request makes no calls, and its answer is the decision's refusal.
         Raises RequestError.
         """
-        request = self._meant(request)
+        request = self._resolved(request)
         try:
             if request.dialect == "embeddings":
                 return await self._embedding.begin(request)
             read = await self._reader.read(request)
-            await self.cohort.in_step()
+            await self.cohort.end_step()
             try:
                 return await self._admit(request, read)
             except RequestError as error:
-                error.calls = read.labelled
+                error.calls = read.label_calls
                 raise
         except _UNDECIDED:
-            await self._abandoned(request)
+            await self._release_holds(request)
             raise
 
-    async def decided(self, request: Request) -> tuple[Decision, tuple[Outcome, ...]]:
+    async def decide(self, request: Request) -> tuple[Decision, tuple[Outcome, ...]]:
         """The decision on a request, with the calls made for it (for a label); no model answers.
 
         Raises RequestError.
         """
-        request = self._meant(request)
+        request = self._resolved(request)
         try:
             read = await self._reader.read(request)
             decision = self._decide(request, read)
-            if read.labelled:
+            if read.label_calls:
                 recorder = self._parts.means.recorder
                 await recorder.decided(request, decision)
                 await recorder.settled(decision)
         except _UNDECIDED:
-            await self._abandoned(request)
+            await self._release_holds(request)
             raise
-        return decision, read.labelled
+        return decision, read.label_calls
 
-    def decided_here(self, request: Request) -> Decision:
-        """As ``decided``, by the local classifier alone; blocks, and uses no thread."""
-        request = self._meant(request)
+    def decide_locally(self, request: Request) -> Decision:
+        """As ``decide``, by the local classifier alone; blocks, and uses no thread."""
+        request = self._resolved(request)
         return self._decide(request, self._reader.read_now(request))
 
     def prepare(self) -> None:
@@ -128,39 +128,41 @@ class Engine:
         means = self._parts.means
         if means.stand_in is not None:
             return [means.stand_in.model]
-        closed = self._parts.closed()
+        closed = self._parts.unavailable_now()
         return [d.model for d in means.rules.catalog.deployments.values() if d.id not in closed]
 
-    async def can_record(self) -> None:
+    async def check_recorder(self) -> None:
         """Writes to the ledger without changing anything. Raises LedgerError or ConfigError."""
         await self._parts.means.recorder.probed()
 
-    async def recorded(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
+    async def recorded_decision(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
         """What the ledger has on a tenant's decision: its calls, cost, events and feedback."""
-        return await recorded(self._parts.means.recorder, ident, tenant)
+        return await recorded_decision(self._parts.means.recorder, ident, tenant)
 
-    async def judged(self, ident: str, said: Mapping[str, Any], tenant: str | None) -> bool:
+    async def add_feedback(
+        self, ident: str, feedback: Mapping[str, Any], tenant: str | None
+    ) -> bool:
         """Adds feedback to the ledger; False if the tenant has no such decision there."""
-        return await judged(self._parts.means.recorder, ident, said, tenant)
+        return await add_feedback(self._parts.means.recorder, ident, feedback, tenant)
 
     def cooling(self) -> dict[str, bool]:
         """For each deployment, whether it takes no call now."""
-        every = [means.health.cooling() for means in self._parts.every]
+        every = [means.health.cooling() for means in self._parts.all_means]
         return {name: cools for cooling in every for name, cools in cooling.items()}
 
-    def heard(self, cooldown: Cooldown) -> None:
+    def apply_cooldown(self, cooldown: Cooldown) -> None:
         """Take over what another process has learned about a deployment."""
-        for means in self._parts.every:
-            means.health.heard(cooldown)
+        for means in self._parts.all_means:
+            means.health.apply_cooldown(cooldown)
 
-    def tell(self, others: Callable[[Cooldown], object]) -> None:
-        """Call ``others``, which must not block, for each deployment that begins to cool down."""
-        for means in self._parts.every:
-            means.health.tell = others
+    def on_cooldown(self, callback: Callable[[Cooldown], object]) -> None:
+        """Call ``callback``, which must not block, for each deployment that begins to cool down."""
+        for means in self._parts.all_means:
+            means.health.on_cooldown = callback
 
-    def listen(self, listener: Callable[[Outcome], object]) -> None:
+    def add_listener(self, listener: Callable[[Outcome], object]) -> None:
         """Call ``listener``, which must not block, with the outcome of every call."""
-        for means in self._parts.every:
+        for means in self._parts.all_means:
             if listener not in means.listeners:
                 means.listeners.append(listener)
 
@@ -177,16 +179,16 @@ class Engine:
         lacking = {**self._parts.unavailable, **self._embedding.unavailable}
         return {name: str(why) for name, why in lacking.items()}
 
-    def succeed(self, old: "Engine") -> bool:
+    def take_over(self, old: "Engine") -> bool:
         """Take over what the replaced engine knows about deployments, and its recorder.
 
         A ledger's file has one writer, so that the recorder is kept unless the two engines record
         in different places. Returns whether it was.
         """
-        self.catch_up(old)
-        for mine, its in zip(self._parts.every, old.parts.every, strict=False):
+        self.take_over_health(old)
+        for mine, its in zip(self._parts.all_means, old.parts.all_means, strict=False):
             if mine.caches is not None and its.caches is not None:
-                mine.caches.succeed(its.caches)
+                mine.caches.take_over(its.caches)
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
@@ -195,14 +197,14 @@ class Engine:
             recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))
         self._reader.parts = self._parts
-        self._embedding = self._embedding.recorded_by(recorder)
+        self._embedding = self._embedding.with_recorder(recorder)
         self._accounts = _accounts(self._parts, recorder)
         return True
 
-    def catch_up(self, old: "Engine") -> None:
+    def take_over_health(self, old: "Engine") -> None:
         """Take over what the engine that served so far knows about deployments."""
-        for mine, its in zip(self._parts.every, old.parts.every, strict=False):
-            mine.health.succeed(its.health)
+        for mine, its in zip(self._parts.all_means, old.parts.all_means, strict=False):
+            mine.health.take_over(its.health)
 
     async def retire(self, *, recording: bool) -> None:
         """Close every connection; ``recording`` leaves the recorder to the successor."""
@@ -215,29 +217,29 @@ class Engine:
         """Close every connection, and the recorder."""
         await self.retire(recording=False)
 
-    def _meant(self, request: Request) -> Request:
+    def _resolved(self, request: Request) -> Request:
         """The request with the name that its alias stands for, and tagged for balancing."""
         aliases = self._parts.config.aliases
         if aliases and request.model in aliases:
             request = structs.replace(request, model=aliases[request.model])
-        return placed(request, self._rules)
+        return with_signer(request, self._rules)
 
-    async def _abandoned(self, request: Request) -> None:
+    async def _release_holds(self, request: Request) -> None:
         """Frees what is held for a request that fails, or is given up, before its walk begins."""
         recorder = self._parts.means.recorder
         await asyncio.shield(recorder.abandoned(decision_id(request, self._rules)))
 
-    def _decide(self, request: Request, read: Read) -> Decision:
+    def _decide(self, request: Request, read: ReadRequest) -> Decision:
         now = Snapshot(
             as_of=time.time(),
-            unavailable=self._parts.closed(),
+            unavailable=self._parts.unavailable_now(),
             latency_ms=self._latencies(request),
             outstanding=outstanding(self._rules.balance, self._parts.means.health),
             cached_tokens=self._cached(read),
         )
         return decide(request, read.features, read.prediction, now, self._rules)
 
-    def _cached(self, read: Read) -> Mapping[str, int]:
+    def _cached(self, read: ReadRequest) -> Mapping[str, int]:
         """The prompt's tokens that each deployment's cache is expected to hold."""
         caches = self._parts.means.caches
         return {} if caches is None or read.prefix is None else caches.expected(read.prefix)
@@ -248,24 +250,24 @@ class Engine:
             return {}
         return self._parts.means.health.latencies.expected_ms()
 
-    async def _admit(self, request: Request, read: Read) -> Walk:
+    async def _admit(self, request: Request, read: ReadRequest) -> Walk:
         """The walk of an admitted decision. Raises RouterError; calls made so far are recorded."""
         recorder = self._parts.means.recorder
         chosen = self._decide(request, read)
-        request, decision = await admitted(
+        request, decision = await admit(
             request, chosen, lambda narrower: self._decide(narrower, read), self._parts.means
         )
         if not decision.routes and not decision.blocked:
             await recorder.settled(decision)
-            raise failure(decision, read.labelled)
+            raise failure(decision, read.label_calls)
         unfit = chosen.model if request.constraints.drafts else "verdicts on drafts"
         return self._walk(
             request=request,
             decision=decision,
             means=self._parts.means,
-            outcomes=list(read.labelled),
+            outcomes=list(read.label_calls),
             prefix=read.prefix,
-            unfit=None if decision.deployment == chosen.deployment else unfit,
+            over_budget_model=None if decision.deployment == chosen.deployment else unfit,
         )
 
 

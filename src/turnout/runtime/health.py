@@ -18,12 +18,12 @@ from turnout.core.cooldown import REPAIRABLE, Cooldown
 from turnout.runtime.latency import Latencies
 
 _LOG = logging.getLogger("turnout.runtime")
-_PASSING = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
-_LASTING = frozenset({"unauthorized", "no_credit", "not_found"})
+_TRANSIENT = frozenset({"unavailable", "timeout", "bad_response", "interrupted"})
+_PERSISTENT = frozenset({"unauthorized", "no_credit", "not_found"})
 # A deployment that recovers may have one call at a time, then 2, 4, ...; from here on, no limit.
 _FULL_WINDOW = 64
 # A cooldown is told to other processes again only when it ends so much later than they know.
-_TOLD_AGAIN_S = 1.0
+_SHARE_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +54,10 @@ class _State:
     """What is known of one deployment; times are on the clock.
 
     It is closed until ``until``, for the reason ``why``; ``stated`` says that its provider named
-    the time, ``told`` is the time that other processes know, and ``openings`` counts how often in a
-    row it was closed. ``window`` is how many calls it may have at a time while it recovers, and
-    ``probed`` says that its latest call began while it was closed. Its rate limit is used up until
-    ``spent``, of which other processes know as ``spent_told``.
+    the time, ``shared_until`` is the time that other processes know, and ``openings`` counts how
+    often in a row it was closed. ``window`` is how many calls it may have at a time while it
+    recovers, and ``probed`` says that its latest call began while it was closed. Its rate limit is
+    used up until ``spent_until``; other processes know of ``spent_shared_until``.
     """
 
     in_flight: int = 0
@@ -66,12 +66,12 @@ class _State:
     until: float = 0.0
     why: FaultKind = "unavailable"
     stated: bool = False
-    told: float = 0.0
+    shared_until: float = 0.0
     probed: bool = False
     window: int = _FULL_WINDOW
     retry_tokens: float = 0.0
-    spent: float = 0.0
-    spent_told: float = 0.0
+    spent_until: float = 0.0
+    spent_shared_until: float = 0.0
 
 
 class Health:
@@ -90,9 +90,9 @@ class Health:
         self._wall = wall
         reserve = self._rules.retry_reserve
         self._states = {name: _State(retry_tokens=reserve) for name in deployments}
-        self._quiet = True
-        self._named = {d.fingerprint: name for name, d in deployments.items()}
-        self.tell: Callable[[Cooldown], object] = _nobody
+        self._all_open = True
+        self._by_fingerprint = {d.fingerprint: name for name, d in deployments.items()}
+        self.on_cooldown: Callable[[Cooldown], object] = _ignore
         self.latencies = Latencies()
 
     def unavailable(self, without: Collection[str] = ()) -> dict[str, Exclusion]:
@@ -102,19 +102,23 @@ class Health:
         provider has named a time. Deployments whose rate limit is used up are listed as well, by a
         reason that lets them come last.
         """
-        if self._quiet:
+        if self._all_open:
             return {}
         now = self._clock()
-        closed = {n: why for n, s in self._states.items() if (why := self._closed(s, now))}
+        closed = {n: why for n, s in self._states.items() if (why := self._exclusion(s, now))}
         if closed and len({*closed, *without}) == len(self._states):
             probes = [n for n in closed if n not in without and self._may_probe(n)]
             if probes:
                 del closed[min(probes, key=lambda name: self._states[name].until)]
-        self._quiet = not any(self._matters(s, now) for s in self._states.values())
-        spent = {n: _spent(s.spent - now) for n, s in self._states.items() if s.spent > now}
+        self._all_open = not any(self._is_limited(s, now) for s in self._states.values())
+        spent = {
+            n: _spent_exclusion(s.spent_until - now)
+            for n, s in self._states.items()
+            if s.spent_until > now
+        }
         return {**spent, **closed}
 
-    def succeed(self, old: "Health") -> None:
+    def take_over(self, old: "Health") -> None:
         """Take over what is known of deployments that have not changed.
 
         Failures that a changed configuration may have repaired are forgotten.
@@ -127,7 +131,7 @@ class Health:
                 self.latencies.latest[name] = old.latencies.latest[name]
             if state.why not in REPAIRABLE:
                 self._states[name] = replace(state, in_flight=0)
-        self._quiet = False
+        self._all_open = False
 
     def states(self) -> "Iterator[tuple[Deployment, _State]]":
         """Each deployment with what is known of it."""
@@ -140,52 +144,52 @@ class Health:
     def cooling(self) -> dict[str, bool]:
         """For each deployment, whether it takes no call now; leaves none open as a probe."""
         now = self._clock()
-        return {name: self._closed(s, now) is not None for name, s in self._states.items()}
+        return {name: self._exclusion(s, now) is not None for name, s in self._states.items()}
 
-    def began(self, deployment: str) -> None:
+    def call_began(self, deployment: str) -> None:
         """Note that a call begins, which adds its share to the retry budget."""
         state = self._states[deployment]
         state.in_flight += 1
         state.probed = state.until > 0 and state.until > self._clock()
         if state.in_flight >= self._limit(state):
-            self._quiet = False
+            self._all_open = False
         most = self._rules.retry_reserve + 10
         state.retry_tokens = min(most, state.retry_tokens + self._rules.retry_share)
 
-    def ended(self, outcome: Outcome) -> None:
+    def call_ended(self, outcome: Outcome) -> None:
         """Note how a call ended."""
         state = self._states[outcome.route.deployment]
         state.in_flight -= 1
         fault = outcome.error
         if outcome.spent_s is not None:
-            self._spends(outcome.route.deployment, outcome.spent_s)
+            self._note_spent_limit(outcome.route.deployment, outcome.spent_s)
         if outcome.status == "ok" or (fault is not None and fault.kind == "rejected"):
             # A verifier said no to a draft: the deployment did answer.
-            self._succeeded(state)
+            self._note_success(state)
             if outcome.is_answer:
                 self.latencies.note(outcome)
         elif fault is not None:
-            self._failed(outcome.route.deployment, fault)
+            self._note_failure(outcome.route.deployment, fault)
 
-    def heard(self, cooldown: Cooldown) -> None:
+    def apply_cooldown(self, cooldown: Cooldown) -> None:
         """Close a deployment, or put it last, as another process has found reason to do."""
-        name = self._named.get(cooldown.deployment)
+        name = self._by_fingerprint.get(cooldown.deployment)
         if name is None:
             return
         state = self._states[name]
         if cooldown.comes_last:
-            state.spent = state.spent_told = cooldown.until_s
-            self._quiet = False
+            state.spent_until = state.spent_shared_until = cooldown.until_s
+            self._all_open = False
             return
         if cooldown.until_s <= self._clock():
             return
-        state.told = max(state.told, cooldown.until_s)
+        state.shared_until = max(state.shared_until, cooldown.until_s)
         if cooldown.until_s > state.until:
             state.until, state.why = cooldown.until_s, cooldown.why
             state.stated, state.window = cooldown.stated, 1
         state.openings = max(state.openings, cooldown.openings)
         state.failures = 0
-        self._quiet = False
+        self._all_open = False
 
     def may_retry(self, deployment: str, *, stated: bool = False) -> bool:
         """Takes one retry from the deployment's budget; False if there is none left.
@@ -199,7 +203,7 @@ class Health:
         state.retry_tokens -= 1 + self._rules.retry_share
         return True
 
-    def _closed(self, state: _State, now: float) -> Exclusion | None:
+    def _exclusion(self, state: _State, now: float) -> Exclusion | None:
         wait_s = state.until - now
         if wait_s > 0:
             detail = f"cooling down for {wait_s:.1f} s after {state.why}"
@@ -217,21 +221,21 @@ class Health:
         state = self._states[name]
         return state.in_flight == 0 and not state.stated
 
-    def _matters(self, state: _State, now: float) -> bool:
+    def _is_limited(self, state: _State, now: float) -> bool:
         busy = state.in_flight >= self._limit(state)
-        return max(state.until, state.spent) > now or state.window < _FULL_WINDOW or busy
+        return max(state.until, state.spent_until) > now or state.window < _FULL_WINDOW or busy
 
-    def _succeeded(self, state: _State) -> None:
+    def _note_success(self, state: _State) -> None:
         state.failures = 0
         if state.stated and state.until > self._clock():
             return  # the call began before its provider named a time to come back
-        state.until = state.told = 0.0
+        state.until = state.shared_until = 0.0
         if state.window < _FULL_WINDOW:
             state.window *= 2
         else:
             state.openings = 0
 
-    def _failed(self, name: str, fault: Fault) -> None:
+    def _note_failure(self, name: str, fault: Fault) -> None:
         rules, state = self._rules, self._states[name]
         if fault.kind == "rate_limited":
             wait_s = rules.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
@@ -243,18 +247,18 @@ class Health:
             self._open(name, fault, wait_s, stated=True)
             fields = {"deployment": name, "out_for_s": round(wait_s)}
             _LOG.error("a provider's spend limit is reached", extra={"fields": fields})
-        elif fault.kind in _LASTING:
+        elif fault.kind in _PERSISTENT:
             self._open(name, fault, rules.lasting_s)
-        elif fault.kind in _PASSING and (state.probed or state.until <= self._clock()):
+        elif fault.kind in _TRANSIENT and (state.probed or state.until <= self._clock()):
             # A call that began before the deployment was closed tells nothing new.
             state.failures += 1
             if state.failures >= rules.failures or state.window < _FULL_WINDOW:
                 wait_s = rules.cooldown_s * 2 ** min(state.openings, 16)
                 self._open(name, fault, min(wait_s, rules.longest_s))
 
-    def _spends(self, name: str, for_s: float) -> None:
+    def _note_spent_limit(self, name: str, for_s: float) -> None:
         """Its provider's rate limit is used up for so long, for all deployments of its quota."""
-        if not (for_s or self._states[name].spent):
+        if not (for_s or self._states[name].spent_until):
             return
         mine, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
         wait_s = for_s if most_s is None else min(for_s, most_s)
@@ -262,11 +266,11 @@ class Health:
         for other, deployment in self._deployments.items():
             if _quota(deployment) == mine:
                 state = self._states[other]
-                state.spent = until
-                if abs(until - state.spent_told) > _TOLD_AGAIN_S:
-                    state.spent_told = until
-                    self._tell(deployment, state, until, comes_last=True)
-        self._quiet = self._quiet and not wait_s
+                state.spent_until = until
+                if abs(until - state.spent_shared_until) > _SHARE_AGAIN_S:
+                    state.spent_shared_until = until
+                    self._share(deployment, state, until, comes_last=True)
+        self._all_open = self._all_open and not wait_s
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
         """Closes the deployment, and those of its quota or provider if the fault is theirs, too."""
@@ -281,19 +285,19 @@ class Health:
                 state.openings += 1
                 state.failures = 0
                 state.window = 1
-                self._told(deployment, state)
-        self._quiet = False
+                self._share_closed(deployment, state)
+        self._all_open = False
 
-    def _told(self, deployment: Deployment, state: _State) -> None:
+    def _share_closed(self, deployment: Deployment, state: _State) -> None:
         """Tells other processes, unless they know it to be closed for about as long."""
-        if state.until > state.told + _TOLD_AGAIN_S:
-            state.told = state.until
-            self._tell(deployment, state, state.until)
+        if state.until > state.shared_until + _SHARE_AGAIN_S:
+            state.shared_until = state.until
+            self._share(deployment, state, state.until)
 
-    def _tell(
+    def _share(
         self, deployment: Deployment, state: _State, until: float, *, comes_last: bool = False
     ) -> None:
-        self.tell(
+        self.on_cooldown(
             Cooldown(
                 deployment=deployment.fingerprint,
                 until_s=until,
@@ -305,13 +309,13 @@ class Health:
         )
 
 
-def _spent(wait_s: float) -> Exclusion:
+def _spent_exclusion(wait_s: float) -> Exclusion:
     return Exclusion(
         "limit_spent", f"nothing left of its rate limit for {wait_s:.1f} s", wait_s=wait_s
     )
 
 
-def _nobody(cooldown: Cooldown) -> None:
+def _ignore(cooldown: Cooldown) -> None:
     """For a process that has no others beside it."""
 
 

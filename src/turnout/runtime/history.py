@@ -13,27 +13,31 @@ from turnout.core.errors import ConfigError
 from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, shown
 
 
-async def recorded(recorder: Recorder, ident: str, tenant: str | None) -> dict[str, Any] | None:
+async def recorded_decision(
+    recorder: Recorder, ident: str, tenant: str | None
+) -> dict[str, Any] | None:
     """The decision with its calls, cost, events and feedback; None where no ledger has it.
 
     ``tenant`` (None: any) sees only its own decisions; others do not exist for it.
     """
     if not isinstance(recorder, Ledger):
         return None
-    found = await asyncio.to_thread(_recorded, recorder, ident)
+    found = await asyncio.to_thread(_load, recorder, ident)
     return found if found and tenant in (None, found["tenant"]) else None
 
 
-async def judged(
-    recorder: Recorder, ident: str, said: Mapping[str, Any], tenant: str | None
+async def add_feedback(
+    recorder: Recorder, ident: str, feedback: Mapping[str, Any], tenant: str | None
 ) -> bool:
     """Adds feedback to a decision in the ledger; False if the tenant has no such decision."""
     if not isinstance(recorder, Ledger):
         return False
-    if tenant is not None and await recorded(recorder, ident, tenant) is None:
+    if tenant is not None and await recorded_decision(recorder, ident, tenant) is None:
         return False
     try:
-        await recorder.feedback(ident, said["metric"], said["value"], source=said["source"])
+        await recorder.feedback(
+            ident, feedback["metric"], feedback["value"], source=feedback["source"]
+        )
     except InvalidRequest as error:
         if error.field == "decision_id":
             return False
@@ -43,7 +47,7 @@ async def judged(
     return True
 
 
-def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
+def _load(ledger: Ledger, ident: str) -> dict[str, Any] | None:
     try:
         request, decision = decision_of(ledger.store, ident)
         found = shown(ledger.store, ident)
@@ -56,14 +60,14 @@ def _recorded(ledger: Ledger, ident: str) -> dict[str, Any] | None:
         "tenant": found.get("tenant"),
         "client_request_id": request.tags.get("client_request_id"),
         "explanation": decision.explain(),
-        "attempts": [_attempt(call) for call in found["calls"]],
+        "attempts": [_attempt_body(call) for call in found["calls"]],
         "cost_usd": usd(paid),
         "events": [{k: e[k] for k in ("kind", "detail")} for e in found["events"]],
-        "feedback": [_feedback(row) for row in found["feedback"]],
+        "feedback": [_feedback_body(row) for row in found["feedback"]],
     }
 
 
-def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
+def _attempt_body(call: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "deployment": call["deployment"],
         "model": call["model"],
@@ -80,7 +84,7 @@ def _attempt(call: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _feedback(row: Mapping[str, Any]) -> dict[str, Any]:
+def _feedback_body(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "metric": row["metric"],
         "value": row["value_micro"] / 1_000_000,

@@ -12,10 +12,10 @@ from typing import Any
 from turnout.catalog import Deployment
 from turnout.classifiers.llm import response_format
 from turnout.core import Bound, Request, text_of
-from turnout.runtime.aside import aside, said
 from turnout.runtime.call import Call
-from turnout.runtime.long import worked
 from turnout.runtime.means import Draft, Means, Verdict
+from turnout.runtime.offload import offload_if_long
+from turnout.runtime.side_call import answer_within, side_call
 
 _YES, _NO = "yes", "no"
 # The word alone, or the JSON object that providers send when the format is constrained.
@@ -39,11 +39,11 @@ class ByModel:
     deployment: Deployment
     deadline_s: float
 
-    def asks(self, request: Request) -> Request:
+    def draft_request(self, request: Request) -> Request:
         """The request as it is."""
         return request
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
+    def verdict_bounds(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
         """The most that a verdict uses: the model reads everything and says one word."""
         read = _QUESTION_TOKENS + _QUOTED * (prompt_tokens + answer_tokens)
         price = self.deployment.price
@@ -52,15 +52,17 @@ class ByModel:
 
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Whether the model says yes in time."""
-        call = await worked(draft.request.body_bytes, self._call, draft, decision_id, means)
-        answer = await said(call, self.deadline_s, means)
+        call = await offload_if_long(
+            draft.request.body_bytes, self._call, draft, decision_id, means
+        )
+        answer = await answer_within(call, self.deadline_s, means)
         if answer.text is not None and _PLAIN_YES.fullmatch(answer.text):
             return Verdict(rejection=None, call=answer.call)
-        why = answer.why or "did not say yes"
-        return Verdict(rejection=f"{self.deployment.model} {why}", call=answer.call)
+        reason = answer.failure or "did not say yes"
+        return Verdict(rejection=f"{self.deployment.model} {reason}", call=answer.call)
 
     def _call(self, draft: Draft, decision_id: str, means: Means) -> Call:
-        return aside(
+        return side_call(
             self._question(draft),
             self.deployment,
             means,
@@ -70,7 +72,7 @@ class ByModel:
         )
 
     def _question(self, draft: Draft) -> dict[str, Any]:
-        told = {
+        question = {
             "conversation": [
                 {"role": m.get("role"), "content": text_of(m)} for m in draft.request.messages
             ],
@@ -80,7 +82,7 @@ class ByModel:
         body: dict[str, Any] = {
             "messages": [
                 {"role": "system", "content": _SYSTEM},
-                {"role": "user", "content": json.dumps(told, ensure_ascii=False)},
+                {"role": "user", "content": json.dumps(question, ensure_ascii=False)},
             ],
             "max_tokens": _MOST_TOKENS,
             "temperature": 0,

@@ -32,7 +32,7 @@ async def known_models(
         return []
 
 
-def standing(deployment: Deployment, ids: list[str]) -> str:
+def listing_status(deployment: Deployment, ids: list[str]) -> str:
     """Whether the provider lists the deployment's model, and the nearest id if it does not."""
     if any(not is_other_model(deployment.model, known) for known in ids):
         return "there"
@@ -40,10 +40,10 @@ def standing(deployment: Deployment, ids: list[str]) -> str:
     return f"not there; nearest is {near}" if near else "not there"
 
 
-async def check(deployment: Deployment, transport: Transport) -> str:
+async def check_listed(deployment: Deployment, transport: Transport) -> str:
     """Whether the deployment's model is there, or why that is unknown, in words."""
     try:
         ids = await known_models(deployment.provider, transport)
     except TransportError as error:
         return f"unknown: {error}"
-    return standing(deployment, ids) if ids else "unknown: the provider lists no models"
+    return listing_status(deployment, ids) if ids else "unknown: the provider lists no models"

@@ -51,7 +51,7 @@ class Verdict:
 class Verifier(Protocol):
     """Decides whether a draft may be served."""
 
-    def asks(self, request: Request) -> Request:
+    def draft_request(self, request: Request) -> Request:
         """The request as it is sent to the model that drafts."""
         ...
 
@@ -59,7 +59,7 @@ class Verifier(Protocol):
         """Whether the draft may be served; never raises for what the draft holds."""
         ...
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
+    def verdict_bounds(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
         """The most that one verdict can use, for each deployment that it calls."""
         ...
 
@@ -85,9 +85,9 @@ class Means:
     caches: Caches | None = None
     listeners: list[Callable[[Outcome], object]] = field(default_factory=list)
 
-    def ended(self, outcome: Outcome) -> Awaitable[None]:
+    def call_ended(self, outcome: Outcome) -> Awaitable[None]:
         """Tell everyone that a call ended; a failed one is recorded once the awaitable is done."""
-        self.health.ended(outcome)
-        for hear in self.listeners:
-            hear(outcome)
+        self.health.call_ended(outcome)
+        for listener in self.listeners:
+            listener(outcome)
         return self.recorder.attempted(outcome)

@@ -17,8 +17,8 @@ from turnout.core.request import INSTRUCTION_ROLES
 from turnout.features.extract import EPHEMERAL
 
 _MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
-_PLAIN = frozenset({"role", "content"})
-_TOLD = _PLAIN | _MARKS
+_PLAIN_FIELDS = frozenset({"role", "content"})
+_KNOWN_FIELDS = _PLAIN_FIELDS | _MARKS
 # Fields that are part of the prompt before its messages, or make another prompt of the same ones: a
 # model with another reasoning effort has another cache.
 _SETTINGS = (
@@ -31,15 +31,15 @@ class Prefix(Struct, frozen=True):
     """The hashes of a prompt up to the end of each message, the shortest beginning first.
 
     The first covers tools, settings and ``leading`` messages with instructions, the last the whole
-    prompt. ``apart`` says that the first was marked to be cached by itself.
+    prompt. ``marked`` says that the first was marked to be cached by itself.
     """
 
     ends: tuple[bytes, ...]
     leading: int
-    apart: bool = False
+    marked: bool = False
 
 
-def goes_on(request: Request) -> bool:
+def is_continued(request: Request) -> bool:
     """Whether a model has answered in this conversation before."""
     return any(message.get("role") == "assistant" for message in request.messages)
 
@@ -54,50 +54,52 @@ def prefix_of(request: Request, salt: bytes) -> Prefix | None:
 
 def _prefix(request: Request, salt: bytes) -> Prefix:
     messages, native = request.messages, request.native or {}
-    known = hashlib.blake2b(digest_size=16, key=salt)
+    hasher = hashlib.blake2b(digest_size=16, key=salt)
     asked = native or request.body
-    settings = [(name, _bare(asked[name])) for name in _SETTINGS if name in asked]
-    _feed(known, orjson.dumps([request.tenant, settings]))
+    settings = [(name, _without_marks(asked[name])) for name in _SETTINGS if name in asked]
+    _hash_bytes(hasher, orjson.dumps([request.tenant, settings]))
     leading = next(
         (n for n, m in enumerate(messages) if m["role"] not in INSTRUCTION_ROLES), len(messages)
     )
     for message in messages[:leading]:
-        _add(known, message)
-    ends = [known.copy().digest()]
+        _hash_message(hasher, message)
+    ends = [hasher.copy().digest()]
     for message in messages[leading:]:
-        _add(known, message)
-        ends.append(known.copy().digest())
+        _hash_message(hasher, message)
+        ends.append(hasher.copy().digest())
     first = [*messages[:leading], native.get("system"), native.get("tools")]
     return Prefix(tuple(ends), leading, EPHEMERAL in strings(first))
 
 
-def _add(known: hashlib.blake2b, message: Message) -> None:
-    plain = message.keys() == _PLAIN
-    more = {} if plain else {n: value for n, value in message.items() if n not in _TOLD}
+def _hash_message(hasher: hashlib.blake2b, message: Message) -> None:
+    plain = message.keys() == _PLAIN_FIELDS
+    other_fields = (
+        {} if plain else {n: value for n, value in message.items() if n not in _KNOWN_FIELDS}
+    )
     content = message.get("content") or ""
-    parts = [content] if isinstance(content, str) else [_part(part) for part in content]
-    _feed(known, orjson.dumps([message["role"], len(parts), more]))
+    parts = [content] if isinstance(content, str) else [_hashed_part(part) for part in content]
+    _hash_bytes(hasher, orjson.dumps([message["role"], len(parts), other_fields]))
     for part in parts:
         if isinstance(part, str):
-            _feed(known, part.encode(), text=1)
+            _hash_bytes(hasher, part.encode(), text=1)
         else:
-            _feed(known, orjson.dumps(part))
+            _hash_bytes(hasher, orjson.dumps(part))
 
 
-def _part(part: Mapping[str, Any]) -> object:
+def _hashed_part(part: Mapping[str, Any]) -> object:
     """A part of a content; a text part equals a content that is only this text."""
-    bare = _bare(part)
+    bare = _without_marks(part)
     return bare["text"] if bare.keys() == {"type", "text"} else bare
 
 
-def _bare(value: Any) -> Any:
+def _without_marks(value: Any) -> Any:
     """The value without cache marks, which parts, tools and blocks may have."""
     if isinstance(value, Mapping):
         return {name: inner for name, inner in value.items() if name not in _MARKS}
-    return [_bare(item) for item in value] if isinstance(value, list) else value
+    return [_without_marks(item) for item in value] if isinstance(value, list) else value
 
 
-def _feed(known: hashlib.blake2b, part: bytes, text: int = 0) -> None:
+def _hash_bytes(hasher: hashlib.blake2b, part: bytes, text: int = 0) -> None:
     # With length and kind in front, different conversations are never the same bytes.
-    known.update((len(part) << 1 | text).to_bytes(8, "big"))
-    known.update(part)
+    hasher.update((len(part) << 1 | text).to_bytes(8, "big"))
+    hasher.update(part)

@@ -17,25 +17,25 @@ from turnout.features import extract, prompt_texts
 from turnout.features.hosted_results import hosted_results, takes_back
 from turnout.features.prompt import prompt_text
 from turnout.runtime.assemble import Assembly
-from turnout.runtime.cohort import Beside, Together
-from turnout.runtime.label import ask_label
-from turnout.runtime.long import CHARACTERS_AT_ONCE, done
+from turnout.runtime.cohort import LoopBatcher, ThreadBatcher
+from turnout.runtime.label import request_label
+from turnout.runtime.offload import MOST_LOOP_CHARACTERS, run_on
 from turnout.runtime.prefix import Prefix
 
 # A text of so many characters takes seconds to read, and must not hold up shorter ones.
-_LONG = 1_000_000
+_LONG_CHARACTERS = 1_000_000
 # The most bytes that a body of text alone has for each of its characters.
-_BYTES = 4
+_BYTES_PER_CHARACTER = 4
 # So many first requests are read on a thread, since what they need, about a second's worth, is
 # loaded meanwhile.
-_FIRST = 16
+_FIRST_REQUESTS = 16
 # No tokenizer has the second word as one token; the first such word loads the table of merges.
-_PLAIN, _ODD = "Hello", "xqzzvk"
+_COMMON_WORD, _RARE_WORD = "Hello", "xqzzvk"
 # The prediction for a request that passes unread.
 _UNREAD = Prediction(classifier=Ref(name="none"))
 
 
-class Read(Struct, frozen=True):
+class ReadRequest(Struct, frozen=True):
     """What is known of a request before the decision, and the outcomes of calls made for it.
 
     ``prefix`` has the hashes of the prompt's beginnings, if a provider's cache may hold some.
@@ -44,7 +44,7 @@ class Read(Struct, frozen=True):
     features: Features
     prediction: Prediction
     prefix: Prefix | None = None
-    labelled: tuple[Outcome, ...] = ()
+    label_calls: tuple[Outcome, ...] = ()
 
 
 class Reader:
@@ -53,16 +53,16 @@ class Reader:
     def __init__(self, assembly: Assembly) -> None:
         self.parts = assembly
         self._rules = assembly.means.rules
-        self._begun = Together(assembly.means.cohort, assembly.classifier.begin_batch)
+        self._first_stage = LoopBatcher(assembly.means.cohort, assembly.classifier.begin_batch)
         self._tokenizers = {d.card.tokenizer for d in self._rules.catalog.deployments.values()}
         # One core is left to the event loop, however many prompts need the second stage. Longer
         # prompts have threads of their own, so that short ones need not wait for them.
         most = max(1, (os.cpu_count() or 2) - 1)
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="turnout-classify")
-        self._finished = Beside(self._threads, most, assembly.classifier.finish_batch)
+        self._second_stage = ThreadBatcher(self._threads, most, assembly.classifier.finish_batch)
         self._readers = ThreadPoolExecutor(most, thread_name_prefix="turnout-read")
-        self._patient = ThreadPoolExecutor(1, thread_name_prefix="turnout-read-long")
-        self._cold = _FIRST
+        self._long_readers = ThreadPoolExecutor(1, thread_name_prefix="turnout-read-long")
+        self._unwarmed = _FIRST_REQUESTS
 
     @property
     def threads(self) -> Executor:
@@ -71,17 +71,17 @@ class Reader:
 
     def warm(self, *, fully: bool) -> None:
         """Loads what the first request would otherwise wait for, or, ``fully``, what any would."""
-        text = _ODD if fully else _PLAIN
+        text = _RARE_WORD if fully else _COMMON_WORD
         request = Request(id="", body={"messages": [{"role": "user", "content": text}]})
         self.parts.classifier.warm(fully=fully)
         self.parts.classifier.begin_batch([request.messages])
-        self._estimated(request, _UNREAD)
+        self._with_features(request, _UNREAD)
         if fully:
-            self._cold = 0
+            self._unwarmed = 0
 
     def close(self) -> None:
         """End the threads."""
-        for threads in (self._threads, self._readers, self._patient):
+        for threads in (self._threads, self._readers, self._long_readers):
             threads.shutdown(wait=False)
 
     async def input_tokens(self, request: Request) -> int:
@@ -90,89 +90,91 @@ class Reader:
         What hosted tools gave back earlier counts only for models of their provider.
         """
         texts = prompt_texts(request)
-        aside = self._aside(request, texts) or self._readers
-        features = await done(aside, extract, request, self._tokenizers, texts)
-        back = await done(aside, hosted_results, request, self._tokenizers)
+        executor = self._executor_for(request, texts) or self._readers
+        features = await run_on(executor, extract, request, self._tokenizers, texts)
+        results = await run_on(executor, hosted_results, request, self._tokenizers)
         named = self._rules.catalog.find(request.model)
-        asked = [named] if named else self._rules.catalog.deployments.values()
-        if back is None:
-            return max(input_tokens(features, deployment) for deployment in asked)
-        both = {name: n + back.text_tokens[name] for name, n in features.input_tokens.items()}
-        more = structs.replace(features, input_tokens=both)
+        deployments = [named] if named else self._rules.catalog.deployments.values()
+        if results is None:
+            return max(input_tokens(features, deployment) for deployment in deployments)
+        with_results = {
+            name: n + results.text_tokens[name] for name, n in features.input_tokens.items()
+        }
+        larger = structs.replace(features, input_tokens=with_results)
         return max(
-            input_tokens(more, deployment) + back.other_tokens
+            input_tokens(larger, deployment) + results.other_tokens
             if takes_back(request, deployment.provider.family)
             else input_tokens(features, deployment)
-            for deployment in asked
+            for deployment in deployments
         )
 
-    def read_now(self, request: Request) -> Read:
+    def read_now(self, request: Request) -> ReadRequest:
         """As ``read``, by the local classifier alone; blocks."""
-        if self._passes(request):
-            return self._estimated(request, _UNREAD)
+        if self._skips_classifier(request):
+            return self._with_features(request, _UNREAD)
         local = self.parts.classifier.predict(readable_messages(request))
-        return self._estimated(request, local)
+        return self._with_features(request, local)
 
-    async def read(self, request: Request) -> Read:
+    async def read(self, request: Request) -> ReadRequest:
         """The request's features and prediction. Raises RequestError."""
         texts = prompt_texts(request)
-        aside = self._aside(request, texts)
-        if aside is None and self._cold:
-            self._cold -= 1
-            aside = self._readers
-        labelled: tuple[Outcome, ...] = ()
+        executor = self._executor_for(request, texts)
+        if executor is None and self._unwarmed:
+            self._unwarmed -= 1
+            executor = self._readers
+        label_calls: tuple[Outcome, ...] = ()
         prediction = _UNREAD
-        if not self._passes(request):
-            local = await self._local(request, aside)
-            prediction, labelled = await self._labelled(request, local)
-        if aside is None:
-            known = self._estimated(request, prediction, texts)
+        if not self._skips_classifier(request):
+            local = await self._local_prediction(request, executor)
+            prediction, label_calls = await self._with_label(request, local)
+        if executor is None:
+            known = self._with_features(request, prediction, texts)
         else:
-            known = await done(aside, self._estimated, request, prediction, texts)
-        return structs.replace(known, labelled=labelled) if labelled else known
+            known = await run_on(executor, self._with_features, request, prediction, texts)
+        return structs.replace(known, label_calls=label_calls) if label_calls else known
 
-    def _aside(self, request: Request, texts: Sequence[str]) -> Executor | None:
+    def _executor_for(self, request: Request, texts: Sequence[str]) -> Executor | None:
         """The threads to read on, None for the event loop; a body may hold files beside texts."""
-        size = max(sum(map(len, texts)), request.body_bytes // _BYTES)
-        if size <= CHARACTERS_AT_ONCE:
+        size = max(sum(map(len, texts)), request.body_bytes // _BYTES_PER_CHARACTER)
+        if size <= MOST_LOOP_CHARACTERS:
             return None
-        return self._patient if size > _LONG else self._readers
+        return self._long_readers if size > _LONG_CHARACTERS else self._readers
 
-    def _passes(self, request: Request) -> bool:
+    def _skips_classifier(self, request: Request) -> bool:
         """Whether the configuration lets the request pass without being classified."""
         return not self._rules.safety.pinned and is_pinned(request, self._rules)
 
-    async def _local(self, request: Request, aside: Executor | None) -> Prediction:
+    async def _local_prediction(self, request: Request, executor: Executor | None) -> Prediction:
         classifier = self.parts.classifier
-        if aside is not None:
-            return await done(aside, lambda: classifier.predict(readable_messages(request)))
-        begun = await self._begun.of(readable_messages(request))
+        if executor is not None:
+            return await run_on(executor, lambda: classifier.predict(readable_messages(request)))
+        begun = await self._first_stage.result_for(readable_messages(request))
         if isinstance(begun, Prediction):
             return begun
-        return await self._finished.of(begun)
+        return await self._second_stage.result_for(begun)
 
-    async def _labelled(
+    async def _with_label(
         self, request: Request, local: Prediction
     ) -> tuple[Prediction, tuple[Outcome, ...]]:
         """The local prediction, with a model's label if one is wanted."""
-        asked = self.parts.asked
-        if asked is None or not asked.wanted(local, self._rules.safety):
+        label_model = self.parts.label_model
+        if label_model is None or not label_model.is_wanted_for(local, self._rules.safety):
             return local, ()
-        closed = self.parts.closed().get(asked.deployment.id)
-        if closed:
-            return combine(local, None, f"not asked: {closed}"), ()
-        label, why, outcome = await ask_label(request, asked, self.parts.means)
-        return combine(local, label, why), (outcome,) if outcome else ()
+        exclusion = self.parts.unavailable_now().get(label_model.deployment.id)
+        if exclusion:
+            return combine(local, None, f"not asked: {exclusion}"), ()
+        label, failure, outcome = await request_label(request, label_model, self.parts.means)
+        return combine(local, label, failure), (outcome,) if outcome else ()
 
-    def _estimated(
+    def _with_features(
         self, request: Request, prediction: Prediction, texts: Sequence[str] | None = None
-    ) -> Read:
+    ) -> ReadRequest:
         """The features, and the prediction with P(success) if there is a predictor."""
         features = extract(request, self._tokenizers, texts)
         caches, known = self.parts.means.caches, self.parts.success
         prefix = caches.prefix(request) if caches is not None else None
         if known is None:
-            return Read(features, prediction, prefix)
+            return ReadRequest(features, prediction, prefix)
         text = prompt_text(request)
         success, strange = known.predictor.judge(text)
         if known.lengths is not None:
@@ -182,4 +184,4 @@ class Reader:
         prediction = structs.replace(
             prediction, success=success, strange=strange, predictor=known.ref
         )
-        return Read(features, prediction, prefix)
+        return ReadRequest(features, prediction, prefix)

@@ -51,7 +51,7 @@ def completion(chunk: Chunk, decision: Decision, model: str, created: int) -> di
     return raw
 
 
-def refusal(decision: Decision, created: int) -> dict[str, Any]:
+def refusal_body(decision: Decision, created: int) -> dict[str, Any]:
     """The chat completion that answers a blocked request, from no model."""
     return {
         "id": f"chatcmpl-{decision.id}",

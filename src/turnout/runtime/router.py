@@ -16,11 +16,11 @@ from turnout.ledger import Recorder
 from turnout.runtime.assemble import Assembly, assemble
 from turnout.runtime.edge import failure
 from turnout.runtime.engine import Engine
-from turnout.runtime.known_models import check
+from turnout.runtime.known_models import check_listed
 from turnout.runtime.loop import BackgroundLoop
 from turnout.runtime.prompt import Prompt, request_of
-from turnout.runtime.reply import Reply, completion, refusal
-from turnout.runtime.stream import BlockingStream, Stream, bodies
+from turnout.runtime.reply import Reply, completion, refusal_body
+from turnout.runtime.stream import BlockingStream, Stream, chunk_bodies
 from turnout.runtime.transcript import Transcript
 from turnout.runtime.walk import Walk
 
@@ -37,7 +37,7 @@ class Router(Engine):
         super().__init__(assembly)
         self._loop = BackgroundLoop()
         self._streams: WeakSet[Stream] = WeakSet()
-        self._worked_in: int | None = None  # a process's id
+        self._used_in_pid: int | None = None  # a process's id
         self._closed = False
 
     @classmethod
@@ -52,7 +52,7 @@ class Router(Engine):
 
         Raises ConfigError with line, field, value and fix.
         """
-        if isinstance(config, os.PathLike) or _is_name(config):
+        if isinstance(config, os.PathLike) or _is_file_name(config):
             raise ConfigError(f"{config} is a file's name; give it to Router.from_file")
         if isinstance(config, str):
             config = load_text(config, environ)
@@ -84,7 +84,7 @@ class Router(Engine):
 
     def request(self, prompt: Prompt, **more: Any) -> Request:
         """The prompt as a checked request: see ``request_of``. Raises InvalidRequest."""
-        return self._meant(request_of(prompt, **more))
+        return self._resolved(request_of(prompt, **more))
 
     def route(self, prompt: Prompt, **more: Any) -> Decision:
         """The decision for a prompt; no model is asked to answer it.
@@ -92,21 +92,21 @@ class Router(Engine):
         If the configuration has an LLM classifier, that model is asked for a label.
         Raises RequestError.
         """
-        return self.labelled(prompt, **more)[0]
+        return self.route_with_calls(prompt, **more)[0]
 
-    def labelled(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
+    def route_with_calls(self, prompt: Prompt, **more: Any) -> tuple[Decision, tuple[Outcome, ...]]:
         """As ``route``, with the calls made to decide: none without an LLM classifier."""
         request = self.request(prompt, **more)
-        if self._parts.asked is None:
+        if self._parts.label_model is None:
             # This uses no thread, so that a forked process may do it.
-            return self.decided_here(request), ()
-        self._begin_work()
-        return self._loop.run(self.decided(request))
+            return self.decide_locally(request), ()
+        self._check_usable()
+        return self._loop.run(self.decide(request))
 
     async def aroute(self, prompt: Prompt, **more: Any) -> Decision:
         """As ``route``."""
-        self._begin_work()
-        decision, _ = await self.decided(self.request(prompt, **more))
+        self._check_usable()
+        decision, _ = await self.decide(self.request(prompt, **more))
         return decision
 
     @overload
@@ -125,16 +125,16 @@ class Router(Engine):
         one) for a request that cannot be served, ProviderError or AllRoutesFailed when the models
         fail, LedgerError when nothing can be recorded.
         """
-        self._begin_work()
+        self._check_usable()
         walk = await self.begin(self.request(prompt, **more))
         if stream:
-            script = Transcript()
-            chunks = bodies(walk, script)
+            transcript = Transcript()
+            chunks = chunk_bodies(walk, transcript)
             answer = Stream(
                 walk.decision,
                 chunks,
-                lambda: self._reply(walk, script.body(walk.decision)),
-                lambda: self._abandoned(walk.request),
+                lambda: self._reply(walk, transcript.body(walk.decision)),
+                lambda: self._release_holds(walk.request),
             )
             self._streams.add(answer)
             return answer
@@ -148,7 +148,7 @@ class Router(Engine):
 
     def chat(self, prompt: Prompt, *, stream: bool = False, **more: Any) -> Reply | BlockingStream:
         """As ``achat``, for callers without an event loop."""
-        self._begin_work()
+        self._check_usable()
         if stream:
             return BlockingStream(
                 self._loop.run(self.achat(prompt, stream=True, **more)), self._loop
@@ -172,7 +172,7 @@ class Router(Engine):
         self, decision_id: str, metric: str, value: float, *, source: str = "user"
     ) -> None:
         """As ``afeedback``."""
-        self._begin_work()
+        self._check_usable()
         self._loop.run(self.afeedback(decision_id, metric, value, source=source))
 
     def standings(self) -> dict[str, str]:
@@ -181,7 +181,7 @@ class Router(Engine):
         for deployment in self._parts.catalog.deployments.values():
             if deployment.provider.family != "embedded" and deployment.provider.has_key:
                 transport = self._parts.means.backends.of(deployment).transport
-                found[deployment.id] = self._loop.run(check(deployment, transport))
+                found[deployment.id] = self._loop.run(check_listed(deployment, transport))
         return found
 
     async def aclose(self) -> None:
@@ -219,9 +219,9 @@ class Router(Engine):
     @property
     def _is_forked(self) -> bool:
         """Whether this is a copy of a router that has worked in another process."""
-        return self._worked_in not in (None, os.getpid())
+        return self._used_in_pid not in (None, os.getpid())
 
-    def _begin_work(self) -> None:
+    def _check_usable(self) -> None:
         """Raises ConfigError if the router is closed, or was forked after it had worked.
 
         Threads are not forked and connections would be shared, so that its calls would never end.
@@ -233,12 +233,12 @@ class Router(Engine):
                 "this router has worked in the process that this one was forked from; make one "
                 "here, or fork before its first call"
             )
-        self._worked_in = os.getpid()
+        self._used_in_pid = os.getpid()
 
     async def _whole(self, walk: Walk) -> Reply:
         chunk = await walk.whole()
         if walk.decision.blocked:
-            return self._reply(walk, refusal(walk.decision, int(time.time())))
+            return self._reply(walk, refusal_body(walk.decision, int(time.time())))
         if chunk is None:
             raise failure(walk.decision, walk.outcomes)
         model = walk.outcomes[-1].model or ""
@@ -254,6 +254,6 @@ class Router(Engine):
         )
 
 
-def _is_name(config: object) -> bool:
+def _is_file_name(config: object) -> bool:
     """Whether a text that should be YAML is the name of a file."""
     return isinstance(config, str) and config.endswith((".yaml", ".yml")) and "\n" not in config

@@ -15,7 +15,7 @@ from typing import Any
 from turnout.classifiers import Classifier
 from turnout.core import Prediction, Scan
 from turnout.decision import SafetyRule
-from turnout.runtime.long import CHARACTERS_AT_ONCE, done
+from turnout.runtime.offload import MOST_LOOP_CHARACTERS, run_on
 
 # Characters of earlier text that are scored again with new text; both fit one stretch.
 _CONTEXT = 400
@@ -27,11 +27,11 @@ _ENDS = (
 _SENTENCE_END = re.compile(_ENDS)
 # Arguments of tools are JSON: there a line ends in an escape, and a text at its quote.
 _ARGUMENT_END = re.compile(rf'{_ENDS}|\\[nr]|(?<!\\)"')
-_LEAST = 20
+_LEAST_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class Scorer:
     """What scoring needs: the classifier, the rule, and threads for the second stage."""
 
     classifier: Classifier
@@ -44,14 +44,14 @@ class Judge:
         One unsafe sentence would be lost in the score of the text around it; ``ends`` finds where
         sentences end.
         """
-        if len(text) > CHARACTERS_AT_ONCE:
-            return await done(
-                self.threads, lambda: self.classifier.predict(_said(before, text, ends))
+        if len(text) > MOST_LOOP_CHARACTERS:
+            return await run_on(
+                self.threads, lambda: self.classifier.predict(_as_messages(before, text, ends))
             )
-        (begun,) = self.classifier.begin_batch([_said(before, text, ends)])
+        (begun,) = self.classifier.begin_batch([_as_messages(before, text, ends)])
         if isinstance(begun, Prediction):
             return begun
-        (found,) = await done(self.threads, self.classifier.finish_batch, [begun])
+        (found,) = await run_on(self.threads, self.classifier.finish_batch, [begun])
         return found
 
 
@@ -68,17 +68,17 @@ class _Part:
 class Scanner:
     """Scans one answer as it grows; ``scans`` has one Scan for each part of the answer."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
         self._parts: dict[str, _Part] = {}
         self.scans: dict[str, Scan] = {}
 
-    async def scan(self, fresh: Mapping[str, str]) -> str | None:
+    async def scan(self, unscanned: Mapping[str, str]) -> str | None:
         """Scores the new text of each part, together with the end of what came before it.
 
         Returns why the answer may not be given, or None.
         """
-        for name, text in fresh.items():
+        for name, text in unscanned.items():
             found = await self._scan(name, text)
             self.scans[name] = found
             if found.blocked:
@@ -91,39 +91,39 @@ class Scanner:
         prediction = None
         if (part.tail + text).strip():
             ends = _ARGUMENT_END if ".tool" in name else _SENTENCE_END
-            prediction = await self._judge.predict(part.tail, text, ends)
+            prediction = await self._scorer.predict(part.tail, text, ends)
         data = text.encode("utf-8", "replace")
         part.digest.update(data)
         part.scanned_bytes += len(data)
         part.tail = (part.tail + text)[-_CONTEXT:]
         if prediction is not None:
-            part.worst = _worse(part.worst, prediction.unsafe)
-        rule = self._judge.rule
+            part.worst = _worst(part.worst, prediction.unsafe)
+        rule = self._scorer.rule
         return Scan(
             part=name,
             sha256=part.digest.hexdigest(),
             scanned_bytes=part.scanned_bytes,
             unsafe=part.worst,
             blocked=rule.verdict(prediction) if prediction is not None else None,
-            classifier=self._judge.classifier.ref,
+            classifier=self._scorer.classifier.ref,
         )
 
 
-def _said(before: str, text: str, ends: re.Pattern[str]) -> list[dict[str, Any]]:
-    parts = [{"type": "text", "text": part} for part in _readings(before, text, ends)]
+def _as_messages(before: str, text: str, ends: re.Pattern[str]) -> list[dict[str, Any]]:
+    parts = [{"type": "text", "text": part} for part in _passages(before, text, ends)]
     return [{"role": "assistant", "content": parts}]
 
 
-def _readings(before: str, text: str, ends: re.Pattern[str]) -> list[str]:
+def _passages(before: str, text: str, ends: re.Pattern[str]) -> list[str]:
     """The whole text, and each sentence of it that is at least partly new."""
     whole = before + text
     found, start = [whole], 0
     for end in [*(m.end() for m in ends.finditer(whole)), len(whole)]:
-        if end > len(before) and end - start >= _LEAST:
+        if end > len(before) and end - start >= _LEAST_CHARACTERS:
             found.append(whole[start:end].strip())
         start = end
     return list(dict.fromkeys(found))
 
 
-def _worse(before: float | None, now: float | None) -> float | None:
+def _worst(before: float | None, now: float | None) -> float | None:
     return None if before is None or now is None else max(before, now)

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from turnout.core import Chunk, Delta, Outcome, Scan, Usage
+from turnout.runtime.answer_texts import answer_texts
 from turnout.runtime.assemble import Assembly
 from turnout.runtime.call import Call
-from turnout.runtime.scanner import Judge, Scanner
+from turnout.runtime.scanner import Scanner, Scorer
 from turnout.runtime.screen import CHARACTERS_PER_TOKEN, Screen
 from turnout.runtime.walk import Walk
-from turnout.runtime.written import written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
     """How answers are scanned, and how many tokens of a stream are held back."""
 
-    judge: Judge
+    scorer: Scorer
     hold_tokens: int
     refusal: str
 
@@ -40,36 +40,40 @@ class ScreenedWalk(Walk, kw_only=True):
         answer = await super()._answer(call)
         if answer is None:
             return None
-        fresh: dict[str, str] = {}
-        for part, text in written(answer):
-            fresh[part] = fresh.get(part, "") + text
-        scanner = Scanner(self.screening.judge)
-        self.stopped = await scanner.scan(fresh)
-        self._note(scanner)
+        unscanned: dict[str, str] = {}
+        for part, text in answer_texts(answer):
+            unscanned[part] = unscanned.get(part, "") + text
+        scanner = Scanner(self.screening.scorer)
+        self.stopped = await scanner.scan(unscanned)
+        self._record_scans(scanner)
         if self.stopped is None:
             return answer
         choices = {delta.choice for delta in answer.deltas}
-        return self._stop(self.stopped, choices, answer, answer.usage, said=False)
+        return self._stop(self.stopped, choices, answer, answer.usage, released=False)
 
     async def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
-        keep = self.screening.hold_tokens * CHARACTERS_PER_TOKEN
+        hold_characters = self.screening.hold_tokens * CHARACTERS_PER_TOKEN
         # Choices take turns in a stream, so that each needs a window of its own.
         choices = self.request.body.get("n")
-        keep *= choices if isinstance(choices, int) and choices > 1 else 1
-        scanner = Scanner(self.screening.judge)
-        screen = self.screen = Screen(scanner=scanner, keep=keep, stride=max(1, keep // 2))
+        hold_characters *= choices if isinstance(choices, int) and choices > 1 else 1
+        scanner = Scanner(self.screening.scorer)
+        screen = self.screen = Screen(
+            scanner=scanner, hold_characters=hold_characters, stride=max(1, hold_characters // 2)
+        )
         last = Chunk()
         async with aclosing(super()._batches(call)) as batches:
-            async for last in screen.through(batches):
+            async for last in screen.releasable(batches):
                 yield (last,)
         if not screen.stopped and call.outcome is not None and call.outcome.status == "ok":
-            async for last in screen.rest():
+            async for last in screen.remaining():
                 yield (last,)
-        self._note(scanner)
+        self._record_scans(scanner)
         if screen.stopped:
             self.stopped = screen.stopped
             usage = call.outcome.usage if call.outcome else None
-            yield (self._stop(screen.stopped, screen.choices, last, usage, said=screen.released),)
+            yield (
+                self._stop(screen.stopped, screen.choices, last, usage, released=screen.released),
+            )
 
     async def _record(self, call: Call) -> Outcome:
         # What is held back was not released, so that another route may still answer.
@@ -77,17 +81,17 @@ class ScreenedWalk(Walk, kw_only=True):
             call.outcome = structs.replace(call.outcome, released=False)
         return await super()._record(call)
 
-    def _note(self, scanner: Scanner) -> None:
+    def _record_scans(self, scanner: Scanner) -> None:
         self.scans = tuple(scanner.scans.values())
         for scan in self.scans:
             kind = "answer_blocked" if scan.blocked else "answer_scanned"
-            self.means.recorder.noted(self.decision.id, kind, _sentence(scan))
+            self.means.recorder.noted(self.decision.id, kind, _scan_summary(scan))
 
     def _stop(
-        self, why: str, choices: set[int], last: Chunk, usage: Usage | None, *, said: bool
+        self, why: str, choices: set[int], last: Chunk, usage: Usage | None, *, released: bool
     ) -> Chunk:
         """The chunk that ends a stopped answer; with the refusal's text if nothing left before."""
-        text = "" if said else self.screening.refusal
+        text = "" if released else self.screening.refusal
         deltas = tuple(
             Delta(choice=choice, text=text, refusal=why, finish_reason="content_filter")
             for choice in sorted(choices or {0})
@@ -100,11 +104,11 @@ def screening_of(parts: Assembly, threads: Executor) -> Screening | None:
     safety, rules = parts.config.safety, parts.means.rules
     if safety.answers == "off":
         return None
-    judge = Judge(classifier=parts.classifier, rule=rules.safety, threads=threads)
-    return Screening(judge=judge, hold_tokens=safety.hold_tokens, refusal=parts.config.refusal)
+    scorer = Scorer(classifier=parts.classifier, rule=rules.safety, threads=threads)
+    return Screening(scorer=scorer, hold_tokens=safety.hold_tokens, refusal=parts.config.refusal)
 
 
-def _sentence(scan: Scan) -> str:
+def _scan_summary(scan: Scan) -> str:
     score = "none" if scan.unsafe is None else f"{scan.unsafe:.4f}"
     found = f"{scan.part}: sha256:{scan.sha256} of {scan.scanned_bytes} bytes, unsafe {score}"
     return f"{found}, {scan.blocked}" if scan.blocked else found

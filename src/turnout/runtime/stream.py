@@ -19,7 +19,7 @@ from turnout.runtime.walk import Walk
 class Stream:
     """An answer on its way: iterate over it, then read ``reply``.
 
-    ``free`` releases what was held for an answer that was never begun.
+    ``release`` frees what was held for an answer that was never begun.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class Stream:
         decision: Decision,
         chunks: AsyncGenerator[dict[str, Any], None],
         reply: Callable[[], Reply],
-        free: Callable[[], Awaitable[None]],
+        release: Callable[[], Awaitable[None]],
     ) -> None:
         self.decision = decision
         self._chunks = chunks
         self._reply = reply
-        self._free = free
+        self._release = release
 
     def __aiter__(self) -> Self:
         return self
@@ -45,7 +45,7 @@ class Stream:
         # A task that is just iterating over it will end it.
         with suppress(RuntimeError):
             await self._chunks.aclose()
-            await self._free()
+            await self._release()
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,8 +86,8 @@ class BlockingStream:
         return self._stream.reply
 
 
-async def bodies(walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any], None]:
-    """The walk's chunks in OpenAI's shape, or its refusal, each noted in ``script``.
+async def chunk_bodies(walk: Walk, transcript: Transcript) -> AsyncGenerator[dict[str, Any], None]:
+    """The walk's chunks in OpenAI's shape, or its refusal, each noted in ``transcript``.
 
     Raises ProviderError or AllRoutesFailed if the answer does not come to its end.
     """
@@ -97,11 +97,11 @@ async def bodies(walk: Walk, script: Transcript) -> AsyncGenerator[dict[str, Any
     async with aclosing(walk.stream()) as batches:
         async for batch in batches:
             for chunk in batch:
-                body = script.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
+                body = transcript.note(chunk_body(chunk, walk.decision, chunk.model or "", created))
                 if body["choices"] or wants_usage:
                     yield body
     if walk.decision.blocked:
         for body in refusal_chunks(walk.decision, created):
-            yield script.note(body)
+            yield transcript.note(body)
     elif not walk.complete:
         raise failure(walk.decision, walk.outcomes)

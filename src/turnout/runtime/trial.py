@@ -59,23 +59,23 @@ class Trial:
         return self.answer == OK and self.stream == OK
 
 
-async def tried(router: Router, deployment: Deployment) -> Trial:
+async def try_deployment(router: Router, deployment: Deployment) -> Trial:
     """What a deployment does with four small calls, or with one if that fails."""
-    whole = await _asked(router, deployment, _QUESTION)
+    whole = await _whole_answer(router, deployment, _QUESTION)
     if isinstance(whole, str):
         return Trial(answer=whole, remarks=_remarks(deployment, ()))
-    streamed = await _streamed(router, deployment)
-    called = await _asked(router, deployment, _TOOL_QUESTION, tools=[_TOOL])
-    wrote = await _asked(
+    streamed = await _streamed_answer(router, deployment)
+    tool_reply = await _whole_answer(router, deployment, _TOOL_QUESTION, tools=[_TOOL])
+    json_reply = await _whole_answer(
         router, deployment, _JSON_QUESTION, response_format={"type": "json_object"}
     )
-    outcomes = [o for reply in (whole, streamed, called, wrote) for o in _outcomes(reply)]
+    outcomes = [o for reply in (whole, streamed, tool_reply, json_reply) for o in _outcomes(reply)]
     first = [o.ttft_ms for o in _outcomes(streamed)]
     return Trial(
         answer=OK,
         stream=streamed if isinstance(streamed, str) else OK,
-        tools=called if isinstance(called, str) else _calls(called),
-        json=wrote if isinstance(wrote, str) else _parses(wrote),
+        tools=tool_reply if isinstance(tool_reply, str) else _tool_result(tool_reply),
+        json=json_reply if isinstance(json_reply, str) else _json_result(json_reply),
         first_token_ms=first[-1] if first else None,
         answer_ms=whole.outcomes[-1].latency_ms,
         cost_pico_usd=total([o.cost_pico_usd for o in outcomes]),
@@ -83,15 +83,17 @@ async def tried(router: Router, deployment: Deployment) -> Trial:
     )
 
 
-async def _asked(router: Router, deployment: Deployment, question: str, **more: Any) -> Reply | str:
+async def _whole_answer(
+    router: Router, deployment: Deployment, question: str, **more: Any
+) -> Reply | str:
     try:
         reply = await router.achat(question, model=deployment.id, max_tokens=_MOST_TOKENS, **more)
     except RouterError as error:
-        return _why(error)
+        return _reason(error)
     return str(reply.decision.blocked) if reply.decision.blocked else reply
 
 
-async def _streamed(router: Router, deployment: Deployment) -> Reply | str:
+async def _streamed_answer(router: Router, deployment: Deployment) -> Reply | str:
     try:
         stream = await router.achat(
             _QUESTION, model=deployment.id, max_tokens=_MOST_TOKENS, stream=True
@@ -99,11 +101,11 @@ async def _streamed(router: Router, deployment: Deployment) -> Reply | str:
         async for _ in stream:
             pass
     except RouterError as error:
-        return _why(error)
+        return _reason(error)
     return stream.reply
 
 
-def _why(error: RouterError) -> str:
+def _reason(error: RouterError) -> str:
     """The reason in one line, without the names of model and provider."""
     if isinstance(error, AllRoutesFailed) and error.outcomes[-1].error is not None:
         return error.outcomes[-1].error.detail
@@ -114,12 +116,12 @@ def _outcomes(found: Reply | str) -> Sequence[Outcome]:
     return () if isinstance(found, str) else found.outcomes
 
 
-def _calls(reply: Reply) -> str:
-    called = reply.body["choices"][0]["message"].get("tool_calls")
-    return OK if called else "answered without a call"
+def _tool_result(reply: Reply) -> str:
+    calls = reply.body["choices"][0]["message"].get("tool_calls")
+    return OK if calls else "answered without a call"
 
 
-def _parses(reply: Reply) -> str:
+def _json_result(reply: Reply) -> str:
     try:
         orjson.loads(reply.text)
     except ValueError:
@@ -129,11 +131,11 @@ def _parses(reply: Reply) -> str:
 
 def _remarks(deployment: Deployment, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     served = {o.model for o in outcomes if o.model and is_other_model(deployment.model, o.model)}
-    told = [f"serves {', '.join(sorted(served))}"] if served else []
+    remarks = [f"serves {', '.join(sorted(served))}"] if served else []
     if any(o.usage.estimated for o in outcomes):
-        told.append("counts no tokens: Turnout's own count is charged")
+        remarks.append("counts no tokens: Turnout's own count is charged")
     if deployment.price is None:
-        told.append("no price: its cost is unknown")
+        remarks.append("no price: its cost is unknown")
     elif deployment.price.assumed:
-        told.append("its price is assumed")
-    return tuple(told)
+        remarks.append("its price is assumed")
+    return tuple(remarks)

@@ -20,20 +20,20 @@ from turnout.runtime.means import Draft, Means, ToolCall, Verdict
 Check = Callable[[Sequence[Message], str], bool]
 
 
-class _Free:
+class _WithoutCalls:
     """What verifiers that make no call have in common."""
 
-    def asks(self, request: Request) -> Request:
+    def draft_request(self, request: Request) -> Request:
         """The request as it is."""
         return request
 
-    def ceiling(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
+    def verdict_bounds(self, prompt_tokens: int, answer_tokens: int) -> Mapping[str, Bound]:
         """Nothing."""
         del prompt_tokens, answer_tokens
         return NO_BOUNDS
 
 
-class BySchema(_Free):
+class BySchema(_WithoutCalls):
     """The answer fits the request's JSON schema, if it has one, and tool calls fit theirs.
 
     Every answer in text must fit ``schema`` as well. Raises ConfigError without jsonschema-rs, and
@@ -54,22 +54,22 @@ class BySchema(_Free):
     async def verdict(self, draft: Draft, decision_id: str, means: Means) -> Verdict:
         """Rejects for the first thing that does not fit."""
         del decision_id, means
-        return Verdict(rejection=next(self._misfits(draft), None))
+        return Verdict(rejection=next(self._problems(draft), None))
 
-    def _misfits(self, draft: Draft) -> Iterator[str]:
+    def _problems(self, draft: Draft) -> Iterator[str]:
         if draft.tool_calls:
             wanted = dict(_tools(draft.request))
             for call in draft.tool_calls:
                 if call.name not in wanted:
                     yield f"calls {call.name!r}, which is not offered"
                 else:
-                    yield from self._misfit(call.arguments or "{}", wanted[call.name])
+                    yield from self._schema_problems(call.arguments or "{}", wanted[call.name])
             return
         for schema in (_response_schema(draft.request), self._schema):
             if schema is not None:
-                yield from self._misfit(draft.text, schema)
+                yield from self._schema_problems(draft.text, schema)
 
-    def _misfit(self, text: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    def _schema_problems(self, text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         try:
             value = json.loads(text)
         except ValueError:
@@ -84,7 +84,7 @@ class BySchema(_Free):
             yield f"does not fit its schema: {_first_line(error)}"
 
 
-class ByLogprobs(_Free):
+class ByLogprobs(_WithoutCalls):
     """The geometric mean of the probabilities of the answer's tokens is at least so high.
 
     Source: the sequence confidence of Gupta et al., Language Model Cascades, arXiv 2404.10136.
@@ -93,7 +93,7 @@ class ByLogprobs(_Free):
     def __init__(self, at_least: float) -> None:
         self._at_least = at_least
 
-    def asks(self, request: Request) -> Request:
+    def draft_request(self, request: Request) -> Request:
         """The request with log-probabilities."""
         return structs.replace(request, body={**request.body, "logprobs": True})
 
@@ -108,7 +108,7 @@ class ByLogprobs(_Free):
         return Verdict(rejection=f"its tokens' mean probability is {mean:.2f}")
 
 
-class ByFunction(_Free):
+class ByFunction(_WithoutCalls):
     """A function of the user's own, run on a thread, returns True within ``deadline_s`` seconds."""
 
     def __init__(self, check: Check, deadline_s: float) -> None:
@@ -144,7 +144,7 @@ def draft_of(request: Request, chunks: Sequence[Chunk]) -> Draft:
     )
 
 
-def as_asked(request: Request, chunk: Chunk) -> Chunk:
+def without_added_logprobs(request: Request, chunk: Chunk) -> Chunk:
     """The chunk without the log-probabilities that only the verifier wanted."""
     if request.body.get("logprobs") or "choices" not in chunk.raw:
         return chunk
@@ -154,8 +154,8 @@ def as_asked(request: Request, chunk: Chunk) -> Chunk:
 
 def _logprobs(raw: Mapping[str, Any]) -> Iterator[float]:
     for choice in raw.get("choices") or ():
-        told = choice.get("logprobs") if choice.get("index", 0) == 0 else None
-        for token in (told or {}).get("content") or ():
+        logprobs = choice.get("logprobs") if choice.get("index", 0) == 0 else None
+        for token in (logprobs or {}).get("content") or ():
             value = token.get("logprob") if isinstance(token, Mapping) else None
             if isinstance(value, int | float):
                 yield float(value)

@@ -13,13 +13,13 @@ from msgspec import Struct, field, structs
 from turnout.core import BudgetExceeded, Chunk, Decision, Fault, Outcome, Request, Scan
 from turnout.decision import Attempt, attempts, input_tokens, is_pinned
 from turnout.ledger import DONE
-from turnout.runtime.admission import held_for_rest
+from turnout.runtime.admission import hold_remaining_routes
 from turnout.runtime.call import Call
 from turnout.runtime.draining import DrainingCall
 from turnout.runtime.means import Means
 from turnout.runtime.prefix import Prefix
 from turnout.runtime.receipt import total
-from turnout.runtime.verify import as_asked, draft_of
+from turnout.runtime.verify import draft_of, without_added_logprobs
 
 Plan = Generator[Attempt, Outcome, tuple[Outcome, ...]]
 
@@ -28,9 +28,9 @@ class Walk(Struct, kw_only=True):
     """One decision being carried out; ``outcomes`` grows with each call, ``call`` is the latest.
 
     ``prefix`` has the hashes of the prompt's beginnings, where they are needed. ``scans`` say what
-    of the answer was scanned, ``stopped`` why the scanner stopped it. ``unfit`` is the model that
-    was chosen first but did not fit a budget; ``closed`` are deployments whose model's budget has
-    no room any more.
+    of the answer was scanned, ``stopped`` why the scanner stopped it. ``over_budget_model`` is the
+    model that was chosen first but did not fit a budget; ``closed`` are deployments whose model's
+    budget has no room any more.
     """
 
     request: Request
@@ -41,7 +41,7 @@ class Walk(Struct, kw_only=True):
     prefix: Prefix | None = None
     scans: tuple[Scan, ...] = ()
     stopped: str | None = None
-    unfit: str | None = None
+    over_budget_model: str | None = None
     closed: set[str] = field(default_factory=set)
 
     @property
@@ -60,7 +60,7 @@ class Walk(Struct, kw_only=True):
     def left_out(self) -> tuple[str, ...]:
         """The request's fields that were not sent to the model of the latest call."""
         call = self.call
-        return tuple(sorted({*call.left_out, *call.unsaid})) if call else ()
+        return tuple(sorted({*call.left_out, *call.lost_fields})) if call else ()
 
     async def whole(self) -> Chunk | None:
         """The complete answer of the first route that gives one, None if none does."""
@@ -99,10 +99,10 @@ class Walk(Struct, kw_only=True):
             await self._settle()
 
     def _answer(self, call: Call) -> Awaitable[Chunk | None]:
-        return self._draft(call) if call.attempt.route.role == "draft" else call.whole()
+        return self._verified_answer(call) if call.attempt.route.role == "draft" else call.whole()
 
     def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
-        return self._drafted(call) if call.attempt.route.role == "draft" else call.stream()
+        return self._verified_batches(call) if call.attempt.route.role == "draft" else call.stream()
 
     def _begin(self) -> tuple[Plan, Attempt | None]:
         plan = attempts(self.decision, self.means.retries, self.closed)
@@ -112,21 +112,21 @@ class Walk(Struct, kw_only=True):
         if attempt.delay_s:
             await asyncio.sleep(attempt.delay_s)
         else:
-            await self.means.cohort.in_step()
+            await self.means.cohort.end_step()
         deployment = self.means.rules.catalog.deployments[attempt.route.deployment]
-        answers = self.means.stand_in or deployment
-        self.means.health.began(attempt.route.deployment)
+        target = self.means.stand_in or deployment
+        self.means.health.call_began(attempt.route.deployment)
         request = self.request
         if attempt.route.role == "draft" and self.means.verifier is not None:
-            request = self.means.verifier.asks(request)
-        kind = DrainingCall if answers.provider.drains else Call
+            request = self.means.verifier.draft_request(request)
+        kind = DrainingCall if target.provider.drains else Call
         self.call = kind(
             decision_id=self.decision.id,
             request=request,
             attempt=attempt,
             deployment=deployment,
-            answers=answers,
-            backend=self.means.backends.of(answers),
+            target=target,
+            backend=self.means.backends.of(target),
             timeouts=self.means.timeouts,
             catalog=self.means.rules.catalog,
             input_tokens=input_tokens(self.decision.features, deployment),
@@ -134,20 +134,20 @@ class Walk(Struct, kw_only=True):
         )
         return self.call
 
-    async def _draft(self, call: Call) -> Chunk | None:
+    async def _verified_answer(self, call: Call) -> Chunk | None:
         """A draft's whole answer once it is verified."""
         answer = await call.whole()
-        kept = await self._verified(call, [answer]) if answer is not None else []
+        kept = await self._verified_chunks(call, [answer]) if answer is not None else []
         return kept[0] if kept else None
 
-    async def _drafted(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def _verified_batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
         """The chunks of a draft, held back until it is verified."""
-        kept = await call.kept()
-        verified = await self._verified(call, kept) if kept is not None else None
+        kept = await call.all_chunks()
+        verified = await self._verified_chunks(call, kept) if kept is not None else None
         if verified:
             yield verified
 
-    async def _verified(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
+    async def _verified_chunks(self, call: Call, chunks: list[Chunk]) -> list[Chunk]:
         """The draft as it may be served; nothing if it is rejected."""
         verifier = self.means.verifier
         if verifier is None or call.outcome is None:
@@ -161,7 +161,7 @@ class Walk(Struct, kw_only=True):
         if verdict.call is not None:
             self.outcomes.append(verdict.call)
         if verdict.rejection is None:
-            return [as_asked(self.request, chunk) for chunk in chunks]
+            return [without_added_logprobs(self.request, chunk) for chunk in chunks]
         fault = Fault(kind="rejected", detail=f"draft rejected: {verdict.rejection}")
         call.outcome = structs.replace(call.outcome, status="failed", error=fault)
         return []
@@ -171,14 +171,14 @@ class Walk(Struct, kw_only=True):
             raise RuntimeError("a call ended without an outcome")
         self.outcomes.append(call.outcome)
         if self.means.caches is not None:
-            self.means.caches.answered(self.request, self.decision, call.outcome, self.prefix)
-        written = self.means.ended(call.outcome)
+            self.means.caches.learn(self.request, self.decision, call.outcome, self.prefix)
+        written = self.means.call_ended(call.outcome)
         if written is not DONE:
             try:
                 await asyncio.shield(written)  # written even when the caller leaves
             except BudgetExceeded as full:
                 ordinal = call.attempt.route.ordinal
-                self.closed |= await held_for_rest(
+                self.closed |= await hold_remaining_routes(
                     self.request, self.decision, ordinal, full, self.means
                 )
         return call.outcome

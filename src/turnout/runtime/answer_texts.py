@@ -33,21 +33,21 @@ _ITEM_READ = {
 _READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 
-def written(chunk: Chunk) -> list[tuple[str, str]]:
+def answer_texts(chunk: Chunk) -> list[tuple[str, str]]:
     """The parts of the answer that a chunk adds to, each with the text it adds."""
     found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
     raw = chunk.raw
-    told = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
+    in_deltas = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
     if "choices" in raw:
         found += _of_choices(raw["choices"] or ())
     elif raw.get("object") == "response":
         found.append(("0.other", "\n".join(_of_output(raw))))
     elif str(raw.get("type", "")).startswith("response."):
-        found.append(("0.other", "\n".join(_of_event(raw, told=told))))
+        found.append(("0.other", "\n".join(_of_event(raw, in_deltas=in_deltas))))
     elif raw.get("type") == "message":
         found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
     elif raw:
-        known = _BLOCK_READ if told else _ENDING
+        known = _BLOCK_READ if in_deltas else _ENDING
         found += [("0.other", _rest(raw.get(k), known)) for k in ("content_block", "delta")]
     return [(part, text) for part, text in found if text]
 
@@ -63,19 +63,19 @@ def _of_output(response: Mapping[str, Any]) -> Iterable[str]:
     """The texts in a response's output that its deltas do not hold."""
     for item in response.get("output") or ():
         parts = item.get("content") if item.get("type") == "message" else None
-        told = _ITEM_READ.get(str(item.get("type")), _ITEM_FIXED)
-        yield from readable({name: value for name, value in item.items() if name not in told})
+        read = _ITEM_READ.get(str(item.get("type")), _ITEM_FIXED)
+        yield from readable({name: value for name, value in item.items() if name not in read})
         for part in parts or ():
             yield from readable({k: v for k, v in part.items() if k not in _PART_READ})
 
 
-def _of_event(event: Mapping[str, Any], *, told: bool) -> Iterable[str]:
+def _of_event(event: Mapping[str, Any], *, in_deltas: bool) -> Iterable[str]:
     """All texts of an event, except a piece that a delta holds; of a response only its output.
 
     The end of an item or a response repeats what came in pieces. It is read all the same, since
     nothing proves that it is the same.
     """
-    if told and str(event["type"]).endswith(".delta"):
+    if in_deltas and str(event["type"]).endswith(".delta"):
         return
     response = event.get("response")
     output = response.get("output") if isinstance(response, Mapping) else None

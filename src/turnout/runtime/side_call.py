@@ -17,65 +17,69 @@ from turnout.runtime.means import Means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """The text that came back, or None and ``why``; ``call`` is the call's outcome."""
+class SideAnswer:
+    """The text that came back, or None and ``failure``; ``call`` is the call's outcome."""
 
     text: str | None
-    why: str
+    failure: str
     call: Outcome | None
 
 
-def aside(
+def side_call(
     body: Mapping[str, Any],
-    asked: Deployment,
+    deployment: Deployment,
     means: Means,
     *,
     ident: str,
     decision_id: str,
     role: Role,
 ) -> Call:
-    """The call that puts ``body`` to ``asked``."""
-    question = Request(id=ident, model=asked.model, body=body)
+    """The call that puts ``body`` to ``deployment``."""
+    request = Request(id=ident, model=deployment.model, body=body)
     route = Route(
-        deployment=asked.id,
-        model=asked.model,
-        provider=asked.provider.name,
+        deployment=deployment.id,
+        model=deployment.model,
+        provider=deployment.provider.name,
         role=role,
         ordinal=0,
     )
     return Call(
         decision_id=decision_id,
-        request=question,
+        request=request,
         attempt=Attempt(route=route, ordinal=0),
-        deployment=asked,
-        answers=asked,
-        backend=means.backends.of(asked),
+        deployment=deployment,
+        target=deployment,
+        backend=means.backends.of(deployment),
         timeouts=means.timeouts,
         catalog=means.rules.catalog,
-        input_tokens=input_tokens(extract(question, {asked.card.tokenizer}), asked),
+        input_tokens=input_tokens(extract(request, {deployment.card.tokenizer}), deployment),
     )
 
 
-async def said(call: Call, deadline_s: float, means: Means, *, what: str = "answer") -> Said:
+async def answer_within(
+    call: Call, deadline_s: float, means: Means, *, what: str = "answer"
+) -> SideAnswer:
     """What the model says within ``deadline_s`` seconds; the call's outcome is recorded.
 
     ``what`` was wanted is named in the reason when it does not come.
     """
-    means.health.began(call.deployment.id)
-    answer, why = None, f"no {what} within {deadline_s:g} s"
+    means.health.call_began(call.deployment.id)
+    answer, failure = None, f"no {what} within {deadline_s:g} s"
     try:
         async with asyncio.timeout(deadline_s):
             answer = await call.whole()
-            why = ""
+            failure = ""
     except TimeoutError:
         pass
     finally:
         if call.outcome is not None:
-            await asyncio.shield(means.ended(call.outcome))
+            await asyncio.shield(means.call_ended(call.outcome))
     if answer is None:
         fault = call.outcome.error if call.outcome else None
-        return Said(
-            text=None, why=why or (fault.detail if fault else f"no {what}"), call=call.outcome
+        return SideAnswer(
+            text=None,
+            failure=failure or (fault.detail if fault else f"no {what}"),
+            call=call.outcome,
         )
     text = "".join(delta.text for delta in answer.deltas if delta.choice == 0)
-    return Said(text=text, why="", call=call.outcome)
+    return SideAnswer(text=text, failure="", call=call.outcome)

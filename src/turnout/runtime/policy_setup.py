@@ -27,7 +27,7 @@ from turnout.runtime.judge import ByModel
 from turnout.runtime.means import Verifier
 from turnout.runtime.verify import ByFunction, ByLogprobs, BySchema, Check
 
-_WEIGHS_QUALITY = frozenset({"cheapest_above_quality", "utility", "cascade"})
+_QUALITY_POLICIES = frozenset({"cheapest_above_quality", "utility", "cascade"})
 
 
 def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | None) -> Policy:
@@ -58,7 +58,7 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
         ),
     }
     policy = makers[name]()
-    if name in _WEIGHS_QUALITY:
+    if name in _QUALITY_POLICIES:
         _check_qualities(config, catalog, name, success)
     return policy
 

@@ -14,7 +14,7 @@ from turnout.decision import SafetyRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class LabelModel:
     """A model that is asked for a label within ``deadline_s`` seconds.
 
     ``labels`` maps each label to its meaning. ``band`` says for which prompts it is asked, None
@@ -26,7 +26,7 @@ class Asked:
     deadline_s: float
     band: Band | None = None
 
-    def wanted(self, local: Prediction, safety: SafetyRule) -> bool:
+    def is_wanted_for(self, local: Prediction, safety: SafetyRule) -> bool:
         """Whether to ask: not if the local verdict blocks, since no label can lift a block."""
         if safety.verdict(local):
             return False
@@ -87,7 +87,9 @@ def own_intents(config: Config) -> list[IntentSpec]:
     ]
 
 
-def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Asked | None:
+def label_model_of(
+    config: Config, catalog: Catalog, stand_in: Deployment | None
+) -> LabelModel | None:
     """The model that is asked for labels; None where the local verdict stands alone.
 
     A stand-in is not asked: the embedded model labels no better than chance.
@@ -96,7 +98,7 @@ def asked_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -> A
     if section.kind == "local" or section.model is None or stand_in:
         return None
     band = Band(**section.band.model_dump()) if section.kind == "hybrid" else None
-    return Asked(
+    return LabelModel(
         deployment=catalog.first_deployment(section.model),
         labels=labels_of(config),
         deadline_s=section.label_deadline_s,

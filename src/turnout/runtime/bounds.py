@@ -25,12 +25,14 @@ def bounds(
         most = bound(request, decision.features, deployment)
         if verifier is not None and route.role == "draft":
             prompt = input_tokens(decision.features, deployment)
-            most = _together(deployment.id, most, verifier.ceiling(prompt, most.tokens - prompt))
+            most = _with_verification(
+                deployment.id, most, verifier.verdict_bounds(prompt, most.tokens - prompt)
+            )
         found[route.deployment] = most
     return found
 
 
-def _together(draft: str, most: Bound, verdict: Mapping[str, Bound]) -> Bound:
+def _with_verification(draft: str, most: Bound, verdict: Mapping[str, Bound]) -> Bound:
     """The bound of a draft and its verification; a model that verifies itself has one part."""
     if not verdict:
         return most

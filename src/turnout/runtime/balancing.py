@@ -13,12 +13,12 @@ from turnout.providers.signatures import signer_of
 from turnout.runtime.health import Health
 
 
-def placed(request: Request, rules: Rulebook) -> Request:
+def with_signer(request: Request, rules: Rulebook) -> Request:
     """The request, tagged with the deployment that signed the thoughts it holds, if any did."""
     if rules.balance is None:
         return request
-    several = {name: rules.catalog.deployments[name] for name in rules.balance.group_of}
-    signer = signer_of(request.body, several)
+    deployments = {name: rules.catalog.deployments[name] for name in rules.balance.group_of}
+    signer = signer_of(request.body, deployments)
     return structs.replace(request, tags={**request.tags, SIGNED_BY: signer}) if signer else request
 
 
