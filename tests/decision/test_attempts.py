@@ -36,7 +36,9 @@ def outcome(attempt: Attempt, fault: Fault | None, *, released: bool = False) ->
     )
 
 
-def walked(decision: Decision, script: dict[str, list[Fault | None]], **more: Any) -> list[str]:
+def routes_tried(
+    decision: Decision, script: dict[str, list[Fault | None]], **more: Any
+) -> list[str]:
     """The deployments tried, with waits, when each answers by its script."""
     left = {name: list(faults) for name, faults in script.items()}
     tried: list[str] = []
@@ -65,19 +67,19 @@ def delays(decision: Decision, faults: list[Fault | None], closed: set[str]) -> 
 
 def test_a_first_success_ends_the_walk() -> None:
     """Nothing else is called."""
-    assert walked(plan(), {"coder": [None]}) == ["coder"]
+    assert routes_tried(plan(), {"coder": [None]}) == ["coder"]
 
 
 def test_a_transient_fault_is_retried_then_falls_over() -> None:
     """One retry with a drawn wait, then the next route."""
-    tried = walked(plan(), {"coder": [TRANSIENT, TRANSIENT], "fast": [None]})
+    tried = routes_tried(plan(), {"coder": [TRANSIENT, TRANSIENT], "fast": [None]})
     assert [t.split("+")[0] for t in tried] == ["coder", "coder", "fast"]
     assert 0 < float(tried[1].split("+")[1]) <= RULES.base_s
 
 
 def test_a_rate_limit_goes_on_at_once_while_there_are_others() -> None:
     """Waiting is for the last route only."""
-    tried = walked(plan(), {"coder": [BUSY], "fast": [BUSY], "strong": [BUSY, None]})
+    tried = routes_tried(plan(), {"coder": [BUSY], "fast": [BUSY], "strong": [BUSY, None]})
     assert tried == ["coder", "fast", "strong", "strong+3"]
 
 
@@ -93,14 +95,14 @@ def test_a_rate_limit_is_waited_for_if_the_others_are_of_a_rejected_model() -> N
         deployment("fast", price(1, 1)),
         replace(deployment("strong", price(9, 9)), card=ModelCard(id="model-coder")),
     )
-    tried = walked(plan(cards=cards), {"coder": [REJECTED], "fast": [BUSY, None]})
+    tried = routes_tried(plan(cards=cards), {"coder": [REJECTED], "fast": [BUSY, None]})
     assert tried == ["coder", "fast", "fast+3"]
 
 
 def test_a_wait_longer_than_allowed_is_not_waited() -> None:
     """A Retry-After of a month ends the walk."""
     month = Fault(kind="rate_limited", detail="", retry="rate_limit", retry_after_s=2.6e6)
-    tried = walked(plan(), {"coder": [month], "fast": [month], "strong": [month]})
+    tried = routes_tried(plan(), {"coder": [month], "fast": [month], "strong": [month]})
     assert tried == ["coder", "fast", "strong"]
 
 
@@ -111,7 +113,7 @@ def test_a_rejected_draft_is_not_drafted_again_at_another_place() -> None:
         replace(deployment("fast", price(1, 1)), card=ModelCard(id="model-coder")),
         deployment("strong", price(9, 9)),
     )
-    tried = walked(plan(cards=cards), {"coder": [REJECTED], "strong": [None]})
+    tried = routes_tried(plan(cards=cards), {"coder": [REJECTED], "strong": [None]})
     assert tried == ["coder", "strong"]
 
 
@@ -122,21 +124,24 @@ def test_a_provider_without_credit_takes_all_its_models_down() -> None:
         deployment("fast", price(1, 1), provider="a"),
         deployment("strong", price(9, 9), provider="b"),
     )
-    assert walked(plan(cards=cards), {"coder": [BROKE], "strong": [None]}) == ["coder", "strong"]
+    assert routes_tried(plan(cards=cards), {"coder": [BROKE], "strong": [None]}) == [
+        "coder",
+        "strong",
+    ]
 
 
 def test_the_callers_mistake_is_not_tried_elsewhere() -> None:
     """A request that is wrong stays wrong."""
-    assert walked(plan(), {"coder": [WRONG]}) == ["coder"]
+    assert routes_tried(plan(), {"coder": [WRONG]}) == ["coder"]
 
 
 @pytest.mark.parametrize("fault", [TRANSIENT, BUSY, BROKE])
 def test_nothing_follows_once_something_was_released(fault: Fault) -> None:
     """After the first byte a failure ends the walk."""
-    assert walked(plan(), {"coder": [fault]}, released=True) == ["coder"]
+    assert routes_tried(plan(), {"coder": [fault]}, released=True) == ["coder"]
 
 
 def test_a_blocked_decision_is_not_walked() -> None:
     """No route, no call."""
     blocked = decide(request(), features(), prediction(unsafe=1.0), NOW, rulebook())
-    assert walked(blocked, {}) == []
+    assert routes_tried(blocked, {}) == []

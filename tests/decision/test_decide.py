@@ -14,7 +14,7 @@ from turnout.core import Constraints, Decision, Exclusion, InvalidRequest, Snaps
 from turnout.decision import bound, decide
 
 
-def decided(**more: Any) -> Decision:
+def decision_for(**more: Any) -> Decision:
     """The decision in the small world, with some of its arguments replaced."""
     return decide(
         more.get("request", request()),
@@ -30,7 +30,7 @@ def decided(**more: Any) -> Decision:
 )
 def test_the_recipe_sends_each_intent_to_its_model(intent: str, chosen: str) -> None:
     """A label chooses its model, and the others follow as fallbacks, cheapest first."""
-    decision = decided(prediction=prediction(intent))
+    decision = decision_for(prediction=prediction(intent))
     assert decision.deployment == chosen
     assert [r.role for r in decision.routes] == ["primary", "fallback", "fallback"]
     assert decision.intent == intent
@@ -38,7 +38,7 @@ def test_the_recipe_sends_each_intent_to_its_model(intent: str, chosen: str) -> 
 
 def test_an_unmapped_intent_goes_to_the_default() -> None:
     """A label that the map does not know is served by the default, and says so."""
-    decision = decided(prediction=prediction("translation"))
+    decision = decision_for(prediction=prediction("translation"))
     assert decision.deployment == "fast"
     assert "translation is not mapped" in decision.reason
 
@@ -48,7 +48,7 @@ def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> 
     both = structs.replace(
         prediction(), intents=(("simple_qa", 0.4), ("writing", 0.35), ("creative", 0.25))
     )
-    decision = decided(prediction=both)
+    decision = decision_for(prediction=both)
     assert (decision.intent, decision.deployment) == ("creative", "strong")
     assert decision.confidence == pytest.approx(0.6)
 
@@ -56,9 +56,9 @@ def test_writing_is_served_as_creative_where_only_the_recipe_is_configured() -> 
 def test_a_missing_label_goes_to_the_default_and_local_safety_still_decides() -> None:
     """A label classifier that failed takes routing to the default, not safety."""
     missed = prediction("creative", label_failure="timeout")
-    assert decided(prediction=missed).deployment == "fast"
+    assert decision_for(prediction=missed).deployment == "fast"
     harmful = prediction("creative", unsafe=0.9, label_failure="timeout")
-    assert decided(prediction=harmful).blocked
+    assert decision_for(prediction=harmful).blocked
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_missing_label_goes_to_the_default_and_local_safety_still_decides() ->
 )
 def test_unsafe_is_blocked_before_any_model(unsafe: Any) -> None:
     """A score at the threshold, an unsafe label or no verdict at all leaves no route."""
-    decision = decided(prediction=unsafe)
+    decision = decision_for(prediction=unsafe)
     assert decision.blocked
     assert decision.routes == ()
     assert (decision.intent, decision.refusal) == ("unsafe", "no")
@@ -82,7 +82,7 @@ def test_unsafe_is_blocked_before_any_model(unsafe: Any) -> None:
 
 def test_unsafe_can_be_sent_to_a_model_on_purpose() -> None:
     """Without block, the map decides where unsafe goes."""
-    decision = decided(prediction=prediction(unsafe=0.9), rules=rulebook(block=False))
+    decision = decision_for(prediction=prediction(unsafe=0.9), rules=rulebook(block=False))
     assert decision.intent == "unsafe"
     assert decision.deployment == "fast"
 
@@ -90,7 +90,9 @@ def test_unsafe_can_be_sent_to_a_model_on_purpose() -> None:
 def test_a_model_asked_for_by_name_is_used_alone() -> None:
     """An exact model bypasses the policy, in any case, by its id or its model's."""
     for name in ("strong", "model-strong", "MODEL-STRONG"):
-        assert [r.deployment for r in decided(request=request(model=name)).routes] == ["strong"]
+        assert [r.deployment for r in decision_for(request=request(model=name)).routes] == [
+            "strong"
+        ]
 
 
 def test_only_a_named_model_passes_unread_and_only_where_that_is_configured() -> None:
@@ -99,22 +101,22 @@ def test_only_a_named_model_passes_unread_and_only_where_that_is_configured() ->
     rules = rulebook()
     passing = replace(rules, safety=replace(rules.safety, pinned=False))
     named = request(model="coder")
-    assert decided(request=named, prediction=unread, rules=rules).blocked
-    assert decided(request=named, prediction=unread, rules=passing).deployment == "coder"
+    assert decision_for(request=named, prediction=unread, rules=rules).blocked
+    assert decision_for(request=named, prediction=unread, rules=passing).deployment == "coder"
     for way in ("auto", "cheapest", "code"):
-        assert decided(request=request(model=way), prediction=unread, rules=passing).blocked
+        assert decision_for(request=request(model=way), prediction=unread, rules=passing).blocked
 
 
 def test_a_policy_and_an_intent_can_be_asked_for_by_name() -> None:
     """``cheapest`` uses that policy, ``creative`` that row of the map."""
-    assert decided(request=request(model="cheapest")).deployment == "fast"
-    assert decided(request=request(model="creative")).deployment == "strong"
+    assert decision_for(request=request(model="cheapest")).deployment == "fast"
+    assert decision_for(request=request(model="creative")).deployment == "strong"
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
     """The error names the model and suggests one."""
     with pytest.raises(InvalidRequest, match="did you mean 'strong'"):
-        decided(request=request(model="stron"))
+        decision_for(request=request(model="stron"))
 
 
 _COOLING = Exclusion("cooling_down", "cooling down for 5.0 s after timeout", after="timeout")
@@ -153,7 +155,7 @@ def test_each_hard_constraint_excludes_with_its_reason(
     small = deployment("small", None, context_window=1_000, max_output=500, tools=False, json=False)
     big = deployment("big", price(1, 1), modalities=frozenset({"text", "image"}))
     cheap = rulebook(cards=catalog(small, big), policy=rulebook().policies["cheapest"])
-    decision = decided(rules=cheap, **world)
+    decision = decision_for(rules=cheap, **world)
     excluded = next(c for c in decision.candidates if c.deployment == "small").excluded
     assert excluded is not None
     assert excluded.kind == kind
@@ -163,7 +165,7 @@ def test_each_hard_constraint_excludes_with_its_reason(
 
 def test_each_of_several_answers_is_expected_to_cost() -> None:
     """A caller's cost limit would else be passed by as many answers as are asked for."""
-    one, three = (decided(request=request(n=n), features=features(0, 100)) for n in (1, 3))
+    one, three = (decision_for(request=request(n=n), features=features(0, 100)) for n in (1, 3))
     for single, triple in zip(one.candidates, three.candidates, strict=True):
         assert triple.cost_pico_usd == 3 * (single.cost_pico_usd or 0) > 0
 
@@ -172,12 +174,12 @@ def test_an_unknown_price_comes_last_without_a_limit() -> None:
     """Unknown is the worst case: dearer than every known price."""
     cards = catalog(deployment("free", None), deployment("dear", price(99, 99)))
     cheapest = rulebook(cards=cards, policy=rulebook().policies["cheapest"])
-    assert [r.deployment for r in decided(rules=cheapest).routes] == ["dear", "free"]
+    assert [r.deployment for r in decision_for(rules=cheapest).routes] == ["dear", "free"]
 
 
 def test_nothing_eligible_leaves_no_route_but_every_reason() -> None:
     """The decision itself is returned, with the reason at every candidate."""
-    decision = decided(features=features(tokens=10**7))
+    decision = decision_for(features=features(tokens=10**7))
     assert decision.routes == ()
     assert decision.blocked is None
     assert all(c.excluded for c in decision.candidates)
@@ -187,12 +189,14 @@ def test_nothing_eligible_leaves_no_route_but_every_reason() -> None:
 def test_equal_arguments_give_an_equal_decision(ident: str, name: str) -> None:
     """Deciding twice draws the same lot."""
     asked = request(model=name, ident=ident)
-    assert decided(request=asked) == decided(request=asked)
+    assert decision_for(request=asked) == decision_for(request=asked)
 
 
 def test_random_draws_every_model_about_equally() -> None:
     """Over many ids each of three models is first about a third of the time."""
-    picks = [decided(request=request(model="random", ident=str(i))).deployment for i in range(900)]
+    picks = [
+        decision_for(request=request(model="random", ident=str(i))).deployment for i in range(900)
+    ]
     for name in ("fast", "coder", "strong"):
         assert 230 < picks.count(name) < 370
 
@@ -200,13 +204,13 @@ def test_random_draws_every_model_about_equally() -> None:
 @pytest.mark.parametrize("name", ["auto", "cheapest", "strongest", "random"])
 def test_propensities_sum_to_one(name: str) -> None:
     """Every policy states how likely its first choice was."""
-    decision = decided(request=request(model=name))
+    decision = decision_for(request=request(model=name))
     assert sum(c.propensity for c in decision.candidates) == pytest.approx(1)
 
 
 def test_an_explanation_names_every_candidate() -> None:
     """People see each model, the choice and the policy."""
-    text = decided().explain()
+    text = decision_for().explain()
     for name in ("model-fast", "model-coder", "model-strong", "intent_map", "code → coder"):
         assert name in text
 
@@ -215,7 +219,7 @@ def test_a_decision_is_json_ready() -> None:
     """The record holds only plain values."""
     import orjson
 
-    record = orjson.loads(orjson.dumps(decided().as_dict()))
+    record = orjson.loads(orjson.dumps(decision_for().as_dict()))
     assert record["model"] == "model-coder"
     assert record["prediction"]["intents"]["code"] == pytest.approx(0.9)
 

@@ -20,7 +20,9 @@ KNOBS = Knobs(
 )
 
 
-def applied(*, intent: str = "code", tenant: str | None = None, **own: float) -> Constraints:
+def constraints_for(
+    *, intent: str = "code", tenant: str | None = None, **own: float
+) -> Constraints:
     """The limits of a request with limits of its own."""
     asked = structs.replace(request(constraints=Constraints(**own)), tenant=tenant)  # type: ignore[arg-type]
     return KNOBS.constrain(asked, intent).constraints
@@ -28,12 +30,12 @@ def applied(*, intent: str = "code", tenant: str | None = None, **own: float) ->
 
 def test_the_strictest_limit_counts() -> None:
     """Whoever set it: all, the intent, the key or the request."""
-    assert applied(intent="chat").max_cost_pico_usd == 5_000
-    assert applied(tenant="key:team-a").max_cost_pico_usd == 900
-    assert applied(tenant="team-a", max_cost_pico_usd=10_000).max_cost_pico_usd == 900
-    assert applied(tenant="team-a", max_cost_pico_usd=100).max_cost_pico_usd == 100
-    assert applied(max_latency_ms=100.0).max_latency_ms == 100
-    assert applied().max_latency_ms == 800
+    assert constraints_for(intent="chat").max_cost_pico_usd == 5_000
+    assert constraints_for(tenant="key:team-a").max_cost_pico_usd == 900
+    assert constraints_for(tenant="team-a", max_cost_pico_usd=10_000).max_cost_pico_usd == 900
+    assert constraints_for(tenant="team-a", max_cost_pico_usd=100).max_cost_pico_usd == 100
+    assert constraints_for(max_latency_ms=100.0).max_latency_ms == 100
+    assert constraints_for().max_latency_ms == 800
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,10 @@ def test_a_key_is_known_by_id_name_team_and_ancestor(caller: Caller) -> None:
 
 def test_of_two_qualities_the_higher_counts_but_a_requests_own_wins() -> None:
     """A caller may ask for less than intent and key do."""
-    assert applied(tenant="team-a").quality == 0.9
-    assert applied(intent="chat", tenant="team-a").quality == 0.5
-    assert applied(tenant="team-a", quality=0.1).quality == 0.1
-    assert applied(intent="chat", tenant="stranger").quality is None
+    assert constraints_for(tenant="team-a").quality == 0.9
+    assert constraints_for(intent="chat", tenant="team-a").quality == 0.5
+    assert constraints_for(tenant="team-a", quality=0.1).quality == 0.1
+    assert constraints_for(intent="chat", tenant="stranger").quality is None
 
 
 def chosen(asked: Request, intent: str = "code") -> Decision:

@@ -69,7 +69,7 @@ def test_an_alias_is_what_it_stands_for() -> None:
 
 @pytest.mark.parametrize(
     ("aliases", "says"),
-    [({"fast": "strong"}, "is taken"), ({"x": "nobody"}, "nothing that can be asked for")],
+    [({"fast": "strong"}, "is taken"), ({"x": "nobody"}, "cannot be asked for")],
 )
 def test_an_alias_that_cannot_be_is_refused(aliases: dict[str, str], says: str) -> None:
     """One that hides a model, or leads nowhere, is an error of the configuration."""

@@ -126,9 +126,9 @@ def test_keys_and_budgets_are_seen_by_another_process(make_store: MakeStore) -> 
 
 
 def _digest(secret: str) -> bytes:
-    from turnout.core.caller import hashed
+    from turnout.core.caller import key_hash
 
-    return hashed(secret)
+    return key_hash(secret)
 
 
 def test_windows_follow_each_other_without_gap_for_ten_years() -> None:

@@ -16,7 +16,9 @@ RULES = [
 ]
 
 
-def decided(text: str, otherwise: str = "intent_map", **more: object) -> tuple[str | None, str]:
+def model_and_reason(
+    text: str, otherwise: str = "intent_map", **more: object
+) -> tuple[str | None, str]:
     """Deployment and reason for a prompt under the rules."""
     with FaultyUpstream() as upstream:
         policy = {"name": "rules", "rules": RULES, "otherwise": otherwise}
@@ -39,12 +41,12 @@ def test_words_patterns_and_metadata_choose(
     text: str, more: dict[str, object], deployment: str, reason: str
 ) -> None:
     """The first rule that matches wins; without one the intent map goes on."""
-    assert decided(text, **more) == (deployment, reason)
+    assert model_and_reason(text, **more) == (deployment, reason)
 
 
 def test_another_policy_may_stand_below_the_rules() -> None:
     """``otherwise`` names it."""
-    assert decided(FACT, otherwise="strongest")[0] == "strong"
+    assert model_and_reason(FACT, otherwise="strongest")[0] == "strong"
 
 
 @pytest.mark.parametrize(

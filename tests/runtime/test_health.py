@@ -30,107 +30,107 @@ def outcome(name: str, kind: FaultKind | None, **more: object) -> Outcome:
     return Outcome(decision_id="d", route=place, status=status, ordinal=0, error=fault)
 
 
-def health(clock: Clock, **rules: float) -> Health:
+def make_health(clock: Clock, **rules: float) -> Health:
     """The health of ``a`` and ``b`` at two providers."""
     known = {n: deployment(n, price(1, 1), provider=f"p-{n}") for n in ("a", "b")}
     return Health(known, HealthRules(**rules), clock)  # type: ignore[arg-type]
 
 
-def call(what: Health, name: str, kind: FaultKind | None, **more: object) -> None:
+def call_ending(watched: Health, name: str, kind: FaultKind | None, **more: object) -> None:
     """One call from its beginning to its end."""
-    what.call_began(name)
-    what.call_ended(outcome(name, kind, **more))
+    watched.call_began(name)
+    watched.call_ended(outcome(name, kind, **more))
 
 
 def test_failures_in_a_row_open_the_breaker_for_a_time_that_doubles() -> None:
     """Five failures close the door for 5 s; the failing probe after it closes it for 10 s."""
     clock = Clock()
-    what = health(clock)
+    watched = make_health(clock)
     for _ in range(4):
-        call(what, "a", "unavailable")
-    assert what.unavailable() == {}
-    call(what, "a", "timeout")
-    assert "cooling down for 5.0 s after timeout" in str(what.unavailable()["a"])
+        call_ending(watched, "a", "unavailable")
+    assert watched.unavailable() == {}
+    call_ending(watched, "a", "timeout")
+    assert "cooling down for 5.0 s after timeout" in str(watched.unavailable()["a"])
     clock.now += 5
-    assert what.unavailable() == {}
-    call(what, "a", "unavailable")
-    assert "cooling down for 10.0 s" in str(what.unavailable()["a"])
+    assert watched.unavailable() == {}
+    call_ending(watched, "a", "unavailable")
+    assert "cooling down for 10.0 s" in str(watched.unavailable()["a"])
 
 
 def test_a_success_between_failures_keeps_the_door_open() -> None:
     """Only failures in a row count."""
-    what = health(Clock())
+    watched = make_health(Clock())
     for _ in range(10):
-        call(what, "a", "unavailable")
-        call(what, "a", None)
-    assert what.unavailable() == {}
+        call_ending(watched, "a", "unavailable")
+        call_ending(watched, "a", None)
+    assert watched.unavailable() == {}
 
 
 def test_recovery_is_slow_at_first() -> None:
     """After a cooldown one call at a time is let through, then two, then four."""
     clock = Clock()
-    what = health(clock, failures=1)
-    call(what, "a", "unavailable")
+    watched = make_health(clock, failures=1)
+    call_ending(watched, "a", "unavailable")
     clock.now += 6
-    what.call_began("a")
-    assert "at its limit of 1" in str(what.unavailable()["a"])
-    what.call_ended(outcome("a", None))
-    what.call_began("a")
-    assert what.unavailable() == {}
-    what.call_began("a")
-    assert "at its limit of 2" in str(what.unavailable()["a"])
+    watched.call_began("a")
+    assert "at its limit of 1" in str(watched.unavailable()["a"])
+    watched.call_ended(outcome("a", None))
+    watched.call_began("a")
+    assert watched.unavailable() == {}
+    watched.call_began("a")
+    assert "at its limit of 2" in str(watched.unavailable()["a"])
 
 
 def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     """The time that the provider names is the cooldown, and no probe goes before it."""
     clock = Clock()
-    what = health(clock)
+    watched = make_health(clock)
     for name in ("a", "b"):
-        call(what, name, "rate_limited", retry_after_s=30.0)
-    assert set(what.unavailable()) == {"a", "b"}
-    assert [why.wait_s for why in what.unavailable().values()] == [30.0, 30.0]
+        call_ending(watched, name, "rate_limited", retry_after_s=30.0)
+    assert set(watched.unavailable()) == {"a", "b"}
+    assert [why.wait_s for why in watched.unavailable().values()] == [30.0, 30.0]
     clock.now += 30
-    assert what.unavailable() == {}
+    assert watched.unavailable() == {}
 
 
 def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
     """Its exclusion yields; an answer that says that something is left ends it before its time."""
     clock = Clock()
-    what = health(clock)
+    watched = make_health(clock)
 
     def answered(spent_s: float | None) -> None:
-        what.call_began("a")
-        what.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
+        watched.call_began("a")
+        watched.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
 
     answered(30.0)
     answered(None)
-    why = what.unavailable()["a"]
+    why = watched.unavailable()["a"]
     assert (why.kind, why.comes_last, why.wait_s) == ("limit_spent", True, 30.0)
     clock.now += 30
-    assert what.unavailable() == {}
+    assert watched.unavailable() == {}
     answered(30.0)
     answered(0.0)
-    assert what.unavailable() == {}
+    assert watched.unavailable() == {}
 
 
 def test_what_cools_down_has_not_only_spent_its_limit() -> None:
     """A failure after it closes the door; when all are closed, the other one is no probe."""
     clock = Clock()
-    what = health(clock)
-    what.call_began("a")
-    what.call_ended(structs.replace(outcome("a", None), spent_s=30.0))
-    call(what, "b", "rate_limited", retry_after_s=60.0)
-    assert [why.comes_last for why in what.unavailable().values()] == [True, False]
-    call(what, "a", "rate_limited", retry_after_s=60.0)
-    assert [why.comes_last for why in what.unavailable().values()] == [False, False]
+    watched = make_health(clock)
+    watched.call_began("a")
+    watched.call_ended(structs.replace(outcome("a", None), spent_s=30.0))
+    call_ending(watched, "b", "rate_limited", retry_after_s=60.0)
+    assert [why.comes_last for why in watched.unavailable().values()] == [True, False]
+    call_ending(watched, "a", "rate_limited", retry_after_s=60.0)
+    assert [why.comes_last for why in watched.unavailable().values()] == [False, False]
 
 
 def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
     """What bounds our own cooldowns does not bound a time that a provider names."""
     clock = Clock()
-    what = health(clock)
-    call(what, "a", "rate_limited", retry_after_s=3600.0)
-    closed = what.unavailable()
+    watched = make_health(clock)
+    call_ending(watched, "a", "rate_limited", retry_after_s=3600.0)
+    closed = watched.unavailable()
     assert (closed["a"].wait_s, closed["a"].after) == (3600.0, "rate_limited")
     assert "b" not in closed
 
@@ -138,11 +138,11 @@ def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
 def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
     """A rate limit and slow start stay, a refused key is tried again, nothing is under way."""
     clock = Clock()
-    what, next_ = health(clock, failures=1), health(clock, failures=1)
-    what.call_began("a")
-    call(what, "a", "rate_limited", retry_after_s=30.0)
-    call(what, "b", "unauthorized")
-    next_.take_over(what)
+    watched, next_ = make_health(clock, failures=1), make_health(clock, failures=1)
+    watched.call_began("a")
+    call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
+    call_ending(watched, "b", "unauthorized")
+    next_.take_over(watched)
     assert set(next_.unavailable()) == {"a"}
     assert next_.outstanding(["a"]) == {"a": 0}
     clock.now += 30
@@ -153,40 +153,40 @@ def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
 def test_a_successor_knows_nothing_of_another_deployment_of_the_same_name() -> None:
     """Another key, price or place is another deployment."""
     clock = Clock()
-    what = health(clock)
-    call(what, "a", "rate_limited", retry_after_s=30.0)
+    watched = make_health(clock)
+    call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
     other = Health({"a": deployment("a", price(1, 1), provider="q")}, HealthRules(), clock)
-    other.take_over(what)
+    other.take_over(watched)
     assert other.unavailable() == {}
 
 
 def test_when_all_cool_down_the_first_to_return_is_probed() -> None:
     """Somebody has to find out that the outage is over."""
     clock = Clock()
-    what = health(clock, failures=1)
-    call(what, "a", "unavailable")
+    watched = make_health(clock, failures=1)
+    call_ending(watched, "a", "unavailable")
     clock.now += 1
-    call(what, "b", "unavailable")
-    assert set(what.unavailable()) == {"b"}
-    assert set(what.unavailable(without={"b"})) == {"b"}
+    call_ending(watched, "b", "unavailable")
+    assert set(watched.unavailable()) == {"b"}
+    assert set(watched.unavailable(without={"b"})) == {"b"}
 
 
 def test_retries_stay_within_a_tenth_of_the_calls() -> None:
     """Of 1,000 failing calls with a broken breaker no more than 103 are retried."""
-    what = health(Clock(), failures=10**9)
+    watched = make_health(Clock(), failures=10**9)
     retries = 0
     for _ in range(1000):
-        call(what, "a", "unavailable")
-        retries += what.may_retry("a")
+        call_ending(watched, "a", "unavailable")
+        retries += watched.may_retry("a")
     assert 90 <= retries <= 103
 
 
 def test_a_callers_own_fault_costs_the_deployment_nothing() -> None:
     """Requests that are too long or refused for their content close no door."""
-    what = health(Clock(), failures=1)
+    watched = make_health(Clock(), failures=1)
     for kind in ("invalid_request", "context_length_exceeded", "content_filtered"):
-        call(what, "a", kind)  # type: ignore[arg-type]
-    assert what.unavailable() == {}
+        call_ending(watched, "a", kind)  # type: ignore[arg-type]
+    assert watched.unavailable() == {}
 
 
 def test_an_outage_is_not_made_worse() -> None:
@@ -208,96 +208,96 @@ def test_a_spend_limit_is_out_until_the_month_is_over() -> None:
     clock = Clock()
     known = {"a": deployment("a", price(1, 1))}
     wall = datetime(2026, 12, 30, tzinfo=UTC).timestamp()
-    what = Health(known, HealthRules(), clock, lambda: wall)
-    call(what, "a", "spend_limit", scope="provider")
+    watched = Health(known, HealthRules(), clock, lambda: wall)
+    call_ending(watched, "a", "spend_limit", scope="provider")
     clock.now += 2 * 86_400 - 1
-    assert "spend_limit" in str(what.unavailable()["a"])
+    assert "spend_limit" in str(watched.unavailable()["a"])
     clock.now += 2
-    assert what.unavailable() == {}
+    assert watched.unavailable() == {}
 
 
 def test_waits_that_a_provider_names_are_retries_within_the_budget() -> None:
     """A 429 with a stated time is tried again only as long as the budget lasts."""
     clock = Clock()
-    what = health(clock, retry_reserve=2.0, retry_share=0.1)
-    call(what, "a", "rate_limited", retry="rate_limit", retry_after_s=1.0)
-    allowed = [what.may_retry("a", stated=True) for _ in range(5)]
+    watched = make_health(clock, retry_reserve=2.0, retry_share=0.1)
+    call_ending(watched, "a", "rate_limited", retry="rate_limit", retry_after_s=1.0)
+    allowed = [watched.may_retry("a", stated=True) for _ in range(5)]
     assert sum(allowed) in (1, 2)
     assert not any(allowed[2:])
-    assert not what.may_retry("a")
+    assert not watched.may_retry("a")
 
 
 def test_an_answer_that_began_before_a_rate_limit_does_not_lift_it() -> None:
     """It says nothing of the time that the provider named while it was under way."""
     clock = Clock()
-    what = health(clock)
-    what.call_began("a")
-    call(what, "a", "rate_limited", retry_after_s=30.0)
+    watched = make_health(clock)
+    watched.call_began("a")
+    call_ending(watched, "a", "rate_limited", retry_after_s=30.0)
     clock.now += 1
-    what.call_ended(outcome("a", None))
-    assert "rate_limited" in str(what.unavailable()["a"])
+    watched.call_ended(outcome("a", None))
+    assert "rate_limited" in str(watched.unavailable()["a"])
     clock.now += 29
-    assert what.unavailable() == {}
+    assert watched.unavailable() == {}
 
 
 def test_what_was_under_way_when_the_door_closed_does_not_lengthen_it() -> None:
     """A hundred calls that fail together close it for the first time, not for the longest."""
     clock = Clock()
-    what = health(clock)
+    watched = make_health(clock)
     for _ in range(100):
-        what.call_began("a")
+        watched.call_began("a")
     for _ in range(100):
-        what.call_ended(outcome("a", "unavailable"))
-    assert "5.0 s" in str(what.unavailable()["a"])
+        watched.call_ended(outcome("a", "unavailable"))
+    assert "5.0 s" in str(watched.unavailable()["a"])
 
 
-def _two_that_tell(clock: Clock, said: list[Cooldown]) -> tuple[Health, Health]:
+def _two_sharing(clock: Clock, shared: list[Cooldown]) -> tuple[Health, Health]:
     """Two processes' health, each told at once what the other learns."""
-    one, two = health(clock), health(clock)
+    one, two = make_health(clock), make_health(clock)
 
-    def passed(to: Health, cooldown: Cooldown) -> None:
-        said.append(cooldown)
+    def deliver(to: Health, cooldown: Cooldown) -> None:
+        shared.append(cooldown)
         to.apply_cooldown(cooldown)
 
-    one.on_cooldown, two.on_cooldown = (lambda c: passed(two, c)), (lambda c: passed(one, c))
+    one.on_cooldown, two.on_cooldown = (lambda c: deliver(two, c)), (lambda c: deliver(one, c))
     return one, two
 
 
 def test_what_one_process_learns_holds_in_the_other() -> None:
     """Rate limits, refused keys and breakers, told once for a hundred calls that fail alike."""
-    clock, said = Clock(), list[Cooldown]()
-    one, two = _two_that_tell(clock, said)
+    clock, shared = Clock(), list[Cooldown]()
+    one, two = _two_sharing(clock, shared)
     for _ in range(100):
-        call(one, "a", "rate_limited", retry_after_s=30.0)
-    call(two, "b", "unauthorized", scope="provider")
-    for what in (one, two):
-        closed = what.unavailable()
+        call_ending(one, "a", "rate_limited", retry_after_s=30.0)
+    call_ending(two, "b", "unauthorized", scope="provider")
+    for watched in (one, two):
+        closed = watched.unavailable()
         assert "30.0 s after rate_limited" in str(closed["a"])
         # The last one is let through as a probe, and never one whose provider named a time.
         assert "b" not in closed
-        assert what.cooling() == {"a": True, "b": True}
-    assert len(said) == 2
+        assert watched.cooling() == {"a": True, "b": True}
+    assert len(shared) == 2
     clock.now += 31
     assert one.cooling() == two.cooling() == {"a": False, "b": True}
 
 
 def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
     """Told once for a hundred answers that say so, and once when there is something left again."""
-    clock, said = Clock(), list[Cooldown]()
-    one, two = _two_that_tell(clock, said)
+    clock, shared = Clock(), list[Cooldown]()
+    one, two = _two_sharing(clock, shared)
 
-    def answered(what: Health, spent_s: float) -> None:
-        what.call_began("a")
-        what.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
+    def answered(watched: Health, spent_s: float) -> None:
+        watched.call_began("a")
+        watched.call_ended(structs.replace(outcome("a", None), spent_s=spent_s))
 
     for _ in range(50):
         answered(one, 30.0)
         answered(two, 30.0)
-    for what in (one, two):
-        assert what.unavailable()["a"].comes_last
-        assert what.cooling()["a"] is False
-    assert len(said) == 1
-    call(one, "a", "rate_limited", retry_after_s=60.0)
+    for watched in (one, two):
+        assert watched.unavailable()["a"].comes_last
+        assert watched.cooling()["a"] is False
+    assert len(shared) == 1
+    call_ending(one, "a", "rate_limited", retry_after_s=60.0)
     clock.now += 5
     assert two.unavailable()["a"].kind == "cooling_down"
     clock.now += 56
@@ -305,35 +305,35 @@ def test_a_spent_limit_of_one_process_is_spent_in_the_other() -> None:
     assert two.unavailable()["a"].comes_last
     answered(two, 0.0)
     assert not one.unavailable()
-    assert len(said) == 4
+    assert len(shared) == 4
 
 
 def test_a_breaker_that_two_processes_open_doubles_once() -> None:
     """Both try when its time is over, both fail: the next one is twice as long, not four times."""
-    clock, said = Clock(), list[Cooldown]()
-    one, two = _two_that_tell(clock, said)
+    clock, shared = Clock(), list[Cooldown]()
+    one, two = _two_sharing(clock, shared)
     for _ in range(5):
-        call(one, "a", "unavailable")
+        call_ending(one, "a", "unavailable")
     clock.now += 5
-    for what in (one, two):
-        what.call_began("a")
-    for what in (one, two):
-        what.call_ended(outcome("a", "unavailable"))
+    for watched in (one, two):
+        watched.call_began("a")
+    for watched in (one, two):
+        watched.call_ended(outcome("a", "unavailable"))
     assert "10.0 s" in str(one.unavailable()["a"])
     clock.now += 10
     assert one.cooling()["a"] == two.cooling()["a"] is False
-    call(two, "a", "unavailable")
+    call_ending(two, "a", "unavailable")
     assert "20.0 s" in str(one.unavailable()["a"])
 
 
 def test_another_deployment_of_the_same_name_is_not_meant() -> None:
     """A key that was refused says nothing of its successor, which a reload has brought."""
-    clock, said = Clock(), list[Cooldown]()
-    one, two = health(clock), health(clock)
-    one.on_cooldown = said.append
-    call(one, "a", "unauthorized")
+    clock, shared = Clock(), list[Cooldown]()
+    one, two = make_health(clock), make_health(clock)
+    one.on_cooldown = shared.append
+    call_ending(one, "a", "unauthorized")
     changed = {"a": deployment("a", price(1, 1), provider="other")}
     other = Health(changed, HealthRules(), clock)
-    for what in (two, other):
-        what.apply_cooldown(said[0])
+    for watched in (two, other):
+        watched.apply_cooldown(shared[0])
     assert (two.cooling()["a"], other.cooling()["a"]) == (True, False)

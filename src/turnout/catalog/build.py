@@ -44,25 +44,28 @@ def build(config: Config, environ: Mapping[str, str]) -> Catalog:
     """
     providers: dict[str, tuple[Provider, Mapping[str, Any]]] = {}
     deployments = {}
-    usual = config.provider or next(iter(config.providers), DEFAULT_PRESET)
+    default_provider = config.provider or next(iter(config.providers), DEFAULT_PRESET)
     for name, section in config.models.items():
-        for ident, place, at, path in _deployment_sections(name, section):
-            chosen = at.provider or usual
-            own = ident if place.api_key or place.base_url else None
-            if (own or chosen) not in providers:
-                known = _provider_section(config.providers.get(chosen), place)
-                with errors_at(config, *_provider_path(config, chosen, at, path)):
-                    found, facts = _provider(chosen, known, environ)
-                providers[own or chosen] = replace(found, name=own or found.name), facts
+        for ident, overrides, model, path in _deployment_sections(name, section):
+            provider_name = model.provider or default_provider
+            own = overrides.api_key or overrides.base_url
+            key = ident if own else provider_name
+            if key not in providers:
+                provider_section = _provider_section(config.providers.get(provider_name), overrides)
+                with errors_at(config, *_provider_path(config, provider_name, model, path)):
+                    found, facts = _provider(provider_name, provider_section, environ)
+                providers[key] = replace(found, name=key), facts
             with errors_at(config, *path):
-                deployment = _deployment(ident, at, *providers[own or chosen])
+                deployment = _deployment(ident, model, *providers[key])
             if deployment.card.kind == "embedding" and deployment.provider.family == "anthropic":
                 raise ConfigError(
-                    f"{config.at('models', name, 'kind')} {chosen} speaks Anthropic's API, which "
-                    "has no embeddings; name a provider of family openai"
+                    f"{config.at('models', name, 'kind')} {provider_name} speaks Anthropic's API, "
+                    "which has no embeddings; name a provider of family openai"
                 )
             if section.deployments:
-                deployment = replace(deployment, group=name, weight=place.weight, quota=place.quota)
+                deployment = replace(
+                    deployment, group=name, weight=overrides.weight, quota=overrides.quota
+                )
             deployments[ident] = deployment
     return Catalog(deployments=deployments)
 

@@ -175,8 +175,8 @@ class Catalog:
 
     def first_deployment(self, name: str) -> Deployment:
         """The deployment of the configured model ``name``; the first if it has several."""
-        mine = (d for d in self.deployments.values() if name in (d.id, d.group))
-        return next(mine)
+        named = (d for d in self.deployments.values() if name in (d.id, d.group))
+        return next(named)
 
     def deployments_of(self, name: str) -> tuple[Deployment, ...]:
         """The deployments of the configured model ``name``."""

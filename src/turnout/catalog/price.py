@@ -74,16 +74,16 @@ class Price:
                 chosen = rates
         return chosen
 
-    def billing(self, *, lasting: bool) -> "Price":
+    def with_cache_life(self, *, lasting: bool) -> "Price":
         """The price of a call, which is ``lasting`` if any of its cache writes last an hour.
 
         All writes then count as such, since usage has only their total.
         """
-        return _lasting(self) if lasting else self
+        return _with_hour_cache(self) if lasting else self
 
     def cost(self, usage: Usage) -> int:
         """Pico-dollars for one call's tokens, as text."""
-        return self.billing(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
+        return self.with_cache_life(lasting=usage.lasting).rates_for(usage.total_input).cost(usage)
 
     def extra_cost(self, usage: Usage) -> int | None:
         """Pico-dollars that one call cost beyond its tokens as text; None where unknown."""
@@ -136,6 +136,6 @@ class Price:
 
 
 @lru_cache(maxsize=1024)
-def _lasting(price: Price) -> Price:
+def _with_hour_cache(price: Price) -> Price:
     tiers = tuple((above, rates.lasting()) for above, rates in price.tiers)
     return replace(price, rates=price.rates.lasting(), tiers=tiers)

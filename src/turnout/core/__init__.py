@@ -1,4 +1,4 @@
-"""The nouns of routing: frozen values that know no library but the one that makes them."""
+"""The basic values of routing: frozen, and without any library but msgspec."""
 
 from turnout.core.budget import Bound, Budget, Standing, window_of
 from turnout.core.caller import STORED_PREFIX, Caller

@@ -46,7 +46,7 @@ class Bound(Struct, frozen=True):
 NO_BOUNDS: Mapping[str, Bound] = {}
 
 
-def plus(one: Bound, other: Bound) -> Bound:
+def sum_of_bounds(one: Bound, other: Bound) -> Bound:
     """The most that two calls can use together."""
     cost = None
     if one.cost_pico_usd is not None and other.cost_pico_usd is not None:

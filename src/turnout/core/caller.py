@@ -11,7 +11,7 @@ from dataclasses import dataclass
 STORED_PREFIX = "tnk_"
 
 
-def hashed(key: str) -> bytes:
+def key_hash(key: str) -> bytes:
     """What a key is looked up by; with 256 random bits in a key, a plain hash reveals nothing."""
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 _TEXT = ("data:text/", "data:application/json", "data:application/xml")
 
 
-def text_in(url: str) -> str | None:
+def text_of_data_url(url: str) -> str | None:
     """The text of a data URL whose media type is text; None for others and for broken ones.
 
     Bytes that are not UTF-8 become replacement characters.

@@ -8,7 +8,7 @@ This module does not know what the strings are read for.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from turnout.core.data_urls import text_in
+from turnout.core.data_urls import text_of_data_url
 from turnout.core.request import Message, Request
 
 # Names of strings that are not text, wherever they stand.
@@ -97,7 +97,7 @@ def _texts_in(value: object, name: str) -> Iterator[str]:
 
 
 def _texts_of_string(text: str, name: str) -> Iterator[str]:
-    inside = text_in(text) if name in _BYTES else None
+    inside = text_of_data_url(text) if name in _BYTES else None
     if inside is not None:
         yield inside
     elif text.strip() and (

@@ -1,4 +1,4 @@
-"""Decide, and walk what was decided: the only code that chooses."""
+"""Decides on requests and on the next attempt: the only code that chooses."""
 
 from turnout.decision.attempts import Attempt, RetryRules, attempts
 from turnout.decision.balance import SIGNED_BY, Balance, Group

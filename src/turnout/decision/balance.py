@@ -103,5 +103,5 @@ class Balance:
 
 def _weighted_draw(request: Request, ident: str, weight: float) -> float:
     """A random number to sort by; each deployment has the lowest as often as its weight says."""
-    lot = draw(request.session or request.id, f"deployment {ident}")
-    return -math.log(1.0 - lot) / weight
+    number = draw(request.session or request.id, f"deployment {ident}")
+    return -math.log(1.0 - number) / weight

@@ -1,6 +1,6 @@
 """The most that one call can use, in tokens and in money: what a budget must have room for.
 
-Invariant: no call uses more, as far as its provider keeps to what it says of its models.
+Invariant: no call uses more, if its provider keeps to the limits that it states for its models.
 This module does not know budgets.
 """
 
@@ -38,7 +38,7 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
-    price = price.billing(lasting=deployment.has_hour_cache(asked=features.lasting))
+    price = price.with_cache_life(lasting=deployment.has_hour_cache(asked=features.lasting))
     return Bound(price.most_cost(prompt, answers), prompt + answers)
 
 

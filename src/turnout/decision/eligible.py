@@ -114,8 +114,8 @@ def _check_budget(facts: CallFacts, deployment: Deployment) -> Exclusion | None:
         return None
     if most.cost_pico_usd is None:
         return _BUDGET_SEARCHES if _has_unlimited_searches(facts, deployment) else _BUDGET_UNPRICED
-    dear = most.cost_pico_usd > limits.most_pico_usd
-    return _OVER_BUDGET if dear else None
+    over = most.cost_pico_usd > limits.most_pico_usd
+    return _OVER_BUDGET if over else None
 
 
 def _has_unlimited_searches(facts: CallFacts, deployment: Deployment) -> bool:

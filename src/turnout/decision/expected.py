@@ -20,8 +20,8 @@ from turnout.core import Features
 class Expected(Struct, frozen=True):
     """Pico-dollars of a call, and the tokens of its prompt that a cache reads and writes.
 
-    ``cold`` is its cost with an empty cache, ``ranked`` the cost to rank it by if that is another
-    than ``cost``.
+    ``cold`` is its cost with an empty cache, ``ranked`` the cost to rank it by if that differs from
+    ``cost``.
     """
 
     cost: int | None
@@ -43,8 +43,8 @@ def expected(
 
     ``cached`` is how many of the prompt's tokens its cache is expected to hold (None: unknown),
     ``warmest`` the most that any deployment's cache holds. Later turns will read what this call
-    writes to the cache, so that its cost is spread over this turn and half as many more as were
-    answered so far: a long conversation tends to go on, but not all of it stays with one model.
+    writes to the cache. Its cost is therefore spread over this turn and further ones, half as many
+    as were answered so far: a long conversation tends to go on, but may change its model.
     """
     price = deployment.price_for(features)
     if price is None:
@@ -54,7 +54,7 @@ def expected(
         return Expected(cost, cost)
     writes = bills_cache_writes(deployment, price, prompt, marked=features.marked)
     if writes:
-        price = price.billing(lasting=deployment.has_hour_cache(asked=features.lasting))
+        price = price.with_cache_life(lasting=deployment.has_hour_cache(asked=features.lasting))
 
     def cost_of(read: int) -> int:
         written = prompt - read if writes else 0

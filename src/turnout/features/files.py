@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from turnout.core import Message
-from turnout.core.data_urls import text_in
+from turnout.core.data_urls import text_of_data_url
 
 PAGE_TOKENS, MOST_PAGE_TOKENS = 1_500, 4_500
 SECOND_TOKENS, MOST_SECOND_TOKENS = 10, 32
@@ -65,7 +65,7 @@ def estimate(part: Message) -> TokenEstimate:
 def text_of_file(part: Message) -> str | None:
     """The text of a text file; None for any other file."""
     data = _file_data(part)
-    return text_in(data) if data else None
+    return text_of_data_url(data) if data else None
 
 
 def _file_data(part: Message) -> str | None:
@@ -82,7 +82,7 @@ def _file_estimate(part: Message) -> TokenEstimate:
         pdf = _decode_base64(data.rpartition(",")[2])
         pages = pages_of(pdf) if pdf else None
         return _pages_estimate(pages) if pages else _UNKNOWN
-    return _UNKNOWN if text_in(data) is None else _NOTHING
+    return _UNKNOWN if text_of_data_url(data) is None else _NOTHING
 
 
 def _pages_estimate(pages: int) -> TokenEstimate:

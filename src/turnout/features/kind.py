@@ -1,7 +1,7 @@
 """What a call is for, by its body: a turn, a step of a tool loop, a sub-agent's work, background.
 
-Invariant: pure and total for every checked body; only the beginnings of its first and last texts
-are looked at. In doubt a call is a turn. This module does not know headers.
+Invariant: pure and total for every checked body; it reads only the beginnings of the first and last
+texts. In doubt a call is a turn. This module does not know headers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from turnout.core import STORED_PREFIX, Caller
-from turnout.core.caller import hashed
+from turnout.core.caller import key_hash
 from turnout.core.hosts import LOOPBACK
 from turnout.gateway.cors import Origins
 from turnout.gateway.problem import Problem, bad_request
@@ -45,13 +45,13 @@ class Access:
     def __init__(self, keys: Iterable[str] = (), admin: str | None = None) -> None:
         self._callers: dict[bytes, Caller] = {}
         for key in keys:
-            digest = hashed(key)
+            digest = key_hash(key)
             # Named by its hash, so that a key stays the same caller when others are added.
             id_ = f"static-{digest.hex()[:8]}"
             self._callers[digest] = Caller(key=id_, name=id_, keys=(id_,))
         self._keyless = not self._callers
         if admin:
-            self._callers[hashed(admin)] = Caller(key="admin", keys=("admin",), admin=True)
+            self._callers[key_hash(admin)] = Caller(key="admin", keys=("admin",), admin=True)
         self.origins = Origins()
         self.local = True
 
@@ -77,7 +77,7 @@ class Access:
             if host not in LOOPBACK:
                 return _ELSEWHERE
             # An administrator sees all budgets here.
-            admin = path == _BUDGETS and self._callers.get(hashed(given_key(headers)))
+            admin = path == _BUDGETS and self._callers.get(key_hash(given_key(headers)))
             return admin or ANYONE
         return self._keyed(headers, stored, admins=admins or path == METRICS)
 
@@ -88,7 +88,7 @@ class Access:
     def _keyed(
         self, headers: Mapping[bytes, bytes], stored: StoredKeys, *, admins: bool
     ) -> Caller | Problem:
-        digest = hashed(given_key(headers))
+        digest = key_hash(given_key(headers))
         found = self._callers.get(digest) or stored.caller(digest)
         if found is None:
             message = "send a valid key as 'Authorization: Bearer KEY', 'x-api-key' or 'api-key'"

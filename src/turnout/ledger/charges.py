@@ -6,7 +6,7 @@ Pure: the rules, the time and the calls are arguments.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from turnout.core import Bound, Budget, Request, window_of
-from turnout.core.budget import plus
+from turnout.core.budget import sum_of_bounds
 from turnout.ledger.entries import Call, Charge, Use
 
 Spent = tuple[str, int | None, int]  # a call's deployment, its cost in pico-dollars, its tokens
@@ -104,7 +104,7 @@ def _by_model(parts: Mapping[str, Bound]) -> dict[str, Bound]:
     found: dict[str, Bound] = {}
     for deployment, part in parts.items():
         model = model_of(deployment)
-        found[model] = plus(found[model], part) if model in found else part
+        found[model] = sum_of_bounds(found[model], part) if model in found else part
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnout.core import STORED_PREFIX, Caller, InvalidRequest
-from turnout.core.caller import hashed
+from turnout.core.caller import key_hash
 from turnout.ledger.entries import Change
 from turnout.ledger.store import Store, rows_if_any
 
@@ -115,7 +115,7 @@ def check_name(what: str, value: str) -> None:
 def new_secret() -> tuple[str, str]:
     """A new secret, and its hash as it is stored."""
     secret = STORED_PREFIX + secrets.token_urlsafe(32)
-    return secret, hashed(secret).hex()
+    return secret, key_hash(secret).hex()
 
 
 def making(key: Key) -> Change:

@@ -18,7 +18,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
     asked = stand_in or catalog.deployments.get(route.deployment)
     other = is_other_model(asked.model if asked else route.model, outcome.model)
     priced = billed_deployment(asked, outcome.model, catalog) if asked else None
-    price = priced.price.billing(lasting=usage.lasting) if priced and priced.price else None
+    price = priced.price.with_cache_life(lasting=usage.lasting) if priced and priced.price else None
     beside = price.extra_cost(usage) if price else None
     price = None if beside is None else price
     return Call(

@@ -13,10 +13,10 @@ import orjson
 
 from turnout.catalog import ModelCard, default_max_tokens
 from turnout.core import InvalidRequest, Message, Request
-from turnout.core.data_urls import text_in
+from turnout.core.data_urls import text_of_data_url
 from turnout.core.effort import BUDGETS, effort_of
-from turnout.core.request import INSTRUCTION_ROLES
 from turnout.core.lost_fields import CACHE_MARK
+from turnout.core.request import INSTRUCTION_ROLES
 from turnout.providers.anthropic_native import THOUGHTS, stripped_at_end
 from turnout.providers.anthropic_schema import decodable, of_a_tool
 from turnout.providers.anthropic_thinking import thinking, with_config
@@ -232,7 +232,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 def _source(url: object, name: str) -> dict[str, str]:
     if not isinstance(url, str) or not url:
         raise InvalidRequest(f"a part has no {name}; send the data itself", field="messages")
-    text = text_in(url)
+    text = text_of_data_url(url)
     if text is not None:
         return {"type": "text", "media_type": "text/plain", "data": text}
     head, comma, data = url.partition(",")

@@ -83,8 +83,8 @@ async def hold_remaining_routes(
         left = {id_: bound for id_, bound in left.items() if id_ not in over_budget}
         try:
             await means.recorder.held(request, decision.id, left)
-        except BudgetExceeded as again:
-            full = again
+        except BudgetExceeded as error:
+            full = error
         else:
             break
     return closed
@@ -110,8 +110,8 @@ def _refuses(full: Standing, first: Bound) -> bool:
 
 def _over_budget(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The deployments of the budget's model that do not fit it by themselves."""
-    mine = {id_ for id_ in most if catalog.deployments[id_].configured_name == full.subject}
-    alone = {id_: (most[id_].parts or most)[id_] for id_ in mine}
+    own = {id_ for id_ in most if catalog.deployments[id_].configured_name == full.subject}
+    alone = {id_: (most[id_].parts or most)[id_] for id_ in own}
     asked = {id_: _with_asked(full, bound).asked for id_, bound in alone.items()}
     return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
 

@@ -35,31 +35,31 @@ _READ_BLOCKS = frozenset({"text", "thinking", "tool_use"})
 
 def answer_texts(chunk: Chunk) -> list[tuple[str, str]]:
     """The parts of the answer that a chunk adds to, each with the text it adds."""
-    found = [piece for delta in chunk.deltas for piece in _of_delta(delta)]
+    found = [piece for delta in chunk.deltas for piece in _delta_texts(delta)]
     raw = chunk.raw
     in_deltas = any(delta.has_content and not delta.hosted for delta in chunk.deltas)
     if "choices" in raw:
-        found += _of_choices(raw["choices"] or ())
+        found += _choice_texts(raw["choices"] or ())
     elif raw.get("object") == "response":
-        found.append(("0.other", "\n".join(_of_output(raw))))
+        found.append(("0.other", "\n".join(_output_texts(raw))))
     elif str(raw.get("type", "")).startswith("response."):
-        found.append(("0.other", "\n".join(_of_event(raw, in_deltas=in_deltas))))
+        found.append(("0.other", "\n".join(_event_texts(raw, in_deltas=in_deltas))))
     elif raw.get("type") == "message":
-        found += [("0.other", _of_block(block)) for block in raw.get("content") or ()]
+        found += [("0.other", _block_text(block)) for block in raw.get("content") or ()]
     elif raw:
         known = _BLOCK_READ if in_deltas else _ENDING
-        found += [("0.other", _rest(raw.get(k), known)) for k in ("content_block", "delta")]
+        found += [("0.other", _other_text(raw.get(k), known)) for k in ("content_block", "delta")]
     return [(part, text) for part, text in found if text]
 
 
-def _of_delta(delta: Delta) -> Iterable[tuple[str, str]]:
+def _delta_texts(delta: Delta) -> Iterable[tuple[str, str]]:
     yield f"{delta.choice}.text", delta.text
     yield f"{delta.choice}.reasoning", delta.reasoning
     for call in delta.tool_calls:
         yield f"{delta.choice}.tool{call.index}", (call.name or "") + call.arguments
 
 
-def _of_output(response: Mapping[str, Any]) -> Iterable[str]:
+def _output_texts(response: Mapping[str, Any]) -> Iterable[str]:
     """The texts in a response's output that its deltas do not hold."""
     for item in response.get("output") or ():
         parts = item.get("content") if item.get("type") == "message" else None
@@ -69,7 +69,7 @@ def _of_output(response: Mapping[str, Any]) -> Iterable[str]:
             yield from readable({k: v for k, v in part.items() if k not in _PART_READ})
 
 
-def _of_event(event: Mapping[str, Any], *, in_deltas: bool) -> Iterable[str]:
+def _event_texts(event: Mapping[str, Any], *, in_deltas: bool) -> Iterable[str]:
     """All texts of an event, except a piece that a delta holds; of a response only its output.
 
     The end of an item or a response repeats what came in pieces. It is read all the same, since
@@ -85,27 +85,27 @@ def _of_event(event: Mapping[str, Any], *, in_deltas: bool) -> Iterable[str]:
     yield from readable({k: v for k, v in event.items() if k not in _EVENT_READ and v is not piece})
     for item in (event.get("item"), *(output or ())):
         if isinstance(item, Mapping):
-            yield from readable({k: v for k, v in item.items() if k not in _fixed(item)})
+            yield from readable({k: v for k, v in item.items() if k not in _fixed_fields(item)})
 
 
-def _fixed(item: Mapping[str, Any]) -> frozenset[str]:
+def _fixed_fields(item: Mapping[str, Any]) -> frozenset[str]:
     """The names of an item's fields that are not text."""
     return _PICTURE if item.get("type") == "image_generation_call" else _ITEM_FIXED
 
 
-def _of_choices(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+def _choice_texts(choices: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
     """Texts in fields that a Delta does not have: refusals, transcripts, old function calls."""
     for place, choice in enumerate(choices):
         for kind in ("message", "delta"):
-            yield f"{choice.get('index', place)}.other", _rest(choice.get(kind), _CHOICE_READ)
+            yield f"{choice.get('index', place)}.other", _other_text(choice.get(kind), _CHOICE_READ)
 
 
-def _of_block(block: Mapping[str, Any]) -> str:
+def _block_text(block: Mapping[str, Any]) -> str:
     read = block.get("type") in _READ_BLOCKS
-    return _rest(block, _BLOCK_READ if read else _FIXED)
+    return _other_text(block, _BLOCK_READ if read else _FIXED)
 
 
-def _rest(fields: object, known: frozenset[str]) -> str:
+def _other_text(fields: object, known: frozenset[str]) -> str:
     if not isinstance(fields, Mapping) or fields.keys() <= known:
         return ""
     return "\n".join(_texts({n: value for n, value in fields.items() if n not in known}))

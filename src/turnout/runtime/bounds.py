@@ -7,7 +7,7 @@ from msgspec import structs
 
 from turnout.catalog import Catalog
 from turnout.core import Bound, Decision, Request
-from turnout.core.budget import plus
+from turnout.core.budget import sum_of_bounds
 from turnout.decision import bound, input_tokens
 from turnout.runtime.means import Verifier
 
@@ -38,5 +38,5 @@ def _with_verification(draft: str, most: Bound, verdict: Mapping[str, Bound]) ->
         return most
     parts = {draft: most}
     for judge, more in verdict.items():
-        parts[judge] = plus(parts[judge], more) if judge in parts else more
-    return structs.replace(reduce(plus, parts.values()), parts=parts)
+        parts[judge] = sum_of_bounds(parts[judge], more) if judge in parts else more
+    return structs.replace(reduce(sum_of_bounds, parts.values()), parts=parts)

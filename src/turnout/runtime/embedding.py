@@ -41,7 +41,7 @@ INTENT = "embedding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """What embedding needs: its own means (None: no model), the default model, who lacks a key.
+    """What embedding needs: its means (None: no model), the default model, deployments without key.
 
     ``chat`` are the chat models, for a message that tells the two apart.
     """

@@ -186,9 +186,9 @@ class Engine:
         in different places. Returns whether it was.
         """
         self.take_over_health(old)
-        for mine, its in zip(self._parts.all_means, old.parts.all_means, strict=False):
-            if mine.caches is not None and its.caches is not None:
-                mine.caches.take_over(its.caches)
+        for mine, others in zip(self._parts.all_means, old.parts.all_means, strict=False):
+            if mine.caches is not None and others.caches is not None:
+                mine.caches.take_over(others.caches)
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
@@ -203,8 +203,8 @@ class Engine:
 
     def take_over_health(self, old: "Engine") -> None:
         """Take over what the engine that served so far knows about deployments."""
-        for mine, its in zip(self._parts.all_means, old.parts.all_means, strict=False):
-            mine.health.take_over(its.health)
+        for mine, others in zip(self._parts.all_means, old.parts.all_means, strict=False):
+            mine.health.take_over(others.health)
 
     async def retire(self, *, recording: bool) -> None:
         """Close every connection; ``recording`` leaves the recorder to the successor."""

@@ -260,11 +260,11 @@ class Health:
         """Its provider's rate limit is used up for so long, for all deployments of its quota."""
         if not (for_s or self._states[name].spent_until):
             return
-        mine, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
+        quota, most_s = _quota(self._deployments[name]), self._rules.rate_limit_s
         wait_s = for_s if most_s is None else min(for_s, most_s)
         until = self._clock() + wait_s if wait_s else 0.0
         for other, deployment in self._deployments.items():
-            if _quota(deployment) == mine:
+            if _quota(deployment) == quota:
                 state = self._states[other]
                 state.spent_until = until
                 if abs(until - state.spent_shared_until) > _SHARE_AGAIN_S:
@@ -274,10 +274,10 @@ class Health:
 
     def _open(self, name: str, fault: Fault, wait_s: float, *, stated: bool = False) -> None:
         """Closes the deployment, and those of its quota or provider if the fault is theirs, too."""
-        mine = self._deployments[name]
+        failed = self._deployments[name]
         for other, deployment in self._deployments.items():
-            shared = fault.kind == "rate_limited" and _quota(deployment) == _quota(mine)
-            whole = fault.scope == "provider" and deployment.provider.name == mine.provider.name
+            shared = fault.kind == "rate_limited" and _quota(deployment) == _quota(failed)
+            whole = fault.scope == "provider" and deployment.provider.name == failed.provider.name
             if other == name or shared or whole:
                 state = self._states[other]
                 state.until = max(state.until, self._clock() + wait_s)

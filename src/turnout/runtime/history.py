@@ -1,4 +1,4 @@
-"""What became of earlier decisions, read from the ledger: of all workers, and before restarts.
+"""Earlier decisions with their calls, read from the ledger: of all workers, and before restarts.
 
 Invariant: the ledger is read off the event loop; nothing here holds a prompt or an answer.
 This module does not know HTTP.

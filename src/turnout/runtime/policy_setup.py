@@ -40,7 +40,7 @@ def policy_of(config: Config, catalog: Catalog, name: str, success: Bundle | Non
         "cheapest": Cheapest,
         "random": Random,
         "strongest": lambda: Strongest(order=tuple(d.id for d in catalog.by_strength())),
-        "cheapest_above_quality": lambda: _above_quality(config, success),
+        "cheapest_above_quality": lambda: _cheapest_above_quality(config, success),
         "utility": lambda: Utility(per_usd=rule.per_usd, per_second=rule.per_second),
         "weighted": lambda: Weighted(weights=rule.weights),
         "cascade": lambda: _cascade(config, catalog),
@@ -115,7 +115,7 @@ def verifier_of(config: Config, catalog: Catalog, stand_in: Deployment | None) -
         return ByLogprobs(section.at_least)
     if section.kind == "function":
         with errors_at(config, "policy", "verify", "function"):
-            return ByFunction(_function(section.function or ""), section.deadline_s)
+            return ByFunction(_imported_check(section.function or ""), section.deadline_s)
     return ByModel(
         deployment=catalog.first_deployment(section.model or ""), deadline_s=section.deadline_s
     )
@@ -136,7 +136,7 @@ def _rules(config: Config) -> tuple[Rule, ...]:
     )
 
 
-def _function(place: str) -> Check:
+def _imported_check(place: str) -> Check:
     module, _, name = place.partition(":")
     try:
         found: Check = getattr(import_module(module), name)
@@ -163,12 +163,12 @@ def _cascade(config: Config, catalog: Catalog) -> Cascade:
     if not drafting:
         raise ConfigError(
             f"{config.at('policy', 'verify')} kind logprobs needs a model at an OpenAI-compatible "
-            "provider, as no other tells log-probabilities; use another kind"
+            "provider, as no other sends log-probabilities; use another kind"
         )
     return Cascade(steps=rule.steps, drafting=drafting)
 
 
-def _above_quality(config: Config, success: Bundle | None) -> Policy:
+def _cheapest_above_quality(config: Config, success: Bundle | None) -> Policy:
     """The policy for the configured target, with what was calibrated for it."""
     rule, promises = config.policy, success.promises if success else ()
     chosen = CheapestAboveQuality(

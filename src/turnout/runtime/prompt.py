@@ -59,23 +59,23 @@ def request_of(
     return Request(id=new_id(), body=body, model=asked, constraints=_limits(constraints), kind=kind)
 
 
-def _limits(said: Constraints | None) -> Constraints:
+def _limits(constraints: Constraints | None) -> Constraints:
     """The constraints, once they are checked. Raises InvalidRequest."""
-    if said is None:
+    if constraints is None:
         return Constraints()
-    if not isinstance(said, Constraints):
+    if not isinstance(constraints, Constraints):
         raise InvalidRequest(
-            f"constraints is {said!r}; give turnout.Constraints(...)", field="constraints"
+            f"constraints is {constraints!r}; give turnout.Constraints(...)", field="constraints"
         )
     for name in ("allow", "deny"):
-        if not isinstance(names := getattr(said, name), AbstractSet | None):
+        if not isinstance(names := getattr(constraints, name), AbstractSet | None):
             raise InvalidRequest(f"{name} is {names!r}; give a set of models", field=name)
     for name, most in (("quality", 1.0), ("max_cost_pico_usd", inf), ("max_latency_ms", inf)):
-        limit = getattr(said, name)
+        limit = getattr(constraints, name)
         if limit is not None and not (isinstance(limit, Real) and 0 <= float(limit) <= most):
             fix = "a share from 0 to 1" if most == 1 else "a number of at least 0"
             raise InvalidRequest(f"{name} is {limit!r}; give {fix}", field=name)
-    return said
+    return constraints
 
 
 def _listed(messages: object) -> list[Any]:
