@@ -28,7 +28,7 @@ from turnout.evaluation.driver import catalog
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.row_files import read_jsonl
 from turnout.evaluation.table_files import read_table
-from turnout.features.prompt import PromptText, request_text
+from turnout.features.prompt import PromptText, row_text
 from turnout.policies import CheapestAboveQuality, Situation
 from turnout.training.calibrate import Margin, choose
 from turnout.training.crossfit import fold_of, grouped_folds, judged_folds, left_out_tasks
@@ -186,7 +186,7 @@ def unlabelled(data: Path) -> Figures:
         weak, strong = (predictor.models.index(model) for model in PAIR_ELSEWHERE)
         for table, out in zip(sets, found, strict=True):
             rows = np.flatnonzero(fold_of(table, FOLDS) == fold)
-            success = predictor.predict_all([request_text(table.prompts[r]) for r in rows])
+            success = predictor.predict_all([row_text(table.prompts[r]) for r in rows])
             out[rows] = success[:, strong] - success[:, weak]
     return {
         table.name: {
@@ -277,7 +277,7 @@ def newcomers(data: Path) -> Figures:
     score, cost = table.score[test], _grid(table)[test]
     whole = _predicted(train([kept]), table, test)
     full = metrics.cost_quality(whole, score, cost).aiq
-    prompts = [request_text(row) for row in kept.prompts]
+    prompts = [row_text(row) for row in kept.prompts]
     losses = {}
     for number, model in enumerate(table.models):
         others = [name for name in table.models if name != model]
@@ -287,7 +287,7 @@ def newcomers(data: Path) -> Figures:
         newcomer = by_probes(
             model, success[probes], kept.score[probes, number].astype(np.float32), predictor.models
         )
-        known = predictor.predict_all([request_text(table.prompts[row]) for row in test])
+        known = predictor.predict_all([row_text(table.prompts[row]) for row in test])
         order = {name: column for column, name in enumerate(predictor.models)}
         mixed = whole.copy()
         for column, name in enumerate(table.models):
@@ -368,7 +368,7 @@ def latency(data: Path) -> Figures:
         safety=SafetyRule(threshold=2.0, refusal="", block=False),
     )
     prompts = [
-        request_text(row) for t in _tables(data, "routellm_mmlu", "bfcl_v1") for row in t.prompts
+        row_text(row) for t in _tables(data, "routellm_mmlu", "bfcl_v1") for row in t.prompts
     ]
     order = iter(np.random.default_rng(0).integers(0, len(prompts), 10**6).tolist())
 
@@ -467,13 +467,13 @@ def _predicted(
     predictor: SuccessPredictor, table: OutcomeTable, rows: npt.NDArray[np.int64]
 ) -> Floats:
     columns = [predictor.models.index(model) for model in table.models]
-    prompts = [request_text(table.prompts[row]) for row in rows]
+    prompts = [row_text(table.prompts[row]) for row in rows]
     return predictor.predict_all(prompts)[:, columns].astype(np.float64)
 
 
 def _length(table: OutcomeTable) -> Floats:
     """Characters of each prompt: longer goes to the stronger model."""
-    return np.array([float(len(request_text(row).text)) for row in table.prompts])
+    return np.array([float(len(row_text(row).text)) for row in table.prompts])
 
 
 def _gain(table: OutcomeTable) -> Floats:
@@ -496,7 +496,7 @@ def _tfidf_fold(
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import Ridge
 
-    texts = [request_text(row).text for row in table.prompts]
+    texts = [row_text(row).text for row in table.prompts]
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     known = words.fit_transform([texts[row] for row in rows])
     ridge = Ridge(alpha=3.0, solver="sparse_cg").fit(known, gain[rows])
@@ -528,7 +528,7 @@ def _knn(table: OutcomeTable) -> Floats:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     place, found = fold_of(table, FOLDS), np.zeros(table.score.shape)
-    texts = [request_text(row).text for row in table.prompts]
+    texts = [row_text(row).text for row in table.prompts]
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     for fold in range(FOLDS):
         rows, test = np.flatnonzero(place != fold), np.flatnonzero(place == fold)

@@ -15,7 +15,7 @@ from turnout.classifiers.success import by_probes, open_bundle, seal
 from turnout.classifiers.success.artefact import card_of
 from turnout.classifiers.success.bundle import POLICY, write_json
 from turnout.evaluation.table_files import read_table
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.training.bundle import write_bundle
 
 
@@ -236,7 +236,7 @@ def test_a_model_is_taken_out_and_may_come_back(
     bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One that was trained on or added; what stays is predicted as before, and the hash tells."""
-    place, asked = str(bundle), [request_text(row) for row in prompts(20, seed=4)]
+    place, asked = str(bundle), [row_text(row) for row in prompts(20, seed=4)]
     for name in ("coder", "other"):
         assert run(capfd, "probe", name, "--bundle", place, "--prior", "0.4").code == 0
     before = open_bundle(bundle)

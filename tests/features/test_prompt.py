@@ -2,7 +2,7 @@
 
 import pytest
 
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 
 ASKED = {"role": "user", "content": "Add 2 and 3."}
 ANSWER = {"role": "assistant", "content": "5"}
@@ -14,11 +14,11 @@ RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "5"}
 def test_the_last_words_count_where_a_turn_has_none(part: dict[str, object]) -> None:
     """A picture or a tool's result behind the question makes no empty prompt of it."""
     messages = [ASKED, ANSWER, {"role": "user", "content": [part]}]
-    assert request_text({"messages": messages}).text == "Add 2 and 3."
+    assert row_text({"messages": messages}).text == "Add 2 and 3."
 
 
 def test_without_a_users_words_everything_counts() -> None:
     """Whoever said it."""
-    assert request_text({"messages": [{"role": "system", "content": "Add."}, ANSWER]}).text == (
+    assert row_text({"messages": [{"role": "system", "content": "Add."}, ANSWER]}).text == (
         "Add.\n5"
     )

@@ -11,7 +11,7 @@ from turnout.classifiers.success import open_bundle
 from turnout.classifiers.success.lengths import LEVELS
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.table_files import read_table
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.ledger.records import pack, unpack
 from turnout.training.bundle import write_bundle
 from turnout.training.lengths import fit_lengths
@@ -40,7 +40,7 @@ def test_quantiles_hold_as_often_as_they_say(table: OutcomeTable) -> None:
     assert lengths is not None
     fresh = tokens(seed=11)
     for level in (0.25, 0.5, 0.9):
-        guesses = [list(lengths.tokens(request_text(r), level).values()) for r in table.prompts]
+        guesses = [list(lengths.tokens(row_text(r), level).values()) for r in table.prompts]
         assert (fresh <= np.array(guesses)).mean() == pytest.approx(level, abs=0.07)
 
 
@@ -48,7 +48,7 @@ def test_a_long_answer_is_expected_where_answers_are_long(table: OutcomeTable) -
     """Kind of prompt, model and level all count; a caller's cap bounds them."""
     lengths = fit_lengths([table])
     assert lengths is not None
-    name, total = (request_text(row) for row in prompts(2, seed=9))
+    name, total = (row_text(row) for row in prompts(2, seed=9))
     assert lengths.tokens(total, 0.5)["small"] > 5 * lengths.tokens(name, 0.5)["small"]
     assert lengths.tokens(total, 0.5)["large"] > 2 * lengths.tokens(total, 0.5)["small"]
     by_level = [lengths.tokens(total, level)["small"] for level in LEVELS]

@@ -30,7 +30,7 @@ from turnout.core import ConfigError
 from turnout.evaluation.table_files import read_table
 from turnout.features import likeness
 from turnout.features.difficulty import NAMES
-from turnout.features.prompt import PromptText, request_text
+from turnout.features.prompt import PromptText, row_text
 from turnout.training.bundle import write_bundle
 from turnout.training.forest import grow_pair
 from turnout.training.probe import informative
@@ -75,8 +75,8 @@ def test_predictions_read_no_id_task_or_bucket(folder: Path) -> None:
         {**row, "id": f"x{n}", "task": "names", "bucket": 69 - n, "split": "test", "cluster_id": n}
         for n, row in enumerate(rows)
     ]
-    first = predictor.predict_all([request_text(row) for row in rows])
-    assert np.array_equal(first, predictor.predict_all([request_text(row) for row in strange]))
+    first = predictor.predict_all([row_text(row) for row in rows])
+    assert np.array_equal(first, predictor.predict_all([row_text(row) for row in strange]))
 
 
 def test_training_reads_no_task(folder: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_strange_prompt_falls_back_towards_the_means(folder: Path) -> None:
     """Unlike anything seen, a prompt moves the models less than a familiar one, and less surely."""
     predictor = open_bundle(folder / "bundle").predictor
     odd = PromptText("def f(x):\n    return {k: [v] for k, v in x.items() if v is not None}\n" * 8)
-    familiar = request_text(prompts(6, seed=9)[1])
+    familiar = row_text(prompts(6, seed=9)[1])
     (success, other), (strange, known) = zip(*map(predictor.judge, (odd, familiar)), strict=True)
     prior = predictor.experts[0].prior
     assert strange > known
@@ -109,7 +109,7 @@ def test_several_tables_with_other_models_make_one_bundle(folder: Path, tmp_path
     other = write_table(tmp_path, "other", models=np.array(["tiny", "medium", "huge"]))
     predictor = train([read_table(folder / "world"), read_table(other)])
     assert predictor.models == (*MODELS, "tiny", "medium", "huge")
-    found = predictor.predict_all([request_text(row) for row in prompts(4)])
+    found = predictor.predict_all([row_text(row) for row in prompts(4)])
     assert found.shape == (4, 6)
     assert ((found > 0) & (found < 1)).all()
 
@@ -120,7 +120,7 @@ def test_a_prompt_is_as_strange_as_to_the_table_that_knows_it_best(folder: Path)
     (one,) = predictor.experts
     knows_nothing = replace(one, blend=replace(one.blend, slope=0.0, offset=30.0))
     for row in prompts(12, seed=3):
-        text = request_text(row)
+        text = row_text(row)
         success, strange = predictor.judge(text)
         assert success == predictor.predict(text)
         assert 0 <= strange < 1
@@ -151,7 +151,7 @@ def test_a_new_model_is_known_from_probes(folder: Path) -> None:
     """A model added by probes is placed like the model that it equals."""
     table = read_table(folder / "world")
     predictor = learned("small", "coder")
-    success = predictor.predict_all([request_text(row) for row in table.prompts])
+    success = predictor.predict_all([row_text(row) for row in table.prompts])
     chosen = informative(success, 100)
     assert len(set(chosen.tolist())) == 100
     added = by_probes("large", success[chosen], table.score[chosen, 2], predictor.models)
@@ -228,7 +228,7 @@ def test_own_contrasts_give_way_to_a_table_that_knows_the_prompt(folder: Path) -
 def test_trees_read_levels_that_have_not_seen_the_row(tmp_path: Path) -> None:
     """In training a row's level is foretold without its outcomes, so that trees can trust it."""
     table = read_table(write_table(tmp_path))
-    encoded = encode_all([request_text(row) for row in table.prompts])
+    encoded = encode_all([row_text(row) for row in table.prompts])
     score = table.score.astype(np.float32)
     noise = np.random.default_rng(0).permutation(score)
     texts = tuple(str(number) for number in range(len(score)))
@@ -296,7 +296,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> SuccessPredictor:
 
 def test_a_call_of_a_new_form_is_strange(calls: SuccessPredictor) -> None:
     """Many tools where there was one, or none at all: said in known words or not."""
-    said = request_text(prompts(6, seed=9)[1]).text
+    said = row_text(prompts(6, seed=9)[1]).text
     many = json.dumps([_tool(f"t{n}", 5) for n in range(7)])
     one = json.dumps([_tool("total", 2)])
     strange = [calls.judge(PromptText(said, tools))[1] for tools in (one, many, "")]
@@ -346,7 +346,7 @@ def test_a_forest_of_two_models_keeps_the_scale_of_what_it_learned() -> None:
 def test_of_two_models_the_forest_alone_says_who_does_better() -> None:
     """On a known prompt their gap is that of their means, moved as the forest says."""
     (expert,) = learned("small", "large").experts
-    encoded = encode_all([request_text(row) for row in prompts(40, seed=4)])
+    encoded = encode_all([row_text(row) for row in prompts(40, seed=4)])
     reading = expert.read(encoded)
     known = replace(reading, strange=np.zeros_like(reading.strange))
     success = expert.prior + expert.blend.departures(known.members, known.strange)

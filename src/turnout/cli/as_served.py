@@ -57,11 +57,11 @@ def _decisions(router: "Router", table: "OutcomeTable") -> Iterator[Decision | N
 
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a request for the row: its question or conversation, and its tools."""
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
 
     messages = row.get("messages")
     if row.get("query") or row.get("prompt") or not messages:
-        messages = [{"role": "user", "content": request_text(row).text}]
+        messages = [{"role": "user", "content": row_text(row).text}]
     tools = [{"type": "function", "function": tool} for tool in _functions(row.get("functions"))]
     return {"messages": messages, **({"tools": tools} if tools else {})}
 

@@ -143,10 +143,10 @@ def _margin(table: "OutcomeTable", bundle: "Bundle", wide: "Doubles") -> "Margin
 def _out_of_sample(table: "OutcomeTable", bundle: "Bundle") -> tuple["Doubles", "Doubles"]:
     """Predictions and strangeness of the table by predictors that did not see its prompts."""
     from turnout.evaluation.evaluating import columns_of
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
     from turnout.training.crossfit import judged_folds
 
-    prompts = [request_text(row) for row in table.prompts]
+    prompts = [row_text(row) for row in table.prompts]
     columns, predictor = columns_of(table, bundle), bundle.predictor
     if predictor.seen(prompts) > _SEEN:
         with waiting("training on five grouped folds"):

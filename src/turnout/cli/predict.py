@@ -73,10 +73,10 @@ def _predicted(
     batches: Iterable[Sequence[_Line]], predictor: "SuccessPredictor"
 ) -> Iterator[tuple[_Line, str, dict[str, Any]]]:
     """Each line with its prompt's text, and what is written for it."""
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
 
     for part in batches:
-        texts = [request_text(line.row) for line in part]
+        texts = [row_text(line.row) for line in part]
         found = predictor.predict_all(texts).tolist()
         for line, text, values in zip(part, texts, found, strict=True):
             yield line, text.text, _shape(line, predictor.models, values)

@@ -90,13 +90,13 @@ def probe(
 
 def _pick(bundle: "Bundle", model: str, prompts: Path, count: int, target: Path) -> None:
     from turnout.evaluation.row_files import read_jsonl
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
     from turnout.training.probe import informative
 
     rows = read_jsonl(prompts)
     if not rows:
         raise ConfigError(f"{prompts}: no prompts to pick from")
-    chosen = informative(bundle.predictor.predict_all([request_text(r) for r in rows]), count)
+    chosen = informative(bundle.predictor.predict_all([row_text(r) for r in rows]), count)
     lines = [line_of({**rows[i], "model": model, "score": None}) for i in sorted(chosen)]
     store(target, b"".join(lines))
     out.print(f"{target}: {len(lines)} probes; fill in score and pass it as --outcomes")
@@ -236,14 +236,14 @@ def _read(path: Path, model: str) -> list[dict[str, Any]]:
 
 def _wrong(row: Mapping[str, Any], model: str) -> str:
     """Why the result cannot be used; empty if it can."""
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
 
     score = row.get("score")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return f"score is {score!r}; use a number in 0..1, and leave out a probe that has none"
     if row.get("model", model) != model:
         return f"a result of {row['model']!r}, not of {model!r}; give the results of one model"
-    if not request_text(row).text:
+    if not row_text(row).text:
         return "no prompt; keep each probe's query, prompt or messages beside its score"
     for name in ("cost_usd", *chain(*_TOKENS)):
         told = row.get(name)
@@ -254,9 +254,9 @@ def _wrong(row: Mapping[str, Any], model: str) -> str:
 
 def _from_outcomes(bundle: "Bundle", model: str, rows: Sequence[Mapping[str, Any]]) -> "Newcomer":
     from turnout.classifiers.success import by_probes
-    from turnout.features.prompt import request_text
+    from turnout.features.prompt import row_text
 
     predictor, trained = bundle.predictor, bundle.predictor.trained
-    success = predictor.predict_all([request_text(row) for row in rows])[:, : len(trained)]
+    success = predictor.predict_all([row_text(row) for row in rows])[:, : len(trained)]
     scores = np.array([row["score"] for row in rows], np.float32)
     return by_probes(model, success, scores, trained)

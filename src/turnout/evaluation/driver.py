@@ -27,7 +27,7 @@ from turnout.core.arrays import Doubles, Ints
 from turnout.decision import Attempt, RetryRules, Rulebook, SafetyRule, decide
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.replay import replay
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.policies import Policy
 
 _PICO = 1e12
@@ -76,7 +76,7 @@ def drive(
         decide(
             Request(
                 id=f"{table.name}/{prompt['id']}",
-                body={"messages": [{"role": "user", "content": request_text(prompt).text}]},
+                body={"messages": [{"role": "user", "content": row_text(prompt).text}]},
                 constraints=limits,
             ),
             _ONE_CALL,

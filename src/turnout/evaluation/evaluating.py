@@ -19,7 +19,7 @@ from turnout.evaluation.outcome_table import OutcomeTable, known_means
 from turnout.evaluation.report import Report
 from turnout.evaluation.report_curve import curve_of
 from turnout.evaluation.report_rows import Rows
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.policies import Cheapest, Policy, Random, Strongest
 
 
@@ -48,7 +48,7 @@ def predictions(table: OutcomeTable, bundle: Bundle) -> Predictions:
     Raises ConfigError if it does not know one of the models.
     """
     columns, predictor = columns_of(table, bundle), bundle.predictor
-    prompts = [request_text(row) for row in table.prompts]
+    prompts = [row_text(row) for row in table.prompts]
     notes = []
     if seen := predictor.seen(prompts):
         notes.append(

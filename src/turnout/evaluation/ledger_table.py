@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from turnout.core import ConfigError
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.ledger import Store, decision_of
 
 # Verdicts of a verifier on drafts are outcomes, too; feedback cannot have this name.
@@ -84,7 +84,7 @@ def gather(
                 f"{ident}: {metric} is {value:g}, outside {low:g}:{high:g}; give its range as "
                 "--scale LOW:HIGH"
             )
-        key = "\n".join(request_text(prompt))
+        key = "\n".join(row_text(prompt))
         kept.setdefault(key, {**prompt, "id": ident})
         cells[key, model].append(((value - low) / (high - low), *facts))
     rows = tuple(_row(kept[key], model, cell) for (key, model), cell in cells.items())

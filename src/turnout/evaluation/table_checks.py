@@ -13,7 +13,7 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 
 CELLS = ("input_tokens", "output_tokens", "cost_usd", "latency_ms")
 
@@ -53,7 +53,7 @@ def checked(table: OutcomeTable) -> OutcomeTable:
 
 def _empty(table: OutcomeTable) -> list[str]:
     """Says how many rows have nothing to read, and which is the first."""
-    empty = [n for n, row in enumerate(table.prompts, 1) if not request_text(row).text.strip()]
+    empty = [n for n, row in enumerate(table.prompts, 1) if not row_text(row).text.strip()]
     if not empty:
         return []
     named = f"row {empty[0]} ({table.ids[empty[0] - 1]})"
@@ -95,9 +95,7 @@ def join_halves(table: OutcomeTable) -> OutcomeTable:
     score, cells = table.score.copy(), _cells(table)
     for row, kept in halves.items():
         told_twice = ~np.isnan(score[row]) & ~np.isnan(score[kept])
-        if told_twice.any() or request_text(table.prompts[row]) != request_text(
-            table.prompts[kept]
-        ):
+        if told_twice.any() or row_text(table.prompts[row]) != row_text(table.prompts[kept]):
             raise ConfigError(
                 f"table {table.name}: duplicate id {table.ids[row]!r} in rows {kept + 1} and "
                 f"{row + 1}; give every prompt its own id"

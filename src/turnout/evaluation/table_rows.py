@@ -16,7 +16,7 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
 from turnout.evaluation.table_checks import CELLS, counted
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 
 # What a prompt may say of itself; after its text and tools for evaluation only.
 FIELDS = (
@@ -66,7 +66,7 @@ class _Builder:
 
     def key(self, where: str, row: Mapping[str, Any]) -> str:
         """The row's id, else its text; the row is known from now on."""
-        text = request_text(row)
+        text = row_text(row)
         if row.get("id") is None and not text.text:
             raise ConfigError(f"{where}: neither id nor prompt; give every outcome its prompt")
         key = str(row["id"]) if row.get("id") is not None else text.text
@@ -74,9 +74,9 @@ class _Builder:
         known = self.rows.setdefault(key, kept)
         if not text.text:
             self.silent.setdefault(key, where)
-        elif key in self.silent and not request_text(known).text:
+        elif key in self.silent and not row_text(known).text:
             self.rows[key] = kept
-        elif request_text(known) != text:
+        elif row_text(known) != text:
             raise ConfigError(
                 f"{where}: duplicate id {key!r} with another prompt; give every prompt its own id"
             )

@@ -18,7 +18,7 @@ class PromptText(NamedTuple):
     functions: str = ""
 
 
-def request_text(row: Mapping[str, Any]) -> PromptText:
+def row_text(row: Mapping[str, Any]) -> PromptText:
     """What a predictor reads of a row of a table or a line of a file."""
     text = row.get("query") or row.get("prompt")
     messages = row.get("messages")
@@ -30,7 +30,7 @@ def request_text(row: Mapping[str, Any]) -> PromptText:
 def prompt_text(request: Request) -> PromptText:
     """What a predictor reads of a live request: its messages and its tools."""
     tools = request.tools or request.body.get("functions")
-    return request_text({"messages": request.messages, "functions": tools})
+    return row_text({"messages": request.messages, "functions": tools})
 
 
 def _user_text(messages: Sequence[Any]) -> str:

@@ -14,7 +14,7 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Doubles
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.training.success import SMALLEST_TABLE, train
 
 
@@ -40,7 +40,7 @@ def judged_folds(
         for table, place, (success, strange) in zip(tables, places, found, strict=True):
             rows = np.flatnonzero(place == fold)
             columns = [predictor.models.index(model) for model in table.models]
-            prompts = [request_text(table.prompts[row]) for row in rows]
+            prompts = [row_text(table.prompts[row]) for row in rows]
             judged, strange[rows] = predictor.judge_all(prompts)
             success[rows] = judged[:, columns]
     return found
@@ -65,7 +65,7 @@ def left_out_tasks(table: OutcomeTable) -> Doubles:
         rows = np.flatnonzero(tasks == task)
         predictor = train([table.rows(tasks != task)])
         columns = [predictor.models.index(model) for model in table.models]
-        prompts = [request_text(table.prompts[row]) for row in rows]
+        prompts = [row_text(table.prompts[row]) for row in rows]
         found[rows] = predictor.predict_all(prompts)[:, columns]
     return found
 
@@ -76,7 +76,7 @@ def fold_of(table: OutcomeTable, folds: int = 5) -> npt.NDArray[np.int64]:
     If the buckets leave a fold empty (as those of one fold of a larger table do) or are not
     numbers, they are dealt out in turn; if there are too few of them, the texts are.
     """
-    texts = [request_text(row).text for row in table.prompts]
+    texts = [row_text(row).text for row in table.prompts]
     told = [b if _is_told(b) else None for b in table.column("bucket")]
     if not any(isinstance(b, str) for b in told):
         keys = [_lot(text) if b is None else int(b) for b, text in zip(told, texts, strict=True)]

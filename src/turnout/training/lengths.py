@@ -7,7 +7,7 @@ import numpy as np
 from turnout.classifiers.success.lengths import LEVELS, Lengths, length_marks
 from turnout.core.arrays import Doubles
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 
 _RIDGE = 20.0
 _SHRINK = 5.0
@@ -58,7 +58,7 @@ def _joined(tables: Sequence[OutcomeTable]) -> tuple[tuple[str, ...], Doubles, D
         part = np.full((len(table.prompts), len(names)), np.nan)
         part[:, [names.index(m) for m in table.models]] = np.log(np.maximum(1, table.output_tokens))
         parts.append(part)
-        marks += [length_marks(request_text(row)) for row in table.prompts]
+        marks += [length_marks(row_text(row)) for row in table.prompts]
     if not parts:
         return (), np.empty((0, 0)), np.empty((0, 0))
     tokens, inputs = np.vstack(parts), np.array(marks)

@@ -24,7 +24,7 @@ from turnout.core import ConfigError
 from turnout.core.arrays import Floats, Ints
 from turnout.core.plural import many
 from turnout.evaluation.outcome_table import OutcomeTable
-from turnout.features.prompt import request_text
+from turnout.features.prompt import row_text
 from turnout.training.blending import OutOfFold, blend, plain_blend
 from turnout.training.forest import grow, grow_pair
 from turnout.training.inner_folds import group_folds, random_folds
@@ -75,7 +75,7 @@ def train(
         full = one if extra is None else _with_column(one, extra[number])
         experts.append(_expert(full, seed))
     tell("done", 1.0)
-    prompts = [request_text(row) for table in tables for row in table.prompts]
+    prompts = [row_text(row) for table in tables for row in table.prompts]
     return SuccessPredictor(
         experts=tuple(experts), shared=shared, trained_on=np.unique(marks(prompts))
     )
@@ -90,7 +90,7 @@ def _examples(table: OutcomeTable, tell: Progress) -> Examples:
         )
     tell(f"reading {table.name}", 0.0)
     kept = table.rows(np.flatnonzero(answered))
-    prompts = [request_text(row) for row in kept.prompts]
+    prompts = [row_text(row) for row in kept.prompts]
     if all(prompt == prompts[0] for prompt in prompts):
         raise ConfigError(
             f"table {table.name}: all prompts are the same text; predictions need prompts that "
