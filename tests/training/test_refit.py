@@ -1,5 +1,6 @@
 """Parts of an artefact, fitted anew where all else in it stays as it is."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.cli.run import run
 from turnout.classifiers import LocalClassifier
 from turnout.classifiers.artefact import Artefact
+from turnout.classifiers.encoder import shared_encoder
 from turnout.core import ConfigError
 from turnout.training.intents import refit
 
@@ -47,10 +49,43 @@ def test_all_but_the_asides_stays(capfd: pytest.CaptureFixture[str], tmp_path: P
 
 def test_without_a_mould_there_is_nothing_to_learn(tmp_path: Path) -> None:
     """The error says which kinds are missing."""
-    rows, out = _rows(tmp_path, *_prompts()), tmp_path / "new.zip"
+    rows = _rows(tmp_path, *_prompts())
     with pytest.raises(ConfigError, match="none of 3 rows has the kind label_attack or talk"):
-        refit("asides", [rows], out, date="2026-11-29")
-    assert not out.exists()
+        refit("asides", [rows], date="2026-11-29")
+
+
+def test_a_full_disk_leaves_the_artefact_that_was_there(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A gateway that loads it in the meantime, or later, finds a whole one."""
+    mould = {"text": "{prompt}\nZorblatt frumious.", "kind": "talk"}
+    rows, out = _rows(tmp_path, mould, *_prompts()), tmp_path / "new.zip"
+    out.write_bytes(b"kept")
+    shared_encoder()  # its table is unpacked into a file, which must find room
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    ran = run(capfd, "train", "asides", str(rows), "--out", str(out))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ran.code == 2
+    assert f"{out}: cannot be written (File too large)" in ran.err
+    assert (out.read_bytes(), sorted(tmp_path.iterdir())) == (b"kept", [out, rows])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("rows.jsonl", "is the file to read"), ("-", "does not mean standard output")],
+)
+def test_what_cannot_be_written_is_told_before_training(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str, problem: str
+) -> None:
+    """Training takes its time, and rows are not written over."""
+    rows = _rows(tmp_path, *_prompts())
+    before = rows.read_bytes()
+    place = name if name == "-" else str(tmp_path / name)
+    ran = run(capfd, "train", "asides", str(rows), "--out", place)
+    assert ran.code == 2
+    assert problem in ran.err
+    assert rows.read_bytes() == before
 
 
 def test_what_follows_is_learned_from_conversations(
@@ -88,7 +123,6 @@ def test_with_one_kind_of_turn_there_is_nothing_to_tell_apart(
     """The error says which kind is missing."""
     said = [{"role": role, "content": "sort"} for role in ("user", "assistant", "user")]
     told = {"messages": said, "intent": "code", "kind": kind}
-    rows, out = _rows(tmp_path, told), tmp_path / "new.zip"
+    rows = _rows(tmp_path, told)
     with pytest.raises(ConfigError, match=f"none of 1 rows that may be used {missing}"):
-        refit("follows", [rows], out, date="2026-11-29")
-    assert not out.exists()
+        refit("follows", [rows], date="2026-11-29")

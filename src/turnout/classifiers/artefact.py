@@ -81,19 +81,25 @@ class Artefact:
         return artefact
 
     def save(self, path: Path) -> None:
-        """Writes the file; the same artefact always gives the same bytes."""
+        """Writes the file, and makes its folder."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.packed())
+
+    def packed(self) -> bytes:
+        """The file's contents; the same artefact always gives the same bytes."""
         meta = {"digest": self.digest, "meta": dict(self.meta)}
         members = {_META: _canonical(meta), _CARD: self.card.encode()}
         for name in sorted(self.arrays):
             buffer = io.BytesIO()
             np.save(buffer, self.arrays[name], allow_pickle=False)
             members[f"{name}.npy"] = buffer.getvalue()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path, "w") as archive:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
             for name, data in members.items():
                 entry = zipfile.ZipInfo(name, date_time=_DATE)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, data)
+        return packed.getvalue()
 
 
 def _canonical(value: object) -> bytes:

@@ -18,16 +18,15 @@ def check_apart(source: Path, target: Path, what: str) -> None:
         raise ConfigError(f"{target} is the file to read; write the {what} elsewhere")
 
 
-def check_file(place: Path) -> None:
-    """Raises ConfigError if the file cannot be written, before long work begins."""
+def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
+    """Makes the file's folder, before long work begins.
+
+    Raises ConfigError if the file cannot be written or is a source.
+    """
+    _check_named(place)
     if place.is_dir():
         raise ConfigError(f"{place} is a folder; name the file to write")
     check_folder(place.parent)
-
-
-def make_room(place: Path, sources: Iterable[Path], what: str) -> None:
-    """Makes the file's folder. Raises ConfigError if the file cannot be written or is a source."""
-    check_file(place)
     for source in sources:
         check_apart(source, place, what)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +69,7 @@ def _opened(target: Path) -> BinaryIO:
 
 def store(target: Path, data: bytes) -> None:
     """Write a whole file, or leave what was there. Raises ConfigError."""
-    if str(target) == "-":
-        raise ConfigError("'-' does not mean standard output here; name the file to write")
+    _check_named(target)
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(data)  # a device or a pipe keeps nothing
@@ -79,6 +77,11 @@ def store(target: Path, data: bytes) -> None:
             _replace(target.resolve(), data)
     except OSError as error:
         raise _unwritten(target, error) from error
+
+
+def _check_named(target: Path) -> None:
+    if str(target) == "-":
+        raise ConfigError("'-' does not mean standard output here; name the file to write")
 
 
 def _replace(target: Path, data: bytes) -> None:

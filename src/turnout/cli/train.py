@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from turnout.cli.files import check_file, check_folder
+from turnout.cli.files import check_folder, make_room, store
 from turnout.cli.options import JsonOption, group
 from turnout.cli.several import Several
 from turnout.cli.show import err, out, print_json, print_table
@@ -58,16 +58,16 @@ def intents(
     """
     from turnout.training.intents import train as run
 
-    check_file(out)
+    make_room(out, paths, "artefact")
     with _bar() as bar:
         trained = run(
             paths,
-            out,
             date=_today(),
             every_licence=every_licence,
             compare=compare,
             progress=_steps(bar),
         )
+    store(out, trained.artefact.packed())
     _show(out, trained, json=json)
 
 
@@ -85,17 +85,17 @@ def _refits(part: "Part", told: str) -> None:
     ) -> None:
         from turnout.training.intents import refit
 
-        check_file(place)
+        make_room(place, paths, "artefact")
         with _bar() as bar:
             fitted = refit(
                 part,
                 paths,
-                place,
                 base=base,
                 date=_today(),
                 every_licence=every_licence,
                 progress=_steps(bar),
             )
+        store(place, fitted.packed())
         if json:
             print_json({"artefact": str(place), "digest": fitted.digest})
             return

@@ -71,14 +71,13 @@ def quiet(_step: str, _done: int, _total: int) -> None:
 
 def train(
     paths: Sequence[Path],
-    out: Path,
     *,
     date: str,
     every_licence: bool = False,
     compare: bool = False,
     progress: Progress = quiet,
 ) -> Trained:
-    """Trains on the rows of ``paths`` and writes one artefact to ``out``.
+    """Trains one artefact on the rows of ``paths``.
 
     Only rows whose licence allows it are used, unless ``every_licence``. ``compare`` also
     measures what the other rows would add. ``date`` goes into the model card.
@@ -103,21 +102,19 @@ def train(
     background = _background(features.vectors[usable])
     artefact = _artefact(heads, asides, background, calibration, text)
     artefact = _following(artefact, used, progress)
-    artefact.save(out)
     return Trained(artefact=artefact, figures=measured, every_licence=others)
 
 
 def refit(
     part: Part,
     paths: Sequence[Path],
-    out: Path,
     *,
     base: Path | None = None,
     date: str,
     every_licence: bool = False,
     progress: Progress = quiet,
 ) -> Artefact:
-    """Refits one part, and writes the artefact to ``out``.
+    """Refits one part of an artefact.
 
     ``asides`` finds talk to the classifier; ``follows`` distinguishes a turn that continues a task
     from one that begins a new one. Everything else is as in ``base``, or in the shipped artefact:
@@ -133,9 +130,7 @@ def refit(
     else:
         _check_turns(used)
         fitted = _following(artefact, used, progress)
-    fitted = replace(fitted, card=artefact.card + refitted(part, used, date))
-    fitted.save(out)
-    return fitted
+    return replace(fitted, card=artefact.card + refitted(part, used, date))
 
 
 def _check_moulds(told: Sequence[Row]) -> None:
