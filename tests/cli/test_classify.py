@@ -16,6 +16,7 @@ from tests.runtime.world import CODE, FACT, PATIENT, UNSAFE, config
 from turnout.classifiers import LocalClassifier
 from turnout.testing import FaultyUpstream
 
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 LETTER = "Write a formal letter to my landlord about the broken heating"
 
 
@@ -101,11 +102,32 @@ def test_a_conversation_without_words_is_the_worst_case(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Nothing to read is no verdict, which blocks, and its score says so."""
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    rows = [{"id": 1, "messages": [{"role": "user", "content": [image]}]}]
+    rows = [{"id": 1, "messages": [{"role": "user", "content": [IMAGE]}]}]
     ran = run(capfd, "classify", "--in", written(tmp_path / "a.jsonl", rows), "--out", "-")
     row = verdicts(ran.out)[0]
-    assert (row["intent"], row["unsafe"], row["intents"]) == ("unsafe", 1.0, {})
+    assert (row["intent"], row["unsafe"]) == ("unsafe", 1.0)
+
+
+@pytest.mark.parametrize("kind", ["local", "llm"])
+def test_where_nothing_tells_the_intent_all_labels_are_as_likely(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    """Who takes the likeliest label finds one, though nothing is routed on it."""
+    said = [{"role": "user", "name": "anna", "content": [IMAGE]}]
+    with FaultyUpstream(replies={"acme/judge": "no idea"}) as upstream:
+        settings = config(upstream, timeouts=PATIENT)
+        settings["intents"]["billing"] = BILLING
+        if kind == "llm":
+            settings["classifier"] = {"kind": kind, "model": "judge", "deadline_s": 30}
+            settings["models"]["judge"] = {"model": "acme/judge", "price": "unknown"}
+        (tmp_path / "t.yaml").write_bytes(orjson.dumps(settings))
+        source = written(tmp_path / "a.jsonl", [{"messages": said}])
+        ran = run(capfd, "classify", "--in", source, "--out", "-", "-c", "t.yaml", "--no-ledger")
+    assert ran.code == 0, ran.err
+    (row,) = verdicts(ran.out)
+    labels = (*LocalClassifier.load().intents, "billing")
+    assert row["intents"] == dict.fromkeys(labels, 1 / len(labels))
+    assert row["intent"] == "unknown"
 
 
 def test_a_pipe_gets_each_verdict_when_its_line_has_come() -> None:

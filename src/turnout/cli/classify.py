@@ -53,7 +53,11 @@ def classify(
         err.print(f"turnout: note: {note}")
     bad, missing = 0, Counter[str]()
     check_apart(source, target, "verdicts")
-    with opened(source) as file, written(target) as sink, _reader(config, ledger=ledger) as read:
+    with (
+        opened(source) as file,
+        written(target) as sink,
+        _reader(config, ledger=ledger) as (labels, read),
+    ):
         shown = tracked(lines(file), "classify", _count(source))
         for batch in _batches(shown, live=_is_live(file)):
             good = [line for line in batch if line.error is None]
@@ -62,7 +66,7 @@ def classify(
             verdicts = iter(found)
             for line in batch:
                 if line.error is None:
-                    sink.write(line_of(_shape(line, next(verdicts))))
+                    sink.write(line_of(_shape(line, next(verdicts), labels)))
                 else:
                     bad += 1
                     tell_line(source, line.number, line.error)
@@ -82,12 +86,12 @@ def _leave(bad: int, missing: Counter[str]) -> None:
 @contextmanager
 def _reader(
     config: Path | None, *, ledger: bool
-) -> Iterator[Callable[[Sequence[Line]], list[Verdict]]]:
-    """A function that returns the verdicts of lines, as the configuration would serve them."""
+) -> Iterator[tuple[Sequence[str], Callable[[Sequence[Line]], list[Verdict]]]]:
+    """The local classifier's labels, and a function that gives lines their verdicts as served."""
     loaded = load_file(config) if config else None
     if loaded is not None and loaded.classifier.kind != "local":
         with router(config, ledger=ledger) as r, asked_verdicts(r) as asked:
-            yield asked
+            yield r.parts.classifier.intents, asked
         return
     classifier: Classifier = classifier_of(loaded) if loaded else LocalClassifier.load()
     threshold = loaded.safety.threshold if loaded else None
@@ -100,7 +104,7 @@ def _reader(
         found = classifier.predict_batch([line.messages for line in batch])
         return [(_label(p, rule, configured), p) for p in found]
 
-    yield read
+    yield classifier.intents, read
 
 
 def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str]) -> str:
@@ -109,14 +113,17 @@ def _label(prediction: Prediction, rule: SafetyRule, configured: frozenset[str])
     return served_intent(prediction, configured)[0] or "unknown"
 
 
-def _shape(line: Line, verdict: Verdict) -> dict[str, Any]:
-    """The line's verdict; for a line without scores the worst case, which blocks."""
+def _shape(line: Line, verdict: Verdict, labels: Sequence[str]) -> dict[str, Any]:
+    """The line's verdict; for a line without scores the worst case, which blocks.
+
+    Where nothing tells the intent, all labels are equally likely.
+    """
     intent, prediction = verdict
     none = prediction.unsafe is None
     return {
         "id": line.row.get("id", line.number),
         "intent": intent,
-        "intents": dict(prediction.intents),
+        "intents": dict(prediction.intents or ((label, 1 / len(labels)) for label in labels)),
         "unsafe": 1.0 if none else prediction.unsafe,
         "injection": 1.0 if none else prediction.injection,
         "language": prediction.language,
