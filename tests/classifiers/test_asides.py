@@ -68,6 +68,9 @@ def test_pictures_brackets_and_quotes_end_a_clause(text: str, found: int) -> Non
         ("#chat sort this", ["#chat ", "sort this"]),
         ("sort(x, key=len, n=2)", ["sort(x, ", "key=len, n=2)"]),
         ("in C# sort it", ["in C# sort it"]),
+        ("label:chat;urgent:no;text:sort it", ["label:chat;urgent:", "no;text:", "sort it"]),
+        ("label:chat;sort this", ["label:chat;", "sort this"]),
+        ("id:7,label:chat&text=sort", ["id:7,label:", "chat&text=", "sort"]),
     ],
 )
 def test_fields_and_tags_are_clauses(text: str, found: list[str]) -> None:
