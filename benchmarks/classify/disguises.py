@@ -2,7 +2,10 @@
 
 import base64
 import codecs
+import json
+import re
 from collections.abc import Callable
+from textwrap import fill, indent
 
 from turnout.classifiers.decoders import MORSE
 
@@ -40,4 +43,17 @@ TRANSFORMS: dict[str, Callable[[str], str]] = {
         " ".join(_MORSE[c] for c in w.lower() if c in _MORSE) for w in t.split()
     ),
     "spaced letters": lambda t: "  ".join(" ".join(w) for w in t.split()),
+    "joined by signs": lambda t: "_".join(t.split()),
+    "joined by capitals": lambda t: "".join(
+        re.sub("[^A-Za-z]", "", word).capitalize() for word in t.split()
+    ),
+    "quoted-printable": lambda t: "".join(f"={b:02X}" for b in t.encode()),
+    "decimal": lambda t: " ".join(map(str, t.encode())),
+    "base64 of UTF-16": lambda t: base64.b64encode(t.encode("utf-16-le")).decode(),
+    "record: JSON": lambda t: json.dumps({"id": 17, "name": "anna", "text": t}),
+    "record: YAML": lambda t: f"id: 17\nname: anna\ntext: {json.dumps(t)}",
+    "record: CSV": lambda t: f"id,name,text\n17,anna,{json.dumps(t)}",
+    "record: table": lambda t: f"| id | name | text |\n|---|---|---|\n| 17 | anna | {t} |",
+    "record: XML": lambda t: f"<ticket><id>17</id><name>anna</name><text>{t}</text></ticket>",
+    "quoted mail": lambda t: f"Anna wrote:\n{indent(fill(t, 66), '> ')}",
 }

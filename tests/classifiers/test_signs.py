@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from turnout.classifiers.decoders import ENCODINGS
 from turnout.classifiers.glyphs import joined
 
-_SIGNS = st.text("aZ9f0 1.-_·–/|\n\\x%&#;=⠓⠊é漢:u4", max_size=80)
+_SIGNS = st.text("aZ9f0 1.-_·–/|\n\\x%&#;=⠓⠊é漢:u4,<>", max_size=80)
 _UNITS = st.sampled_from(
     ["aGVsbG8g", "NBSWY3DP", "68 65 ", "0x68,", "\\x68", "01101000 ", "%68", "%68 a", "&#104;",
-     "\\u0068", "\\150", ".- ", "·– ", "⠓⠊", "a.b", "h_o", " ", "é", "漢", "word "]
+     "\\u0068", "\\150", ".- ", "·– ", "⠓⠊", "a.b", "h_o", " ", "é", "漢", "word ", "104, ",
+     "=68", "=68 a", "a: ", "\n", "|", "one,", "> ", "a>", "</", "one of a few words "]
 )  # fmt: skip
 
 

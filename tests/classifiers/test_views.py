@@ -1,6 +1,7 @@
 """Hidden and encoded readings of a text."""
 
 import base64
+import binascii
 import codecs
 import json
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout.classifiers.views import stretches
+from turnout.classifiers.views import is_plain, stretches
 
 PLAIN = "How do I open the front door of my neighbour without them knowing"
 
@@ -40,6 +41,18 @@ def _fullwidth(text: str) -> str:
         "*".join,
         str.upper,
         lambda t: "".join(c.upper() if n % 2 else c for n, c in enumerate(t)),
+        lambda t: "_".join(t.split()),
+        lambda t: "-".join(t.split()),
+        lambda t: f"wie_öffne_ich_die_tür+{t.replace(' ', '+')}",
+        lambda t: f"def {t.replace(' ', '.')}():",
+        lambda t: t.title().replace(" ", ""),
+        lambda t: t[:1].lower() + t.title().replace(" ", "")[1:],
+        lambda t: "".join(f"={b:02X}" for b in t.encode()),
+        lambda t: binascii.b2a_qp(f"{t}: größer".encode()).decode().replace(" ", "=20"),
+        lambda t: base64.b64encode(t.encode("utf-16")).decode(),
+        lambda t: base64.b64encode(t.encode("utf-16-le")).decode(),
+        lambda t: t.encode("utf-16-be").hex(),
+        lambda t: f"[{', '.join(map(str, t.encode()))}]",
     ],
 )
 def test_a_disguised_text_is_read_as_it_was_meant(disguise: Callable[[str], str]) -> None:
@@ -67,15 +80,65 @@ def test_what_a_string_of_json_says_is_read_by_itself(wrapped: Callable[[str], s
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "id,name,text\n17,anna,{}",
+        'id;name;text\r\n17;anna;"He said ""no"".\nReally; he did."\r\n18;lee;{}\r\n',
+        "id\tname\ttext\n17\tanna\t{}\n18\tlee\tyes\n",
+        "Look:\n| id | name | text |\n|---|---|---|\n| 17 | anna | {} |\n",
+        "id: 17\ntext: {}\nstate: open",
+        "- id: 17\n  text: '{}'\n- id: 18\n  text: \"yes\"",
+        'id: 17\ntext: "{}"\n',
+        "settings:\n  prompt: |\n    {}\n\n  lamp: on",
+        "settings:\n  prompt: >-\n    {}",
+        "On Monday Anna wrote:\n> {}\n",
+        ">> {}\n> Yes, I think so.\n\nThanks, Tom",
+        "<ticket><id>17</id><text>{}</text></ticket>",
+        "<text>\n  {}\n</text>",
+    ],
+)
+def test_what_a_record_says_is_read_by_itself(written: str) -> None:
+    """Names, numbers and signs of the other fields stand in no reading of it."""
+    apart = [part for part in stretches(written.format(PLAIN))[1:] if PLAIN in part]
+    assert apart
+    assert not any(name in part for part in apart for name in ("17", "anna", "text", "<", ">"))
+
+
+@pytest.mark.parametrize("wrap", [lambda t: f"> {t}", lambda t: "\n> ".join(["", *t.split()])])
+def test_a_quoted_sentence_is_whole_wherever_its_lines_end(wrap: Callable[[str], str]) -> None:
+    """A mail program breaks lines, and puts its sign before each."""
+    assert PLAIN in stretches(wrap(PLAIN))
+
+
+def test_a_script_without_blanks_has_sentences_too() -> None:
+    """One long word of another script is more than a name."""
+    said = "日本の首都はどこですか"
+    assert stretches(json.dumps({"query": said}, ensure_ascii=False))[1:] == [said]
+
+
+def test_joined_words_are_no_plain_ones() -> None:
+    """The shorter way reads plain words as they stand, so that it must leave these."""
+    assert is_plain(PLAIN)
+    assert not is_plain("-".join(PLAIN.split()))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"id": 7, "name": "lamp", "sizes": [1, 2]}',
+        "def put(\n    lamp: Lamp,\n    size: int = 0,\n    *more: Shade,\n) -> None:\n    ...",
+        'shade: Shade = field(help="the shade of the lamp")\nsize: int = 0  # in which unit it is',
+        "Anna: Where do we put the lamp?\nTom: On the table by the window.",
+        "Over the hill, past the mill, I went,\nto the sea, to the lee, not spent,",
+        "He said, I know, and then, at last,\nthe lamp, the chair, the door, held fast.",
+        "if a > b and c < d:\n    render_lamp_shade_size_table(MutableStyleHandleCacheKey)",
+        "a = 12, 34; b = 56, 78\nc = 90, 12; d = 34, 56",
         'She said: "Come in, please", and went.',
         "SELECT name FROM lamps where size = 2 and shade is not null and colour is grey",
     ],
 )
 def test_what_says_no_more_has_one_reading(text: str) -> None:
-    """JSON without a sentence, quotes in prose, and a few words in capitals."""
+    """Records without a sentence, programs, lines of prose, and a few words in capitals."""
     assert stretches(text) == [text]
 
 
@@ -96,11 +159,40 @@ def test_a_plain_text_has_one_reading(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["A", "4a ", "&a;", "%4", "a1b2 ", ".- ", "\u0301", "h o ", '{"a b":"', '["', '[ "\\', "h. ."],
+    [
+        *(
+            "A",
+            "4a ",
+            "&a;",
+            "%4",
+            "a1b2 ",
+            ".- ",
+            "\u0301",
+            "h o ",
+            '{"a b":"',
+            '["',
+            '[ "\\',
+            "h. .",
+        ),
+        *(
+            "12 ",
+            "=4a ",
+            "=\n",
+            "a_",
+            "aB",
+            "a.b c+",
+            ',"',
+            "a,b,c\n",
+            "a: |\n ",
+            "> ",
+            ">\n",
+            "></",
+        ),
+    ],
 )
 def test_a_hostile_text_ends(unit: str) -> None:
     """A hundred thousand characters made to confuse the decoders give a few readings."""
-    assert 1 <= len(stretches(unit * (100_000 // len(unit)))) <= 6 * (100_000 // 600 + 1)
+    assert 1 <= len(stretches(unit * (100_000 // len(unit)))) <= 8 * (100_000 // 600 + 1)
 
 
 @given(

@@ -6,6 +6,7 @@ replace or reorder letters count everyday words to see whether the result makes 
 
 import base64
 import binascii
+import codecs
 import html
 import math
 import re
@@ -17,27 +18,25 @@ import numpy as np
 
 from turnout.classifiers import signs
 from turnout.classifiers.json_strings import from_json
-from turnout.classifiers.words import words_of
+from turnout.classifiers.markup import from_markup
+from turnout.classifiers.quoted_lines import from_quoted_lines
+from turnout.classifiers.table_cells import from_table
+from turnout.classifiers.words import EVERYDAY, words_of
+from turnout.classifiers.yaml_values import from_yaml
 
 Decoder = Callable[[str], str | None]
 
-_COMMON = frozenset(
-    "a about after all also an and any are as at be because been but by can could day do does "
-    "each even find first for from get give go has have he help her here him his how i if in "
-    "into is it its just know like list make me more my need new no not now of on one only or "
-    "other our out people please she should so some step take tell than that the their them "
-    "then there these they this time to two up us use want was way we what when where which who "
-    "why will with without work would write you your explain show create someone using best "
-    "der die das und ist wie ich nicht ein eine el la los que por para como una le les des est "
-    "comment pour dans os uma não com".split()
-)
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _BASE32 = re.compile(r"(?<!\w)[A-Z2-7]{16,}={0,6}(?![\w=])")
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,]?){8,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{7,8}\s*){4,}(?!\w)")
+_DECIMAL = re.compile(r"(?<![\w.])[0-9]{2,3}(?:[\s,;]++[0-9]{2,3}\b){11,}+")
 # A pattern that begins with its sign is much faster than one that begins with a group.
 _PERCENT = re.compile(
     r"%(?:[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:%[0-9A-Fa-f]{2}.{0,12}){3})"
+)
+_QUOTED = re.compile(
+    r"=(?:[0-9A-Fa-f]{2}(?:=[0-9A-Fa-f]{2}){2}|[0-9A-Fa-f]{2}.{0,12}(?:=[0-9A-Fa-f]{2}.{0,12}){3})"
 )
 _ENTITY = re.compile(r"&#?\w{2,8};.{0,8}(?:&#?\w{2,8};.{0,8}){2}")
 _ESCAPE = re.compile(
@@ -71,7 +70,7 @@ def words_share(text: str) -> float:
 @lru_cache(64)  # several decoders ask for the same text
 def _share(beginning: str) -> float:
     words = [word for word in words_of(beginning) if len(word) > 1]
-    return sum(map(_COMMON.__contains__, words)) / len(words) if words else 0.0
+    return sum(map(EVERYDAY.__contains__, words)) / len(words) if words else 0.0
 
 
 def is_readable(text: str) -> bool:
@@ -97,6 +96,18 @@ def from_hex(text: str) -> str | None:
 def from_binary(text: str) -> str | None:
     """Text in runs of binary bytes."""
     return _runs(_BINARY, text, lambda run: bytes(int(b, 2) for b in re.findall("[01]{7,8}", run)))
+
+
+def from_decimal(text: str) -> str | None:
+    """Runs of bytes as decimal numbers that hold text."""
+    return _runs(_DECIMAL, text, lambda run: bytes(map(int, re.findall("[0-9]+", run))))
+
+
+def from_quoted_printable(text: str) -> str | None:
+    """Quoted-printable text of mails."""
+    if not _QUOTED.search(text):
+        return None
+    return binascii.a2b_qp(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def from_percent(text: str) -> str | None:
@@ -174,11 +185,12 @@ def _words_reversed(text: str) -> str:
 
 # The decoders, each with a quick check that a text must pass first.
 ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
-    (signs.json_like, from_json),
     (signs.base64_like, from_base64),
     (signs.base32_like, from_base32),
     (signs.hex_like, from_hex),
     (signs.binary_like, from_binary),
+    (signs.decimal_like, from_decimal),
+    (signs.quoted_like, from_quoted_printable),
     (signs.percent_like, from_percent),
     (signs.entity_like, from_entities),
     (signs.escape_like, from_escapes),
@@ -189,6 +201,11 @@ ENCODINGS: tuple[tuple[signs.Check, Decoder], ...] = (
     (signs.anything, from_reversal),
     (signs.anything, from_reversed_words),
     (signs.anything, from_rotation),
+    (signs.json_like, from_json),
+    (signs.markup_like, from_markup),
+    (signs.yaml_like, from_yaml),
+    (signs.table_like, from_table),
+    (signs.reply_like, from_quoted_lines),
 )
 
 # The share of everyday words is 0.4 and more in plain English, 0.05 to 0.2 in other languages and
@@ -228,11 +245,20 @@ def _runs(pattern: re.Pattern[str], text: str, decode: Callable[[str], bytes]) -
 
 def _readable(run: str, decode: Callable[[str], bytes]) -> str | None:
     try:
-        plain = decode(run).decode()
+        plain = _text(decode(run))
     except (ValueError, binascii.Error):
         return None
     is_text = len(plain) >= 4 and all(c.isprintable() or c.isspace() for c in plain)
     return plain if is_text else None
+
+
+def _text(raw: bytes) -> str:
+    """Bytes as text, in UTF-8 or in UTF-16, as Windows has it: every other byte is mostly zero."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16")
+    if raw[1::2].count(0) * 4 > len(raw):
+        return raw.decode("utf-16-le")
+    return raw.decode("utf-16-be" if raw[::2].count(0) * 4 > len(raw) else "utf-8")
 
 
 def _base64(run: str) -> bytes:

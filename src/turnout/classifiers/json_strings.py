@@ -9,20 +9,24 @@ import re
 
 import orjson
 
+from turnout.classifiers.words import is_worded
+
 _OPENS = re.compile(r'\{\s*"[^"\\]*"\s*:|\[\s*"')
-# A name or a value of more than one word.
+# A name or a value of at least two words.
 _STRING = re.compile(r'[:,\[{]\s*"((?:[^"\\]|\\.)*+)(?:"(?=\s*[:,\]}])|\Z)', re.DOTALL)
+_LEAST = 2
 
 
 def from_json(text: str) -> str | None:
     """The strings of more than one word, one on each line; None if there is no JSON."""
     if not _OPENS.search(text):
         return None
-    said = [run for run in _STRING.findall(text) if len(run.split(None, 1)) > 1]
-    return "\n".join(map(_unescaped, said)) or None
+    said = map(unescaped, _STRING.findall(text))
+    return "\n".join(run for run in said if is_worded(run, _LEAST)) or None
 
 
-def _unescaped(run: str) -> str:
+def unescaped(run: str) -> str:
+    """What stands between the quotes of a string, as it was before it was written there."""
     try:
         return str(orjson.loads(f'"{run}"'))
     except orjson.JSONDecodeError:

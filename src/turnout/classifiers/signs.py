@@ -14,6 +14,8 @@ _BLANK = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _DIGITS = b"0123456789"
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS = _UPPER + _UPPER.lower()
+# Those of the letters that European languages add.
+_LATIN = bytes(range(0x80, 0xC6))
 _BEGINNING = 600
 
 
@@ -38,8 +40,12 @@ base64_like = run_of(_LETTERS + _DIGITS + b"+/_-", 16)
 base32_like = run_of(_UPPER + b"234567", 16)
 hex_like = run_of(_DIGITS + b"abcdefABCDEF", 16, _BLANK + _HIGH + b":,x\\")
 binary_like = run_of(b"01", 28, _BLANK + _HIGH)
+decimal_like = run_of(_DIGITS, 24, _BLANK + _HIGH + b",;")
+quoted_like = several(b"=", 3)
 percent_like = several(b"%", 3)
 entity_like = several(b"&", 3)
+markup_like = several(b"</", 1)
+reply_like = several(b">", 1)
 escape_like = several(b"\\", 3)
 braille_like = several(b"\xe2", 2)
 
@@ -47,6 +53,21 @@ braille_like = several(b"\xe2", 2)
 def json_like(raw: bytes) -> bool:
     """Whether there may be a string in an object or a list."""
     return b'"' in raw and (b"{" in raw or b"[" in raw)
+
+
+def yaml_like(raw: bytes) -> bool:
+    """Whether two names with values may stand on lines of their own."""
+    return raw.count(b":") > 1 and b"\n" in raw
+
+
+def table_like(raw: bytes) -> bool:
+    """Whether two rows of three cells may follow each other."""
+    if b"\n" not in raw:
+        return False
+    if raw.count(b"|") > 3 or raw.count(b"\t") > 3:
+        return True
+    # Behind the commas of sentences stand blanks.
+    return any(raw.count(sign) - raw.count(sign + b" ") > 3 for sign in (b",", b";"))
 
 
 def capitals_like(raw: bytes) -> bool:
@@ -66,6 +87,7 @@ def dotted_like(raw: bytes) -> bool:
     return b"wdwdw" in marked or b"wd dw" in marked or b"__" in raw or not raw.isascii()
 
 
+joined_like = run_of(_LETTERS + _DIGITS + _LATIN + b"-_.+/", 16)
 _short_signs = run_of(b".-_", 6, b" /|\n")
 _DOTTED = bytes(
     ord("d") if byte in b".-_*|/" else ord("w") if byte in _LETTERS + _DIGITS else ord(" ")

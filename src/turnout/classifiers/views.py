@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import ne
 
+from turnout.classifiers.compounds import parted
 from turnout.classifiers.decoders import ENCODINGS, is_readable
 from turnout.classifiers.glyphs import joined, unmasked
+from turnout.classifiers.signs import joined_like
 from turnout.classifiers.window import chunks
 
-_LIMIT = 4
+_LIMIT = 6
 _LAYERS = 2
 # The characters of a block, which ends at the end of a word; the most characters of one without
 # blanks, which may be one encoded text; and by how many stretches the next block overlaps it, so
@@ -30,11 +32,15 @@ _WORDS = re.compile(
     rf"""|["'(]*+(?:{_WORD}|[aAI]|[A-Z]{{2,6}}+|[0-9]{{1,9}}+(?!\W*[0-9]))"""
     r"""["'),.;:!?]*+(?:[ \n-]++|\Z))++"""
 )
+# Of plain words so many hyphens may join a sentence.
+_HYPHENS = 4
 
 
 def is_plain(text: str) -> bool:
     """Whether ``text`` is prose in plain words, which has no other reading."""
-    return _WORDS.fullmatch(text) is not None and is_readable(text)
+    if _WORDS.fullmatch(text) is None or not is_readable(text):
+        return False
+    return text.count("-") < _HYPHENS or parted(text) == text
 
 
 def stretches(text: str) -> list[str]:
@@ -55,8 +61,8 @@ class Readings:
 
     def others(self) -> list[str]:
         """The stretches of the unmasked and the decoded readings."""
-        unmasked_texts = ("".join(map(_plain, self.parts[s:e])) for s, e in self.masked)
-        return [*(part for text in unmasked_texts for part in chunks(text)), *self.decoded]
+        shown = ("".join(_apart(_plain(p)) for p in self.parts[s:e]) for s, e in self.masked)
+        return [*(part for text in shown for part in chunks(text)), *self.decoded]
 
     def stretches(self) -> list[str]:
         """All distinct stretches."""
@@ -68,8 +74,11 @@ def read(text: str) -> Readings:
     parts = chunks(text)
     plain = [_plain(part) for part in parts]
     whole = [text if plain == parts else "".join(plain)] if len(text) <= _BLOCK else _blocks(plain)
-    decoded = [part for block in whole for reading in _decodings(block) for part in chunks(reading)]
-    return Readings(parts=parts, masked=list(_runs(parts, plain)), decoded=decoded)
+    decoded = [
+        part for block in whole for reading in _decodings(block) for part in chunks(_apart(reading))
+    ]
+    masked = list(_runs(parts, list(map(_apart, plain))))
+    return Readings(parts=parts, masked=masked, decoded=decoded)
 
 
 def _runs(parts: Sequence[str], plain: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -107,6 +116,10 @@ def _decodings(text: str) -> list[str]:
 
 def _plain(text: str) -> str:
     return joined(unmasked(text))
+
+
+def _apart(text: str) -> str:
+    return parted(text) if joined_like(text.encode("utf-8", "replace")) else text
 
 
 def _decoded(text: str) -> list[str]:

@@ -1,0 +1,19 @@
+"""Reads what quoted lines say, as in mails that answer others: each begins with ``>``.
+
+The signs stand within a sentence wherever its line was broken: of unsafe texts that are caught
+alone, one in five was found. Linear in the text's length.
+"""
+
+import re
+from itertools import groupby
+
+from turnout.classifiers.words import is_worded
+
+_LINE = re.compile(r"^[ \t]*+((?:>[ \t]?)++)(.*)", re.MULTILINE)
+
+
+def from_quoted_lines(text: str) -> str | None:
+    """The quoted texts of several words, a line each, or None where no line is quoted."""
+    lines = [(marks.count(">"), said.strip()) for marks, said in _LINE.findall(text)]
+    quotes = (" ".join(said for _, said in run) for _, run in groupby(lines, lambda line: line[0]))
+    return "\n".join(filter(is_worded, quotes)) or None
