@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import orjson
 import pytest
 import typer
 import yaml
+from benchmarks.classify.__main__ import page as page_of
+from benchmarks.classify.folds import card
 from pydantic import BaseModel
 
 from tests.runtime.world import PATIENT, config
 from tests.success.worlds import learned, write_table
 from turnout.catalog.presets import presets
+from turnout.classifiers import LocalClassifier
 from turnout.cli.app import app
 from turnout.config import Config, load_text
 from turnout.evaluation import read_table
@@ -160,6 +164,19 @@ def test_every_setting_and_preset_is_described() -> None:
     }
     assert {name for name in known if not re.search(rf"\b{name}\b", page)} == set()
     assert [name for name in presets() if f"`{name}`" not in page] == []
+
+
+def test_the_classifiers_figures_agree() -> None:
+    """Those of the page, of the report beside it, of the shipped model card and of the README."""
+    folder = ROOT / "docs"
+    report = orjson.loads((folder / "classifiers-results.json").read_bytes())
+    assert (folder / "classifiers-results.md").read_text(encoding="utf-8") == page_of(report)
+    assert report["machine"]["artefact"].endswith(LocalClassifier.load().ref.digest)
+    figures = report["card"]
+    assert figures == card([])
+    four, outside = figures["four way f1"], figures["four way f1 not english"]
+    told = f"four-way F1 {four}, outside English {outside}; {100 * figures['recall at 1']} %"
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tests_that_are_named_are_there() -> None:

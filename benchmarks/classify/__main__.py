@@ -62,7 +62,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(report, indent=2))
     if options.docs:
-        options.docs.write_text(_page(report), encoding="utf-8")
+        options.docs.write_text(page(report), encoding="utf-8")
 
 
 def _machine() -> dict[str, str]:
@@ -90,7 +90,8 @@ def _says(name: str) -> str:
     return (PARTS[name].__doc__ or "").splitlines()[0]
 
 
-def _page(report: dict[str, Any]) -> str:
+def page(report: dict[str, Any]) -> str:
+    """The page of docs that shows a report."""
     lines = [
         "# Classifiers: measured",
         "",
