@@ -78,12 +78,14 @@ def test_a_bad_line_costs_only_itself(
         b'{"id": 1, "text": "ciao"}',
         b'{"id": null, "text": "\\ud800"}',
         b'{"id": {"a": [1]}, "text": "ciao", "more": true}',
+        b'{"id": "n", "text": "ciao", "score": NaN, "huge": 1' + b"0" * 400 + b"}",
+        b'{"id": "e", "text": ""}',
     ]
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\n".join(lines))
     ran = run(capfd, "classify", "--in", str(path), "--out", "-")
     assert ran.code == 1
-    assert [row["id"] for row in verdicts(ran.out)] == [1, 8, 1, {"a": [1]}]
+    assert [row["id"] for row in verdicts(ran.out)] == [1, 8, 1, {"a": [1]}, "n"]
     for number, why in (
         (2, "not JSON"),
         (3, "longer than"),
@@ -92,10 +94,11 @@ def test_a_bad_line_costs_only_itself(
         (6, "text must be a string, not list"),
         (7, "messages must be a list with at least one message"),
         (9, "not a JSON object"),
-        (11, "not JSON"),
+        (11, "messages[0] holds a lone surrogate"),
     ):
         assert f"line {number}: {why}" in ran.err
-    assert "8 bad lines were left out" in ran.err
+    assert "line 14: the prompt is empty: give it some content" in ran.err
+    assert "left out 9 bad lines" in ran.err
 
 
 def test_a_conversation_without_words_is_the_worst_case(

@@ -21,6 +21,7 @@ from turnout.cli.options import LedgerOption, router
 from turnout.cli.show import err, tell_line, tracked
 from turnout.config import config_path, load_file
 from turnout.core import UNSAFE, Prediction
+from turnout.core.plural import many
 from turnout.decision import SafetyRule, served_intent
 from turnout.evaluation.row_files import opened
 from turnout.runtime.classifier_setup import classifier_of
@@ -79,7 +80,7 @@ def _leave(bad: int, missing: Counter[str]) -> None:
     for why, count in missing.items():
         err.print(f"turnout: {count} labels are missing: {why}")
     if bad:
-        err.print(f"turnout: {bad} bad lines were left out")
+        err.print(f"turnout: left out {many(bad, 'bad line')}")
         raise typer.Exit(1)
 
 

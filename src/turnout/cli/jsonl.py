@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from turnout.core import InvalidRequest, check_body
+from turnout.evaluation.row_files import object_in
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
@@ -63,7 +64,10 @@ def _line(number: int, raw: bytes) -> Line:
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return _bad(number, f"not JSON ({error})")
+        # Columns that are not read may hold NaN or a huge number, as other writers put them.
+        row, _ = object_in(raw)
+        if row is None:
+            return _bad(number, f"not JSON ({error})")
     if not isinstance(row, dict):
         return _bad(number, "not a JSON object")
     if all(row.get(name) is None for name in ("messages", "text", "prompt")):

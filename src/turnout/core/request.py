@@ -122,7 +122,7 @@ def check_body(body: object) -> Body:
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]")
     if not any(map(_has_text, messages)):
-        raise InvalidRequest("the prompt is empty: give messages some content", field="messages")
+        raise InvalidRequest("the prompt is empty: give it some content", field="messages")
     _check_caps(body)
     _check_shape(body)
     return body

@@ -45,7 +45,7 @@ def numbered_rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | None
     with opened(Path(path)) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield number, *_object(line)
+                yield number, *object_in(line)
 
 
 @contextmanager
@@ -119,7 +119,8 @@ def _is_bytes(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _object(line: bytes) -> tuple[dict[str, Any] | None, str]:
+def object_in(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """The line's object, or None and what is wrong with it; NaN and half characters are taken."""
     try:
         value = json.loads(line)
     except ValueError as error:
