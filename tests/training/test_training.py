@@ -7,7 +7,14 @@ import numpy as np
 import orjson
 import pytest
 
-from turnout.classifiers.calibration import Calibration, Sample, fit, labels_by, qualities
+from turnout.classifiers.calibration import (
+    Calibration,
+    Sample,
+    fit,
+    labels_by,
+    qualities,
+    safe_needed,
+)
 from turnout.core import ConfigError, Prediction, Ref
 from turnout.training.asides import fit_asides
 from turnout.training.augment import attacked, fillings, tasks
@@ -422,6 +429,22 @@ def test_calibration_mends_a_leaning_classifier() -> None:
         "code": 0.0,
     }
     assert labels_by(sample, after) == wanted
+
+
+@pytest.mark.parametrize(("safe", "lowered"), [(98, False), (99, True)])
+def test_few_safe_prompts_do_not_lower_the_threshold(safe: int, *, lowered: bool) -> None:
+    """Of ninety-eight none may be blocked for a hundredth, and the highest says too little."""
+
+    def told(harm: float) -> Prediction:
+        return Prediction(classifier=Ref(name="x"), intents=(("chat", 1.0),), harm=harm)
+
+    rows = [(told(0.001 * i), "chat") for i in range(safe)] + [(told(0.4), "unsafe")]
+    after = fit(Sample(rows, {}), threshold=0.5, over_block=0.01)
+    assert (after.threshold < 0.4) == lowered
+    assert after.threshold > 0.001 * (safe - 1)
+    assert (safe >= safe_needed(0.01)) == lowered
+    blocked = fit(Sample([*rows, (told(0.7), "chat")], {}), threshold=0.5, over_block=0.01)
+    assert blocked.threshold > 0.7  # a safe prompt that is blocked raises it, however few they are
 
 
 def test_no_score_blocks() -> None:

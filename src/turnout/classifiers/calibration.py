@@ -99,8 +99,9 @@ class Sample:
 def fit(sample: Sample, threshold: float, over_block: float | None) -> Calibration:
     """Offsets that raise the macro-F1, and the lowest threshold within ``over_block``.
 
-    The threshold stays where no prompt of the file is unsafe or ``over_block`` is None, and so do
-    the offsets of labels that the file does not have.
+    The threshold stays where no prompt of the file is unsafe or ``over_block`` is None, and is not
+    lowered where the file has fewer than ``safe_needed`` safe ones; the offsets of labels that the
+    file does not have stay, too.
     """
     tuned = _threshold(sample, threshold, over_block)
     offsets = np.zeros(len(sample.names))
@@ -164,10 +165,17 @@ def _threshold(sample: Sample, threshold: float, over_block: float | None) -> fl
     if over_block is None:
         return threshold
     safe = np.sort(sample.unsafe[~sample.harmful])[::-1]
-    allowed = int(over_block * len(safe))
-    if allowed >= len(safe) or not sample.harmful.any():
+    # Of n + 1 safe prompts each is as likely as the others to have one of the highest k scores.
+    allowed = int(over_block * (len(safe) + 1) + _LEAST) - 1
+    if allowed >= len(safe) or not len(safe) or not sample.harmful.any():
         return threshold
-    return min(1.0, math.nextafter(float(safe[allowed]), 2.0))
+    found = min(1.0, math.nextafter(float(safe[max(allowed, 0)]), 2.0))
+    return found if allowed >= 0 else max(found, threshold)
+
+
+def safe_needed(over_block: float) -> int:
+    """How many safe prompts it takes to find a threshold that blocks no more than this share."""
+    return math.ceil(1 / max(over_block, _LEAST) - _LEAST) - 1
 
 
 def _macro_f1(sample: Sample, offsets: Doubles, threshold: float) -> float:

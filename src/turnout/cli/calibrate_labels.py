@@ -1,6 +1,6 @@
 """``turnout calibrate FILE``: fits the classifier to a file of the user's own labelled prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from turnout.classifiers.calibration import (
     judged,
     labels_by,
     qualities,
+    safe_needed,
 )
 from turnout.cli.files import make_room, store
 from turnout.cli.hybrid_figures import hybrid_figures, shown
@@ -165,7 +166,7 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
     columns = ["label", "prompts", "precision", "after", "recall", "after"]
     print_table(f"{options.source}: {many(report['prompts'], 'prompt')}", columns, rows)
     threshold = report["threshold"]
-    kept = ", kept: safety.threshold sets it" if fixed is not None else ""
+    kept = _kept(report["labels"], options.over_block, fixed)
     lines_shown = [f"threshold {threshold['before']:.3f} -> {threshold['after']:.3f}{kept}"]
     lines_shown += shown(report["hybrid"])
     if options.save is not None:
@@ -173,6 +174,17 @@ def _show(report: dict[str, Any], options: Options, *, fixed: float | None) -> N
         lines_shown.append(f"saved to {options.save}{use}")
     for line in lines_shown:
         out.print(line)
+
+
+def _kept(labels: Sequence[Mapping[str, Any]], over_block: float, fixed: float | None) -> str:
+    """Why the threshold could not be fitted, if so."""
+    if fixed is not None:
+        return ", kept: safety.threshold sets it"
+    safe = sum(entry["prompts"] for entry in labels if entry["label"] != UNSAFE)
+    few = any(entry["label"] == UNSAFE and entry["prompts"] for entry in labels)
+    if not few or not over_block or safe >= (needed := safe_needed(over_block)):
+        return ""
+    return f", not lowered: {over_block:.1%} of {many(safe, 'safe prompt')} is none; give {needed}"
 
 
 def _share(value: float | None) -> str:
