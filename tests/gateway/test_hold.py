@@ -68,6 +68,17 @@ def test_a_slow_answer_is_announced_and_then_whole(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", CALLS)
+def test_a_repetition_of_a_held_answer_costs_nothing(path: str) -> None:
+    """Its head was sent before the cost was known; that of the repetition says 0."""
+    with held(models={"coder": "f-slow0.5s"}) as w:
+        once = {"idempotency-key": "once"}
+        first, again = (w.post(path, CALLS[path], once) for _ in range(2))
+    assert "x-turnout-expected-cost-usd" not in first.headers
+    assert (again.headers["idempotent-replayed"], again.body) == ("true", first.body)
+    assert again.headers["x-turnout-cost-usd"] == "0"
+
+
+@pytest.mark.parametrize("path", CALLS)
 def test_the_next_model_still_answers_in_silence(path: str) -> None:
     """A failure after a sign, and before any content, falls over; the body names who answered."""
     with held(models={"coder": "f-slow0.5s-500"}) as w:

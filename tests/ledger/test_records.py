@@ -12,6 +12,7 @@ from msgspec import structs
 from tests.ledger.money import CATALOG, asked, decided, rules, tell, traffic
 from turnout.core import (
     CALL_KINDS,
+    Caller,
     CallKind,
     ConfigError,
     Constraints,
@@ -22,10 +23,10 @@ from turnout.core import (
     Request,
     Snapshot,
 )
-from turnout.decision import decide
+from turnout.decision import Knobs, Rulebook, decide
 from turnout.ledger import Ledger, pack, unpack
 from turnout.ledger.sqlite import SqliteStore
-from turnout.policies import CheapestAboveQuality
+from turnout.policies import Cascade, CheapestAboveQuality
 
 
 def _again(record: bytes) -> bytes:
@@ -67,6 +68,8 @@ _NAMES = st.sampled_from(["small", "mid", "large", "acme/small", "nobody"])
         max_latency_ms=st.none() | st.floats(0, 1e5),
         allow=st.none() | st.frozensets(_NAMES),
         deny=st.frozensets(_NAMES),
+        most_pico_usd=st.none() | st.integers(0, 10**13),
+        most_tokens=st.none() | st.integers(0, 10**6),
     ),
     tokens=st.integers(0, 200_000),
     harm=_SCORE,
@@ -139,6 +142,49 @@ def test_a_choice_that_a_margin_kept_is_made_again(strange: float | None, model:
     stored, kept = unpack(record)
     again = decide(stored, kept.features, kept.prediction, kept.snapshot, steady)
     assert pack(stored, again) == record
+
+
+def _made_again(request: Request, book: Rulebook, **kept: float) -> bool:
+    """Whether the record alone leads to the same decision; ``kept`` are P(success)."""
+    features = Features(input_tokens={"qwen3": 9, "o200k_base": 9}, output_tokens=400)
+    guess = Prediction(classifier=Ref(name="c"), harm=0.0, success=kept)
+    record = pack(request, decide(request, features, guess, Snapshot(), book))
+    stored, decision = unpack(record)
+    found = decision.features, decision.prediction, decision.snapshot
+    return pack(stored, decide(stored, *found, book)) == record
+
+
+def test_several_answers_cost_as_many_times_as_much_again() -> None:
+    """Of a request for ``n`` answers, the number is in the record."""
+    one = asked(1)
+    several = structs.replace(one, body={**one.body, "n": 3})
+    assert _made_again(several, rules())
+    assert unpack(pack(several, decided(several)))[0].choices == 3
+
+
+def test_a_cascade_without_verdicts_drafts_nothing_again() -> None:
+    """A judge's budget had no room: the record says so."""
+    book = replace(rules(), policy=Cascade())
+    limits = Constraints(drafts=False)
+    likely = {"acme/small": 0.9, "acme/mid": 0.95, "acme/large": 0.99}
+    request = structs.replace(asked(1), model="auto", constraints=limits)
+    assert _made_again(request, book, **likely)
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller(key="tight"),
+        Caller(key="k_1", name="tight", keys=("k_1",)),
+        Caller(key="k_1", team="tight", keys=("k_1",)),
+        Caller(key="k_1", name="ci", team="t", keys=("k_1", "tight")),
+    ],
+)
+def test_limits_of_a_key_hold_again(caller: Caller) -> None:
+    """By its id, its name, its team or an ancestor, each of which the record tells."""
+    book = replace(rules(), knobs=Knobs(keys={"tight": Constraints(max_cost_pico_usd=1)}))
+    request = structs.replace(asked(1), model="auto", tenant=caller.tenant, caller=caller)
+    assert _made_again(request, book)
 
 
 @pytest.mark.parametrize("written", [{}, {"acme/mid": 9}])

@@ -102,6 +102,12 @@ class Request(Struct, frozen=True, kw_only=True):
         cap = self.body.get("max_completion_tokens")
         return cap if cap is not None else self.body.get("max_tokens")
 
+    @property
+    def choices(self) -> int:
+        """How many answers the caller asks for."""
+        wanted = self.body.get("n")
+        return wanted if isinstance(wanted, int) and wanted > 1 else 1
+
 
 def json_object(body: object) -> Body:
     """The body itself when it is a JSON object. Raises InvalidRequest."""

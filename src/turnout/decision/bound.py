@@ -34,15 +34,9 @@ def bound(request: Request, features: Features, deployment: Deployment) -> Bound
     room = max(0, card.context_window - counted) if card.kind == "chat" else 0
     cap = request.max_output_tokens or deployment.default_max_tokens
     answer = min(cap or room, card.max_output or room, room)
-    answers = answer * choices(request)
+    answers = answer * request.choices
     price = deployment.price_for(features)
     if price is None:
         return Bound(None, prompt + answers)
     price = price.with_cache_life(lasting=deployment.has_hour_cache(asked=features.lasting))
     return Bound(price.most_cost(prompt, answers), prompt + answers)
-
-
-def choices(request: Request) -> int:
-    """How many answers the request asks for."""
-    wanted = request.body.get("n")
-    return wanted if isinstance(wanted, int) and wanted > 1 else 1

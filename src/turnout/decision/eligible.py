@@ -18,7 +18,7 @@ from turnout.core import (
     Request,
     Snapshot,
 )
-from turnout.decision.bound import bound, choices, input_tokens
+from turnout.decision.bound import bound, input_tokens
 from turnout.decision.expected import expected
 
 _TEXT = frozenset({"text"})
@@ -144,7 +144,7 @@ def candidates(
     """Every deployment as a candidate, excluded by the first constraint that it fails, if any."""
     written, usual, cap = features.written, features.output_tokens, request.max_output_tokens
     constraints = _constraints_for(request.constraints, features, snapshot, cap)
-    success, latency_ms, answers = prediction.success, snapshot.latency_ms, choices(request)
+    success, latency_ms, answers = prediction.success, snapshot.latency_ms, request.choices
     cached = snapshot.cached_tokens
     warmest = max(cached.values(), default=0) if cached else 0
     found = []

@@ -65,6 +65,7 @@ _UNDER_WAY = Problem(
     message="a request with this Idempotency-Key is still running; try again after Retry-After",
     retry_after_s=WAIT_S,
 )
+_DECISION = b"x-turnout-decision"
 _COSTS = (b"x-turnout-cost-usd", b"x-turnout-expected-cost-usd")
 
 
@@ -168,7 +169,8 @@ class _Run:
 
 async def _replay(answer: Answer, out: Exchange) -> None:
     """Send an answer again, marked as one that cost nothing."""
-    costs = any(name in _COSTS for name, _ in answer.headers)
+    # A head that was sent before its model was known has no cost yet.
+    costs = any(name == _DECISION for name, _ in answer.headers)
     headers = [(name, value) for name, value in answer.headers if name not in _COSTS]
     headers += [REPLAYED, *([(b"x-turnout-cost-usd", b"0")] if costs else [])]
     if answer.stream:

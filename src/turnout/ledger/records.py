@@ -8,12 +8,14 @@ Invariant: unpacking a record and packing it again gives the same bytes. No text
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from msgspec import structs
 
 from turnout.core import (
+    Caller,
     Candidate,
     ConfigError,
     Constraints,
@@ -110,23 +112,49 @@ def _request(request: Request) -> list[Any]:
             limits.quality,
             None if limits.allow is None else sorted(limits.allow),
             sorted(limits.deny),
-            *([limits.most_pico_usd, limits.most_tokens] if _bounded(limits) else ()),
+            *_trimmed([limits.most_pico_usd, limits.most_tokens, limits.drafts], _BOUNDLESS),
         ],
         request.session,
         request.tenant,
         dict(request.tags),
+        *_trimmed([request.choices, _names(request)], _ALONE),
     ]
 
 
-def _bounded(limits: Constraints) -> bool:
-    return limits.most_pico_usd is not None or limits.most_tokens is not None
+# What few requests have, with the values of those that lack it.
+_BOUNDLESS: tuple[Any, ...] = (None, None, True)
+_ALONE: tuple[Any, ...] = (1, [])
+
+
+def _trimmed(fields: list[Any], usual: Sequence[Any]) -> list[Any]:
+    """The fields without those at the end that are as usual."""
+    while fields and fields[-1] == usual[len(fields) - 1]:
+        fields.pop()
+    return fields
+
+
+def _names(request: Request) -> list[str]:
+    """What limits by key may call the caller, but for what its tenant says already."""
+    if (caller := request.caller) is None:
+        return []
+    known = ("", (request.tenant or "").partition(":")[2])
+    every = dict.fromkeys([caller.key, caller.name, *caller.keys])
+    return [name for name in every if name not in known]
+
+
+def _as_caller(names: list[str]) -> Caller | None:
+    return Caller(key=names[0], keys=tuple(names[1:])) if names else None
 
 
 def _as_request(fields: list[Any]) -> Request:
-    id_, model, cap, (cost, latency, quality, allow, deny, *most), session, tenant, tags = fields
+    id_, model, cap, limits, session, tenant, tags, *rare = fields
+    cost, latency, quality, allow, deny, *most = list(limits)
+    most_pico_usd, most_tokens, drafts = [*most, *_BOUNDLESS[len(most) :]]
+    choices, names = [*rare, *_ALONE[len(rare) :]]
+    told = {"max_tokens": cap, "n": choices if choices > 1 else None}
     return Request(
         id=id_,
-        body={"messages": (), **({} if cap is None else {"max_tokens": cap})},
+        body={"messages": (), **{name: value for name, value in told.items() if value is not None}},
         model=model,
         constraints=Constraints(
             max_cost_pico_usd=cost,
@@ -134,11 +162,13 @@ def _as_request(fields: list[Any]) -> Request:
             quality=quality,
             allow=None if allow is None else frozenset(allow),
             deny=frozenset(deny),
-            most_pico_usd=most[0] if most else None,
-            most_tokens=most[1] if most else None,
+            most_pico_usd=most_pico_usd,
+            most_tokens=most_tokens,
+            drafts=drafts,
         ),
         session=session,
         tenant=tenant,
+        caller=_as_caller(names),
         tags=tags,
     )
 
@@ -171,9 +201,7 @@ def _features(features: Features) -> list[Any]:
         features.searches,
         features.speaks,
     ]
-    while rare and rare[-1] == _USUAL[len(rare) - 1]:
-        rare.pop()
-    return [*always, *rare]
+    return [*always, *_trimmed(rare, _USUAL)]
 
 
 def _as_features(fields: list[Any]) -> Features:

@@ -52,10 +52,9 @@ class ScreenedWalk(Walk, kw_only=True):
         return self._stop(self.stopped, choices, answer, answer.usage, released=False)
 
     async def _batches(self, call: Call) -> AsyncGenerator[Sequence[Chunk], None]:
-        hold_characters = self.screening.hold_tokens * CHARACTERS_PER_TOKEN
         # Choices take turns in a stream, so that each needs a window of its own.
-        choices = self.request.body.get("n")
-        hold_characters *= choices if isinstance(choices, int) and choices > 1 else 1
+        hold_tokens = self.screening.hold_tokens * self.request.choices
+        hold_characters = hold_tokens * CHARACTERS_PER_TOKEN
         scanner = Scanner(self.screening.scorer)
         screen = self.screen = Screen(
             scanner=scanner, hold_characters=hold_characters, stride=max(1, hold_characters // 2)
