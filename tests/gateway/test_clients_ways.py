@@ -82,16 +82,21 @@ def test_a_key_of_a_request_belongs_to_the_deployment_too() -> None:
     assert other.status == 422
 
 
+@pytest.mark.parametrize("script", ["honest", "f-nousage"])
 @pytest.mark.parametrize("family", ["openai", "anthropic", "openai-responses"])
-def test_the_usage_of_a_stream_is_its_last_chunk_which_has_no_choices(family: str) -> None:
-    """As OpenAI has it: clients read it there, and read no choice of it."""
+def test_the_usage_of_a_stream_is_its_last_chunk_which_has_no_choices(
+    family: str, script: str
+) -> None:
+    """As OpenAI has it: clients read it there, and read no choice of it; each chunk has one id."""
     asked = chat(model="coder", stream=True, stream_options={"include_usage": True})
     with world(family=family) as w:
+        w.upstream.scripts["acme/coder"] = script
         events = w.post("/v1/chat/completions", asked).events()
     assert events[-1][1] == "[DONE]"
     chunks = [json.loads(data) for _, data in events[:-1]]
     assert [bool(c.get("usage")) for c in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1]["choices"] == []
+    assert len({chunk["id"] for chunk in chunks}) == 1
     assert all(c["choices"] for c in chunks[:-1])
 
 

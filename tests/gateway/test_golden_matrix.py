@@ -110,8 +110,10 @@ def _chat_message(message: Mapping[str, Any]) -> dict[str, Any]:
 def _chat_stream(answer: Answer) -> dict[str, Any]:
     whole: dict[str, Any] = {"content": "", "reasoning_content": "", "tool_calls": []}
     assert answer.events()[-1][1] == "[DONE]"
-    for _, data in answer.events()[:-1]:
-        for choice in json.loads(data)["choices"]:
+    chunks = [json.loads(data) for _, data in answer.events()[:-1]]
+    assert len({chunk["id"] for chunk in chunks}) == 1  # as OpenAI's have
+    for chunk in chunks:
+        for choice in chunk["choices"]:
             delta = choice["delta"]
             whole["content"] += delta.get("content") or ""
             whole["reasoning_content"] += delta.get("reasoning_content") or ""

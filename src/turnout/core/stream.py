@@ -45,7 +45,10 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 
 class Chunk(Struct, frozen=True, kw_only=True):
-    """One event of an answer; a whole answer is a single chunk with finished deltas."""
+    """One event of an answer; a whole answer is a single chunk with finished deltas.
+
+    ``id`` is the provider's word for a chat completion; answers of other APIs have none here.
+    """
 
     deltas: tuple[Delta, ...] = ()
     usage: Usage | None = None

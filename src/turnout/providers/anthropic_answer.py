@@ -36,7 +36,6 @@ def read_message(payload: object, mark: str) -> Chunk:
         deltas=(*_deltas(blocks), _end(payload)),
         usage=anthropic_usage(payload.get("usage")),
         model=any_text(payload.get("model")) or None,
-        id=any_text(payload.get("id")) or None,
         raw={**payload, "content": blocks},
     )
 

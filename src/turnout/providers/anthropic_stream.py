@@ -45,8 +45,8 @@ class AnthropicStreamDecoder(StreamDecoder):
         if kind == "message_start":
             message = an_object(payload["message"])
             self._usage.append(message.get("usage"))
-            model, ident = any_text(message.get("model")), any_text(message.get("id"))
-            return Chunk(model=model or None, id=ident or None, raw=payload, usage=self._bill())
+            model = any_text(message.get("model")) or None
+            return Chunk(model=model, raw=payload, usage=self._bill())
         if kind == "message_stop":
             return self._stop(payload)
         if kind == "message_delta":

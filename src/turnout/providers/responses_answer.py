@@ -39,7 +39,6 @@ def read_response(payload: object, mark: str) -> Chunk:
         deltas=(*_deltas(items, mark), Delta(finish_reason=finish_of(payload, calls=calls))),
         usage=responses_usage(payload.get("usage")),
         model=any_text(payload.get("model")) or None,
-        id=any_text(payload.get("id")) or None,
         raw=marked_response(payload, mark),
     )
 

@@ -84,7 +84,6 @@ class ResponsesStreamDecoder(StreamDecoder):
             deltas=deltas,
             usage=responses_usage(response.get("usage")),
             model=any_text(response.get("model")) or None,
-            id=any_text(response.get("id")) or None,
             raw={**payload, "response": marked_response(response, self._mark)},
         )
 

@@ -60,6 +60,7 @@ class ChatWriter:
         self._about = about
         self._sent_role = False
         self._sent_usage = False
+        self._id: str | None = None
 
     def write(self, chunk: Chunk) -> bytes:
         """One event."""
@@ -67,6 +68,7 @@ class ChatWriter:
         if "choices" not in chunk.raw and not chunk.deltas:
             return b""
         body = chunk_body(chunk, about.decision, about.model, about.created)
+        self._id = body["id"]
         translated = "choices" not in chunk.raw
         if translated or not about.inbound.include_usage:
             if not body["choices"] and body.get("usage"):
@@ -88,9 +90,8 @@ class ChatWriter:
     def end(self, usage: Usage | None = None) -> bytes:
         """``[DONE]``; before it the usage, if the caller asked for it and it was not sent yet."""
         if usage and self._about.inbound.include_usage and not self._sent_usage:
-            body = chunk_body(
-                Chunk(usage=usage), self._about.decision, self._about.model, self._about.created
-            )
+            about, last = self._about, Chunk(usage=usage, id=self._id)
+            body = chunk_body(last, about.decision, about.model, about.created)
             return sse.data(body) + b"data: [DONE]\n\n"
         return b"data: [DONE]\n\n"
 
