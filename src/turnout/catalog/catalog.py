@@ -153,12 +153,12 @@ class Deployment:
             price = price.with_searches(features.searches)
         return price
 
-    def has_hour_cache(self, *, asked: bool) -> bool:
+    def has_hour_cache(self, *, requested: bool) -> bool:
         """Whether what a call writes to a cache there may last an hour, if that is asked for.
 
         Only Anthropic's API has such a cache.
         """
-        return asked and self.provider.family == "anthropic"
+        return requested and self.provider.family == "anthropic"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,21 +13,23 @@ _RELEASE = re.compile(r"([-@:]\d{4}-?\d{2}-?\d{2}|[-@]\d{4}|-latest)*")
 
 
 @lru_cache(maxsize=1024)
-def is_other_model(asked: str, served: str | None) -> bool:
-    """Whether ``served`` names another model than ``asked``."""
+def is_other_model(called: str, served: str | None) -> bool:
+    """Whether ``served`` names another model than ``called``."""
     if served is None:
         return False
-    wanted, found = (name.casefold().rpartition("/")[2] for name in (asked, served))
-    short, long = sorted((wanted, found), key=len)
+    called_name, served_name = (name.casefold().rpartition("/")[2] for name in (called, served))
+    short, long = sorted((called_name, served_name), key=len)
     return not (long.startswith(short) and _RELEASE.fullmatch(long[len(short) :]))
 
 
-def billed_deployment(asked: Deployment, served: str | None, catalog: Catalog) -> Deployment | None:
-    """The deployment whose price bills a call to ``asked``; None if the price is unknown."""
-    if not is_other_model(asked.model, served):
-        return asked
+def billed_deployment(
+    called: Deployment, served: str | None, catalog: Catalog
+) -> Deployment | None:
+    """The deployment whose price bills a call to ``called``; None if the price is unknown."""
+    if not is_other_model(called.model, served):
+        return called
     for deployment in catalog.deployments.values():
-        same_place = deployment.provider.name == asked.provider.name
+        same_place = deployment.provider.name == called.provider.name
         if same_place and not is_other_model(deployment.model, served):
             return deployment
     return None

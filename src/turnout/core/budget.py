@@ -81,7 +81,7 @@ class Standing:
     """A budget's numbers at one moment, in its unit.
 
     ``spent`` is settled, ``held`` is reserved for calls under way. ``resets_ms`` is when the window
-    ends, in milliseconds since the epoch; None for a total. ``asked`` is how much a request that
+    ends, in milliseconds since the epoch; None for a total. ``needed`` is how much a request that
     did not fit would have needed, None where that is unknown.
     """
 
@@ -91,7 +91,7 @@ class Standing:
     resets_ms: int | None
     spent: int
     held: int
-    asked: int | None = None
+    needed: int | None = None
 
     @property
     def left(self) -> int:
@@ -116,11 +116,11 @@ class Standing:
             "resets_at": None if self.resets_ms is None else _instant(self.resets_ms),
         }
 
-    def _asked_text(self, show: Callable[[int], str]) -> str:
+    def _needed_text(self, show: Callable[[int], str]) -> str:
         """How much a request would have needed, unless that is plainly one request."""
-        if self.asked is None or self.budget.unit == "requests":
+        if self.needed is None or self.budget.unit == "requests":
             return ""
-        return f", asked for {show(self.asked)}"
+        return f", asked for {show(self.needed)}"
 
     def line(self) -> str:
         """The numbers in one line."""
@@ -132,7 +132,7 @@ class Standing:
         reset = "" if self.resets_ms is None else f", resets at {_instant(self.resets_ms)}"
         return (
             f"{self.budget.per} {self.subject}: {limit}{unit} {_PER_WINDOW[self.budget.window]}, "
-            f"spent {spent}, held {held}, left {left}{self._asked_text(show)}{reset}"
+            f"spent {spent}, held {held}, left {left}{self._needed_text(show)}{reset}"
         )
 
 

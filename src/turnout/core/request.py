@@ -188,8 +188,8 @@ def _check_shape(body: Body) -> None:
         isinstance(tools, list | tuple) and all(isinstance(tool, Mapping) for tool in tools)
     ):
         raise InvalidRequest("tools must be a list of objects", field="tools")
-    wanted = body.get("response_format")
-    if wanted is not None and not isinstance(wanted, Mapping):
+    response_format = body.get("response_format")
+    if response_format is not None and not isinstance(response_format, Mapping):
         raise InvalidRequest("response_format must be an object", field="response_format")
 
 

@@ -86,9 +86,9 @@ def split_options(text: str) -> tuple[str, list[str]]:
     return (read[: first.start()] if first else read), options
 
 
-def _shape(stem: str, asked: Sequence[str]) -> list[float]:
-    letters = sum(map(len, asked)) / (len(asked) + 1)
-    return [log1p(len(asked)), log1p(len(_SENTENCE_END.findall(stem)) + 1), letters]
+def _shape(stem: str, stem_words: Sequence[str]) -> list[float]:
+    letters = sum(map(len, stem_words)) / (len(stem_words) + 1)
+    return [log1p(len(stem_words)), log1p(len(_SENTENCE_END.findall(stem)) + 1), letters]
 
 
 def _numbers(text: str, stem: str) -> list[float]:
@@ -115,9 +115,9 @@ def _alphabet(text: str) -> list[float]:
     ]
 
 
-def _wording(asked: Sequence[str]) -> list[float]:
+def _wording(stem_words: Sequence[str]) -> list[float]:
     counts = [0] * len(_VOCABULARIES)
-    for kinds in filter(None, map(_KINDS_OF.get, asked)):
+    for kinds in filter(None, map(_KINDS_OF.get, stem_words)):
         for kind in kinds:
             counts[kind] += 1
     return [log1p(count) for count in counts]
@@ -133,10 +133,10 @@ def _layout(text: str, stem: str) -> list[float]:
     ]
 
 
-def _style(words: Sequence[str], asked: Sequence[str], stem: str) -> list[float]:
+def _style(words: Sequence[str], stem_words: Sequence[str], stem: str) -> list[float]:
     count = len(words) + 1
     return [
-        len(asked) / (len(_SENTENCE_END.findall(stem)) + 1),
+        len(stem_words) / (len(_SENTENCE_END.findall(stem)) + 1),
         len(set(words)) / count,
         sum(len(word) > 9 for word in words) / count,
         float(stem.rstrip().endswith("?")),

@@ -116,8 +116,8 @@ def _image_tokens(part: Message) -> int:
     """The tokens of a picture, 0 for any other part."""
     if _MODALITY_OF_PART.get(part.get("type", "")) != "image":
         return 0
-    asked = part.get("image_url")
-    low = isinstance(asked, Mapping) and asked.get("detail") == "low"
+    image = part.get("image_url")
+    low = isinstance(image, Mapping) and image.get("detail") == "low"
     return SMALL_IMAGE_TOKENS if low else IMAGE_TOKENS
 
 

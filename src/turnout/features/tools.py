@@ -61,21 +61,21 @@ def tool_features(functions: str, text: str) -> list[float]:
     tools = [_parsed(tool) for tool in parse_tools(functions)]
     if not tools:
         return [0.0] * len(NAMES)
-    asked = {stem for stem in stems(text) if stem not in _COMMON}
-    shares = [_overlap(tool.text, asked) for tool in tools[:MOST_TOOLS]]
+    question_stems = {stem for stem in stems(text) if stem not in _COMMON}
+    shares = [_overlap(tool.text, question_stems) for tool in tools[:MOST_TOOLS]]
     best = tools[max(range(len(shares)), key=shares.__getitem__)]
     return [
         log1p(len(tools)),
         log1p(len(functions)),
         log1p(sum(len(tool.properties) for tool in tools)),
         log1p(sum(len(tool.required) for tool in tools)),
-        max(_overlap(tool.name, asked) for tool in tools),
+        max(_overlap(tool.name, question_stems) for tool in tools),
         max(shares),
-        max(_overlap(stems(" ".join(tool.required)), asked) for tool in tools),
+        max(_overlap(stems(" ".join(tool.required)), question_stems) for tool in tools),
         len(_NUMBER.findall(text)) / (max(len(tool.required) for tool in tools) + 1),
         sorted(shares)[-2] if len(shares) > 1 else 0.0,
         log1p(sum(share >= 0.6 * max(shares) for share in shares)),
-        len(asked & _vocabulary(best)) / (len(asked) + 1),
+        len(question_stems & _vocabulary(best)) / (len(question_stems) + 1),
         *_argument_features(best, text),
         *_call_features(text),
         float(_has_foreign_types(tools)),

@@ -177,7 +177,7 @@ def _over_budget(error: BudgetExceeded) -> Problem:
 
 def _never(full: Standing) -> bool:
     """Whether it will fit no later window: more than the whole budget, or an unknown amount."""
-    return full.asked is None or full.asked > full.budget.limit
+    return full.needed is None or full.needed > full.budget.limit
 
 
 def _nobody(error: NoEligibleDeployment) -> Problem:

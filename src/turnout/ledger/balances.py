@@ -92,13 +92,13 @@ class Balances:
             resets_ms=charge.resets_ms,
             spent=spent,
             held=held,
-            asked=charge.amount,
+            needed=charge.amount,
         )
 
 
 def refusal(standings: Sequence[Standing]) -> BudgetExceeded:
     """The error that names each full budget with its numbers."""
-    if any(standing.asked is None for standing in standings):
+    if any(standing.needed is None for standing in standings):
         message = "a model of unknown price cannot be used within a budget; give it a price"
     else:
         full = "; ".join(standing.line() for standing in standings)

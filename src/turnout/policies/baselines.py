@@ -27,8 +27,8 @@ class Fixed:
         """The deployment, then its fallbacks in the order listed."""
         del situation
         by_id = {candidate.deployment: candidate for candidate in candidates}
-        wanted = (self.deployment, *self.fallbacks)
-        kept = [by_id[name] for name in wanted if name in by_id]
+        order = (self.deployment, *self.fallbacks)
+        kept = [by_id[name] for name in order if name in by_id]
         return in_order(kept, (self.reason, "fallback"))
 
 

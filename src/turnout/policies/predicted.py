@@ -48,13 +48,13 @@ class CheapestAboveQuality:
             digest += f",steady={self.steady:g},usual={means}"
         return Ref(name="cheapest_above_quality", digest=digest)
 
-    def share(self, asked: float | None) -> float:
+    def share(self, quality_asked: float | None) -> float:
         """The share of the best candidate's P(success) that a candidate needs."""
-        if asked is None and self.threshold is not None:
+        if quality_asked is None and self.threshold is not None:
             return self.threshold
-        wanted = self.quality if asked is None else asked
+        target = self.quality if quality_asked is None else quality_asked
         return min(
-            (share for quality, share in self.calibrated if quality >= wanted), default=wanted
+            (share for quality, share in self.calibrated if quality >= target), default=target
         )
 
     def rank(self, candidates: Sequence[Candidate], situation: Situation) -> Sequence[Score]:

@@ -111,7 +111,7 @@ async def _one(ledger: Ledger, seed: int, life: int, number: int) -> str:
     try:
         await ledger.decided(asked, decision, bounds)
     except BudgetExceeded as error:
-        full = all(s.spent + s.held + (s.asked or 0) > s.budget.limit for s in error.standings)
+        full = all(s.spent + s.held + (s.needed or 0) > s.budget.limit for s in error.standings)
         return "refused" if full else "false"
     except RouterError:
         return "unsure"

@@ -45,7 +45,7 @@ async def admit(
             await means.recorder.decided(request, decision, most)
         except BudgetExceeded as full:
             first = most[decision.routes[0].deployment] if decision.routes else Bound(0, 0)
-            if refusing := [_with_asked(s, first) for s in full.standings if _refuses(s, first)]:
+            if refusing := [_with_needed(s, first) for s in full.standings if _refuses(s, first)]:
                 raise refusal(refusing) from full
             limits = narrowed(request.constraints, full.standings, most, catalog)
             if limits == request.constraints:
@@ -55,7 +55,7 @@ async def admit(
             if not decision.routes:
                 if any(c.excluded and c.excluded.wait_s is not None for c in decision.candidates):
                     raise NoEligibleDeployment(decision.candidates) from full
-                least = [_with_least_asked(s, request, decision, catalog) for s in full.standings]
+                least = [_with_least_needed(s, request, decision, catalog) for s in full.standings]
                 raise refusal(least) from full
         else:
             return request, decision
@@ -100,44 +100,44 @@ def _refuses(full: Standing, first: Bound) -> bool:
 
     If only fallbacks do not fit, the request goes without them, whatever ``when_full`` says.
     """
-    if full.budget.per == "model" or full.asked is None:
+    if full.budget.per == "model" or full.needed is None:
         return False
     if full.budget.unit == "requests":
         return True
-    asked = _with_asked(full, first).asked
-    return full.budget.when_full == "refuse" and (asked is None or asked > full.left)
+    needed = _with_needed(full, first).needed
+    return full.budget.when_full == "refuse" and (needed is None or needed > full.left)
 
 
 def _over_budget(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> set[str]:
     """The deployments of the budget's model that do not fit it by themselves."""
     own = {id_ for id_ in most if catalog.deployments[id_].configured_name == full.subject}
     alone = {id_: (most[id_].parts or most)[id_] for id_ in own}
-    asked = {id_: _with_asked(full, bound).asked for id_, bound in alone.items()}
-    return {id_ for id_, amount in asked.items() if amount is None or amount > full.left}
+    needed = {id_: _with_needed(full, bound).needed for id_, bound in alone.items()}
+    return {id_ for id_, amount in needed.items() if amount is None or amount > full.left}
 
 
 def _verifies_drafts(full: Standing, most: Mapping[str, Bound], catalog: Catalog) -> bool:
     """Whether the budget's model would verify the draft of another deployment."""
-    asked = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
-    return any(catalog.deployments[judge].configured_name == full.subject for judge in asked)
+    judges = (j for draft, bound in most.items() for j in bound.parts or () if j != draft)
+    return any(catalog.deployments[judge].configured_name == full.subject for judge in judges)
 
 
-def _with_asked(full: Standing, first: Bound) -> Standing:
-    """The budget, with what the chosen model alone may use of it as ``asked``."""
-    asked = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
-    return replace(full, asked=asked[full.budget.unit])
+def _with_needed(full: Standing, first: Bound) -> Standing:
+    """The budget, with what the chosen model alone may use of it as ``needed``."""
+    needed = {"usd": first.cost_pico_usd, "tokens": first.tokens, "requests": 1}
+    return replace(full, needed=needed[full.budget.unit])
 
 
-def _with_least_asked(
+def _with_least_needed(
     full: Standing, request: Request, decision: Decision, catalog: Catalog
 ) -> Standing:
-    """The budget, with the least that any model refused for it may use as ``asked``."""
+    """The budget, with the least that any model refused for it may use as ``needed``."""
     refused = [c for c in decision.candidates if c.excluded and c.excluded.kind == "over_budget"]
     if full.budget.per == "model" or not refused:
         return full
     most = [bound(request, decision.features, catalog.deployments[c.deployment]) for c in refused]
-    asked = [a for one in most if (a := _with_asked(full, one).asked) is not None]
-    return replace(full, asked=min(asked, default=None))
+    amounts = [a for one in most if (a := _with_needed(full, one).needed) is not None]
+    return replace(full, needed=min(amounts, default=None))
 
 
 def narrowed(
@@ -155,7 +155,7 @@ def narrowed(
                 drafts = False
             else:
                 deny |= over_budget or {standing.subject}
-        elif standing.asked is None:
+        elif standing.needed is None:
             deny |= {id_ for id_, bound in most.items() if bound.cost_pico_usd is None}
         else:
             (costs if budget.unit == "usd" else tokens).append(standing.left)

@@ -120,8 +120,8 @@ def _recorder(
 
 
 def _caches(config: Config, catalog: Catalog, stand_in: Deployment | None) -> Caches | None:
-    wanted = config.policy.prompt_caches == "priced" and stand_in is None
-    return Caches(catalog.deployments) if wanted else None
+    is_on = config.policy.prompt_caches == "priced" and stand_in is None
+    return Caches(catalog.deployments) if is_on else None
 
 
 def _health(config: Config, catalog: Catalog, success: Bundle | None) -> Health:

@@ -164,10 +164,10 @@ class Call(Struct, kw_only=True):
     async def _open_response(self, timeouts: Timeouts, *, stream: bool) -> WireResponse:
         """The response, once its status is 200. Raises TransportError."""
         while True:
-            asked = self._request_to_send()
+            request = self._request_to_send()
             encode = self.backend.codec.encode
             wire = await offload_if_long(
-                asked.body_bytes, encode, asked, self.target, stream=stream
+                request.body_bytes, encode, request, self.target, stream=stream
             )
             self._wire = wire
             response = await self.backend.transport.send(wire, timeouts)
@@ -175,7 +175,7 @@ class Call(Struct, kw_only=True):
                 self._spent_s = spent_for_s(response.headers, time())
                 return response
             fault = self._fault_of_response(response, await read_all(response))
-            if not self._may_drop(fault.setting, asked):
+            if not self._may_drop(fault.setting, request):
                 raise TransportError(fault)
 
     @property
@@ -187,12 +187,12 @@ class Call(Struct, kw_only=True):
         left = self.left_out
         return without(self.request, left) if left else self.request
 
-    def _may_drop(self, setting: str | None, asked: Request) -> bool:
+    def _may_drop(self, setting: str | None, request: Request) -> bool:
         """Whether the call can be repeated without this setting, as all later ones will be made."""
-        if setting is None or (self.exact and not added(asked, setting)):
+        if setting is None or (self.exact and not added(request, setting)):
             return False
-        refused = as_refused(asked, setting)
-        if not among(asked, {refused}):
+        refused = as_refused(request, setting)
+        if not among(request, {refused}):
             return False
         if refused not in self._refused_settings:
             self._refused_settings.add(refused)

@@ -55,8 +55,8 @@ def prefix_of(request: Request, salt: bytes) -> Prefix | None:
 def _prefix(request: Request, salt: bytes) -> Prefix:
     messages, native = request.messages, request.native or {}
     hasher = hashlib.blake2b(digest_size=16, key=salt)
-    asked = native or request.body
-    settings = [(name, _without_marks(asked[name])) for name in _SETTINGS if name in asked]
+    body = native or request.body
+    settings = [(name, _without_marks(body[name])) for name in _SETTINGS if name in body]
     _hash_bytes(hasher, orjson.dumps([request.tenant, settings]))
     leading = next(
         (n for n, m in enumerate(messages) if m["role"] not in INSTRUCTION_ROLES), len(messages)

@@ -52,11 +52,15 @@ def request_of(
     if isinstance(bias := body.get("logit_bias"), Mapping):
         body["logit_bias"] = {str(token): value for token, value in bias.items()}
     check_body(body)
-    asked = model or body.get("model") or AUTO
-    if not isinstance(asked, str):
-        raise InvalidRequest(f"model is {asked!r}; use {AUTO!r} or a model's name", field="model")
+    model_name = model or body.get("model") or AUTO
+    if not isinstance(model_name, str):
+        raise InvalidRequest(
+            f"model is {model_name!r}; use {AUTO!r} or a model's name", field="model"
+        )
     body.pop("model", None)
-    return Request(id=new_id(), body=body, model=asked, constraints=_limits(constraints), kind=kind)
+    return Request(
+        id=new_id(), body=body, model=model_name, constraints=_limits(constraints), kind=kind
+    )
 
 
 def _limits(constraints: Constraints | None) -> Constraints:

@@ -58,12 +58,12 @@ class BySchema(_WithoutCalls):
 
     def _problems(self, draft: Draft) -> Iterator[str]:
         if draft.tool_calls:
-            wanted = dict(_tools(draft.request))
+            schemas = dict(_tools(draft.request))
             for call in draft.tool_calls:
-                if call.name not in wanted:
+                if call.name not in schemas:
                     yield f"calls {call.name!r}, which is not offered"
                 else:
-                    yield from self._schema_problems(call.arguments or "{}", wanted[call.name])
+                    yield from self._schema_problems(call.arguments or "{}", schemas[call.name])
             return
         for schema in (_response_schema(draft.request), self._schema):
             if schema is not None:
@@ -170,10 +170,10 @@ def _tools(request: Request) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _response_schema(request: Request) -> Mapping[str, Any] | None:
-    wanted = request.body.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        return (wanted.get("json_schema") or {}).get("schema") or {}
-    return {"type": "object"} if wanted.get("type") == "json_object" else None
+    response_format = request.body.get("response_format") or {}
+    if response_format.get("type") == "json_schema":
+        return (response_format.get("json_schema") or {}).get("schema") or {}
+    return {"type": "object"} if response_format.get("type") == "json_object" else None
 
 
 def _first_line(error: Exception) -> str:
