@@ -99,7 +99,7 @@ def test_whatever_is_missing_says_so(client: OpenAI, path: str) -> None:
         getattr(found, last)
 
 
-def test_what_the_provider_is_told_is_not_taken(client: OpenAI) -> None:
+def test_arguments_for_the_provider_are_refused(client: OpenAI) -> None:
     """A key and an address come from the configuration; clients end with their context."""
     with pytest.raises(ConfigError, match="api_key, base_url: not taken here"):
         OpenAI(router=client.router, api_key="k", base_url="http://h")

@@ -61,7 +61,7 @@ def test_a_long_prompt_is_billed_by_its_tier() -> None:
     assert price.cost(Usage(input=201, output=10)) == 432
 
 
-def test_what_is_beside_text_has_its_own_price_or_an_unknown_one() -> None:
+def test_searches_and_sound_have_a_price_of_their_own_or_an_unknown_one() -> None:
     """Searches by the piece; sound in place of the same tokens as text."""
     known = Price(
         rates=Rates(input=2, output=3), source="s", date="d", search=100, heard=10, spoken=20

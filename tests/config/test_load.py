@@ -89,7 +89,7 @@ def test_a_secret_is_not_shown_in_an_error() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_variable_without_quotes_is_told_so() -> None:
+def test_a_variable_without_quotes_is_named_as_the_cause() -> None:
     """Between braces YAML reads the variable's own brace; the line says what to do."""
     with pytest.raises(ConfigError, match=r'line 1: not valid YAML: .*put "\$\{NAME\}" in quotes'):
         load_text("providers: {p: {api_key: ${P_KEY}}}\n", {"P_KEY": "k"})
@@ -132,7 +132,7 @@ PROVIDER = "providers: {p: {base_url: http://h/v1, %s}}\n"
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ("ledger: true", "ledger: True: give text; quotes make it text"),
         ("fallbacks: m", "fallbacks: 'm': give names with values"),
@@ -161,16 +161,16 @@ PROVIDER = "providers: {p: {base_url: http://h/v1, %s}}\n"
         ("a: " + "[" * 70 + "1" + "]" * 70, "nested more than 64 levels deep"),
     ],
 )
-def test_a_value_that_cannot_be_meant_says_what_can(more: str, said: str) -> None:
+def test_an_unusable_value_is_refused_with_usable_ones(more: str, message: str) -> None:
     """Shapes in words of YAML; what would never match or never be sent is refused at once."""
     with pytest.raises(ConfigError) as caught:
         load_text(MODEL + more + "\n", {})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert re.search("line [45]: ", str(caught.value))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("models: &a\n  fast: *a\n", "line 1: is nested more than 64 levels deep"),
         ("a: " + "[" * 5000 + "]" * 5000, "is nested more than 64 levels deep"),
@@ -180,9 +180,9 @@ def test_a_value_that_cannot_be_meant_says_what_can(more: str, said: str) -> Non
         ),
     ],
 )
-def test_aliases_and_depth_without_an_end_are_refused(text: str, said: str) -> None:
+def test_aliases_and_depth_without_an_end_are_refused(text: str, message: str) -> None:
     """One line, at once, whatever the file makes of itself."""
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_text(text, {})
 
 

@@ -28,7 +28,7 @@ _A = "models:\n  a: {model: x/y, price: unknown}\ndefault: a\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("default: a\nmodels: {a: x/y}\n", "line 2: models.a: 'x/y' at 'runcrate' has no known"),
         (
@@ -78,12 +78,12 @@ _A = "models:\n  a: {model: x/y, price: unknown}\ndefault: a\n"
         (_A + "budgets: [{per: all, window: day, usd: 1}]\nledger: off\n", "line 4: budgets: "),
     ],
 )
-def test_a_problem_names_the_line_of_its_setting(text: str, said: str, tmp_path: Path) -> None:
+def test_a_problem_names_the_line_of_its_setting(text: str, message: str, tmp_path: Path) -> None:
     """One line with file, line, field and fix, as for what is wrong by itself."""
     environ = {"RUNCRATE_API_KEY": "k", "OPENAI_API_KEY": "k", "HOME": str(tmp_path)}
     with pytest.raises(ConfigError) as caught:
         Router.from_config(text, environ=environ)
-    assert str(caught.value).startswith(f"turnout.yaml: {said}")
+    assert str(caught.value).startswith(f"turnout.yaml: {message}")
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -30,7 +30,7 @@ def test_what_must_be_a_misspelling_is_nearly_the_name(given: str, found: str | 
     assert nearest(given, ["max-cost-usd", "session"], MISSPELLED) == found
 
 
-def test_without_a_likeness_all_names_are_told() -> None:
+def test_if_no_name_is_alike_all_are_listed() -> None:
     """So that the fix is always there."""
     assert did_you_mean("fats", MODELS) == "did you mean 'fast'?"
     assert did_you_mean("zzz", MODELS[:2]) == "use one of fast, strong"

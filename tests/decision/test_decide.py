@@ -284,7 +284,7 @@ def replace_price(place: Deployment, **more: Any) -> Deployment:
 @pytest.mark.parametrize(
     ("model", "cap"), [("claude-sonnet-4-5", 32_000), ("claude-3-5-haiku", 8_192), ("other", 4_096)]
 )
-def test_a_hold_at_anthropic_is_for_the_cap_that_it_is_told(model: str, cap: int) -> None:
+def test_a_hold_at_anthropic_is_for_the_cap_that_it_is_sent(model: str, cap: int) -> None:
     """Where a caller gives none: not for the whole window, which no answer could fill."""
     here = deployment("strong", price(0, 15))
     claude = replace(

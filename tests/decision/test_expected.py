@@ -127,7 +127,7 @@ def test_writing_is_priced_where_the_request_asks_and_the_provider_bills_it(
     ("url", "written"),
     [("https://api.openai.com/v1", TOKENS), ("https://openrouter.ai/api/v1", 0)],
 )
-def test_openai_bills_writing_unasked(url: str, written: int) -> None:
+def test_openai_bills_cache_writes_without_a_mark(url: str, written: int) -> None:
     """Its models that have a price for writing write every long prompt."""
     found = deployment("new", cached_price(1, 2, write=1.25))
     found = replace(found, provider=replace(found.provider, base_url=url))

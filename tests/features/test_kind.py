@@ -18,8 +18,8 @@ BOOKED = "x-anthropic-billing-header: cc_version=2.1.273.c0f; cc_entrypoint=cli;
 
 def kind(*messages: Any, **more: Any) -> str:
     """The kind of a request with these messages; a text is what a user says."""
-    said = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
-    return call_kind(Request(id="r", body={"messages": said, **more}))
+    turns = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
+    return call_kind(Request(id="r", body={"messages": turns, **more}))
 
 
 def system(*texts: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ PROMPT = extract(Request(id="r", body={"messages": FIRST}), ["o200k_base"]).inpu
 FRESH = Usage(input=PROMPT, output=10)
 
 
-def test_what_is_kept_unasked_is_expected_in_the_next_turn() -> None:
+def test_an_automatic_cache_is_expected_in_the_next_turn() -> None:
     """A prompt of 1,024 tokens, in steps of 128, where the model has a price for reading."""
     scene = Scene()
     scene.record(FIRST, "warm", FRESH)
@@ -102,7 +102,7 @@ def test_what_is_kept_unasked_is_expected_in_the_next_turn() -> None:
         (FIRST, Usage()),
     ],
 )
-def test_what_nobody_told_is_not_known(messages: Messages, usage: Usage) -> None:
+def test_without_a_usable_report_no_cache_is_expected(messages: Messages, usage: Usage) -> None:
     """A short prompt, a count of our own (a stream that broke off), a call that failed."""
     scene = Scene()
     scene.record(messages, "warm", usage)
@@ -117,7 +117,7 @@ def test_other_calls_have_other_prompts(role: Role) -> None:
     assert scene.expected_tokens(NEXT) == {}
 
 
-def test_anthropics_cache_holds_what_was_told_and_as_long() -> None:
+def test_anthropics_cache_holds_what_was_reported_and_as_long() -> None:
     """Read and written tokens, for five minutes after the call, or an hour."""
     scene = Scene()
     half = Usage(input=PROMPT // 4, cache_read=PROMPT // 2, cache_write=PROMPT // 4, output=9)

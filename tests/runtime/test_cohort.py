@@ -73,7 +73,7 @@ def test_what_many_bring_in_one_step_is_done_at_once() -> None:
     assert calls == [[1, 2, 4]]
 
 
-def test_an_error_is_told_to_its_own_request_alone() -> None:
+def test_an_error_reaches_its_own_request_alone() -> None:
     """The others get what they would have had without it."""
     cohort = Cohort()
 
@@ -185,7 +185,7 @@ def test_several_threads_share_what_waits() -> None:
     assert sum(sizes) == 4
 
 
-def test_an_error_on_a_thread_is_told_to_its_own_request_alone() -> None:
+def test_an_error_on_a_thread_reaches_its_own_request_alone() -> None:
     """The others of its batch get what they would have had without it."""
 
     async def all_of_them(threads: Executor) -> list[int | BaseException]:

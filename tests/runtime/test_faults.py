@@ -117,7 +117,7 @@ def test_the_callers_own_mistake_is_not_sent_around() -> None:
     assert len(upstream.invoice) == 1
 
 
-def test_when_all_fail_every_attempt_is_told() -> None:
+def test_when_all_fail_every_attempt_is_reported() -> None:
     """The error names each model and what it did, without the key."""
     broken = {"coder": "f-500", "fast": "f-401-echokey", "strong": "f-hang"}
     with FaultyUpstream() as upstream, router(upstream, models=broken) as r:

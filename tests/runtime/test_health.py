@@ -93,8 +93,8 @@ def test_a_rate_limit_is_kept_to_its_stated_time() -> None:
     assert watched.unavailable() == {}
 
 
-def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
-    """Its exclusion yields; an answer that says that something is left ends it before its time."""
+def test_a_deployment_with_a_spent_limit_comes_last_until_the_reset() -> None:
+    """Its exclusion says so; an answer that says that something is left ends it before its time."""
     clock = Clock()
     watched = make_health(clock)
 
@@ -113,7 +113,7 @@ def test_what_has_spent_its_limit_may_come_last_until_the_reset() -> None:
     assert watched.unavailable() == {}
 
 
-def test_what_cools_down_has_not_only_spent_its_limit() -> None:
+def test_a_cooldown_counts_more_than_a_spent_limit() -> None:
     """A failure after it closes the door; when all are closed, the other one is no probe."""
     clock = Clock()
     watched = make_health(clock)
@@ -135,7 +135,7 @@ def test_a_rate_limit_of_an_hour_is_kept_to_as_well() -> None:
     assert "b" not in closed
 
 
-def test_a_successor_goes_on_with_what_no_configuration_mends() -> None:
+def test_a_successor_keeps_cooldowns_that_no_configuration_repairs() -> None:
     """A rate limit and slow start stay, a refused key is tried again, nothing is under way."""
     clock = Clock()
     watched, next_ = make_health(clock, failures=1), make_health(clock, failures=1)
@@ -326,7 +326,7 @@ def test_a_breaker_that_two_processes_open_doubles_once() -> None:
     assert "20.0 s" in str(one.unavailable()["a"])
 
 
-def test_another_deployment_of_the_same_name_is_not_meant() -> None:
+def test_a_cooldown_is_not_for_a_changed_deployment_of_the_same_name() -> None:
     """A key that was refused says nothing of its successor, which a reload has brought."""
     clock, shared = Clock(), list[Cooldown]()
     one, two = make_health(clock), make_health(clock)

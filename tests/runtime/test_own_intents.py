@@ -114,7 +114,7 @@ HEAD = "models: {fast: {model: m, price: unknown}}\ndefault: fast\nintents:\n"
         ),
     ],
 )
-def test_what_is_wrong_with_an_intent_is_said(intent: str, message: str) -> None:
+def test_a_wrong_intent_is_refused_with_the_reason(intent: str, message: str) -> None:
     """Each problem names line, field, value and fix in one line."""
     with pytest.raises(ConfigError) as caught:
         load_text(HEAD + intent + "\n", {})
