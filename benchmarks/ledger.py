@@ -16,13 +16,13 @@ from pathlib import Path
 
 from benchmarks.machine import describe, spread, timed
 from turnout.core import Decision, Outcome, Request
-from turnout.ledger import Ledger, listed, pack, savings, shown
+from turnout.ledger import Ledger, latest_requests, pack, request_details, savings
 from turnout.ledger.account import settlement
 from turnout.ledger.entries import Decided, Hold
 from turnout.ledger.pricing import call_of
 from turnout.ledger.rows import Batch
 from turnout.ledger.sqlite import SqliteStore
-from turnout.ledger.twins import extremes
+from turnout.ledger.twins import extremes_of
 from turnout.proving.workload import BOUNDS, RULES, idents, request
 
 Told = tuple[Request, Decision, Sequence[Outcome]]
@@ -139,9 +139,9 @@ def _sized(folder: Path, rows: int) -> dict[str, object]:
     whole = (folder / "size.db").stat().st_size
     one = random.Random(1).choice(ids)
     questions = {
-        "list, ms": lambda: listed(store, limit=50),
-        "list of one intent, ms": lambda: listed(store, limit=50, intent="code"),
-        "show, ms": lambda: shown(store, one),
+        "list, ms": lambda: latest_requests(store, limit=50),
+        "list of one intent, ms": lambda: latest_requests(store, limit=50, intent="code"),
+        "show, ms": lambda: request_details(store, one),
         "savings by intent, ms": lambda: savings(store, by="intent", now_ms=last_ms),
         "savings by day, last week, ms": lambda: savings(
             store, by="day", since_ms=last_ms - 7 * _DAY_MS, now_ms=last_ms
@@ -190,7 +190,7 @@ def _add(batch: Batch, told: Told, at_ms: int) -> int:
         recorded,
         unwritten=[call for _, call in recorded],
         catalog=RULES.catalog,
-        marks=extremes(RULES.catalog),
+        extremes=extremes_of(RULES.catalog),
         stand_in=None,
         at_ms=at_ms + 900,
         decided_ms=at_ms,

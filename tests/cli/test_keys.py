@@ -11,7 +11,7 @@ from tests.cli.run import run
 from tests.ledger.money import CATALOG, asked, decided
 from turnout.core import Bound
 from turnout.ledger import Ledger
-from turnout.ledger.door import Door
+from turnout.ledger.file_owner import FileOwner
 from turnout.ledger.sqlite import SqliteStore
 
 
@@ -81,8 +81,8 @@ async def test_a_gateway_at_work_hinders_no_command(
     """Keys and budgets are written through it, which keeps the file to itself meanwhile."""
     settings = ("--config", _settings(tmp_path))
     place = str(tmp_path / "l.db")
-    with Door(place) as door, Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
-        door.open(ledger)
+    with FileOwner(place) as owner, Ledger(SqliteStore(place), catalog=CATALOG) as ledger:
+        owner.share(ledger)
         request = asked(1)
         await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
         made = run(capfd, "keys", "create", "ci", "--json", *settings)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.run import run
 from turnout.gateway.listening import Address, bind
-from turnout.ledger.door import Door
+from turnout.ledger.file_owner import FileOwner
 
 CONFIG = """
 providers:
@@ -82,7 +82,7 @@ def test_a_second_gateway_on_one_file_does_not_start(
     ledger = tmp_path / "ledger.db"
     (tmp_path / "c.yaml").write_text(CONFIG.format(**{**GOOD, "ledger": ledger}))
     for more in ((), ("--workers", "2")):
-        with Door(str(ledger)):
+        with FileOwner(str(ledger)):
             ran = run(capfd, "serve", "--config", str(tmp_path / "c.yaml"), "--port", "0", *more)
         assert (ran.code, ran.out) == (2, "")
         assert f"{ledger} has a gateway already (pid {os.getpid()})" in ran.err

@@ -82,9 +82,9 @@ def test_a_revoked_key_and_its_children_are_out_within_a_second(gate: World) -> 
 
 
 def _revoking(id_: str) -> Any:
-    from turnout.ledger.keys import revoking
+    from turnout.ledger.keys import key_revocation
 
-    return revoking(id_, 1)
+    return key_revocation(id_, 1)
 
 
 def test_an_expired_key_is_out(gate: World) -> None:

@@ -14,7 +14,7 @@ from tests.runtime.cascades import QUALITY
 from tests.runtime.world import FACT, UNSAFE
 from turnout import ConfigError
 from turnout.ledger import store_at
-from turnout.ledger.queries import shown
+from turnout.ledger.queries import request_details
 
 JUDGE = {"kind": "model", "model": "judge"}
 SURE = {"kind": "logprobs", "at_least": 0.8}
@@ -102,7 +102,7 @@ def test_only_the_verified_answer_leaves_and_all_is_paid(
     assert (says["model"], says["attempts"]) == (model, str(attempts))
     assert says["reason"] == ("draft" if passes else "escalation after acme/fast rejected")
     store = store_at(ledger)
-    kept = shown(store, says["decision"])
+    kept = request_details(store, says["decision"])
     assert len(kept["calls"]) == calls == attempts + (verify is JUDGE)
     assert kept["cost_pico_usd"] == sum(call["cost"] for call in kept["calls"]) > 0
     assert Decimal(str(record["cost_usd"])) * 10**12 == kept["cost_pico_usd"]

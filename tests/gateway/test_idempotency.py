@@ -17,7 +17,7 @@ from tests.runtime.world import CODE, PATIENT, UNSAFE, config
 from tests.waiting import soon
 from turnout.gateway.access import Access
 from turnout.gateway.openapi import document
-from turnout.ledger import every, store_at, verify
+from turnout.ledger import all_requests, store_at, verify
 from turnout.testing import FaultyUpstream
 from turnout.testing.serving import Served, serving
 
@@ -287,7 +287,7 @@ def test_two_workers_carry_it_out_once(tmp_path: Path) -> None:
                 assert body == made[0][2]
         assert len(upstream.invoice) == 1
     store = store_at(ledger)
-    assert len(list(every(store))) == 1
+    assert len(list(all_requests(store))) == 1
     assert verify(store) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.gateway.world import Answer, World, chat, world
 from turnout.gateway.access import Access
 from turnout.ledger.keys import stored_keys
-from turnout.ledger.rotation import rotating
+from turnout.ledger.rotation import key_rotation
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}
 
@@ -95,7 +95,7 @@ def test_what_another_process_rotates_is_known_within_a_second(gate: World) -> N
     key = _made(gate)
     ledger: Any = gate.gateway.engine.parts.means.recorder
     (stored,) = stored_keys(ledger.store)
-    secret, change = rotating(stored, 0, time.time_ns() // 1_000_000)
+    secret, change = key_rotation(stored, 0, time.time_ns() // 1_000_000)
     ledger.change(change)
     assert _ask(gate, {"key": secret}) == 200
     time.sleep(1)

@@ -21,7 +21,7 @@ from turnout.core import ConfigError, RouterError
 from turnout.gateway.app import Gateway
 from turnout.gateway.reload import Reloader
 from turnout.ledger import store_at
-from turnout.ledger.door import Door, through
+from turnout.ledger.file_owner import FileOwner, owner_address
 from turnout.runtime import NoRecorder
 from turnout.testing import FaultyUpstream, Served, serving
 
@@ -128,7 +128,7 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
             found = {_status(served)}
-            assert through(str(tmp_path / "one.db")) is not None
+            assert owner_address(str(tmp_path / "one.db")) is not None
             path, said = served.config_path, served.log().count("reloaded")
             path.write_text(path.read_text().replace("one.db", "two.db"))
             until = time.monotonic() + 20
@@ -138,17 +138,17 @@ def test_another_ledger_is_open_before_it_is_served_from(tmp_path: Path) -> None
             assert found == {200}
             assert (tmp_path / "two.db").exists()
             # Commands write to the first one themselves again, which another gateway may soon have.
-            assert through(str(tmp_path / "one.db")) is None
+            assert owner_address(str(tmp_path / "one.db")) is None
             assert soon(lambda: _is_free(tmp_path / "one.db"))
             # And the second one has its gateway, through which they write.
-            assert through(str(tmp_path / "two.db")) is not None
+            assert owner_address(str(tmp_path / "two.db")) is not None
             with pytest.raises(ConfigError, match="has a gateway already"):
-                Door(str(tmp_path / "two.db")).__enter__()
+                FileOwner(str(tmp_path / "two.db")).__enter__()
 
 
 def _is_free(file: Path) -> bool:
     try:
-        with Door(str(file)):
+        with FileOwner(str(file)):
             return True
     except ConfigError:
         return False
@@ -183,14 +183,14 @@ def test_a_ledger_that_another_gateway_has_is_not_taken(tmp_path: Path) -> None:
     """Though that one rests just now; the old one serves on, and keeps its own file."""
     with FaultyUpstream() as upstream:
         with serving(config(upstream, ledger=str(tmp_path / "one.db"))) as served:
-            with Door(str(tmp_path / "two.db")):
+            with FileOwner(str(tmp_path / "two.db")):
                 _change(served, config(upstream, ledger=str(tmp_path / "two.db")), "is not used")
                 assert "has a gateway already" in served.log()
                 assert _status(served) == 200
-                assert through(str(tmp_path / "one.db")) is not None
+                assert owner_address(str(tmp_path / "one.db")) is not None
             _change(served, config(upstream, ledger=str(tmp_path / "two.db"), default="coder"))
             assert _status(served) == 200
-            assert through(str(tmp_path / "two.db")) is not None
+            assert owner_address(str(tmp_path / "two.db")) is not None
 
 
 @pytest.mark.parametrize("place", ["file/ledger.db", "postgresql://nobody@127.0.0.1:1/none"])

@@ -9,7 +9,7 @@ from tests.gateway.world import Answer, World, chat, world
 from tests.ledger.conftest import running_postgres
 from tests.waiting import soon
 from turnout.gateway.access import Access
-from turnout.ledger import listed, store_at, verify
+from turnout.ledger import latest_requests, store_at, verify
 from turnout.ledger.sqlite import SqliteStore
 
 ADMIN = {"x-api-key": "admin-key-0123456789"}
@@ -53,7 +53,7 @@ def test_postgres_dies_and_comes_back() -> None:
             calls = len(w.upstream.invoice)
         store = store_at(place)
         assert verify(store) == []
-        assert [line.state for line in listed(store)] == ["settled"] * calls
+        assert [line.state for line in latest_requests(store)] == ["settled"] * calls
         assert store.fetch("SELECT count(*) FROM holds") == [(0,)]
         store.close()
 

@@ -16,7 +16,7 @@ from msgspec import structs
 from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG, Told, tell, traffic
 from turnout.core import ConfigError, InvalidRequest, LedgerError
-from turnout.ledger import Ledger, listed, shown, verify
+from turnout.ledger import Ledger, latest_requests, request_details, verify
 from turnout.ledger.sqlite import SqliteStore
 from turnout.ledger.writer import RECOVERY_PAUSE_S
 
@@ -74,7 +74,7 @@ async def test_a_file_that_is_lost_while_it_is_written(tmp_path: Path) -> None:
         aside.rename(path)
         await asyncio.sleep(RECOVERY_PAUSE_S)
         await tell(ledger, third)
-    settled = [line.id for line in listed(_file(path)) if line.state == "settled"]
+    settled = [line.id for line in latest_requests(_file(path)) if line.state == "settled"]
     assert sorted(settled) == [first.decision.id, third.decision.id]
 
 
@@ -101,7 +101,7 @@ async def test_an_older_ledger_is_brought_up_to_date(
         with Ledger(_file(path), catalog=CATALOG) as ledger:
             del ledger
     told = await _recorded(path)
-    assert len(listed(_file(path))) == len(told)
+    assert len(latest_requests(_file(path))) == len(told)
     assert verify(_file(path)) == []
 
 
@@ -137,7 +137,7 @@ async def test_an_idle_ledger_lets_another_one_write(tmp_path: Path) -> None:
         await tell(other, second)
     await tell(resting, third)
     resting.close()
-    assert len(listed(_file(path))) == 3
+    assert len(latest_requests(_file(path))) == 3
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -213,7 +213,10 @@ async def test_a_clock_set_back_changes_no_state(tmp_path: Path) -> None:
     with Ledger(_file(tmp_path / "l.db"), catalog=CATALOG, now_ms=lambda: next(times)) as ledger:
         for one in traffic(20, 1):
             await tell(ledger, one)
-    assert {line.state for line in listed(_file(tmp_path / "l.db"))} <= {"settled", "estimated"}
+    assert {line.state for line in latest_requests(_file(tmp_path / "l.db"))} <= {
+        "settled",
+        "estimated",
+    }
     assert verify(_file(tmp_path / "l.db")) == []
 
 
@@ -229,16 +232,16 @@ async def test_what_a_text_cannot_hold_stops_nobody(make_store: MakeStore) -> No
         await ledger.feedback(first.decision.id, "a\0b", 1)
         await tell(ledger, second)
     store = make_store()
-    assert [line.state for line in listed(store)] == ["settled", "settled"]
+    assert [line.state for line in latest_requests(store)] == ["settled", "settled"]
     assert verify(store) == []
     with pytest.raises(InvalidRequest, match="not in the ledger"):
-        shown(store, "d_\0")
+        request_details(store, "d_\0")
 
 
 def test_a_missing_ledger_says_how_it_comes_to_be(tmp_path: Path) -> None:
     """Reading before anything was recorded makes no file, and says so."""
     with pytest.raises(ConfigError, match="no ledger yet"):
-        listed(_file(tmp_path / "ledger.db"))
+        latest_requests(_file(tmp_path / "ledger.db"))
     assert list(tmp_path.iterdir()) == []
 
 

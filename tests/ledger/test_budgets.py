@@ -24,9 +24,9 @@ from turnout.core import (
 from turnout.ledger import Ledger, standings
 from turnout.ledger.balances import Account
 from turnout.ledger.charges import Limits
-from turnout.ledger.directory import removing, setting
-from turnout.ledger.keys import making, new_key, revoking
-from turnout.ledger.store import StoreFailure, Then
+from turnout.ledger.directory import budget_removal, budget_update
+from turnout.ledger.keys import key_creation, key_revocation, new_key
+from turnout.ledger.store import BuildStatements, StoreFailure
 from turnout.ledger.writer import RECOVERY_PAUSE_S
 
 MOST = 1_000_000_000  # pico-dollars of one call
@@ -44,7 +44,7 @@ async def test_two_writers_do_not_pass_the_wall_together(make_store: MakeStore) 
     if not ledgers[0].store.exclusive:
         ledgers.append(Ledger(make_store(), catalog=CATALOG))
     for ledger in ledgers:
-        ledger.limit_by(Limits(BUDGETS))
+        ledger.use_limits(Limits(BUDGETS))
         ledger.start()
     ends = await asyncio.gather(*(_one(ledgers[n % len(ledgers)], n) for n in range(200)))
     store = make_store()
@@ -77,15 +77,15 @@ async def test_the_numbers_shown_are_those_that_refuse(make_store: MakeStore) ->
     """A refusal's standing is what the list shows."""
     budget = Budget(per="all", window="month", unit="tokens", limit=150)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits([budget]))
+        ledger.use_limits(Limits([budget]))
         request, other = asked(1), asked(2)
         first, second = decided(request), decided(other)
         await ledger.decided(request, first, {"large": Bound(MOST, 100)})
         with pytest.raises(BudgetExceeded) as refused:
             await ledger.decided(other, second, {"large": Bound(MOST, 100)})
-        (shown,) = standings(ledger.store, [budget], _now_ms())
+        (request_details,) = standings(ledger.store, [budget], _now_ms())
         (said,) = refused.value.standings
-        assert said.as_dict() == shown.as_dict()
+        assert said.as_dict() == request_details.as_dict()
         assert (said.spent, said.held, said.left) == (0, 100, 50)
         await ledger.settled(first)
 
@@ -97,7 +97,7 @@ def _now_ms() -> int:
 async def test_a_model_of_unknown_price_is_refused_within_a_budget(make_store: MakeStore) -> None:
     """Unknown is the worst case, whatever is left."""
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits([Budget(per="all", window="total", unit="usd", limit=10**18)]))
+        ledger.use_limits(Limits([Budget(per="all", window="total", unit="usd", limit=10**18)]))
         request = asked(1)
         with pytest.raises(BudgetExceeded, match="unknown price"):
             await ledger.decided(request, decided(request), {"large": Bound(None, 1)})
@@ -110,14 +110,14 @@ def test_keys_and_budgets_are_seen_by_another_process(make_store: MakeStore) -> 
         secret, key = new_key(name="ci", models=["fast"], now_ms=1)
         child, low = new_key(name="child", parent=key.id, models=["fast", "strong"], now_ms=2)
         budget = Budget(per="team", name="x", window="week", unit="usd", limit=7)
-        ledger.change(making(key), making(low), setting(budget, 3))
+        ledger.change(key_creation(key), key_creation(low), budget_update(budget, 3))
         assert other.directory is not None
         other.directory.refresh(1.0)
         found = other.directory.caller(_digest(child), 1.0, 5)
         assert found is not None
         assert (found.models, found.keys) == (frozenset({"fast"}), (low.id, key.id))
         assert other.directory.budgets == (budget,)
-        ledger.change(revoking(key.id, 9), removing(budget.id))
+        ledger.change(key_revocation(key.id, 9), budget_removal(budget.id))
         other.directory.refresh(2.0)
         assert other.directory.caller(_digest(secret), 2.0, 10) is None
         assert other.directory.caller(_digest(child), 2.0, 10) is None
@@ -165,7 +165,7 @@ async def test_a_session_is_budgeted_by_its_name_whoever_it_is_of(make_store: Ma
     assert [[c.subject for c in charges] for charges in in_it] == [["team:a/s"], ["key:k/1/s"]]
     assert not limits.charges(asked(1, session="t", tenant="team:a"), {}, (), 0)
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(limits)
+        ledger.use_limits(limits)
         assert [s.subject for s in standings(ledger.store, [budget], 0)] == ["s"]
         request = _in_session("team:a")
         await ledger.decided(request, decided(request), {"large": Bound(1, 1)})
@@ -178,7 +178,7 @@ async def test_a_models_requests_are_those_that_it_was_called_for(make_store: Ma
     """What only stood in the plan as a fallback had none, though one was held for it."""
     limits = [Budget(per="model", window="total", unit="requests", limit=1)]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits(limits))
+        ledger.use_limits(Limits(limits))
         request = asked(1)
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(1, 1), "mid": Bound(1, 1)})
@@ -192,7 +192,7 @@ async def test_a_label_counts_for_its_model_that_may_not_answer(make_store: Make
     """What was asked for the label is spent, whether or not its model is in the plan."""
     limits = [Budget(per="model", window="total", unit="usd", limit=MOST)]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits(limits))
+        ledger.use_limits(Limits(limits))
         request = asked(1)
         decision = decided(request)
         await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
@@ -213,7 +213,7 @@ async def test_a_verdict_of_a_model_whose_budget_is_full_stops_no_request(
         for name, limit in (("mid", 0), ("large", 10 * MOST))
     ]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits(budgets))
+        ledger.use_limits(Limits(budgets))
         request = asked(1)
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
@@ -232,7 +232,7 @@ async def test_a_label_is_a_request_of_its_model_though_nobody_may_answer(
     """Its key had none: what it asked for was not carried out."""
     limits = [Budget(per=per, window="total", unit="requests", limit=5) for per in ("all", "model")]
     with Ledger(make_store(), catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits(limits))
+        ledger.use_limits(Limits(limits))
         request = asked(1)
         decision = structs.replace(decided(request), routes=())
         await ledger.held(request, decision.id, {"small": Bound(MOST, 100)})
@@ -257,21 +257,21 @@ async def test_a_hold_that_was_changed_unheard_leaves_no_ghost(
 ) -> None:
     """Whatever was written, nothing stays held, and what was spent is what the calls cost."""
     store = make_store()
-    commit = store.commit_on
+    commit = store.commit_with_balances
 
-    def commits_and_is_not_heard(accounts: Sequence[Account], then: Then) -> None:
-        commit(accounts, then)
+    def commits_and_is_not_heard(accounts: Sequence[Account], build: BuildStatements) -> None:
+        commit(accounts, build)
         monkeypatch.undo()
         store.close()
         raise StoreFailure("the answer was lost")
 
     with Ledger(store, catalog=CATALOG) as ledger:
-        ledger.limit_by(Limits(BUDGETS))
+        ledger.use_limits(Limits(BUDGETS))
         request = asked(1, caller=Caller(key="a", keys=("a",)))
         decision = decided(request)
         await ledger.decided(request, decision, {"large": Bound(MOST, 100)})
         for _ in range(lost):
-            monkeypatch.setattr(store, "commit_on", commits_and_is_not_heard)
+            monkeypatch.setattr(store, "commit_with_balances", commits_and_is_not_heard)
             with pytest.raises(LedgerError):
                 await ledger.attempted(failed(decision, Usage(input=10)))
             await asyncio.sleep(RECOVERY_PAUSE_S)

@@ -7,8 +7,8 @@ import pytest
 
 from turnout.core import LedgerError
 from turnout.ledger.entries import Change
-from turnout.ledger.inbox import ENOUGH, Inbox
-from turnout.ledger.ticket import Ticket, tell
+from turnout.ledger.inbox import BATCH_TICKETS, Inbox
+from turnout.ledger.ticket import Ticket, resolve_all
 
 
 def _entry(number: int) -> Change:
@@ -33,7 +33,7 @@ class _Desk:
             tickets = self.inbox.take(5)
             if tickets:
                 self.taken.append([t.entry.row[0] for t in tickets])  # type: ignore[union-attr]
-                tell(tickets)
+                resolve_all(tickets)
 
 
 def test_what_a_loop_brings_in_one_turn_comes_together() -> None:
@@ -82,12 +82,12 @@ def test_closing_takes_what_a_loop_has_not_handed_over_yet() -> None:
 def test_a_crowd_is_taken_in_batches() -> None:
     """So that no commit is endless."""
     desk = _Desk()
-    for number in range(3 * ENOUGH):
+    for number in range(3 * BATCH_TICKETS):
         desk.inbox.submit(_entry(number))
     desk.open.set()
     desk.inbox.close()
-    assert [len(batch) for batch in desk.taken] == [ENOUGH] * 3
-    assert desk.all() == list(range(3 * ENOUGH))
+    assert [len(batch) for batch in desk.taken] == [BATCH_TICKETS] * 3
+    assert desk.all() == list(range(3 * BATCH_TICKETS))
 
 
 def test_nothing_is_put_in_after_the_end() -> None:

@@ -23,9 +23,18 @@ from tests.ledger.money import (
 )
 from turnout.catalog import Catalog
 from turnout.core import InvalidRequest, LedgerError, Usage
-from turnout.ledger import Ledger, decision_of, every, listed, pack, shown, store_at, verify
-from turnout.ledger.lapses import release_stored
-from turnout.ledger.queries import _FOREIGN, found_id
+from turnout.ledger import (
+    Ledger,
+    all_requests,
+    decision_of,
+    latest_requests,
+    pack,
+    request_details,
+    store_at,
+    verify,
+)
+from turnout.ledger.orphans import release_of_stored
+from turnout.ledger.queries import _BY_FOREIGN_ID, find_id
 
 
 async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStore) -> None:
@@ -35,7 +44,7 @@ async def test_a_hold_is_there_before_anything_can_be_spent(make_store: MakeStor
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await ledger.decided(request, decision, at_most(7 * USD))
         assert make_store().fetch("SELECT id, amount FROM holds") == [(decision.id, 7 * USD)]
-        assert [line.state for line in listed(make_store())] == ["held"]
+        assert [line.state for line in latest_requests(make_store())] == ["held"]
         await ledger.settled(decision)
 
 
@@ -46,7 +55,7 @@ async def test_settled_means_written(make_store: MakeStore) -> None:
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         answer = outcome(decision, Usage(input=100, output=10))
         await tell(ledger, Told(request=request, decision=decision, outcomes=(answer,)))
-        (line,) = listed(make_store())
+        (line,) = latest_requests(make_store())
         # 100 tokens at $10 and 10 tokens at $30 a million.
         assert (line.state, line.cost_pico_usd) == ("settled", 1_000_000_000 + 300_000_000)
         assert make_store().fetch("SELECT count(*) FROM holds") == [(0,)]
@@ -64,7 +73,7 @@ async def test_a_settlement_is_kept_when_its_waiter_is_cancelled(make_store: Mak
         waiter.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
-    (line,) = listed(make_store())
+    (line,) = latest_requests(make_store())
     assert line.state in {"settled", "estimated"}
     assert verify(make_store()) == []
 
@@ -76,7 +85,7 @@ async def test_a_cache_that_lasts_an_hour_is_billed_as_one(make_store: MakeStore
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         answer = outcome(decision, Usage(cache_write=100, output=10, lasting=True))
         await tell(ledger, Told(request=request, decision=decision, outcomes=(answer,)))
-        (line,) = listed(make_store())
+        (line,) = latest_requests(make_store())
         # 100 tokens at twice $10 and 10 tokens at $30 a million.
         assert line.cost_pico_usd == 2_000_000_000 + 300_000_000
         assert verify(make_store()) == []
@@ -91,7 +100,7 @@ async def test_tools_that_are_paid_by_the_call_make_the_cost_unknown(
             decision = decided(asked(number))
             answer = outcome(decision, used)
             await tell(ledger, Told(request=asked(number), decision=decision, outcomes=(answer,)))
-        assert [line.cost_pico_usd for line in listed(make_store())] == [None, None]
+        assert [line.cost_pico_usd for line in latest_requests(make_store())] == [None, None]
         assert verify(make_store()) == []
 
 
@@ -113,14 +122,14 @@ async def test_what_is_beside_text_is_billed_where_it_has_a_price(make_store: Ma
             decision = decided(asked(number))
             answer = outcome(decision, used)
             await tell(ledger, Told(request=asked(number), decision=decision, outcomes=(answer,)))
-        costs = [line.cost_pico_usd for line in listed(make_store())]
+        costs = [line.cost_pico_usd for line in latest_requests(make_store())]
         assert sorted(map(str, costs)) == sorted(str(cost) for _, cost in uses)
         assert verify(make_store()) == []
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         decision = decided(asked(9))
         answer = outcome(decision, Usage(input=100, searches=1))
         await tell(ledger, Told(request=asked(9), decision=decision, outcomes=(answer,)))
-        assert listed(make_store())[0].cost_pico_usd is None
+        assert latest_requests(make_store())[0].cost_pico_usd is None
         assert verify(make_store()) == []
 
 
@@ -135,7 +144,7 @@ async def test_every_call_is_a_row(make_store: MakeStore) -> None:
     )
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, Told(request=request, decision=decision, outcomes=calls))
-    found = shown(make_store(), request.id)
+    found = request_details(make_store(), request.id)
     assert [c["role"] for c in found["calls"]] == ["classifier", "primary", "fallback"]
     assert [c["cost"] for c in found["calls"]] == [84 * 10**6, 40 * 10**7, 120 * 10**6]
     assert found["cost_pico_usd"] == sum(c["cost"] for c in found["calls"])
@@ -159,7 +168,7 @@ async def test_many_requests_add_up(make_store: MakeStore) -> None:
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await asyncio.gather(*(tell(ledger, one) for one in told))
     store = make_store()
-    assert sorted(line.id for line in every(store)) == sorted(t.decision.id for t in told)
+    assert sorted(line.id for line in all_requests(store)) == sorted(t.decision.id for t in told)
     assert verify(store) == []
 
 
@@ -195,7 +204,7 @@ async def test_feedback_is_kept_beside_its_request(make_store: MakeStore) -> Non
         await ledger.feedback(told.decision.id, "thumbs", 1.0)
         with pytest.raises(InvalidRequest, match="d_nothing"):
             await ledger.feedback("d_nothing", "thumbs", 1.0)
-    (said,) = shown(make_store(), told.decision.id)["feedback"]
+    (said,) = request_details(make_store(), told.decision.id)["feedback"]
     assert (said["metric"], said["value_micro"]) == ("thumbs", 1_000_000)
 
 
@@ -226,13 +235,13 @@ async def test_a_lapsed_hold_frees_itself_and_a_late_settlement_still_counts(
     slow.start()
     await slow.decided(told.request, told.decision, at_most(USD))
     await slow.attempted(told.outcomes[0])
-    released = release_stored(slow.store, next(iter(slow._open.values())).hold, slow.now_ms())
+    released = release_of_stored(slow.store, next(iter(slow._open.values())).hold, slow.now_ms())
     await slow._inbox.submit(released, asyncio.get_running_loop()).written()
-    assert [line.state for line in listed(make_store())] == ["released"]
+    assert [line.state for line in latest_requests(make_store())] == ["released"]
     await slow.settled(told.decision)
     slow.close()
-    (line,) = listed(make_store())
-    found = shown(make_store(), told.decision.id)
+    (line,) = latest_requests(make_store())
+    found = request_details(make_store(), told.decision.id)
     assert line.state in {"settled", "estimated"}
     assert sum(s["cost"] for s in found["settlements"]) == sum(c["cost"] for c in found["calls"])
     assert verify(make_store()) == []
@@ -248,7 +257,7 @@ async def test_a_new_owner_frees_the_holds_of_a_dead_one(tmp_path: Path) -> None
     # The clock went back a year: the lease would hold, but its owner is gone.
     with Ledger(_file(tmp_path), catalog=CATALOG, now_ms=lambda: 1_700_000_000_000):
         pass
-    (line,) = listed(_file(tmp_path))
+    (line,) = latest_requests(_file(tmp_path))
     assert (line.state, line.held_pico_usd) == ("released", USD)
     assert _file(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
     assert verify(_file(tmp_path)) == []
@@ -262,7 +271,7 @@ async def test_a_hold_without_a_decision_can_be_abandoned(make_store: MakeStore)
         await ledger.held(request, decision.id, at_most(USD))
         await ledger.attempted(label_call(decision, Usage(input=80, output=2)))
         await ledger.abandoned(decision.id)
-    (line,) = listed(make_store())
+    (line,) = latest_requests(make_store())
     assert (line.request_id, line.state, line.cost_pico_usd) == (
         "r_000000000001000000000001",
         "released",
@@ -278,7 +287,7 @@ async def test_another_served_model_is_billed_at_its_own_price(make_store: MakeS
     served = outcome(decision, Usage(input=100, output=10), model="acme/mid")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
-    found = shown(make_store(), decision.id)
+    found = request_details(make_store(), decision.id)
     assert found["cost_pico_usd"] == 100 * 3_000_000 + 10 * 6_000_000
     assert found["events"][0]["kind"] == "served_model"
     assert found["prices"][0]["model"] == "acme/mid"
@@ -291,7 +300,7 @@ async def test_an_unknown_price_is_unknown_and_never_zero(make_store: MakeStore)
     served = outcome(decision, Usage(input=100, output=10), model="other/unheard-of")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
-    found = shown(make_store(), decision.id)
+    found = request_details(make_store(), decision.id)
     assert found["cost_pico_usd"] is None
     assert found["calls"][0]["cost"] is None
     assert found["settlements"][0]["unknown_calls"] == 1
@@ -304,7 +313,7 @@ async def test_a_dated_release_is_the_same_model(make_store: MakeStore) -> None:
     served = outcome(decision, Usage(input=100, output=10), model="acme/Large-2026-01-01")
     with Ledger(make_store(), catalog=CATALOG) as ledger:
         await tell(ledger, Told(request=request, decision=decision, outcomes=(served,)))
-    found = shown(make_store(), decision.id)
+    found = request_details(make_store(), decision.id)
     assert (found["events"], found["cost_pico_usd"]) == ([], 1_300_000_000)
 
 
@@ -315,7 +324,7 @@ async def test_an_empty_catalogue_still_records_unknown(tmp_path: Path) -> None:
         await ledger.decided(told.request, told.decision, at_most(None))
         await ledger.attempted(told.outcomes[-1])
         await ledger.settled(told.decision)
-    assert listed(_file(tmp_path))[0].cost_pico_usd is None
+    assert latest_requests(_file(tmp_path))[0].cost_pico_usd is None
 
 
 def _file(folder: Path):  # noqa: ANN202 -- a store of either kind
@@ -334,7 +343,7 @@ async def test_several_writers_share_one_server(postgres_url: str) -> None:
             *(tell(other, told) for told in traffic(150, 1000)),
         )
     reader = store_at(f"{postgres_url}/postgres")
-    assert len(list(every(reader))) == 300
+    assert len(list(all_requests(reader))) == 300
     assert verify(reader) == []
     reader.close()
 
@@ -347,9 +356,9 @@ async def test_a_request_is_found_by_whatever_id_it_came_with(tmp_path: Path) ->
             request = structs.replace(asked(1), id=ident)
             decision = decided(request)
             await tell(ledger, Told(request=request, decision=decision, outcomes=()))
-            assert found_id(store, ident) == found_id(store, decision.id) == decision.id
+            assert find_id(store, ident) == find_id(store, decision.id) == decision.id
         with pytest.raises(InvalidRequest, match="'other' is not in the ledger"):
-            found_id(store, "other")
-        plan = str(store.fetch(f"EXPLAIN QUERY PLAN {_FOREIGN}", ("other",)))
+            find_id(store, "other")
+        plan = str(store.fetch(f"EXPLAIN QUERY PLAN {_BY_FOREIGN_ID}", ("other",)))
     assert "requests_by_foreign_id" in plan
     assert "SCAN" not in plan

@@ -45,14 +45,14 @@ class Claims(RuleBasedStateMachine):
     @rule(id_=IDS, print_=PRINTS)
     def ask(self, id_: str, print_: str) -> None:
         """A claim is granted where none stands, else told what stands."""
-        claim = Claim(id=id_, print=print_, token=str(len(self.made)))
+        claim = Claim(id=id_, fingerprint=print_, token=str(len(self.made)))
         self.made.append(claim)
         there = self.model.get(id_)
         if there is None:
             assert self.do(self.replays.claim(claim)) is None
             self.model[id_] = claim, None, self.now + LEASE_S * 1000
         else:
-            known = Prior(print=there[0].print, answer=there[1])
+            known = Prior(fingerprint=there[0].fingerprint, answer=there[1])
             assert self.do(self.replays.claim(claim)) == known
 
     @rule(which=st.integers(0, 2), answer=st.binary(max_size=8))
@@ -113,7 +113,7 @@ class LocalClaims(Claims):
 
 
 async def _stored(ledger: Ledger, change: Any) -> None:
-    await ledger.written(change)
+    await ledger.write(change)
 
 
 TestClaims = Claims.TestCase

@@ -9,14 +9,14 @@ from tests.ledger.conftest import MakeStore
 from tests.ledger.money import CATALOG
 from turnout.ledger import Ledger, Store, store_at
 from turnout.ledger.entries import Change
+from turnout.ledger.host import LedgerHost
 from turnout.ledger.replays import KEPT_MS, Claim, Prior
-from turnout.ledger.shared import LedgerHost
 from turnout.runtime.replays import LocalReplays, StoredReplays
 
 
 def claim(token: str, *, id_: str = "i", print_: str = "p") -> Claim:
     """A claim that differs by its token."""
-    return Claim(id=id_, print=print_, token=token)
+    return Claim(id=id_, fingerprint=print_, token=token)
 
 
 class Clock:
@@ -43,7 +43,7 @@ async def _tidied(ledger: Ledger) -> None:
     """What the writer does every few seconds."""
     for entry in ledger._upkeep(opening=False):
         assert isinstance(entry, Change)
-        await ledger.written(entry)
+        await ledger.write(entry)
 
 
 async def test_one_of_many_gets_the_claim_and_all_get_its_answer(make_store: MakeStore) -> None:
@@ -53,11 +53,11 @@ async def test_one_of_many_gets_the_claim_and_all_get_its_answer(make_store: Mak
         claims = [claim(str(n)) for n in range(50)]
         priors = await asyncio.gather(*(replays.claim(one) for one in claims))
         (mine,) = [one for one, prior in zip(claims, priors, strict=True) if prior is None]
-        assert {prior for prior in priors if prior} == {Prior(print="p")}
+        assert {prior for prior in priors if prior} == {Prior(fingerprint="p")}
         await replays.drop(claim("somebody else's"))
-        assert await replays.claim(claim("x", print_="q")) == Prior(print="p")
+        assert await replays.claim(claim("x", print_="q")) == Prior(fingerprint="p")
         await replays.keep(mine, b"\x00\xffanswer")
-        assert await replays.claim(claim("y")) == Prior(print="p", answer=b"\x00\xffanswer")
+        assert await replays.claim(claim("y")) == Prior(fingerprint="p", answer=b"\x00\xffanswer")
         other = claim("z", id_="j")
         assert await replays.claim(other) is None
         await replays.drop(other)
@@ -72,11 +72,11 @@ async def test_an_answer_lives_for_a_day_and_is_then_removed(make_store: MakeSto
         assert await replays.claim(claim("a")) is None
         await replays.keep(claim("a"), b"first")
         clock.ms += KEPT_MS - 60_000
-        assert await replays.claim(claim("b")) == Prior(print="p", answer=b"first")
+        assert await replays.claim(claim("b")) == Prior(fingerprint="p", answer=b"first")
         clock.ms += 60_000
         assert await replays.claim(claim("c", print_="other")) is None
         await replays.keep(claim("a"), b"late")
-        assert await replays.claim(claim("d")) == Prior(print="other")
+        assert await replays.claim(claim("d")) == Prior(fingerprint="other")
         clock.ms += KEPT_MS
         await _tidied(ledger)
         assert _rows(ledger) == 0
@@ -89,7 +89,7 @@ async def test_a_claim_ends_with_its_lease(make_store: MakeStore) -> None:
         replays = StoredReplays(ledger)
         assert await replays.claim(claim("a")) is None
         clock.ms += 99_000
-        assert await replays.claim(claim("b")) == Prior(print="p")
+        assert await replays.claim(claim("b")) == Prior(fingerprint="p")
         clock.ms += 2_000
         assert await replays.claim(claim("c")) is None
 
@@ -104,7 +104,9 @@ async def test_a_dead_owner_leaves_answers_and_no_claims(tmp_path: Path) -> None
         await replays.keep(claim("a", id_="kept"), b"answer")
     with _ledger(store_at(tmp_path / "ledger.db"), clock) as ledger:
         replays = StoredReplays(ledger)
-        assert await replays.claim(claim("b", id_="kept")) == Prior(print="p", answer=b"answer")
+        assert await replays.claim(claim("b", id_="kept")) == Prior(
+            fingerprint="p", answer=b"answer"
+        )
         assert await replays.claim(claim("b", id_="claimed")) is None
 
 
@@ -123,8 +125,8 @@ async def test_processes_that_share_a_file_see_each_others_claims(tmp_path: Path
     ]
     one, other = (StoredReplays(guest) for guest in guests)
     assert await one.claim(claim("a")) is None
-    assert await other.claim(claim("b")) == Prior(print="p")
-    owner.owners.forget(guests[0].owners.own)  # as when its connection ends
+    assert await other.claim(claim("b")) == Prior(fingerprint="p")
+    owner.owners.guest_ended(guests[0].owners.own)  # as when its connection ends
     await _tidied(owner)
     assert await other.claim(claim("c")) is None
     for guest in guests:
@@ -145,7 +147,7 @@ async def test_two_gateways_on_one_database_share_claims(postgres_url: str) -> N
     mine = priors.index(None)
     await both[mine % 2].keep(claims[mine], b"answer")
     for replays in both:
-        assert await replays.claim(claim("later")) == Prior(print="p", answer=b"answer")
+        assert await replays.claim(claim("later")) == Prior(fingerprint="p", answer=b"answer")
     for ledger in ledgers:
         await asyncio.to_thread(ledger.close)
 
@@ -161,7 +163,7 @@ async def test_without_a_ledger_the_oldest_answers_make_room() -> None:
         await replays.keep(one, b"x" * 40)
     found = [await replays.claim(claim("b", id_=str(n))) for n in range(5)]
     assert [prior is not None for prior in found] == [False, False, False, True, True]
-    assert await replays.claim(claim("b", id_="under way")) == Prior(print="p")
+    assert await replays.claim(claim("b", id_="under way")) == Prior(fingerprint="p")
     small = LocalReplays(most_answers=2)
     for n in range(3):
         assert await small.claim(claim("a", id_=str(n))) is None

@@ -14,7 +14,7 @@ from tests.runtime.world import FACT
 from turnout import AllRoutesFailed, ConfigError, Router
 from turnout.core import Message
 from turnout.ledger import store_at
-from turnout.ledger.queries import shown
+from turnout.ledger.queries import request_details
 from turnout.testing import FaultyUpstream
 
 JUDGE = {"kind": "model", "model": "judge"}
@@ -244,7 +244,7 @@ async def test_a_caller_who_leaves_during_the_verdict_leaves_an_account(tmp_path
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-    found = shown(store_at(file), request.id)
+    found = request_details(store_at(file), request.id)
     assert {(c["role"], c["status"]) for c in found["calls"]} == {
         ("verifier", "cancelled"),
         ("draft", "cancelled"),
@@ -258,7 +258,7 @@ def test_a_rejected_draft_is_in_the_ledger_with_its_cost(tmp_path: Path) -> None
     with FaultyUpstream(replies={"acme/judge": "no"}) as upstream:
         with cascade(upstream, JUDGE, ledger=str(file)) as r:
             reply = r.chat(FACT)
-    found = shown(store_at(file), reply.decision.id)
+    found = request_details(store_at(file), reply.decision.id)
     roles = [(c["role"], c["status"], c["fault"]) for c in found["calls"]]
     assert roles[:2] == [("verifier", "ok", None), ("draft", "failed", "rejected")]
     assert found["cost_pico_usd"] == sum(c["cost"] for c in found["calls"])

@@ -8,7 +8,7 @@ import pytest
 from tests.runtime.world import CODE, UNSAFE, config, router
 from turnout import InvalidRequest, Router
 from turnout.core import ConfigError, LedgerError
-from turnout.ledger import Store, decision_of, listed, shown, store_at, verify
+from turnout.ledger import Store, decision_of, latest_requests, request_details, store_at, verify
 from turnout.testing import FaultyUpstream
 
 
@@ -21,7 +21,7 @@ def test_calls_are_recorded_in_the_data_folder(tmp_path: Path) -> None:
     with FaultyUpstream() as upstream:
         with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
             reply = r.chat(CODE)
-    (line,) = listed(_read(tmp_path))
+    (line,) = latest_requests(_read(tmp_path))
     assert line.id == reply.decision.id
     assert line.cost_pico_usd == reply.cost_pico_usd
     assert decision_of(_read(tmp_path), line.id)[1] == reply.decision
@@ -45,9 +45,9 @@ def test_a_stream_is_settled_when_it_ends(tmp_path: Path) -> None:
         with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
             for _ in r.chat(CODE, stream=True):
                 pass
-            assert listed(_read(tmp_path))[0].state == "settled"
+            assert latest_requests(_read(tmp_path))[0].state == "settled"
     (entry,) = upstream.invoice
-    (call,) = shown(_read(tmp_path), listed(_read(tmp_path))[0].id)["calls"]
+    (call,) = request_details(_read(tmp_path), latest_requests(_read(tmp_path))[0].id)["calls"]
     assert call["input"] == entry.prompt_tokens
     assert call["output"] == entry.completion_tokens
 
@@ -57,7 +57,7 @@ def test_a_blocked_request_is_recorded_and_costs_nothing(tmp_path: Path) -> None
     with FaultyUpstream() as upstream:
         with Router.from_config(config(upstream), environ={"XDG_DATA_HOME": str(tmp_path)}) as r:
             r.chat(UNSAFE)
-    (line,) = listed(_read(tmp_path))
+    (line,) = latest_requests(_read(tmp_path))
     assert (line.blocked, line.cost_pico_usd, line.state) == (True, 0, "settled")
 
 
@@ -69,9 +69,9 @@ def test_a_label_is_paid_for_even_when_the_request_fails(tmp_path: Path) -> None
         with Router.from_config(config(upstream, **asking), environ=environ) as r:
             with pytest.raises(InvalidRequest):
                 r.chat(CODE, model="no-such-model")
-    (line,) = listed(_read(tmp_path))
+    (line,) = latest_requests(_read(tmp_path))
     assert (line.state, len(upstream.invoice)) == ("released", 1)
-    (call,) = shown(_read(tmp_path), line.id)["calls"]
+    (call,) = request_details(_read(tmp_path), line.id)["calls"]
     assert (call["role"], call["input"]) == ("classifier", upstream.invoice[0].prompt_tokens)
     assert verify(_read(tmp_path)) == []
 
@@ -99,7 +99,7 @@ def test_a_stream_that_is_left_is_settled_when_the_router_closes(
             for _ in range(taken):
                 next(stream)
         stream.close()  # as the interpreter does once nobody has it any more
-    (line,) = listed(_read(tmp_path))
+    (line,) = latest_requests(_read(tmp_path))
     assert line.state == ("settled", "estimated")[taken]
     assert _read(tmp_path).fetch("SELECT count(*) FROM holds") == [(0,)]
     assert not [t for t in threading.enumerate() if t.name == "turnout"]

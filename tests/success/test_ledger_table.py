@@ -13,7 +13,7 @@ from tests.success.worlds import prompts
 from turnout import InvalidRequest, Router
 from turnout.evaluation.table_files import read_table
 from turnout.ledger import store_at
-from turnout.ledger.queries import shown
+from turnout.ledger.queries import request_details
 from turnout.testing import FaultyUpstream
 
 
@@ -90,7 +90,7 @@ def test_feedback_to_the_gateway_is_in_the_ledger(tmp_path: Path) -> None:
         ident = answer.headers["x-turnout-decision"]
         said = {"decision_id": ident, "metric": "correct", "value": 1, "source": "test"}
         assert w.post("/v1/feedback", said).status == 200
-    (kept,) = shown(store_at(place), ident)["feedback"]
+    (kept,) = request_details(store_at(place), ident)["feedback"]
     assert (kept["metric"], kept["source"], kept["value_micro"]) == ("correct", "test", 1_000_000)
 
 

@@ -12,7 +12,7 @@ from turnout.cli.options import ConfigOption, JsonOption, group, router
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import Budget, ConfigError, InvalidRequest
 from turnout.ledger import NoLedgerYet
-from turnout.ledger.keys import Key, line_of
+from turnout.ledger.keys import Key, lineage_of
 from turnout.ledger.rotation import USUAL_OVERLAP_S
 from turnout.runtime.budgets import read_budget
 
@@ -204,7 +204,7 @@ def _budget(fields: dict[str, Any]) -> Budget:
 
 def _state(key: Key, every: Mapping[str, Key], now_ms: int) -> str:
     """Whether it opens anything now: what ends an ancestor ends it too."""
-    for one in line_of(key, every) or ():
+    for one in lineage_of(key, every) or ():
         whose = "" if one is key else f" with {one.id}"
         if one.revoked_ms is not None:
             return f"revoked {_day(one.revoked_ms)}{whose}"

@@ -12,7 +12,7 @@ from turnout.cli.outcomes import outcomes
 from turnout.cli.show import err, out, print_json, print_table
 from turnout.core import ConfigError, format_usd
 from turnout.core.plural import many
-from turnout.ledger import Line, decision_of, listed, shown, verify
+from turnout.ledger import Line, decision_of, latest_requests, request_details, verify
 from turnout.ledger.export import export_jsonl, export_parquet
 from turnout.ledger.queries import CALL_COLUMNS
 
@@ -35,7 +35,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List the latest requests, newest first."""
-    lines = listed(open_store(ledger, config), limit=limit, intent=intent, model=model)
+    lines = latest_requests(open_store(ledger, config), limit=limit, intent=intent, model=model)
     if json:
         print_json([line.as_dict() for line in lines])
         return
@@ -52,7 +52,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one request: each of its calls with tokens, price and cost."""
-    found = shown(open_store(ledger, config), id_)
+    found = request_details(open_store(ledger, config), id_)
     if json:
         print_json(found)
         return

@@ -11,8 +11,8 @@ import typer
 from turnout.config import Config, config_path, load, load_file
 from turnout.core import ConfigError, InvalidRequest
 from turnout.ledger import NoRecorder, Store, place_of, store_at
-from turnout.ledger.door import through
-from turnout.ledger.place import OFF, default_place, written_through
+from turnout.ledger.file_owner import owner_address
+from turnout.ledger.place import OFF, default_place, writer_variables
 
 if TYPE_CHECKING:
     from turnout.runtime import Router
@@ -53,8 +53,8 @@ def router_of(config: Config, *, ledger: bool) -> "Router":
     from turnout.runtime import Router
 
     place = place_of(config, os.environ) if ledger else None
-    address = None if place is None else through(place)
-    more = {} if place is None or address is None else written_through(address, place)
+    address = None if place is None else owner_address(place)
+    more = {} if place is None or address is None else writer_variables(address, place)
     recorder = None if ledger else NoRecorder()
     return Router.from_config(config, environ={**os.environ, **more}, recorder=recorder)
 

@@ -25,7 +25,7 @@ from turnout.gateway.handover import Handover, TakenOver, handover_path
 from turnout.gateway.listening import Address, bind
 from turnout.gateway.siblings import Parent
 from turnout.ledger import place_of, store_at
-from turnout.ledger.door import Door
+from turnout.ledger.file_owner import FileOwner
 from turnout.ledger.keys import stored_keys
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def serve(
     bound = listener.getsockname()[1]
     serving = partial(typer.echo, f"serving on {_url(address, bound)}", err=True)
     stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-    door = Door(place_of(settings, os.environ))
-    with listener, Handover(handover_path(state, bound), listener, stop), door:
+    file_owner = FileOwner(place_of(settings, os.environ))
+    with listener, Handover(handover_path(state, bound), listener, stop), file_owner:
         if workers > 1:
             log.configure(log_level)
-            sys.exit(supervise(settings, listener, workers, serving, ready, door))
-        run.one(listener, lambda: (serving(), ready()), began=_opened_by(door))
+            sys.exit(supervise(settings, listener, workers, serving, ready, file_owner))
+        run.one(listener, lambda: (serving(), ready()), began=_shared_by(file_owner))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +160,9 @@ def _nothing(*_: object) -> None:
     """For a process that nobody waits for."""
 
 
-def _opened_by(door: Door) -> Callable[["Engine"], object]:
-    """A function that makes ``door`` lead to the ledger of the engine that serves."""
-    return lambda engine: door.follow(engine.parts.means.recorder)
+def _shared_by(file_owner: FileOwner) -> Callable[["Engine"], object]:
+    """A function that makes ``file_owner`` share the ledger of the engine that serves."""
+    return lambda engine: file_owner.follow(engine.parts.means.recorder)
 
 
 def _url(address: Address, port: int) -> str:

@@ -13,9 +13,9 @@ from turnout.cli.metrics_folder import metrics_folder
 from turnout.config import Config
 from turnout.gateway.workers import Workers
 from turnout.ledger import Ledger, recorder_for
-from turnout.ledger.door import Door
-from turnout.ledger.place import place_of, written_through
-from turnout.ledger.shared import GRACE_S
+from turnout.ledger.file_owner import FileOwner
+from turnout.ledger.host import GRACE_S
+from turnout.ledger.place import place_of, writer_variables
 
 
 def supervise(
@@ -24,12 +24,12 @@ def supervise(
     workers: int,
     serving: Callable[[], object],
     ready: Callable[[], object],
-    door: Door,
+    file_owner: FileOwner,
 ) -> int:
     """Runs ``workers`` on the socket until told to stop. Returns the exit code.
 
     ``serving`` is called when the first of them serves, ``ready`` when all do; they write a ledger
-    file through ``door``. Raises ConfigError or LedgerError if it cannot be opened.
+    file through ``file_owner``. Raises ConfigError or LedgerError if it cannot be opened.
     """
     options = _without_workers(sys.argv[1:])
     command = [sys.executable, "-m", "turnout", *options, "--fd", str(listener.fileno())]
@@ -40,8 +40,8 @@ def supervise(
         if not isinstance(ledger, Ledger) or not ledger.store.exclusive:
             return running.run(serving, ready)
         with ledger:
-            address = door.open(ledger, GRACE_S)
-            os.environ |= written_through(address, str(place_of(config, os.environ)))
+            address = file_owner.share(ledger, GRACE_S)
+            os.environ |= writer_variables(address, str(place_of(config, os.environ)))
             return running.run(serving, ready)
 
 

@@ -107,7 +107,7 @@ class _Shelf:
     def _claim(self, ident: str) -> tuple[Claim, bytes]:
         key = sealing_key(self._key, f"answer {ident}".encode())
         name = digest([*self._caller, "answer", key.hex()]).hex()
-        return Claim(id=name, print="", token=secrets.token_hex(16)), key
+        return Claim(id=name, fingerprint="", token=secrets.token_hex(16)), key
 
 
 async def _completed(payload: dict[str, Any], shelf: _Shelf) -> tuple[dict[str, Any], list[Any]]:

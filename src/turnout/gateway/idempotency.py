@@ -104,14 +104,14 @@ class Once:
         claim = Claim(
             # The caller's and not its secret's: with a new one it is still carried out once.
             id=digest([arrival.caller.tenant, arrival.caller.key, given.hex()]).hex(),
-            print=(await offload_if_long(arrival.body_bytes, digest, asked)).hex(),
+            fingerprint=(await offload_if_long(arrival.body_bytes, digest, asked)).hex(),
             token=secrets.token_hex(16),
         )
         replays = self._stored() or self._local
         prior = await replays.claim(claim)
         if prior is None:
             await _Run(replays, claim, key).run(handler, dialect, arrival, out)
-        elif prior.print != claim.print:
+        elif prior.fingerprint != claim.fingerprint:
             raise Refused(_OTHER_REQUEST)
         elif prior.answer is None:
             raise Refused(_UNDER_WAY)

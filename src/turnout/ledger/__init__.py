@@ -3,7 +3,7 @@
 from turnout.ledger.directory import Directory
 from turnout.ledger.ledger import Ledger
 from turnout.ledger.place import place_of, recorder_for, store_at
-from turnout.ledger.queries import Line, decision_of, every, listed, shown
+from turnout.ledger.queries import Line, all_requests, decision_of, latest_requests, request_details
 from turnout.ledger.recorder import NoRecorder, Recorder
 from turnout.ledger.records import pack, unpack
 from turnout.ledger.savings import savings
@@ -21,14 +21,14 @@ __all__ = [
     "NoRecorder",
     "Recorder",
     "Store",
+    "all_requests",
     "decision_of",
-    "every",
-    "listed",
+    "latest_requests",
     "pack",
     "place_of",
     "recorder_for",
+    "request_details",
     "savings",
-    "shown",
     "standings",
     "store_at",
     "unpack",

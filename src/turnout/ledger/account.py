@@ -12,7 +12,7 @@ from turnout.ledger.entries import Call, Event, Settlement, Sums
 from turnout.ledger.twins import Answer, quality_ppm, twins
 
 Recorded = tuple[Outcome, Call]
-_NOTHING = Usage()
+_NO_USAGE = Usage()
 
 
 def settlement(
@@ -21,7 +21,7 @@ def settlement(
     *,
     unwritten: Sequence[Call],
     catalog: Catalog,
-    marks: Mapping[str, str],
+    extremes: Mapping[str, str],
     stand_in: Deployment | None,
     at_ms: int,
     decided_ms: int,
@@ -30,12 +30,12 @@ def settlement(
 ) -> Settlement:
     """The end of a request.
 
-    ``unwritten`` are the calls that are not in the ledger yet, ``marks`` the catalogue's strongest
-    and cheapest deployment, ``notes`` the kind and detail of events.
+    ``unwritten`` are the calls that are not in the ledger yet, ``extremes`` the catalogue's
+    strongest and cheapest deployment, ``notes`` the kind and detail of events.
     """
-    final = answering(recorded)
-    usage = final[0].usage if final else _NOTHING
-    spent, unknown, estimated = _spent(recorded)
+    final = answering_call(recorded)
+    usage = final[0].usage if final else _NO_USAGE
+    spent, unknown, estimated = _cost_totals(recorded)
     answer_cost = (final[1].cost_pico_usd or 0) if final else 0
     total = None if unknown else spent
     first = decision.deployment
@@ -62,11 +62,11 @@ def settlement(
         calls=tuple(unwritten),
         events=tuple(_events(decision.id, recorded, at_ms, stand_in, notes)),
         # A stand-in's answer costs nothing and tells nothing about any model: it is not compared.
-        twins={} if stand_in else _twins(decision, final, total, catalog, marks, reusable),
+        twins={} if stand_in else _twins(decision, final, total, catalog, extremes, reusable),
     )
 
 
-def _spent(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
+def _cost_totals(recorded: Sequence[Recorded]) -> tuple[int, int, bool]:
     """The sum of the known costs, the number of unknown ones, and whether usage was estimated."""
     spent = unknown = 0
     estimated = False
@@ -86,7 +86,7 @@ def _quality(decision: Decision, deployment: str | None) -> int | None:
     return None
 
 
-def answering(recorded: Sequence[Recorded]) -> Recorded | None:
+def answering_call(recorded: Sequence[Recorded]) -> Recorded | None:
     """The call that gave the answer, or the part of it that there is; else None."""
     for outcome, call in reversed(recorded):
         if outcome.is_answer and (outcome.status == "ok" or outcome.released):
@@ -99,7 +99,7 @@ def _twins(
     final: Recorded | None,
     total: int | None,
     catalog: Catalog,
-    marks: Mapping[str, str],
+    extremes: Mapping[str, str],
     reusable: int,
 ) -> dict[str, Sums]:
     if final is None:
@@ -115,7 +115,7 @@ def _twins(
         request_pico_usd=total,
         reusable=reusable,
     )
-    return twins(decision, answer, catalog, marks)
+    return twins(decision, answer, catalog, extremes)
 
 
 def _events(

@@ -39,27 +39,29 @@ class Balances:
     """The balances of a batch's accounts, while the batch is counted."""
 
     def __init__(self, found: Mapping[Account, Balance]) -> None:
-        self._of = {account: list(balance) for account, balance in found.items()}
+        self._balances = {account: list(balance) for account, balance in found.items()}
 
     def rows(self) -> list[Sequence[Any]]:
         """Every account with its window, spent and held, in order."""
-        return [(*account, spent, held) for account, (spent, held) in sorted(self._of.items())]
+        return [
+            (*account, spent, held) for account, (spent, held) in sorted(self._balances.items())
+        ]
 
-    def take(self, entries: Sequence[Entry]) -> dict[int, BudgetExceeded]:
+    def apply(self, entries: Sequence[Entry]) -> dict[int, BudgetExceeded]:
         """Count a batch, settlements first, since they make room. Returns the refused, by place."""
         refused: dict[int, BudgetExceeded] = {}
         for entry in entries:
             if type(entry) is Settlement:
                 self._settle(entry)
-        for place, entry in enumerate(entries):
+        for index, entry in enumerate(entries):
             hold = _hold_of(entry)
             if hold is not None and (error := self._admit(hold)) is not None:
-                refused[place] = error
+                refused[index] = error
         return refused
 
     def _settle(self, end: Settlement) -> None:
         for use in end.uses:
-            balance = self._of[use.account, use.window]
+            balance = self._balances[use.account, use.window]
             balance[0] += use.spent
             balance[1] -= use.held
 
@@ -74,17 +76,17 @@ class Balances:
 
     def _change(self, charges: Sequence[Charge], sign: int) -> None:
         for charge in charges:
-            self._of[charge.account, charge.window][1] += sign * (charge.amount or 0)
+            self._balances[charge.account, charge.window][1] += sign * (charge.amount or 0)
 
     def _fits(self, charge: Charge) -> bool:
         if charge.amount is None:
             return False  # an unknown price may become any amount
-        spent, held = self._of[charge.account, charge.window]
+        spent, held = self._balances[charge.account, charge.window]
         # An entry that uses nothing, such as a refusal, passes even a full budget.
         return not charge.amount or spent + held + charge.amount <= charge.budget.limit
 
     def _standing(self, charge: Charge) -> Standing:
-        spent, held = self._of[charge.account, charge.window]
+        spent, held = self._balances[charge.account, charge.window]
         return Standing(
             budget=charge.budget,
             subject=charge.subject,

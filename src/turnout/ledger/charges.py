@@ -28,8 +28,8 @@ class Limits:
     def __bool__(self) -> bool:
         return bool(self.budgets)
 
-    def of(self, per: str, subject: str, name: str | None = None) -> Iterable[Budget]:
-        """The budgets that apply to a subject, which is called ``name`` in them."""
+    def applying_to(self, per: str, subject: str, name: str | None = None) -> Iterable[Budget]:
+        """The budgets that apply to a subject, whose name in them is ``name``."""
         general, own = self._named.get((per, None)), self._named.get((per, name or subject))
         if own is None:
             return () if general is None else general.values()
@@ -53,25 +53,26 @@ class Limits:
         """
         if not self._named:
             return ()
-        most = _most(bounds.values(), spent)
+        most = _worst_case(bounds.values(), spent)
         found = [
             _charge(budget, subject, most, requests, at_ms)
             for per, subject, name in _subjects(request)
-            for budget in self.of(per, subject, name)
+            for budget in self.applying_to(per, subject, name)
         ]
         held = (charge.subject for charge in before if charge.budget.per == "model")
-        own: dict[str, list[Bound]] = {model: [] for model in held if _of_model(model, spent)}
+        by_model: dict[str, list[Bound]] = {model: [] for model in held if _calls_of(model, spent)}
         for deployment, bound in bounds.items():
             if bound.parts is None:
-                own.setdefault(model_of(deployment), []).append(bound)
+                by_model.setdefault(model_of(deployment), []).append(bound)
             else:
                 for model, part in _by_model(bound.parts).items():
-                    own.setdefault(model, []).append(part)
-        for model, mine in own.items():
-            calls = _of_model(model, spent)
-            most, asked = _most(mine, calls), 1 if calls else requests
+                    by_model.setdefault(model, []).append(part)
+        for model, parts_of_model in by_model.items():
+            calls = _calls_of(model, spent)
+            most, count = _worst_case(parts_of_model, calls), 1 if calls else requests
             found += [
-                _charge(budget, model, most, asked, at_ms) for budget in self.of("model", model)
+                _charge(budget, model, most, count, at_ms)
+                for budget in self.applying_to("model", model)
             ]
         return tuple(found)
 
@@ -95,7 +96,7 @@ def model_of(deployment: str) -> str:
     return deployment.partition("#")[0]
 
 
-def _of_model(model: str, calls: Iterable[Spent]) -> list[Spent]:
+def _calls_of(model: str, calls: Iterable[Spent]) -> list[Spent]:
     return [call for call in calls if model_of(call[0]) == model]
 
 
@@ -108,20 +109,20 @@ def _by_model(parts: Mapping[str, Bound]) -> dict[str, Bound]:
     return found
 
 
-def _most(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:
+def _worst_case(bounds: Iterable[Bound], calls: Iterable[Spent]) -> Bound:
     spent = _total_of(calls)
     cost: int | None = spent.cost_pico_usd
-    tokens, dearest = 0, 0
+    tokens, highest = 0, 0
     for bound in bounds:
         tokens = max(tokens, bound.tokens)
         if bound.cost_pico_usd is None:
             cost = None
         else:
-            dearest = max(dearest, bound.cost_pico_usd)
-    return Bound(None if cost is None else cost + dearest, spent.tokens + tokens)
+            highest = max(highest, bound.cost_pico_usd)
+    return Bound(None if cost is None else cost + highest, spent.tokens + tokens)
 
 
-def dearest(bounds: Iterable[Bound]) -> int | None:
+def highest_cost(bounds: Iterable[Bound]) -> int | None:
     """The most that one call can cost, in pico-dollars; None if any price is unknown."""
     most = 0
     for bound in bounds:
@@ -171,11 +172,11 @@ def _total_of(calls: Iterable[Spent]) -> Bound:
 def _used(account: str, held: int, calls: Sequence[Spent]) -> int:
     rest, _, unit = account.rpartition(":")
     per, _, subject = rest.partition(":")
-    mine = _of_model(subject, calls) if per == "model" else calls
+    calls_of_subject = _calls_of(subject, calls) if per == "model" else calls
     if unit == "requests":
         # A model in the plan that was not called has not used a request.
-        return held if mine or per != "model" else 0
+        return held if calls_of_subject or per != "model" else 0
     if unit == "tokens":
-        return sum(tokens for _, _, tokens in mine)
-    known = [cost for _, cost, _ in mine if cost is not None]
-    return sum(known) if len(known) == len(mine) else max(held, sum(known))
+        return sum(tokens for _, _, tokens in calls_of_subject)
+    known = [cost for _, cost, _ in calls_of_subject if cost is not None]
+    return sum(known) if len(known) == len(calls_of_subject) else max(held, sum(known))

@@ -87,7 +87,7 @@ class Call(Struct, frozen=True):
     """One call to a provider, whether it answered, failed or served to decide.
 
     ``n`` counts a request's calls from 0; ``served`` names the model that answered if it is not
-    the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``beside_pico_usd`` is
+    the one asked for; ``cost_pico_usd`` is None when its price is unknown. ``non_text_pico_usd`` is
     the part of the cost that is not for text tokens.
     """
 
@@ -111,7 +111,7 @@ class Call(Struct, frozen=True):
     finish_reason: str | None
     fault: str | None
     http_status: int | None
-    beside_pico_usd: int = 0
+    non_text_pico_usd: int = 0
 
 
 class Event(Struct, frozen=True):

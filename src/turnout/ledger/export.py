@@ -10,7 +10,7 @@ from typing import IO, Any
 import orjson
 
 from turnout.core.extras import requiring_extra
-from turnout.ledger.queries import every
+from turnout.ledger.queries import all_requests
 from turnout.ledger.store import Store
 
 _ROW_GROUP = 50_000
@@ -19,7 +19,7 @@ _ROW_GROUP = 50_000
 def export_jsonl(store: Store, sink: IO[bytes]) -> int:
     """One JSON object a line, newest first; how many were written."""
     count = 0
-    for line in every(store):
+    for line in all_requests(store):
         sink.write(orjson.dumps(line.as_dict()) + b"\n")
         count += 1
     return count
@@ -49,7 +49,7 @@ def export_parquet(store: Store, path: Path) -> int:
     )
     count = 0
     with parquet.ParquetWriter(path, schema) as writer:
-        found = every(store)
+        found = all_requests(store)
         while lines := list(islice(found, _ROW_GROUP)):
             rows = [line.as_dict() for line in lines]
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))

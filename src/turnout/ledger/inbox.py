@@ -17,7 +17,7 @@ from turnout.core import LedgerError
 from turnout.ledger.entries import Entry
 from turnout.ledger.ticket import Ticket
 
-ENOUGH = 1024  # tickets at which no more are waited for
+BATCH_TICKETS = 1024  # tickets at which no more are waited for
 
 
 class Inbox:
@@ -54,7 +54,7 @@ class Inbox:
     def put(self, tickets: Sequence[Ticket]) -> None:
         """Submit several at once. Raises LedgerError when closed."""
         if self._thread is None:
-            self._begin()
+            self._start_thread()
         self._queue.put(tickets)
 
     def close(self) -> None:
@@ -72,18 +72,18 @@ class Inbox:
         """Wait for a ticket, and take all there are; none after ``timeout_s`` or at the end."""
         found: list[Ticket] = []
         try:
-            some = self._queue.get(timeout=timeout_s)
-            while some is not None:
-                found += some
-                if len(found) >= ENOUGH:
+            batch = self._queue.get(timeout=timeout_s)
+            while batch is not None:
+                found += batch
+                if len(found) >= BATCH_TICKETS:
                     return found
-                some = self._queue.get_nowait()
+                batch = self._queue.get_nowait()
         except Empty:
             return found
         self.ended = True
         return found
 
-    def _begin(self) -> None:
+    def _start_thread(self) -> None:
         with self._starting:
             if self._closed:
                 raise LedgerError(f"{self._where} is closed")

@@ -14,11 +14,11 @@ from typing import Any
 from turnout.core import STORED_PREFIX, Caller, InvalidRequest
 from turnout.core.caller import key_hash
 from turnout.ledger.entries import Change
-from turnout.ledger.store import Store, rows_if_any
+from turnout.ledger.store import Store, fetch_or_empty
 
-KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL)"
+INSERT_KEY = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, NULL, NULL)"
 # SQLite numbers parameters by their first place in the text, so that $1, $2, ... must be in order.
-REVOKE = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
+REVOKE_KEY = "UPDATE keys SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL"
 
 _LAST_MS = 253_402_300_799_999  # the end of 9999
 _NAME = re.compile(r"[\w.:/@+-]{1,64}", re.ASCII)
@@ -118,25 +118,25 @@ def new_secret() -> tuple[str, str]:
     return secret, key_hash(secret).hex()
 
 
-def making(key: Key) -> Change:
+def key_creation(key: Key) -> Change:
     """The entry that stores a key."""
     models = None if key.models is None else json.dumps(list(key.models))
     return Change(
-        KEY,
+        INSERT_KEY,
         (key.id, key.hash, key.name, key.team, key.parent, int(key.admin), models, key.created_ms,
          key.expires_ms),
     )  # fmt: skip
 
 
-def revoking(id_: str, now_ms: int) -> Change:
+def key_revocation(id_: str, now_ms: int) -> Change:
     """The entry that ends a key, and with it its children."""
-    return Change(REVOKE, (now_ms, id_))
+    return Change(REVOKE_KEY, (now_ms, id_))
 
 
 def stored_keys(store: Store) -> list[Key]:
     """All keys, oldest first."""
     sql = f"SELECT {_COLUMNS} FROM keys ORDER BY created_ms, id"  # noqa: S608 -- a constant
-    return [_key(row) for row in rows_if_any(store, sql)]
+    return [_key(row) for row in fetch_or_empty(store, sql)]
 
 
 def _key(row: Sequence[Any]) -> Key:
@@ -162,37 +162,37 @@ def callers_of(keys: Iterable[Key]) -> dict[bytes, Caller]:
     by_id = {key.id: key for key in keys}
     found: dict[bytes, Caller] = {}
     for key in by_id.values():
-        line = line_of(key, by_id)
-        if line is not None and all(one.revoked_ms is None for one in line):
-            caller = found[bytes.fromhex(key.hash)] = _caller(line)
+        lineage = lineage_of(key, by_id)
+        if lineage is not None and all(one.revoked_ms is None for one in lineage):
+            caller = found[bytes.fromhex(key.hash)] = _caller(lineage)
             if key.old_hash is not None and key.old_until_ms is not None:
                 ends = min(key.old_until_ms, caller.expires_ms or key.old_until_ms)
                 found[bytes.fromhex(key.old_hash)] = replace(caller, expires_ms=ends)
     return found
 
 
-def line_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
+def lineage_of(key: Key, by_id: Mapping[str, Key]) -> list[Key] | None:
     """The key and its ancestors; None if one of these is missing."""
-    line = [key]
-    while (parent := line[-1].parent) is not None:
-        above = by_id.get(parent)
-        if above is None or above in line:
+    lineage = [key]
+    while (parent := lineage[-1].parent) is not None:
+        ancestor = by_id.get(parent)
+        if ancestor is None or ancestor in lineage:
             return None
-        line.append(above)
-    return line
+        lineage.append(ancestor)
+    return lineage
 
 
-def _caller(line: Sequence[Key]) -> Caller:
+def _caller(lineage: Sequence[Key]) -> Caller:
     """The caller of a key, with the rights that every key of its line has."""
-    allowed = [frozenset(key.models) for key in line if key.models is not None]
-    ends = [key.expires_ms for key in line if key.expires_ms is not None]
-    own = line[0]
+    allowed = [frozenset(key.models) for key in lineage if key.models is not None]
+    ends = [key.expires_ms for key in lineage if key.expires_ms is not None]
+    key = lineage[0]
     return Caller(
-        key=own.id,
-        name=own.name,
-        team=next((key.team for key in line if key.team is not None), None),
-        keys=tuple(key.id for key in line),
+        key=key.id,
+        name=key.name,
+        team=next((key.team for key in lineage if key.team is not None), None),
+        keys=tuple(key.id for key in lineage),
         models=frozenset.intersection(*allowed) if allowed else None,
-        admin=all(key.admin for key in line),
+        admin=all(key.admin for key in lineage),
         expires_ms=min(ends) if ends else None,
     )

@@ -16,34 +16,34 @@ from msgspec import structs
 from turnout.catalog import Catalog, Deployment
 from turnout.core import Bound, Decision, LedgerError, Outcome, Request, RouterError
 from turnout.core.budget import NO_BOUNDS
-from turnout.ledger.account import answering, settlement
-from turnout.ledger.charges import Limits, dearest, model_of
-from turnout.ledger.directory import RISING, STAYING, Directory
+from turnout.ledger.account import answering_call, settlement
+from turnout.ledger.charges import Limits, highest_cost, model_of
+from turnout.ledger.directory import BUMP_REVISION, NO_CHANGE, Directory
 from turnout.ledger.entries import Change, Charge, Decided, Entry, Hold, Settlement
 from turnout.ledger.feedback import opinion_of
-from turnout.ledger.lapses import Lost, Owners, lapsed, release, release_stored
+from turnout.ledger.open_request import Models, OpenRequest
+from turnout.ledger.orphans import IsGone, Owners, orphaned_holds, release_of, release_of_stored
 from turnout.ledger.pricing import call_of
 from turnout.ledger.recorder import Recorder
 from turnout.ledger.records import pack
-from turnout.ledger.replays import outdated
+from turnout.ledger.replays import expired_replays
 from turnout.ledger.sessions import Sessions
-from turnout.ledger.standings import past_windows
+from turnout.ledger.standings import past_balances_removal
 from turnout.ledger.store import Store
 from turnout.ledger.ticket import DONE, Ticket
-from turnout.ledger.under_way import Models, UnderWay
 from turnout.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from turnout.ledger.remote import RemoteWriter
 
 LEASE_S = 900.0
-_TIDY_S = 3600.0
+_CLEANUP_S = 3600.0
 
 
 class Ledger(Recorder):
     """Records what requests decide and cost.
 
-    With ``shared``, an address and a secret, another process writes (see ``shared``). ``now_ms`` is
+    With ``shared``, an address and a secret, another process writes (see ``host``). ``now_ms`` is
     the wall clock of the records, ``lease_s`` how long a hold lives unsettled, and
     ``idle_s`` after how long without work the file is left to other processes (None: never).
     ``after_close`` is called once nothing more will be written.
@@ -62,16 +62,16 @@ class Ledger(Recorder):
     ) -> None:
         self.store = store
         self.limits = Limits()
-        self.directory: Directory | None = Directory(store, self.limit_by)
-        self.price_by(catalog)
+        self.directory: Directory | None = Directory(store, self.use_limits)
+        self.use_prices(catalog)
         self._stand_in = stand_in
         self._lease_s = lease_s
         self.now_ms = now_ms
         self.after_close: list[Callable[[], object]] = []
-        self._open: dict[str, UnderWay] = {}
-        self._spared: dict[str, float] = {}  # holds of other living processes, and until when
+        self._open: dict[str, OpenRequest] = {}
+        self._guest_leases: dict[str, float] = {}  # holds of other living processes, and until when
         self._sessions = Sessions()
-        self._tidy_at = 0.0
+        self._next_cleanup = 0.0
         self.owners = Owners(f"{os.getpid()}-{secrets.token_hex(4)}")
         self._writer = self._new_writer(idle_s, shared)
         self._inbox = self._writer.inbox
@@ -102,33 +102,33 @@ class Ledger(Recorder):
         self._writer.start()
         return self
 
-    def price_by(self, catalog: Catalog) -> None:
+    def use_prices(self, catalog: Catalog) -> None:
         """Use another catalogue for the prices of requests that begin from now on."""
-        self._models = Models.of(catalog)
+        self._models = Models.from_catalog(catalog)
 
-    def limit_by(self, limits: Limits) -> None:
+    def use_limits(self, limits: Limits) -> None:
         """Use these budgets for holds from now on."""
         self.limits = limits
 
     def change(self, *changes: Change) -> None:
         """Store changes of keys or budgets. Blocks; raises LedgerError."""
-        tickets = [self._inbox.submit(change) for change in (*changes, RISING)]
+        tickets = [self._inbox.submit(change) for change in (*changes, BUMP_REVISION)]
         for ticket in tickets:
             ticket.wait()
 
-    async def probed(self) -> None:
+    async def check_writable(self) -> None:
         """As Recorder.probed."""
-        await self.written(STAYING)
+        await self.write(NO_CHANGE)
 
-    def written(self, change: Change) -> Awaitable[None]:
+    def write(self, change: Change) -> Awaitable[None]:
         """Store a change that needs no new snapshot, and wait for it. Raises LedgerError."""
-        return self._inbox.submit(change, _loop()).written()
+        return self._inbox.submit(change, _running_loop()).written()
 
     def close(self) -> None:
         """Write what is queued, close the store, and call ``after_close``."""
         self._writer.close()
-        for told in self.after_close:
-            told()
+        for callback in self.after_close:
+            callback()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -144,7 +144,7 @@ class Ledger(Recorder):
     ) -> None:
         """Set money aside for a call that is made before the decision, to decide."""
         entry = self._begin(request, decision_id, bounds)
-        await self._granted(entry, entry.hold)
+        await self._write_hold(entry, entry.hold)
 
     async def decided(
         self,
@@ -156,7 +156,7 @@ class Ledger(Recorder):
         carried_out = bool(decision.routes or decision.blocked)
         entry = self._begin(request, decision.id, bounds, requests=int(carried_out))
         entry.decision = decision
-        told = Decided(
+        change = Decided(
             hold=entry.hold,
             intent=decision.intent,
             model=decision.model,
@@ -166,7 +166,7 @@ class Ledger(Recorder):
             session=request.session,
             record=pack(request, decision),
         )
-        await self._granted(entry, told)
+        await self._write_hold(entry, change)
 
     def attempted(self, outcome: Outcome) -> Awaitable[None]:
         """Record a call that ended. One that failed is durable when the awaitable is done."""
@@ -179,14 +179,14 @@ class Ledger(Recorder):
         When the awaitable is done, the hold is released and all calls are on disk.
         """
         entry = self._open.get(decision.id)
-        if entry is not None and entry.unknown:
-            return self._settled_when_known(decision)
+        if entry is not None and entry.is_pending:
+            return self._settle_after_hold(decision)
         ticket = self._settle(decision)
         return DONE if ticket is None else ticket.written()
 
     async def abandoned(self, decision_id: str) -> None:
         """Free the hold of a request that ended before its walk; its calls are kept."""
-        await self._known(decision_id)
+        await self._await_hold(decision_id)
         ticket = self._abandon(decision_id)
         if ticket is not None:
             await ticket.written()
@@ -198,7 +198,7 @@ class Ledger(Recorder):
         opinion = await asyncio.to_thread(
             opinion_of, self.store, decision_id, metric, value, source, self.now_ms()
         )
-        await self._inbox.submit(opinion, _loop()).written()
+        await self._inbox.submit(opinion, _running_loop()).written()
 
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Note something that people should know about a request; written with its settlement."""
@@ -206,17 +206,17 @@ class Ledger(Recorder):
         if entry is not None:
             entry.notes.append((kind, detail))
 
-    async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
+    async def _write_hold(self, entry: OpenRequest, change: Hold | Decided) -> None:
         """Write a hold; if that fails, it is forgotten, and nothing may be spent."""
-        entry.asking = self._inbox.submit(told, _loop())
-        written = entry.asking.written()
+        entry.pending = self._inbox.submit(change, _running_loop())
+        written = entry.pending.written()
         try:
             # The result must be known even if the caller has left.
             await (asyncio.shield(written) if entry.hold.charges else written)
         except RouterError:
             self._forget(entry.hold.id)
             raise
-        entry.look()
+        entry.take_result()
 
     def _forget(self, decision_id: str) -> None:
         """Forget a refused hold; an earlier one that was granted stays."""
@@ -224,24 +224,24 @@ class Ledger(Recorder):
         if entry is None:
             return
         entry.decision = None
-        if not entry.look():
+        if not entry.take_result():
             del self._open[decision_id]
 
-    async def _known(self, decision_id: str) -> None:
+    async def _await_hold(self, decision_id: str) -> None:
         """Wait until it is known whether the latest hold was granted."""
         entry = self._open.get(decision_id)
-        if entry is None or entry.asking is None:
+        if entry is None or entry.pending is None:
             return
         try:
             if entry.hold.charges:
-                await entry.asking.written()
+                await entry.pending.written()
         except RouterError:
             self._forget(decision_id)
         else:
-            entry.look()
+            entry.take_result()
 
-    async def _settled_when_known(self, decision: Decision) -> None:
-        await self._known(decision.id)
+    async def _settle_after_hold(self, decision: Decision) -> None:
+        await self._await_hold(decision.id)
         ticket = self._settle(decision)
         if ticket is not None:
             await ticket.written()
@@ -253,11 +253,11 @@ class Ledger(Recorder):
         bounds: Mapping[str, Bound],
         *,
         requests: int = 1,
-    ) -> UnderWay:
+    ) -> OpenRequest:
         now = self.now_ms()
         known = self._open.get(decision_id)
         if known is not None:
-            known.look()
+            known.take_result()
         at_ms = known.hold.at_ms if known else now
         charges: tuple[Charge, ...] = ()
         before = known.held() if known else ()
@@ -270,14 +270,14 @@ class Ledger(Recorder):
             id=decision_id,
             request_id=request.id,
             at_ms=at_ms,
-            amount_pico_usd=dearest(bounds.values()),
+            amount_pico_usd=highest_cost(bounds.values()),
             lease_until_ms=now + self.lease_ms,
             owner=self.owners.own,
             charges=charges,
             replaces=before,
-            unsure=bool(known and known.maybe),
+            unsure=bool(known and known.uncertain),
         )
-        begun = UnderWay(request=request, hold=hold, models=self._models)
+        begun = OpenRequest(request=request, hold=hold, models=self._models)
         entry = known or self._open.setdefault(decision_id, begun)
         entry.hold, entry.bounds = hold, bounds
         entry.lease_until = time.monotonic() + self._lease_s
@@ -289,12 +289,12 @@ class Ledger(Recorder):
             raise LedgerError(f"{outcome.decision_id} was not decided, or is settled already")
         stand_in = self._stand_in_for(entry, outcome.route.deployment)
         priced_as = stand_in if outcome.is_answer else None
-        call = call_of(outcome, len(entry.recorded), entry.models.every, priced_as)
+        call = call_of(outcome, len(entry.recorded), entry.models.all, priced_as)
         entry.recorded.append((outcome, call))
         role = outcome.route.role
         if role != "verifier" and (outcome.status != "failed" or outcome.released):
             return None  # its settlement follows at once and writes it as well
-        ticket = self._inbox.submit(call, _loop())
+        ticket = self._inbox.submit(call, _running_loop())
         entry.tickets[call.n] = ticket
         # A verdict is part of what is held for its draft, which ends next; behind a label comes a
         # hold for the answer.
@@ -306,39 +306,39 @@ class Ledger(Recorder):
             drafted = model_of(outcome.route.deployment)
             entry.bounds = {i: b for i, b in entry.bounds.items() if model_of(i) != drafted}
         # The next attempt must not count on what the failed one has spent.
-        more = self._begin(entry.request, call.id, entry.bounds)
-        more.asking = self._inbox.submit(more.hold, _loop())
-        return more.asking
+        next_entry = self._begin(entry.request, call.id, entry.bounds)
+        next_entry.pending = self._inbox.submit(next_entry.hold, _running_loop())
+        return next_entry.pending
 
-    def _stand_in_for(self, entry: UnderWay, deployment: str | None) -> Deployment | None:
+    def _stand_in_for(self, entry: OpenRequest, deployment: str | None) -> Deployment | None:
         return self._stand_in if entry.models.is_chat(deployment) else None
 
     def _settle(self, decision: Decision) -> Ticket | None:
         entry = self._open.pop(decision.id, None)
         if entry is None:
             return None
-        entry.look()
+        entry.take_result()
         end = settlement(
             decision,
             entry.recorded,
             unwritten=entry.unwritten(),
             catalog=entry.models.chat,
-            marks=entry.models.marks,
+            extremes=entry.models.extremes,
             stand_in=self._stand_in_for(entry, decision.deployment),
             at_ms=self.now_ms(),
             decided_ms=entry.hold.at_ms,
             reusable=self._reusable(entry),
             notes=entry.notes,
         )
-        return self._inbox.submit(entry.ended(end), _loop())
+        return self._inbox.submit(entry.with_uses(end), _running_loop())
 
-    def _reusable(self, entry: UnderWay) -> int:
+    def _reusable(self, entry: OpenRequest) -> int:
         """Prompt tokens of the session's last turn that are still in another model's cache."""
-        session, answer = entry.request.session, answering(entry.recorded)
+        session, answer = entry.request.session, answering_call(entry.recorded)
         if session is None or answer is None:
             return 0
         where, tokens = answer[0].route.deployment, answer[0].usage.total_input
-        return self._sessions.turn(session, entry.hold.at_ms, where, tokens)
+        return self._sessions.record_turn(session, entry.hold.at_ms, where, tokens)
 
     def _abandon(self, decision_id: str) -> Ticket | None:
         entry = self._open.get(decision_id)
@@ -347,37 +347,37 @@ class Ledger(Recorder):
         if entry.decision is not None:
             return self._settle(entry.decision)
         del self._open[decision_id]
-        end = release(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
+        end = release_of(entry.hold, self.now_ms(), [c.cost_pico_usd for _, c in entry.recorded])
         end = structs.replace(end, calls=tuple(entry.unwritten()))
-        return self._inbox.submit(entry.ended(end), _loop())
+        return self._inbox.submit(entry.with_uses(end), _running_loop())
 
     def _upkeep(self, opening: bool) -> Sequence[Entry]:  # noqa: FBT001 -- the writer's callback
         """Entries to write, or rows to remove, that no caller waits for."""
         if opening and self.store.exclusive:
-            self.owners.opened()
-        lost, now = self.owners.lost(), self.now_ms()
-        found: list[Entry] = [*self._lapsed(lost), *outdated(self.store, now, lost)]
-        if not opening and time.monotonic() >= self._tidy_at:
-            self._tidy_at = time.monotonic() + _TIDY_S
-            found.append(past_windows(now))
+            self.owners.mark_opened()
+        is_gone, now = self.owners.gone_check(), self.now_ms()
+        found: list[Entry] = [*self._releases(is_gone), *expired_replays(self.store, now, is_gone)]
+        if not opening and time.monotonic() >= self._next_cleanup:
+            self._next_cleanup = time.monotonic() + _CLEANUP_S
+            found.append(past_balances_removal(now))
         return found
 
-    def _lapsed(self, lost: Lost | None) -> Sequence[Settlement]:
+    def _releases(self, is_gone: IsGone | None) -> Sequence[Settlement]:
         """Releases of holds that no process will settle."""
         now, clock, found = self.now_ms(), time.monotonic(), []
-        spared, self._spared = self._spared, {}
-        for hold, charges in lapsed(self.store, now, lost):
+        leases, self._guest_leases = self._guest_leases, {}
+        for hold, charges in orphaned_holds(self.store, now, is_gone):
             own = self._open.get(hold.id)
             until = own.lease_until if own is not None else 0.0
             if hold.owner in self.owners.guests:
                 # Only the other process knows when its lease began.
-                until = self._spared[hold.id] = spared.get(hold.id, clock + self._lease_s)
+                until = self._guest_leases[hold.id] = leases.get(hold.id, clock + self._lease_s)
             if until > clock:
                 continue  # the wall clock was set, the lease has not passed
             self._open.pop(hold.id, None)
-            found.append(release_stored(self.store, hold, now, charges))
+            found.append(release_of_stored(self.store, hold, now, charges))
         return found
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def _running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()

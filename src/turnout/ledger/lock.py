@@ -14,21 +14,21 @@ _PAUSE_S = 0.02
 _MOST_BYTES = 1024
 
 
-class Held(Exception):
-    """Another process holds the lock, and wrote the lines ``said``; ``str()`` is the first."""
+class LockHeld(Exception):
+    """Another process holds the lock, which wrote ``lines``; ``str()`` is the first one."""
 
-    def __init__(self, said: Sequence[str]) -> None:
-        super().__init__(said[0].strip() if said else "unknown")
-        self.said = said
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__(lines[0].strip() if lines else "unknown")
+        self.lines = lines
 
 
-def beside(path: str | Path, ending: str) -> Path:
+def with_ending(path: str | Path, ending: str) -> Path:
     """The file with this ending beside the file that the path leads to, links resolved."""
     real = Path(os.path.realpath(path))
     return real.with_name(f"{real.name}{ending}")
 
 
-def take(path: str | Path, wait_s: float = 0.0) -> int:
+def acquire(path: str | Path, wait_s: float = 0.0) -> int:
     """The file's descriptor, once this process holds it; closing it releases the lock.
 
     Raises Held or OSError.
@@ -37,19 +37,19 @@ def take(path: str | Path, wait_s: float = 0.0) -> int:
     until = time.monotonic() + wait_s
     while not _locked(lock):
         if time.monotonic() >= until:
-            found = said(lock)
+            lines = holder_lines(lock)
             os.close(lock)
-            raise Held(found)
+            raise LockHeld(lines)
         time.sleep(_PAUSE_S)
     return lock
 
 
-def said(lock: int) -> list[str]:
+def holder_lines(lock: int) -> list[str]:
     """The lines of the process that holds it, or held it last. Raises OSError."""
     return os.pread(lock, _MOST_BYTES, 0).decode("utf-8", "replace").splitlines()
 
 
-def say(lock: int, *lines: str) -> None:
+def write_holder_lines(lock: int, *lines: str) -> None:
     """Write the holder's lines, in place of the old ones. Raises OSError."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, "".join(f"{line}\n" for line in lines).encode(), 0)

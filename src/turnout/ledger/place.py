@@ -51,17 +51,17 @@ def recorder_for(
         catalog=catalog,
         stand_in=stand_in,
         idle_s=IDLE_S,
-        shared=shared_with(environ, place),
+        shared=writer_address(environ, place),
     )
 
 
-def written_through(address: tuple[str, bytes], place: str) -> dict[str, str]:
+def writer_variables(address: tuple[str, bytes], place: str) -> dict[str, str]:
     """The variables by which another process writes ``place`` through a gateway's ``address``."""
     socket, secret = address
     return {SOCKET: socket, SECRET: secret.hex(), FILE: place}
 
 
-def shared_with(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
+def writer_address(environ: Mapping[str, str], place: str) -> tuple[str, bytes] | None:
     """The socket and the secret of the process that writes for this one, if there is one.
 
     Raises ConfigError if that process writes another file than ``place``.

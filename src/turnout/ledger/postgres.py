@@ -16,8 +16,8 @@ from turnout.core import ConfigError
 from turnout.core.extras import requiring_extra
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import FIRST_BALANCE, READ_BALANCE, Statements
-from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
+from turnout.ledger.schema import pending_migrations
+from turnout.ledger.store import BuildStatements, Conflict, NoLedgerYet, StoreFailure
 
 T = TypeVar("T")
 
@@ -40,10 +40,10 @@ class PostgresStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._writing: Any = None
-        self._reading: Any = None
-        self._one_reads = asyncio.Lock()
-        self._ending = False
+        self._write_connection: Any = None
+        self._read_connection: Any = None
+        self._read_lock = asyncio.Lock()
+        self._closing = False
 
     def open(self) -> None:
         """As Store.open."""
@@ -53,9 +53,9 @@ class PostgresStore:
         """As Store.commit."""
         self._run(self._commit((), lambda _: statements))
 
-    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
         """As Store.commit_on."""
-        self._run(self._commit(accounts, then))
+        self._run(self._commit(accounts, build))
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch."""
@@ -75,52 +75,60 @@ class PostgresStore:
 
     async def _open(self) -> None:
         await self._close()
-        self._writing = await self._connect()
-        async with self._writing.transaction():
-            await self._writing.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATING)
+        self._write_connection = await self._connect()
+        async with self._write_connection.transaction():
+            await self._write_connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATING)
             await self._migrate()
 
     async def _migrate(self) -> None:
-        await self._writing.execute(
+        await self._write_connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations (place SERIAL PRIMARY KEY, name TEXT NOT NULL)"
         )
-        rows = await self._writing.fetch("SELECT name FROM migrations ORDER BY place")
-        for migration in missing([row[0] for row in rows], self.where):
+        rows = await self._write_connection.fetch("SELECT name FROM migrations ORDER BY place")
+        for migration in pending_migrations([row[0] for row in rows], self.where):
             for statement in migration("postgres"):
-                await self._writing.execute(statement)
-            await self._writing.execute(
+                await self._write_connection.execute(statement)
+            await self._write_connection.execute(
                 "INSERT INTO migrations (name) VALUES ($1)", migration.__name__
             )
 
-    async def _commit(self, accounts: Sequence[Account], then: Then) -> None:
-        writing = self._writing
-        if writing is None or writing.is_closed():
+    async def _commit(self, accounts: Sequence[Account], build: BuildStatements) -> None:
+        connection = self._write_connection
+        if connection is None or connection.is_closed():
             raise StoreFailure(f"{self.where} is not connected")
         # If cancelled, it would wait once more for a server that does not answer.
-        late = asyncio.get_running_loop().call_later(COMMIT_S, writing.terminate)
+        timer = asyncio.get_running_loop().call_later(COMMIT_S, connection.terminate)
         try:
-            await self._write(writing, accounts, then)
+            await self._write(connection, accounts, build)
         finally:
-            late.cancel()
+            timer.cancel()
 
-    async def _write(self, writing: Any, accounts: Sequence[Account], then: Then) -> None:
-        async with writing.transaction():
+    async def _write(
+        self, connection: Any, accounts: Sequence[Account], build: BuildStatements
+    ) -> None:
+        async with connection.transaction():
             # Only an existing row can be locked; all processes lock in the same order.
-            await writing.executemany(FIRST_BALANCE, [_storable(account) for account in accounts])
+            await connection.executemany(
+                FIRST_BALANCE, [_storable(account) for account in accounts]
+            )
             balances: dict[Account, Balance] = {}
             for account in accounts:
-                found = await writing.fetchrow(f"{READ_BALANCE} FOR UPDATE", *_storable(account))
+                found = await connection.fetchrow(f"{READ_BALANCE} FOR UPDATE", *_storable(account))
                 balances[account] = found[0], found[1]
-            for sql, rows in then(balances):
-                await writing.executemany(sql, [_storable(row) for row in rows])
+            for sql, rows in build(balances):
+                await connection.executemany(sql, [_storable(row) for row in rows])
 
     async def _fetch(self, sql: str, row: Sequence[Any]) -> list[tuple[Any, ...]]:
-        async with self._one_reads:  # a connection takes one query at a time
-            if not self._ending and (self._reading is None or self._reading.is_closed()):
-                self._reading = await self._connect()
-            if self._ending:
+        async with self._read_lock:  # a connection takes one query at a time
+            if not self._closing and (
+                self._read_connection is None or self._read_connection.is_closed()
+            ):
+                self._read_connection = await self._connect()
+            if self._closing:
                 raise StoreFailure(f"{self.where} is being closed")
-            return [tuple(found) for found in await self._reading.fetch(sql, *_storable(row))]
+            return [
+                tuple(found) for found in await self._read_connection.fetch(sql, *_storable(row))
+            ]
 
     async def _connect(self) -> Any:
         settings = {"synchronous_commit": "on"}
@@ -130,25 +138,25 @@ class PostgresStore:
 
     async def _end(self) -> None:
         """Disconnect, once every read has ended for its caller."""
-        self._ending = True
-        if self._one_reads.locked() and self._reading is not None:
-            self._reading.terminate()  # an orderly end would wait for the answer
+        self._closing = True
+        if self._read_lock.locked() and self._read_connection is not None:
+            self._read_connection.terminate()  # an orderly end would wait for the answer
         if under_way := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(under_way)  # at most as long as connecting may take
         await self._close()
 
     async def _close(self) -> None:
-        for connection in (self._writing, self._reading):
+        for connection in (self._write_connection, self._read_connection):
             if connection is not None:
                 with suppress(Exception):
                     await connection.close(timeout=CONNECT_S)
-        self._writing = self._reading = None
+        self._write_connection = self._read_connection = None
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result, from the store's own loop, with errors explained."""
         errors = self._asyncpg
         with self._starting:
-            future = asyncio.run_coroutine_threadsafe(work, self._running())
+            future = asyncio.run_coroutine_threadsafe(work, self._started_loop())
         try:
             return future.result()
         except (errors.UniqueViolationError, errors.DataError) as error:
@@ -162,13 +170,13 @@ class PostgresStore:
             # The driver ends so if its connection was terminated between two of its steps.
             raise StoreFailure(f"{self.where} cannot be used now (disconnected)") from error
         except (errors.PostgresError, errors.InterfaceError, OSError, TimeoutError) as error:
-            words = str(error) or type(error).__name__
-            raise StoreFailure(f"{self.where} cannot be used now ({words})") from error
+            message = str(error) or type(error).__name__
+            raise StoreFailure(f"{self.where} cannot be used now ({message})") from error
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _started_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop, self._one_reads = asyncio.new_event_loop(), asyncio.Lock()
-            self._ending = False
+            self._loop, self._read_lock = asyncio.new_event_loop(), asyncio.Lock()
+            self._closing = False
             self._thread = threading.Thread(
                 target=self._loop.run_forever, name="ledger-postgres", daemon=True
             )

@@ -15,19 +15,21 @@ from turnout.ledger.entries import Call, PriceRow
 def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | None) -> Call:
     """The ``n``-th call of a request, at the price of the model that served it."""
     route, usage, fault = outcome.route, outcome.usage, outcome.error
-    asked = stand_in or catalog.deployments.get(route.deployment)
-    other = is_other_model(asked.model if asked else route.model, outcome.model)
-    priced = billed_deployment(asked, outcome.model, catalog) if asked else None
+    deployment = stand_in or catalog.deployments.get(route.deployment)
+    served_another = is_other_model(deployment.model if deployment else route.model, outcome.model)
+    priced = billed_deployment(deployment, outcome.model, catalog) if deployment else None
     price = priced.price.with_cache_life(lasting=usage.lasting) if priced and priced.price else None
-    beside = price.extra_cost(usage) if price else None
-    price = None if beside is None else price
+    non_text_pico_usd = price.extra_cost(usage) if price else None
+    price = None if non_text_pico_usd is None else price
     return Call(
         id=outcome.decision_id,
         n=n,
         role=route.role,
         deployment=route.deployment,
         model=route.model,
-        served=outcome.model if other or (stand_in and outcome.model != route.model) else None,
+        served=outcome.model
+        if served_another or (stand_in and outcome.model != route.model)
+        else None,
         status=outcome.status,
         input=usage.input,
         cache_read=usage.cache_read,
@@ -36,7 +38,7 @@ def call_of(outcome: Outcome, n: int, catalog: Catalog, stand_in: Deployment | N
         reasoning=usage.reasoning,
         estimated=usage.estimated,
         cost_pico_usd=_cost(price, outcome),
-        beside_pico_usd=beside or 0,
+        non_text_pico_usd=non_text_pico_usd or 0,
         price=price_row(priced.model, priced.provider.name, price) if priced and price else None,
         ttft_ms=None if outcome.ttft_ms is None else round(outcome.ttft_ms),
         latency_ms=round(outcome.latency_ms),

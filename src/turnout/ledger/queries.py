@@ -12,7 +12,7 @@ from turnout.ledger.records import unpack
 from turnout.ledger.schema import FOREIGN_ID
 from turnout.ledger.store import Store
 
-_LISTED = """
+_LATEST = """
     SELECT r.id, r.request_id, r.at_ms, r.intent, r.model, r.blocked, r.tenant,
         s.state, s.cost, s.unknown_calls, s.answered, s.at_ms, r.held
     FROM (SELECT * FROM requests {where} ORDER BY id DESC LIMIT {limit}) AS r
@@ -25,9 +25,9 @@ CALL_COLUMNS = (
     "fault", "http_status",
 )  # fmt: skip
 _PRICE_COLUMNS = ("id", "model", "provider", "rates", "source", "date", "assumed")
-_PAID = "id IN (SELECT price FROM calls WHERE id = $1)"
+_PRICES_OF_CALLS = "id IN (SELECT price FROM calls WHERE id = $1)"
 # The index for these is the condition's.
-_FOREIGN = f"SELECT id FROM requests WHERE request_id = $1 AND {FOREIGN_ID} LIMIT 1"  # noqa: S608 -- constants
+_BY_FOREIGN_ID = f"SELECT id FROM requests WHERE request_id = $1 AND {FOREIGN_ID} LIMIT 1"  # noqa: S608 -- constants
 _PAGE = 10_000
 
 
@@ -53,7 +53,7 @@ class Line:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def listed(
+def latest_requests(
     store: Store,
     *,
     limit: int = 20,
@@ -65,27 +65,27 @@ def listed(
     """The latest requests, newest first; ``before`` is an id to go on from, ``only`` one id."""
     wanted = {"intent =": intent, "model =": model, "id <": before, "id =": only}
     given = [(name, value) for name, value in wanted.items() if value is not None]
-    tests = [f"{name} ${place}" for place, (name, _) in enumerate(given, 1)]
+    tests = [f"{name} ${index}" for index, (name, _) in enumerate(given, 1)]
     where = f"WHERE {' AND '.join(tests)}" if tests else ""
-    sql = _LISTED.format(where=where, limit=int(limit))
+    sql = _LATEST.format(where=where, limit=int(limit))
     return [_line(row) for row in store.fetch(sql, [value for _, value in given])]
 
 
-def every(store: Store) -> Iterator[Line]:
+def all_requests(store: Store) -> Iterator[Line]:
     """All requests, newest first, a page at a time."""
     before: str | None = None
-    while page := listed(store, limit=_PAGE, before=before):
+    while page := latest_requests(store, limit=_PAGE, before=before):
         yield from page
         before = page[-1].id
 
 
-def shown(store: Store, id_: str) -> dict[str, Any]:
+def request_details(store: Store, id_: str) -> dict[str, Any]:
     """Everything about one request, by its own or its decision's id.
 
     Raises InvalidRequest when the ledger does not have it.
     """
-    full = found_id(store, id_)
-    (line,) = listed(store, only=full)
+    full = find_id(store, id_)
+    (line,) = latest_requests(store, only=full)
     return {
         **line.as_dict(),
         "calls": _dicts(store, CALL_COLUMNS, "calls", full),
@@ -97,11 +97,11 @@ def shown(store: Store, id_: str) -> dict[str, Any]:
         ),
         "events": _dicts(store, ("n", "at_ms", "kind", "detail"), "events", full),
         "feedback": _dicts(store, ("at_ms", "metric", "source", "value_micro"), "feedback", full),
-        "prices": _dicts(store, _PRICE_COLUMNS, "prices", full, _PAID),
+        "prices": _dicts(store, _PRICE_COLUMNS, "prices", full, _PRICES_OF_CALLS),
     }
 
 
-def found_id(store: Store, id_: str) -> str:
+def find_id(store: Store, id_: str) -> str:
     """The decision's id for the id of a decision or request. Raises InvalidRequest."""
     if store.fetch("SELECT 1 FROM requests WHERE id = $1", (id_,)):
         return id_
@@ -112,7 +112,7 @@ def found_id(store: Store, id_: str) -> str:
         (start, start + "g", id_),
     )
     if not rows:
-        rows = store.fetch(_FOREIGN, (id_,))
+        rows = store.fetch(_BY_FOREIGN_ID, (id_,))
     if not rows:
         raise InvalidRequest(
             f"{id_!r} is not in the ledger; turnout ledger list shows the latest", field="id"
@@ -122,7 +122,7 @@ def found_id(store: Store, id_: str) -> str:
 
 def decision_of(store: Store, id_: str) -> tuple[Request, Decision]:
     """The stored decision, with its request except the text. Raises InvalidRequest."""
-    full = found_id(store, id_)
+    full = find_id(store, id_)
     rows = store.fetch("SELECT record FROM decisions WHERE id = $1", (full,))
     if not rows:
         raise InvalidRequest(f"{id_!r} has no decision", field="id")

@@ -54,7 +54,7 @@ class Recorder:
     def noted(self, decision_id: str, kind: str, detail: str) -> None:
         """Something that people should know about a request; kept when it is settled."""
 
-    async def probed(self) -> None:
+    async def check_writable(self) -> None:
         """Write something that changes nothing. Raises LedgerError if that is not possible."""
 
     def settled(self, decision: Decision) -> Awaitable[None]:
@@ -75,7 +75,7 @@ class Recorder:
         del decision_id  # without a ledger no decision is known
         checked_feedback(metric, value, source)
 
-    def price_by(self, catalog: Catalog) -> None:
+    def use_prices(self, catalog: Catalog) -> None:
         """Use another catalogue for prices from now on."""
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ _LONG = 1_500
 _DEFLATED = b"z"
 _LEVEL = 3
 _EXCLUDED = Candidate.__struct_fields__.index("excluded")
-_CLASSES = 4
+_CACHE_CLASSES = 4
 
 
 def pack(request: Request, decision: Decision) -> bytes:
@@ -75,12 +75,22 @@ def unpack(record: bytes) -> tuple[Request, Decision]:
 
 def _unpack(record: bytes) -> tuple[Request, Decision]:
     text = zlib.decompress(record[1:]) if record.startswith(_DEFLATED) else record
-    version, id_, asked, seen, guess, now, bundle, policy, *result, candidates, routes = (
-        orjson.loads(text)
-    )
+    (
+        version,
+        id_,
+        request_fields,
+        feature_fields,
+        prediction_fields,
+        snapshot_fields,
+        bundle,
+        policy,
+        *result,
+        candidates,
+        routes,
+    ) = orjson.loads(text)
     if version != VERSION:
         raise ValueError(f"version {version}, this program reads {VERSION}")
-    request = _as_request(asked)
+    request = _as_request(request_fields)
     intent, confidence, reason, blocked, refusal = result
     return request, Decision(
         id=id_,
@@ -89,11 +99,11 @@ def _unpack(record: bytes) -> tuple[Request, Decision]:
         intent=intent,
         confidence=confidence,
         reason=reason,
-        features=_as_features(seen),
-        prediction=_as_prediction(guess),
+        features=_as_features(feature_fields),
+        prediction=_as_prediction(prediction_fields),
         candidates=tuple(map(_as_candidate, candidates)),
         routes=tuple(Route(*fields) for fields in routes),
-        snapshot=_as_snapshot(now),
+        snapshot=_as_snapshot(snapshot_fields),
         bundle=bundle,
         blocked=blocked,
         refusal=refusal,
@@ -112,34 +122,36 @@ def _request(request: Request) -> list[Any]:
             limits.quality,
             None if limits.allow is None else sorted(limits.allow),
             sorted(limits.deny),
-            *_trimmed([limits.most_pico_usd, limits.most_tokens, limits.drafts], _BOUNDLESS),
+            *_without_defaults(
+                [limits.most_pico_usd, limits.most_tokens, limits.drafts], _LIMIT_DEFAULTS
+            ),
         ],
         request.session,
         request.tenant,
         dict(request.tags),
-        *_trimmed([request.choices, _names(request)], _ALONE),
+        *_without_defaults([request.choices, _caller_names(request)], _REQUEST_DEFAULTS),
     ]
 
 
 # What few requests have, with the values of those that lack it.
-_BOUNDLESS: tuple[Any, ...] = (None, None, True)
-_ALONE: tuple[Any, ...] = (1, [])
+_LIMIT_DEFAULTS: tuple[Any, ...] = (None, None, True)
+_REQUEST_DEFAULTS: tuple[Any, ...] = (1, [])
 
 
-def _trimmed(fields: list[Any], usual: Sequence[Any]) -> list[Any]:
-    """The fields without those at the end that are as usual."""
-    while fields and fields[-1] == usual[len(fields) - 1]:
+def _without_defaults(fields: list[Any], defaults: Sequence[Any]) -> list[Any]:
+    """The fields without the defaults at their end."""
+    while fields and fields[-1] == defaults[len(fields) - 1]:
         fields.pop()
     return fields
 
 
-def _names(request: Request) -> list[str]:
+def _caller_names(request: Request) -> list[str]:
     """What limits by key may call the caller, but for what its tenant says already."""
     if (caller := request.caller) is None:
         return []
     known = ("", (request.tenant or "").partition(":")[2])
-    every = dict.fromkeys([caller.key, caller.name, *caller.keys])
-    return [name for name in every if name not in known]
+    names = dict.fromkeys([caller.key, caller.name, *caller.keys])
+    return [name for name in names if name not in known]
 
 
 def _as_caller(names: list[str]) -> Caller | None:
@@ -148,13 +160,16 @@ def _as_caller(names: list[str]) -> Caller | None:
 
 def _as_request(fields: list[Any]) -> Request:
     id_, model, cap, limits, session, tenant, tags, *rare = fields
-    cost, latency, quality, allow, deny, *most = list(limits)
-    most_pico_usd, most_tokens, drafts = [*most, *_BOUNDLESS[len(most) :]]
-    choices, names = [*rare, *_ALONE[len(rare) :]]
-    told = {"max_tokens": cap, "n": choices if choices > 1 else None}
+    cost, latency, quality, allow, deny, *bounds = list(limits)
+    most_pico_usd, most_tokens, drafts = [*bounds, *_LIMIT_DEFAULTS[len(bounds) :]]
+    choices, names = [*rare, *_REQUEST_DEFAULTS[len(rare) :]]
+    options = {"max_tokens": cap, "n": choices if choices > 1 else None}
     return Request(
         id=id_,
-        body={"messages": (), **{name: value for name, value in told.items() if value is not None}},
+        body={
+            "messages": (),
+            **{name: value for name, value in options.items() if value is not None},
+        },
         model=model,
         constraints=Constraints(
             max_cost_pico_usd=cost,
@@ -174,7 +189,7 @@ def _as_request(fields: list[Any]) -> Request:
 
 
 # The rare features, with the values that most requests have.
-_USUAL: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False)
+_RARE_DEFAULTS: tuple[Any, ...] = ({}, False, [], False, "turn", 0, False, 0, 0, False)
 
 
 def _features(features: Features) -> list[Any]:
@@ -201,12 +216,12 @@ def _features(features: Features) -> list[Any]:
         features.searches,
         features.speaks,
     ]
-    return [*always, *_trimmed(rare, _USUAL)]
+    return [*always, *_without_defaults(rare, _RARE_DEFAULTS)]
 
 
 def _as_features(fields: list[Any]) -> Features:
     tokens, output, turns, characters, modalities, tools, json, schema, *rare = fields
-    rare += _USUAL[len(rare) :]
+    rare += _RARE_DEFAULTS[len(rare) :]
     written, lasting, hosted, paid_by_call, kind, uncounted, marked, answers, *more = rare
     searches, speaks = more
     return Features(
@@ -231,25 +246,25 @@ def _as_features(fields: list[Any]) -> Features:
     )
 
 
-def _prediction(guess: Prediction) -> list[Any]:
+def _prediction(prediction: Prediction) -> list[Any]:
     return [
-        _ref(guess.classifier),
-        guess.intents,
-        guess.harm,
-        guess.injection,
-        guess.language,
-        guess.label,
-        guess.label_failure,
-        dict(guess.success),
-        *_by_predictor(guess),
+        _ref(prediction.classifier),
+        prediction.intents,
+        prediction.harm,
+        prediction.injection,
+        prediction.language,
+        prediction.label,
+        prediction.label_failure,
+        dict(prediction.success),
+        *_by_predictor(prediction),
     ]
 
 
-def _by_predictor(guess: Prediction) -> list[Any]:
+def _by_predictor(prediction: Prediction) -> list[Any]:
     """Only what is known: without a bundle there is none of it."""
-    if guess.predictor is not None:
-        return [guess.strange, _ref(guess.predictor)]
-    return [] if guess.strange is None else [guess.strange]
+    if prediction.predictor is not None:
+        return [prediction.strange, _ref(prediction.predictor)]
+    return [] if prediction.strange is None else [prediction.strange]
 
 
 def _as_prediction(fields: list[Any]) -> Prediction:
@@ -268,12 +283,12 @@ def _as_prediction(fields: list[Any]) -> Prediction:
     )
 
 
-def _snapshot(now: Snapshot) -> list[Any]:
-    unavailable = {name: _exclusion(why) for name, why in now.unavailable.items()}
-    always = [now.as_of, now.version, unavailable, dict(now.latency_ms)]
-    if now.cached_tokens:
-        return [*always, dict(now.outstanding), dict(now.cached_tokens)]
-    return [*always, dict(now.outstanding)] if now.outstanding else always
+def _snapshot(snapshot: Snapshot) -> list[Any]:
+    unavailable = {name: _exclusion(exclusion) for name, exclusion in snapshot.unavailable.items()}
+    always = [snapshot.as_of, snapshot.version, unavailable, dict(snapshot.latency_ms)]
+    if snapshot.cached_tokens:
+        return [*always, dict(snapshot.outstanding), dict(snapshot.cached_tokens)]
+    return [*always, dict(snapshot.outstanding)] if snapshot.outstanding else always
 
 
 def _as_snapshot(fields: list[Any]) -> Snapshot:
@@ -281,7 +296,7 @@ def _as_snapshot(fields: list[Any]) -> Snapshot:
     return Snapshot(
         as_of=as_of,
         version=version,
-        unavailable={name: _as_exclusion(why) for name, why in unavailable.items()},
+        unavailable={name: _as_exclusion(exclusion) for name, exclusion in unavailable.items()},
         latency_ms=latency_ms,
         outstanding=rest[0] if rest else {},
         cached_tokens=rest[1] if len(rest) > 1 else {},
@@ -293,7 +308,7 @@ def _candidate(candidate: Candidate) -> list[Any]:
     if candidate.excluded is not None:
         fields[_EXCLUDED] = _exclusion(candidate.excluded)
     # Without cache classes if the prompt is billed as fresh, as most are.
-    return fields if any(fields[-_CLASSES:]) else fields[:-_CLASSES]
+    return fields if any(fields[-_CACHE_CLASSES:]) else fields[:-_CACHE_CLASSES]
 
 
 def _as_candidate(fields: list[Any]) -> Candidate:
@@ -302,11 +317,11 @@ def _as_candidate(fields: list[Any]) -> Candidate:
     return Candidate(*fields)
 
 
-def _exclusion(why: Exclusion) -> list[Any] | str:
+def _exclusion(exclusion: Exclusion) -> list[Any] | str:
     """Its fields, without those at the end that most lack; the text alone if there is no more."""
-    if why.kind == "unstated":
-        return why.detail
-    fields = list(structs.astuple(why))
+    if exclusion.kind == "unstated":
+        return exclusion.detail
+    fields = list(structs.astuple(exclusion))
     while fields[-1] is None:
         fields.pop()
     return fields

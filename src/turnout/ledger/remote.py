@@ -1,4 +1,4 @@
-"""A ledger's writer in another process: sends its entries to the file's owner (see ``shared``).
+"""A ledger's writer in another process: sends its entries to the file's owner (see ``host``).
 
 Invariant: an entry counts as written after the owner's commit, never before; a settlement that
 could not be sent is sent again when the owner is back. This module does not know databases.
@@ -15,10 +15,10 @@ from multiprocessing.connection import Client, Connection
 from turnout.core import LedgerError, RouterError
 from turnout.ledger.entries import Settlement
 from turnout.ledger.inbox import Inbox
-from turnout.ledger.ticket import Ticket, tell
+from turnout.ledger.ticket import Ticket, resolve_all
 
-AGAIN_S = 0.2
-LOST = (EOFError, OSError, AuthenticationError)
+RETRY_S = 0.2
+DISCONNECTED = (EOFError, OSError, AuthenticationError)
 
 
 class RemoteWriter:
@@ -30,7 +30,7 @@ class RemoteWriter:
         self._waiting: dict[int, Ticket] = {}
         self._owed: deque[Settlement] = deque()
         self._number = 0
-        self._dropping = threading.Lock()
+        self._disconnecting = threading.Lock()
         self._host: Connection | None = None
 
     def start(self) -> None:
@@ -45,18 +45,18 @@ class RemoteWriter:
     def _send(self) -> None:
         while not self.inbox.ended:
             # A lost owner is looked for until it is back, so that it knows this process.
-            alone = self._owed or self._host is None
-            self._pass_on(self.inbox.take(AGAIN_S if alone else None))
-        patience = time.monotonic() + 5
-        while self._waiting and time.monotonic() < patience:
+            must_retry = self._owed or self._host is None
+            self._forward(self.inbox.take(RETRY_S if must_retry else None))
+        until = time.monotonic() + 5
+        while self._waiting and time.monotonic() < until:
             time.sleep(0.005)
         if self._host is not None:
             self._host.close()
 
-    def _pass_on(self, tickets: list[Ticket]) -> None:
+    def _forward(self, tickets: list[Ticket]) -> None:
         host = self._connected()
         if host is None:
-            self._lose(tickets)
+            self._fail_all(tickets)
             return
         owed = []
         with suppress(IndexError):
@@ -70,11 +70,11 @@ class RemoteWriter:
         try:
             if numbered:
                 host.send(numbered)
-        except LOST:
-            self._drop(host)
+        except DISCONNECTED:
+            self._disconnect(host)
         if self._host is not host:
             waiting = (self._waiting.pop(number, None) for number, _ in numbered)
-            self._lose([ticket for ticket in waiting if ticket is not None])
+            self._fail_all([ticket for ticket in waiting if ticket is not None])
 
     def _connected(self) -> Connection | None:
         if self._host is not None:
@@ -82,45 +82,45 @@ class RemoteWriter:
         try:
             host = Client(self._address, "AF_UNIX", authkey=self._secret)
             host.send(self._owner)
-        except LOST:
+        except DISCONNECTED:
             return None
         self._host = host
-        threading.Thread(target=self._hear, args=(host,), daemon=True).start()
+        threading.Thread(target=self._receive, args=(host,), daemon=True).start()
         return host
 
-    def _hear(self, host: Connection) -> None:
+    def _receive(self, host: Connection) -> None:
         """Wake the callers whose entries are written."""
         try:
             while True:
-                heard: Sequence[tuple[int, RouterError | None]] = host.recv()
+                results: Sequence[tuple[int, RouterError | None]] = host.recv()
                 written = []
-                for number, error in heard:
+                for number, error in results:
                     ticket = self._waiting.pop(number, None)
                     if ticket is not None and error is None:
                         written.append(ticket)
                     elif ticket is not None:
-                        self._end(ticket, error)
-                tell(written)
-        except (*LOST, TypeError):
-            self._drop(host)
+                        self._resolve(ticket, error)
+                resolve_all(written)
+        except (*DISCONNECTED, TypeError):
+            self._disconnect(host)
 
-    def _drop(self, host: Connection) -> None:
+    def _disconnect(self, host: Connection) -> None:
         """The owner is gone: none of the waiting entries is known to be written."""
-        with self._dropping:
+        with self._disconnecting:
             if self._host is not host:
                 return
             self._host = None
-            lost = [self._waiting.pop(number) for number in sorted(self._waiting)]
+            unanswered = [self._waiting.pop(number) for number in sorted(self._waiting)]
         host.close()
-        self._lose(lost)
+        self._fail_all(unanswered)
         with suppress(LedgerError):
             self.inbox.put([Ticket(None, None)])  # wakes the thread, which looks for it again
 
-    def _lose(self, tickets: Sequence[Ticket]) -> None:
+    def _fail_all(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
-            self._end(ticket, LedgerError("the ledger's owner does not answer"))
+            self._resolve(ticket, LedgerError("the ledger's owner does not answer"))
 
-    def _end(self, ticket: Ticket, error: RouterError | None) -> None:
+    def _resolve(self, ticket: Ticket, error: RouterError | None) -> None:
         if isinstance(error, LedgerError) and isinstance(ticket.entry, Settlement):
             self._owed.append(ticket.entry)
-        tell([ticket], error)
+        resolve_all([ticket], error)

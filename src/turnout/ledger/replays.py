@@ -14,15 +14,15 @@ from turnout.ledger.store import Store
 KEPT_MS = 24 * 3_600_000
 
 # A single statement, so that only one of two processes can get the claim.
-CLAIM = (
+ACQUIRE_CLAIM = (
     "INSERT INTO replays VALUES ($1, $2, $3, $4, $5, NULL) ON CONFLICT (id) DO UPDATE SET "
     "print = excluded.print, claim = excluded.claim, owner = excluded.owner, "
     "expires_ms = excluded.expires_ms, answer = NULL WHERE replays.expires_ms <= $6"
 )
-KEEP = "UPDATE replays SET answer = $1, expires_ms = $2 WHERE id = $3 AND claim = $4"
-DROP = "DELETE FROM replays WHERE id = $1 AND claim = $2"
-FREE = "DELETE FROM replays WHERE owner = $1 AND answer IS NULL"
-PRUNE = (
+STORE_ANSWER = "UPDATE replays SET answer = $1, expires_ms = $2 WHERE id = $3 AND claim = $4"
+RELEASE_CLAIM = "DELETE FROM replays WHERE id = $1 AND claim = $2"
+RELEASE_CLAIMS_OF = "DELETE FROM replays WHERE owner = $1 AND answer IS NULL"
+DELETE_EXPIRED = (
     "DELETE FROM replays WHERE id IN "
     "(SELECT id FROM replays WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT 1000)"
 )
@@ -30,10 +30,10 @@ PRUNE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A request to carry out: ``print`` is the hash of its content, ``token`` is unique to it."""
+    """A request to carry out: ``fingerprint`` is its content's hash, ``token`` unique to it."""
 
     id: str
-    print: str
+    fingerprint: str
     token: str
 
 
@@ -41,39 +41,43 @@ class Claim:
 class Prior:
     """An earlier request with the same id; without an ``answer`` it is still in progress."""
 
-    print: str
+    fingerprint: str
     answer: bytes | None = None
 
 
-def claiming(claim: Claim, owner: str, now_ms: int, lease_ms: int) -> Change:
+def claim_acquisition(claim: Claim, owner: str, now_ms: int, lease_ms: int) -> Change:
     """The entry that takes a claim, unless there is another one."""
-    return Change(CLAIM, (claim.id, claim.print, claim.token, owner, now_ms + lease_ms, now_ms))
+    return Change(
+        ACQUIRE_CLAIM, (claim.id, claim.fingerprint, claim.token, owner, now_ms + lease_ms, now_ms)
+    )
 
 
-def keeping(claim: Claim, answer: bytes, now_ms: int) -> Change:
+def answer_storage(claim: Claim, answer: bytes, now_ms: int) -> Change:
     """The entry that stores the answer."""
-    return Change(KEEP, (answer, now_ms + KEPT_MS, claim.id, claim.token))
+    return Change(STORE_ANSWER, (answer, now_ms + KEPT_MS, claim.id, claim.token))
 
 
-def dropping(claim: Claim) -> Change:
+def claim_release(claim: Claim) -> Change:
     """The entry that gives a claim up, so that the request can be made again."""
-    return Change(DROP, (claim.id, claim.token))
+    return Change(RELEASE_CLAIM, (claim.id, claim.token))
 
 
-def prior_to(store: Store, claim: Claim) -> Prior | None:
+def prior_request(store: Store, claim: Claim) -> Prior | None:
     """The earlier request that has the claim; None if it was granted. Raises RouterError."""
     asked = "SELECT print, claim, answer FROM replays WHERE id = $1"
-    for print_, token, answer in store.fetch(asked, (claim.id,)):
-        return None if token == claim.token else Prior(print=print_, answer=answer)
-    return Prior(print=claim.print)  # the other one has just given it up
+    for fingerprint, token, answer in store.fetch(asked, (claim.id,)):
+        return None if token == claim.token else Prior(fingerprint=fingerprint, answer=answer)
+    return Prior(fingerprint=claim.fingerprint)  # the other one has just given it up
 
 
-def outdated(store: Store, now_ms: int, lost: Callable[[str], bool] | None) -> list[Change]:
-    """The entries that remove expired answers, and claims of owners that are ``lost``."""
+def expired_replays(
+    store: Store, now_ms: int, is_gone: Callable[[str], bool] | None
+) -> list[Change]:
+    """The entries that remove expired answers, and claims of owners that are ``is_gone``."""
     found = []
     if store.fetch("SELECT 1 FROM replays WHERE expires_ms <= $1 LIMIT 1", (now_ms,)):
-        found.append(Change(PRUNE, (now_ms,)))
-    if lost is not None:
+        found.append(Change(DELETE_EXPIRED, (now_ms,)))
+    if is_gone is not None:
         owners = store.fetch("SELECT DISTINCT owner FROM replays WHERE answer IS NULL")
-        found += [Change(FREE, row) for row in owners if lost(row[0])]
+        found += [Change(RELEASE_CLAIMS_OF, row) for row in owners if is_gone(row[0])]
     return found

@@ -12,11 +12,11 @@ USUAL_OVERLAP_S = 86_400
 MOST_OVERLAP_S = 30 * 86_400
 
 # SQLite numbers parameters by their first place in the text, so that they must be in order.
-ROTATE = "UPDATE keys SET old_hash = hash, old_until_ms = $1, hash = $2 WHERE id = $3"
-RENAME = "UPDATE keys SET name = $1 WHERE id = $2"
+ROTATE_KEY = "UPDATE keys SET old_hash = hash, old_until_ms = $1, hash = $2 WHERE id = $3"
+RENAME_KEY = "UPDATE keys SET name = $1 WHERE id = $2"
 
 
-def rotating(key: Key, overlap_s: float, now_ms: int) -> tuple[str, Change]:
+def key_rotation(key: Key, overlap_s: float, now_ms: int) -> tuple[str, Change]:
     """A new secret, which is stored nowhere, and the entry that replaces the old one by it.
 
     The old one is valid for ``overlap_s`` more seconds, and one before it no longer. Raises
@@ -31,10 +31,10 @@ def rotating(key: Key, overlap_s: float, now_ms: int) -> tuple[str, Change]:
     if ended:
         raise InvalidRequest(f"{key.id!r} has ended; make a new key", field="id")
     secret, digest = new_secret()
-    return secret, Change(ROTATE, (now_ms + round(overlap_s * 1000), digest, key.id))
+    return secret, Change(ROTATE_KEY, (now_ms + round(overlap_s * 1000), digest, key.id))
 
 
-def renaming(id_: str, name: str) -> Change:
+def key_renaming(id_: str, name: str) -> Change:
     """The entry that gives a key another name. Raises InvalidRequest."""
     check_name("name", name)
-    return Change(RENAME, (name, id_))
+    return Change(RENAME_KEY, (name, id_))

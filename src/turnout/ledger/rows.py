@@ -28,11 +28,11 @@ Statements = list[tuple[str, list[Row]]]
 
 
 def _insert(table: str, count: int, conflict: str = "") -> str:
-    marks = ", ".join(f"${place}" for place in range(1, count + 1))
+    marks = ", ".join(f"${index}" for index in range(1, count + 1))
     return f"INSERT INTO {table} VALUES ({marks}) {conflict}".rstrip()  # noqa: S608 -- constants
 
 
-def _adding(table: str, keys: Sequence[str], sums: Sequence[str]) -> str:
+def _upsert_sum(table: str, keys: Sequence[str], sums: Sequence[str]) -> str:
     changes = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in sums)
     conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
     return _insert(table, len(keys) + len(sums), conflict)
@@ -48,13 +48,13 @@ REQUEST = _insert("requests", 10)
 DECISION = _insert("decisions", 2)
 PRICE = _insert("prices", 7, "ON CONFLICT DO NOTHING")
 CALL = _insert("calls", 20)
-BESIDE = _insert("beside_text", 3)
+NON_TEXT_COST = _insert("beside_text", 3)
 SETTLEMENT = _insert("settlements", 8)
 EVENT = _insert("events", 5, "ON CONFLICT DO NOTHING")
 FREE = "DELETE FROM holds WHERE id = $1"
 FEEDBACK = _insert("feedback", 5, "ON CONFLICT DO NOTHING")
-HOUR = _adding("hourly", ("hour", "intent", "model"), HOURLY)
-TWIN = _adding("twins", ("hour", "intent", "model", "twin"), TWINS)
+HOUR = _upsert_sum("hourly", ("hour", "intent", "model"), HOURLY)
+TWIN = _upsert_sum("twins", ("hour", "intent", "model", "twin"), TWINS)
 OPINION = (
     f"INSERT INTO opinions SELECT at_ms / {HOUR_MS}, intent, coalesce(model, ''), $1, 1, $2 "  # noqa: S608 -- a constant
     "FROM requests WHERE id = $3 ON CONFLICT (hour, intent, model, metric) "
@@ -74,7 +74,7 @@ ORDER = (
     DECISION,
     PRICE,
     CALL,
-    BESIDE,
+    NON_TEXT_COST,
     EVENT,
     SETTLEMENT,
     FREE,
@@ -149,8 +149,8 @@ class Batch:
             )
         )  # fmt: skip
 
-        if call.beside_pico_usd:
-            self._rows[BESIDE].append((call.id, call.n, call.beside_pico_usd))
+        if call.non_text_pico_usd:
+            self._rows[NON_TEXT_COST].append((call.id, call.n, call.non_text_pico_usd))
 
     def _settlement(self, end: Settlement) -> None:
         n = end.n
@@ -200,7 +200,7 @@ def _hold(hold: Hold) -> Row:
 
 def _summed(found: Mapping[Row, Sequence[Sums]]) -> list[Row]:
     """Each key with its sums; sorted, so that processes that share a database lock in one order."""
-    return [(*key, *map(sum, zip(*every, strict=True))) for key, every in sorted(found.items())]
+    return [(*key, *map(sum, zip(*sums, strict=True))) for key, sums in sorted(found.items())]
 
 
 def _hourly(end: Settlement, n: int) -> Sums:

@@ -68,7 +68,7 @@ def savings(
     groups = _groups(store, first, by or "")
     return Savings(
         since_ms=None if since_ms is None else first * HOUR_MS,
-        total=_together(groups),
+        total=_combined(groups),
         groups=tuple(groups) if by else (),
         forecast=None if now_ms is None else forecast(store, now_ms),
     )
@@ -80,16 +80,16 @@ def _groups(store: Store, first_hour: int, by: str) -> list[Group]:
     twins: dict[str, dict[str, Baseline]] = {}
     for (group, name), values in _summed(store, "twins", f"{key}, twin", TWINS, first_hour).items():
         twins.setdefault(group, {})[name] = _baseline(name, dict(zip(TWINS, values, strict=True)))
-    said: dict[str, dict[str, tuple[int, int]]] = {}
+    opinions_by_group: dict[str, dict[str, tuple[int, int]]] = {}
     opinions = _summed(store, "opinions", f"{key}, metric", ("number", "value_micro"), first_hour)
     for (group, metric), (number, value) in opinions.items():
-        said.setdefault(group, {})[metric] = value, number
+        opinions_by_group.setdefault(group, {})[metric] = value, number
     return [
         Group(
             key=_name(group, by),
             sums=dict(zip(HOURLY, values, strict=True)),
             baselines=twins.get(group, {}),
-            opinions=said.get(group, {}),
+            opinions=opinions_by_group.get(group, {}),
         )
         for (group,), values in sorted(sums.items())
     ]
@@ -128,7 +128,7 @@ def _name(group: Any, by: str) -> str:
     return f"{datetime.fromtimestamp(int(group) * 86_400, UTC):%Y-%m-%d}"
 
 
-def _together(groups: Sequence[Group]) -> Group:
+def _combined(groups: Sequence[Group]) -> Group:
     """All groups as one."""
     names = sorted({name for group in groups for name in group.baselines})
     metrics = sorted({metric for group in groups for metric in group.opinions})
@@ -136,7 +136,7 @@ def _together(groups: Sequence[Group]) -> Group:
         key="",
         sums={name: sum(group.sums[name] for group in groups) for name in HOURLY},
         baselines={
-            name: _sum_of([g.baselines[name] for g in groups if name in g.baselines])
+            name: _baseline_sum([g.baselines[name] for g in groups if name in g.baselines])
             for name in names
         },
         opinions={
@@ -149,7 +149,7 @@ def _together(groups: Sequence[Group]) -> Group:
     )
 
 
-def _sum_of(parts: Sequence[Baseline]) -> Baseline:
+def _baseline_sum(parts: Sequence[Baseline]) -> Baseline:
     sums = {
         name: sum(getattr(part, name) for part in parts)
         for name in Baseline.__slots__

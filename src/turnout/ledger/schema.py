@@ -72,10 +72,10 @@ def forbid_changes(dialect: Dialect) -> Iterator[str]:
         yield """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"""
     for table in APPEND_ONLY:
-        yield from _kept(dialect, table)
+        yield from _append_only_triggers(dialect, table)
 
 
-def _kept(dialect: Dialect, table: str) -> Iterator[str]:
+def _append_only_triggers(dialect: Dialect, table: str) -> Iterator[str]:
     if dialect == "postgres":
         yield f"""CREATE TRIGGER keep_{table} BEFORE UPDATE OR DELETE ON {table}
             FOR EACH ROW EXECUTE FUNCTION refuse_change()"""
@@ -132,7 +132,7 @@ def keep_what_is_beside_text(dialect: Dialect) -> Iterator[str]:
     end = " WITHOUT ROWID" if dialect == "sqlite" else ""
     yield f"""CREATE TABLE beside_text (
         id TEXT NOT NULL, n INT NOT NULL, cost BIGINT NOT NULL, PRIMARY KEY (id, n)){end}"""
-    yield from _kept(dialect, "beside_text")
+    yield from _append_only_triggers(dialect, "beside_text")
 
 
 HOURLY = (
@@ -168,7 +168,7 @@ MIGRATIONS: tuple[Migration, ...] = (
 )
 
 
-def missing(applied: Sequence[str], where: str) -> tuple[Migration, ...]:
+def pending_migrations(applied: Sequence[str], where: str) -> tuple[Migration, ...]:
     """The migrations still to run on a ledger where ``applied`` have been.
 
     Raises ConfigError when the ledger was written by a newer version.

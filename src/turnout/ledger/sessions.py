@@ -16,11 +16,11 @@ class Sessions:
     def __init__(self) -> None:
         self._last: OrderedDict[str, tuple[int, str, int]] = OrderedDict()
 
-    def turn(self, session: str, at_ms: int, deployment: str, tokens: int) -> int:
+    def record_turn(self, session: str, at_ms: int, deployment: str, tokens: int) -> int:
         """Note a turn; the last one's prompt tokens that another model still has cached."""
-        before_ms, there, cached = self._last.pop(session, (0, "", 0))
+        last_ms, last_deployment, last_tokens = self._last.pop(session, (0, "", 0))
         self._last[session] = at_ms, deployment, tokens
         if len(self._last) > MOST_SESSIONS:
             self._last.popitem(last=False)
-        fresh = 0 <= at_ms - before_ms <= CACHE_LIFE_MS
-        return cached if fresh and deployment != there else 0
+        is_cached = 0 <= at_ms - last_ms <= CACHE_LIFE_MS
+        return last_tokens if is_cached and deployment != last_deployment else 0

@@ -18,19 +18,19 @@ import apsw
 
 from turnout.core import ConfigError
 from turnout.ledger.balances import Account
-from turnout.ledger.lock import Held, beside, say, take
+from turnout.ledger.lock import LockHeld, acquire, with_ending, write_holder_lines
 from turnout.ledger.rows import READ_BALANCE, Statements
-from turnout.ledger.schema import missing
-from turnout.ledger.store import Conflict, NoLedgerYet, StoreFailure, Then
+from turnout.ledger.schema import pending_migrations
+from turnout.ledger.store import BuildStatements, Conflict, NoLedgerYet, StoreFailure
 
 BUSY_MS = 5_000
 READ_LIMIT_S = 30.0
 CHECKPOINT_PAGES = 1_000
 MOST_WAL_BYTES = 64 * 2**20
 LOCK_WAIT_S = 3.0
-_STEPS_BETWEEN_LOOKS = 10_000
+_STEPS_PER_CHECK = 10_000
 
-_MENDABLE = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
+_TRANSIENT = (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 
 
 class SqliteStore:
@@ -64,7 +64,7 @@ class SqliteStore:
         self._make_folder()
         self._take_lock()
         try:
-            with _explained(self.where):
+            with _explaining_errors(self.where):
                 self._connect()
         except BaseException:
             self.close()
@@ -72,9 +72,9 @@ class SqliteStore:
 
     def commit(self, statements: Statements) -> None:
         """As Store.commit."""
-        self.commit_on((), lambda _: statements)
+        self.commit_with_balances((), lambda _: statements)
 
-    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
         """As Store.commit_on."""
         connection = self._connection
         if connection is None:
@@ -86,41 +86,41 @@ class SqliteStore:
                 account: cursor.execute(READ_BALANCE, account).fetchone() or (0, 0)
                 for account in accounts
             }
-            for sql, rows in then(balances):
+            for sql, rows in build(balances):
                 cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
-            self._look_for_file()
+            self._check_file_in_place()
         except (apsw.ConstraintError, OverflowError, TypeError, ValueError) as error:
             cursor.execute("ROLLBACK")
-            raise Conflict(_words(error)) from error
+            raise Conflict(_message_of(error)) from error
         except apsw.Error as error:
             # The state of the connection and of the disk is unknown: both are found anew.
             self.close()
-            raise StoreFailure(f"{self.where} cannot be written ({_words(error)})") from error
-        self._guard_wal(connection)
+            raise StoreFailure(f"{self.where} cannot be written ({_message_of(error)})") from error
+        self._limit_wal(connection)
 
     def fetch(self, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """As Store.fetch; a query is stopped after 30 s, for it keeps the log from shrinking."""
         if not self._vfs and not self.path.exists():
             raise NoLedgerYet(self.where)
-        with _explained(self.where):
+        with _explaining_errors(self.where):
             connection = self._connection if self._vfs else None
             if connection is not None:
                 return list(connection.execute(sql, row))
             connection = _reader(self.path)
             try:
                 connection.set_busy_timeout(BUSY_MS)
-                overdue = time.monotonic() + READ_LIMIT_S
+                deadline = time.monotonic() + READ_LIMIT_S
                 connection.set_progress_handler(
-                    lambda: time.monotonic() > overdue, _STEPS_BETWEEN_LOOKS
+                    lambda: time.monotonic() > deadline, _STEPS_PER_CHECK
                 )
                 return list(connection.execute(sql, row))
             finally:
                 connection.close()
 
-    def _look_for_file(self) -> None:
+    def _check_file_in_place(self) -> None:
         """Raises StoreFailure where what was just written is in no file that anybody will find."""
-        if not self._vfs and _which(self.path) != self._file:
+        if not self._vfs and _file_identity(self.path) != self._file:
             self.close()
             raise StoreFailure(f"{self.where} was removed or replaced while it was written")
 
@@ -135,8 +135,8 @@ class SqliteStore:
             os.close(lock)
 
     def _connect(self) -> None:
-        fresh = not self._vfs and not self.path.exists()
-        if fresh:
+        is_new = not self._vfs and not self.path.exists()
+        if is_new:
             self._make_file()
         connection = apsw.Connection(self.where, vfs=self._vfs)
         self._connection = connection
@@ -149,11 +149,11 @@ class SqliteStore:
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {MOST_WAL_BYTES}")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        for migration in missing(_applied(connection), self.where):
+        for migration in pending_migrations(_applied(connection), self.where):
             _run(connection, migration.__name__, list(migration("sqlite")))
-        if fresh:
+        if is_new:
             _sync_folder(self.path.parent)
-        self._file = _which(self.path)
+        self._file = _file_identity(self.path)
 
     def _make_file(self) -> None:
         """An empty one that only its owner reads. Raises ConfigError where one was lost."""
@@ -165,10 +165,10 @@ class SqliteStore:
         with suppress(OSError):  # said better by SQLite, which tries it again
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
-    def _guard_wal(self, connection: apsw.Connection) -> None:
+    def _limit_wal(self, connection: apsw.Connection) -> None:
         """Shrink a log that readers kept from being written back, when it has grown too long."""
         try:
-            if beside(self.path, "-wal").stat().st_size > MOST_WAL_BYTES:
+            if with_ending(self.path, "-wal").stat().st_size > MOST_WAL_BYTES:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except FileNotFoundError:
             return
@@ -176,7 +176,7 @@ class SqliteStore:
             return  # a reader is still at it; the next commit tries again
         except apsw.Error as error:
             self.close()
-            raise StoreFailure(f"{self.where} cannot be written ({_words(error)})") from error
+            raise StoreFailure(f"{self.where} cannot be written ({_message_of(error)})") from error
 
     def _make_folder(self) -> None:
         try:
@@ -188,23 +188,23 @@ class SqliteStore:
             ) from error
 
     def _take_lock(self) -> None:
-        side = beside(self.path, ".lock")
+        lock_path = with_ending(self.path, ".lock")
         try:
-            self._lock = take(side, self._lock_wait_s)
-        except Held as held:
+            self._lock = acquire(lock_path, self._lock_wait_s)
+        except LockHeld as held:
             raise ConfigError(
                 f"{self.where} is being written by another process ({held}); end it, name another "
                 "file with ledger:, or share one ledger: postgresql://…"
             ) from held
         except OSError as error:
             if error.errno == 28:  # ENOSPC
-                raise StoreFailure(f"{side} cannot be written ({error.strerror})") from error
+                raise StoreFailure(f"{lock_path} cannot be written ({error.strerror})") from error
             raise ConfigError(
-                f"{side} cannot be written ({error.strerror}); set ledger to a path that can, "
+                f"{lock_path} cannot be written ({error.strerror}); set ledger to a path that can, "
                 "or to off"
             ) from error
         with suppress(OSError):  # the number is only for the message above
-            say(self._lock, f"pid {os.getpid()}")
+            write_holder_lines(self._lock, f"pid {os.getpid()}")
 
 
 def _reader(path: Path) -> apsw.Connection:
@@ -213,7 +213,7 @@ def _reader(path: Path) -> apsw.Connection:
     SQLite makes files beside a database even to read it. Where none can be made, and no log holds a
     part of the data, the file is read as it is.
     """
-    flags, log = apsw.SQLITE_OPEN_READONLY, beside(path, "-wal")
+    flags, log = apsw.SQLITE_OPEN_READONLY, with_ending(path, "-wal")
     if log.exists() or os.access(log.parent, os.W_OK):
         return apsw.Connection(str(path), flags=flags)
     alone = f"{path.absolute().as_uri()}?immutable=1"
@@ -222,7 +222,7 @@ def _reader(path: Path) -> apsw.Connection:
 
 def check_file(path: Path) -> list[str]:
     """What SQLite finds wrong with a file's structure; nothing when it is sound."""
-    with _explained(str(path)):
+    with _explaining_errors(str(path)):
         connection = _reader(path)
         try:
             rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
@@ -231,7 +231,7 @@ def check_file(path: Path) -> list[str]:
     return [" ".join(str(row[0]).split()) for row in rows if row[0] != "ok"]
 
 
-def _which(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: Path) -> tuple[int, int] | None:
     """The file that is at a path now, however it is called."""
     try:
         found = path.stat()
@@ -268,30 +268,30 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
+def _explaining_errors(where: str) -> Iterator[None]:
     """SQLite's errors as one line each, by whether waiting can help."""
     try:
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise ConfigError(
-            f"{where} is damaged or not a ledger ({_words(error)}); keep it, restore a backup or "
+            f"{where} is damaged or not a ledger ({_message_of(error)}); keep it, restore a backup or "
             "name another file"
         ) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
         raise ConfigError(
-            f"{where} cannot be opened ({_words(error)}); check the permissions of the file and "
+            f"{where} cannot be opened ({_message_of(error)}); check the permissions of the file and "
             "its folder, or name another file"
         ) from error
     except apsw.SQLError as error:
         raise ConfigError(
-            f"{where} is not a ledger of this version ({_words(error)}); record a request to "
+            f"{where} is not a ledger of this version ({_message_of(error)}); record a request to "
             "bring an older one up to date"
         ) from error
     except apsw.InterruptError as error:
         raise StoreFailure(f"{where}: the query took more than {READ_LIMIT_S:g} s") from error
-    except _MENDABLE as error:
-        raise StoreFailure(f"{where} cannot be used now ({_words(error)})") from error
+    except _TRANSIENT as error:
+        raise StoreFailure(f"{where} cannot be used now ({_message_of(error)})") from error
 
 
-def _words(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__

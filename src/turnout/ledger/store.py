@@ -10,7 +10,7 @@ from turnout.core import ConfigError, LedgerError
 from turnout.ledger.balances import Account, Balance
 from turnout.ledger.rows import Statements
 
-Then = Callable[[Mapping[Account, Balance]], Statements]
+BuildStatements = Callable[[Mapping[Account, Balance]], Statements]
 
 
 class Conflict(Exception):
@@ -51,10 +51,10 @@ class Store(Protocol):
         """
         ...
 
-    def commit_on(self, accounts: Sequence[Account], then: Then) -> None:
+    def commit_with_balances(self, accounts: Sequence[Account], build: BuildStatements) -> None:
         """As ``commit``, for statements that depend on balances.
 
-        ``then`` is given the balances of ``accounts``, which nobody changes before the commit, and
+        ``build`` is given the balances of ``accounts``, which nobody changes before the commit, and
         returns the statements. It may be called again when a transaction has to be repeated.
         """
         ...
@@ -71,7 +71,7 @@ class Store(Protocol):
         ...
 
 
-def rows_if_any(store: Store, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def fetch_or_empty(store: Store, sql: str, row: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of a query, none where nothing was ever recorded; raises as ``fetch``."""
     try:
         return store.fetch(sql, row)

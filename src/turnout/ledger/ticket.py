@@ -29,7 +29,7 @@ DONE: Awaitable[None] = _Done()
 class Ticket:
     """A caller that waits for its entry to be written."""
 
-    __slots__ = ("entry", "error", "future", "loop", "ready", "told")
+    __slots__ = ("entry", "error", "future", "is_resolved", "loop", "ready")
 
     def __init__(self, entry: Entry | None, loop: asyncio.AbstractEventLoop | None) -> None:
         self.entry = entry
@@ -37,15 +37,15 @@ class Ticket:
         self.future = loop.create_future() if loop else None
         self.ready = None if loop else threading.Event()
         self.error: RouterError | None = None
-        self.told = False  # whether it is known what became of the entry
+        self.is_resolved = False  # whether the entry was written or refused
 
-    def tell(self, error: RouterError | None) -> None:
-        """Tell a blocking caller what became of the entry."""
-        self.error, self.told = error, True
+    def resolve(self, error: RouterError | None) -> None:
+        """Store the result, and wake a blocking caller."""
+        self.error, self.is_resolved = error, True
         if self.ready is not None:
             self.ready.set()
 
-    def end(self) -> RouterError | None:
+    def wait_for_error(self) -> RouterError | None:
         """Block until the entry is written or refused. Returns why it was refused, or None."""
         if self.ready is not None:
             self.ready.wait()
@@ -53,7 +53,7 @@ class Ticket:
 
     def wait(self) -> None:
         """Block until written. Raises LedgerError."""
-        error = self.end()
+        error = self.wait_for_error()
         if error is not None:
             raise error
 
@@ -62,33 +62,33 @@ class Ticket:
         return DONE if self.future is None else self.future
 
 
-def tell_each(tickets: Sequence[Ticket], refused: Refused) -> None:
+def resolve_batch(tickets: Sequence[Ticket], refused: Refused) -> None:
     """Wake the callers; ``refused`` counts places among the tickets that have an entry."""
     if not refused:
-        tell(tickets)
+        resolve_all(tickets)
         return
-    asking = [ticket for ticket in tickets if ticket.entry is not None]
-    tell([t for t in tickets if t.entry is None])
-    tell([t for place, t in enumerate(asking) if place not in refused])
-    for place, error in refused.items():
-        tell([asking[place]], error)
+    with_entry = [ticket for ticket in tickets if ticket.entry is not None]
+    resolve_all([t for t in tickets if t.entry is None])
+    resolve_all([t for index, t in enumerate(with_entry) if index not in refused])
+    for index, error in refused.items():
+        resolve_all([with_entry[index]], error)
 
 
-def tell(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
+def resolve_all(tickets: Sequence[Ticket], error: RouterError | None = None) -> None:
     """Wake the callers, each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Ticket]] = defaultdict(list)
     for ticket in tickets:
-        ticket.tell(error)
+        ticket.resolve(error)
         if ticket.loop is not None:
             by_loop[ticket.loop].append(ticket)
     for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, waiting)
+            loop.call_soon_threadsafe(_resolve_futures, waiting)
         except RuntimeError:
             continue  # the caller's loop has ended, nobody waits
 
 
-def _resolve(tickets: Sequence[Ticket]) -> None:
+def _resolve_futures(tickets: Sequence[Ticket]) -> None:
     for ticket in tickets:
         future = ticket.future
         if future is None or future.done():

@@ -35,14 +35,14 @@ class Answer(Struct, frozen=True):
 
 
 def twins(
-    decision: Decision, answer: Answer, catalog: Catalog, marks: Mapping[str, str]
+    decision: Decision, answer: Answer, catalog: Catalog, extremes: Mapping[str, str]
 ) -> dict[str, Sums]:
-    """What the twins add to their sums: one for each deployment, and one each for ``marks``.
+    """What the twins add to their sums: one for each deployment, and one each for ``extremes``.
 
     The actual cost is added where the twin's is known as well, so that the two can be compared.
     """
     candidates = {c.deployment: c for c in decision.candidates}
-    theirs, actual = counted(decision, answer.deployment), answer.request_pico_usd
+    answer_count, actual = prompt_millionths(decision, answer.deployment), answer.request_pico_usd
     used = answer.usage
     read = max(used.cache_read, answer.reusable)
     tokens = used.total_input, used.total_output, read, used.cache_write
@@ -52,18 +52,18 @@ def twins(
         if deployment.id == answer.deployment.id:
             cost = answer.cost_pico_usd
         else:
-            mine = counted(decision, deployment)
-            cost = _cost(deployment, answer, _scaled(tokens, mine, theirs))
+            own_count = prompt_millionths(decision, deployment)
+            cost = _cost(deployment, answer, _scaled(tokens, own_count, answer_count))
         unfit, quality = candidate.excluded is not None, quality_ppm(candidate.quality)
         rated = (0, 0) if quality is None else (1, quality)
         if cost is None or actual is None:
             found[id_] = (1, 1, unfit, 0, 0, *rated)
         else:
             found[id_] = (1, 0, unfit, cost, actual, *rated)
-    return found | {name: found[deployment] for name, deployment in marks.items()}
+    return found | {name: found[deployment] for name, deployment in extremes.items()}
 
 
-def extremes(catalog: Catalog) -> Mapping[str, str]:
+def extremes_of(catalog: Catalog) -> Mapping[str, str]:
     """The strongest and the cheapest deployment of a catalogue, by the names of their twins."""
     if not catalog.deployments:
         return {}
@@ -75,17 +75,17 @@ def _candidate(deployment: Deployment, decision: Decision) -> Candidate:
     card, features = deployment.card, decision.features
     lack = deployment.missing_capability(features)
     excluded = None if lack is None else Exclusion("incapable", lack)
-    if counted(decision, deployment) > card.context_window * MILLION:
+    if prompt_millionths(decision, deployment) > card.context_window * MILLION:
         excluded = Exclusion("window_exceeded", "its window is too small")
     quality = decision.prediction.success.get(card.id, card.quality)
     return Candidate(deployment.id, card.id, quality=quality, excluded=excluded)
 
 
-def _scaled(tokens: Sequence[int], mine: int, theirs: int) -> Sequence[int]:
+def _scaled(tokens: Sequence[int], own_count: int, answer_count: int) -> Sequence[int]:
     """Tokens as another model counts them, by the ratio of the two models' prompt counts."""
-    if mine == theirs or not theirs:
+    if own_count == answer_count or not answer_count:
         return tokens
-    return [-(-count * mine // theirs) for count in tokens]
+    return [-(-count * own_count // answer_count) for count in tokens]
 
 
 def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int | None:
@@ -103,7 +103,7 @@ def _cost(deployment: Deployment, answer: Answer, tokens: Sequence[int]) -> int 
     return price.expected_cost(prompt, output, cache_read=read, cache_write=written)
 
 
-def counted(decision: Decision, deployment: Deployment) -> int:
+def prompt_millionths(decision: Decision, deployment: Deployment) -> int:
     """The prompt's length in the deployment's tokens, in millionths; 0 if it was not counted."""
     card = deployment.card
     count = decision.features.input_tokens.get(card.tokenizer, 0)

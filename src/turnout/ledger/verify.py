@@ -33,13 +33,13 @@ def _structure(store: Store) -> Iterator[str]:
 def _links(store: Store) -> Iterator[str]:
     """Every row belongs to a request, and every call's price is there."""
     for table in ("decisions", "calls", "settlements", "feedback", "events"):
-        yield from _count(
+        yield from _finding(
             store,
             f"SELECT count(*) FROM {table} AS t LEFT JOIN requests AS r ON r.id = t.id "  # noqa: S608 -- constants
             "LEFT JOIN holds AS h ON h.id = t.id WHERE r.id IS NULL AND h.id IS NULL",
             f"rows of {table} belong to no request",
         )
-    yield from _count(
+    yield from _finding(
         store,
         "SELECT count(*) FROM calls AS c LEFT JOIN prices AS p ON p.id = c.price "
         "WHERE c.price IS NOT NULL AND p.id IS NULL",
@@ -49,12 +49,12 @@ def _links(store: Store) -> Iterator[str]:
 
 def _states(store: Store) -> Iterator[str]:
     """A request is either held or settled, never both and never neither."""
-    yield from _count(
+    yield from _finding(
         store,
         "SELECT count(*) FROM holds AS h JOIN settlements AS s ON s.id = h.id",
         "holds are still there after their settlement",
     )
-    yield from _count(
+    yield from _finding(
         store,
         "SELECT count(*) FROM requests AS r LEFT JOIN settlements AS s ON s.id = r.id "
         "LEFT JOIN holds AS h ON h.id = r.id WHERE s.id IS NULL AND h.id IS NULL",
@@ -64,19 +64,19 @@ def _states(store: Store) -> Iterator[str]:
 
 def _sums(store: Store) -> Iterator[str]:
     """Settlements equal their calls, and the hourly sums equal the settlements."""
-    yield from _count(
+    yield from _finding(
         store,
         "SELECT count(*) FROM (SELECT id, sum(cost) AS cost FROM settlements GROUP BY id) AS s "
         "LEFT JOIN (SELECT id, sum(coalesce(cost, 0)) AS cost FROM calls GROUP BY id) AS c "
         "ON c.id = s.id WHERE coalesce(c.cost, 0) <> s.cost",
         "requests are settled at another amount than their calls cost",
     )
-    settled = _one(store, "SELECT coalesce(sum(cost), 0) FROM settlements")
-    hourly = _one(store, "SELECT coalesce(sum(cost), 0) FROM hourly")
+    settled = _single_value(store, "SELECT coalesce(sum(cost), 0) FROM settlements")
+    hourly = _single_value(store, "SELECT coalesce(sum(cost), 0) FROM hourly")
     if settled != hourly:
         yield f"the hourly sums differ from the settlements by {hourly - settled} pico-dollars"
-    requests = _one(store, "SELECT count(DISTINCT id) FROM settlements")
-    counted = _one(store, "SELECT coalesce(sum(requests), 0) FROM hourly")
+    requests = _single_value(store, "SELECT count(DISTINCT id) FROM settlements")
+    counted = _single_value(store, "SELECT coalesce(sum(requests), 0) FROM hourly")
     if requests != counted:
         yield f"the hourly sums count {counted} requests, the settlements {requests}"
 
@@ -111,11 +111,11 @@ def _prices(store: Store) -> Iterator[str]:
 CHECKS: tuple[Check, ...] = (_links, _states, _sums, _prices)
 
 
-def _one(store: Store, sql: str) -> int:
+def _single_value(store: Store, sql: str) -> int:
     return int(store.fetch(sql)[0][0])
 
 
-def _count(store: Store, sql: str, what: str) -> Iterator[str]:
-    number = _one(store, sql)
+def _finding(store: Store, sql: str, what: str) -> Iterator[str]:
+    number = _single_value(store, sql)
     if number:
         yield f"{number} {what}"

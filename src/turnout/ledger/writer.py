@@ -13,13 +13,13 @@ from msgspec import structs
 
 from turnout.core import ConfigError, LedgerError, RouterError
 from turnout.ledger.balances import Account, Balance, Balances, accounts_of
-from turnout.ledger.correct import correction
+from turnout.ledger.correction import correction
 from turnout.ledger.entries import Decided, Entry, Hold, Settlement
 from turnout.ledger.inbox import Inbox
-from turnout.ledger.lapses import as_stored
+from turnout.ledger.orphans import with_stored_amounts
 from turnout.ledger.rows import BALANCE, Batch, Statements
 from turnout.ledger.store import Conflict, Store, StoreFailure
-from turnout.ledger.ticket import Refused, Ticket, tell, tell_each
+from turnout.ledger.ticket import Refused, Ticket, resolve_all, resolve_batch
 
 RECOVERY_PAUSE_S = 0.25
 SWEEP_S = 5.0
@@ -65,28 +65,28 @@ class Writer:
         while not self.inbox.ended:
             tickets = self.inbox.take(min(SWEEP_S, self._idle_s or SWEEP_S))
             if tickets:
-                self._serve(tickets)
+                self._write(tickets)
             elif not self.inbox.ended:
-                self._rest()
-        if self._owed and self._ready():
-            self._pay_owed()
+                self._idle()
+        if self._owed and self._ensure_open():
+            self._write_owed()
         self._store.close()
 
-    def _rest(self) -> None:
+    def _idle(self) -> None:
         if not self._is_open:
-            if self._owed and self._ready():
-                self._pay_owed()
+            if self._owed and self._ensure_open():
+                self._write_owed()
         elif self._idle_s is not None and not self._busy() and not self._owed:
             self._store.close()
             self._is_open = False
         else:
             self._sweep()
 
-    def _serve(self, tickets: list[Ticket]) -> None:
-        if not self._ready():
+    def _write(self, tickets: list[Ticket]) -> None:
+        if not self._ensure_open():
             self._fail(tickets, self._failure or LedgerError(f"{self._store.where} is not open"))
             return
-        if self._owed and not self._pay_owed():
+        if self._owed and not self._write_owed():
             self._fail(tickets, self._failure)
             return
         entries = [t.entry for t in tickets if t.entry is not None]
@@ -95,14 +95,14 @@ class Writer:
         except (Conflict, _Unsure):
             self._one_by_one(tickets)
         except StoreFailure as error:
-            self._down(error)
+            self._mark_failed(error)
             self._fail(tickets, self._failure)
         else:
-            tell_each(tickets, refused)
+            resolve_batch(tickets, refused)
             if time.monotonic() - self._swept_at > SWEEP_S:
                 self._sweep()
 
-    def _ready(self) -> bool:
+    def _ensure_open(self) -> bool:
         """Whether the store is open; a store that failed is tried again after a pause."""
         if self._is_open:
             return True
@@ -113,24 +113,24 @@ class Writer:
         except ConfigError as error:
             self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
             # A store that worked before may work again, so that callers are told to try later.
-            self._failure = _unrecorded(error) if self._was_open else error
+            self._failure = _cannot_record(error) if self._was_open else error
         except StoreFailure as error:
-            self._down(error)
+            self._mark_failed(error)
         else:
             self._is_open = self._was_open = True
             self._failure = None
             self._sweep(opening=True)
         return self._is_open
 
-    def _down(self, error: StoreFailure) -> None:
+    def _mark_failed(self, error: StoreFailure) -> None:
         self._is_open = False
         self._store.close()
         self._retry_at = time.monotonic() + RECOVERY_PAUSE_S
-        self._failure = _unrecorded(error)
+        self._failure = _cannot_record(error)
 
     def _fail(self, tickets: list[Ticket], error: RouterError | None) -> None:
         self._owed.extend(t.entry for t in tickets if isinstance(t.entry, Settlement))
-        tell(tickets, error)
+        resolve_all(tickets, error)
 
     def _commit(self, entries: Sequence[Entry]) -> Refused:
         """Write a batch and its budgets in one transaction. Returns what did not fit."""
@@ -143,57 +143,57 @@ class Writer:
             return {}
         refused: Refused = {}
 
-        def statements(found: Mapping[Account, Balance]) -> Statements:
-            balances = Balances(found)
+        def statements(by_account: Mapping[Account, Balance]) -> Statements:
+            balances = Balances(by_account)
             refused.clear()
-            refused.update(balances.take(entries))
-            batch = Batch(entry for place, entry in enumerate(entries) if place not in refused)
+            refused.update(balances.apply(entries))
+            batch = Batch(entry for index, entry in enumerate(entries) if index not in refused)
             return [*batch.statements(), (BALANCE, balances.rows())]
 
-        self._store.commit_on(accounts, statements)
+        self._store.commit_with_balances(accounts, statements)
         return refused
 
     def _one_by_one(self, tickets: list[Ticket]) -> None:
         """A row of the batch may be there already: find out whose, and write the others."""
-        for place, ticket in enumerate(tickets):
+        for index, ticket in enumerate(tickets):
             if ticket.entry is None:
                 continue
             try:
-                refused = self._alone(ticket.entry)
+                refused = self._write_one(ticket.entry)
             except Conflict as error:
-                tell([ticket], LedgerError(f"the ledger does not take this: {error}"))
+                resolve_all([ticket], LedgerError(f"the ledger does not take this: {error}"))
             except StoreFailure as error:
-                self._down(error)
-                self._fail(tickets[place:], self._failure)
+                self._mark_failed(error)
+                self._fail(tickets[index:], self._failure)
                 return
             else:
-                tell_each([ticket], refused)
+                resolve_batch([ticket], refused)
 
-    def _alone(self, entry: Entry) -> Refused:
+    def _write_one(self, entry: Entry) -> Refused:
         if _is_unsure(entry):
-            entry = as_stored(self._store, entry)
+            entry = with_stored_amounts(self._store, entry)
         if not isinstance(entry, Settlement):
             return self._commit([entry])
-        corrected, n = self._again(entry)
+        corrected, n = self._correction_of(entry)
         if corrected is not None:
             self._commit([structs.replace(corrected, n=n)])
         return {}
 
-    def _again(self, end: Settlement) -> tuple[Settlement | None, int]:
+    def _correction_of(self, end: Settlement) -> tuple[Settlement | None, int]:
         """A settlement that may be there: nothing if it is, a correction if its hold had lapsed."""
         prior = self._store.fetch("SELECT state, cost FROM settlements WHERE id = $1", (end.id,))
         written = self._store.fetch("SELECT n FROM calls WHERE id = $1", (end.id,))
         return correction(end, prior, {row[0] for row in written}), len(prior)
 
-    def _pay_owed(self) -> bool:
+    def _write_owed(self) -> bool:
         """Write the settlements that failed before. Returns whether none is left."""
         while self._owed:
             try:
-                self._alone(self._owed[0])
+                self._write_one(self._owed[0])
             except Conflict:
                 pass  # it was written by the commit that seemed to fail
             except StoreFailure as error:
-                self._down(error)
+                self._mark_failed(error)
                 return False
             self._owed.popleft()
         return True
@@ -202,11 +202,11 @@ class Writer:
         self._swept_at = time.monotonic()
         try:
             for entry in self._upkeep(opening):
-                self._alone(entry)
+                self._write_one(entry)
         except (Conflict, ConfigError):
             return
         except StoreFailure as error:
-            self._down(error)
+            self._mark_failed(error)
 
 
 class _Unsure(Exception):
@@ -219,5 +219,5 @@ def _is_unsure(entry: Entry) -> bool:
     return isinstance(entry, Hold | Settlement) and entry.unsure
 
 
-def _unrecorded(error: RouterError) -> LedgerError:
+def _cannot_record(error: RouterError) -> LedgerError:
     return LedgerError(f"the ledger cannot record: {error}")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from turnout.ledger import Ledger
 from turnout.ledger.entries import Decided, Hold
+from turnout.ledger.open_request import OpenRequest
 from turnout.ledger.sqlite import SqliteStore
-from turnout.ledger.under_way import UnderWay
 from turnout.proving.crash_vfs import CrashDisk, Image
 from turnout.proving.report import Check, Shown, judged, unseen
 from turnout.proving.workload import RULES, Heard, Tally, idents, work
@@ -56,9 +56,9 @@ def power_losses(
 class HoldsLater(Ledger):
     """A ledger that promises its holds before they are written, as a sabotage."""
 
-    async def _granted(self, entry: UnderWay, told: Hold | Decided) -> None:
+    async def _write_hold(self, entry: OpenRequest, change: Hold | Decided) -> None:
         """At once."""
-        entry.asking = self._inbox.submit(told)
+        entry.pending = self._inbox.submit(change)
 
 
 def _run(
@@ -88,7 +88,7 @@ def _run(
     store = SqliteStore(folder / "ledger.db", vfs=f"run{run}", synchronous=synchronous)
     ledger = kind(store, catalog=RULES.catalog)
     try:
-        said = work(ledger, idents(run, REQUESTS_A_RUN), run, lambda *told: heard.append(told))
+        said = work(ledger, idents(run, REQUESTS_A_RUN), run, lambda *change: heard.append(change))
         asyncio.run(said)
     finally:
         ledger.close()

@@ -15,7 +15,7 @@ from turnout.core import Bound, Budget, BudgetExceeded, Caller, Request, RouterE
 from turnout.ledger import Ledger, store_at
 from turnout.ledger.charges import Limits
 from turnout.ledger.entries import Charge, Settlement
-from turnout.ledger.shared import LedgerHost
+from turnout.ledger.host import LedgerHost
 from turnout.proving.sabotages import Budget as Sabotage
 from turnout.proving.workload import RULES, request
 
@@ -57,7 +57,7 @@ class Run:
         )
         shared = None if owner else self.shared
         found = kind(store_at(self.place), catalog=RULES.catalog, lease_s=LEASE_S, shared=shared)
-        found.limit_by(Limits(_BUDGETS))
+        found.use_limits(Limits(_BUDGETS))
         return found
 
 
@@ -150,14 +150,14 @@ class _NoLimits(Limits):
 class _HoldsNothing(Ledger):
     """A ledger that checks and records, as a sabotage."""
 
-    def limit_by(self, limits: Limits) -> None:
+    def use_limits(self, limits: Limits) -> None:
         """As Ledger.limit_by."""
-        super().limit_by(_NoLimits(limits.budgets))
+        super().use_limits(_NoLimits(limits.budgets))
 
 
 class _ReleasesNothing(Ledger):
     """A ledger that keeps the holds of dead processes, as a sabotage."""
 
-    def _lapsed(self, lost: "Callable[[str], bool] | None") -> "list[Settlement]":
-        del lost
+    def _releases(self, is_gone: "Callable[[str], bool] | None") -> "list[Settlement]":
+        del is_gone
         return []

@@ -12,9 +12,9 @@ from turnout.catalog import Catalog
 from turnout.core import Budget, Caller, ConfigError, InvalidRequest, NotFound, Standing
 from turnout.core.nearest import did_you_mean
 from turnout.ledger import Directory, Ledger, Recorder, standings
-from turnout.ledger.directory import removing, setting, stored_budgets
-from turnout.ledger.keys import Key, line_of, making, new_key, revoking, stored_keys
-from turnout.ledger.rotation import USUAL_OVERLAP_S, renaming, rotating
+from turnout.ledger.directory import budget_removal, budget_update, stored_budgets
+from turnout.ledger.keys import Key, key_creation, key_revocation, lineage_of, new_key, stored_keys
+from turnout.ledger.rotation import USUAL_OVERLAP_S, key_renaming, key_rotation
 
 
 class Accounts:
@@ -91,8 +91,8 @@ class Accounts:
             name=name, team=team, parent=parent, admin=admin, models=models,
             expires_ms=expires_ms, now_ms=_now_ms(),
         )  # fmt: skip
-        own = (setting(replace(budget, name=key.id), _now_ms()) for budget in budgets)
-        ledger.change(making(key), *own)
+        own = (budget_update(replace(budget, name=key.id), _now_ms()) for budget in budgets)
+        ledger.change(key_creation(key), *own)
         self.refresh()
         return secret, key
 
@@ -104,11 +104,11 @@ class Accounts:
         With ``within``, only that key and its children may be rotated. Raises InvalidRequest.
         """
         key, every = self._key(id_)
-        if within is not None and within not in {one.id for one in line_of(key, every) or ()}:
+        if within is not None and within not in {one.id for one in lineage_of(key, every) or ()}:
             raise InvalidRequest(
                 f"{id_!r} is not your own key or a child of it; use the admin token", field="id"
             )
-        secret, change = rotating(key, overlap_s, _now_ms())
+        secret, change = key_rotation(key, overlap_s, _now_ms())
         self._required_ledger().change(change)
         self.refresh()
         return secret, self._key(id_)[0]
@@ -116,14 +116,14 @@ class Accounts:
     def rename(self, id_: str, name: str) -> Key:
         """Give a key another name. Raises InvalidRequest."""
         self._key(id_)
-        self._required_ledger().change(renaming(id_, name))
+        self._required_ledger().change(key_renaming(id_, name))
         self.refresh()
         return self._key(id_)[0]
 
     def revoke(self, id_: str) -> None:
         """End a key and its children. Raises NotFound."""
         self._key(id_)
-        self._required_ledger().change(revoking(id_, _now_ms()))
+        self._required_ledger().change(key_revocation(id_, _now_ms()))
         self.refresh()
 
     def set_budget(self, budget: Budget) -> Budget:
@@ -136,7 +136,7 @@ class Accounts:
             budget = replace(budget, name=self._one_model(budget.name, "name"))
         if budget.per == "key" and budget.name not in (None, *(key.id for key in self.keys())):
             raise InvalidRequest(f"{budget.name!r} is not a key; list shows them", field="name")
-        self._required_ledger().change(setting(budget, _now_ms()))
+        self._required_ledger().change(budget_update(budget, _now_ms()))
         self.refresh()
         return budget
 
@@ -146,7 +146,7 @@ class Accounts:
             raise NotFound(
                 f"{id_!r} is not a budget that was set by command; list shows them", field="id"
             )
-        self._required_ledger().change(removing(id_))
+        self._required_ledger().change(budget_removal(id_))
         self.refresh()
 
     def standings(self) -> list[Standing]:

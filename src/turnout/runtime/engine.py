@@ -133,7 +133,7 @@ class Engine:
 
     async def check_recorder(self) -> None:
         """Writes to the ledger without changing anything. Raises LedgerError or ConfigError."""
-        await self._parts.means.recorder.probed()
+        await self._parts.means.recorder.check_writable()
 
     async def recorded_decision(self, ident: str, tenant: str | None) -> dict[str, Any] | None:
         """What the ledger has on a tenant's decision: its calls, cost, events and feedback."""
@@ -192,7 +192,7 @@ class Engine:
         if self._parts.config.ledger != old.parts.config.ledger:
             return False
         recorder = old.parts.means.recorder
-        recorder.price_by(self._parts.catalog)
+        recorder.use_prices(self._parts.catalog)
         if recorder.directory is not None:
             recorder.directory.configure(budgets_of(self._parts.config))
         self._parts = replace(self._parts, means=replace(self._parts.means, recorder=recorder))

@@ -10,7 +10,7 @@ from typing import Any
 
 from turnout.core import InvalidRequest, usd
 from turnout.core.errors import ConfigError
-from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, shown
+from turnout.ledger import Ledger, NoLedgerYet, Recorder, decision_of, request_details
 
 
 async def recorded_decision(
@@ -50,7 +50,7 @@ async def add_feedback(
 def _load(ledger: Ledger, ident: str) -> dict[str, Any] | None:
     try:
         request, decision = decision_of(ledger.store, ident)
-        found = shown(ledger.store, ident)
+        found = request_details(ledger.store, ident)
     except (InvalidRequest, ConfigError):
         return None
     costs = [call["cost"] for call in found["calls"]]

@@ -14,10 +14,10 @@ from turnout.ledger.replays import (
     KEPT_MS,
     Claim,
     Prior,
-    claiming,
-    dropping,
-    keeping,
-    prior_to,
+    answer_storage,
+    claim_acquisition,
+    claim_release,
+    prior_request,
 )
 
 __all__ = ["Claim", "LocalReplays", "Prior", "Replays", "replays_in"]
@@ -60,22 +60,24 @@ class StoredReplays:
     async def claim(self, claim: Claim) -> Prior | None:
         """As Replays.claim."""
         ledger = self._ledger
-        await ledger.written(claiming(claim, ledger.owners.own, ledger.now_ms(), ledger.lease_ms))
-        return await asyncio.to_thread(prior_to, ledger.store, claim)
+        await ledger.write(
+            claim_acquisition(claim, ledger.owners.own, ledger.now_ms(), ledger.lease_ms)
+        )
+        return await asyncio.to_thread(prior_request, ledger.store, claim)
 
     async def find(self, claim_id: str) -> bytes | None:
         """As Replays.find."""
-        nobody = Claim(id=claim_id, print="", token="")
-        prior = await asyncio.to_thread(prior_to, self._ledger.store, nobody)
+        nobody = Claim(id=claim_id, fingerprint="", token="")
+        prior = await asyncio.to_thread(prior_request, self._ledger.store, nobody)
         return prior.answer if prior else None
 
     async def keep(self, claim: Claim, answer: bytes) -> None:
         """As Replays.keep."""
-        await self._ledger.written(keeping(claim, answer, self._ledger.now_ms()))
+        await self._ledger.write(answer_storage(claim, answer, self._ledger.now_ms()))
 
     async def drop(self, claim: Claim) -> None:
         """As Replays.drop."""
-        await self._ledger.written(dropping(claim))
+        await self._ledger.write(claim_release(claim))
 
 
 class LocalReplays:
@@ -92,7 +94,7 @@ class LocalReplays:
         self._prune()
         other = self._under_way.get(claim.id)
         if other is not None:
-            return Prior(print=other.print)
+            return Prior(fingerprint=other.fingerprint)
         if claim.id in self._kept:
             return self._kept[claim.id][1]
         self._under_way[claim.id] = claim
@@ -107,7 +109,7 @@ class LocalReplays:
         """As Replays.keep."""
         del self._under_way[claim.id]
         until = time.monotonic() + KEPT_MS / 1000
-        self._kept[claim.id] = until, Prior(print=claim.print, answer=answer)
+        self._kept[claim.id] = until, Prior(fingerprint=claim.fingerprint, answer=answer)
         self._bytes += len(answer)
         self._prune()
 

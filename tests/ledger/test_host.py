@@ -11,9 +11,9 @@ import pytest
 from tests.ledger.money import CATALOG, USD, Told, asked, at_most, decided, outcome, tell, traffic
 from tests.waiting import soon, soon_here
 from turnout.core import Bound, Budget, BudgetExceeded, LedgerError, Usage
-from turnout.ledger import Ledger, every, store_at, verify
+from turnout.ledger import Ledger, all_requests, store_at, verify
 from turnout.ledger.charges import Limits
-from turnout.ledger.shared import LedgerHost
+from turnout.ledger.host import LedgerHost
 
 SECRET = b"a secret of this test"
 
@@ -36,7 +36,9 @@ async def test_what_guests_tell_is_written_by_the_owner(tmp_path: Path) -> None:
     told = list(traffic(300))
     guests = [_guest(tmp_path), _guest(tmp_path)]
     await asyncio.gather(*(tell(guests[n % 2], one) for n, one in enumerate(told)))
-    assert sorted(line.id for line in every(owner.store)) == sorted(t.decision.id for t in told)
+    assert sorted(line.id for line in all_requests(owner.store)) == sorted(
+        t.decision.id for t in told
+    )
     assert verify(owner.store) == []
     for guest in guests:
         await asyncio.to_thread(guest.close)
@@ -49,7 +51,7 @@ async def test_a_budget_holds_across_processes(tmp_path: Path) -> None:
     owner, host = _owner(tmp_path)
     guests = [_guest(tmp_path), _guest(tmp_path)]
     for guest in guests:
-        guest.limit_by(Limits([Budget(per="all", window="total", unit="usd", limit=USD)]))
+        guest.use_limits(Limits([Budget(per="all", window="total", unit="usd", limit=USD)]))
     requests = [asked(n) for n in range(2)]
     decisions = [decided(request) for request in requests]
     bounds = {"large": Bound(USD * 2 // 3, 10)}
@@ -142,7 +144,7 @@ async def test_a_clock_set_forward_frees_no_hold_of_a_living_guest(tmp_path: Pat
     request = asked(0)
     await guest.decided(request, decided(request), at_most(USD))
     ahead_ms = 3_600_000
-    assert owner._lapsed(None) == []
+    assert owner._releases(None) == []
     assert store.fetch("SELECT count(*) FROM holds") == [(1,)]
     assert await soon_here(lambda: store.fetch("SELECT count(*) FROM holds") == [(0,)])
     await asyncio.to_thread(guest.close)

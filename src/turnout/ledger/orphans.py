@@ -14,7 +14,7 @@ from turnout.ledger.charges import uses
 from turnout.ledger.entries import UNDECIDED, Decided, Entry, Hold, Settlement
 from turnout.ledger.store import Store
 
-Lost = Callable[[str], bool]
+IsGone = Callable[[str], bool]
 
 
 class Owners:
@@ -27,39 +27,43 @@ class Owners:
         self.own = own
         self.guests: set[str] = set()
         self.grace_s = 0.0
-        self._gone: set[str] = set()
+        self._ended: set[str] = set()
         # When, as long as it is not known which processes still live.
-        self._opened: float | None = None
+        self._opened_at_s: float | None = None
 
-    def forget(self, owner: str) -> None:
+    def guest_ended(self, owner: str) -> None:
         """A guest has ended: its holds are freed at the next look."""
         self.guests.discard(owner)
-        self._gone.add(owner)
+        self._ended.add(owner)
 
-    def opened(self) -> None:
+    def mark_opened(self) -> None:
         """Only this process writes to the store from now on."""
-        self._opened = time.monotonic()
+        self._opened_at_s = time.monotonic()
 
-    def lost(self) -> Lost | None:
+    def gone_check(self) -> IsGone | None:
         """A function: whether an owner has ended since the last look. None if none can have."""
-        over = self._opened is not None and time.monotonic() >= self._opened + self.grace_s
-        gone, self._gone = self._gone, set()
-        if over:
-            self._opened = None
-            living = {self.own, *self.guests}
-            return lambda owner: owner not in living
-        return gone.__contains__ if gone else None
+        grace_is_over = (
+            self._opened_at_s is not None and time.monotonic() >= self._opened_at_s + self.grace_s
+        )
+        ended, self._ended = self._ended, set()
+        if grace_is_over:
+            self._opened_at_s = None
+            alive = {self.own, *self.guests}
+            return lambda owner: owner not in alive
+        return ended.__contains__ if ended else None
 
 
-def lapsed(store: Store, now_ms: int, lost: Lost | None) -> Iterable[tuple[Hold, str | None]]:
+def orphaned_holds(
+    store: Store, now_ms: int, is_gone: IsGone | None
+) -> Iterable[tuple[Hold, str | None]]:
     """The holds to free, with their charges as stored: lapsed ones, and those of lost owners."""
     rows = store.fetch(
         "SELECT id, request_id, at_ms, amount, lease_until_ms, owner, charges FROM holds "
         "WHERE lease_until_ms < $1 OR $2 = 1",
-        (now_ms, int(lost is not None)),
+        (now_ms, int(is_gone is not None)),
     )
     for id_, request_id, at_ms, amount, lease, owner, charges in rows:
-        if lease < now_ms or (lost is not None and lost(owner)):
+        if lease < now_ms or (is_gone is not None and is_gone(owner)):
             hold = Hold(
                 id=id_,
                 request_id=request_id,
@@ -71,7 +75,9 @@ def lapsed(store: Store, now_ms: int, lost: Lost | None) -> Iterable[tuple[Hold,
             yield hold, charges
 
 
-def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = None) -> Settlement:
+def release_of_stored(
+    store: Store, hold: Hold, now_ms: int, charges: str | None = None
+) -> Settlement:
     """The end of a hold that is known only from the store; ``charges`` are JSON as stored."""
     known = store.fetch(
         "SELECT intent, coalesce(deployment, ''), at_ms FROM requests WHERE id = $1", (hold.id,)
@@ -81,7 +87,7 @@ def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = 
         "FROM calls WHERE id = $1",
         (hold.id,),
     )
-    end = release(hold, now_ms, [cost for _, cost, _ in calls])
+    end = release_of(hold, now_ms, [cost for _, cost, _ in calls])
     end = structs.replace(end, uses=uses(json.loads(charges or "[]"), calls))
     if not known:
         return end
@@ -89,7 +95,7 @@ def release_stored(store: Store, hold: Hold, now_ms: int, charges: str | None = 
     return structs.replace(end, intent=intent, model=model, decided_ms=at_ms)
 
 
-def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
+def release_of(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
     """The end of a hold that was not settled; ``costs`` are those of its calls."""
     known = [cost for cost in costs if cost is not None]
     return Settlement(
@@ -116,10 +122,10 @@ def release(hold: Hold, at_ms: int, costs: Sequence[int | None]) -> Settlement:
     )
 
 
-def as_stored(store: Store, entry: Entry) -> Entry:
+def with_stored_amounts(store: Store, entry: Entry) -> Entry:
     """An unsure entry with the stored amounts of its hold; any other entry unchanged."""
     if isinstance(entry, Decided):
-        return structs.replace(entry, hold=as_stored(store, entry.hold))
+        return structs.replace(entry, hold=with_stored_amounts(store, entry.hold))
     if not isinstance(entry, Hold | Settlement):
         return entry
     rows = store.fetch("SELECT charges FROM holds WHERE id = $1", (entry.id,))

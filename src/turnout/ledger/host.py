@@ -19,11 +19,11 @@ from queue import SimpleQueue
 
 from turnout.core import LedgerError
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.remote import LOST
+from turnout.ledger.remote import DISCONNECTED
 from turnout.ledger.ticket import Ticket
 
 GRACE_S = 3.0
-Passed = Sequence[tuple[int, Ticket]]
+NumberedTickets = Sequence[tuple[int, Ticket]]
 
 
 class LedgerHost:
@@ -44,7 +44,7 @@ class LedgerHost:
         self._thread.start()
 
     def close(self) -> None:
-        """Take no new process, and leave those that are there."""
+        """Take no new process, and disconnect the others."""
         self._closed = True
         self._listener.close()
         for guest in list(self.guests):
@@ -55,39 +55,39 @@ class LedgerHost:
         while not self._closed:
             try:
                 guest = self._listener.accept()
-            except LOST:
+            except DISCONNECTED:
                 continue
             self.guests.add(guest)
             threading.Thread(target=self._serve, args=(guest,), daemon=True).start()
 
     def _serve(self, guest: Connection) -> None:
         """One process, until it leaves."""
-        passed: SimpleQueue[Passed | None] = SimpleQueue()
+        submitted: SimpleQueue[NumberedTickets | None] = SimpleQueue()
         owner = ""
         try:
             owner = guest.recv()
             self._ledger.owners.guests.add(owner)
-            threading.Thread(target=_answer, args=(guest, passed), daemon=True).start()
+            threading.Thread(target=_send_results, args=(guest, submitted), daemon=True).start()
             while True:
                 entries = guest.recv()
                 tickets = [(number, Ticket(entry, None)) for number, entry in entries]
                 self._ledger.submit([ticket for _, ticket in tickets])
-                passed.put(tickets)
-        except (*LOST, LedgerError):
+                submitted.put(tickets)
+        except (*DISCONNECTED, LedgerError):
             pass
         finally:
-            passed.put(None)
-            self._ledger.owners.forget(owner)
+            submitted.put(None)
+            self._ledger.owners.guest_ended(owner)
             self.guests.discard(guest)
             guest.close()
 
 
-def _answer(guest: Connection, passed: "SimpleQueue[Passed | None]") -> None:
-    """Tells a process what became of what it sent, all that came together at a time."""
-    while (tickets := passed.get()) is not None:
+def _send_results(guest: Connection, submitted: "SimpleQueue[NumberedTickets | None]") -> None:
+    """Sends a process the results of its entries, all that came together at a time."""
+    while (tickets := submitted.get()) is not None:
         # The last is written last: this thread is woken once for them all.
-        ends = [(number, ticket.end()) for number, ticket in reversed(tickets)]
+        results = [(number, ticket.wait_for_error()) for number, ticket in reversed(tickets)]
         try:
-            guest.send(ends)
-        except LOST:
+            guest.send(results)
+        except DISCONNECTED:
             return

@@ -26,11 +26,11 @@ def correction(
         end,
         calls=tuple(call for call in end.calls if call.n not in written),
         cost_pico_usd=end.cost_pico_usd - known,
-        uses=tuple(_rest(use, known) for use in end.uses) if prior else end.uses,
+        uses=tuple(_remaining(use, known) for use in end.uses) if prior else end.uses,
     )
 
 
-def _rest(use: Use, known_pico_usd: int) -> Use:
+def _remaining(use: Use, known_pico_usd: int) -> Use:
     """What a use adds to the release of its hold, which counted what was known then."""
     unit = use.account.rpartition(":")[2]
     counted = {"usd": known_pico_usd, "requests": use.spent}.get(unit, 0)

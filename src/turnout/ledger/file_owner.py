@@ -2,7 +2,7 @@
 
 A gateway keeps the file to itself while it works, and commands that make keys or set budgets cannot
 wait until it is idle. So a file beside the ledger, readable only by its owner, tells them where the
-gateway takes their entries (see ``shared``).
+gateway takes their entries (see ``host``).
 
 Invariant: a file has one gateway at a time. This module does not know the entries.
 """
@@ -18,21 +18,21 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from turnout.core import ConfigError
+from turnout.ledger.host import LedgerHost
 from turnout.ledger.ledger import Ledger
-from turnout.ledger.lock import Held, beside, said, say, take
+from turnout.ledger.lock import LockHeld, acquire, holder_lines, with_ending, write_holder_lines
 from turnout.ledger.place import path_of
 from turnout.ledger.recorder import Recorder
-from turnout.ledger.shared import LedgerHost
 
 _PREFIX = "turnout-ledger-"
 _WAIT_S = 1.0  # a command that looks for the owner takes the lock for a moment
 Address = tuple[str, bytes]  # a socket's path, and the secret that opens it
 
 
-class Door:
-    """Makes this process the gateway of the ledger at ``place``, until the context ends.
+class FileOwner:
+    """Makes this process the owner of the ledger at ``place``, until the context ends.
 
-    A ledger that is not a file may have any number of gateways. Entering raises ConfigError.
+    A ledger that is not a file has no owner. Entering raises ConfigError.
     """
 
     def __init__(self, place: str | None) -> None:
@@ -41,13 +41,13 @@ class Door:
         self._folder: TemporaryDirectory[str] | None = None
         self._host: LedgerHost | None = None
         self._ledger: Ledger | None = None
-        self._left: dict[Path, tuple[Ledger, int]] = {}
+        self._former: dict[Path, tuple[Ledger, int]] = {}
 
     def __enter__(self) -> Self:
-        self._lock = _taken(self._path)
+        self._lock = _acquired_lock(self._path)
         return self
 
-    def open(self, ledger: Ledger, grace_s: float = 0.0) -> Address:
+    def share(self, ledger: Ledger, grace_s: float = 0.0) -> Address:
         """Let other processes write to this ledger; returns where they do.
 
         ``grace_s`` is how long to wait for the processes of the last gateway.
@@ -57,7 +57,7 @@ class Door:
         self._host, self._ledger = LedgerHost(ledger, address, secret, grace_s), ledger
         if self._lock is not None:
             with suppress(OSError):  # a full disk; commands then do not find the gateway
-                say(self._lock, f"pid {os.getpid()}", address, secret.hex())
+                write_holder_lines(self._lock, f"pid {os.getpid()}", address, secret.hex())
         return address, secret
 
     def follow(self, recorder: Recorder) -> None:
@@ -71,15 +71,15 @@ class Door:
             return
         ledger = recorder if isinstance(recorder, Ledger) and recorder.store.exclusive else None
         path = None if ledger is None else path_of(ledger.store.where)
-        if _real(path) != _real(self._path):
-            lock = self._back(path)
-            self._stay()
+        if _resolved(path) != _resolved(self._path):
+            lock = self._lock_of(path)
+            self._keep_lock_until_closed()
             self._path, self._lock = path, lock
-        self._leave()
+        self._stop_sharing()
         if ledger is not None:
-            self.open(ledger)
+            self.share(ledger)
 
-    def _leave(self) -> None:
+    def _stop_sharing(self) -> None:
         """Take no more entries."""
         host, folder = self._host, self._folder
         self._host = self._folder = self._ledger = None
@@ -90,54 +90,54 @@ class Door:
 
     def close(self) -> None:
         """Take no more entries, and leave the file to another gateway."""
-        self._leave()
+        self._stop_sharing()
         lock, self._lock = self._lock, None
-        _free(lock)
-        while self._left:
-            _free(self._left.popitem()[1][1])
+        _release(lock)
+        while self._former:
+            _release(self._former.popitem()[1][1])
 
-    def _stay(self) -> None:
+    def _keep_lock_until_closed(self) -> None:
         """Keep the lock until the ledger is closed; commands write to the file themselves."""
-        path, ledger, lock = _real(self._path), self._ledger, self._lock
-        self._leave()
+        path, ledger, lock = _resolved(self._path), self._ledger, self._lock
+        self._stop_sharing()
         if path is None or ledger is None or lock is None:
-            _free(lock)
+            _release(lock)
             return
         with suppress(OSError):
-            say(lock, f"pid {os.getpid()}")
-        self._left[path] = ledger, lock
-        ledger.after_close.append(partial(self._settled, path, ledger))
+            write_holder_lines(lock, f"pid {os.getpid()}")
+        self._former[path] = ledger, lock
+        ledger.after_close.append(partial(self._release_former, path, ledger))
 
-    def _settled(self, path: Path, ledger: Ledger) -> None:
-        """Release the old place, unless the gateway has come back to it with another ledger."""
-        if path in self._left and self._left[path][0] is ledger:
-            _free(self._left.pop(path)[1])
+    def _release_former(self, path: Path, ledger: Ledger) -> None:
+        """Release a former place, unless the gateway uses it again with another ledger."""
+        if path in self._former and self._former[path][0] is ledger:
+            _release(self._former.pop(path)[1])
 
-    def _back(self, path: Path | None) -> int | None:
+    def _lock_of(self, path: Path | None) -> int | None:
         """The lock of a place, which this process may already hold. Raises ConfigError."""
-        _, lock = self._left.pop(path.resolve(), (None, None)) if path else (None, None)
-        return _taken(path) if lock is None else lock
+        _, lock = self._former.pop(path.resolve(), (None, None)) if path else (None, None)
+        return _acquired_lock(path) if lock is None else lock
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
 
-def _free(lock: int | None) -> None:
+def _release(lock: int | None) -> None:
     """Leave the file to another gateway."""
     if lock is not None:
         with suppress(OSError):
-            say(lock)
+            write_holder_lines(lock)
         os.close(lock)
 
 
-def _taken(path: Path | None) -> int | None:
+def _acquired_lock(path: Path | None) -> int | None:
     """The lock of a file's gateway; None if there is nothing to lock. Raises ConfigError."""
     if path is None:
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = take(_side(path), _WAIT_S)
-    except Held as held:
+        lock = acquire(_lock_path(path), _WAIT_S)
+    except LockHeld as held:
         raise ConfigError(
             f"{path} has a gateway already ({held}); use that one, end it, name another "
             "file with ledger:, or share one ledger: postgresql://…"
@@ -145,26 +145,26 @@ def _taken(path: Path | None) -> int | None:
     except OSError:
         return None  # the ledger cannot be written either, and its error is clearer
     with suppress(OSError):  # a full disk
-        _remove_left(said(lock))
-        say(lock, f"pid {os.getpid()}")
+        _remove_stale_folder(holder_lines(lock))
+        write_holder_lines(lock, f"pid {os.getpid()}")
     return lock
 
 
-def through(place: str) -> Address | None:
+def owner_address(place: str) -> Address | None:
     """Where the gateway that has the ledger at ``place`` takes entries; None without one."""
     path = path_of(place)
-    if path is None or not _side(path).exists():
+    if path is None or not _lock_path(path).exists():
         return None
     try:
-        os.close(take(_side(path)))
-    except Held as held:
-        return _address(held.said)
+        os.close(acquire(_lock_path(path)))
+    except LockHeld as held:
+        return _address_in(held.lines)
     except OSError:
         pass
     return None
 
 
-def _address(lines: Sequence[str]) -> Address | None:
+def _address_in(lines: Sequence[str]) -> Address | None:
     """The address and secret in these lines; None if a gateway is not ready yet."""
     match lines:
         case [_, address, secret]:
@@ -173,16 +173,16 @@ def _address(lines: Sequence[str]) -> Address | None:
             return None
 
 
-def _remove_left(lines: Sequence[str]) -> None:
+def _remove_stale_folder(lines: Sequence[str]) -> None:
     """Removes the folder that a killed gateway has left."""
-    address = _address(lines)
+    address = _address_in(lines)
     if address is not None and (folder := Path(address[0]).parent).name.startswith(_PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _side(path: Path) -> Path:
-    return beside(path, ".gateway")
+def _lock_path(path: Path) -> Path:
+    return with_ending(path, ".gateway")
 
 
-def _real(path: Path | None) -> Path | None:
+def _resolved(path: Path | None) -> Path | None:
     return None if path is None else path.resolve()

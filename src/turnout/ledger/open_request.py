@@ -1,4 +1,4 @@
-"""A request under way, as the ledger knows it: what is asked for, granted, called and written.
+"""A request that is not settled: what it asked for, what was granted, called and written.
 
 It is priced to its end by the models of the configuration that it began with.
 
@@ -16,28 +16,28 @@ from turnout.ledger.account import Recorded
 from turnout.ledger.charges import Spent, spent_of, uses
 from turnout.ledger.entries import Call, Charge, Hold, Settlement
 from turnout.ledger.ticket import Ticket
-from turnout.ledger.twins import extremes
+from turnout.ledger.twins import extremes_of
 
 
 class Models(Struct, frozen=True, kw_only=True):
     """What calls are priced by, and what answers are compared with."""
 
-    every: Catalog
+    all: Catalog
     chat: Catalog  # vectors are compared with no other model's answer, and no stand-in gives them
-    marks: Mapping[str, str]
+    extremes: Mapping[str, str]
 
     @classmethod
-    def of(cls, catalog: Catalog) -> "Models":
+    def from_catalog(cls, catalog: Catalog) -> "Models":
         """Those of a catalogue."""
         chat = catalog.only("chat")
-        return cls(every=catalog, chat=chat, marks=extremes(chat))
+        return cls(all=catalog, chat=chat, extremes=extremes_of(chat))
 
     def is_chat(self, deployment: str | None) -> bool:
         """Whether a deployment answers, or none was chosen."""
         return deployment is None or deployment in self.chat.deployments
 
 
-class UnderWay(Struct, kw_only=True):
+class OpenRequest(Struct, kw_only=True):
     """What is known of a request, and what of that is written already."""
 
     request: Request
@@ -46,8 +46,8 @@ class UnderWay(Struct, kw_only=True):
     lease_until: float = 0.0
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     granted: Hold | None = None  # the hold as it is known to be in the ledger
-    maybe: tuple[Charge, ...] = ()  # of changes of which nobody heard what became
-    asking: Ticket | None = None  # its latest change, until it is known what became of that
+    uncertain: tuple[Charge, ...] = ()  # of changes that may have been written
+    pending: Ticket | None = None  # its latest change, until the result is known
     decision: Decision | None = None
     recorded: list[Recorded] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
@@ -59,34 +59,34 @@ class UnderWay(Struct, kw_only=True):
         return spent_of(call for _, call in self.recorded)
 
     @property
-    def unknown(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether the latest change of the hold may yet be refused."""
-        return self.asking is not None and not self.asking.told
+        return self.pending is not None and not self.pending.is_resolved
 
-    def look(self) -> bool:
-        """Take in what became of the hold's latest change; whether there is a hold at all."""
-        ticket, self.asking = self.asking, None
+    def take_result(self) -> bool:
+        """Take over the result of the hold's latest change. Returns whether a hold was granted."""
+        ticket, self.pending = self.pending, None
         if ticket is not None and ticket.error is None:
-            self.granted, self.maybe = self.hold, ()
+            self.granted, self.uncertain = self.hold, ()
         elif self.granted is not None:
             if ticket is not None and not isinstance(ticket.error, BudgetExceeded):
-                self.maybe += self.hold.charges
+                self.uncertain += self.hold.charges
             self.hold = self.granted
         return self.granted is not None
 
     def held(self) -> tuple[Charge, ...]:
         """What the ledger has of it, each account once; all it may have, where that is unsure."""
         known = self.granted.charges if self.granted is not None else ()
-        return tuple({(c.account, c.window): c for c in (*self.maybe, *known)}.values())
+        return tuple({(c.account, c.window): c for c in (*self.uncertain, *known)}.values())
 
     def unwritten(self) -> list[Call]:
         """The calls whose own entries were not written, or not yet."""
         failed = {n for n, ticket in self.tickets.items() if ticket.error is not None}
         return [c for _, c in self.recorded if c.n not in self.tickets or c.n in failed]
 
-    def ended(self, end: Settlement) -> Settlement:
-        """The settlement with what became of the hold's charges; most requests have none."""
+    def with_uses(self, end: Settlement) -> Settlement:
+        """The settlement with how much of the hold's charges was used; most requests have none."""
         held = [(c.account, c.window, c.amount or 0) for c in self.held()]
         if not held:
             return end
-        return structs.replace(end, uses=uses(held, self.spent), unsure=bool(self.maybe))
+        return structs.replace(end, uses=uses(held, self.spent), unsure=bool(self.uncertain))
